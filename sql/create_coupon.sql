@@ -1,0 +1,101 @@
+-- Puts a coupon on offer. already_created · code_taken · start_time_taken · count_taken · day_full · created.
+-- Locks the settings' row: one coupon is made at a time, so that slots are counted in peace.
+create or replace function public.create_coupon(
+  code text,
+  message text,
+  description text,
+  start_time timestamptz,
+  expiry timestamptz,
+  count integer,
+  metadata jsonb default '{}'
+)
+returns table (outcome public.create_coupon_outcome, coupon_id bigint, live_on date, slot smallint)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_time_zone text;
+  v_other coupon.coupons;
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('code', create_coupon.code is null, 'must not be null'),
+    ('message', create_coupon.message is null, 'must not be null'),
+    ('description', create_coupon.description is null, 'must not be null'),
+    ('start_time', create_coupon.start_time is null, 'must not be null'),
+    ('expiry', create_coupon.expiry is null, 'must not be null'),
+    ('count', create_coupon.count is null, 'must not be null'),
+    ('metadata', create_coupon.metadata is null, 'must not be null'),
+    ('code', create_coupon.code !~ '^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, - or _'),
+    ('message', length(create_coupon.message) not between 1 and 200, 'must have 1 to 200 characters'),
+    ('description', length(create_coupon.description) > 2000, 'must have at most 2000 characters'),
+    ('start_time', not (create_coupon.start_time >= '1970-01-01Z' and create_coupon.start_time < '9999-12-31Z'),
+      'must lie between 1970 and 9999'),
+    ('expiry', not create_coupon.expiry < '9999-12-31Z', 'must lie before the end of 9999'),
+    ('expiry', create_coupon.expiry <= create_coupon.start_time, 'must be after start_time'),
+    ('count', create_coupon.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
+    ('metadata', jsonb_typeof(create_coupon.metadata) <> 'object', 'must be a JSON object'),
+    ('metadata', length(create_coupon.metadata::text) > 4096, 'must have at most 4096 characters'),
+    ('metadata', create_coupon.metadata @? '$.**{6 to last}', 'must be at most 5 levels deep')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  select s.time_zone into v_time_zone from coupon.settings s for no key update;
+
+  select c.* into v_other from coupon.coupons c where lower(c.code) = lower(create_coupon.code);
+  if found then
+    outcome := case
+      when (v_other.code, v_other.message, v_other.description, v_other.start_time, v_other.expiry, v_other.count,
+          v_other.metadata)
+        = (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
+          create_coupon.expiry, create_coupon.count, create_coupon.metadata)
+      then 'already_created' else 'code_taken' end;
+    return query select outcome, v_other.id, v_other.live_on, v_other.slot;
+    return;
+  end if;
+
+  live_on := (create_coupon.start_time at time zone v_time_zone)::date;
+
+  select c.id into coupon_id from coupon.coupons c
+  where c.live_on = create_coupon.live_on and c.start_time = create_coupon.start_time;
+  if found then
+    outcome := 'start_time_taken';
+    return next;
+    return;
+  end if;
+
+  select c.id into coupon_id from coupon.coupons c
+  where c.live_on = create_coupon.live_on and c.count = create_coupon.count;
+  if found then
+    outcome := 'count_taken';
+    return next;
+    return;
+  end if;
+
+  select min(s.slot) into slot
+  from generate_series(1, 3) s (slot)
+  where not exists (
+    select from coupon.coupons c where c.live_on = create_coupon.live_on and c.slot = s.slot);
+  if slot is null then
+    outcome := 'day_full';
+    return next;
+    return;
+  end if;
+
+  insert into coupon.coupons as c
+    (code, message, description, start_time, expiry, time_zone, slot, count, metadata)
+  values (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
+    create_coupon.expiry, v_time_zone, create_coupon.slot, create_coupon.count, create_coupon.metadata)
+  returning c.id into coupon_id;
+  outcome := 'created';
+  return next;
+end
+$$;
+
+comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb) is
+  'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the '
+  'service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same '
+  'coupon, all members alike), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new '
+  'coupon, or the one that is in the way. Raises 22004 or 22023 for arguments that no coupon can have.';

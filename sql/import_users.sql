@@ -1,0 +1,61 @@
+-- Makes users, or gives them another name: one row each, created · updated · unchanged, in the order given. Rows are
+-- written by id, so that two imports can't deadlock.
+create or replace function public.import_users(user_ids bigint[], display_names text[])
+returns table (outcome public.import_users_outcome, user_id bigint)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('user_ids', import_users.user_ids is null, 'must not be null'),
+    ('display_names', import_users.display_names is null, 'must not be null'),
+    ('user_ids', array_ndims(import_users.user_ids) > 1, 'must have one dimension'),
+    ('display_names', array_ndims(import_users.display_names) > 1, 'must have one dimension'),
+    ('user_ids', cardinality(import_users.user_ids) > 100000, 'must have at most 100000 elements'),
+    ('display_names', cardinality(import_users.display_names) <> cardinality(import_users.user_ids),
+      'must have as many elements as user_ids')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  perform coupon.refuse_argument(a.name, a.why)
+  from (
+    select 'user_ids', 'must lie between 1 and 9007199254740991'
+    from unnest(import_users.user_ids) i (id)
+    where i.id is null or i.id not between 1 and 9007199254740991
+    union all
+    select 'user_ids', 'must not repeat: ' || min(i.id)
+    from unnest(import_users.user_ids) i (id)
+    group by i.id having count(*) > 1
+    union all
+    select 'display_names', 'must have 1 to 200 characters each'
+    from unnest(import_users.display_names) n (display_name)
+    where n.display_name is null or length(n.display_name) not between 1 and 200
+  ) a (name, why);
+
+  return query
+  with written as (
+    insert into coupon.users as u (id, display_name)
+    select i.id, i.display_name
+    from unnest(import_users.user_ids, import_users.display_names) i (id, display_name)
+    order by i.id
+    on conflict on constraint users_pkey do update
+      set display_name = excluded.display_name
+      where u.display_name <> excluded.display_name
+    returning u.id, (u.xmax = 0) as is_new -- xmax is 0 in a row that no update has touched
+  )
+  select
+    case when w.is_new then 'created' when w.id is not null then 'updated' else 'unchanged' end
+      ::public.import_users_outcome,
+    i.id
+  from unnest(import_users.user_ids) with ordinality i (id, place)
+  left join written w on w.id = i.id
+  order by i.place;
+end
+$$;
+
+comment on function public.import_users(bigint[], text[]) is
+  'Makes users, or gives them another name; at most 100000 a call, no id twice. One row a user in the order given: '
+  'created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.';

@@ -1,0 +1,95 @@
+create or replace function public.issue_coupons(coupon_id bigint, user_ids bigint[])
+returns table (
+  outcome public.issue_coupon_outcome,
+  user_id bigint,
+  "position" integer,
+  issued_on date,
+  issued_at timestamptz,
+  starts_in interval
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  v_coupon coupon.coupons;
+  v_now timestamptz;
+  v_today date;
+  v_refusal public.issue_coupon_outcome;
+  v_known bigint[];
+  v_spent bigint[];
+  v_held coupon.user_coupons[];
+  v_winners bigint[];
+  v_arrivals bigint[];
+  v_left integer;
+  v_locked boolean := false;
+begin
+  loop
+    select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
+    v_now := clock_timestamp();
+    v_today := (v_now at time zone v_coupon.time_zone)::date;
+    v_refusal := coupon.common_refusal(v_coupon, v_now);
+
+    if v_refusal is null then
+      v_known := array(select u.id from coupon.users u where u.id = any (issue_coupons.user_ids));
+      v_spent := array(
+        select g.user_id
+        from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids));
+    end if;
+    v_held := array(
+      select g
+      from coupon.user_coupons g
+      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids));
+    exit when v_refusal is not null;
+
+    select array_agg(c.user_id order by c.arrival), array_agg(c.arrival order by c.arrival)
+    into v_winners, v_arrivals
+    from (
+      select r.user_id, min(r.arrival) as arrival
+      from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+      group by r.user_id
+    ) c
+    where exists (select from unnest(v_known) u (id) where u.id = c.user_id)
+      and not exists (select from unnest(v_spent) s (user_id) where s.user_id = c.user_id)
+      and not exists (select from unnest(v_held) h where h.user_id = c.user_id);
+    exit when v_winners is null or v_locked;
+    perform coupon.lock_issuing(issue_coupons.coupon_id);
+    v_locked := true;
+  end loop;
+
+  if v_winners is not null then
+    v_left := v_coupon.count - v_coupon.issued;
+    v_winners := v_winners[:v_left];
+    v_arrivals := v_arrivals[:v_left];
+    update coupon.coupons c set issued = c.issued + cardinality(v_winners) where c.id = issue_coupons.coupon_id;
+    insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+    select w.user_id, issue_coupons.coupon_id, v_now, v_coupon.expiry, v_today, v_coupon.issued + w.place
+    from unnest(v_winners) with ordinality w (user_id, place)
+    order by w.user_id;
+  end if;
+
+  return query
+  select
+    case
+      when w.arrival = r.arrival then 'issued'
+      when coalesce(w.user_id, h.user_id) is not null then 'already_issued'
+      when v_refusal is not null then v_refusal
+      when cardinality(v_winners) = v_left and r.arrival > v_arrivals[v_left] then 'sold_out'
+      when s.user_id is null then 'user_not_found'
+      else 'daily_limit_reached'
+    end::public.issue_coupon_outcome,
+    r.user_id,
+    coalesce(h.position, (v_coupon.issued + w.place)::integer),
+    coalesce(h.issued_on, case when w.user_id is not null then v_today end),
+    coalesce(h.issued_at, case when w.user_id is not null then v_now end),
+    case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
+  from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+  left join unnest(v_held) h on h.user_id = r.user_id
+  left join unnest(v_spent) s (user_id) on s.user_id = r.user_id
+  left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
+  order by r.arrival;
+end
+$$;

@@ -1,0 +1,124 @@
+-- Compares every row with every rule, trusting no constraint: what it returns is broken. Reads everything once.
+create or replace function public.reconcile()
+returns table (invariant text, coupon_id bigint, user_id bigint, detail text)
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+  with grants as (
+    select
+      g.coupon_id,
+      count(*) as rows,
+      count(distinct g.position) as positions,
+      min(g.position) as first_position,
+      max(g.position) as last_position
+    from coupon.user_coupons g
+    group by g.coupon_id
+  )
+  select 'issued_equals_grants', c.id, null::bigint,
+    format('issued %s, grants %s', c.issued, coalesce(g.rows, 0))
+  from coupon.coupons c
+  left join grants g on g.coupon_id = c.id
+  where c.issued <> coalesce(g.rows, 0)
+
+  union all
+  select 'never_more_than_count', c.id, null,
+    format('count %s, issued %s, grants %s', c.count, c.issued, g.rows)
+  from coupon.coupons c
+  left join grants g on g.coupon_id = c.id
+  where greatest(c.issued, g.rows) > c.count
+
+  union all
+  select 'positions_without_gaps', g.coupon_id, null,
+    format('%s grants, %s positions from %s to %s', g.rows, g.positions, g.first_position, g.last_position)
+  from grants g
+  where g.positions <> g.rows or g.first_position <> 1 or g.last_position <> g.rows
+
+  union all
+  select 'one_per_user_and_coupon', g.coupon_id, g.user_id, format('%s grants', count(*))
+  from coupon.user_coupons g
+  group by g.coupon_id, g.user_id
+  having count(*) > 1
+
+  union all
+  select 'one_per_user_and_day', null, g.user_id, format('%s grants on %s', count(*), g.issued_on)
+  from coupon.user_coupons g
+  group by g.user_id, g.issued_on
+  having count(*) > 1
+
+  union all
+  select 'grant_has_its_coupon', g.coupon_id, g.user_id, 'no such coupon'
+  from coupon.user_coupons g
+  where not exists (select from coupon.coupons c where c.id = g.coupon_id)
+
+  union all
+  select 'grant_has_its_user', g.coupon_id, g.user_id, 'no such user'
+  from coupon.user_coupons g
+  where not exists (select from coupon.users u where u.id = g.user_id)
+
+  union all
+  select 'issued_from_start_until_expiry', g.coupon_id, g.user_id,
+    format('issued at %s, start %s, expiry %s', g.issued_at, c.start_time, c.expiry)
+  from coupon.user_coupons g
+  join coupon.coupons c on c.id = g.coupon_id
+  where g.issued_at < c.start_time or g.issued_at >= c.expiry
+
+  union all
+  select 'grant_carries_expiry', g.coupon_id, g.user_id, format('grant %s, coupon %s', g.expiry, c.expiry)
+  from coupon.user_coupons g
+  join coupon.coupons c on c.id = g.coupon_id
+  where g.expiry <> c.expiry
+
+  -- A day's zone may have been another one when the grant was made: no zone is 24 hours from another's date.
+  union all
+  select 'issued_on_is_day_of_issue', g.coupon_id, g.user_id,
+    format('issued at %s on %s', g.issued_at, g.issued_on)
+  from coupon.user_coupons g
+  where g.issued_on not between (g.issued_at at time zone 'Etc/GMT+12')::date
+    and (g.issued_at at time zone 'Etc/GMT-14')::date
+
+  union all
+  select 'used_by_holder_before_expiry', g.coupon_id, g.user_id,
+    format('issued at %s, used at %s, reference %s, expiry %s', g.issued_at, g.used_date, g.use_reference, g.expiry)
+  from coupon.user_coupons g
+  where g.used_date < g.issued_at or g.used_date >= g.expiry
+    or (g.used_date is null) <> (g.use_reference is null)
+    or g.is_used <> (g.used_date is not null)
+
+  union all
+  select 'undone_use_is_undone', u.coupon_id, u.user_id, format('use of %s is still there', u.used_date)
+  from coupon.undone_uses u
+  left join coupon.user_coupons g on g.coupon_id = u.coupon_id and g.user_id = u.user_id
+  where g.user_id is null or g.used_date = u.used_date
+
+  union all
+  select 'three_different_coupons_a_day', null, null,
+    format('%s: %s coupons, %s codes, %s start times, %s counts', c.live_on, count(*), count(distinct lower(c.code)),
+      count(distinct c.start_time), count(distinct c.count))
+  from coupon.coupons c
+  group by c.live_on
+  having count(*) > 3
+    or count(*) <> least(count(distinct lower(c.code)), count(distinct c.start_time), count(distinct c.count))
+
+  union all
+  select 'code_is_unique', min(c.id), null, format('%s coupons with code %s', count(*), lower(c.code))
+  from coupon.coupons c
+  group by lower(c.code)
+  having count(*) > 1
+
+  union all
+  select 'live_on_is_day_of_start', c.id, null, format('start %s, live on %s', c.start_time, c.live_on)
+  from coupon.coupons c
+  cross join coupon.settings s
+  where c.live_on <> (c.start_time at time zone s.time_zone)::date
+
+  union all
+  select 'expiry_after_start', c.id, null, format('start %s, expiry %s', c.start_time, c.expiry)
+  from coupon.coupons c
+  where c.expiry <= c.start_time
+$$;
+
+comment on function public.reconcile() is
+  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Reads all '
+  'tables once; run it from a replica or at night when they are large.';

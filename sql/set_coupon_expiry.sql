@@ -1,0 +1,39 @@
+-- Lengthens or shortens a coupon's life, its grants' too. coupon_not_found · unchanged · not_after_start · in_the_past ·
+-- changed. Takes the issuing lock; the grants follow by their foreign key.
+create or replace function public.set_coupon_expiry(coupon_id bigint, expiry timestamptz)
+returns table (outcome public.set_coupon_expiry_outcome)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_coupon coupon.coupons;
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('coupon_id', set_coupon_expiry.coupon_id is null, 'must not be null'),
+    ('expiry', set_coupon_expiry.expiry is null, 'must not be null'),
+    ('expiry', not (set_coupon_expiry.expiry >= '1970-01-01Z' and set_coupon_expiry.expiry < '9999-12-31Z'),
+      'must lie between 1970 and 9999')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  perform coupon.lock_issuing(set_coupon_expiry.coupon_id);
+  select c.* into v_coupon from coupon.coupons c where c.id = set_coupon_expiry.coupon_id;
+  outcome := case
+    when v_coupon.id is null then 'coupon_not_found'
+    when v_coupon.expiry = set_coupon_expiry.expiry then 'unchanged'
+    when set_coupon_expiry.expiry <= v_coupon.start_time then 'not_after_start'
+    when set_coupon_expiry.expiry <= clock_timestamp() then 'in_the_past'
+    else 'changed' end;
+  if outcome = 'changed' then
+    update coupon.coupons c set expiry = set_coupon_expiry.expiry where c.id = set_coupon_expiry.coupon_id;
+  end if;
+  return next;
+end
+$$;
+
+comment on function public.set_coupon_expiry(bigint, timestamptz) is
+  'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order: coupon_not_found, unchanged, '
+  'not_after_start, in_the_past (grants and uses after it may exist; pause_coupon() ends issuing at once), changed.';

@@ -1,0 +1,54 @@
+-- Takes a use back, and leaves a trace of who and why. coupon_not_found · not_issued · not_used · restored. Locks the
+-- grant's row.
+create or replace function public.undo_use(user_id bigint, coupon_id bigint, reason text)
+returns table (outcome public.undo_use_outcome, used_date timestamptz, use_reference text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_grant coupon.user_coupons;
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('user_id', undo_use.user_id is null, 'must not be null'),
+    ('coupon_id', undo_use.coupon_id is null, 'must not be null'),
+    ('reason', undo_use.reason is null, 'must not be null'),
+    ('reason', length(undo_use.reason) not between 1 and 500, 'must have 1 to 500 characters')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  select g.* into v_grant from coupon.user_coupons g
+  where g.coupon_id = undo_use.coupon_id and g.user_id = undo_use.user_id
+  for no key update;
+  if not found then
+    outcome := case
+      when exists (select from coupon.coupons c where c.id = undo_use.coupon_id) then 'not_issued'
+      else 'coupon_not_found' end;
+    return next;
+    return;
+  end if;
+
+  if v_grant.used_date is null then
+    outcome := 'not_used';
+    return next;
+    return;
+  end if;
+
+  perform coupon.commit_durably();
+  insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason)
+  values (undo_use.user_id, undo_use.coupon_id, v_grant.used_date, v_grant.use_reference, undo_use.reason);
+  update coupon.user_coupons g
+  set used_date = null, use_reference = null
+  where g.coupon_id = undo_use.coupon_id and g.user_id = undo_use.user_id;
+  outcome := 'restored';
+  used_date := v_grant.used_date;
+  use_reference := v_grant.use_reference;
+  return next;
+end
+$$;
+
+comment on function public.undo_use(bigint, bigint, text) is
+  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) is kept in coupon.undone_uses. Outcomes in '
+  'order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';

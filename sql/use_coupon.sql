@@ -1,0 +1,68 @@
+-- Uses a coupon, once. coupon_not_found · not_issued · already_used · expired · used. Locks the grant's row.
+create or replace function public.use_coupon(user_id bigint, coupon_id bigint, reference text)
+returns table (outcome public.use_coupon_outcome, used_date timestamptz, use_reference text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_grant coupon.user_coupons;
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('user_id', use_coupon.user_id is null, 'must not be null'),
+    ('coupon_id', use_coupon.coupon_id is null, 'must not be null'),
+    ('reference', use_coupon.reference is null, 'must not be null'),
+    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  select g.* into v_grant from coupon.user_coupons g
+  where g.coupon_id = use_coupon.coupon_id and g.user_id = use_coupon.user_id;
+  if not found then
+    outcome := case
+      when exists (select from coupon.coupons c where c.id = use_coupon.coupon_id) then 'not_issued'
+      else 'coupon_not_found' end;
+    return next;
+    return;
+  end if;
+
+  if v_grant.used_date is null then
+    select g.* into v_grant from coupon.user_coupons g
+    where g.coupon_id = use_coupon.coupon_id and g.user_id = use_coupon.user_id
+    for no key update;
+  end if;
+
+  if v_grant.used_date is not null then
+    perform coupon.fence_replay();
+    outcome := case when v_grant.use_reference = use_coupon.reference then 'used' else 'already_used' end;
+    used_date := v_grant.used_date;
+    use_reference := v_grant.use_reference;
+    return next;
+    return;
+  end if;
+
+  -- Read the clock after the wait for the row.
+  used_date := clock_timestamp();
+  if used_date >= v_grant.expiry then
+    outcome := 'expired';
+    used_date := null;
+    return next;
+    return;
+  end if;
+
+  use_reference := use_coupon.reference;
+  perform coupon.commit_durably();
+  update coupon.user_coupons g
+  set used_date = use_coupon.used_date, use_reference = use_coupon.use_reference
+  where g.coupon_id = use_coupon.coupon_id and g.user_id = use_coupon.user_id;
+  outcome := 'used';
+  return next;
+end
+$$;
+
+comment on function public.use_coupon(bigint, bigint, text) is
+  'The user uses the coupon, once, before its expiry; reference (1 to 200 characters) is the caller''s own id of the use, '
+  'an order number say. Outcomes in order: coupon_not_found, not_issued, already_used (under another reference, which '
+  'is told), expired, used. The same reference again is answered used, with the first used_date.';
