@@ -1,3 +1,8 @@
+-- The one body of issuing: a batch of users, in order of arrival, for one coupon; issue_coupon() is its one-user form.
+-- coupon_not_found · already_issued · not_started · ended · paused · sold_out · user_not_found · daily_limit_reached ·
+-- issued. Takes the issuing lock when somebody can be granted, and only then.
+--
+-- Planned for probes by key: a plan made while the tables were small would read a whole day's grants for each batch.
 create or replace function public.issue_coupons(coupon_id bigint, user_ids bigint[])
 returns table (
   outcome public.issue_coupon_outcome,
@@ -26,11 +31,24 @@ declare
   v_left integer;
   v_locked boolean := false;
 begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('coupon_id', issue_coupons.coupon_id is null, 'must not be null'),
+    ('user_ids', issue_coupons.user_ids is null, 'must not be null'),
+    ('user_ids', array_ndims(issue_coupons.user_ids) > 1, 'must have one dimension'),
+    ('user_ids', cardinality(issue_coupons.user_ids) > 10000, 'must have at most 10000 elements'),
+    ('user_ids', array_position(issue_coupons.user_ids, null) is not null, 'must not contain null')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  -- Decide without the lock; if somebody can be granted, take it and decide again by what is then true.
   loop
     select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
     v_now := clock_timestamp();
     v_today := (v_now at time zone v_coupon.time_zone)::date;
-    v_refusal := coupon.common_refusal(v_coupon, v_now);
+    v_refusal := case
+      when v_coupon.id is null then 'coupon_not_found'
+      else coupon.common_refusal(v_coupon, v_now) end;
 
     if v_refusal is null then
       v_known := array(select u.id from coupon.users u where u.id = any (issue_coupons.user_ids));
@@ -39,6 +57,7 @@ begin
         from coupon.user_coupons g
         where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids));
     end if;
+    -- Read last: whoever was granted meanwhile is told so, and never that the day is spent.
     v_held := array(
       select g
       from coupon.user_coupons g
@@ -61,6 +80,7 @@ begin
   end loop;
 
   if v_winners is not null then
+    perform coupon.commit_durably();
     v_left := v_coupon.count - v_coupon.issued;
     v_winners := v_winners[:v_left];
     v_arrivals := v_arrivals[:v_left];
@@ -69,6 +89,9 @@ begin
     select w.user_id, issue_coupons.coupon_id, v_now, v_coupon.expiry, v_today, v_coupon.issued + w.place
     from unnest(v_winners) with ordinality w (user_id, place)
     order by w.user_id;
+  end if;
+  if cardinality(v_held) > 0 then
+    perform coupon.fence_replay();
   end if;
 
   return query
@@ -93,3 +116,7 @@ begin
   order by r.arrival;
 end
 $$;
+
+comment on function public.issue_coupons(bigint, bigint[]) is
+  'Issues a coupon to a batch of at most 10000 users in order of arrival: exactly as issue_coupon() one after another, '
+  'with one lock, one insert and one commit. One row for each element of user_ids, in that order.';

@@ -2,7 +2,7 @@
 create or replace function coupon.refuse_argument(argument text, why text)
 returns void
 language plpgsql
-immutable
+volatile
 set search_path = ''
 as $$
 begin

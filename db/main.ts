@@ -1,0 +1,290 @@
+/** The commands of ./sd that need the database: see `./sd help`. */
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { constants as os } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { signToken } from "../server/auth.ts";
+import { type Env, readEnv } from "../server/env.ts";
+import { connect, roleUrl, withConnection } from "./connect.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+import { makeTemplate } from "./scratch.ts";
+import { seed } from "./seed.ts";
+import { type Logins, setUp } from "./setup.ts";
+
+const say = (line: string) => console.log(line);
+
+/** The database of the environment: DATABASE_URL, or else the embedded one, started if need be. */
+async function openDatabase(env: Env): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
+  if (env.DATABASE_URL) return { url: env.DATABASE_URL, started: false, isEmbedded: false };
+  const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: say });
+  return { url, started, isEmbedded: true };
+}
+
+/** Runs `work` with the database, and leaves it running or stopped as it was. */
+async function withDatabase<T>(env: Env, work: (url: string) => Promise<T>): Promise<T> {
+  const { url, started } = await openDatabase(env);
+  try {
+    return await work(url);
+  } finally {
+    if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
+  }
+}
+
+/** The secret that tokens are signed with: 256 random bits, made once, readable by this user only. */
+async function tokenSecret(env: Env): Promise<string> {
+  if (env.JWT_SECRET) return env.JWT_SECRET;
+  await mkdir(env.DATA_DIR, { recursive: true });
+  const path = join(env.DATA_DIR, "token.secret");
+  await writeFile(path, randomBytes(32).toString("hex"), { flag: "wx", mode: 0o600, flush: true }).catch(
+    (error: { code?: string }) => {
+      if (error.code !== "EEXIST") throw error;
+    },
+  );
+  await chmod(path, 0o600);
+  return (await readFile(path, "utf8")).trim();
+}
+
+/** Makes everything ready and says how long it took. */
+async function prepare(env: Env, url: string): Promise<Logins> {
+  const began = performance.now();
+  const logins = await setUp(url, (step) => say(`  ${step}`));
+  if (env.SEED === "demo") {
+    const made = await withConnection(logins.adminUrl, (sql) => seed(sql, (line) => say(`  ${line}`)));
+    if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
+  }
+  await tokenSecret(env);
+  say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return logins;
+}
+
+/** What to try next; every line works when pasted. */
+async function suggest(env: Env, adminUrl: string): Promise<void> {
+  const [coupon] = await withConnection(
+    adminUrl,
+    (sql) => sql`
+      select c.coupon_id, c.code
+      from live_coupons() c
+      where not c.paused
+      order by c.sold_out, c.start_time desc
+      limit 1
+    `,
+  );
+  if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
+  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
+    return say("\ntokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const token = await signToken(await tokenSecret(env), env, { role: "user", subject: "42" });
+  const base = `http://localhost:${env.PORT}`;
+  say(`
+try it, as user 42 and coupon ${coupon["code"]}:
+
+  curl -sX POST ${base}/coupons/${coupon["coupon_id"]}/issue -H 'authorization: Bearer ${token}'
+
+  curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
+
+  ./sd psql -c 'select * from issue_coupon(user_id => 43, coupon_id => ${coupon["coupon_id"]})'
+`);
+}
+
+/** Set-up, the server as a process of its own, and at its end the database, if it was started for it. */
+async function start(env: Env): Promise<number> {
+  const { url, started, isEmbedded } = await openDatabase(env);
+  try {
+    if (isEmbedded)
+      say("embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL");
+    const { apiUrl, adminUrl } = await prepare(env, url);
+    await suggest(env, adminUrl);
+    const { DATABASE_URL: _, ...rest } = process.env;
+    const server = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+      stdio: "inherit",
+      env: {
+        ...rest,
+        API_DATABASE_URL: env.API_DATABASE_URL ?? apiUrl,
+        JWT_SECRET: await tokenSecret(env),
+      },
+    });
+    return await exitOf(server);
+  } finally {
+    if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
+  }
+}
+
+/** Passes SIGINT, SIGTERM and SIGHUP on as SIGTERM and waits for the end; the exit status as a shell gives it. */
+function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
+  const pass = () => void child.kill("SIGTERM");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, pass);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
+  });
+}
+
+async function psql(env: Env, args: string[]): Promise<number> {
+  return withDatabase(env, async (url) => {
+    const { username, password, hostname, port, pathname, searchParams } = new URL(roleUrl(url, "coupon_admin"));
+    const client = spawn("psql", args, {
+      stdio: "inherit",
+      env: {
+        ...process.env,
+        PGHOST: hostname || "localhost",
+        PGPORT: port || "5432",
+        PGUSER: username,
+        // In the environment, because everyone can read a command line.
+        PGPASSWORD: password,
+        PGDATABASE: decodeURIComponent(pathname.slice(1)),
+        PGSSLMODE: searchParams.get("sslmode") ?? "prefer",
+        PGAPPNAME: "coupon-psql",
+      },
+    });
+    try {
+      return await exitOf(client);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT") throw error;
+      throw new Error(
+        "psql is not on this machine: install it (Debian: apt-get install postgresql-client, macOS: brew install libpq), " +
+          "or use ./sd sql 'select …'",
+      );
+    }
+  });
+}
+
+/** Runs one statement as coupon_admin and prints its rows: psql's little brother. */
+async function runSql(env: Env, args: string[]): Promise<number> {
+  const [statement, ...more] = args;
+  if (!statement || more.length > 0) throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
+  await withDatabase(env, (url) =>
+    withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
+      const rows = await sql.unsafe(statement).simple().values();
+      const names: string[] = (rows.columns ?? []).map((column) => column.name);
+      printTable(names, rows as unknown as unknown[][]);
+    }),
+  );
+  return 0;
+}
+
+function printTable(names: string[], rows: unknown[][]): void {
+  const text = (value: unknown) =>
+    value === null ? "" : value instanceof Date ? value.toISOString() : typeof value === "object" ? JSON.stringify(value) : String(value);
+  const cells = rows.map((row) => row.map(text));
+  const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
+  const line = (row: string[]) => row.map((cell, i) => ` ${cell.padEnd(widths[i] ?? 0)} `).join("|").trimEnd();
+  if (names.length > 0) {
+    say(line(names));
+    say(widths.map((width) => "-".repeat(width + 2)).join("+"));
+    for (const row of cells) say(line(row));
+  }
+  say(`(${rows.length} ${rows.length === 1 ? "row" : "rows"})`);
+}
+
+/** Compares every row with every rule. */
+async function check(env: Env): Promise<number> {
+  return withDatabase(env, (url) =>
+    withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
+      const broken = await sql`select invariant, coupon_id, user_id, detail from reconcile()`;
+      const [size] = await sql`
+        select (select count(*) from coupon.coupons) as coupons, (select count(*) from coupon.user_coupons) as grants`;
+      for (const row of broken)
+        say(`${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`);
+      say(`${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`);
+      return broken.length === 0 ? 0 : 1;
+    }),
+  );
+}
+
+async function status(env: Env): Promise<number> {
+  say(`data      ${env.DATA_DIR}`);
+  let url = env.DATABASE_URL;
+  if (!url) {
+    const embedded = await embeddedStatus({ dataDir: env.DATA_DIR });
+    if (!embedded.running) {
+      say(`database  embedded, not running${embedded.version ? ` (PostgreSQL ${embedded.version})` : ", not made yet"}`);
+      return 0;
+    }
+    ({ url } = await startEmbedded({ dataDir: env.DATA_DIR }));
+  }
+  const { host, pathname } = new URL(url);
+  const sql = connect(roleUrl(url, "coupon_admin"));
+  try {
+    const [now] = await sql`
+      select
+        current_setting('server_version') as version,
+        (select count(*) from pg_stat_activity where application_name = 'coupon-server') as connections,
+        (select max(version) from coupon.schema_migrations) as migration,
+        (select count(*) from coupon.users) as users,
+        (select count(*) from live_coupons()) as live
+    `;
+    say(`database  ${env.DATABASE_URL ? "" : "embedded, "}PostgreSQL ${now?.["version"]} at ${host}${pathname}`);
+    say(`schema    ${now?.["migration"]}`);
+    say(`server    ${now?.["connections"]} connections to the database`);
+    say(`content   ${now?.["users"]} users, ${now?.["live"]} coupons live`);
+    return 0;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function reset(env: Env, args: string[]): Promise<number> {
+  if (env.DATABASE_URL) throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
+  if (!args.includes("--yes")) {
+    const ask = createInterface({ input: process.stdin, output: process.stdout });
+    const answer = await ask.question(`remove the database and all in ${env.DATA_DIR}? Type yes: `).finally(() => ask.close());
+    if (answer.trim() !== "yes") {
+      say("nothing was removed");
+      return 1;
+    }
+  }
+  const { directory } = await startEmbedded({ dataDir: env.DATA_DIR });
+  await stopEmbedded({ dataDir: env.DATA_DIR });
+  await rm(directory, { recursive: true, force: true });
+  await rm(env.DATA_DIR, { recursive: true, force: true });
+  say(`removed ${env.DATA_DIR}`);
+  return 0;
+}
+
+/** Runs a command with SCRATCH_SERVER_URL: a server for databases to throw away, stopped at the end. */
+async function scratch(env: Env, [command, ...args]: string[]): Promise<number> {
+  if (!command) throw new Error("no command");
+  const dataDir = join(env.DATA_DIR, "scratch");
+  const given = process.env["SCRATCH_SERVER_URL"];
+  const server = given ? { url: given, started: false } : await startEmbedded({ dataDir });
+  try {
+    await makeTemplate(server.url);
+    return await exitOf(
+      spawn(command, args, { stdio: "inherit", env: { ...process.env, SCRATCH_SERVER_URL: server.url } }),
+    );
+  } finally {
+    if (server.started) await stopEmbedded({ dataDir });
+  }
+}
+
+const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = {
+  async setup(env) {
+    const { url, started } = await openDatabase(env);
+    const { adminUrl } = await prepare(env, url);
+    await suggest(env, adminUrl);
+    if (started) say("the database runs until ./sd stop; ./sd start serves");
+    return 0;
+  },
+  start,
+  async stop(env) {
+    say((await stopEmbedded({ dataDir: env.DATA_DIR })) ? "stopped the embedded PostgreSQL" : "nothing was running");
+    return 0;
+  },
+  psql,
+  sql: runSql,
+  check,
+  status,
+  reset,
+  scratch,
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+try {
+  const command = commands[name];
+  if (!command) throw new Error(`no such command: ${name}`);
+  process.exitCode = await command(readEnv(), args);
+} catch (error) {
+  console.error(`sd: ${(error as Error).message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,153 @@
+/**
+ * Makes a database ready, from whatever state: rights checked, roles, migrations, functions, logins. Idempotent, and one
+ * at a time per database. Progress goes to `log`, a line a step.
+ */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { resolveBinary } from "dbmate";
+import { connect, roleUrl, type Sql, withConnection } from "./connect.ts";
+
+const MIGRATIONS = fileURLToPath(new URL("./migrations", import.meta.url));
+const FUNCTIONS = new URL("../sql/", import.meta.url);
+
+/** Held by the set-up session; any number that nothing else on the database locks. */
+const SETUP_LOCK = "4850179452613153";
+
+export interface Logins {
+  /** The server's login: EXECUTE on its functions, nothing else. */
+  apiUrl: string;
+  /** Operators' and DBAs' login. */
+  adminUrl: string;
+}
+
+export async function setUp(setupUrl: string, log: (line: string) => void = () => {}): Promise<Logins> {
+  return withConnection(setupUrl, async (sql) => {
+    await checkRights(sql);
+    await sql`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
+    log("roles");
+    await runFile(sql, "roles.sql");
+    log("migrations");
+    await migrate(sql, setupUrl);
+    log("functions");
+    await loadFunctions(setupUrl);
+    return openLogins(sql, setupUrl);
+  });
+}
+
+/** Fails with one sentence that says what is missing and how to give it. */
+async function checkRights(sql: Sql): Promise<void> {
+  const [has] = await sql`
+    select
+      current_user as login,
+      current_database() as database,
+      current_setting('server_version') as version,
+      current_setting('server_version_num')::integer >= 150000 as new_enough,
+      current_setting('server_encoding') as encoding,
+      pg_is_in_recovery() as is_standby,
+      r.rolsuper or r.rolcreaterole or (
+        select count(*) = 4 from pg_roles o
+        where o.rolname in ('coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor')
+          and pg_has_role(current_user, o.oid, 'member')
+      ) as roles,
+      has_database_privilege(current_database(), 'create with grant option') as database_create,
+      has_schema_privilege('public', 'create with grant option') as public_create
+    from pg_roles r
+    where r.rolname = current_user
+  `;
+  if (!has) throw new Error("the database does not say who we are");
+  const { login, database } = has;
+  if (!has["new_enough"])
+    throw new Error(`PostgreSQL ${has["version"]} is too old: give DATABASE_URL of PostgreSQL 15 or newer`);
+  if (has["encoding"] !== "UTF8")
+    throw new Error(`database ${database} has encoding ${has["encoding"]}: make one with encoding 'UTF8'`);
+  if (has["is_standby"])
+    throw new Error("this PostgreSQL is a standby and can't be written: give the primary's DATABASE_URL");
+  if (!has["roles"])
+    throw new Error(`${login} may not create roles: as superuser run "alter role ${login} createrole"`);
+  if (!has["database_create"] || !has["public_create"])
+    throw new Error(
+      `${login} may not create in database ${database}: as superuser run "alter database ${database} owner to ${login}"`,
+    );
+}
+
+/** Runs dbmate as coupon_owner, so that everything belongs to the role without login. */
+async function migrate(sql: Sql, setupUrl: string): Promise<void> {
+  const url = new URL(setupUrl);
+  if (!url.searchParams.has("sslmode")) {
+    // dbmate's driver wants to be told; we say what our own connection came to.
+    const [tls] = await sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`;
+    url.searchParams.set("sslmode", tls?.["ssl"] ? "require" : "disable");
+  }
+  url.searchParams.set("role", "coupon_owner");
+  const args = [
+    ["--migrations-dir", MIGRATIONS],
+    ["--migrations-table", "coupon.schema_migrations"],
+    ["--no-dump-schema", "up", "--strict"],
+  ].flat();
+  try {
+    // In the environment, because everyone can read a command line.
+    await promisify(execFile)(resolveBinary(), args, { env: { ...process.env, DATABASE_URL: url.href } });
+  } catch (error) {
+    const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
+    throw new Error(`a migration failed: ${(stderr || stdout || message).trim()}`, { cause: error });
+  }
+}
+
+/** Replaces all functions and rights, in the manifest's order, in one transaction. */
+async function loadFunctions(setupUrl: string): Promise<void> {
+  const manifest = (await readFile(new URL("manifest.txt", FUNCTIONS), "utf8")).split("\n").filter(Boolean);
+  await withConnection(
+    setupUrl,
+    (owner) =>
+      owner.begin(async (sql) => {
+        // What PL/pgSQL only warns about is an error here.
+        await sql`select set_config('plpgsql.extra_errors', 'all', true)`;
+        for (const file of manifest) await runFile(sql, file);
+      }),
+    { role: "coupon_owner" },
+  );
+}
+
+async function runFile(sql: Pick<Sql, "unsafe">, file: string): Promise<void> {
+  const text = await readFile(new URL(file, FUNCTIONS), "utf8");
+  try {
+    await sql.unsafe(text).simple();
+  } catch (error) {
+    const { message, position } = error as { message: string; position?: string };
+    const line = position ? `:${text.slice(0, Number(position)).split("\n").length}` : "";
+    throw new Error(`sql/${file}${line}: ${message}`, { cause: error });
+  }
+}
+
+/** Lets coupon_api and coupon_admin log in with their derived passwords; touches nothing when they can already. */
+async function openLogins(sql: Sql, setupUrl: string): Promise<Logins> {
+  const roles = ["coupon_api", "coupon_admin"] as const;
+  for (const role of roles) {
+    const url = roleUrl(setupUrl, role);
+    if (await canLogIn(url)) continue;
+    const { password } = new URL(url);
+    // The derived password is hexadecimal: nothing to quote.
+    await sql.unsafe(`alter role ${role} login password ${password === "" ? "null" : `'${password}'`}`);
+    if (!(await canLogIn(url)))
+      throw new Error(
+        `${role} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
+      );
+  }
+  return { apiUrl: roleUrl(setupUrl, "coupon_api"), adminUrl: roleUrl(setupUrl, "coupon_admin") };
+}
+
+async function canLogIn(url: string): Promise<boolean> {
+  const sql = connect(url);
+  try {
+    await sql`select 1`;
+    return true;
+  } catch (error) {
+    // Class 28: no such login, or another password.
+    if (String((error as { code?: string }).code).startsWith("28")) return false;
+    throw error;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}

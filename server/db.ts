@@ -1,0 +1,333 @@
+/**
+ * The only file that knows the driver: one method per function of the database, and what a failure means for the caller.
+ */
+import postgres from "postgres";
+import type { Command, Outcome } from "./outcomes.ts";
+
+/** What a call that got no answer from its function came to. */
+export class DatabaseError extends Error {
+  override readonly name = "DatabaseError";
+  /**
+   * unavailable: it was not done, the database can't be reached. busy: it was not done, a lock or a statement took too
+   * long. conflict: it was not done, a constraint or a concurrent transaction refused it. unknown: sent, and then no
+   * answer. argument: the caller's mistake. defect: ours.
+   */
+  readonly kind: "unavailable" | "busy" | "conflict" | "unknown" | "argument" | "defect";
+  readonly sqlstate: string;
+  /** Of the constraint that refused, or of the argument that is wrong. */
+  readonly subject: string | undefined;
+
+  constructor(kind: DatabaseError["kind"], sqlstate: string, message: string, subject?: string, cause?: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+    this.sqlstate = sqlstate;
+    this.subject = subject;
+  }
+}
+
+/** An instant, RFC 3339 in UTC with all digits that PostgreSQL keeps. */
+type Instant = string;
+/** A length of time in seconds. */
+type Seconds = number;
+
+export interface Offer {
+  coupon_id: number;
+  code: string;
+  message: string;
+  description: string;
+  start_time: Instant;
+  expiry: Instant;
+  count: number;
+  issued: number;
+  remaining: number;
+  sold_out: boolean;
+  paused: boolean;
+  starts_in: Seconds | null;
+  metadata: Record<string, unknown>;
+  server_time: Instant;
+}
+
+export interface NewCoupon {
+  code: string;
+  message: string;
+  description: string;
+  start_time: Instant;
+  expiry: Instant;
+  count: number;
+  metadata: Record<string, unknown>;
+}
+
+export interface Issue {
+  outcome: Outcome<"issue_coupon">;
+  user_id: number;
+  position: number | null;
+  issued_on: string | null;
+  issued_at: Instant | null;
+  starts_in: Seconds | null;
+}
+
+export interface Use<C extends Command> {
+  outcome: Outcome<C>;
+  used_date: Instant | null;
+  use_reference: string | null;
+}
+
+export type Db = ReturnType<typeof connectDb>;
+
+/** Deadline of a call: beyond the role's statement_timeout (5 s), so that only a lost database gets here. */
+const CALL_MS = 6_000;
+
+/**
+ * Three pools, because the driver sends several calls down one connection: a slow list must not stand before a grant.
+ */
+const POOLS = { issue: 4, command: 4, read: 4 } as const;
+/** Calls that may wait for a pool; one more is refused before the database is touched. */
+const MAX_WAITING = 2_000;
+
+export function connectDb(url: string, options: { callMs?: number } = {}) {
+  const callMs = options.callMs ?? CALL_MS;
+  const issue = createPool(url, POOLS.issue, callMs);
+  const command = createPool(url, POOLS.command, callMs);
+  const read = createPool(url, POOLS.read, callMs);
+
+  return {
+    issueCoupons: (couponId: number, userIds: readonly number[]) =>
+      issue<Issue>(
+        (sql) => sql`
+          select outcome, user_id, position, issued_on, issued_at, starts_in
+          from issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${`{${userIds.join()}}`}::bigint[])
+        `,
+      ),
+
+    useCoupon: (userId: number, couponId: number, reference: string) =>
+      command<Use<"use_coupon">>(
+        (sql) => sql`
+          select outcome, used_date, use_reference
+          from use_coupon(
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reference => ${reference}::text)
+        `,
+      ).then(only),
+
+    undoUse: (userId: number, couponId: number, reason: string) =>
+      command<Use<"undo_use">>(
+        (sql) => sql`
+          select outcome, used_date, use_reference
+          from undo_use(user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reason => ${reason}::text)
+        `,
+      ).then(only),
+
+    createCoupon: (coupon: NewCoupon) =>
+      command<{
+        outcome: Outcome<"create_coupon">;
+        coupon_id: number | null;
+        live_on: string | null;
+        slot: number | null;
+      }>(
+        (sql) => sql`
+          select outcome, coupon_id, live_on, slot
+          from create_coupon(
+            code => ${coupon.code}::text, message => ${coupon.message}::text,
+            description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
+            expiry => ${coupon.expiry}::text::timestamptz, count => ${coupon.count}::integer,
+            metadata => ${JSON.stringify(coupon.metadata)}::text::jsonb)
+        `,
+      ).then(only),
+
+    pauseCoupon: (couponId: number) =>
+      command<{ outcome: Outcome<"pause_coupon"> }>(
+        (sql) => sql`select outcome from pause_coupon(coupon_id => ${couponId}::bigint)`,
+      ).then(only),
+
+    resumeCoupon: (couponId: number) =>
+      command<{ outcome: Outcome<"resume_coupon"> }>(
+        (sql) => sql`select outcome from resume_coupon(coupon_id => ${couponId}::bigint)`,
+      ).then(only),
+
+    setCouponCount: (couponId: number, count: number) =>
+      command<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
+        (sql) => sql`
+          select outcome, issued, remaining
+          from set_coupon_count(coupon_id => ${couponId}::bigint, count => ${count}::integer)
+        `,
+      ).then(only),
+
+    setCouponExpiry: (couponId: number, expiry: Instant) =>
+      command<{ outcome: Outcome<"set_coupon_expiry"> }>(
+        (sql) => sql`
+          select outcome
+          from set_coupon_expiry(coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz)
+        `,
+      ).then(only),
+
+    importUsers: (users: readonly { user_id: number; display_name: string }[]) =>
+      command<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
+        (sql) => sql`
+          select outcome, user_id
+          from import_users(
+            user_ids => ${users.map((user) => String(user.user_id))}::bigint[],
+            display_names => ${users.map((user) => user.display_name)}::text[])
+        `,
+      ),
+
+    // The join gives the database's time also when there is no coupon.
+    liveCoupons: () =>
+      read<Offer>(
+        (sql) => sql`
+          select c.*, now.server_time
+          from (select clock_timestamp() as server_time) now left join live_coupons() c on true
+        `,
+      ).then(listed),
+
+    upcomingCoupons: () =>
+      read<Offer>(
+        (sql) => sql`
+          select c.*, now.server_time
+          from (select clock_timestamp() as server_time) now left join upcoming_coupons() c on true
+        `,
+      ).then(listed),
+
+    findCoupon: (key: { coupon_id: number } | { code: string }) =>
+      read<Offer>((sql) =>
+        "code" in key
+          ? sql`select * from find_coupon(code => ${key.code}::text)`
+          : sql`select * from find_coupon(coupon_id => ${key.coupon_id}::bigint)`,
+      ).then((rows) => rows[0]),
+
+    wallet: (userId: number, before: string | null, pageSize: number) =>
+      read<Record<string, unknown> & { issued_on: string }>(
+        (sql) => sql`
+          select *
+          from wallet(
+            user_id => ${userId}::bigint, before => ${before}::text::date, page_size => ${pageSize}::integer)
+        `,
+      ),
+
+    couponStats: (couponId: number) =>
+      read<Record<string, unknown>>(
+        (sql) => sql`select * from coupon_stats(coupon_id => ${couponId}::bigint)`,
+      ).then((rows) => rows[0]),
+
+    /** Whether the database answers. */
+    ping: () => read((sql) => sql`select 1 as one`).then(() => undefined),
+
+    /** Ends all connections; calls in flight get `ms` to finish. */
+    close: (ms: number) => Promise.all([issue, command, read].map((pool) => pool.close(ms))),
+  };
+}
+
+function createPool(url: string, max: number, callMs: number) {
+  let sql = open(url, max);
+  let waiting = 0;
+
+  /** Runs one statement, which is one transaction. Never cancels: an unknown answer must stay one. */
+  async function call<Row>(statement: (sql: postgres.Sql) => PromiseLike<readonly object[]>): Promise<Row[]> {
+    if (waiting >= MAX_WAITING) throw new DatabaseError("busy", "", "too many calls wait for the database");
+    waiting += 1;
+    const used = sql;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => {
+          // A connection that lost its other end never reports: leave this pool to its fate.
+          if (sql === used) sql = open(url, max);
+          void used.end({ timeout: 0 }).catch(() => {});
+          reject(new DatabaseError("unknown", "", `no answer from the database in ${callMs} ms`));
+        }, callMs);
+      });
+      return (await Promise.race([statement(used), late])) as Row[];
+    } catch (error) {
+      throw explain(error);
+    } finally {
+      clearTimeout(timer);
+      waiting -= 1;
+    }
+  }
+  call.close = (ms: number) => sql.end({ timeout: ms / 1000 });
+  return call;
+}
+
+function open(url: string, max: number): postgres.Sql {
+  const hasSslMode = new URL(url).searchParams.has("sslmode");
+  return postgres(url, {
+    max,
+    connect_timeout: 2,
+    idle_timeout: 0,
+    // Soon back after an outage; the driver's own back-off grows without limit.
+    backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
+    onnotice: () => {},
+    ...(hasSslMode ? {} : { ssl: "prefer" as const }),
+    connection: { application_name: "coupon-server", TimeZone: "UTC", IntervalStyle: "iso_8601" },
+    types: {
+      bigint: { to: 20, from: [20], serialize: String, parse: Number },
+      date: { to: 1082, from: [1082], serialize: String, parse: String },
+      timestamptz: { to: 1184, from: [1184], serialize: String, parse: parseInstant },
+      interval: { to: 1186, from: [1186], serialize: String, parse: parseSeconds },
+    },
+  });
+}
+
+/** "2026-11-22 12:58:52.455223+00", as PostgreSQL writes it in UTC, to RFC 3339. */
+function parseInstant(text: string): Instant {
+  return text.replace(" ", "T").replace(/\+00$/, "Z");
+}
+
+/** An ISO 8601 duration of days and smaller, which is all that the difference of two instants has. */
+export function parseSeconds(text: string): Seconds {
+  const part = (unit: string, within: string) => Number(within.match(`(-?[0-9.]+)${unit}`)?.[1] ?? 0);
+  const [days = "", time = ""] = text.split("T");
+  return part("D", days) * 86_400 + part("H", time) * 3_600 + part("M", time) * 60 + part("S", time);
+}
+
+function only<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined) throw new DatabaseError("defect", "", "a command returned no row");
+  return row;
+}
+
+function listed(rows: readonly Offer[]): { coupons: Omit<Offer, "server_time">[]; server_time: Instant } {
+  const coupons = rows
+    .filter((row) => row.coupon_id !== null)
+    .map(({ server_time: _, ...coupon }) => coupon);
+  return { coupons, server_time: rows[0]?.server_time as Instant };
+}
+
+/** The driver's errors and PostgreSQL's SQLSTATEs, by what they mean for the caller. */
+function explain(error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  const { code = "", message, constraint_name, column_name } = error as {
+    code?: string;
+    message: string;
+    constraint_name?: string;
+    column_name?: string;
+  };
+  const as = (kind: DatabaseError["kind"], subject?: string) =>
+    new DatabaseError(kind, code, message, subject, error);
+
+  switch (code) {
+    // Before anything was sent: no listener, no route, no login, no room, starting up or shutting down.
+    case "ECONNREFUSED":
+    case "EHOSTUNREACH":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "CONNECT_TIMEOUT":
+    case "CONNECTION_ENDED":
+    case "53300":
+    case "57P03":
+    case "28000":
+    case "28P01":
+    case "3D000":
+      return as("unavailable");
+    // Rolled back by the database: waited too long for a lock, ran too long, no space, standby.
+    case "55P03":
+    case "57014":
+    case "53100":
+    case "53200":
+    case "25006":
+      return as("busy");
+  }
+  if (/^(23|40)...$/.test(code)) return as("conflict", constraint_name);
+  if (/^22...$/.test(code)) return as("argument", column_name);
+  // Not an answer of PostgreSQL, or its last word on a connection that it closes: the commit may have come before.
+  if (!/^[0-9A-Z]{5}$/.test(code) || /^(08|57P|58|XX)/.test(code)) return as("unknown");
+  return as("defect");
+}

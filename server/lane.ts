@@ -1,0 +1,111 @@
+/**
+ * A lane: requests for one coupon queue in order of arrival while one batch is in flight; when it returns, the next batch
+ * takes all that wait, up to `maxBatch`. No timer: an idle lane sends a request at once. So the busier it is the larger
+ * the batches, and a lock, a flush and a round trip are shared by all of them.
+ */
+import { DatabaseError } from "./db.ts";
+
+export interface LaneLimits {
+  /** Requests in one call. */
+  maxBatch: number;
+  /** Requests that wait in all lanes together; one more is refused at once. */
+  maxQueue: number;
+  /** How long a request may wait for its batch, ms. */
+  maxWaitMs: number;
+}
+
+export class Overloaded extends Error {
+  override readonly name = "Overloaded";
+}
+
+interface Waiting<Item, Result> {
+  item: Item;
+  since: number;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+export interface Lanes<Item, Result> {
+  /** Rejects with Overloaded (nothing was sent), or with the DatabaseError of its batch. */
+  submit(key: number, item: Item): Promise<Result>;
+  /** Requests that wait. */
+  queued(): number;
+}
+
+/**
+ * Lanes by key; `send` answers one result for each item, in order. A failed batch that the database took back is sent
+ * again in halves, so that an item that can't be done fails alone.
+ */
+export function createLanes<Item, Result>(
+  send: (key: number, items: Item[]) => Promise<readonly Result[]>,
+  limits: LaneLimits,
+): Lanes<Item, Result> {
+  type Queue = Waiting<Item, Result>[];
+  const lanes = new Map<number, Queue>();
+  let queued = 0;
+
+  async function run(key: number, queue: Queue): Promise<void> {
+    while (queue.length > 0) {
+      const batch = queue.splice(0, limits.maxBatch);
+      queued -= batch.length;
+      await sendBatch(key, batch, 1);
+    }
+    lanes.delete(key);
+  }
+
+  async function sendBatch(key: number, batch: Queue, attempt: number): Promise<void> {
+    try {
+      const results = await send(
+        key,
+        batch.map((waiting) => waiting.item),
+      );
+      if (results.length !== batch.length)
+        throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
+      for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
+    } catch (error) {
+      const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
+      if (undone && batch.length > 1) {
+        const half = Math.ceil(batch.length / 2);
+        await sendBatch(key, batch.slice(0, half), 1);
+        await sendBatch(key, batch.slice(half), 1);
+      } else if (undone && error.kind === "conflict" && attempt < 3) {
+        await sendBatch(key, batch, attempt + 1);
+      } else {
+        for (const waiting of batch) waiting.reject(error);
+      }
+    }
+  }
+
+  /** Refuses those who have waited too long; the oldest stand in front. Runs while anybody waits. */
+  let timer: NodeJS.Timeout | undefined;
+  function expire(): void {
+    const oldest = performance.now() - limits.maxWaitMs;
+    for (const queue of lanes.values()) {
+      const fresh = queue.findIndex((waiting) => waiting.since > oldest);
+      const late = queue.splice(0, fresh === -1 ? queue.length : fresh);
+      queued -= late.length;
+      for (const waiting of late) waiting.reject(new Overloaded("waited too long for a place in a batch"));
+    }
+    timer = queued > 0 ? setTimeout(expire, limits.maxWaitMs / 4) : undefined;
+  }
+
+  return {
+    submit(key, item) {
+      if (queued >= limits.maxQueue) return Promise.reject(new Overloaded("too many requests wait"));
+      return new Promise((resolve, reject) => {
+        const waiting = { item, since: performance.now(), resolve, reject };
+        const queue = lanes.get(key);
+        queued += 1;
+        timer ??= setTimeout(expire, limits.maxWaitMs / 4);
+        if (queue) {
+          queue.push(waiting);
+        } else {
+          const started = [waiting];
+          lanes.set(key, started);
+          void run(key, started);
+        }
+      });
+    },
+    queued: () => queued,
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * The one table from outcomes to HTTP: a status, and a sentence for a person. Keys are the values of the SQL enums, in
+ * their order of precedence; a test holds the two against each other.
+ */
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+
+interface Answer {
+  status: ContentfulStatusCode;
+  detail: string;
+}
+
+const notFound = { status: 404, detail: "There is no such coupon." } as const;
+
+export const outcomes = {
+  create_coupon: {
+    already_created: { status: 200, detail: "This very coupon exists already." },
+    code_taken: { status: 409, detail: "Another coupon has this code." },
+    start_time_taken: { status: 409, detail: "Another coupon of that day starts at this time." },
+    count_taken: { status: 409, detail: "Another coupon of that day has this count." },
+    day_full: { status: 409, detail: "That day offers three coupons already." },
+    created: { status: 201, detail: "The coupon is on offer." },
+  },
+  issue_coupon: {
+    coupon_not_found: notFound,
+    already_issued: { status: 200, detail: "The user holds this coupon already." },
+    not_started: { status: 409, detail: "The coupon can't be had before its start time." },
+    ended: { status: 409, detail: "The coupon has expired." },
+    paused: { status: 409, detail: "The coupon is paused." },
+    sold_out: { status: 409, detail: "All units of the coupon have been issued." },
+    user_not_found: { status: 404, detail: "There is no such user." },
+    daily_limit_reached: { status: 409, detail: "The user got a coupon today already." },
+    issued: { status: 201, detail: "The coupon was issued to the user." },
+  },
+  use_coupon: {
+    coupon_not_found: notFound,
+    not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    already_used: { status: 409, detail: "The coupon was used before, under another reference." },
+    expired: { status: 409, detail: "The coupon expired before it was used." },
+    used: { status: 200, detail: "The coupon is used." },
+  },
+  undo_use: {
+    coupon_not_found: notFound,
+    not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    not_used: { status: 409, detail: "The coupon is not used." },
+    restored: { status: 200, detail: "The coupon can be used again until it expires." },
+  },
+  pause_coupon: {
+    coupon_not_found: notFound,
+    already_paused: { status: 200, detail: "The coupon is paused already." },
+    paused: { status: 200, detail: "Nothing more is issued of the coupon." },
+  },
+  resume_coupon: {
+    coupon_not_found: notFound,
+    not_paused: { status: 200, detail: "The coupon is not paused." },
+    resumed: { status: 200, detail: "The coupon is issued again." },
+  },
+  set_coupon_count: {
+    coupon_not_found: notFound,
+    unchanged: { status: 200, detail: "This is the count already." },
+    below_issued: { status: 409, detail: "More units than that have been issued." },
+    count_taken: { status: 409, detail: "Another coupon of that day has this count." },
+    changed: { status: 200, detail: "The coupon has a new count." },
+  },
+  set_coupon_expiry: {
+    coupon_not_found: notFound,
+    unchanged: { status: 200, detail: "This is the expiry already." },
+    not_after_start: { status: 409, detail: "The expiry must be after the start time." },
+    in_the_past: { status: 409, detail: "The expiry must not have passed." },
+    changed: { status: 200, detail: "The coupon, and all that was issued of it, has a new expiry." },
+  },
+} as const satisfies Record<string, Record<string, Answer>>;
+
+export type Command = keyof typeof outcomes;
+export type Outcome<C extends Command> = Extract<keyof (typeof outcomes)[C], string>;
+
+/** The answer that an outcome of this command gets. */
+export function answerOf<C extends Command>(command: C, outcome: Outcome<C>): Answer {
+  return (outcomes[command] as Record<string, Answer>)[outcome] as Answer;
+}

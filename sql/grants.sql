@@ -1,0 +1,40 @@
+-- Who may do what; nothing else is granted anywhere. PUBLIC has no right by default (see the first migration), the
+-- server's role has no right on any table.
+grant execute on function
+  public.live_coupons(),
+  public.upcoming_coupons(integer),
+  public.find_coupon(bigint, text),
+  public.wallet(bigint, date, integer),
+  public.coupon_stats(bigint)
+to coupon_api, coupon_admin, coupon_monitor;
+
+grant execute on function
+  public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb),
+  public.issue_coupon(bigint, bigint),
+  public.issue_coupons(bigint, bigint[]),
+  public.use_coupon(bigint, bigint, text),
+  public.undo_use(bigint, bigint, text),
+  public.pause_coupon(bigint),
+  public.resume_coupon(bigint),
+  public.set_coupon_count(bigint, integer),
+  public.set_coupon_expiry(bigint, timestamptz),
+  public.import_users(bigint[], text[])
+to coupon_api, coupon_admin;
+
+grant execute on function
+  public.set_time_zone(text)
+to coupon_admin;
+
+grant execute on function
+  public.reconcile()
+to coupon_admin, coupon_monitor;
+
+grant usage on schema coupon to coupon_monitor;
+grant select on
+  coupon.settings,
+  coupon.users,
+  coupon.coupons,
+  coupon.user_coupons,
+  coupon.undone_uses,
+  coupon.schema_migrations
+to coupon_monitor;

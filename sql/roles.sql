@@ -1,0 +1,44 @@
+-- The four roles, and what bounds their sessions. Run by the set-up login before the migrations, again and again. Roles
+-- belong to the whole server, so another database's set-up may be at it at the same moment.
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor'] loop
+    if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
+      begin
+        execute format('create role %I nologin', v_role);
+      exception
+        when duplicate_object or unique_violation then null; -- made by the other one
+      end;
+    end if;
+    -- A login that isn't a superuser must be able to act as each role; from PostgreSQL 16 on having made it is not enough.
+    if not pg_catalog.pg_has_role(current_user, v_role,
+      case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
+    then
+      execute format('grant %I to current_user', v_role);
+    end if;
+    execute format('grant connect on database %I to %I', current_database(), v_role);
+  end loop;
+  if not pg_catalog.pg_has_role('coupon_admin', 'coupon_monitor', 'member') then
+    grant coupon_monitor to coupon_admin;
+  end if;
+
+  execute format('grant create on database %I to coupon_owner', current_database());
+  grant usage, create on schema public to coupon_owner;
+
+  -- The server waits a little longer than this for an answer, so that it is the database that gives up first and what
+  -- it gave up is known to be undone.
+  if not exists (
+    select from pg_catalog.pg_roles r
+    where r.rolname = 'coupon_api'
+      and r.rolconfig @> array['lock_timeout=2s', 'statement_timeout=5s',
+        'idle_in_transaction_session_timeout=5s', 'jit=off']
+  ) then
+    alter role coupon_api set lock_timeout = '2s';
+    alter role coupon_api set statement_timeout = '5s';
+    alter role coupon_api set idle_in_transaction_session_timeout = '5s';
+    alter role coupon_api set jit = off;
+  end if;
+end
+$$;
