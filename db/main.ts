@@ -1,12 +1,12 @@
 /** The commands of ./sd that need the database: see `./sd help`. */
 import { spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { signToken } from "../server/auth.ts";
 import { type Env, readEnv } from "../server/env.ts";
+import { tokenSecret } from "../server/secret.ts";
 import { connect, roleUrl, withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
 import { makeTemplate } from "./scratch.ts";
@@ -30,20 +30,6 @@ async function withDatabase<T>(env: Env, work: (url: string) => Promise<T>): Pro
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }
-}
-
-/** The secret that tokens are signed with: 256 random bits, made once, readable by this user only. */
-async function tokenSecret(env: Env): Promise<string> {
-  if (env.JWT_SECRET) return env.JWT_SECRET;
-  await mkdir(env.DATA_DIR, { recursive: true });
-  const path = join(env.DATA_DIR, "token.secret");
-  await writeFile(path, randomBytes(32).toString("hex"), { flag: "wx", mode: 0o600, flush: true }).catch(
-    (error: { code?: string }) => {
-      if (error.code !== "EEXIST") throw error;
-    },
-  );
-  await chmod(path, 0o600);
-  return (await readFile(path, "utf8")).trim();
 }
 
 /** Makes everything ready and says how long it took. */
@@ -92,7 +78,9 @@ async function start(env: Env): Promise<number> {
   const { url, started, isEmbedded } = await openDatabase(env);
   try {
     if (isEmbedded)
-      say("embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL");
+      say(
+        "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
+      );
     const { apiUrl, adminUrl } = await prepare(env, url);
     await suggest(env, adminUrl);
     const { DATABASE_URL: _, ...rest } = process.env;
@@ -122,7 +110,9 @@ function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
 
 async function psql(env: Env, args: string[]): Promise<number> {
   return withDatabase(env, async (url) => {
-    const { username, password, hostname, port, pathname, searchParams } = new URL(roleUrl(url, "coupon_admin"));
+    const { username, password, hostname, port, pathname, searchParams } = new URL(
+      roleUrl(url, "coupon_admin"),
+    );
     const client = spawn("psql", args, {
       stdio: "inherit",
       env: {
@@ -152,7 +142,8 @@ async function psql(env: Env, args: string[]): Promise<number> {
 /** Runs one statement as coupon_admin and prints its rows: psql's little brother. */
 async function runSql(env: Env, args: string[]): Promise<number> {
   const [statement, ...more] = args;
-  if (!statement || more.length > 0) throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
+  if (!statement || more.length > 0)
+    throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
   await withDatabase(env, (url) =>
     withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
       const rows = await sql.unsafe(statement).simple().values();
@@ -165,10 +156,20 @@ async function runSql(env: Env, args: string[]): Promise<number> {
 
 function printTable(names: string[], rows: unknown[][]): void {
   const text = (value: unknown) =>
-    value === null ? "" : value instanceof Date ? value.toISOString() : typeof value === "object" ? JSON.stringify(value) : String(value);
+    value === null
+      ? ""
+      : value instanceof Date
+        ? value.toISOString()
+        : typeof value === "object"
+          ? JSON.stringify(value)
+          : String(value);
   const cells = rows.map((row) => row.map(text));
   const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  const line = (row: string[]) => row.map((cell, i) => ` ${cell.padEnd(widths[i] ?? 0)} `).join("|").trimEnd();
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => ` ${cell.padEnd(widths[i] ?? 0)} `)
+      .join("|")
+      .trimEnd();
   if (names.length > 0) {
     say(line(names));
     say(widths.map((width) => "-".repeat(width + 2)).join("+"));
@@ -185,8 +186,12 @@ async function check(env: Env): Promise<number> {
       const [size] = await sql`
         select (select count(*) from coupon.coupons) as coupons, (select count(*) from coupon.user_coupons) as grants`;
       for (const row of broken)
-        say(`${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`);
-      say(`${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`);
+        say(
+          `${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`,
+        );
+      say(
+        `${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`,
+      );
       return broken.length === 0 ? 0 : 1;
     }),
   );
@@ -198,7 +203,9 @@ async function status(env: Env): Promise<number> {
   if (!url) {
     const embedded = await embeddedStatus({ dataDir: env.DATA_DIR });
     if (!embedded.running) {
-      say(`database  embedded, not running${embedded.version ? ` (PostgreSQL ${embedded.version})` : ", not made yet"}`);
+      say(
+        `database  embedded, not running${embedded.version ? ` (PostgreSQL ${embedded.version})` : ", not made yet"}`,
+      );
       return 0;
     }
     ({ url } = await startEmbedded({ dataDir: env.DATA_DIR }));
@@ -214,7 +221,9 @@ async function status(env: Env): Promise<number> {
         (select count(*) from coupon.users) as users,
         (select count(*) from live_coupons()) as live
     `;
-    say(`database  ${env.DATABASE_URL ? "" : "embedded, "}PostgreSQL ${now?.["version"]} at ${host}${pathname}`);
+    say(
+      `database  ${env.DATABASE_URL ? "" : "embedded, "}PostgreSQL ${now?.["version"]} at ${host}${pathname}`,
+    );
     say(`schema    ${now?.["migration"]}`);
     say(`server    ${now?.["connections"]} connections to the database`);
     say(`content   ${now?.["users"]} users, ${now?.["live"]} coupons live`);
@@ -225,10 +234,13 @@ async function status(env: Env): Promise<number> {
 }
 
 async function reset(env: Env, args: string[]): Promise<number> {
-  if (env.DATABASE_URL) throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
+  if (env.DATABASE_URL)
+    throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
   if (!args.includes("--yes")) {
     const ask = createInterface({ input: process.stdin, output: process.stdout });
-    const answer = await ask.question(`remove the database and all in ${env.DATA_DIR}? Type yes: `).finally(() => ask.close());
+    const answer = await ask
+      .question(`remove the database and all in ${env.DATA_DIR}? Type yes: `)
+      .finally(() => ask.close());
     if (answer.trim() !== "yes") {
       say("nothing was removed");
       return 1;
@@ -268,7 +280,11 @@ const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = 
   },
   start,
   async stop(env) {
-    say((await stopEmbedded({ dataDir: env.DATA_DIR })) ? "stopped the embedded PostgreSQL" : "nothing was running");
+    say(
+      (await stopEmbedded({ dataDir: env.DATA_DIR }))
+        ? "stopped the embedded PostgreSQL"
+        : "nothing was running",
+    );
     return 0;
   },
   psql,

@@ -26,7 +26,8 @@ export async function createAuthenticate(env: Env): Promise<Authenticate> {
     // The algorithm is the key's own: which of those fits is tried when it is read, never taken from a token.
     for (const algorithm of ASYMMETRIC) {
       const key = await importSPKI(env.JWT_PUBLIC_KEY, algorithm).catch(() => null);
-      if (key) return authenticateBy(async () => key, algorithm === "RS256" ? ["RS256", "PS256"] : [algorithm], env);
+      if (key)
+        return authenticateBy(async () => key, algorithm === "RS256" ? ["RS256", "PS256"] : [algorithm], env);
     }
     throw new Error("JWT_PUBLIC_KEY: no RSA, P-256 or Ed25519 key");
   }

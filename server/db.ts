@@ -17,7 +17,13 @@ export class DatabaseError extends Error {
   /** Of the constraint that refused, or of the argument that is wrong. */
   readonly subject: string | undefined;
 
-  constructor(kind: DatabaseError["kind"], sqlstate: string, message: string, subject?: string, cause?: unknown) {
+  constructor(
+    kind: DatabaseError["kind"],
+    sqlstate: string,
+    message: string,
+    subject?: string,
+    cause?: unknown,
+  ) {
     super(message, { cause });
     this.kind = kind;
     this.sqlstate = sqlstate;
@@ -285,16 +291,19 @@ function only<Row>(rows: readonly Row[]): Row {
 }
 
 function listed(rows: readonly Offer[]): { coupons: Omit<Offer, "server_time">[]; server_time: Instant } {
-  const coupons = rows
-    .filter((row) => row.coupon_id !== null)
-    .map(({ server_time: _, ...coupon }) => coupon);
+  const coupons = rows.filter((row) => row.coupon_id !== null).map(({ server_time: _, ...coupon }) => coupon);
   return { coupons, server_time: rows[0]?.server_time as Instant };
 }
 
 /** The driver's errors and PostgreSQL's SQLSTATEs, by what they mean for the caller. */
 function explain(error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
-  const { code = "", message, constraint_name, column_name } = error as {
+  const {
+    code = "",
+    message,
+    constraint_name,
+    column_name,
+  } = error as {
     code?: string;
     message: string;
     constraint_name?: string;

@@ -76,8 +76,15 @@ export function createLanes<Item, Result>(
     }
   }
 
-  /** Refuses those who have waited too long; the oldest stand in front. Runs while anybody waits. */
-  let timer: NodeJS.Timeout | undefined;
+  /** While anybody waits, looks for those who have waited too long. */
+  let watching = false;
+  function watch(): void {
+    if (watching || queued === 0) return;
+    watching = true;
+    setTimeout(expire, limits.maxWaitMs / 4);
+  }
+
+  /** The oldest stand in front. */
   function expire(): void {
     const oldest = performance.now() - limits.maxWaitMs;
     for (const queue of lanes.values()) {
@@ -86,7 +93,8 @@ export function createLanes<Item, Result>(
       queued -= late.length;
       for (const waiting of late) waiting.reject(new Overloaded("waited too long for a place in a batch"));
     }
-    timer = queued > 0 ? setTimeout(expire, limits.maxWaitMs / 4) : undefined;
+    watching = false;
+    watch();
   }
 
   return {
@@ -96,7 +104,7 @@ export function createLanes<Item, Result>(
         const waiting = { item, since: performance.now(), resolve, reject };
         const queue = lanes.get(key);
         queued += 1;
-        timer ??= setTimeout(expire, limits.maxWaitMs / 4);
+        watch();
         if (queue) {
           queue.push(waiting);
         } else {

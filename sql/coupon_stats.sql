@@ -38,5 +38,5 @@ end
 $$;
 
 comment on function public.coupon_stats(bigint) is
-  'How the drop went: issued, used, remaining, first and last grant; time_to_sell_out runs from start_time to the last '
-  'grant, null while some remain. No row: no such coupon.';
+  'How the drop went: issued, used, remaining, first and last grant; time_to_sell_out runs from start_time to the last
+grant, null while some remain. No row: no such coupon.';

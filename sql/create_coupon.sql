@@ -95,7 +95,7 @@ end
 $$;
 
 comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb) is
-  'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the '
-  'service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same '
-  'coupon, all members alike), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new '
-  'coupon, or the one that is in the way. Raises 22004 or 22023 for arguments that no coupon can have.';
+  'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the
+service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same
+coupon, all members alike), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new
+coupon, or the one that is in the way. Raises 22004 or 22023 for arguments that no coupon can have.';

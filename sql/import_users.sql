@@ -57,5 +57,5 @@ end
 $$;
 
 comment on function public.import_users(bigint[], text[]) is
-  'Makes users, or gives them another name; at most 100000 a call, no id twice. One row a user in the order given: '
-  'created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.';
+  'Makes users, or gives them another name; at most 100000 a call, no id twice. One row a user in the order given:
+created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.';

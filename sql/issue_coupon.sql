@@ -25,7 +25,7 @@ end
 $$;
 
 comment on function public.issue_coupon(bigint, bigint) is
-  'Issues one unit of the coupon to the user, first come, first served. Outcomes in order: coupon_not_found, '
-  'already_issued (the user holds it: same position, whenever asked), not_started (starts_in says how long), ended, '
-  'paused, sold_out, user_not_found, daily_limit_reached (one coupon a user and day), issued. A refusal is a row, never '
-  'an error. Ask again as often as you like: the answer stays right.';
+  'Issues one unit of the coupon to the user, first come, first served. Outcomes in order: coupon_not_found,
+already_issued (the user holds it: same position, whenever asked), not_started (starts_in says how long), ended,
+paused, sold_out, user_not_found, daily_limit_reached (one coupon a user and day), issued. A refusal is a row, never
+an error. Ask again as often as you like: the answer stays right.';

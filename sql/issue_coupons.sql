@@ -118,5 +118,5 @@ end
 $$;
 
 comment on function public.issue_coupons(bigint, bigint[]) is
-  'Issues a coupon to a batch of at most 10000 users in order of arrival: exactly as issue_coupon() one after another, '
-  'with one lock, one insert and one commit. One row for each element of user_ids, in that order.';
+  'Issues a coupon to a batch of at most 10000 users in order of arrival: exactly as issue_coupon() one after another,
+with one lock, one insert and one commit. One row for each element of user_ids, in that order.';

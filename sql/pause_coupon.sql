@@ -22,5 +22,5 @@ end
 $$;
 
 comment on function public.pause_coupon(bigint) is
-  'Stops issuing the coupon; nothing is issued after this commits. Outcomes in order: coupon_not_found, already_paused, '
-  'paused. Using issued coupons goes on.';
+  'Stops issuing the coupon; nothing is issued after this commits. Outcomes in order: coupon_not_found, already_paused,
+paused. Using issued coupons goes on.';

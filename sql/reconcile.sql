@@ -120,5 +120,5 @@ as $$
 $$;
 
 comment on function public.reconcile() is
-  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Reads all '
-  'tables once; run it from a replica or at night when they are large.';
+  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Reads all
+tables once; run it from a replica or at night when they are large.';

@@ -45,5 +45,5 @@ end
 $$;
 
 comment on function public.set_coupon_count(bigint, integer) is
-  'Restocks the coupon, or cuts what is left; never below what is issued. Outcomes in order: coupon_not_found, unchanged, '
-  'below_issued, count_taken (by another coupon of that day), changed. issued and remaining are as they stand after it.';
+  'Restocks the coupon, or cuts what is left; never below what is issued. Outcomes in order: coupon_not_found, unchanged,
+below_issued, count_taken (by another coupon of that day), changed. issued and remaining are as they stand after it.';

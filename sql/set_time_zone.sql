@@ -26,6 +26,6 @@ end
 $$;
 
 comment on function public.set_time_zone(text) is
-  'Declares the zone in which a calendar day begins and ends, for the daily limit and the daily offer. Coupons move to '
-  'their day in the new zone, grants keep the day they were made on. Outcomes in order: unchanged, breaks_daily_offer '
-  '(some day would offer two coupons in one place), changed.';
+  'Declares the zone in which a calendar day begins and ends, for the daily limit and the daily offer. Coupons move to
+their day in the new zone, grants keep the day they were made on. Outcomes in order: unchanged, breaks_daily_offer
+(some day would offer two coupons in one place), changed.';

@@ -50,5 +50,5 @@ end
 $$;
 
 comment on function public.undo_use(bigint, bigint, text) is
-  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) is kept in coupon.undone_uses. Outcomes in '
-  'order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';
+  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) is kept in coupon.undone_uses. Outcomes in
+order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';

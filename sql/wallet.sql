@@ -51,5 +51,5 @@ end
 $$;
 
 comment on function public.wallet(bigint, date, integer) is
-  'The coupons a user holds, newest first, at most page_size (1 to 1000) of them. For the next page give the last '
-  'issued_on as before. state: issued (can be used), used, expired.';
+  'The coupons a user holds, newest first, at most page_size (1 to 1000) of them. For the next page give the last
+issued_on as before. state: issued (can be used), used, expired.';

@@ -20,8 +20,8 @@ create table coupon.settings (
 comment on table coupon.settings is
   'What holds for the whole service; exactly one row.';
 comment on column coupon.settings.time_zone is
-  'The zone in which a calendar day begins and ends (IANA name, default UTC): it decides users'' daily limit and on '
-  'which day a coupon is on offer. Change it with set_time_zone().';
+  'The zone in which a calendar day begins and ends (IANA name, default UTC): it decides users'' daily limit and on
+which day a coupon is on offer. Change it with set_time_zone().';
 insert into coupon.settings default values;
 
 create table coupon.users (
@@ -72,8 +72,8 @@ create table coupon.coupons (
 create unique index coupons_code_is_unique on coupon.coupons (lower(code));
 
 comment on table coupon.coupons is
-  'A coupon on offer: count units, first come first served, from start_time until expiry. Made by create_coupon(). '
-  'Half of each page is kept free, so that the update of issued once a batch stays on the page and moves no index.';
+  'A coupon on offer: count units, first come first served, from start_time until expiry. Made by create_coupon().
+Half of each page is kept free, so that the update of issued once a batch stays on the page and moves no index.';
 comment on column coupon.coupons.code is
   'What a shop types in: letters, digits, - and _; unique whatever its case.';
 comment on column coupon.coupons.time_zone is
@@ -83,8 +83,8 @@ comment on column coupon.coupons.live_on is
 comment on column coupon.coupons.slot is
   'Which of the three places of its day (1 to 3) the coupon takes.';
 comment on column coupon.coupons.issued is
-  'Units issued so far = rows in coupon.user_coupons = their highest position. Moved by issue_coupons() alone, one '
-  'update a batch; the constraint trigger coupons_issued_equals_grants compares it with the grants at commit.';
+  'Units issued so far = rows in coupon.user_coupons = their highest position. Moved by issue_coupons() alone, one
+update a batch; the constraint trigger coupons_issued_equals_grants compares it with the grants at commit.';
 comment on column coupon.coupons.paused is
   'While true nothing is issued: pause_coupon(), resume_coupon().';
 comment on column coupon.coupons.metadata is
@@ -117,8 +117,8 @@ create table coupon.user_coupons (
     on update cascade on delete restrict
 );
 comment on table coupon.user_coupons is
-  'A grant: this user holds this coupon. Written by issue_coupons() and use_coupon() only, never deleted. Keys are led '
-  'by coupon and by day, so that the inserts of a drop fall on neighbouring pages however many users there are.';
+  'A grant: this user holds this coupon. Written by issue_coupons() and use_coupon() only, never deleted. Keys are led
+by coupon and by day, so that the inserts of a drop fall on neighbouring pages however many users there are.';
 comment on column coupon.user_coupons.issued_at is
   'The database clock when the batch held the lock.';
 comment on column coupon.user_coupons.expiry is

@@ -66,8 +66,8 @@ begin
 end
 $$;
 comment on function coupon.check_new_grants() is
-  'Rules 1, 2, 3 and 6 for any insert into user_coupons: new positions are the next ones up to coupons.issued (which is '
-  'checked against count), at the database clock, not before start_time, on today''s date.';
+  'Rules 1, 2, 3 and 6 for any insert into user_coupons: new positions are the next ones up to coupons.issued (which is
+checked against count), at the database clock, not before start_time, on today''s date.';
 
 create trigger user_coupons_check_new_grants
   after insert on coupon.user_coupons

@@ -5,21 +5,21 @@
 create type public.create_coupon_outcome as enum
   ('already_created', 'code_taken', 'start_time_taken', 'count_taken', 'day_full', 'created');
 comment on type public.create_coupon_outcome is
-  'already_created: the same coupon exists, all members alike · code_taken: whatever its case · start_time_taken, '
-  'count_taken: by another coupon of that day · day_full: three coupons already · created.';
+  'already_created: the same coupon exists, all members alike · code_taken: whatever its case · start_time_taken,
+count_taken: by another coupon of that day · day_full: three coupons already · created.';
 
 create type public.issue_coupon_outcome as enum
   ('coupon_not_found', 'already_issued', 'not_started', 'ended', 'paused', 'sold_out', 'user_not_found',
     'daily_limit_reached', 'issued');
 comment on type public.issue_coupon_outcome is
-  'coupon_not_found · already_issued: the user holds it, with its position · not_started, ended, paused, sold_out: hold '
-  'for everybody · user_not_found · daily_limit_reached: the user got a coupon today · issued.';
+  'coupon_not_found · already_issued: the user holds it, with its position · not_started, ended, paused, sold_out: hold
+for everybody · user_not_found · daily_limit_reached: the user got a coupon today · issued.';
 
 create type public.use_coupon_outcome as enum
   ('coupon_not_found', 'not_issued', 'already_used', 'expired', 'used');
 comment on type public.use_coupon_outcome is
-  'coupon_not_found · not_issued: the user doesn''t hold it · already_used: under another reference · expired · used: '
-  'now, or before under the same reference.';
+  'coupon_not_found · not_issued: the user doesn''t hold it · already_used: under another reference · expired · used:
+now, or before under the same reference.';
 
 create type public.undo_use_outcome as enum
   ('coupon_not_found', 'not_issued', 'not_used', 'restored');
@@ -39,20 +39,20 @@ comment on type public.resume_coupon_outcome is
 create type public.set_coupon_count_outcome as enum
   ('coupon_not_found', 'unchanged', 'below_issued', 'count_taken', 'changed');
 comment on type public.set_coupon_count_outcome is
-  'coupon_not_found · unchanged: it is the count already · below_issued: more are issued · count_taken: by another '
-  'coupon of that day · changed.';
+  'coupon_not_found · unchanged: it is the count already · below_issued: more are issued · count_taken: by another
+coupon of that day · changed.';
 
 create type public.set_coupon_expiry_outcome as enum
   ('coupon_not_found', 'unchanged', 'not_after_start', 'in_the_past', 'changed');
 comment on type public.set_coupon_expiry_outcome is
-  'coupon_not_found · unchanged: it is the expiry already · not_after_start · in_the_past: grants and uses after it '
-  'may exist · changed.';
+  'coupon_not_found · unchanged: it is the expiry already · not_after_start · in_the_past: grants and uses after it
+may exist · changed.';
 
 create type public.set_time_zone_outcome as enum
   ('unchanged', 'breaks_daily_offer', 'changed');
 comment on type public.set_time_zone_outcome is
-  'unchanged: it is the zone already · breaks_daily_offer: in that zone some day would offer two coupons in one place '
-  '· changed.';
+  'unchanged: it is the zone already · breaks_daily_offer: in that zone some day would offer two coupons in one place
+· changed.';
 
 create type public.import_users_outcome as enum
   ('created', 'updated', 'unchanged');

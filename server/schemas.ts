@@ -1,0 +1,84 @@
+/** The shapes of requests: types, presence and sizes. What a coupon may do is SQL's to say. */
+import { z } from "zod";
+
+const MAX_METADATA_DEPTH = 5;
+
+export const id = z
+  .number("must be a number")
+  .int("must be a whole number")
+  .min(1, "must be at least 1")
+  .max(Number.MAX_SAFE_INTEGER, "must be at most 9007199254740991");
+
+/** An id in a path or a query. */
+export const idText = z
+  .string()
+  .regex(/^[1-9][0-9]{0,15}$/, "must be a whole number from 1")
+  .transform(Number)
+  .pipe(id);
+
+const text = (min: number, max: number) =>
+  z
+    .string("must be a string")
+    .min(min, min === 1 ? "must not be empty" : `must have at least ${min} characters`)
+    // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
+    .max(max * 2, `must have at most ${max} characters`)
+    .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
+    .refine((value) => !value.includes("\0") && value.isWellFormed(), "must be valid text");
+
+const instant = z.iso
+  .datetime({ offset: true, error: "must be a time like 2026-11-22T10:00:00Z" })
+  .max(40, "must have at most 40 characters");
+
+const metadata = z
+  .record(z.string().max(100), z.json(), "must be a JSON object")
+  .refine(
+    (value) => depthOf(value) <= MAX_METADATA_DEPTH,
+    `must be at most ${MAX_METADATA_DEPTH} levels deep`,
+  )
+  .refine((value) => JSON.stringify(value).length <= 4096, "must have at most 4096 characters");
+
+/** How many levels of arrays and objects; stops counting where it is too deep anyway. */
+function depthOf(value: unknown, depth = 0): number {
+  if (value === null || typeof value !== "object" || depth > MAX_METADATA_DEPTH) return depth;
+  return Math.max(depth + 1, ...Object.values(value).map((member) => depthOf(member, depth + 1)));
+}
+
+const count = z.number("must be a number").int("must be a whole number").min(1).max(100_000_000);
+
+export const newCoupon = z.strictObject({
+  code: text(1, 64),
+  message: text(1, 200),
+  description: text(0, 2000),
+  start_time: instant,
+  expiry: instant,
+  count,
+  metadata: metadata.default({}),
+});
+
+/** Who it is for: a user says nothing or itself, a service and an admin must say. */
+export const forUser = z.strictObject({ user_id: id.optional() });
+export const use = z.strictObject({ user_id: id.optional(), reference: text(1, 200) });
+export const undoUse = z.strictObject({ user_id: id, reason: text(1, 500) });
+export const nothing = z.strictObject({});
+export const newCount = z.strictObject({ count });
+export const newExpiry = z.strictObject({ expiry: instant });
+export const newUsers = z.strictObject({
+  users: z
+    .array(z.strictObject({ user_id: id, display_name: text(1, 200) }), "must be an array")
+    .min(1, "must not be empty")
+    .max(10_000, "must have at most 10000 users"),
+});
+
+export const couponPath = z.strictObject({ coupon_id: idText });
+export const userPath = z.strictObject({ user_id: idText });
+export const byCode = z.strictObject({ code: text(1, 64) });
+export const noQuery = z.strictObject({});
+export const walletQuery = z.strictObject({
+  before: z.iso.date("must be a day like 2026-11-22").optional(),
+  page_size: z
+    .string()
+    .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().max(1000, "must be at most 1000"))
+    .optional(),
+});
