@@ -43,6 +43,7 @@ begin
 
   -- Decide without the lock; if somebody can be granted, take it and decide again by what is then true.
   loop
+    v_winners := null; -- who won before the lock may have lost by now
     select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
     v_now := clock_timestamp();
     v_today := (v_now at time zone v_coupon.time_zone)::date;
