@@ -10,6 +10,8 @@ import { readEnv } from "../server/env.ts";
 export interface Service {
   url: string;
   database: Scratch;
+  /** What its tokens are signed with. */
+  secret: string;
   /** A bearer token of this user. */
   token(userId: number): Promise<string>;
   stop(): Promise<void>;
@@ -22,7 +24,9 @@ export async function startService(users: number): Promise<Service> {
   const env = readEnv({ JWT_SECRET: secret });
   await addUsers(database, users);
 
-  const server = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+  // To profile: BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst
+  const args = process.env["BENCH_SERVER_ARGS"]?.split(" ") ?? [];
+  const server = spawn(process.execPath, [...args, "--import", "tsx", "server/main.ts"], {
     stdio: ["ignore", "pipe", "inherit"],
     env: {
       PATH: process.env["PATH"],
@@ -33,11 +37,15 @@ export async function startService(users: number): Promise<Service> {
     },
   });
   const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
-  const url = await listeningUrl(server.stdout, ended);
+  const url = await listeningUrl(server.stdout, ended).catch(async (error) => {
+    await database.drop();
+    throw error;
+  });
 
   return {
     url,
     database,
+    secret,
     token: (userId) => signToken(secret, env, { role: "user", subject: String(userId) }),
     async stop() {
       server.kill("SIGTERM");

@@ -94,12 +94,14 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
   app.get("/coupons/:coupon_id", async (c) => {
     await caller(c);
     const { coupon_id } = path(c, schemas.couponPath);
+    query(c, schemas.noQuery);
     return found(c, await db.findCoupon({ coupon_id }));
   });
 
   app.get("/coupons/:coupon_id/stats", async (c) => {
     await caller(c, "admin");
     const { coupon_id } = path(c, schemas.couponPath);
+    query(c, schemas.noQuery);
     const stats = await db.couponStats(coupon_id);
     return found(c, stats && { coupon_id, ...stats });
   });

@@ -2,14 +2,16 @@
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
  * user is its user_id.
  */
-import { createRemoteJWKSet, importSPKI, type JWTVerifyGetKey, jwtVerify, SignJWT } from "jose";
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify, SignJWT } from "jose";
 import type { Env } from "./env.ts";
+import { Problem } from "./problem.ts";
 
 export type Caller =
   | { role: "user"; user_id: number; subject: string }
   | { role: "service" | "admin"; subject: string };
 
-/** The caller of a token; null when the token is not one of ours, or no longer. */
+/** The caller of a token; null when the token is not one of ours, or no longer. Throws when the keys can't be had. */
 export type Authenticate = (token: string) => Promise<Caller | null>;
 
 type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
@@ -19,20 +21,57 @@ const DAY_S = 86_400;
 
 /** Checks tokens by the key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET, one of them. */
 export async function createAuthenticate(env: Env): Promise<Authenticate> {
-  const given = [env.JWT_JWKS_URL, env.JWT_PUBLIC_KEY, env.JWT_SECRET].filter(Boolean).length;
-  if (given === 0) throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
-  if (env.JWT_JWKS_URL) return authenticateBy(createRemoteJWKSet(new URL(env.JWT_JWKS_URL)), ASYMMETRIC, env);
+  const given = (["JWT_JWKS_URL", "JWT_PUBLIC_KEY", "JWT_SECRET"] as const).filter((name) => env[name]);
+  if (given.length === 0)
+    throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
+  if (given.length > 1)
+    throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
+  if (env.JWT_JWKS_URL) return authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL)), ASYMMETRIC, env);
   if (env.JWT_PUBLIC_KEY) {
-    // The algorithm is the key's own: which of those fits is tried when it is read, never taken from a token.
-    for (const algorithm of ASYMMETRIC) {
-      const key = await importSPKI(env.JWT_PUBLIC_KEY, algorithm).catch(() => null);
-      if (key)
-        return authenticateBy(async () => key, algorithm === "RS256" ? ["RS256", "PS256"] : [algorithm], env);
-    }
-    throw new Error("JWT_PUBLIC_KEY: no RSA, P-256 or Ed25519 key");
+    const { key, algorithms } = readPublicKey(env.JWT_PUBLIC_KEY);
+    return authenticateBy(async () => key, algorithms, env);
   }
-  const secret = new TextEncoder().encode(env.JWT_SECRET);
+  // Imported once: as bytes it would be imported anew for each token, which took half the time of a refusal.
+  const secret = await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(env.JWT_SECRET),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
   return authenticateBy(async () => secret, ["HS256"], env);
+}
+
+/** The key with its own algorithms; which of them is never taken from a token alone. */
+function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
+  let key: KeyObject | undefined;
+  try {
+    key = createPublicKey(pem);
+  } catch {}
+  const { modulusLength = 0, namedCurve } = key?.asymmetricKeyDetails ?? {};
+  if (key?.asymmetricKeyType === "rsa" && modulusLength >= 2048)
+    return { key, algorithms: ["RS256", "PS256"] };
+  if (key?.asymmetricKeyType === "ec" && namedCurve === "prime256v1") return { key, algorithms: ["ES256"] };
+  if (key?.asymmetricKeyType === "ed25519") return { key, algorithms: ["EdDSA"] };
+  throw new Error("JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key");
+}
+
+/** Published keys, fetched once and again for a key id that is new. Not to reach them says nothing about a token. */
+function remoteKeys(url: URL): JWTVerifyGetKey {
+  const keys = createRemoteJWKSet(url);
+  return async (header, token) => {
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      const isTokens =
+        error instanceof errors.JWKSNoMatchingKey ||
+        error instanceof errors.JWKSMultipleMatchingKeys ||
+        error instanceof errors.JOSENotSupported;
+      if (isTokens) throw error;
+      const detail = "The keys of the tokens can't be reached; nothing was done. Ask again.";
+      throw new Problem(503, { outcome: "keys_unavailable", detail, retryAfter: 1 }, error);
+    }
+  };
 }
 
 function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Expectation): Authenticate {
@@ -46,7 +85,8 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
     try {
       const { payload } = await jwtVerify(token, key, options);
       return readCaller(payload.sub, payload["role"]);
-    } catch {
+    } catch (error) {
+      if (error instanceof Problem) throw error;
       return null;
     }
   };

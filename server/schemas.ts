@@ -3,11 +3,15 @@ import { z } from "zod";
 
 const MAX_METADATA_DEPTH = 5;
 
-export const id = z
-  .number("must be a number")
-  .int("must be a whole number")
-  .min(1, "must be at least 1")
-  .max(Number.MAX_SAFE_INTEGER, "must be at most 9007199254740991");
+/** The bounds come first and end the check: int() has a word of its own on what is too large. */
+const whole = (max: number) =>
+  z
+    .number("must be a number")
+    .min(1, { error: "must be at least 1", abort: true })
+    .max(max, { error: `must be at most ${max}`, abort: true })
+    .int("must be a whole number");
+
+export const id = whole(Number.MAX_SAFE_INTEGER);
 
 /** An id in a path or a query. */
 export const idText = z
@@ -21,21 +25,31 @@ const text = (min: number, max: number) =>
     .string("must be a string")
     .min(min, min === 1 ? "must not be empty" : `must have at least ${min} characters`)
     // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
-    .max(max * 2, `must have at most ${max} characters`)
+    .max(max * 2, { error: `must have at most ${max} characters`, abort: true })
     .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
-    .refine((value) => !value.includes("\0") && value.isWellFormed(), "must be valid text");
+    .refine(isText, "must be valid text");
+
+/** What PostgreSQL can store: no NUL, no half of a surrogate pair. */
+function isText(value: string): boolean {
+  return !value.includes("\0") && value.isWellFormed();
+}
 
 const instant = z.iso
   .datetime({ offset: true, error: "must be a time like 2026-11-22T10:00:00Z" })
   .max(40, "must have at most 40 characters");
 
+/** JSON already, so all that is left to ask is its size; not z.json(), which follows any depth and drops `__proto__`. */
 const metadata = z
-  .record(z.string().max(100), z.json(), "must be a JSON object")
-  .refine(
-    (value) => depthOf(value) <= MAX_METADATA_DEPTH,
-    `must be at most ${MAX_METADATA_DEPTH} levels deep`,
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    { error: "must be a JSON object", abort: true },
   )
-  .refine((value) => JSON.stringify(value).length <= 4096, "must have at most 4096 characters");
+  .refine((value) => depthOf(value) <= MAX_METADATA_DEPTH, {
+    error: `must be at most ${MAX_METADATA_DEPTH} levels deep`,
+    abort: true,
+  })
+  .refine((value) => JSON.stringify(value).length <= 4096, "must have at most 4096 characters")
+  .refine(isStorable, "must have valid text and numbers only");
 
 /** How many levels of arrays and objects; stops counting where it is too deep anyway. */
 function depthOf(value: unknown, depth = 0): number {
@@ -43,7 +57,15 @@ function depthOf(value: unknown, depth = 0): number {
   return Math.max(depth + 1, ...Object.values(value).map((member) => depthOf(member, depth + 1)));
 }
 
-const count = z.number("must be a number").int("must be a whole number").min(1).max(100_000_000);
+/** No NUL, no half of a surrogate pair, no number beyond a double, which JSON.parse makes infinite. */
+function isStorable(value: unknown): boolean {
+  if (typeof value === "string") return isText(value);
+  if (typeof value === "number") return Number.isFinite(value);
+  if (value === null || typeof value !== "object") return true;
+  return Object.entries(value).every(([key, member]) => isText(key) && isStorable(member));
+}
+
+const count = whole(100_000_000);
 
 export const newCoupon = z.strictObject({
   code: text(1, 64),

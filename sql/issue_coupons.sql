@@ -37,7 +37,8 @@ begin
     ('user_ids', issue_coupons.user_ids is null, 'must not be null'),
     ('user_ids', array_ndims(issue_coupons.user_ids) > 1, 'must have one dimension'),
     ('user_ids', cardinality(issue_coupons.user_ids) > 10000, 'must have at most 10000 elements'),
-    ('user_ids', array_position(issue_coupons.user_ids, null) is not null, 'must not contain null')
+    ('user_ids', case when array_ndims(issue_coupons.user_ids) = 1
+      then array_position(issue_coupons.user_ids, null) is not null end, 'must not contain null')
   ) a (name, is_bad, why)
   where a.is_bad;
 

@@ -1,27 +1,745 @@
+/**
+ * Every rule as a race of real sessions. A race begins with another session holding what all of them need; it lets go
+ * when pg_stat_activity shows that all wait. An error counts like an outcome, under its constraint or SQLSTATE.
+ */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { connect } from "../db/connect.ts";
-import { scratchDatabase } from "../db/scratch.ts";
+import { after, afterEach, before, test } from "node:test";
+import type postgres from "postgres";
+import { connect, type Sql } from "../db/connect.ts";
+import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 
-test("stale winners", async (t) => {
-  const database = await scratchDatabase();
-  t.after(() => database.drop());
-  const { admin, owner } = database;
-  const watch = connect(database.setupUrl);
-  t.after(() => watch.end());
-  await admin`select * from import_users(array[1, 2], array['Ann', 'Ben'])`;
-  await admin`
-    select * from create_coupon('A', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
-  const held = await owner.reserve();
-  await held`begin`;
-  await held`select coupon.lock_issuing(1)`;
-  await held`update coupon.coupons set paused = true`;
-  const asked = admin`select * from issue_coupon(1, 1)`.catch((e) => e);
-  for (;;) {
-    const [n] = await watch`select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (n?.["n"] === "1") break;
-  }
-  await held`commit`;
-  held.release();
-  console.log(await asked);
+type Session = postgres.ReservedSql;
+type Answer = { outcome: string; [column: string]: unknown };
+
+const SESSIONS = 200;
+
+let database: Scratch;
+let pool: Sql;
+let watch: Sql;
+let sessions: Session[];
+
+before(async () => {
+  database = await scratchDatabase();
+  pool = connect(database.adminUrl, { max: SESSIONS });
+  watch = connect(database.setupUrl);
+  sessions = await Promise.all(Array.from({ length: SESSIONS }, () => pool.reserve()));
+  await noon(database.admin);
 });
+
+after(async () => {
+  for (const session of sessions) session.release();
+  await Promise.all([pool.end({ timeout: 1 }), watch.end({ timeout: 1 })]);
+  await database.drop();
+});
+
+afterEach(async () => {
+  assert.deepEqual([...(await database.admin`select * from reconcile()`)], []);
+});
+
+test("200 sessions ask for the last unit: one gets it", async () => {
+  const coupon = await newCoupon(1);
+  const users = await newUsers(200);
+  const answers = await race(
+    issuing(coupon),
+    users.map((user, i) => () => issue(at(i), user, coupon)),
+  );
+  assert.deepEqual(tally(answers), { issued: 1, sold_out: 199 });
+  assert.deepEqual(await positions(coupon), [1]);
+});
+
+test("200 users ask for 25 units: positions 1 to 25, and 175 are told that it is sold out", async () => {
+  const coupon = await newCoupon(25);
+  const users = await newUsers(200);
+  const answers = await race(
+    issuing(coupon),
+    users.map((user, i) => () => issue(at(i), user, coupon)),
+  );
+  assert.deepEqual(tally(answers), { issued: 25, sold_out: 175 });
+  assert.deepEqual(await positions(coupon), upTo(25));
+  const [clock] = await database.owner`
+    select bool_and(g.issued_at > g.before) as rises
+    from (select issued_at, lag(issued_at) over (order by position) as before
+      from coupon.user_coupons where coupon_id = ${coupon}) g`;
+  assert.equal(clock?.["rises"], true);
+});
+
+test("positions follow the order of arrival", async () => {
+  const coupon = await newCoupon(30);
+  const users = await newUsers(40);
+  const answers = await race(
+    issuing(coupon),
+    users.map((user, i) => () => issue(at(i), user, coupon)),
+    "in turn",
+  );
+  assert.deepEqual(
+    answers.map((answer) => answer["position"]),
+    [...upTo(30), ...Array(10).fill(null)],
+  );
+});
+
+test("whom nothing can be granted to waits for nobody", async () => {
+  const [open, soldOut, paused] = [await newCoupon(9), await newCoupon(1), await newCoupon(8)];
+  const ended = await newCoupon(7, { start: "-2 days", expiry: "-1 day" });
+  const upcoming = await newCoupon(6, { start: "1 hour" });
+  const [holder, spent, fresh] = (await newUsers(3)) as [number, number, number];
+  assert.equal((await issue(at(0), holder, open)).outcome, "issued");
+  assert.equal((await issue(at(0), spent, soldOut)).outcome, "issued");
+  await at(0)`select from pause_coupon(${paused})`;
+  const refused = async () =>
+    Promise.all([
+      issue(at(0), holder, open),
+      issue(at(1), fresh, upcoming),
+      issue(at(2), fresh, ended),
+      issue(at(3), fresh, paused),
+      issue(at(4), fresh, soldOut),
+      issue(at(5), 9_007_199_254_740_991, open),
+      issue(at(6), spent, open),
+      issue(at(7), fresh, 9_007_199_254_740_991),
+    ]);
+  const answers = await holding(issuing(open), refused);
+  assert.deepEqual(
+    answers.map(({ outcome }) => outcome),
+    // biome-ignore format: one line
+    ["already_issued", "not_started", "ended", "paused", "sold_out", "user_not_found", "daily_limit_reached", "coupon_not_found"],
+  );
+});
+
+test("a user at two coupons at once gets one, and the other coupon has no gap", async () => {
+  for (let round = 0; round < 30; round++) {
+    const [one, two] = [await newCoupon(9), await newCoupon(8)];
+    const [user, a, b, c, d] = (await newUsers(5)) as [number, number, number, number, number];
+    const asks = [
+      () => issueAll(at(0), one, [a, user, b]),
+      () => issueAll(at(1), two, round % 3 === 0 ? [user, c, d] : [c, user, d]),
+    ];
+    const turned = round % 2 ? asks.reverse() : asks;
+    const answers =
+      round < 10 ? await race(issuing(one), turned) : await Promise.all(turned.map((ask) => ask()));
+    const won = answers.flat().filter((answer) => answer["user_id"] === `${user}`);
+    assert.deepEqual(tally(won), { issued: 1, daily_limit_reached: 1 });
+    assert.deepEqual(tally(answers.flat()), { issued: 5, daily_limit_reached: 1 });
+    assert.deepEqual([await positions(one), await positions(two)].sort(byLength), [upTo(2), upTo(3)]);
+  }
+});
+
+test("the same user 50 times at once: issued once, and 49 replays of the same position", async () => {
+  const coupon = await newCoupon(5);
+  const [user] = (await newUsers(1)) as [number];
+  const answers = await race(
+    issuing(coupon),
+    upTo(50).map((_, i) => () => issue(at(i), user, coupon)),
+  );
+  assert.deepEqual(tally(answers), { issued: 1, already_issued: 49 });
+  assert.deepEqual([...new Set(answers.map((answer) => answer["position"]))], [1]);
+  assert.deepEqual(await positions(coupon), [1]);
+});
+
+test("batches of the same 1000 users in opposite order at two coupons: no deadlock, one grant each", async () => {
+  for (let round = 0; round < 12; round++) {
+    const [one, two] = [await newCoupon(600), await newCoupon(700)];
+    const users = await newUsers(1000);
+    const asks = [() => issueAll(at(0), one, users), () => issueAll(at(1), two, users.toReversed())];
+    const [first, second] = await Promise.all((round % 2 ? asks.reverse() : asks).map((ask) => ask()));
+    const answers = [...(first ?? []), ...(second ?? [])];
+    const winners = answers.filter(({ outcome }) => outcome === "issued").map((answer) => answer["user_id"]);
+    assert.equal(winners.length, 1000);
+    assert.equal(new Set(winners).size, 1000);
+    // Who came first sold out; the other served the rest, in its own order, and refused those who had theirs.
+    const [taken, rest] = [await positions(one), await positions(two)];
+    assert.ok(taken.length === 600 || rest.length === 700);
+    assert.deepEqual([taken, rest], [upTo(taken.length), upTo(1000 - taken.length)]);
+    const soldOut = taken.length === 600 ? 400 : 300;
+    assert.deepEqual(tally(answers), {
+      issued: 1000,
+      sold_out: soldOut,
+      daily_limit_reached: 1000 - soldOut,
+    });
+  }
+});
+
+test("32 uses at once with different references: one is used, 31 are told which", async () => {
+  const [coupon, user] = await granted();
+  const answers = await race(
+    theGrant(coupon, user),
+    upTo(32).map((n, i) => () => use(at(i), user, coupon, `order ${n}`)),
+  );
+  assert.deepEqual(tally(answers), { used: 1, already_used: 31 });
+  const winner = answers.find(({ outcome }) => outcome === "used");
+  assert.deepEqual(
+    [...new Set(answers.map((answer) => answer["use_reference"]))],
+    [winner?.["use_reference"]],
+  );
+  assert.deepEqual([...new Set(answers.map((answer) => answer["used_date"]))], [winner?.["used_date"]]);
+});
+
+test("32 uses at once with the same reference: all are used, at one instant", async () => {
+  const [coupon, user] = await granted();
+  const answers = await race(
+    theGrant(coupon, user),
+    upTo(32).map((_, i) => () => use(at(i), user, coupon, "order 1")),
+  );
+  assert.deepEqual(tally(answers), { used: 32 });
+  assert.equal(new Set(answers.map((answer) => answer["used_date"])).size, 1);
+});
+
+test("pause_coupon amid claims: who came before it is served, who waited behind it is not", async () => {
+  const coupon = await newCoupon(40);
+  const users = await newUsers(20);
+  const claims = users.map((user, i) => () => issue(at(i), user, coupon));
+  const answers = await race(
+    issuing(coupon),
+    [...claims.slice(0, 10), () => row(at(30)`select * from pause_coupon(${coupon})`), ...claims.slice(10)],
+    "in turn",
+  );
+  assert.deepEqual(tally(answers.slice(0, 10)), { issued: 10 });
+  assert.deepEqual(tally(answers.slice(10)), { paused: 11 });
+  assert.deepEqual(await positions(coupon), upTo(10));
+});
+
+test("set_coupon_count amid claims: the new count is issued, exactly", async () => {
+  const coupon = await newCoupon(5);
+  const users = await newUsers(20);
+  const claims = users.map((user, i) => () => issue(at(i), user, coupon));
+  const answers = await race(
+    issuing(coupon),
+    [
+      ...claims.slice(0, 10),
+      () => row(at(30)`select * from set_coupon_count(${coupon}, 8)`),
+      ...claims.slice(10),
+    ],
+    "in turn",
+  );
+  assert.deepEqual(tally(answers), { issued: 8, sold_out: 12, changed: 1 });
+  assert.deepEqual(tally(answers.slice(0, 10)), { issued: 5, sold_out: 5 });
+  assert.deepEqual(await positions(coupon), upTo(8));
+});
+
+test("set_coupon_expiry amid claims: every grant carries the new expiry", async () => {
+  const coupon = await newCoupon(40);
+  const users = await newUsers(20);
+  const claims = users.map((user, i) => () => issue(at(i), user, coupon));
+  const answers = await race(
+    issuing(coupon),
+    [...claims.slice(0, 10), () => setExpiry(at(30), coupon, "9 days"), ...claims.slice(10)],
+    "in turn",
+  );
+  assert.deepEqual(tally(answers), { issued: 20, changed: 1 });
+  const expiries = await database.owner`
+    select g.expiry = c.expiry and g.expiry > now() + interval '8 days' as follows, count(*)::integer as grants
+    from coupon.user_coupons g join coupon.coupons c on c.id = g.coupon_id
+    where c.id = ${coupon}
+    group by 1`;
+  assert.deepEqual([...expiries], [{ follows: true, grants: 20 }]);
+});
+
+test("pause, restock and expiry changes in a storm: no error, nothing issued while paused", async () => {
+  const coupon = await newCoupon(60);
+  const users = await newUsers(400);
+  const answers: Answer[] = [];
+  let over = false;
+  const storm = sessions.slice(0, 20).map(async (session, i) => {
+    for (let n = i; !over; n += 7) answers.push(await issue(session, users[n % users.length] ?? 0, coupon));
+  });
+  const { admin, owner } = database;
+  try {
+    for (let step = 1; step <= 12; step++) {
+      assert.equal((await row(admin`select * from pause_coupon(${coupon})`)).outcome, "paused");
+      const [from] = await admin`select clock_timestamp()::text as clock`;
+      assert.equal((await setExpiry(admin, coupon, `${step} days`)).outcome, "changed");
+      assert.equal(
+        (await row(admin`select * from set_coupon_count(${coupon}, ${80 + step * 10})`)).outcome,
+        "changed",
+      );
+      const [until] = await admin`select clock_timestamp()::text as clock`;
+      assert.equal((await row(admin`select * from resume_coupon(${coupon})`)).outcome, "resumed");
+      const [issued] = await owner`
+        select count(*)::integer as amiss
+        from coupon.user_coupons g
+        where g.coupon_id = ${coupon} and g.issued_at between ${from?.["clock"]}::timestamptz and ${until?.["clock"]}::timestamptz`;
+      assert.equal(issued?.["amiss"], 0);
+    }
+    await until(async () => (await positions(coupon)).length === 200, "everything is issued");
+  } finally {
+    over = true;
+    await Promise.all(storm);
+  }
+  const { issued, ...others } = tally(answers);
+  assert.equal(issued, 200);
+  assert.deepEqual(
+    Object.keys(others).filter((name) => !["already_issued", "paused", "sold_out"].includes(name)),
+    [],
+  );
+  assert.deepEqual(await positions(coupon), upTo(200));
+});
+
+for (const level of ["repeatable read", "serializable"]) {
+  test(`a ${level} caller with an old snapshot never oversells`, async () => {
+    const [last, roomy, other] = [await newCoupon(1), await newCoupon(9), await newCoupon(8)];
+    const [user, rival, lunch] = (await newUsers(3)) as [number, number, number];
+    const session = at(0);
+    const late = async (meanwhile: () => Promise<Answer>, ask: () => Promise<Answer>) => {
+      await session.unsafe(`begin isolation level ${level}`);
+      try {
+        await session`select count(*) from live_coupons()`;
+        assert.equal((await meanwhile()).outcome, "issued");
+        return (await ask()).outcome;
+      } finally {
+        await session`rollback`;
+      }
+    };
+    const outcomes = [
+      await late(
+        () => issue(at(1), rival, last),
+        () => issue(session, user, last),
+      ),
+      await late(
+        () => issue(at(1), user, roomy),
+        () => issue(session, user, roomy),
+      ),
+      await late(
+        () => issue(at(1), lunch, other),
+        () => issue(session, lunch, roomy),
+      ),
+    ];
+    assert.deepEqual(outcomes, ["40001", "40001", "40001"].with(2, "user_coupons_one_per_user_and_day"));
+  });
+
+  test(`${level} callers who retry after 40001: exactly count`, async () => {
+    const coupon = await newCoupon(5);
+    const users = await newUsers(20);
+    const claim = async (session: Session, user: number): Promise<Answer> => {
+      for (;;) {
+        await session.unsafe(`begin isolation level ${level}`);
+        const answer = await issue(session, user, coupon);
+        const end = await row(session`commit`.then(() => [answer]));
+        if (answer.outcome !== "40001" && end.outcome !== "40001") return end;
+      }
+    };
+    const answers = await Promise.all(users.map((user, i) => claim(at(i), user)));
+    assert.deepEqual(tally(answers), { issued: 5, sold_out: 15 });
+    assert.deepEqual(await positions(coupon), upTo(5));
+  });
+}
+
+test("create_coupon from 20 sessions for one day: three are created", async () => {
+  const differing = await race(
+    settings,
+    upTo(20).map((n, i) => () => create(at(i), `D-${n}`, `2040-01-01 ${n}:00Z`, n)),
+  );
+  assert.deepEqual(tally(differing), { created: 3, day_full: 17 });
+  const slots = differing.filter(({ outcome }) => outcome === "created").map((answer) => answer["slot"]);
+  assert.deepEqual(slots.sort(), [1, 2, 3]);
+  const identical = await race(
+    settings,
+    upTo(20).map((_, i) => () => create(at(i), "SAME", "2040-01-02 12:00Z", 1)),
+  );
+  assert.deepEqual(tally(identical), { created: 1, already_created: 19 });
+  const alike = await race(
+    settings,
+    upTo(20).map(
+      (n, i) => () => create(at(i), `E-${n}`, n % 2 ? "2040-01-03 12:00Z" : `2040-01-03 ${n}:00Z`, 7),
+    ),
+  );
+  const { created, start_time_taken = 0, count_taken = 0 } = tally(alike);
+  assert.deepEqual([created, start_time_taken + count_taken], [1, 19]);
+});
+
+test("two imports of the same users in opposite order: no deadlock, each made once", async () => {
+  for (let round = 0; round < 20; round++) {
+    const ids = upTo(1000).map((n) => 1_000_000_000 + round * 1000 + n);
+    const answers = await Promise.all([
+      importUsers(at(0), ids, "Ann"),
+      importUsers(at(1), ids.toReversed(), "Ann"),
+    ]);
+    assert.deepEqual(answers.map(tally).sort(byName), [{ created: 1000 }, { unchanged: 1000 }]);
+    const renamed = await Promise.all([
+      importUsers(at(0), ids, "Ben"),
+      importUsers(at(1), ids.toReversed(), "Cleo"),
+    ]);
+    assert.deepEqual(renamed.map(tally), [{ updated: 1000 }, { updated: 1000 }]);
+  }
+});
+
+test("undo_use against use_coupon: at most one new use, and the row says which", async () => {
+  for (let round = 0; round < 40; round++) {
+    const [coupon, user] = await granted();
+    const first = await use(at(0), user, coupon, "old");
+    const asks = [
+      () =>
+        row(
+          at(0)`select outcome, used_date::text, use_reference from undo_use(${user}, ${coupon}, 'mistake')`,
+        ),
+      () => use(at(1), user, coupon, "new"),
+      () => use(at(2), user, coupon, "old"),
+    ];
+    const [undone, ...uses] = await (round % 2
+      ? race(theGrant(coupon, user), asks.slice(0, 1)).then(async (answers) => [
+          ...answers,
+          ...(await Promise.all(asks.slice(1).map((ask) => ask()))),
+        ])
+      : Promise.all(asks.map((ask) => ask())));
+    assert.deepEqual(undone, { ...first, outcome: "restored" });
+    const again = uses.filter(
+      (answer) => answer.outcome === "used" && answer["used_date"] !== first["used_date"],
+    );
+    if (round % 2) assert.deepEqual(tally(uses), { used: 1, already_used: 1 });
+    assert.ok(again.length <= 1);
+    const [left] = await database.owner`
+      select g.used_date::text, g.use_reference, (
+        select count(*)::integer from coupon.undone_uses u where u.coupon_id = g.coupon_id) as undone
+      from coupon.user_coupons g where g.coupon_id = ${coupon}`;
+    assert.deepEqual(
+      { ...left },
+      {
+        used_date: again[0]?.["used_date"] ?? null,
+        use_reference: again[0]?.["use_reference"] ?? null,
+        undone: 1,
+      },
+    );
+  }
+});
+
+test("set_coupon_expiry against use_coupon: a use waits for it, and is judged by the new expiry", async () => {
+  const [coupon, user] = await granted();
+  const [{ expiry }] = (await at(0)`select (clock_timestamp() + interval '300 ms')::text as expiry`) as [
+    { expiry: string },
+  ];
+  assert.equal(
+    (await row(at(0)`select * from set_coupon_expiry(${coupon}, ${expiry}::timestamptz)`)).outcome,
+    "changed",
+  );
+  await at(0)`begin`;
+  assert.equal((await setExpiry(at(0), coupon, "1 day")).outcome, "changed");
+  const used = use(at(1), user, coupon, "order 1");
+  await waiting(1);
+  await until(
+    async () => (await watch`select from clock_timestamp() c where c > ${expiry}::timestamptz`).count === 1,
+  );
+  await at(0)`commit`;
+  assert.equal((await used).outcome, "used");
+});
+
+test("set_coupon_expiry that waited for a use later than it fails as a whole", async () => {
+  const [coupon, user] = await granted();
+  const held = at(1);
+  const [{ expiry }] = (await at(0)`select (clock_timestamp() + interval '300 ms')::text as expiry`) as [
+    { expiry: string },
+  ];
+  const shortened = await holding(theGrant(coupon, user), async (owner) => {
+    const answer = row(held`select * from set_coupon_expiry(${coupon}, ${expiry}::timestamptz)`);
+    await waiting(1);
+    await until(
+      async () => (await watch`select from clock_timestamp() c where c > ${expiry}::timestamptz`).count === 1,
+    );
+    await owner`
+      update coupon.user_coupons set used_date = clock_timestamp(), use_reference = 'order 1'
+      where coupon_id = ${coupon}`;
+    return { answer };
+  });
+  assert.equal((await shortened.answer).outcome, "user_coupons_used_before_expiry");
+});
+
+test("a replay during the batch that grants the user is a replay", async () => {
+  for (let round = 0; round < 60; round++) {
+    const users = await newUsers(50);
+    const coupon = await newCoupon(50); // exactly enough: the batch sells it out
+    let over = false;
+    const user = users[round % users.length] ?? 0;
+    const replays = sessions.slice(1, 7).map(async (session) => {
+      const answers: Answer[] = [];
+      do answers.push(await issue(session, user, coupon));
+      while (!over);
+      return answers;
+    });
+    const batch = await issueAll(at(0), coupon, users);
+    over = true;
+    const answers = [...batch, ...(await Promise.all(replays)).flat()];
+    assert.equal(tally(answers)["issued"], 50);
+    assert.deepEqual(Object.keys(tally(answers)).sort(), ["already_issued", "issued"]);
+  }
+});
+
+// ---- The rule broken on purpose ---------------------------------------------------------------------------
+
+test("a replay that reads while the batch commits is a replay, and goes red when it reads in another order", async (t) => {
+  const scratch = await broken(t);
+  const { owner } = scratch;
+  const source = await functionText(owner, "public.issue_coupons(bigint, bigint[])");
+  const pause =
+    "if current_setting('test.pause', true) = 'on' then perform pg_advisory_xact_lock_shared(7); end if;";
+  const held = /v_held := array\([^;]*;/.exec(source)?.[0] ?? "";
+  const read = /if v_refusal is null then\s+v_known[\s\S]*?end if;/.exec(source)?.[0] ?? "";
+  assert.ok(held && read);
+
+  const answer = async (text: string, coupon: number, user: number) => {
+    await owner.unsafe(text);
+    const [claimer, replayer] = [await scratch.pool.reserve(), await scratch.pool.reserve()];
+    await replayer`select set_config('test.pause', 'on', false)`;
+    const holder = await owner.reserve();
+    try {
+      await holder`begin`;
+      await holder`select pg_advisory_xact_lock(7)`;
+      const replayed = issue(replayer, user, coupon);
+      await waiting(1, scratch.watch);
+      assert.equal((await issue(claimer, user, coupon)).outcome, "issued");
+      await holder`commit`;
+      return (await replayed).outcome;
+    } finally {
+      for (const session of [claimer, replayer, holder]) session.release();
+    }
+  };
+  assert.equal(await answer(source.replace(held, `${pause}\n${held}`), 1, 1), "already_issued");
+  const swapped = source.replace(held, "").replace(read, `${held}\n${pause}\n${read}`);
+  assert.equal(await answer(swapped, 1, 2), "daily_limit_reached");
+});
+
+test("the burst goes red without the lock: claims end at a constraint", async (t) => {
+  const scratch = await broken(t);
+  await unlock(scratch.owner);
+  const holder = await scratch.pool.reserve();
+  const rival = await scratch.pool.reserve();
+  await holder`begin`;
+  assert.equal((await issue(holder, 1, 1)).outcome, "issued");
+  const answer = issue(rival, 2, 1);
+  await waiting(1, scratch.watch);
+  await holder`commit`;
+  for (const session of [holder, rival]) session.release();
+  assert.equal((await answer).outcome, "user_coupons_one_per_position");
+  assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
+});
+
+test("a user at two coupons goes red without the lock: the day is kept by its constraint", async (t) => {
+  const scratch = await broken(t);
+  await unlock(scratch.owner);
+  const holder = await scratch.pool.reserve();
+  const rival = await scratch.pool.reserve();
+  await holder`begin`;
+  assert.equal((await issue(holder, 1, 1)).outcome, "issued");
+  const answer = issue(rival, 1, 2);
+  await waiting(1, scratch.watch);
+  await holder`commit`;
+  for (const session of [holder, rival]) session.release();
+  assert.equal((await answer).outcome, "user_coupons_one_per_user_and_day");
+});
+
+test("without lock and constraints reconcile() shows the damage", async (t) => {
+  const scratch = await broken(t);
+  await unlock(scratch.owner);
+  await scratch.owner.unsafe(`
+    alter table coupon.user_coupons drop constraint user_coupons_one_per_position;
+    alter table coupon.user_coupons disable trigger user;
+    alter table coupon.coupons disable trigger user`);
+  const holder = await scratch.pool.reserve();
+  const rival = await scratch.pool.reserve();
+  await holder`begin`;
+  await issue(holder, 1, 1);
+  const answer = issue(rival, 2, 1);
+  await waiting(1, scratch.watch);
+  await holder`commit`;
+  for (const session of [holder, rival]) session.release();
+  assert.equal((await answer)["position"], 1);
+  const broke = await scratch.admin`select invariant from reconcile()`;
+  assert.deepEqual([...broke], [{ invariant: "positions_without_gaps" }]);
+});
+
+// ---- Races ------------------------------------------------------------------------------------------------
+
+/** What a race is about: takes the lock that all of its sessions need. */
+type Hold = (owner: Session) => Promise<unknown>;
+
+const issuing =
+  (coupon: number): Hold =>
+  (owner) =>
+    owner`select coupon.lock_issuing(${coupon})`;
+const theGrant =
+  (coupon: number, user: number): Hold =>
+  (owner) =>
+    owner`select from coupon.user_coupons where coupon_id = ${coupon} and user_id = ${user} for no key update`;
+const settings: Hold = (owner) => owner`select from coupon.settings for no key update`;
+
+/** Starts all `asks` while another session holds the lock, and lets go when all of them wait. */
+async function race<T>(hold: Hold, asks: (() => Promise<T>)[], order?: "in turn"): Promise<T[]> {
+  const started = await holding(hold, async () => {
+    const answers: Promise<T>[] = [];
+    for (const ask of asks) {
+      answers.push(ask());
+      if (order === "in turn") await waiting(answers.length);
+    }
+    await waiting(asks.length);
+    return { answers };
+  });
+  return Promise.all(started.answers);
+}
+
+async function holding<T>(hold: Hold, work: (owner: Session) => Promise<T>): Promise<T> {
+  const owner = await database.owner.reserve();
+  try {
+    await owner`begin`;
+    await hold(owner);
+    return await work(owner);
+  } finally {
+    await owner`commit`;
+    owner.release();
+  }
+}
+
+/** Returns when exactly `count` sessions wait for a lock. */
+async function waiting(count: number, by = watch): Promise<void> {
+  let seen: unknown;
+  await until(
+    async () => {
+      [{ waiters: seen }] = (await by`
+        select count(*)::integer as waiters
+        from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`) as [{ waiters: number }];
+      return seen === count;
+    },
+    () => `${count} sessions wait (${seen} do)`,
+  );
+}
+
+async function until(
+  done: () => Promise<boolean>,
+  what: string | (() => string) = "the clock",
+): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await done()); )
+    assert.ok(Date.now() < deadline, `not in 20 s: ${typeof what === "string" ? what : what()}`);
+}
+
+// ---- Calls ------------------------------------------------------------------------------------------------
+
+/** The one row of a command; an error becomes a row under its constraint's name or SQLSTATE. */
+async function row(query: PromiseLike<readonly unknown[]>): Promise<Answer> {
+  return (await rows(query))[0] ?? { outcome: "no row" };
+}
+
+async function rows(query: PromiseLike<readonly unknown[]>): Promise<Answer[]> {
+  try {
+    return (await query).map((answer) => ({ ...(answer as Answer) }));
+  } catch (error) {
+    const { constraint_name, code } = error as { constraint_name?: string; code?: string };
+    if (!code) throw error;
+    return [{ outcome: constraint_name ?? code }];
+  }
+}
+
+function issue(session: Session, user: number, coupon: number): Promise<Answer> {
+  return row(session`select outcome, position, issued_at::text from issue_coupon(${user}, ${coupon})`);
+}
+
+function issueAll(session: Session, coupon: number, users: number[]): Promise<Answer[]> {
+  return rows(session`select outcome, user_id, position from issue_coupons(${coupon}, ${users}::bigint[])`);
+}
+
+function use(session: Session, user: number, coupon: number, reference: string): Promise<Answer> {
+  return row(session`
+    select outcome, used_date::text, use_reference from use_coupon(${user}, ${coupon}, ${reference})`);
+}
+
+function create(session: Session, code: string, start: string, count: number): Promise<Answer> {
+  return row(session`
+    select outcome, slot from create_coupon(${code}, 'm', 'd', ${start}::timestamptz, '2041-01-01', ${count})`);
+}
+
+function setExpiry(session: Sql | Session, coupon: number, hence: string): Promise<Answer> {
+  return row(session`select * from set_coupon_expiry(${coupon}, clock_timestamp() + ${hence}::interval)`);
+}
+
+function importUsers(session: Session, ids: number[], name: string): Promise<Answer[]> {
+  return rows(session`select outcome from import_users(${ids}::bigint[], ${ids.map(() => name)}::text[])`);
+}
+
+// ---- What the races are about -----------------------------------------------------------------------------
+
+let coupons = 0;
+let users = 0;
+
+/** A coupon of its own day; start and expiry as intervals from now. */
+async function newCoupon(count: number, times: { start?: string; expiry?: string } = {}): Promise<number> {
+  coupons += 1;
+  const [made] = await database.admin`
+    select outcome, coupon_id::integer
+    from create_coupon(${`C-${coupons}`}, 'm', 'd',
+      clock_timestamp() + ${times.start ?? `-${coupons + 9} days`}::interval,
+      clock_timestamp() + ${times.expiry ?? "1 day"}::interval, ${count})`;
+  assert.equal(made?.["outcome"], "created");
+  return made?.["coupon_id"];
+}
+
+async function newUsers(count: number): Promise<number[]> {
+  const ids = upTo(count).map((n) => users + n);
+  users += count;
+  await database.admin`select from import_users(${ids}::bigint[], ${ids.map((id) => `user ${id}`)}::text[])`;
+  return ids;
+}
+
+async function granted(): Promise<[coupon: number, user: number]> {
+  const [coupon, [user = 0]] = [await newCoupon(1), await newUsers(1)];
+  assert.equal((await issue(at(0), user, coupon)).outcome, "issued");
+  return [coupon, user];
+}
+
+async function positions(coupon: number): Promise<number[]> {
+  const grants = await database.owner`
+    select position from coupon.user_coupons where coupon_id = ${coupon} order by position`;
+  return grants.map((grant) => grant["position"]);
+}
+
+/** A database of its own to break, with users 1 and 2 and coupons 1 and 2. */
+async function broken(t: {
+  after(work: () => Promise<void>): void;
+}): Promise<Scratch & { pool: Sql; watch: Sql }> {
+  const scratch = await scratchDatabase();
+  const own = { pool: connect(scratch.adminUrl, { max: 2 }), watch: connect(scratch.setupUrl) };
+  t.after(async () => {
+    await Promise.all([own.pool.end({ timeout: 1 }), own.watch.end({ timeout: 1 })]);
+    await scratch.drop();
+  });
+  await noon(scratch.admin);
+  await scratch.admin`select from import_users(array[1, 2], array['Ann', 'Ben'])`;
+  for (const count of [5, 6])
+    await scratch.admin`
+      select from create_coupon(${`C-${count}`}, 'm', 'd', clock_timestamp() - ${count} * interval '1 minute',
+        clock_timestamp() + interval '1 day', ${count})`;
+  return { ...scratch, ...own };
+}
+
+async function unlock(owner: Sql): Promise<void> {
+  await owner.unsafe(`
+    create or replace function coupon.lock_issuing(coupon_id bigint) returns void language sql as 'select'`);
+}
+
+async function functionText(owner: Sql, signature: string): Promise<string> {
+  const [has] = await owner`select pg_get_functiondef(${signature}::regprocedure) as text`;
+  return has?.["text"];
+}
+
+/** Declares a zone in which it is noon, so that no test sees midnight. */
+async function noon(admin: Sql): Promise<void> {
+  const east = 12 - new Date().getUTCHours();
+  await admin`select from set_time_zone(${`Etc/GMT${east > 0 ? "-" : "+"}${Math.abs(east)}`})`;
+}
+
+function at(index: number): Session {
+  const session = sessions[index];
+  assert.ok(session);
+  return session;
+}
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
+
+function tally(answers: Answer[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of answers) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
+function byLength(a: unknown[], b: unknown[]): number {
+  return a.length - b.length;
+}
+
+function byName(a: object, b: object): number {
+  return JSON.stringify(a).localeCompare(JSON.stringify(b));
+}

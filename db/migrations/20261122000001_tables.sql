@@ -62,9 +62,9 @@ create table coupon.coupons (
   constraint coupons_metadata_is_object check (jsonb_typeof(metadata) = 'object'),
   constraint coupons_metadata_fits check (length(metadata::text) <= 4096),
   constraint coupons_metadata_is_shallow check (not metadata @? '$.**{6 to last}'),
-  constraint coupons_one_per_slot unique (live_on, slot),
-  constraint coupons_one_per_start_time unique (live_on, start_time),
-  constraint coupons_one_per_count unique (live_on, count),
+  constraint coupons_one_per_slot unique (live_on, slot) deferrable,
+  constraint coupons_one_per_start_time unique (live_on, start_time) deferrable,
+  constraint coupons_one_per_count unique (live_on, count) deferrable,
   constraint coupons_id_and_expiry unique (id, expiry),
   constraint coupons_in_service_time_zone foreign key (time_zone) references coupon.settings (time_zone)
     on update cascade on delete restrict
@@ -89,6 +89,9 @@ comment on column coupon.coupons.paused is
   'While true nothing is issued: pause_coupon(), resume_coupon().';
 comment on column coupon.coupons.metadata is
   'A JSON object of the creator''s own, at most 4096 characters and 5 levels deep.';
+comment on constraint coupons_one_per_slot on coupon.coupons is
+  'Deferrable, like the other two of a day, so that it is judged at the end of a statement: another time zone may move
+every coupon to the next day.';
 comment on constraint coupons_id_and_expiry on coupon.coupons is
   'So that a grant''s foreign key can carry the expiry: user_coupons_coupon_and_expiry.';
 

@@ -14,7 +14,10 @@ begin
   for v_batch in
     select
       c.id, c.issued, c.start_time, c.time_zone, g.rows, g.first_position, g.last_position,
-      g.first_issued_at, g.last_issued_at, g.first_issued_on, g.last_issued_on, g.used
+      g.first_issued_at, g.last_issued_at, g.first_issued_on, g.last_issued_on, g.used,
+      g.first_position = 1 or exists (
+        select from coupon.user_coupons p
+        where p.coupon_id = c.id and p.position = g.first_position - 1) as has_predecessor
     from (
       select
         n.coupon_id,
@@ -32,18 +35,20 @@ begin
     join coupon.coupons c on c.id = g.coupon_id
   loop
     if v_batch.last_position <> v_batch.issued
-      or v_batch.first_position <> v_batch.issued - v_batch.rows + 1 then
+      or v_batch.first_position <> v_batch.issued - v_batch.rows + 1
+      or not v_batch.has_predecessor then
       raise exception 'coupon % has issued %: % new grants can''t have positions % to %',
         v_batch.id, v_batch.issued, v_batch.rows, v_batch.first_position, v_batch.last_position
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
           constraint = 'user_coupons_position_follows_issued',
           hint = 'Call issue_coupon(user_id, coupon_id).';
     end if;
-    if v_batch.first_issued_at < transaction_timestamp() or v_batch.last_issued_at > clock_timestamp()
+    -- Not transaction_timestamp(): a transaction may have begun before expiry, or yesterday.
+    if v_batch.first_issued_at < statement_timestamp() or v_batch.last_issued_at > clock_timestamp()
       or v_batch.first_issued_at <> v_batch.last_issued_at then
-      raise exception 'issued_at is not the database clock of this transaction'
+      raise exception 'issued_at is not the database clock of this statement'
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_issued_at_is_now';
+          constraint = 'user_coupons_issued_at_is_now', hint = 'clock_timestamp() is.';
     end if;
     if v_batch.first_issued_at < v_batch.start_time then
       raise exception 'coupon % starts at %', v_batch.id, v_batch.start_time
@@ -99,7 +104,7 @@ comment on function coupon.check_issued_equals_grants() is
   'Rules 2 and 6 for any change of coupons.issued: at commit it equals the highest position.';
 
 create constraint trigger coupons_issued_equals_grants
-  after insert or update of issued on coupon.coupons
+  after insert or update of id, issued on coupon.coupons
   deferrable initially deferred
   for each row
   execute function coupon.check_issued_equals_grants();
@@ -115,6 +120,14 @@ end
 $$;
 comment on function coupon.refuse_change() is
   'Raises under the constraint name and with the sentence that the trigger gives; when, says the trigger.';
+
+-- So that "once issued" stays true within a transaction as well.
+create trigger coupons_issued_never_falls
+  before update on coupon.coupons
+  for each row
+  when (new.issued < old.issued)
+  execute function coupon.refuse_change(
+    'coupons_issued_never_falls', 'what was issued stays issued');
 
 create trigger coupons_start_time_is_fixed_once_issued
   before update on coupon.coupons
@@ -149,10 +162,10 @@ create function coupon.check_use() returns trigger
 as $$
 begin
   if old.used_date is null then
-    if new.used_date not between transaction_timestamp() and clock_timestamp() then
-      raise exception 'used_date is not the database clock of this transaction'
+    if new.used_date not between statement_timestamp() and clock_timestamp() then
+      raise exception 'used_date is not the database clock of this statement'
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_used_date_is_now';
+          constraint = 'user_coupons_used_date_is_now', hint = 'clock_timestamp() is.';
     end if;
   elsif new.used_date is not null then
     raise exception 'coupon % of user % was used at %', old.coupon_id, old.user_id, old.used_date
@@ -184,16 +197,82 @@ create trigger undone_uses_are_permanent
   execute function coupon.refuse_change(
     'undone_uses_are_permanent', 'the trace of an undone use is never changed');
 
+create trigger undone_uses_are_permanent_truncate
+  before truncate on coupon.undone_uses
+  for each statement
+  execute function coupon.refuse_change(
+    'undone_uses_are_permanent', 'the trace of an undone use is never changed');
+
+create function coupon.check_trace() returns trigger
+  language plpgsql
+  set search_path = ''
+as $$
+begin
+  if new.undone_by <> session_user
+    or new.undone_at not between statement_timestamp() and clock_timestamp()
+    or not exists (
+      select from coupon.user_coupons g
+      where g.coupon_id = new.coupon_id and g.user_id = new.user_id
+        and (g.used_date, g.use_reference) = (new.used_date, new.use_reference))
+  then
+    raise exception 'coupon % of user % has no such use, or it is not undone now by %',
+      new.coupon_id, new.user_id, session_user
+      using errcode = 'check_violation', schema = 'coupon', table = 'undone_uses',
+        constraint = 'undone_uses_tell_the_use', hint = 'Call undo_use(user_id, coupon_id, reason).';
+  end if;
+  return new;
+end
+$$;
+comment on function coupon.check_trace() is
+  'For any insert into undone_uses: the trace tells the use that is there, who undoes it and when.';
+
+create trigger undone_uses_tell_the_use
+  before insert on coupon.undone_uses
+  for each row
+  execute function coupon.check_trace();
+
+create function coupon.check_use_is_undone() returns trigger
+  language plpgsql
+  set search_path = ''
+as $$
+begin
+  if exists (
+    select from coupon.user_coupons g
+    where g.coupon_id = new.coupon_id and g.user_id = new.user_id and g.used_date = new.used_date)
+  then
+    raise exception 'the use of coupon % by user % at % is still there',
+      new.coupon_id, new.user_id, new.used_date
+      using errcode = 'check_violation', schema = 'coupon', table = 'undone_uses',
+        constraint = 'undone_uses_are_undone', hint = 'Call undo_use(user_id, coupon_id, reason).';
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.check_use_is_undone() is
+  'For any insert into undone_uses: at commit the use is gone.';
+
+create constraint trigger undone_uses_are_undone
+  after insert on coupon.undone_uses
+  deferrable initially deferred
+  for each row
+  execute function coupon.check_use_is_undone();
+
 -- migrate:down
 
+drop trigger undone_uses_are_undone on coupon.undone_uses;
+drop trigger undone_uses_tell_the_use on coupon.undone_uses;
+drop trigger undone_uses_are_permanent_truncate on coupon.undone_uses;
 drop trigger undone_uses_are_permanent on coupon.undone_uses;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_grant_is_immutable on coupon.user_coupons;
 drop trigger user_coupons_grant_is_permanent_truncate on coupon.user_coupons;
 drop trigger user_coupons_grant_is_permanent on coupon.user_coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
+drop trigger coupons_issued_never_falls on coupon.coupons;
 drop trigger coupons_issued_equals_grants on coupon.coupons;
 drop trigger user_coupons_check_new_grants on coupon.user_coupons;
+drop function coupon.check_use_is_undone();
+drop function coupon.check_trace();
 drop function coupon.check_use();
 drop function coupon.refuse_change();
 drop function coupon.check_issued_equals_grants();

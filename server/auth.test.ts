@@ -1,0 +1,267 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { exportJWK, SignJWT } from "jose";
+import { type Caller, createAuthenticate, signToken } from "./auth.ts";
+import { readEnv } from "./env.ts";
+import { Problem } from "./problem.ts";
+
+const secret = "a secret of the tests, long enough for HS256";
+const env = readEnv({ JWT_SECRET: secret });
+const authenticate = await createAuthenticate(env);
+const now = Math.floor(Date.now() / 1000);
+const good = { sub: "42", role: "user", iss: "coupon-drop", aud: "coupon-drop", exp: now + 60 };
+const ofGood = { role: "user", user_id: 42, subject: "42" } as const;
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+function hs256(claims: object, key = secret): Promise<string> {
+  return new SignJWT({ ...claims }).setProtectedHeader({ alg: "HS256" }).sign(bytes(key));
+}
+
+// ---- HS256 ----------------------------------------------------------------------------------------------------------
+
+const callers: { who: { role: Caller["role"]; subject: string }; caller: Caller }[] = [
+  { who: { role: "user", subject: "42" }, caller: ofGood },
+  { who: { role: "service", subject: "shop" }, caller: { role: "service", subject: "shop" } },
+  { who: { role: "admin", subject: "7" }, caller: { role: "admin", subject: "7" } },
+];
+for (const { who, caller } of callers)
+  test(`our own token: ${who.role}`, async () =>
+    assert.deepEqual(await authenticate(await signToken(secret, env, who)), caller));
+
+test("the largest user_id", async () => {
+  const token = await hs256({ ...good, sub: "9007199254740991" });
+  assert.deepEqual(await authenticate(token), {
+    role: "user",
+    user_id: Number.MAX_SAFE_INTEGER,
+    subject: "9007199254740991",
+  });
+});
+
+const refused: Record<string, object> = {
+  expired: { ...good, exp: now - 1 },
+  "not yet valid": { ...good, nbf: now + 60 },
+  "another issuer": { ...good, iss: "somebody" },
+  "another audience": { ...good, aud: "somebody" },
+  "exp is text": { ...good, exp: `${now + 60}` },
+  "an unknown role": { ...good, role: "owner" },
+  "two roles": { ...good, role: ["user", "admin"] },
+  "sub is a number": { ...good, sub: 42 },
+  "sub is empty": { ...good, sub: "", role: "service" },
+  "sub is too long": { ...good, sub: "x".repeat(201), role: "service" },
+  ...Object.fromEntries(
+    ["", "ann", "0", "-1", "042", "1.5", "1e3", " 42", "42\n", "٤٢", "9007199254740992", "1".repeat(17)].map(
+      (sub) => [`sub of a user: ${JSON.stringify(sub)}`, { ...good, sub }],
+    ),
+  ),
+  ...Object.fromEntries(
+    ["exp", "sub", "aud", "iss", "role"].map((name) => [
+      `without ${name}`,
+      Object.fromEntries(Object.entries(good).filter(([claim]) => claim !== name)),
+    ]),
+  ),
+};
+for (const [why, claims] of Object.entries(refused))
+  test(`no token of ours: ${why}`, async () => assert.equal(await authenticate(await hs256(claims)), null));
+
+const forged: Record<string, string | Promise<string>> = {
+  "another secret": hs256(good, `${secret}!`),
+  "alg none": `${base64url({ alg: "none" })}.${base64url(good)}.`,
+  "alg HS512": new SignJWT(good).setProtectedHeader({ alg: "HS512" }).sign(bytes(secret)),
+  "no signature": hs256(good).then((token) => token.replace(/[^.]*$/, "")),
+  "other claims under the signature": hs256(good).then((token) =>
+    token.replace(/\..*\./, `.${base64url({ ...good, sub: "43" })}.`),
+  ),
+  "an unknown critical header": new SignJWT(good)
+    .setProtectedHeader({ alg: "HS256", crit: ["x"], x: 1 })
+    .sign(bytes(secret), { crit: { x: true } }),
+  empty: "",
+  "no JWT": "x",
+  huge: "x".repeat(1_000_000),
+};
+for (const [why, token] of Object.entries(forged))
+  test(`no token of ours: ${why}`, async () => assert.equal(await authenticate(await token), null));
+
+// ---- Public keys ----------------------------------------------------------------------------------------------------
+
+const pairs = {
+  RS256: generateKeyPairSync("rsa", { modulusLength: 2048 }),
+  ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
+  EdDSA: generateKeyPairSync("ed25519"),
+};
+const pemOf = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
+const signed = (alg: string, key: KeyObject, header: object = {}) =>
+  new SignJWT(good).setProtectedHeader({ alg, ...header }).sign(key);
+const byPem = (pem: string) => createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
+
+for (const [alg, { publicKey, privateKey }] of [...Object.entries(pairs), ["PS256", pairs.RS256] as const]) {
+  test(`public key: ${alg}`, async () => {
+    const byKey = await byPem(pemOf(publicKey));
+    assert.deepEqual(await byKey(await signed(alg, privateKey)), ofGood);
+    assert.equal(await byKey(await hs256(good)), null);
+    for (const [other, pair] of Object.entries(pairs))
+      if (pair.publicKey !== publicKey) assert.equal(await byKey(await signed(other, pair.privateKey)), null);
+  });
+
+  test(`public key: the PEM of ${alg} as the secret of HS256`, async () => {
+    const pem = pemOf(publicKey);
+    const byKey = await byPem(pem);
+    const message = `${base64url({ alg: "HS256" })}.${base64url(good)}`;
+    for (const key of [pem, pem.trim(), publicKey.export({ type: "spki", format: "der" })])
+      assert.equal(
+        await byKey(`${message}.${createHmac("sha256", key).update(message).digest("base64url")}`),
+        null,
+      );
+  });
+}
+
+for (const [why, pem] of Object.entries({
+  "no key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+  P384: pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey),
+  "RSA of 1024 bits": pemOf(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey),
+}))
+  test(`public key refused at start: ${why}`, () =>
+    assert.rejects(byPem(pem), {
+      message: "JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key",
+    }));
+
+// ---- Keys that are published ----------------------------------------------------------------------------------------
+
+/** A server of this key set, on loopback; `fetches` counts. */
+async function publish(t: TestContext, status = 200, keys?: object[]) {
+  const jwk = { ...(await exportJWK(pairs.ES256.publicKey)), kid: "a", alg: "ES256" };
+  const published = { fetches: 0, url: "" };
+  const server = createServer((_, response) => {
+    published.fetches += 1;
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify({ keys: keys ?? [jwk] }));
+  });
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  published.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`;
+  return published;
+}
+
+test("JWKS: fetched once for many tokens", async (t) => {
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const together = await Promise.all(Array.from({ length: 20 }, () => byJwks(token)));
+  assert.deepEqual(together, Array(20).fill(ofGood));
+  assert.deepEqual(await byJwks(token), ofGood);
+  assert.equal(published.fetches, 1);
+});
+
+test("JWKS: unknown keys are refused, and fetch nothing more", async (t) => {
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  for (const token of [
+    await signed("ES256", pairs.ES256.privateKey, { kid: "b" }),
+    await signed("RS256", pairs.RS256.privateKey, { kid: "a" }),
+    await signed("ES256", generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey, { kid: "a" }),
+    await hs256(good),
+  ])
+    assert.equal(await byJwks(token), null);
+  assert.equal(published.fetches, 1);
+});
+
+test("JWKS: a published secret is no key", async (t) => {
+  const jwk = { kty: "oct", k: Buffer.from(secret).toString("base64url"), alg: "HS256" };
+  const published = await publish(t, 200, [jwk]);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  assert.equal(await byJwks(await hs256(good)), null);
+});
+
+test("JWKS: keys that can't be had say nothing about the token", async (t) => {
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const closed = await publish(t, 500);
+  for (const url of [closed.url, "http://127.0.0.1:1/jwks.json"]) {
+    const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: url }));
+    await assert.rejects(
+      byJwks(token),
+      (error) =>
+        error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable",
+    );
+  }
+});
+
+test("no key at all", () =>
+  assert.rejects(createAuthenticate(readEnv({})), {
+    message: "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL",
+  }));
+
+test("two keys", () =>
+  assert.rejects(
+    createAuthenticate(readEnv({ JWT_SECRET: secret, JWT_PUBLIC_KEY: pemOf(pairs.EdDSA.publicKey) })),
+    { message: "JWT_PUBLIC_KEY and JWT_SECRET are set: tokens have one key, leave one of them" },
+  ));
+
+// ---- ./sd token -----------------------------------------------------------------------------------------------------
+
+/** Runs it with a DATA_DIR of its own; the lines and the secret that it left. */
+async function token(t: TestContext, args: string[], variables: Record<string, string> = {}) {
+  const dataDir = await mkdtemp(join(tmpdir(), "token-"));
+  t.after(() => rm(dataDir, { recursive: true }));
+  const { stdout, stderr, code } = await promisify(execFile)(
+    process.execPath,
+    ["--import", "tsx", "server/token.ts", ...args],
+    { env: { PATH: process.env["PATH"], DATA_DIR: dataDir, ...variables } },
+  ).then(
+    (ended) => ({ ...ended, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
+  );
+  return { code, lines: stdout.split("\n").slice(0, -1), stderr, dataDir };
+}
+
+for (const [args, expected] of [
+  [["--user", "42"], [ofGood]],
+  [["--service"], [{ role: "service", subject: "service" }]],
+  [["--admin"], [{ role: "admin", subject: "admin" }]],
+  [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
+] as const)
+  test(`./sd token ${args.join(" ")}`, async (t) => {
+    const { code, lines, stderr, dataDir } = await token(t, [...args]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal((await stat(join(dataDir, "token.secret"))).mode & 0o777, 0o600);
+    const byMade = await createAuthenticate(
+      readEnv({ JWT_SECRET: await readFile(join(dataDir, "token.secret"), "utf8") }),
+    );
+    assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
+  });
+
+const usage = "sd: usage: ./sd token --user N | --users A-B | --service | --admin\n";
+for (const [args, stderr] of [
+  [[], usage],
+  [["--user"], usage],
+  [["--user", "ann"], usage],
+  [["--user", "3-5"], usage],
+  [["--users", "3"], usage],
+  [["--admin", "42"], usage],
+  [["--user", "1", "--admin"], usage],
+  [["--root"], usage],
+  [["--user", "0"], "sd: users go from 1 on, and A-B upwards\n"],
+  [["--users", "5-3"], "sd: users go from 1 on, and A-B upwards\n"],
+  [["--users", "1-1000001"], "sd: at most 1000000 tokens at once\n"],
+] as const)
+  test(`./sd token ${args.join(" ")}: refused`, async (t) => {
+    const { code, lines, stderr: said, dataDir } = await token(t, [...args]);
+    assert.deepEqual([code, lines, said], [2, [], stderr]);
+    assert.deepEqual(await readdir(dataDir), []);
+  });
+
+test("./sd token: where others sign", async (t) => {
+  const { code, stderr } = await token(t, ["--admin"], { JWT_JWKS_URL: "https://example.org/jwks.json" });
+  assert.deepEqual(
+    [code, stderr],
+    [2, "sd: tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set\n"],
+  );
+});

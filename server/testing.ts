@@ -1,0 +1,178 @@
+/** What the server's tests share: an app on a database of its own, and callers with tokens. */
+import assert from "node:assert/strict";
+import { STATUS_CODES } from "node:http";
+import type { Sql } from "../db/connect.ts";
+import { type Scratch, scratchDatabase } from "../db/scratch.ts";
+import { createApp } from "./app.ts";
+import { createAuthenticate, signToken } from "./auth.ts";
+import { connectDb, type Db } from "./db.ts";
+import { readEnv } from "./env.ts";
+import { createLanes } from "./lane.ts";
+import { createLog } from "./log.ts";
+
+export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
+
+type Json = ReturnType<typeof JSON.parse>;
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: Json;
+}
+
+export interface Call {
+  token?: string;
+  /** Sent as JSON; a string as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+const secret = env.JWT_SECRET as string;
+export const userToken = (userId: number) => signToken(secret, env, { role: "user", subject: `${userId}` });
+export const serviceToken = await signToken(secret, env, { role: "service", subject: "shop" });
+export const adminToken = await signToken(secret, env, { role: "admin", subject: "root" });
+
+/** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
+export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {
+  const db = connectDb(url, options);
+  const logged: Json[] = [];
+  const state = { draining: false };
+  const lanes = createLanes(db.issueCoupons, {
+    maxBatch: 1_000,
+    maxQueue: 20_000,
+    maxWaitMs: options.maxWaitMs ?? 10_000,
+  });
+  const app = createApp({
+    db,
+    lanes,
+    authenticate: await createAuthenticate(env),
+    log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
+    isDraining: () => state.draining,
+  });
+
+  /** One request, "POST /coupons/1/issue" say, as a client would send it. */
+  async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
+    const [method = "", path = ""] = route.split(" ");
+    const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+    const response = await app.request(path, {
+      method,
+      body: text ?? null,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(text === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
+        ...headers,
+      },
+    });
+    return { status: response.status, headers: response.headers, body: await response.json() };
+  }
+
+  return {
+    app,
+    db,
+    lanes,
+    call,
+    logged,
+    state,
+    failures: () => logged.filter((line) => line.level === "error"),
+    issue: async (couponId: number, userId: number) =>
+      call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
+    close: () => db.close(1_000),
+  };
+}
+
+/** A scratch database with its app. */
+export async function openWorld(options: { callMs?: number; maxWaitMs?: number } = {}) {
+  const scratch = await scratchDatabase();
+  const app = await openApp(scratch.apiUrl, options);
+  return {
+    ...app,
+    scratch,
+    ...createThings(scratch),
+    async close() {
+      await app.close();
+      await scratch.drop();
+    },
+  };
+}
+
+/** Users and coupons, each another one. */
+function createThings({ admin }: Scratch) {
+  let users = 0;
+  let coupons = 0;
+
+  return {
+    async newUser(): Promise<number> {
+      users += 1;
+      await admin`select import_users(array[${users}::bigint], array[${`User ${users}`}::text])`;
+      return users;
+    },
+    /** A live coupon unless told otherwise; each starts on a day of its own, so that any counts go together. */
+    async newCoupon(given: { count?: number; from?: string; until?: string } = {}): Promise<number> {
+      coupons += 1;
+      const [coupon] = await admin`
+        select c.outcome, c.coupon_id::integer
+        from create_coupon(
+          code => ${`C${coupons}`}, message => 'm', description => 'd', count => ${given.count ?? 10},
+          start_time => clock_timestamp() + ${given.from ?? `-${coupons} days`}::text::interval,
+          expiry => clock_timestamp() + ${given.until ?? "1 day"}::text::interval) c
+      `;
+      assert.equal(coupon?.["outcome"], "created");
+      return coupon?.["coupon_id"];
+    },
+  };
+}
+
+/** Asserts a problem+json with exactly these members besides title, status and request_id. */
+export function assertProblem(answer: Answer, status: number, members: Record<string, unknown>): void {
+  assert.deepEqual(answer.body, {
+    title: STATUS_CODES[status],
+    status,
+    request_id: answer.headers.get("x-request-id"),
+    ...members,
+  });
+  assert.equal(answer.status, status);
+  assert.equal(answer.headers.get("content-type"), "application/problem+json");
+  assert.equal(answer.headers.get("cache-control"), "no-store");
+}
+
+/** Waits until so many sessions of this database wait for a lock. */
+export async function untilWaiting({ owner }: Pick<Scratch, "owner">, waiters = 1): Promise<void> {
+  for (;;) {
+    const [row] = await owner`
+      select count(distinct l.pid)::integer as waiters
+      from pg_locks l
+      join pg_stat_activity a using (pid)
+      where not l.granted and a.datname = current_database()
+    `;
+    if (row?.["waiters"] >= waiters) return;
+  }
+}
+
+/** Waits until somebody waits for this session. */
+export async function untilBlockedBy({ admin }: Pick<Scratch, "admin">, session: Sql): Promise<void> {
+  const [holder] = await session`select pg_backend_pid() as pid`;
+  for (;;) {
+    const [row] = await admin`
+      select count(*)::integer as blocked
+      from pg_locks l
+      where not l.granted and ${holder?.["pid"]}::integer = any (pg_blocking_pids(l.pid))
+    `;
+    if (row?.["blocked"] > 0) return;
+  }
+}
+
+/** Holds a coupon's row, so that whoever wants to issue it waits, until the returned function is called. */
+export async function holdCoupon({ owner }: Pick<Scratch, "owner">, couponId: number) {
+  const session = await owner.reserve();
+  await session`begin`;
+  await session`select from coupon.coupons where id = ${couponId} for update`;
+  return async () => {
+    await session`rollback`;
+    session.release();
+  };
+}
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+export type { Db };

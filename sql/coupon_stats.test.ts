@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
+
+const { owner, admin, user, coupon, issue, use } = await testDatabase();
+
+const stats = (coupon_id: number) =>
+  rows(admin`
+    select count, issued, remaining, used::integer, first_issued_at::text, last_issued_at::text, time_to_sell_out::text
+    from coupon_stats(${coupon_id})`);
+
+const issuedAt = (coupon_id: number, position: number) =>
+  value(owner`
+    select issued_at::text from coupon.user_coupons where (coupon_id, position) = (${coupon_id}, ${position})`);
+
+test("nothing issued", async () => {
+  assert.deepEqual(await stats(await coupon({ count: 5 })), [[5, 0, 5, 0, null, null, null]]);
+});
+
+test("some issued, some used", async () => {
+  const [lunch, a, b, c] = [await coupon({ count: 5 }), await user(), await user(), await user()];
+  for (const holder of [a, b, c]) await issue(holder, lunch);
+  for (const holder of [a, c]) await use(holder, lunch, "r");
+  assert.deepEqual(await stats(lunch), [
+    [5, 3, 2, 2, await issuedAt(lunch, 1), await issuedAt(lunch, 3), null],
+  ]);
+});
+
+test("sold out: from start_time to the last grant", async () => {
+  const lunch = await coupon({ count: 2 });
+  for (const _ of [1, 2]) await issue(await user(), lunch);
+  const took = await value(owner`
+    select (g.issued_at - c.start_time)::text
+    from coupon.coupons c join coupon.user_coupons g on g.coupon_id = c.id and g.position = 2
+    where c.id = ${lunch}`);
+  assert.deepEqual(await stats(lunch), [
+    [2, 2, 0, 0, await issuedAt(lunch, 1), await issuedAt(lunch, 2), took],
+  ]);
+});
+
+test("code is the coupon's", async () => {
+  const lunch = await coupon();
+  const codes = admin`select s.code = c.code from coupon_stats(${lunch}) s, find_coupon(${lunch}) c`;
+  assert.deepEqual(await rows(codes), [[true]]);
+});
+
+test("no such coupon: no row", async () => {
+  assert.deepEqual(await stats(999_999), []);
+});
+
+test("refuses a null", () => refusesArgument(admin`select from coupon_stats(null)`, "coupon_id", "22004"));

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { rows, testDatabase } from "./testing.ts";
+
+const { admin, user, coupon, upcoming, issue, expire } = await testDatabase();
+
+test("nothing is live: no row", async () => {
+  assert.deepEqual(await rows(admin`select * from live_coupons()`), []);
+});
+
+test("what has started and not expired, earliest first, sold out and paused ones too", async () => {
+  const paused = await coupon({ starts_in: "-1 day" });
+  const soldOut = await coupon({ starts_in: "-3 days", count: 1 });
+  const lunch = await coupon({ starts_in: "-2 days", count: 10 });
+  const ended = await coupon({ starts_in: "-4 days" });
+  await upcoming(1);
+  await admin`select from pause_coupon(${paused})`;
+  await issue(await user(), soldOut);
+  await issue(await user(), lunch);
+  await expire(ended);
+  assert.deepEqual(
+    await rows(admin`
+      select coupon_id::integer, count, issued, remaining, sold_out, paused, starts_in from live_coupons()`),
+    [
+      [soldOut, 1, 1, 0, true, false, null],
+      [lunch, 10, 1, 9, false, false, null],
+      [paused, 10, 0, 10, false, true, null],
+    ],
+  );
+});
+
+test("every member is the coupon's, server_time is the database clock", async () => {
+  assert.deepEqual(
+    await rows(admin`
+      select o.server_time between statement_timestamp() and clock_timestamp()
+      from live_coupons() o
+      join coupon.coupons c
+        on (c.id, c.code, c.message, c.description, c.start_time, c.expiry, c.metadata)
+          = (o.coupon_id, o.code, o.message, o.description, o.start_time, o.expiry, o.metadata)`),
+    [[true], [true], [true]],
+  );
+});

@@ -1,0 +1,846 @@
+/**
+ * The seven rules (design, section 1), attacked by the owner of the tables with plain statements, and each one switched
+ * off once, so that the damage is seen to happen and to be found.
+ */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, test } from "node:test";
+import { rows, testDatabase, value } from "./testing.ts";
+
+const { owner, admin, coupon, crowd, upcoming, issue, use, expire, grantedBefore } = await testDatabase();
+
+// Users 1 to 9. Nobody but 1, 2, 8 and 9 holds anything.
+await crowd(9);
+const [live, other, soldOut, soon, ended, fresh, old] = [
+  await coupon({ count: 5 }),
+  await coupon({ count: 6 }),
+  await coupon({ count: 1 }),
+  await upcoming(1),
+  await coupon(),
+  await coupon({ count: 7 }),
+  await coupon({ starts_in: "-70 days" }),
+];
+const used = 2;
+for (const [user_id, coupon_id] of [
+  [1, live],
+  [used, live],
+  [8, soldOut],
+  [9, ended],
+] as const)
+  assert.equal(await issue(user_id, coupon_id), "issued");
+assert.equal(await use(used, live, "order"), "used");
+await grantedBefore(3, 1, old);
+await expire(ended);
+// A day that is full, in an order other than that of the slots.
+await admin`
+  select c.* from (values ('X', 1, 11), ('Y', 2, 12), ('Z', 3, 13)) v (code, hour, count), create_coupon(v.code, 'm', 'd',
+    '2031-01-01Z'::timestamptz + v.hour * interval '1 hour', '2032-01-01', v.count) c`;
+await admin`select from create_coupon('ALONE', 'm', 'd', '2031-01-02 00:30Z', '2032-01-01', 11)`;
+
+/** An insert of a grant that is right in all that isn't given. */
+function grant(given: {
+  user?: number;
+  coupon: number;
+  position: number | string;
+  at?: string;
+  on?: string;
+  expiry?: string;
+  used?: string;
+}) {
+  const {
+    user = 3,
+    coupon,
+    position,
+    at = "clock_timestamp()",
+    on = "(t.at at time zone 'UTC')::date",
+    expiry = "c.expiry",
+    used = "null",
+  } = given;
+  return `insert into coupon.user_coupons
+      (user_id, coupon_id, issued_at, expiry, issued_on, position, used_date, use_reference)
+    select ${user}, c.id, t.at, ${expiry}, ${on}, ${position}, ${used}, case when ${used} is not null then 'r' end
+    from coupon.coupons c, lateral (select ${at} offset 0) t (at)
+    where c.id = ${coupon}`;
+}
+/** An insert of a coupon that is right in all that isn't given, on the day after the full one. */
+function offer(given: { code?: string; start?: string; slot?: string; count?: string; more?: string } = {}) {
+  const { code = "NEW", start = "2031-01-02 04:00Z", slot = "2", count = "14", more = "" } = given;
+  return `insert into coupon.coupons
+      (code, message, description, start_time, expiry, time_zone, slot, count${more && ", issued"})
+    values ('${code}', 'm', 'd', '${start}', '2032-01-01', 'UTC', ${slot}, ${count}${more && `, ${more}`})`;
+}
+/** An insert of grants to users 3 and 4, with SQL in n (0 and 1) for what isn't right. */
+const twoGrants = (given: { position?: string; at?: string; on?: string }) => {
+  const { position = "3 + n", at = "statement_timestamp()", on = "0" } = given;
+  return `insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+    select 3 + n, c.id, ${at}, c.expiry, (statement_timestamp() at time zone 'UTC')::date - ${on}, ${position}
+    from coupon.coupons c, generate_series(0, 1) n
+    where c.id = ${live}`;
+};
+const issued = (coupon_id: number, count: number | string) =>
+  `update coupon.coupons set issued = ${count} where id = ${coupon_id}`;
+const change = (set: string, user_id: number, coupon_id: number = live) =>
+  `update coupon.user_coupons set ${set} where (user_id, coupon_id) = (${user_id}, ${coupon_id})`;
+const changeCoupon = (set: string, coupon_id: number = live) =>
+  `update coupon.coupons set ${set} where id = ${coupon_id}`;
+const useNow = "used_date = clock_timestamp(), use_reference = 'r'";
+const unuse = change("used_date = null, use_reference = null", used);
+const trace = (columns = "", values = "") =>
+  `insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason${columns})
+    select user_id, coupon_id, used_date, use_reference, 'why'${values} from coupon.user_coupons
+    where (user_id, coupon_id) = (${used}, ${live})`;
+
+/** Runs statements one by one in one transaction, to its commit. */
+const commit = (...statements: string[]) =>
+  owner.begin(async (sql) => {
+    for (const statement of statements) await sql.unsafe(statement);
+  });
+
+/** What the attack is, its statements, and the constraint that must refuse it (or a SQLSTATE that names none). */
+type Attack = [string, string[], string];
+
+const attacks: Record<string, Attack[]> = {
+  "1: from start_time on, never at or after expiry": [
+    [
+      "a grant before start",
+      [issued(soon, 1), grant({ coupon: soon, position: 1 })],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "a grant before start, dated after it",
+      [issued(soon, 1), grant({ coupon: soon, position: 1, at: "c.start_time" })],
+      "user_coupons_issued_at_is_now",
+    ],
+    [
+      "a grant after expiry",
+      [issued(ended, 2), grant({ coupon: ended, position: 2 })],
+      "user_coupons_issued_before_expiry",
+    ],
+    [
+      "a grant at the instant of expiry",
+      [issued(ended, 2), grant({ coupon: ended, position: 2, at: "c.expiry" })],
+      "user_coupons_issued_before_expiry",
+    ],
+    [
+      "a grant after expiry, dated before it",
+      [issued(ended, 2), grant({ coupon: ended, position: 2, at: "c.expiry - interval '1 microsecond'" })],
+      "user_coupons_issued_at_is_now",
+    ],
+    [
+      "a grant dated at the start of its transaction",
+      [issued(live, 3), grant({ coupon: live, position: 3, at: "transaction_timestamp()" })],
+      "user_coupons_issued_at_is_now",
+    ],
+    [
+      "a grant with a later expiry than its coupon's",
+      [issued(ended, 2), grant({ coupon: ended, position: 2, expiry: "c.expiry + interval '1 day'" })],
+      "user_coupons_coupon_and_expiry",
+    ],
+    [
+      "a start_time after a grant",
+      [changeCoupon("start_time = clock_timestamp()")],
+      "coupons_start_time_is_fixed_once_issued",
+    ],
+    [
+      "an earlier start_time of an issued coupon",
+      [changeCoupon("start_time = start_time - interval '1 second'")],
+      "coupons_start_time_is_fixed_once_issued",
+    ],
+    [
+      "a start_time while issued is 0 for a moment",
+      [issued(live, 0), changeCoupon("start_time = clock_timestamp()"), issued(live, 2)],
+      "coupons_issued_never_falls",
+    ],
+    [
+      "start_time moved in the transaction of the first grant",
+      [
+        issued(fresh, 1),
+        grant({ coupon: fresh, position: 1 }),
+        changeCoupon("start_time = clock_timestamp()", fresh),
+      ],
+      "coupons_start_time_is_fixed_once_issued",
+    ],
+    [
+      "start_time moved in the statement of the first grant",
+      [
+        `with c as (update coupon.coupons set issued = 1, start_time = clock_timestamp() + interval '1 minute'
+          where id = ${fresh}) ${grant({ coupon: fresh, position: 1 })}`,
+      ],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "an expiry before a grant",
+      [changeCoupon(`expiry = (select min(issued_at) from coupon.user_coupons where coupon_id = ${live})`)],
+      "user_coupons_issued_before_expiry",
+    ],
+    ["an expiry at start", [changeCoupon("expiry = start_time")], "coupons_expiry_after_start"],
+    ["an expiry that never comes", [changeCoupon("expiry = 'infinity'")], "coupons_expiry_is_a_date"],
+    [
+      "another issued_at",
+      [change("issued_at = issued_at - interval '1 day'", 1)],
+      "user_coupons_grant_is_immutable",
+    ],
+  ],
+  "2: exactly count": [
+    [
+      "a grant beyond count",
+      [grant({ coupon: soldOut, position: 2 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a grant beyond count, issued moved",
+      [issued(soldOut, 2), grant({ coupon: soldOut, position: 2 })],
+      "coupons_issued_within_count",
+    ],
+    [
+      "a grant and issued in one statement",
+      [
+        `with c as (update coupon.coupons set issued = 2 where id = ${soldOut})
+          ${grant({ coupon: soldOut, position: 2 })}`,
+      ],
+      "coupons_issued_within_count",
+    ],
+    [
+      "a grant without moving issued",
+      [grant({ coupon: live, position: 3 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "more grants than issued says",
+      [issued(live, 3), grant({ coupon: live, position: 3 }), grant({ user: 4, coupon: live, position: 4 })],
+      "user_coupons_position_follows_issued",
+    ],
+    ["issued moved up", [issued(live, 3)], "coupons_issued_equals_grants"],
+    ["issued moved up to count", [issued(live, "count")], "coupons_issued_equals_grants"],
+    [
+      "issued moved up, and the coupon to another id",
+      [issued(fresh, 3), changeCoupon("id = default", fresh)],
+      "coupons_issued_equals_grants",
+    ],
+    ["issued moved down", [issued(live, 1)], "coupons_issued_never_falls"],
+    ["issued below 0", [issued(fresh, -1)], "coupons_issued_never_falls"],
+    ["issued above count", [issued(live, 6)], "coupons_issued_within_count"],
+    ["a coupon that begins with units issued", [offer({ more: "1" })], "coupons_issued_equals_grants"],
+    [
+      "issued moved up by on conflict",
+      [`${offer({ code: "X" })} on conflict (lower(code)) do update set issued = 1, slot = coupons.slot`],
+      "coupons_issued_equals_grants",
+    ],
+    ["count below issued", [changeCoupon("count = 1")], "coupons_issued_within_count"],
+    ["no count", [changeCoupon("count = 0", fresh)], "coupons_count_fits"],
+    ["a grant deleted", ["delete from coupon.user_coupons"], "user_coupons_grant_is_permanent"],
+    ["no grant deleted", ["delete from coupon.user_coupons where false"], "user_coupons_grant_is_permanent"],
+    ["grants truncated", ["truncate coupon.user_coupons"], "0A000"],
+    [
+      "grants truncated with their traces",
+      ["truncate coupon.user_coupons, coupon.undone_uses"],
+      "user_coupons_grant_is_permanent",
+    ],
+    ["grants truncated by cascade", ["truncate coupon.coupons cascade"], "user_coupons_grant_is_permanent"],
+    ["coupons truncated", ["truncate coupon.coupons"], "0A000"],
+    [
+      "settings truncated, and all that hangs on it",
+      ["truncate coupon.settings cascade"],
+      "user_coupons_grant_is_permanent",
+    ],
+    [
+      "an issued coupon deleted",
+      [`delete from coupon.coupons where id = ${live}`],
+      "user_coupons_coupon_and_expiry",
+    ],
+    ["an issued coupon's id", [changeCoupon("id = default")], "user_coupons_grant_is_immutable"],
+    [
+      "a grant of no coupon",
+      [
+        `insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+          values (3, 999999, clock_timestamp(), 'infinity', current_date, 1)`,
+      ],
+      "user_coupons_coupon_and_expiry",
+    ],
+    [
+      "a grant moved to another coupon",
+      [change(`coupon_id = ${other}, expiry = (select expiry from coupon.coupons where id = ${other})`, 1)],
+      "user_coupons_grant_is_immutable",
+    ],
+  ],
+  "3: one coupon a user and day": [
+    [
+      "a second grant on the day",
+      [issued(other, 1), grant({ user: 1, coupon: other, position: 1 })],
+      "user_coupons_one_per_user_and_day",
+    ],
+    [
+      "a second grant on the day, dated yesterday",
+      [
+        issued(other, 1),
+        grant({ user: 1, coupon: other, position: 1, on: "(t.at at time zone 'UTC')::date - 1" }),
+      ],
+      "user_coupons_issued_on_is_today",
+    ],
+    [
+      "a second grant on the day, all of it yesterday",
+      [
+        issued(other, 1),
+        grant({ user: 1, coupon: other, position: 1, at: "clock_timestamp() - interval '1 day'" }),
+      ],
+      "user_coupons_issued_at_is_now",
+    ],
+    [
+      "two grants of one user in one statement",
+      [
+        issued(live, 4),
+        grant({ coupon: live, position: 3, user: 3 }).replace(
+          "from coupon.coupons c",
+          "from generate_series(1, 2), coupon.coupons c",
+        ),
+      ],
+      "user_coupons_pkey",
+    ],
+    [
+      "two grants of two days in one statement",
+      [issued(live, 4), twoGrants({ on: "n" })],
+      "user_coupons_issued_on_is_today",
+    ],
+    ["another issued_on", [change("issued_on = issued_on - 1", 1)], "user_coupons_grant_is_immutable"],
+    ["a grant given to another user", [change("user_id = 3", 1)], "user_coupons_grant_is_immutable"],
+    [
+      "a grant of no user",
+      [issued(live, 3), grant({ user: 99, coupon: live, position: 3 })],
+      "user_coupons_user",
+    ],
+    ["a holder deleted", ["delete from coupon.users where id = 1"], "user_coupons_user"],
+    ["a holder's id", ["update coupon.users set id = 99 where id = 1"], "user_coupons_user"],
+    ["users truncated", ["truncate coupon.users"], "0A000"],
+    ["users truncated with all", ["truncate coupon.users cascade"], "user_coupons_grant_is_permanent"],
+    [
+      "a coupon in a zone of its own",
+      [changeCoupon("time_zone = 'Asia/Tokyo'")],
+      "coupons_in_service_time_zone",
+    ],
+    ["a second zone", ["insert into coupon.settings values (true, 'Asia/Tokyo')"], "settings_pkey"],
+    [
+      "a second zone, hidden",
+      ["insert into coupon.settings values (false, 'Asia/Tokyo')"],
+      "settings_has_one_row",
+    ],
+    ["no zone", ["delete from coupon.settings"], "coupons_in_service_time_zone"],
+  ],
+  "4: three different coupons a day": [
+    ["a fourth coupon", [offer({ start: "2031-01-01 04:00Z" })], "coupons_one_per_slot"],
+    ["a fourth slot", [offer({ start: "2031-01-01 04:00Z", slot: "4" })], "coupons_slot_is_1_to_3"],
+    ["slot 0", [offer({ start: "2031-01-01 04:00Z", slot: "0" })], "coupons_slot_is_1_to_3"],
+    ["no slot", [offer({ slot: "null" })], "23502"],
+    [
+      "an update to slot 4",
+      ["update coupon.coupons set slot = 4 where code = 'X'"],
+      "coupons_slot_is_1_to_3",
+    ],
+    ["the same start", [offer({ start: "2031-01-02 00:30Z" })], "coupons_one_per_start_time"],
+    ["the same count", [offer({ count: "11" })], "coupons_one_per_count"],
+    ["the same code", [offer({ code: "ALONE" })], "coupons_code_is_unique"],
+    ["the same code in another case", [offer({ code: "alone" })], "coupons_code_is_unique"],
+    ["an update to the same code", [changeCoupon("code = 'alone'")], "coupons_code_is_unique"],
+    [
+      "an update to the same start",
+      ["update coupon.coupons set start_time = '2031-01-01 01:00Z' where code = 'Y'"],
+      "coupons_one_per_start_time",
+    ],
+    [
+      "an update to the same count",
+      ["update coupon.coupons set count = 11 where code = 'Y'"],
+      "coupons_one_per_count",
+    ],
+    [
+      "a coupon moved to a full day",
+      ["update coupon.coupons set start_time = '2031-01-01 04:00Z', count = 14 where code = 'ALONE'"],
+      "coupons_one_per_slot",
+    ],
+    [
+      "a day moved to a full day by its zone",
+      ["update coupon.settings set time_zone = 'Etc/GMT+1'"],
+      "coupons_one_per_slot",
+    ],
+    [
+      "a fourth coupon in a transaction that judges at its end",
+      ["set constraints all deferred", offer({ start: "2031-01-01 04:00Z" })],
+      "coupons_one_per_slot",
+    ],
+    ["another live_on", [changeCoupon("live_on = '2030-01-01'")], "428C9"],
+  ],
+  "5: used once, by its holder, before expiry": [
+    ["a use after expiry", [change(useNow, 9, ended)], "user_coupons_used_before_expiry"],
+    [
+      "a use after expiry, dated before it",
+      [change("used_date = expiry - interval '1 microsecond', use_reference = 'r'", 9, ended)],
+      "user_coupons_used_date_is_now",
+    ],
+    [
+      "a use dated at the start of its transaction",
+      ["select", change("used_date = transaction_timestamp(), use_reference = 'r'", 1)],
+      "user_coupons_used_date_is_now",
+    ],
+    [
+      "a use in the future",
+      [change("used_date = clock_timestamp() + interval '1 second', use_reference = 'r'", 1)],
+      "user_coupons_used_date_is_now",
+    ],
+    [
+      "a use before the grant",
+      [change("used_date = issued_at - interval '1 second', use_reference = 'r'", 1)],
+      "user_coupons_used_date_is_now",
+    ],
+    [
+      "a use without reference",
+      [change("used_date = clock_timestamp()", 1)],
+      "user_coupons_use_has_reference",
+    ],
+    ["a reference without use", [change("use_reference = 'r'", 1)], "user_coupons_use_has_reference"],
+    [
+      "a use in the reference's place",
+      [change("used_date = clock_timestamp(), use_reference = ''", 1)],
+      "user_coupons_use_reference_fits",
+    ],
+    ["a second use", [change(useNow, used)], "user_coupons_used_once"],
+    ["two uses in one transaction", [change(useNow, 1), change(useNow, 1)], "user_coupons_used_once"],
+    [
+      "a second use by on conflict",
+      [
+        `${grant({ user: used, coupon: live, position: 3 })}
+          on conflict (coupon_id, user_id) do update set ${useNow}`,
+      ],
+      "user_coupons_used_once",
+    ],
+    [
+      "a second use by merge",
+      [
+        `merge into coupon.user_coupons g using (values (${used})) v (id) on g.user_id = v.id and g.coupon_id = ${live}
+          when matched then update set ${useNow}`,
+      ],
+      "user_coupons_used_once",
+    ],
+    [
+      "another used_date",
+      [change("used_date = used_date + interval '1 microsecond'", used)],
+      "user_coupons_used_once",
+    ],
+    ["another use_reference", [change("use_reference = 'other'", used)], "user_coupons_used_once"],
+    ["is_used by hand", [change("is_used = false", used)], "428C9"],
+    [
+      "a grant that begins used",
+      [issued(live, 3), grant({ coupon: live, position: 3, used: "t.at" })],
+      "user_coupons_begin_unused",
+    ],
+    [
+      "an expiry before a use",
+      [changeCoupon(`expiry = (select max(used_date) from coupon.user_coupons where coupon_id = ${live})`)],
+      "user_coupons_used_before_expiry",
+    ],
+    [
+      "a grant's expiry alone",
+      [change("expiry = expiry + interval '1 day'", 9, ended)],
+      "user_coupons_coupon_and_expiry",
+    ],
+    [
+      "another coupon's expiry",
+      [change(`expiry = (select expiry from coupon.coupons where id = ${live})`, 9, ended)],
+      "user_coupons_coupon_and_expiry",
+    ],
+    ["a use moved to another user", [change("user_id = 3", used)], "user_coupons_grant_is_immutable"],
+    ["a use taken back without trace", [unuse], "user_coupons_undo_leaves_trace"],
+    ["a use taken back, then done again", [unuse, change(useNow, used)], "user_coupons_undo_leaves_trace"],
+    [
+      "a use taken back by the trace of an older one",
+      [trace(), unuse, change(useNow, used), unuse],
+      "user_coupons_undo_leaves_trace",
+    ],
+    ["a trace of a use that is not undone", [trace()], "undone_uses_are_undone"],
+    [
+      "a trace of a use that was never there",
+      [trace().replace("used_date, use_reference, 'why'", "issued_at, 'r', 'why'")],
+      "undone_uses_tell_the_use",
+    ],
+    [
+      "a trace of another reference",
+      [trace().replace("used_date, use_reference, 'why'", "used_date, 'r', 'why'"), unuse],
+      "undone_uses_tell_the_use",
+    ],
+    ["a trace in another's name", [trace(", undone_by", ", 'postgres'"), unuse], "undone_uses_tell_the_use"],
+    ["a trace of another time", [trace(", undone_at", ", '2020-01-01'"), unuse], "undone_uses_tell_the_use"],
+    [
+      "a trace for a use to come",
+      [
+        trace()
+          .replace("used_date, use_reference, 'why'", "clock_timestamp(), 'r', 'why'")
+          .replace(`(${used}, `, "(1, "),
+      ],
+      "undone_uses_tell_the_use",
+    ],
+    ["a trace deleted", [trace(), unuse, "delete from coupon.undone_uses"], "undone_uses_are_permanent"],
+    [
+      "a trace changed",
+      [trace(), unuse, "update coupon.undone_uses set reason = 'x'"],
+      "undone_uses_are_permanent",
+    ],
+    ["traces truncated", ["truncate coupon.undone_uses"], "undone_uses_are_permanent"],
+  ],
+  "6: positions 1 to count without gaps": [
+    [
+      "a gap",
+      [issued(live, 3), grant({ coupon: live, position: 4 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a gap at the start",
+      [issued(fresh, 2), grant({ coupon: fresh, position: 2 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a gap that issued covers",
+      [issued(live, 4), grant({ coupon: live, position: 4 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a gap that is filled later",
+      [issued(live, 4), grant({ coupon: live, position: 4 }), grant({ user: 4, coupon: live, position: 3 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a gap within a statement",
+      [issued(live, 5), twoGrants({ position: "3 + n * 2" })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "a position twice",
+      [issued(live, 3), grant({ coupon: live, position: 2 })],
+      "user_coupons_one_per_position",
+    ],
+    ["position 0", [issued(fresh, 1), grant({ coupon: fresh, position: 0 })], "user_coupons_position_from_1"],
+    ["no position", [issued(live, 3), grant({ coupon: live, position: "null" })], "23502"],
+    ["another position", [change("position = 5", 1)], "user_coupons_grant_is_immutable"],
+    [
+      "two positions exchanged",
+      [`update coupon.user_coupons set position = 3 - position where coupon_id = ${live}`],
+      "user_coupons_grant_is_immutable",
+    ],
+    [
+      "grants of two instants in one statement",
+      [issued(live, 4), twoGrants({ at: "statement_timestamp() + n * interval '1 microsecond'" })],
+      "user_coupons_issued_at_is_now",
+    ],
+  ],
+  "7: who holds the coupon goes on holding it": [
+    [
+      "a second grant of the coupon",
+      [issued(live, 3), grant({ user: 1, coupon: live, position: 3 })],
+      "user_coupons_pkey",
+    ],
+    [
+      "a second grant of the coupon on another day",
+      [issued(old, 2), grant({ user: 1, coupon: old, position: 2 })],
+      "user_coupons_pkey",
+    ],
+    ["the grant deleted with its user", ["delete from coupon.users"], "user_coupons_user"],
+    ["the grant deleted with its coupon", ["delete from coupon.coupons"], "user_coupons_coupon_and_expiry"],
+  ],
+};
+
+for (const [rule, list] of Object.entries(attacks)) {
+  describe(`rule ${rule}`, () => {
+    for (const [attack, statements, constraint] of list) {
+      test(`${attack}: ${constraint}`, async () => {
+        await assert.rejects(
+          commit(...statements),
+          /^[0-9A-Z]{5}$/.test(constraint) ? { code: constraint } : { constraint_name: constraint },
+        );
+      });
+    }
+  });
+}
+
+test("after all attacks nothing is broken", async () => {
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+  assert.deepEqual(
+    await rows(
+      owner`select user_id::integer, coupon_id::integer, is_used from coupon.user_coupons order by 1, 2`,
+    ),
+    [
+      [1, live, false],
+      [1, old, false],
+      [used, live, true],
+      [8, soldOut, false],
+      [9, ended, false],
+    ],
+  );
+});
+
+/** Runs `work` in a transaction of the owner that is then undone, as if it had come to its commit. */
+async function undone(work: (sql: typeof owner) => Promise<void>) {
+  const enough = new Error("undo this");
+  await assert.rejects(
+    owner.begin(async (sql) => {
+      await work(sql as unknown as typeof owner);
+      await sql`set constraints all immediate`;
+      throw enough;
+    }),
+    enough,
+  );
+}
+
+test("what is right by hand is accepted: a grant, a use, an undo, another use", () =>
+  undone(async (sql) => {
+    for (const statement of [
+      issued(live, 4),
+      twoGrants({}),
+      change(useNow, 3),
+      trace(),
+      unuse,
+      change(useNow, used),
+      offer(),
+    ])
+      await sql.unsafe(statement);
+    await sql`set constraints all immediate`;
+    assert.deepEqual(await rows(sql`select * from reconcile()`), []);
+  }));
+
+/**
+ * A rule that is switched off. `edits` take the check out of functions' files: then `attempt` must end at `constraint`.
+ * `drop` takes that away too: then the damage is done, and reconcile() must tell it as `invariant`.
+ */
+interface SwitchedOff {
+  rule: string;
+  edits: { file: string; from: string; to: string }[];
+  attempt: string;
+  constraint: string;
+  drop: string[];
+  invariant: string;
+  /** The attempt itself is right, and it is the edit that makes it wrong. */
+  isRight?: true;
+}
+
+const dropFrom = (table: string, ...constraints: string[]) =>
+  constraints.map((constraint) => `alter table coupon.${table} drop constraint ${constraint} cascade`);
+const disable = (table: string, trigger: string) => `alter table coupon.${table} disable trigger ${trigger}`;
+const one = (user_id: number, coupon_id: number) =>
+  `select outcome from issue_coupon(${user_id}, ${coupon_id})`;
+const created = (code: string, start_time: string, count: number) =>
+  `select outcome from create_coupon('${code}', 'm', 'd', '${start_time}', '2032-01-01', ${count})`;
+const skipLookup = (column: string) => ({
+  file: "create_coupon.sql",
+  from: `where c.live_on = create_coupon.live_on and c.${column} = create_coupon.${column};`,
+  to: "where false;",
+});
+const blind = {
+  spent: { file: "issue_coupons.sql", from: "where g.issued_on = v_today and", to: "where false and" },
+  held: {
+    file: "issue_coupons.sql",
+    from: "where g.coupon_id = issue_coupons.coupon_id and g.user_id",
+    to: "where false and g.user_id",
+  },
+};
+
+const switchedOff: SwitchedOff[] = [
+  {
+    rule: "1, start",
+    edits: [
+      {
+        file: "internal/common_refusal.sql",
+        from: "when common_refusal.at < (common_refusal.coupon).start_time then 'not_started'",
+        to: "when false then null",
+      },
+    ],
+    attempt: one(3, soon),
+    constraint: "user_coupons_issued_after_start",
+    drop: [disable("user_coupons", "user_coupons_check_new_grants")],
+    invariant: "issued_from_start_until_expiry",
+  },
+  {
+    rule: "1, expiry",
+    edits: [
+      {
+        file: "internal/common_refusal.sql",
+        from: "when common_refusal.at >= (common_refusal.coupon).expiry then 'ended'",
+        to: "when false then null",
+      },
+    ],
+    attempt: one(3, ended),
+    constraint: "user_coupons_issued_before_expiry",
+    drop: dropFrom("user_coupons", "user_coupons_issued_before_expiry"),
+    invariant: "issued_from_start_until_expiry",
+  },
+  {
+    rule: "2",
+    edits: [
+      {
+        file: "internal/common_refusal.sql",
+        from: "when (common_refusal.coupon).issued >= (common_refusal.coupon).count then 'sold_out'",
+        to: "when false then null",
+      },
+      {
+        file: "issue_coupons.sql",
+        from: "v_left := v_coupon.count - v_coupon.issued;",
+        to: "v_left := 1000;",
+      },
+    ],
+    attempt: one(3, soldOut),
+    constraint: "coupons_issued_within_count",
+    drop: dropFrom("coupons", "coupons_issued_within_count"),
+    invariant: "never_more_than_count",
+  },
+  {
+    rule: "3",
+    edits: [blind.spent],
+    attempt: one(1, other),
+    constraint: "user_coupons_one_per_user_and_day",
+    drop: dropFrom("user_coupons", "user_coupons_one_per_user_and_day"),
+    invariant: "one_per_user_and_day",
+  },
+  {
+    rule: "4, three",
+    edits: [{ file: "create_coupon.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
+    attempt: created("W", "2031-01-01 04:00Z", 14),
+    constraint: "coupons_slot_is_1_to_3",
+    drop: dropFrom("coupons", "coupons_slot_is_1_to_3"),
+    invariant: "three_different_coupons_a_day",
+  },
+  {
+    rule: "4, start times",
+    edits: [skipLookup("start_time")],
+    attempt: created("W", "2031-01-02 00:30Z", 14),
+    constraint: "coupons_one_per_start_time",
+    drop: dropFrom("coupons", "coupons_one_per_start_time"),
+    invariant: "three_different_coupons_a_day",
+  },
+  {
+    rule: "4, counts",
+    edits: [skipLookup("count")],
+    attempt: created("W", "2031-01-02 04:00Z", 11),
+    constraint: "coupons_one_per_count",
+    drop: dropFrom("coupons", "coupons_one_per_count"),
+    invariant: "three_different_coupons_a_day",
+  },
+  {
+    rule: "4, codes",
+    edits: [
+      {
+        file: "create_coupon.sql",
+        from: "where lower(c.code) = lower(create_coupon.code);",
+        to: "where false;",
+      },
+    ],
+    attempt: created("alone", "2031-01-03 04:00Z", 14),
+    constraint: "coupons_code_is_unique",
+    drop: ["drop index coupon.coupons_code_is_unique"],
+    invariant: "code_is_unique",
+  },
+  {
+    rule: "5, expiry",
+    edits: [{ file: "use_coupon.sql", from: "if used_date >= v_grant.expiry then", to: "if false then" }],
+    attempt: `select outcome from use_coupon(9, ${ended}, 'r')`,
+    constraint: "user_coupons_used_before_expiry",
+    drop: dropFrom("user_coupons", "user_coupons_used_before_expiry"),
+    invariant: "used_by_holder_before_expiry",
+  },
+  {
+    rule: "6",
+    edits: [
+      {
+        file: "issue_coupons.sql",
+        from: "v_today, v_coupon.issued + w.place",
+        to: "v_today, v_coupon.issued + w.place + 1",
+      },
+    ],
+    attempt: one(3, live),
+    constraint: "user_coupons_position_follows_issued",
+    drop: [
+      disable("user_coupons", "user_coupons_check_new_grants"),
+      disable("coupons", "coupons_issued_equals_grants"),
+    ],
+    invariant: "positions_without_gaps",
+    isRight: true,
+  },
+  {
+    rule: "7",
+    edits: [blind.spent, blind.held],
+    attempt: one(1, live),
+    constraint: "user_coupons_pkey",
+    drop: dropFrom("user_coupons", "user_coupons_pkey", "user_coupons_one_per_user_and_day"),
+    invariant: "one_per_user_and_coupon",
+  },
+];
+
+/** Replaces functions by their files' text with the edits made. */
+async function load(sql: typeof owner, edits: SwitchedOff["edits"]) {
+  for (const file of new Set(edits.map((edit) => edit.file))) {
+    let text = await readFile(new URL(file, import.meta.url), "utf8");
+    for (const { from, to } of edits.filter((edit) => edit.file === file)) {
+      assert.equal(text.split(from).length, 2, `once in ${file}: ${from}`);
+      text = text.replace(from, to);
+    }
+    await sql.unsafe(text).simple();
+  }
+}
+
+describe("switched off", () => {
+  for (const { rule, edits, attempt, constraint, drop, invariant, isRight } of switchedOff) {
+    test(`rule ${rule}: as it is, the function refuses`, { skip: isRight ?? false }, () =>
+      undone(async (sql) => {
+        const outcome = await value(sql.unsafe(attempt));
+        assert.ok(!["issued", "created", "used"].includes(String(outcome)), String(outcome));
+      }),
+    );
+
+    test(`rule ${rule}: without the function's check, ${constraint} holds`, async () => {
+      await assert.rejects(
+        undone(async (sql) => {
+          await load(sql, edits);
+          await sql.unsafe(attempt);
+          await sql`set constraints all immediate`;
+        }).catch((error) => {
+          throw error.code === "ERR_ASSERTION" ? error.actual : error;
+        }),
+        { constraint_name: constraint },
+      );
+    });
+
+    test(`rule ${rule}: without the constraint, the function refuses`, { skip: isRight ?? false }, () =>
+      undone(async (sql) => {
+        for (const statement of drop) await sql.unsafe(statement);
+        const outcome = await value(sql.unsafe(attempt));
+        assert.ok(!["issued", "created", "used"].includes(String(outcome)), String(outcome));
+      }),
+    );
+
+    test(`rule ${rule}: without both it is broken, and reconcile() says ${invariant}`, () =>
+      undone(async (sql) => {
+        await load(sql, edits);
+        for (const statement of drop) await sql.unsafe(statement);
+        const outcome = await value(sql.unsafe(attempt));
+        assert.ok(["issued", "created", "used"].includes(String(outcome)), String(outcome));
+        await sql`set constraints all immediate`;
+        const invariants = (await rows(sql`select distinct invariant from reconcile()`)).flat();
+        assert.ok(invariants.includes(invariant), String(invariants));
+      }));
+  }
+
+  // A grant has room for one use, so the second one leaves no damage that a row could show.
+  test("rule 5, once: without the check in the function, user_coupons_used_once holds; without both, the use is replaced", () =>
+    undone(async (sql) => {
+      await load(sql, [
+        { file: "use_coupon.sql", from: "if v_grant.used_date is not null then", to: "if false then" },
+      ]);
+      const again = () => value(sql`select use_reference from use_coupon(${used}, ${live}, 'second')`);
+      await sql`savepoint before`;
+      await assert.rejects(again(), { constraint_name: "user_coupons_used_once" });
+      await sql`rollback to savepoint before`;
+      await sql.unsafe(disable("user_coupons", "user_coupons_check_use"));
+      assert.equal(await again(), "second");
+    }));
+
+  test("rule 7: a function that forgets its replay check refuses the holder", () =>
+    undone(async (sql) => {
+      await load(sql, [blind.held]);
+      assert.equal(await value(sql.unsafe(one(1, live))), "daily_limit_reached");
+      assert.equal(await value(sql.unsafe(one(8, soldOut))), "sold_out");
+      assert.equal(await value(sql.unsafe(one(9, ended))), "ended");
+    }));
+});

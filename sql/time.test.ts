@@ -1,0 +1,462 @@
+/**
+ * Instants by the database clock, to the microsecond, and days by the service's zone. The clock can't be set: claims are
+ * made so fast that they come on both sides of an instant, and grants of another day are planted past the guards.
+ */
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import fc from "fast-check";
+import { connect, type Sql } from "../db/connect.ts";
+import { type Scratch, scratchDatabase } from "../db/scratch.ts";
+
+const ZONES = ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12"];
+
+// ---- Instants ---------------------------------------------------------------------------------------------
+
+test("start_time is the first instant, expiry the first one after the last, to the microsecond", async (t) => {
+  const { owner, admin } = await service(t);
+  const coupon = await newCoupon(admin, { start: "-1 hour", expiry: "1 hour" });
+  const [by] = await owner`
+    select
+      coupon.common_refusal(c, c.start_time - interval '1 us') as before_start,
+      coupon.common_refusal(c, c.start_time) as start,
+      coupon.common_refusal(c, c.expiry - interval '1 us') as before_expiry,
+      coupon.common_refusal(c, c.expiry) as expiry
+    from coupon.coupons c where c.id = ${coupon}`;
+  assert.deepEqual(
+    { ...by },
+    { before_start: "not_started", start: null, before_expiry: null, expiry: "ended" },
+  );
+});
+
+test("around start_time: not_started before it by the database clock, issued from it on", async (t) => {
+  const { owner, admin } = await service(t, 50);
+  assert.deepEqual(await claimsAroundStart(owner, await newCoupon(admin, { start: "300 ms" })), {
+    asked_before: true,
+    issued: 50,
+    others: 0,
+    refused_too_late: 0,
+    issued_too_early: 0,
+    misdated: 0,
+    counted_down_wrongly: 0,
+    in_order: true,
+  });
+});
+
+test("around start_time goes red when issuing starts a millisecond late", async (t) => {
+  const { owner, admin } = await service(t, 50);
+  const [refusal] = await owner`
+    select replace(pg_get_functiondef(p.oid), '.start_time', '.start_time + interval ''1 ms''') as text
+    from pg_proc p where p.proname = 'common_refusal'`;
+  await owner.unsafe(refusal?.["text"]);
+  const { refused_too_late } = await claimsAroundStart(owner, await newCoupon(admin, { start: "300 ms" }));
+  assert.ok(Number(refused_too_late) > 0);
+});
+
+test("around expiry: issued before it by the database clock, ended from it on", async (t) => {
+  const { owner, admin } = await service(t, 10_000);
+  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "300 ms", count: 20_000 });
+  await owner.unsafe(CLAIMS);
+  const [seen] = await owner`
+    select
+      count(*) filter (where c.outcome = 'issued') > 10 as asked_before,
+      count(*) filter (where c.outcome = 'ended')::integer as ended,
+      count(*) filter (where c.outcome not in ('ended', 'issued'))::integer as others,
+      count(*) filter (where c.issued_at >= o.expiry)::integer as issued_too_late,
+      count(*) filter (where c.outcome = 'ended' and c.after < o.expiry)::integer as ended_too_early
+    from coupon.coupons o, coupon.claims(o.id, 10000) c
+    where o.id = ${coupon}`;
+  assert.deepEqual(
+    { ...seen },
+    { asked_before: true, ended: 1, others: 0, issued_too_late: 0, ended_too_early: 0 },
+  );
+  assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});
+
+test("around expiry: used before it by the database clock, expired from it on", async (t) => {
+  const { owner, admin } = await service(t, 10_000);
+  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day", count: 10_000 });
+  await admin`select from issue_coupons(${coupon}, array(select generate_series(1, 10000)))`;
+  await owner.unsafe(USES);
+  await admin`select from set_coupon_expiry(${coupon}, clock_timestamp() + interval '1 s')`;
+  const [seen] = await owner`
+    select
+      count(*) filter (where u.outcome = 'used') > 10 as asked_before,
+      count(*) filter (where u.outcome = 'expired')::integer as expired,
+      count(*) filter (where u.outcome not in ('used', 'expired'))::integer as others,
+      count(*) filter (where u.used_date >= o.expiry)::integer as used_too_late,
+      count(*) filter (where u.used_date not between u.before and u.after)::integer as misdated,
+      count(*) filter (where u.outcome = 'expired' and u.after < o.expiry)::integer as expired_too_early
+    from coupon.coupons o, coupon.uses(o.id) u
+    where o.id = ${coupon}`;
+  assert.deepEqual(
+    { ...seen },
+    { asked_before: true, expired: 1, others: 0, used_too_late: 0, misdated: 0, expired_too_early: 0 },
+  );
+});
+
+test("upcoming until start_time, live from then until expiry, by the server_time of the answer", async (t) => {
+  const { admin } = await service(t);
+  await newCoupon(admin, { start: "100 ms", expiry: "200 ms" });
+  const seen = new Set<string>();
+  await until(async () => {
+    const offers = await admin`
+      select 'upcoming' as list, server_time < start_time and starts_in = start_time - server_time as is_right
+      from upcoming_coupons()
+      union all
+      select 'live', server_time >= start_time and server_time < expiry and starts_in is null
+      from live_coupons()`;
+    for (const offer of offers) assert.equal(offer["is_right"], true);
+    for (const offer of offers) seen.add(offer["list"]);
+    return seen.size > 0 && offers.length === 0;
+  });
+  assert.deepEqual([...seen], ["upcoming", "live"]);
+});
+
+test("a claim that waited past expiry is told that the coupon ended", async (t) => {
+  const { owner, admin, watch } = await service(t, 1);
+  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "300 ms" });
+  const { answer } = await holding(owner, `select coupon.lock_issuing(${coupon})`, async () => {
+    const answer = issue(admin, 1, coupon);
+    await waiting(watch);
+    await until(() => isPast(owner, `select expiry from coupon.coupons where id = ${coupon}`));
+    return { answer };
+  });
+  assert.deepEqual(await answer, { outcome: "ended", position: null, issued_on: null });
+  assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});
+
+test("a use that waited past expiry is told that the coupon expired", async (t) => {
+  const { owner, admin, watch } = await service(t, 1);
+  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day" });
+  assert.equal((await issue(admin, 1, coupon)).outcome, "issued");
+  await admin`select from set_coupon_expiry(${coupon}, clock_timestamp() + interval '300 ms')`;
+  const { answer } = await holding(owner, "select from coupon.user_coupons for no key update", async () => {
+    const answer = admin`select outcome, used_date from use_coupon(1, ${coupon}, 'order 1')`.execute();
+    await waiting(watch);
+    await until(() => isPast(owner, `select expiry from coupon.coupons where id = ${coupon}`));
+    return { answer };
+  });
+  assert.deepEqual([...(await answer)], [{ outcome: "expired", used_date: null }]);
+});
+
+test("a claim is judged and dated by the clock after its wait, not by when it was asked", async (t) => {
+  const { owner, admin, watch } = await service(t, 2);
+  const coupon = await newCoupon(admin, { start: "300 ms", expiry: "1 day" });
+  // Even a read of the coupon waits for this lock, so the claim is asked before start_time.
+  const early = await holding(owner, "lock table coupon.coupons in access exclusive mode", async (holder) => {
+    const answer = issue(admin, 1, coupon);
+    await waiting(watch);
+    await until(() => isPast(holder, `select start_time from coupon.coupons where id = ${coupon}`));
+    return { answer };
+  });
+  assert.equal((await early.answer).outcome, "issued");
+  const dated = await holding(owner, `select coupon.lock_issuing(${coupon})`, async (holder) => {
+    const answer = issue(admin, 2, coupon);
+    await waiting(watch);
+    const [released] = await holder`select clock_timestamp()::text as at`;
+    return { answer, released: released?.["at"] };
+  });
+  assert.equal((await dated.answer).outcome, "issued");
+  const [grant] = await owner`
+    select issued_at > ${dated.released}::timestamptz as is_later from coupon.user_coupons where user_id = 2`;
+  assert.equal(grant?.["is_later"], true);
+});
+
+// ---- Days -------------------------------------------------------------------------------------------------
+
+for (const zone of ZONES)
+  test(`a day begins at midnight in ${zone}: yesterday's last grant is past, today's first one counts`, async (t) => {
+    const { owner, admin } = await service(t, 3, zone);
+    const [held, other] = [
+      await newCoupon(admin, { start: "-9 days" }),
+      await newCoupon(admin, { start: "-8 days" }),
+    ];
+    await plant(owner, 1, held, "date_trunc('day', local) - interval '1 us'");
+    await plant(owner, 2, held, "date_trunc('day', local)");
+    const today = localDay(new Date(), zone);
+    assert.equal((await issue(admin, 2, other)).outcome, "daily_limit_reached");
+    assert.deepEqual(await issue(admin, 1, other), { outcome: "issued", position: 1, issued_on: today });
+    assert.deepEqual(await issue(admin, 3, other), { outcome: "issued", position: 2, issued_on: today });
+    assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+  });
+
+test("a retry after midnight is a replay of yesterday's grant, whatever today brought", async (t) => {
+  const { owner, admin } = await service(t, 3, "Europe/Berlin");
+  const [held, other] = [
+    await newCoupon(admin, { start: "-9 days", count: 2 }),
+    await newCoupon(admin, { start: "-8 days" }),
+  ];
+  await plant(owner, 1, held, "local - interval '1 day'");
+  const [day] = await owner`select issued_on::text from coupon.user_coupons`;
+  const replay = { outcome: "already_issued", position: 1, issued_on: day?.["issued_on"] };
+  assert.notEqual(replay.issued_on, localDay(new Date(), "Europe/Berlin"));
+  assert.deepEqual(await issue(admin, 1, held), replay);
+  assert.equal((await issue(admin, 1, other)).outcome, "issued");
+  assert.deepEqual(await issue(admin, 1, held), replay);
+  assert.equal((await issue(admin, 2, held)).position, 2);
+  assert.equal((await issue(admin, 3, held)).outcome, "sold_out");
+  assert.deepEqual(await issue(admin, 1, held), replay);
+  await admin`select from pause_coupon(${held})`;
+  assert.deepEqual(await issue(admin, 1, held), replay);
+  assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});
+
+/** Days by their first and last microsecond: short, long, skipped and shifted ones. */
+const DAYS = [
+  ["Europe/Berlin", "2027-03-28", "2027-03-27T23:00:00.000000Z", "2027-03-28T21:59:59.999999Z"],
+  ["Europe/Berlin", "2027-03-28", "2027-03-28T00:59:59.999999Z", "2027-03-28T01:00:00.000000Z"],
+  ["Europe/Berlin", "2027-03-29", "2027-03-28T22:00:00.000000Z", "2027-03-29T21:59:59.999999Z"],
+  ["Europe/Berlin", "2027-10-31", "2027-10-30T22:00:00.000000Z", "2027-10-31T22:59:59.999999Z"],
+  ["Europe/Berlin", "2027-11-01", "2027-10-31T23:00:00.000000Z", "2027-11-01T22:59:59.999999Z"],
+  ["America/Sao_Paulo", "2027-03-28", "2027-03-28T03:00:00.000000Z", "2027-03-29T02:59:59.999999Z"],
+  ["America/Sao_Paulo", "2018-11-03", "2018-11-03T03:00:00.000000Z", "2018-11-04T02:59:59.999999Z"],
+  ["America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00.000000Z", "2018-11-05T01:59:59.999999Z"],
+  ["Asia/Kathmandu", "2027-03-28", "2027-03-27T18:15:00.000000Z", "2027-03-28T18:14:59.999999Z"],
+  ["Asia/Kathmandu", "2027-10-31", "2027-10-30T18:15:00.000000Z", "2027-10-31T18:14:59.999999Z"],
+  ["Pacific/Kiritimati", "2027-03-28", "2027-03-27T10:00:00.000000Z", "2027-03-28T09:59:59.999999Z"],
+  ["Pacific/Kiritimati", "2027-10-31", "2027-10-30T10:00:00.000000Z", "2027-10-31T09:59:59.999999Z"],
+  ["Pacific/Apia", "2011-12-29", "2011-12-29T10:00:00.000000Z", "2011-12-30T09:59:59.999999Z"],
+  ["Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00.000000Z", "2011-12-31T09:59:59.999999Z"],
+] as const;
+
+test("a coupon is offered on the local day of its start_time: short, long, skipped and shifted days", async (t) => {
+  const { admin } = await service(t);
+  for (const [zone, day, first, last] of DAYS)
+    assert.deepEqual(await offeredOn(admin, zone, [first, last]), [day, day], `${zone} ${day}`);
+});
+
+test("generated instants: the local day is what Intl says", async (t) => {
+  const { owner, admin } = await service(t);
+  for (const zone of [...ZONES, "America/New_York", "Australia/Lord_Howe"]) {
+    const [min, max] = [Date.parse("1971-01-01Z"), Date.parse("2037-12-31Z")];
+    const dates = fc.sample(fc.noBias(fc.integer({ min, max })), { seed: 1, numRuns: 150 });
+    const midnights = await owner`
+      select (extract(epoch from date_trunc('day', to_timestamp(d / 1000)::timestamp) at time zone ${zone}) * 1000)::float8 as ms
+      from unnest(${dates.slice(0, 75)}::float8[]) d`;
+    const instants = [...dates, ...midnights.flatMap(({ ms }) => [ms - 1, ms])].map((ms) => new Date(ms));
+    assert.deepEqual(
+      await offeredOn(
+        admin,
+        zone,
+        instants.map((instant) => instant.toISOString()),
+      ),
+      instants.map((instant) => localDay(instant, zone)),
+      zone,
+    );
+  }
+});
+
+test("grants of two zones 26 hours apart: each on its own local day, and nothing is broken", async (t) => {
+  const { owner, admin } = await service(t, 1, "Etc/GMT+12");
+  const [one, two] = [
+    await newCoupon(admin, { start: "-9 days" }),
+    await newCoupon(admin, { start: "-5 days" }),
+  ];
+  const west = await issue(admin, 1, one);
+  assert.deepEqual([west.outcome, west.issued_on], ["issued", localDay(new Date(), "Etc/GMT+12")]);
+  const [moved] = await admin`select outcome from set_time_zone('Pacific/Kiritimati')`;
+  assert.equal(moved?.["outcome"], "changed");
+  const east = await issue(admin, 1, two);
+  assert.deepEqual([east.outcome, east.issued_on], ["issued", localDay(new Date(), "Pacific/Kiritimati")]);
+  assert.deepEqual(await issue(admin, 1, one), { ...west, outcome: "already_issued" });
+  const apart = (Date.parse(east.issued_on ?? "") - Date.parse(west.issued_on ?? "")) / 86_400_000;
+  assert.ok(apart === 1 || apart === 2);
+  const days = await owner`select start_time, live_on::text from coupon.coupons`;
+  for (const { start_time, live_on } of days)
+    assert.equal(live_on, localDay(start_time, "Pacific/Kiritimati"));
+  assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});
+
+test("a coupon offered on another day than its local one is shown by reconcile()", async (t) => {
+  const { owner, admin } = await service(t, 0, "Pacific/Kiritimati");
+  await newCoupon(admin, { start: "2027-01-01 23:00Z" });
+  await owner.unsafe(`
+    alter table coupon.coupons alter column live_on drop expression;
+    update coupon.coupons set live_on = (start_time at time zone 'UTC')::date`);
+  const broken = await admin`select invariant from reconcile()`;
+  assert.deepEqual([...broken], [{ invariant: "live_on_is_day_of_start" }]);
+});
+
+// ---- Helpers ----------------------------------------------------------------------------------------------
+
+/** Asks for user after user until the coupon is refused (or all have it), each claim between two readings of the clock. */
+const CLAIMS = `
+  create function coupon.claims(coupon_id bigint, users integer)
+  returns table (before timestamptz, outcome text, issued_at timestamptz, starts_in interval, after timestamptz)
+  language plpgsql as $$
+  declare
+    v_user integer := 1;
+  begin
+    while v_user <= users loop
+      before := clock_timestamp();
+      select i.outcome, i.issued_at, i.starts_in into outcome, issued_at, starts_in
+      from public.issue_coupon(v_user, claims.coupon_id) i;
+      after := clock_timestamp();
+      return next;
+      exit when outcome not in ('issued', 'not_started');
+      if outcome = 'issued' then v_user := v_user + 1; end if;
+    end loop;
+  end $$`;
+
+async function claimsAroundStart(owner: Sql, coupon: number): Promise<Record<string, unknown>> {
+  await owner.unsafe(CLAIMS);
+  const [seen] = await owner`
+    select
+      count(*) filter (where c.outcome = 'not_started') > 10 as asked_before,
+      count(*) filter (where c.outcome = 'issued')::integer as issued,
+      count(*) filter (where c.outcome not in ('not_started', 'issued'))::integer as others,
+      count(*) filter (where c.outcome = 'not_started' and c.before >= o.start_time)::integer as refused_too_late,
+      count(*) filter (where c.issued_at < o.start_time)::integer as issued_too_early,
+      count(*) filter (where c.issued_at not between c.before and c.after)::integer as misdated,
+      count(*) filter (where c.outcome = 'not_started' and o.start_time - c.starts_in not between c.before and c.after)
+        ::integer as counted_down_wrongly,
+      max(c.before) filter (where c.outcome = 'not_started')
+        < min(c.before) filter (where c.outcome = 'issued') as in_order
+    from coupon.coupons o, coupon.claims(o.id, 50) c
+    where o.id = ${coupon}`;
+  return { ...seen };
+}
+
+/** Uses grant after grant until one has expired. */
+const USES = `
+  create function coupon.uses(coupon_id bigint)
+  returns table (before timestamptz, outcome text, used_date timestamptz, after timestamptz)
+  language plpgsql as $$
+  declare
+    v_user integer := 0;
+  begin
+    loop
+      v_user := v_user + 1;
+      before := clock_timestamp();
+      select u.outcome, u.used_date into outcome, used_date
+      from public.use_coupon(v_user, uses.coupon_id, 'order') u;
+      after := clock_timestamp();
+      return next;
+      exit when outcome <> 'used';
+    end loop;
+  end $$`;
+
+/** A database of its own with users 1 to `users`, at least seconds away from midnight. */
+async function service(t: TestContext, users = 0, zone = "UTC"): Promise<Scratch & { watch: Sql }> {
+  const database = await scratchDatabase();
+  const watch = connect(database.setupUrl);
+  t.after(async () => {
+    await watch.end({ timeout: 1 });
+    await database.drop();
+  });
+  const { admin } = database;
+  await admin`select from set_time_zone(${zone})`;
+  await admin`
+    select from import_users(
+      array(select n from generate_series(1, ${users}::bigint) n),
+      array(select 'user ' || n from generate_series(1, ${users}::bigint) n))`;
+  await until(
+    async () =>
+      (
+        await watch`
+        select where (clock_timestamp() at time zone ${zone})::time between '00:00:01' and '23:59:45'`
+      ).count === 1,
+  );
+  return { ...database, watch };
+}
+
+let coupons = 0;
+
+/** Times as intervals from now, or as instants. */
+async function newCoupon(
+  admin: Sql,
+  { start, expiry = "99 years", count = 1000 }: { start: string; expiry?: string; count?: number },
+): Promise<number> {
+  coupons += 1;
+  const instant = (time: string) =>
+    time.includes(":") ? admin`${time}::timestamptz` : admin`clock_timestamp() + ${time}::interval`;
+  const [made] = await admin`
+    select outcome, coupon_id::integer
+    from create_coupon(${`C-${coupons}`}, 'm', 'd', ${instant(start)}, ${instant(expiry)}, ${count})`;
+  assert.equal(made?.["outcome"], "created");
+  return made?.["coupon_id"];
+}
+
+/** The days on which coupons that start at these instants would be offered in that zone. */
+async function offeredOn(admin: Sql, zone: string, instants: string[]): Promise<string[]> {
+  const session = await admin.reserve();
+  try {
+    await session`begin`;
+    await session`select from set_time_zone(${zone})`;
+    const made = await session`
+      select c.outcome, c.live_on::text
+      from unnest(${instants}::timestamptz[]) with ordinality i (start_time, place)
+      cross join lateral create_coupon('C-' || i.place, 'm', 'd', i.start_time, '9999-01-01', i.place::integer) c
+      order by i.place`;
+    return made.map(({ outcome, live_on }) => (outcome === "created" ? live_on : outcome));
+  } finally {
+    await session`rollback`;
+    session.release();
+  }
+}
+
+interface Issued {
+  outcome: string;
+  position: number | null;
+  issued_on: string | null;
+}
+
+async function issue(admin: Sql, user: number, coupon: number): Promise<Issued> {
+  const [row] = await admin<[Issued]>`
+    select outcome, position, issued_on::text from issue_coupon(${user}, ${coupon})`;
+  return { ...row };
+}
+
+/** Puts the next grant of a coupon at another instant, past the guards; `at` is an expression of `local` time now. */
+async function plant(owner: Sql, user: number, coupon: number, at: string): Promise<void> {
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.user_coupons disable trigger user`;
+    await sql`update coupon.coupons set issued = issued + 1 where id = ${coupon}`;
+    await sql`
+      insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+      select ${user}, c.id, t.at at time zone c.time_zone, c.expiry, t.at::date, c.issued
+      from coupon.coupons c
+      cross join lateral (select clock_timestamp() at time zone c.time_zone as local) now
+      cross join lateral (select ${sql.unsafe(at)} as at) t
+      where c.id = ${coupon}`;
+    await sql`alter table coupon.user_coupons enable trigger user`;
+  });
+}
+
+function localDay(instant: Date, timeZone: string): string {
+  // en-CA writes a date as ISO 8601 does.
+  return new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(instant);
+}
+
+/** Does `work` while another session of the owner holds what `statement` locks. */
+async function holding<T>(owner: Sql, statement: string, work: (holder: Sql) => Promise<T>): Promise<T> {
+  const holder = await owner.reserve();
+  try {
+    await holder`begin`;
+    await holder.unsafe(statement);
+    return await work(holder);
+  } finally {
+    await holder`commit`;
+    holder.release();
+  }
+}
+
+async function waiting(watch: Sql): Promise<void> {
+  await until(
+    async () =>
+      (
+        await watch`
+        select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`
+      ).count === 1,
+  );
+}
+
+async function isPast(sql: Sql, instant: string): Promise<boolean> {
+  return (await sql`select where clock_timestamp() > (${sql.unsafe(instant)})`).count === 1;
+}
+
+async function until(done: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await done()); )
+    assert.ok(Date.now() < deadline, "not in 20 s");
+}

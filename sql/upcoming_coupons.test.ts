@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase } from "./testing.ts";
+
+const { admin, coupon, upcoming } = await testDatabase();
+
+test("nothing is coming: no row", async () => {
+  await coupon();
+  assert.deepEqual(await rows(admin`select * from upcoming_coupons()`), []);
+});
+
+test("what has not started, the next one first; starts_in counts down", async () => {
+  const [second, third, first] = [await upcoming(2), await upcoming(3), await upcoming(1)];
+  await admin`select from pause_coupon(${second})`;
+  assert.deepEqual(
+    await rows(admin`
+      select coupon_id::integer, paused, remaining, sold_out, starts_in = start_time - server_time,
+        server_time between statement_timestamp() and clock_timestamp(),
+        round(extract(epoch from starts_in) / 86400)::integer
+      from upcoming_coupons()`),
+    [
+      [first, false, 10, false, true, true, 1],
+      [second, true, 10, false, true, true, 2],
+      [third, false, 10, false, true, true, 3],
+    ],
+  );
+});
+
+test("page_size bounds the rows", async () => {
+  const counts = admin`select (select count(*)::integer from upcoming_coupons(2)),
+    (select count(*)::integer from upcoming_coupons(1000))`;
+  assert.deepEqual(await rows(counts), [[2, 3]]);
+});
+
+test("refuses bad arguments", async () => {
+  for (const size of [null, 0, 1001])
+    await refusesArgument(admin`select from upcoming_coupons(${size}::integer)`, "page_size", "22023");
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
+
+const { owner, admin, user, coupon, issue, use, expire } = await testDatabase();
+
+/** A user and the coupon it holds. */
+async function held() {
+  const [holder, lunch] = [await user(), await coupon()];
+  assert.equal(await issue(holder, lunch), "issued");
+  return { holder, lunch };
+}
+
+test("used: now, under this reference", async () => {
+  const { holder, lunch } = await held();
+  const answer = await rows(admin`
+    select outcome, used_date between statement_timestamp() and clock_timestamp(), use_reference
+    from use_coupon(${holder}, ${lunch}, 'order 1')`);
+  assert.deepEqual(answer, [["used", true, "order 1"]]);
+  assert.deepEqual(
+    await rows(owner`
+      select is_used, used_date is not null, use_reference from coupon.user_coupons where coupon_id = ${lunch}`),
+    [[true, true, "order 1"]],
+  );
+});
+
+test("used: the longest reference", async () => {
+  const { holder, lunch } = await held();
+  assert.equal(await use(holder, lunch, "é".repeat(200)), "used");
+});
+
+test("used: the same reference again is answered as before, and writes nothing", async () => {
+  const { holder, lunch } = await held();
+  const first = await rows(admin`
+    select outcome, used_date::text, use_reference from use_coupon(${holder}, ${lunch}, 'r')`);
+  const again = await admin.begin(async (sql) => {
+    const replay = await rows(sql`
+      select outcome, used_date::text, use_reference from use_coupon(${holder}, ${lunch}, 'r')`);
+    assert.equal(await value(sql`select pg_current_xact_id_if_assigned() is null`), true);
+    return replay;
+  });
+  assert.deepEqual(again, first);
+});
+
+test("used: while the coupon is paused", async () => {
+  const { holder, lunch } = await held();
+  await admin`select from pause_coupon(${lunch})`;
+  assert.equal(await use(holder, lunch, "r"), "used");
+});
+
+test("coupon_not_found", async () => {
+  const answer = await rows(admin`select * from use_coupon(${await user()}, 999999, 'r')`);
+  assert.deepEqual(answer, [["coupon_not_found", null, null]]);
+});
+
+test("not_issued: the holder is somebody else", async () => {
+  const { lunch } = await held();
+  const answer = await rows(admin`select * from use_coupon(${await user()}, ${lunch}, 'r')`);
+  assert.deepEqual(answer, [["not_issued", null, null]]);
+});
+
+test("already_used: with the use that stands", async () => {
+  const { holder, lunch } = await held();
+  const first = await rows(
+    admin`select used_date::text, use_reference from use_coupon(${holder}, ${lunch}, 'a')`,
+  );
+  const second = await rows(
+    admin`select used_date::text, use_reference, outcome from use_coupon(${holder}, ${lunch}, 'b')`,
+  );
+  assert.deepEqual(second, [[...(first[0] ?? []), "already_used"]]);
+});
+
+test("expired: stays unused", async () => {
+  const { holder, lunch } = await held();
+  await expire(lunch);
+  const answer = await rows(admin`select * from use_coupon(${holder}, ${lunch}, 'r')`);
+  assert.deepEqual(answer, [["expired", null, null]]);
+  assert.equal(await value(owner`select is_used from coupon.user_coupons where coupon_id = ${lunch}`), false);
+});
+
+test("coupon_not_found before not_issued", async () => {
+  assert.equal(await use(999_999, 999_999, "r"), "coupon_not_found");
+});
+
+test("not_issued before expired", async () => {
+  assert.equal(await use(await user(), await coupon({ ends_in: "-1 second" }), "r"), "not_issued");
+});
+
+test("already_used before expired, and a replay of used before both", async () => {
+  const { holder, lunch } = await held();
+  await use(holder, lunch, "a");
+  await expire(lunch);
+  assert.equal(await use(holder, lunch, "b"), "already_used");
+  assert.equal(await use(holder, lunch, "a"), "used");
+});
+
+test("refuses bad arguments", async () => {
+  await refusesArgument(admin`select from use_coupon(null, 1, 'r')`, "user_id", "22004");
+  await refusesArgument(admin`select from use_coupon(1, null, 'r')`, "coupon_id", "22004");
+  await refusesArgument(admin`select from use_coupon(1, 1, null)`, "reference", "22004");
+  await refusesArgument(admin`select from use_coupon(1, 1, '')`, "reference", "22023");
+  await refusesArgument(admin`select from use_coupon(1, 1, repeat('r', 201))`, "reference", "22023");
+});
+
+test("all of this left the data whole", async () => {
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
