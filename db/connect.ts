@@ -25,9 +25,49 @@ export async function withConnection<T>(
   const sql = connect(url, { max: 1, ...options });
   try {
     return await work(sql);
+  } catch (error) {
+    throw explained(error, url);
   } finally {
     await sql.end({ timeout: 1 });
   }
+}
+
+/** A connection that failed, as one sentence that says what to do and never the password; other errors as they are. */
+export function explained(error: unknown, url: string): unknown {
+  const { code, message } = error as { code?: string; message?: string };
+  const { host, username } = new URL(url);
+  const login = decodeURIComponent(username);
+  const database = databaseOf(url);
+  const sentences: Record<string, string> = {
+    "28P01": login.startsWith("coupon_")
+      ? `${login} can't log in at ${host} yet: run ./sd, which sets up`
+      : `${login} can't log in at ${host}: correct the password in DATABASE_URL`,
+    "28000": `${login} can't log in at ${host}: ${message}`,
+    "3D000": `there is no database ${database} at ${host}: create it, owned by ${login}, or correct DATABASE_URL`,
+    "53300": `${host} has no connection left: end one, or raise max_connections`,
+    "57P03": `${host} is starting up or shutting down: try again`,
+    ENOTFOUND: `there is no host ${host}: correct DATABASE_URL`,
+    CONNECTION_CLOSED: `${host} closed the connection: see its log`,
+    ECONNRESET: `${host} closed the connection: see its log`,
+  };
+  const unreachable = [
+    "ECONNREFUSED",
+    "ETIMEDOUT",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "EAI_AGAIN",
+    "CONNECT_TIMEOUT",
+  ];
+  const sentence = unreachable.includes(code ?? "")
+    ? `no PostgreSQL answers at ${host} (${code}): start it, or correct DATABASE_URL`
+    : sentences[code ?? ""];
+  return sentence === undefined ? error : new Error(sentence, { cause: error });
+}
+
+/** A URL without database means the one that is called like the login, as it does for psql. */
+export function databaseOf(url: string): string {
+  const { pathname, username } = new URL(url);
+  return decodeURIComponent(pathname.length > 1 ? pathname.slice(1) : username);
 }
 
 /**
@@ -36,7 +76,7 @@ export async function withConnection<T>(
  * checkout that was given the same DATABASE_URL comes to the same. A URL without password gives one without.
  */
 export function roleUrl(setupUrl: string, role: "coupon_api" | "coupon_admin"): string {
-  const url = new URL(setupUrl);
+  const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
   url.username = role;
   if (url.password !== "") {
     url.password = scryptSync(decodeURIComponent(url.password), `coupon-drop ${role}`, 32).toString("hex");

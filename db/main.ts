@@ -1,17 +1,20 @@
 /** The commands of ./sd that need the database: see `./sd help`. */
 import { spawn } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { constants as os } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { signToken } from "../server/auth.ts";
 import { type Env, readEnv } from "../server/env.ts";
 import { tokenSecret } from "../server/secret.ts";
-import { connect, roleUrl, withConnection } from "./connect.ts";
+import { roleUrl, withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
 import { makeTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
 import { type Logins, setUp } from "./setup.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 const say = (line: string) => console.log(line);
 
@@ -75,13 +78,18 @@ try it, as user 42 and coupon ${coupon["code"]}:
 
 /** Set-up, the server as a process of its own, and at its end the database, if it was started for it. */
 async function start(env: Env): Promise<number> {
+  // Until the server takes them: whoever is at work ends by itself, so that the database is stopped in any case.
+  let ending = 0;
+  for (const signal of SIGNALS) process.on(signal, () => (ending = 128 + os.signals[signal]));
   const { url, started, isEmbedded } = await openDatabase(env);
   try {
+    if (ending) return ending;
     if (isEmbedded)
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
     const { apiUrl, adminUrl } = await prepare(env, url);
+    if (ending) return ending;
     await suggest(env, adminUrl);
     const { DATABASE_URL: _, ...rest } = process.env;
     const server = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
@@ -89,19 +97,24 @@ async function start(env: Env): Promise<number> {
       env: {
         ...rest,
         API_DATABASE_URL: env.API_DATABASE_URL ?? apiUrl,
-        JWT_SECRET: await tokenSecret(env),
+        ...(env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) }),
       },
     });
     return await exitOf(server);
+  } catch (error) {
+    if (ending) return ending;
+    throw error;
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }
 }
 
-/** Passes SIGINT, SIGTERM and SIGHUP on as SIGTERM and waits for the end; the exit status as a shell gives it. */
-function exitOf(child: ReturnType<typeof spawn>): Promise<number> {
-  const pass = () => void child.kill("SIGTERM");
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, pass);
+/**
+ * Passes SIGINT, SIGTERM and SIGHUP on as SIGTERM, but not the ignored one, and waits for the end; the exit status as a
+ * shell gives it.
+ */
+function exitOf(child: ReturnType<typeof spawn>, ignored?: NodeJS.Signals): Promise<number> {
+  for (const signal of SIGNALS) process.on(signal, () => void (signal === ignored || child.kill("SIGTERM")));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
@@ -128,7 +141,8 @@ async function psql(env: Env, args: string[]): Promise<number> {
       },
     });
     try {
-      return await exitOf(client);
+      // Ctrl-C reaches psql from the terminal, and cancels a statement there.
+      return await exitOf(client, "SIGINT");
     } catch (error) {
       if ((error as { code?: string }).code !== "ENOENT") throw error;
       throw new Error(
@@ -211,8 +225,7 @@ async function status(env: Env): Promise<number> {
     ({ url } = await startEmbedded({ dataDir: env.DATA_DIR }));
   }
   const { host, pathname } = new URL(url);
-  const sql = connect(roleUrl(url, "coupon_admin"));
-  try {
+  return withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
     const [now] = await sql`
       select
         current_setting('server_version') as version,
@@ -228,9 +241,7 @@ async function status(env: Env): Promise<number> {
     say(`server    ${now?.["connections"]} connections to the database`);
     say(`content   ${now?.["users"]} users, ${now?.["live"]} coupons live`);
     return 0;
-  } finally {
-    await sql.end({ timeout: 1 });
-  }
+  });
 }
 
 async function reset(env: Env, args: string[]): Promise<number> {
@@ -238,20 +249,41 @@ async function reset(env: Env, args: string[]): Promise<number> {
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
   if (!args.includes("--yes")) {
     const ask = createInterface({ input: process.stdin, output: process.stdout });
-    const answer = await ask
-      .question(`remove the database and all in ${env.DATA_DIR}? Type yes: `)
-      .finally(() => ask.close());
+    // The end of the input is no yes.
+    const closed = new Promise<string>((resolve) => void ask.once("close", () => resolve("")));
+    const asked = ask.question(`remove the database and all that ./sd keeps in ${env.DATA_DIR}? Type yes: `);
+    const answer = await Promise.race([asked, closed]).finally(() => ask.close());
     if (answer.trim() !== "yes") {
       say("nothing was removed");
       return 1;
     }
   }
-  const { directory } = await startEmbedded({ dataDir: env.DATA_DIR });
-  await stopEmbedded({ dataDir: env.DATA_DIR });
-  await rm(directory, { recursive: true, force: true });
-  await rm(env.DATA_DIR, { recursive: true, force: true });
-  say(`removed ${env.DATA_DIR}`);
+  const { version } = await embeddedStatus({ dataDir: env.DATA_DIR });
+  if (version !== undefined) {
+    // A cluster that can't start any more is removed as well.
+    const home = await startEmbedded({ dataDir: env.DATA_DIR }).then(
+      ({ directory }) => directory,
+      () => env.DATA_DIR,
+    );
+    await stopEmbedded({ dataDir: env.DATA_DIR });
+    await removeOurs(home);
+  }
+  await stopEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
+  await removeOurs(env.DATA_DIR);
+  say(`removed the database in ${env.DATA_DIR}`);
   return 0;
+}
+
+/** Removes what we made in a directory, and the directory when nothing else is there: it may be anyone's. */
+async function removeOurs(directory: string): Promise<void> {
+  const ours =
+    /^(postgres|postgresql-[\d.]+[\w.-]*|scratch|(superuser|setup)\.password|port|lock|token\.secret)(\.part.*)?$/;
+  const names = existsSync(directory) ? await readdir(directory) : [];
+  for (const name of names)
+    if (ours.test(name)) await rm(join(directory, name), { recursive: true, force: true });
+  await rmdir(directory).catch((error: { code?: string }) => {
+    if (!["ENOENT", "ENOTEMPTY", "EBUSY", "EACCES"].includes(error.code ?? "")) throw error;
+  });
 }
 
 /** Runs a command with SCRATCH_SERVER_URL: a server for databases to throw away, stopped at the end. */
@@ -266,6 +298,8 @@ async function scratch(env: Env, [command, ...args]: string[]): Promise<number> 
       spawn(command, args, { stdio: "inherit", env: { ...process.env, SCRATCH_SERVER_URL: server.url } }),
     );
   } finally {
+    if (given)
+      await withConnection(given, (sql) => sql`drop database if exists coupon_template with (force)`);
     if (server.started) await stopEmbedded({ dataDir });
   }
 }

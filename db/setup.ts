@@ -4,13 +4,16 @@
  */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
-import { connect, roleUrl, type Sql, withConnection } from "./connect.ts";
+import { connect, databaseOf, databaseUrl, explained, roleUrl, type Sql, withConnection } from "./connect.ts";
 
-const MIGRATIONS = fileURLToPath(new URL("./migrations", import.meta.url));
-const FUNCTIONS = new URL("../sql/", import.meta.url);
+const SOURCES = {
+  migrations: fileURLToPath(new URL("./migrations", import.meta.url)),
+  functions: fileURLToPath(new URL("../sql", import.meta.url)),
+};
 
 /** Held by the set-up session; any number that nothing else on the database locks. */
 const SETUP_LOCK = "4850179452613153";
@@ -22,16 +25,22 @@ export interface Logins {
   adminUrl: string;
 }
 
-export async function setUp(setupUrl: string, log: (line: string) => void = () => {}): Promise<Logins> {
+/** `sources` are other directories than db/migrations and sql, as tests give them. */
+export async function setUp(
+  setupUrl: string,
+  log: (line: string) => void = () => {},
+  sources: Partial<typeof SOURCES> = {},
+): Promise<Logins> {
+  const { migrations, functions } = { ...SOURCES, ...sources };
   return withConnection(setupUrl, async (sql) => {
     await checkRights(sql);
     await sql`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
     log("roles");
-    await runFile(sql, "roles.sql");
+    await amongOthers(() => runFile(sql, functions, "roles.sql"));
     log("migrations");
-    await migrate(sql, setupUrl);
+    await migrate(sql, setupUrl, migrations);
     log("functions");
-    await loadFunctions(setupUrl);
+    await loadFunctions(setupUrl, functions);
     return openLogins(sql, setupUrl);
   });
 }
@@ -40,8 +49,8 @@ export async function setUp(setupUrl: string, log: (line: string) => void = () =
 async function checkRights(sql: Sql): Promise<void> {
   const [has] = await sql`
     select
-      current_user as login,
-      current_database() as database,
+      quote_ident(current_user) as login,
+      quote_ident(current_database()) as database,
       current_setting('server_version') as version,
       current_setting('server_version_num')::integer >= 150000 as new_enough,
       current_setting('server_encoding') as encoding,
@@ -73,8 +82,8 @@ async function checkRights(sql: Sql): Promise<void> {
 }
 
 /** Runs dbmate as coupon_owner, so that everything belongs to the role without login. */
-async function migrate(sql: Sql, setupUrl: string): Promise<void> {
-  const url = new URL(setupUrl);
+async function migrate(sql: Sql, setupUrl: string, directory: string): Promise<void> {
+  const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
   if (!url.searchParams.has("sslmode")) {
     // dbmate's driver wants to be told; we say what our own connection came to.
     const [tls] = await sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`;
@@ -82,7 +91,7 @@ async function migrate(sql: Sql, setupUrl: string): Promise<void> {
   }
   url.searchParams.set("role", "coupon_owner");
   const args = [
-    ["--migrations-dir", MIGRATIONS],
+    ["--migrations-dir", directory],
     ["--migrations-table", "coupon.schema_migrations"],
     ["--no-dump-schema", "up", "--strict"],
   ].flat();
@@ -91,33 +100,57 @@ async function migrate(sql: Sql, setupUrl: string): Promise<void> {
     await promisify(execFile)(resolveBinary(), args, { env: { ...process.env, DATABASE_URL: url.href } });
   } catch (error) {
     const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
-    throw new Error(`a migration failed: ${(stderr || stdout || message).trim()}`, { cause: error });
+    const file = [...(stdout ?? "").matchAll(/^Applying: (.+)$/gm)].at(-1)?.[1];
+    // "Error: line: 3, column: 1, position: 54: pq: syntax error … at position 3:1 (42601)"
+    const [, line, reason] =
+      (stderr || message).trim().match(/^(?:Error: )?(?:line: (\d+), .*? pq: )?(?:pq: )?(.*)$/s) ?? [];
+    const where = file ? `db/migrations/${file}${line ? `:${line}` : ""}` : "dbmate failed";
+    throw new Error(`${where}: ${reason?.replace(/ at (position|column) [\d:]+(?= \(\w{5}\)$)/, "")}`, {
+      cause: error,
+    });
   }
 }
 
 /** Replaces all functions and rights, in the manifest's order, in one transaction. */
-async function loadFunctions(setupUrl: string): Promise<void> {
-  const manifest = (await readFile(new URL("manifest.txt", FUNCTIONS), "utf8")).split("\n").filter(Boolean);
+async function loadFunctions(setupUrl: string, directory: string): Promise<void> {
+  const manifest = (await readFile(join(directory, "manifest.txt"), "utf8")).split("\n").filter(Boolean);
   await withConnection(
     setupUrl,
     (owner) =>
       owner.begin(async (sql) => {
         // What PL/pgSQL only warns about is an error here.
         await sql`select set_config('plpgsql.extra_errors', 'all', true)`;
-        for (const file of manifest) await runFile(sql, file);
+        for (const file of manifest) await runFile(sql, directory, file);
       }),
     { role: "coupon_owner" },
   );
 }
 
-async function runFile(sql: Pick<Sql, "unsafe">, file: string): Promise<void> {
-  const text = await readFile(new URL(file, FUNCTIONS), "utf8");
+async function runFile(sql: Pick<Sql, "unsafe">, directory: string, file: string): Promise<void> {
+  const text = await readFile(join(directory, file), "utf8");
   try {
     await sql.unsafe(text).simple();
   } catch (error) {
     const { message, position } = error as { message: string; position?: string };
     const line = position ? `:${text.slice(0, Number(position)).split("\n").length}` : "";
     throw new Error(`sql/${file}${line}: ${message}`, { cause: error });
+  }
+}
+
+/**
+ * Repeats what may meet another set-up at the same row. Roles belong to the whole server, locks of ours to one database;
+ * PostgreSQL lets the second one wait for the first and then says that it was overtaken.
+ */
+async function amongOthers(work: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      const { code, message } = ((error as Error).cause ?? error) as { code?: string; message: string };
+      const overtaken = code === "23505" || (code === "XX000" && message.startsWith("tuple concurrently"));
+      if (!overtaken || attempt === 20) throw error;
+    }
   }
 }
 
@@ -129,7 +162,16 @@ async function openLogins(sql: Sql, setupUrl: string): Promise<Logins> {
     if (await canLogIn(url)) continue;
     const { password } = new URL(url);
     // The derived password is hexadecimal: nothing to quote.
-    await sql.unsafe(`alter role ${role} login password ${password === "" ? "null" : `'${password}'`}`);
+    await amongOthers(() =>
+      sql.unsafe(`alter role ${role} login password ${password === "" ? "null" : `'${password}'`}`),
+    ).catch((error: { code?: string }) => {
+      const login = decodeURIComponent(new URL(setupUrl).username);
+      throw error.code === "42501"
+        ? new Error(
+            `${login} may not give ${role} its password: as superuser run "alter role ${login} createrole"`,
+          )
+        : error;
+    });
     if (!(await canLogIn(url)))
       throw new Error(
         `${role} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
@@ -146,7 +188,7 @@ async function canLogIn(url: string): Promise<boolean> {
   } catch (error) {
     // Class 28: no such login, or another password.
     if (String((error as { code?: string }).code).startsWith("28")) return false;
-    throw error;
+    throw explained(error, url);
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -35,8 +35,9 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
     const given = c.req.header("x-request-id");
     const requestId = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
     c.set("requestId", requestId);
+    // Before the answer is made: afterwards the adapter would have to make a full Response of it first.
+    c.header("x-request-id", requestId);
     await next();
-    c.res.headers.set("x-request-id", requestId);
     if (isDraining()) c.res.headers.set("connection", "close");
     log.request(c.req.method, c.req.path, c.res.status, performance.now() - began, requestId);
   });
@@ -252,6 +253,7 @@ function query<S extends z.ZodType>(c: Ctx, schema: S): z.infer<S> {
 
 /** The JSON body; none at all is an empty object. */
 async function body<S extends z.ZodType>(c: Ctx, schema: S, maxBytes = MAX_BODY): Promise<z.infer<S>> {
+  if (c.req.url.includes("?")) query(c, schemas.noQuery);
   const length = c.req.header("content-length");
   if (length === undefined && c.req.header("transfer-encoding") !== undefined)
     throw new Problem(411, {

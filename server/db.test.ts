@@ -4,7 +4,7 @@ import { type AddressInfo, connect as connectTcp, createServer, type Socket } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { databaseUrl, withConnection } from "../db/connect.ts";
+import { withConnection } from "../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../db/embedded.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../db/scratch.ts";
 import { connectDb } from "./db.ts";
@@ -12,9 +12,9 @@ import {
   type Answer,
   adminToken,
   assertProblem,
+  bound,
   holdCoupon,
   openApp,
-  openWorld,
   serviceToken,
   untilWaiting,
   userToken,
@@ -66,14 +66,14 @@ const positions = async ({ owner }: Pick<Scratch, "owner">) =>
 
 /**
  * A TCP proxy to the database. pass: as if it were not there. mute: takes all, passes nothing on. swallow: passes on what
- * is asked, and not what is answered. close: hangs up on who comes.
+ * is asked, and not what is answered. login: swallows once somebody has logged in. close: hangs up on who comes.
  */
 async function openProxy(t: TestContext, url: string) {
   const sockets = new Set<Socket>();
   let swallowed = () => {};
   const proxy = {
     url: "",
-    mode: "pass" as "pass" | "mute" | "swallow" | "close",
+    mode: "pass" as "pass" | "mute" | "swallow" | "login" | "close",
     /** Resolves when an answer was swallowed. */
     untilSwallowed: () => new Promise<void>((resolve) => (swallowed = resolve)),
   };
@@ -86,7 +86,12 @@ async function openProxy(t: TestContext, url: string) {
       socket.on("close", () => [client, upstream].forEach((one) => void one.destroy()));
     }
     client.on("data", (data) => void (proxy.mode === "mute" || upstream.write(data)));
-    upstream.on("data", (data) => void (proxy.mode === "pass" ? client.write(data) : swallowed()));
+    upstream.on("data", (data) => {
+      if (proxy.mode === "swallow" || proxy.mode === "mute") return swallowed();
+      client.write(data);
+      // ReadyForQuery, outside of a transaction.
+      if (proxy.mode === "login" && data.includes("Z\0\0\0\x05I")) proxy.mode = "swallow";
+    });
   });
   t.after(() => {
     for (const socket of sockets) socket.destroy();
@@ -144,6 +149,15 @@ test("a network that goes silent after the grant was sent: the retry replays", a
   ]);
 });
 
+test("a network that goes silent after the login", async (t) => {
+  const { scratch, proxy, app } = await openAppBehindProxy(t);
+  proxy.mode = "login";
+  assertRefused(await app.issue(scratch.coupon, 1), "outcome_unknown");
+  assert.equal(proxy.mode, "swallow");
+  proxy.mode = "pass";
+  assert.equal((await app.issue(scratch.coupon, 1)).body.position, 1);
+});
+
 test("a pool that went silent leaves the others alone", async (t) => {
   const { scratch, proxy, app } = await openAppBehindProxy(t);
   const list = () => app.call("GET /coupons/live", { token: serviceToken });
@@ -155,13 +169,6 @@ test("a pool that went silent leaves the others alone", async (t) => {
 });
 
 // ---- What the database refuses --------------------------------------------------------------------------------------
-
-async function bound(scratch: Scratch, setting: string): Promise<void> {
-  const database = new URL(scratch.setupUrl).pathname.slice(1);
-  await withConnection(scratch.setupUrl, (sql) =>
-    sql.unsafe(`alter role coupon_api in database ${database} set ${setting}`),
-  );
-}
 
 for (const [what, setting, sqlstate] of [
   ["a lock that is held longer than lock_timeout", "lock_timeout = '100ms'", "55P03"],
@@ -204,7 +211,8 @@ test("a session that is terminated during a batch", async (t) => {
   const answer = await call;
   await release();
   assertRefused(answer, "outcome_unknown");
-  assert.deepEqual(failureOf(app, answer), ["unknown", "57P01"]);
+  // The server's last word, 57P01, is lost in the driver.
+  assert.deepEqual(failureOf(app, answer), ["unknown", "CONNECTION_CLOSED"]);
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
 });
 
@@ -320,7 +328,7 @@ test("down when the server starts, and up later", async (t) => {
     app.call(`POST /coupons/${coupon}/use`, { token: await userToken(1), body: { reference: "r" } }),
     app.call("GET /readyz"),
   ]);
-  assert.ok(performance.now() - began < 3_000, "quickly");
+  assert.ok(performance.now() - began < 5_000, "quickly");
   for (const answer of answers) {
     assertRefused(answer, "database_unavailable");
     assert.deepEqual(failureOf(app, answer), ["unavailable", "ECONNREFUSED"]);
@@ -361,17 +369,17 @@ test("killed after it granted, before it said so: the retry replays", async (t) 
 
 test("killed while a grant waits for a lock: nothing was done, the retry is granted", async (t) => {
   const scratch = await scratchDatabase(own.url);
+  await bound(scratch, "lock_timeout = '30s'");
   const coupon = await fill(scratch.admin);
   const app = await openApp(scratch.apiUrl);
   t.after(() => app.close());
-  const release = await holdCoupon(scratch, coupon);
+  await holdCoupon(scratch, coupon);
   const call = app.issue(coupon, 1);
   await untilWaiting(scratch);
   const { pid } = await embeddedStatus({ dataDir });
   assert.ok(pid);
   process.kill(pid, "SIGKILL");
   assertRefused(await call, "outcome_unknown");
-  await release().catch(() => {});
   await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
 
   await startAgain();

@@ -83,12 +83,11 @@ export type Db = ReturnType<typeof connectDb>;
 /** Deadline of a call: beyond the role's statement_timeout (5 s), so that only a lost database gets here. */
 const CALL_MS = 6_000;
 
-/**
- * Three pools, because the driver sends several calls down one connection: a slow list must not stand before a grant.
- */
-const POOLS = { issue: 4, command: 4, read: 4 } as const;
-/** Calls that may wait for a pool; one more is refused before the database is touched. */
+/** Connections, by what they are for: a slow list must not stand before a grant. */
+const POOLS = { issue: 4, command: 8, read: 4 } as const;
+/** Calls that may wait for a connection of a pool, and how long; beyond it they are refused, the database untouched. */
 const MAX_WAITING = 2_000;
+const MAX_WAIT_MS = 2_000;
 
 export function connectDb(url: string, options: { callMs?: number } = {}) {
   const callMs = options.callMs ?? CALL_MS;
@@ -101,7 +100,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
       issue<Issue>(
         (sql) => sql`
           select outcome, user_id, position, issued_on, issued_at, starts_in
-          from issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${`{${userIds.join()}}`}::bigint[])
+          from issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${arrayOf(userIds)}::bigint[])
         `,
       ),
 
@@ -170,8 +169,8 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
         (sql) => sql`
           select outcome, user_id
           from import_users(
-            user_ids => ${users.map((user) => String(user.user_id))}::bigint[],
-            display_names => ${users.map((user) => user.display_name)}::text[])
+            user_ids => ${arrayOf(users.map((user) => user.user_id))}::bigint[],
+            display_names => ${arrayOf(users.map((user) => user.display_name))}::text[])
         `,
       ),
 
@@ -221,14 +220,19 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
   };
 }
 
+/**
+ * A pool that runs at most `max` calls at once, one a connection: the driver alone would send several down one connection,
+ * and a call behind one that waits for a lock would share its fate.
+ */
 function createPool(url: string, max: number, callMs: number) {
   let sql = open(url, max);
-  let waiting = 0;
+  let running = 0;
+  const waiting: (() => void)[] = [];
 
   /** Runs one statement, which is one transaction. Never cancels: an unknown answer must stay one. */
   async function call<Row>(statement: (sql: postgres.Sql) => PromiseLike<readonly object[]>): Promise<Row[]> {
-    if (waiting >= MAX_WAITING) throw new DatabaseError("busy", "", "too many calls wait for the database");
-    waiting += 1;
+    if (running < max) running += 1;
+    else await turn();
     const used = sql;
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -245,9 +249,29 @@ function createPool(url: string, max: number, callMs: number) {
       throw explain(error);
     } finally {
       clearTimeout(timer);
-      waiting -= 1;
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
     }
   }
+
+  /** Waits until a call that has ended hands its place on. */
+  function turn(): Promise<void> {
+    const tooMany = () => new DatabaseError("busy", "", "too many calls wait for the database");
+    if (waiting.length >= MAX_WAITING) return Promise.reject(tooMany());
+    return new Promise((resolve, reject) => {
+      const take = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        waiting.splice(waiting.indexOf(take), 1);
+        reject(tooMany());
+      }, MAX_WAIT_MS);
+      waiting.push(take);
+    });
+  }
+
   call.close = (ms: number) => sql.end({ timeout: ms / 1000 });
   return call;
 }
@@ -261,6 +285,9 @@ function open(url: string, max: number): postgres.Sql {
     // Soon back after an outage; the driver's own back-off grows without limit.
     backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
     onnotice: () => {},
+    // The driver's query for the types of arrays runs first on each connection, and when that one is lost meanwhile its
+    // rejection is nobody's: it would end the process.
+    fetch_types: false,
     ...(hasSslMode ? {} : { ssl: "prefer" as const }),
     connection: { application_name: "coupon-server", TimeZone: "UTC", IntervalStyle: "iso_8601" },
     types: {
@@ -270,6 +297,13 @@ function open(url: string, max: number): postgres.Sql {
       interval: { to: 1186, from: [1186], serialize: String, parse: parseSeconds },
     },
   });
+}
+
+/** An array as PostgreSQL reads it from text; the driver knows arrays only with fetch_types. */
+function arrayOf(values: readonly (number | string)[]): string {
+  const element = (value: number | string) =>
+    typeof value === "number" ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
+  return `{${values.map(element).join()}}`;
 }
 
 /** "2026-11-22 12:58:52.455223+00", as PostgreSQL writes it in UTC, to RFC 3339. */

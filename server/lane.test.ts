@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { DatabaseError } from "./db.ts";
 import { createLanes, type LaneLimits, Overloaded } from "./lane.ts";
-import { holdCoupon, openWorld, untilBlockedBy, untilWaiting } from "./testing.ts";
+import { bound, holdCoupon, openWorld, untilBlockedBy, untilWaiting } from "./testing.ts";
 
 const LIMITS = { maxBatch: 4, maxQueue: 100, maxWaitMs: 10_000 };
 
@@ -248,6 +248,7 @@ test("a grant by hand that commits while a batch waits", async (t) => {
   const world = await openWorld();
   t.after(world.close);
   const { scratch } = world;
+  await bound(scratch, "lock_timeout = '30s'");
   const coupon = await world.newCoupon({ count: 3 });
   const users = [await world.newUser(), await world.newUser(), await world.newUser(), await world.newUser()];
   const [byHand = 0] = users;
@@ -280,6 +281,7 @@ test("a user whose day is spent by hand while its batch inserts fails alone", as
   const world = await openWorld();
   t.after(world.close);
   const { scratch } = world;
+  await bound(scratch, "lock_timeout = '30s'");
   const [coupon, other] = [await world.newCoupon(), await world.newCoupon()];
   const users = [await world.newUser(), await world.newUser(), await world.newUser(), await world.newUser()];
   const spent = users[2] ?? 0;

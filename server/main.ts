@@ -46,21 +46,39 @@ async function serve(env: Env): Promise<void> {
   });
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
-  log.event("listening", { url: `http://${env.HOST}:${port}`, pid: process.pid });
+  let inFlight = 0;
+  // closeIdleConnections() leaves those that never sent a whole head, and after close() no timeout of Node's ends them.
+  const closeUnused = () => {
+    if (draining && inFlight === 0) server.closeAllConnections();
+  };
+  server.on("request", (_, response) => {
+    inFlight += 1;
+    response.once("close", () => {
+      inFlight -= 1;
+      closeUnused();
+    });
+  });
 
   const drain = (signal: string) => {
     if (draining) return;
     draining = true;
-    log.event("draining", { signal });
     setTimeout(() => {
       log.event("drain deadline passed", { after_ms: DRAIN_MS });
       process.exit(1);
     }, DRAIN_MS).unref();
-    // Idle connections end now, busy ones with their answer, which says Connection: close.
-    server.close(() => void db.close(2_000).then(() => log.event("stopped")));
+    // Idle connections end now, busy ones with their answer, which says Connection: close. At the end nothing is waited
+    // for: a connection to a database that fell silent would keep the process alive.
+    server.close(async () => {
+      await db.close(2_000);
+      log.event("stopped");
+      process.exit(0);
+    });
     server.closeIdleConnections();
+    closeUnused();
+    log.event("draining", { signal });
   };
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => drain(signal));
+  log.event("listening", { url: `http://${env.HOST}:${port}`, pid: process.pid });
 }
 
 try {

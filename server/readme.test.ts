@@ -77,7 +77,10 @@ async function transcript(
   const printed = stdout.split(`${mark}\n`).slice(1);
   assert.equal(printed.length, commands.length);
   return commands
-    .map((command, i) => `${prompt}${command}\n${(printed[i] as string).replace(/\n+$/, "\n").replace(/^\n$/, "")}`)
+    .map(
+      (command, i) =>
+        `${prompt}${command}\n${(printed[i] as string).replace(/\n+$/, "\n").replace(/^\n$/, "")}`,
+    )
     .join("");
 }
 

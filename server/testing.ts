@@ -1,7 +1,7 @@
 /** What the server's tests share: an app on a database of its own, and callers with tokens. */
 import assert from "node:assert/strict";
 import { STATUS_CODES } from "node:http";
-import type { Sql } from "../db/connect.ts";
+import { type Sql, withConnection } from "../db/connect.ts";
 import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 import { createApp } from "./app.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
@@ -161,6 +161,14 @@ export async function untilBlockedBy({ admin }: Pick<Scratch, "admin">, session:
     `;
     if (row?.["blocked"] > 0) return;
   }
+}
+
+/** Another bound for the sessions that the server opens from now on: "lock_timeout = '30s'" say. */
+export async function bound({ setupUrl }: Pick<Scratch, "setupUrl">, setting: string): Promise<void> {
+  const database = new URL(setupUrl).pathname.slice(1);
+  await withConnection(setupUrl, (sql) =>
+    sql.unsafe(`alter role coupon_api in database ${database} set ${setting}`),
+  );
 }
 
 /** Holds a coupon's row, so that whoever wants to issue it waits, until the returned function is called. */

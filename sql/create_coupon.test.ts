@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
 
-const { owner, admin } = await testDatabase();
+const { owner, admin } = await testDatabase({ time_zone: "UTC" });
 
 interface Coupon {
   code: string | null;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
 
-const { owner, admin, user, coupon, upcoming, issue, expire, grantedBefore } = await testDatabase();
+const { owner, admin, today, user, coupon, upcoming, issue, expire, grantedBefore } = await testDatabase();
 
 /** In the order of precedence: what makes a coupon refuse everybody, on top of what it refuses for already. */
 const states = {
@@ -41,7 +41,7 @@ test("issued: the next position, today, by the database clock", async () => {
   for (const position of [1, 2]) {
     const holder = await user();
     const answer = await rows(admin`
-      select outcome, position, issued_on = (clock_timestamp() at time zone 'UTC')::date,
+      select outcome, position, issued_on = ${today},
         issued_at between statement_timestamp() and clock_timestamp(), starts_in
       from issue_coupon(${holder}, ${lunch})`);
     assert.deepEqual(answer, [["issued", position, true, true, null]]);
@@ -83,7 +83,7 @@ test("already_issued: on another day, with the day of the grant", async () => {
   await grantedBefore(2, holder, lunch);
   assert.deepEqual(
     await rows(admin`
-      select outcome, position, (clock_timestamp() at time zone 'UTC')::date - issued_on
+      select outcome, position, ${today} - issued_on
       from issue_coupon(${holder}, ${lunch})`),
     [["already_issued", 1, 2]],
   );

@@ -21,11 +21,19 @@ export async function refusesArgument(query: Query, argument: string, code: "220
   await assert.rejects(query, { code, column_name: argument });
 }
 
-/** A database for the tests of one file. Its coupons start on days of their own, so that they don't meet. */
-export async function testDatabase() {
+/**
+ * A database for the tests of one file. Its coupons start on days of their own, so that they don't meet; its time zone is
+ * one in which it is noon, so that no test sees midnight, or the given one.
+ */
+export async function testDatabase(given: { time_zone?: string } = {}) {
   const database = await scratchDatabase();
   after(() => database.drop());
   const { owner, admin } = database;
+  const east = 12 - new Date().getUTCHours();
+  const zone = (hours: number) => `Etc/GMT${hours > 0 ? "-" : "+"}${Math.abs(hours)}`; // a POSIX sign: east is minus
+  const { time_zone = zone(east) } = given;
+  // By hand, since set_time_zone() reads the files of all zones.
+  await owner`update coupon.settings set time_zone = ${time_zone}`;
   let lastUser = 0;
   let lastDay = 0;
 
@@ -56,6 +64,13 @@ export async function testDatabase() {
     owner,
     admin,
     apiUrl: database.apiUrl,
+    time_zone,
+    /** The zone an hour to the west, where midnight comes later. */
+    westOfIt: zone(east - 1),
+    /** What follows a local time, as in '2031-01-01 12:00+03'. */
+    offset: `${east < 0 ? "-" : "+"}${Math.abs(east)}`,
+    /** Today's date for the service, as a piece of a statement. */
+    today: admin`(clock_timestamp() at time zone ${time_zone})::date`,
     crowd,
     coupon,
 

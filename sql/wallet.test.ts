@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase } from "./testing.ts";
 
-const { admin, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
+const { admin, today, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
 
 /** State, coupon and age in days of what a user holds. */
 const wallet = (user_id: number, before: string | null = null, page_size = 50) =>
   rows(admin`
-    select state, coupon_id::integer, (clock_timestamp() at time zone 'UTC')::date - issued_on
+    select state, coupon_id::integer, ${today} - issued_on
     from wallet(${user_id}, ${before}::text::date, ${page_size})`);
 
 test("issued, used, expired", async () => {

@@ -1,0 +1,578 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { withConnection } from "./connect.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+
+// The real ./sd, as a user runs it: each run a process group of its own, in a data directory of its own.
+
+const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const linux = process.platform === "linux";
+const nobody = { uid: 65534, gid: 65534 };
+
+const groups: ChildProcess[] = [];
+const dataDirs: string[] = [];
+const directories: string[] = [];
+
+after(async () => {
+  for (const child of groups) signalGroup(child, "SIGKILL");
+  for (const dataDir of dataDirs) await stopEmbedded({ dataDir });
+  for (const dataDir of dataDirs) await runSd(["reset", "--yes"], { dataDir });
+  for (const directory of directories) await fs.rm(directory, { recursive: true });
+});
+
+async function directory(mode = 0o755): Promise<string> {
+  const path = await fs.realpath(await fs.mkdtemp(join(tmpdir(), "main-")));
+  directories.push(path);
+  await fs.chmod(path, mode);
+  return path;
+}
+
+async function newDataDir(): Promise<string> {
+  const dataDir = join(await directory(), "data");
+  dataDirs.push(dataDir);
+  return dataDir;
+}
+
+async function listener(): Promise<{ port: number; server: Server }> {
+  const server = createServer().listen(0, "0.0.0.0");
+  await once(server, "listening");
+  return { port: (server.address() as { port: number }).port, server };
+}
+
+async function freePort(): Promise<number> {
+  const { port, server } = await listener();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+interface How {
+  dataDir: string;
+  port?: number;
+  command?: string;
+  env?: Record<string, string>;
+  account?: { uid: number; gid: number };
+}
+
+/** A run of ./sd in a process group of its own, with what it has said so far. */
+function sd(args: string[], { dataDir, port = 1, command = "./sd", env = {}, account = {} as object }: How) {
+  const child = spawn(command, args, {
+    ...account,
+    cwd: CHECKOUT,
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { PATH: process.env["PATH"], HOME: tmpdir(), DATA_DIR: dataDir, PORT: `${port}`, ...env },
+  });
+  groups.push(child);
+  const run = { child, port, stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk) => (run.stdout += chunk));
+  child.stderr.on("data", (chunk) => (run.stderr += chunk));
+  return run;
+}
+
+type Run = ReturnType<typeof sd>;
+
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ESRCH");
+  }
+}
+
+/** The exit status, once the process is gone and its pipes are empty. */
+async function ended({ child }: Run): Promise<number | string | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+  return child.exitCode ?? child.signalCode;
+}
+
+/** Runs ./sd to its end. */
+async function runSd(args: string[], how: How, input = "") {
+  const run = sd(args, how);
+  run.child.stdin.end(input);
+  const status = await new Promise((resolve) => void run.child.once("close", resolve));
+  return { status, stdout: run.stdout, stderr: run.stderr };
+}
+
+/** ./sd start, or `command`, until it answers; `seconds` says how long that took. */
+async function started(how: How, args = ["start"]): Promise<Run & { seconds: number }> {
+  const began = performance.now();
+  const run = sd(args, { ...how, port: how.port ?? (await freePort()) });
+  for (const deadline = Date.now() + 90_000; ; await sleep(10)) {
+    assert.equal(run.child.exitCode, null, `./sd start ended:\n${run.stdout}\n${run.stderr}`);
+    assert.ok(Date.now() < deadline, `./sd start serves within 90 s:\n${run.stdout}\n${run.stderr}`);
+    const ready = await fetch(`http://127.0.0.1:${run.port}/readyz`).catch(() => undefined);
+    if (ready?.status !== 200) continue;
+    assert.deepEqual(await ready.json(), { status: "ok" });
+    return Object.assign(run, { seconds: (performance.now() - began) / 1000 });
+  }
+}
+
+/** Processes of this data directory: those that were given it, and PostgreSQL's, which work in it. */
+function processesOf(dataDir: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid) || pid === `${process.pid}`) return false;
+    try {
+      // A zombie has neither.
+      return (
+        readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`DATA_DIR=${dataDir}`) ||
+        `${readlinkSync(`/proc/${pid}/cwd`)}/`.startsWith(`${dataDir}/`)
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Asserts that nothing runs any more and that the database was shut down in order. */
+async function nothingRuns(dataDir: string): Promise<void> {
+  assert.deepEqual(await embeddedStatus({ dataDir }), { running: false, version: "18" });
+  if (linux) assert.deepEqual(processesOf(dataDir), []);
+  const log = await fs.readFile(join(dataDir, "postgres/postgres.log"), "utf8");
+  assert.match(log.trimEnd().split("\n").at(-1) ?? "", /database system is shut down$/);
+}
+
+/** Stops with SIGTERM to ./sd alone. */
+async function stop(run: Run): Promise<void> {
+  run.child.kill("SIGTERM");
+  assert.equal(await ended(run), 0, run.stderr);
+}
+
+const prepared = new Map<string, Promise<string>>();
+
+/** A data directory that was set up once, for all who ask for the same. */
+function world(seed: "demo" | "off"): Promise<string> {
+  let dataDir = prepared.get(seed);
+  if (!dataDir) {
+    dataDir = newDataDir().then(async (path) => {
+      const made = await runSd([], { dataDir: path, env: { SEED: seed } });
+      assert.equal(made.status, 0, made.stderr);
+      assert.equal((await runSd(["stop"], { dataDir: path })).status, 0);
+      return path;
+    });
+    prepared.set(seed, dataDir);
+  }
+  return dataDir;
+}
+
+/** One statement as coupon_admin through ./sd sql; its rows as printed. */
+async function sqlOf(dataDir: string, statement: string): Promise<string[]> {
+  const { status, stdout, stderr } = await runSd(["sql", statement], { dataDir });
+  assert.equal(status, 0, stderr);
+  return stdout.trimEnd().split("\n");
+}
+
+async function tokenOf(dataDir: string, userId: number): Promise<string> {
+  return (await runSd(["token", "--user", `${userId}`], { dataDir })).stdout.trim();
+}
+
+/** The demo's breakfast coupon of today is live all day. */
+async function breakfast(dataDir: string): Promise<number> {
+  const lines = await sqlOf(
+    dataDir,
+    "select coupon_id from live_coupons() where code ~ '^BREAKFAST' order by start_time desc limit 1",
+  );
+  return Number(lines[2]);
+}
+
+async function issue(run: Run, token: string, couponId: number) {
+  const response = await fetch(`http://127.0.0.1:${run.port}/coupons/${couponId}/issue`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}` },
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+/** The program's path, or nothing. */
+function which(name: string): string | undefined {
+  try {
+    return execFileSync("sh", ["-c", 'command -v "$1"', "sh", name], { encoding: "utf8" }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+test("the first start: serves, and ends with Ctrl-C; the next ones take under 3 s", async (t) => {
+  const dataDir = await newDataDir();
+  const first = await started({ dataDir });
+  t.diagnostic(`first start ${first.seconds.toFixed(1)} s`);
+  assert.ok(first.seconds < 60);
+  assert.match(first.stdout, /^embedded PostgreSQL, on loopback: for trying out.*Production: DATABASE_URL$/m);
+  assert.match(first.stdout, /^ {2}seeded 100000 users, 6 coupons$/m);
+  signalGroup(first.child, "SIGINT");
+  assert.equal(await ended(first), 0);
+  assert.equal(first.stderr, "");
+  await nothingRuns(dataDir);
+
+  const times: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const again = await started({ dataDir });
+    times.push(again.seconds);
+    assert.doesNotMatch(again.stdout, /creating|seeded \d+ users/);
+    await stop(again);
+    assert.equal(again.stderr, "");
+    await nothingRuns(dataDir);
+  }
+  t.diagnostic(`next starts ${times.map((seconds) => seconds.toFixed(2)).join(", ")} s`);
+  assert.ok(Math.min(...times) < 3);
+});
+
+test("Ctrl-C while it sets up leaves nothing running", async () => {
+  const dataDir = await newDataDir();
+  const run = sd(["start"], { dataDir, port: await freePort() });
+  for (const deadline = Date.now() + 60_000; !run.stdout.includes("users"); await sleep(5)) {
+    assert.equal(run.child.exitCode, null, run.stderr);
+    assert.ok(Date.now() < deadline, run.stdout);
+  }
+  signalGroup(run.child, "SIGINT");
+  assert.equal(await ended(run), 130);
+  await nothingRuns(dataDir);
+
+  // And it goes on from there.
+  const again = await started({ dataDir });
+  await stop(again);
+  assert.match((await sqlOf(dataDir, "select count(*) from coupon.users"))[2] ?? "", /^ 100000$/);
+});
+
+test("what ./sd start prints works when pasted", async (t) => {
+  if (!which("curl")) return t.skip("needs curl");
+  const dataDir = await world("demo");
+  const run = await started({ dataDir });
+  const lines = run.stdout.split("\n").filter((line) => /^ {2}(curl|\.\/sd) /.test(line));
+  assert.deepEqual(
+    lines.map((line) => line.trim().split(" ")[0]),
+    ["curl", "curl", "./sd"],
+  );
+  const paste = async (line: string) => {
+    const pasted = sd(["-c", line], { dataDir, port: run.port, command: "sh" });
+    pasted.child.stdin.end();
+    assert.equal(await ended(pasted), 0, pasted.stderr);
+    return pasted.stdout;
+  };
+  const [post, list, psql] = lines as [string, string, string];
+  assert.equal(JSON.parse(await paste(post)).outcome, "issued");
+  assert.equal(JSON.parse(await paste(post)).outcome, "already_issued");
+  assert.ok(JSON.parse(await paste(list)).coupons.length >= 1);
+  if (which("psql")) assert.match(await paste(psql), /^ +outcome +\|.*\n.*\n issued +\| +2 /);
+  await stop(run);
+});
+
+test("after kill -9 of everything the next start recovers, and a grant is still there", async (t) => {
+  if (!linux) return t.skip("needs /proc");
+  const dataDir = await world("demo");
+  const [coupon, token] = [await breakfast(dataDir), await tokenOf(dataDir, 4711)];
+  const run = await started({ dataDir });
+  const grant = await issue(run, token, coupon);
+  assert.equal(grant.status, 201);
+  assert.equal(grant.body["outcome"], "issued");
+
+  const all = processesOf(dataDir);
+  assert.ok(all.length >= 8, `supervisor, server and PostgreSQL's processes: ${all.length}`);
+  for (const pid of all) process.kill(Number(pid), "SIGKILL");
+  await ended(run);
+  for (const deadline = Date.now() + 20_000; processesOf(dataDir).length > 0; await sleep(5))
+    assert.ok(Date.now() < deadline, "all are gone");
+
+  const again = await started({ dataDir });
+  const log = await fs.readFile(join(dataDir, "postgres/postgres.log"), "utf8");
+  assert.match(log, /database system was not properly shut down; automatic recovery in progress/);
+  const { outcome: _, ...same } = grant.body;
+  const replay = await issue(again, token, coupon);
+  assert.equal(replay.status, 200);
+  assert.deepEqual(replay.body, { outcome: "already_issued", ...same });
+  await stop(again);
+  await nothingRuns(dataDir);
+});
+
+test("a port in use, and a wrong one: a sentence, status 1, nothing left running", async () => {
+  const dataDir = await world("off");
+  const { port, server } = await listener();
+  const taken = await runSd(["start"], { dataDir, port, env: { SEED: "off" } });
+  server.close();
+  assert.equal(
+    taken.stderr,
+    `server: port ${port} is in use: end what listens there, or set PORT to another one\n`,
+  );
+  assert.equal(taken.status, 1);
+  await nothingRuns(dataDir);
+
+  for (const wrong of ["abc", "65536", "-1", "3000.5"]) {
+    const { status, stderr, stdout } = await runSd(["start"], { dataDir, env: { PORT: wrong } });
+    assert.match(stderr, /^sd: the environment is wrong\. PORT: .+\n$/);
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  }
+  await nothingRuns(dataDir);
+});
+
+test("two data directories at once: both serve, neither sees the other's grants", async () => {
+  const [one, two] = [await world("demo"), await world("off")];
+  await sqlOf(two, "select import_users(array[1, 815], array['Ann', 'Ben'])");
+  const runs = await Promise.all([
+    started({ dataDir: one }),
+    started({ dataDir: two, env: { SEED: "off" } }),
+  ]);
+  const made = await sqlOf(
+    two,
+    "select coupon_id from create_coupon('TWO', 'm', 'd', now() - interval '1 minute', now() + interval '1 hour', 5)",
+  );
+  const coupons = [await breakfast(one), Number(made[2])] as const;
+  const tokens = [await tokenOf(one, 815), await tokenOf(two, 815)] as const;
+  assert.equal((await issue(runs[1], tokens[0], coupons[1])).status, 401, "nor the other's tokens");
+  assert.equal((await issue(runs[0], tokens[0], coupons[0])).body["outcome"], "issued");
+  assert.deepEqual(await sqlOf(two, "select count(*) from coupon.user_coupons"), [
+    " count",
+    "-------",
+    " 0",
+    "(1 row)",
+  ]);
+  assert.equal((await issue(runs[1], tokens[1], coupons[1])).body["position"], 1);
+  assert.equal((await issue(runs[0], tokens[0], coupons[0])).body["outcome"], "already_issued");
+  await Promise.all(runs.map(stop));
+  await nothingRuns(one);
+  await nothingRuns(two);
+});
+
+test("set-up alone, and the commands on it, whether it runs or not", async (t) => {
+  const dataDir = await newDataDir();
+  const env = { SEED: "off" };
+  const idle = await runSd(["status"], { dataDir });
+  assert.equal(idle.stdout, `data      ${dataDir}\ndatabase  embedded, not running, not made yet\n`);
+  assert.deepEqual(await runSd(["stop"], { dataDir }), {
+    status: 0,
+    stdout: "nothing was running\n",
+    stderr: "",
+  });
+
+  const made = await runSd([], { dataDir, env });
+  assert.equal(made.status, 0);
+  assert.equal(made.stderr, "");
+  assert.match(made.stdout, /^the database runs until \.\/sd stop; \.\/sd start serves\n$/m);
+  const { port } = await embeddedStatus({ dataDir });
+
+  await t.test("status", async () => {
+    const { stdout } = await runSd(["status"], { dataDir });
+    const migration = (await fs.readdir(join(CHECKOUT, "db/migrations"))).sort().at(-1)?.split("_")[0];
+    assert.deepEqual(stdout.split("\n"), [
+      `data      ${dataDir}`,
+      `database  embedded, PostgreSQL 18.4 at 127.0.0.1:${port}/coupon`,
+      `schema    ${migration}`,
+      "server    0 connections to the database",
+      "content   0 users, 0 coupons live",
+      "",
+    ]);
+  });
+
+  await t.test("sql", async () => {
+    assert.deepEqual(
+      await sqlOf(dataDir, "select current_user, 1 as n, null as nothing, true as t"),
+      [
+        " current_user | n | nothing | t",
+        "--------------+---+---------+---",
+        " coupon_admin | 1 |         | t",
+        "(1 row)",
+      ].map((line) => line),
+    );
+    for (const [args, message] of [
+      [["selct 1"], 'syntax error at or near "selct"'],
+      [[], 'give one statement: ./sd sql "select * from live_coupons()"'],
+      [["select 1", "2"], 'give one statement: ./sd sql "select * from live_coupons()"'],
+      [["delete from coupon.users"], "permission denied for table users"],
+    ] as const)
+      assert.deepEqual(await runSd(["sql", ...args], { dataDir }), {
+        status: 1,
+        stdout: "",
+        stderr: `sd: ${message}\n`,
+      });
+  });
+
+  await t.test("psql", async (t) => {
+    if (!which("psql")) return t.skip("needs psql");
+    const { status, stdout } = await runSd(["psql", "-Atc", "select current_user"], { dataDir });
+    assert.equal(stdout, "coupon_admin\n");
+    assert.equal(status, 0);
+    assert.equal((await runSd(["psql", "-qAtc", "select no_such()"], { dataDir })).status, 1);
+    assert.equal((await runSd(["psql", "-qAt"], { dataDir }, "select 1 + 1;\n")).stdout, "2\n");
+  });
+
+  await t.test("Ctrl-C in psql cancels a statement, and psql stays", async (t) => {
+    if (!which("psql")) return t.skip("needs psql");
+    const run = sd(["psql", "-qAt", "-c", "select pg_sleep(600)", "-c", "select 'still here'"], { dataDir });
+    const sleeping =
+      "select count(*) from pg_stat_activity where query ~ '^select pg_sleep' and state = 'active'";
+    for (const deadline = Date.now() + 20_000; (await sqlOf(dataDir, sleeping))[2] !== " 1"; )
+      assert.ok(Date.now() < deadline, run.stderr);
+    signalGroup(run.child, "SIGINT");
+    assert.equal(await ended(run), 0);
+    assert.match(run.stderr, /ERROR: {2}canceling statement due to user request/);
+    assert.equal(run.stdout, "still here\n");
+  });
+
+  await t.test("psql that isn't there", async () => {
+    const bin = await directory();
+    for (const name of ["sh", "dirname", "cmp", "env"])
+      await fs.symlink(which(name) as string, join(bin, name));
+    await fs.symlink(process.execPath, join(bin, "node"));
+    assert.deepEqual(await runSd(["psql", "-c", "select 1"], { dataDir, env: { PATH: bin } }), {
+      status: 1,
+      stdout: "",
+      stderr:
+        "sd: psql is not on this machine: install it (Debian: apt-get install postgresql-client, macOS: brew install libpq), " +
+        "or use ./sd sql 'select …'\n",
+    });
+  });
+
+  await t.test("token", async () => {
+    const { stdout } = await runSd(["token", "--users", "7-9"], { dataDir });
+    const subjects = stdout
+      .trimEnd()
+      .split("\n")
+      .map((token) => JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()).sub);
+    assert.deepEqual(subjects, ["7", "8", "9"]);
+    assert.deepEqual(await runSd(["token"], { dataDir }), {
+      status: 2,
+      stdout: "",
+      stderr: "sd: usage: ./sd token --user N | --users A-B | --service | --admin\n",
+    });
+  });
+
+  await t.test("check finds what was planted", async () => {
+    await sqlOf(
+      dataDir,
+      "select create_coupon('C1', 'm', 'd', now() - interval '1 minute', now() + interval '1 hour', 5)",
+    );
+    const check = () => runSd(["check"], { dataDir });
+    assert.deepEqual(await check(), {
+      status: 0,
+      stdout: "0 broken invariants in 1 coupons and 0 grants\n",
+      stderr: "",
+    });
+    const { url } = await startEmbedded({ dataDir });
+    const plant = (issued: number) =>
+      withConnection(
+        url,
+        (sql) =>
+          sql
+            .unsafe(
+              `alter table coupon.coupons disable trigger user; update coupon.coupons set issued = ${issued};
+              alter table coupon.coupons enable trigger user`,
+            )
+            .simple(),
+        { role: "coupon_owner" },
+      );
+    await plant(2);
+    assert.deepEqual(await check(), {
+      status: 1,
+      stdout:
+        "issued_equals_grants: coupon 1, user -: issued 2, grants 0\n1 broken invariants in 1 coupons and 0 grants\n",
+      stderr: "",
+    });
+    await plant(0);
+    assert.equal((await check()).status, 0);
+  });
+
+  await t.test("stop, and the commands start it for themselves", async () => {
+    assert.deepEqual(await runSd(["stop"], { dataDir }), {
+      status: 0,
+      stdout: "stopped the embedded PostgreSQL\n",
+      stderr: "",
+    });
+    await nothingRuns(dataDir);
+    assert.equal((await sqlOf(dataDir, "select count(*) from coupon.coupons"))[2], " 1");
+    await nothingRuns(dataDir);
+  });
+});
+
+test("reset asks, removes what is ours, and nothing else", async () => {
+  const dataDir = await newDataDir();
+  assert.equal((await runSd([], { dataDir, env: { SEED: "off" } })).status, 0);
+  await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
+  const kept = (await fs.readdir(dataDir)).sort();
+
+  for (const answer of ["no\n", "y\n", "\n", ""]) {
+    const { status, stdout } = await runSd(["reset"], { dataDir }, answer);
+    assert.match(stdout, /nothing was removed\n$/);
+    assert.equal(status, 1);
+    assert.deepEqual((await fs.readdir(dataDir)).sort(), kept);
+  }
+  assert.equal((await embeddedStatus({ dataDir })).running, true, "it still runs");
+
+  const removed = await runSd(["reset", "--yes"], { dataDir });
+  assert.deepEqual(removed, { status: 0, stdout: `removed the database in ${dataDir}\n`, stderr: "" });
+  assert.deepEqual(await fs.readdir(dataDir), ["mine.txt"]);
+  if (linux) assert.deepEqual(processesOf(dataDir), []);
+
+  await fs.rm(join(dataDir, "mine.txt"));
+  assert.equal((await runSd([], { dataDir, env: { SEED: "off" } })).status, 0);
+  assert.equal((await runSd(["reset"], { dataDir }, "yes\n")).status, 0);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+  assert.equal((await runSd(["reset", "--yes"], { dataDir })).status, 0, "again: nothing to do");
+
+  const given = await runSd(["reset", "--yes"], { dataDir, env: { DATABASE_URL: "postgres://a@b/c" } });
+  assert.equal(given.stderr, "sd: DATABASE_URL is set, and ./sd reset removes only the embedded database\n");
+  assert.equal(given.status, 1);
+});
+
+test("an unknown command: the usage, status 1; help: status 0", async () => {
+  const dataDir = await newDataDir();
+  const help = await runSd(["help"], { dataDir });
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /^usage: \.\/sd \[command\]\n/);
+  for (const wrong of ["strat", "--yes"]) {
+    const { status, stdout, stderr } = await runSd([wrong], { dataDir });
+    assert.equal(stderr, `${help.stdout}sd: no such command: ${wrong}\n`);
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  }
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+});
+
+test("DATABASE_URL where nothing listens: one sentence, without its password", async () => {
+  const dataDir = await newDataDir();
+  const env = { DATABASE_URL: "postgres://shop:secret@localhost:1/shop" };
+  for (const command of ["setup", "start", "sql", "check", "status"]) {
+    const args = [command, ...(command === "sql" ? ["select 1"] : [])];
+    const { status, stdout, stderr } = await runSd(args, { dataDir, env });
+    assert.equal(
+      stderr,
+      "sd: no PostgreSQL answers at localhost:1 (ECONNREFUSED): start it, or correct DATABASE_URL\n",
+    );
+    assert.ok(!stdout.includes("secret"));
+    assert.equal(status, 1, command);
+  }
+});
+
+test("npm start is ./sd start", async () => {
+  const dataDir = await world("off");
+  const run = await started({ dataDir, command: "npm", env: { SEED: "off" } });
+  signalGroup(run.child, "SIGINT");
+  assert.equal(await ended(run), 0);
+  await nothingRuns(dataDir);
+});
+
+test("another user's start, on a checkout that it may only read", async (t: TestContext) => {
+  if (process.getuid?.() !== 0) return t.skip("only root can start as another user");
+  const node = dirname(process.execPath);
+  try {
+    execFileSync("test", ["-r", join(CHECKOUT, "sd"), "-a", "-x", node], { ...nobody, cwd: "/" });
+  } catch {
+    return t.skip("nobody can't read this checkout");
+  }
+  const dataDir = await newDataDir();
+  await fs.chown(dirname(dataDir), nobody.uid, nobody.gid);
+  const env = { SEED: "off", HOME: dirname(dataDir), TMPDIR: dirname(dataDir) };
+  const run = await started({ dataDir, account: nobody, env });
+  assert.equal((await fs.stat(join(dataDir, "postgres"))).uid, nobody.uid);
+  await stop(run);
+  assert.equal(run.stderr, "");
+  await nothingRuns(dataDir);
+});

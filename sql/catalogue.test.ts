@@ -1,0 +1,389 @@
+/** The house rules of sql/ and db/migrations/, asserted from the catalogue and from the files' names. */
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { rows, testDatabase, value } from "./testing.ts";
+
+const { owner, apiUrl } = await testDatabase();
+
+const HERE = new URL("./", import.meta.url);
+const files = (await readdir(HERE, { recursive: true })).map((name) => name.replaceAll("\\", "/"));
+const withoutEnd = (name: string) => name.replace(/\.sql$/, "").replace(/^internal\//, "");
+
+/** Asserts that a query, which lists what breaks a rule, finds nothing. */
+async function none(query: Parameters<typeof rows>[0]) {
+  assert.deepEqual(await rows(query), []);
+}
+
+const ourFunctions = owner`
+  select p.oid, p.oid::regprocedure::text as signature, p.proname, n.nspname, p.prosecdef, p.provolatile, p.proisstrict,
+    p.proconfig, p.prosqlbody, p.prorettype, p.proowner, p.proparallel, l.lanname
+  from pg_proc p
+  join pg_namespace n on n.oid = p.pronamespace
+  join pg_language l on l.oid = p.prolang
+  where n.nspname in ('public', 'coupon')`;
+
+test("every function is coupon_owner's, has a comment, and takes its search path from nobody", () =>
+  none(owner`
+    select f.signature
+    from (${ourFunctions}) f
+    where f.proowner <> 'coupon_owner'::regrole
+      or coalesce(obj_description(f.oid, 'pg_proc'), '') = ''
+      or (f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> '{"search_path=\\"\\""}')`));
+
+test("functions that callers get act as their owner, the others don't", () =>
+  none(owner`select f.signature from (${ourFunctions}) f where f.prosecdef <> (f.nspname = 'public')`));
+
+test("functions are volatile, since they read the clock after a wait, but for the two that only compute", async () => {
+  const others = owner`
+    select f.proname, f.provolatile from (${ourFunctions}) f where f.provolatile <> 'v' order by f.proname`;
+  assert.deepEqual(await rows(others), [
+    ["common_refusal", "i"],
+    ["describe_coupon", "i"],
+  ]);
+});
+
+test("no function answers a null argument with a silent null", () =>
+  none(owner`select f.signature from (${ourFunctions}) f where f.proisstrict`));
+
+test("functions are PL/pgSQL or SQL, each name is one signature", async () => {
+  await none(owner`select f.signature from (${ourFunctions}) f where f.lanname not in ('plpgsql', 'sql')`);
+  await none(owner`select f.proname from (${ourFunctions}) f group by f.proname having count(*) > 1`);
+});
+
+test("every table, enum and composite type has a comment", async () => {
+  await none(owner`
+    select c.relname from pg_class c
+    where c.relnamespace = 'coupon'::regnamespace and c.relkind in ('r', 'v', 'p') and c.relname <> 'schema_migrations'
+      and coalesce(obj_description(c.oid, 'pg_class'), '') = ''`);
+  await none(owner`
+    select t.typname from pg_type t
+    left join pg_class c on c.oid = t.typrelid
+    where t.typnamespace in ('public'::regnamespace, 'coupon'::regnamespace) and (t.typtype = 'e' or c.relkind = 'c')
+      and coalesce(obj_description(t.oid, 'pg_type'), obj_description(c.oid, 'pg_class'), '') = ''`);
+  assert.notEqual(await value(owner`select obj_description('coupon'::regnamespace, 'pg_namespace')`), null);
+});
+
+test("every column has a comment, but for those that say themselves what they are", async () => {
+  const silent = owner`
+    select c.relname, array_agg(a.attname::text order by a.attnum)
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+    where c.relnamespace = 'coupon'::regnamespace and c.relkind = 'r' and c.relname <> 'schema_migrations'
+      and a.attnum > 0 and not a.attisdropped and col_description(c.oid, a.attnum) is null
+    group by c.relname order by c.relname`;
+  assert.deepEqual(await rows(silent), [
+    ["coupons", ["id", "message", "description", "start_time", "expiry", "count", "created_at"]],
+    ["settings", ["only_row"]],
+    ["undone_uses", ["user_id", "coupon_id", "used_date", "use_reference", "undone_at", "reason"]],
+    ["user_coupons", ["user_id", "coupon_id"]],
+    ["users", ["display_name"]],
+  ]);
+});
+
+test("the manifest lists every file of functions once, and the rights last", async () => {
+  const manifest = (await readFile(new URL("manifest.txt", HERE), "utf8")).split("\n").filter(Boolean);
+  const onDisk = files.filter((name) => name.endsWith(".sql") && name !== "roles.sql");
+  assert.deepEqual(manifest.toSorted(), onDisk.toSorted());
+  assert.equal(manifest.at(-1), "grants.sql");
+});
+
+test("a file is one function and has its name; only triggers' functions live in a migration", async () => {
+  const functionFiles = files.filter((name) => /\.sql$/.test(name) && !/^(roles|grants)\.sql$/.test(name));
+  for (const file of functionFiles) {
+    const text = await readFile(new URL(file, HERE), "utf8");
+    const schema = file.startsWith("internal/") ? "coupon" : "public";
+    const made = [...text.matchAll(/^create .*?\b(function|procedure|view|table) ([\w.]+)/gm)].map(
+      (match) => match[2],
+    );
+    assert.deepEqual(made, [`${schema}.${withoutEnd(file)}`], file);
+    assert.match(text, /^-- \S/, `${file} begins with a sentence`);
+  }
+  const inDatabase = owner`
+    select f.proname from (${ourFunctions}) f where f.prorettype <> 'trigger'::regtype order by f.proname`;
+  assert.deepEqual((await rows(inDatabase)).flat(), functionFiles.map(withoutEnd).toSorted());
+});
+
+test("every function that callers get has its test beside it", async () => {
+  const functions = (
+    await rows(owner`select f.proname from (${ourFunctions}) f where f.nspname = 'public'`)
+  ).flat();
+  assert.deepEqual(
+    functions.filter((name) => !files.includes(`${name}.test.ts`)),
+    [],
+  );
+});
+
+test("outcomes are declared in their order of precedence", async () => {
+  const enums = owner`
+    select t.typname, string_agg(e.enumlabel, ' ' order by e.enumsortorder)
+    from pg_enum e join pg_type t on t.oid = e.enumtypid
+    where t.typnamespace = 'public'::regnamespace group by t.typname order by t.typname`;
+  assert.deepEqual(await rows(enums), [
+    ["create_coupon_outcome", "already_created code_taken start_time_taken count_taken day_full created"],
+    ["import_users_outcome", "created updated unchanged"],
+    [
+      "issue_coupon_outcome",
+      "coupon_not_found already_issued not_started ended paused sold_out user_not_found daily_limit_reached issued",
+    ],
+    ["pause_coupon_outcome", "coupon_not_found already_paused paused"],
+    ["resume_coupon_outcome", "coupon_not_found not_paused resumed"],
+    ["set_coupon_count_outcome", "coupon_not_found unchanged below_issued count_taken changed"],
+    ["set_coupon_expiry_outcome", "coupon_not_found unchanged not_after_start in_the_past changed"],
+    ["set_time_zone_outcome", "unchanged breaks_daily_offer changed"],
+    ["undo_use_outcome", "coupon_not_found not_issued not_used restored"],
+    ["use_coupon_outcome", "coupon_not_found not_issued already_used expired used"],
+    ["wallet_state", "issued used expired"],
+  ]);
+});
+
+test("a command answers with its outcome first", () =>
+  none(owner`
+    select f.signature
+    from (${ourFunctions}) f
+    join pg_proc p on p.oid = f.oid
+    join pg_type t on t.typname = f.proname || '_outcome'
+    where p.proallargtypes[p.pronargs + 1] <> t.oid or p.proargnames[p.pronargs + 1] <> 'outcome'`));
+
+/** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
+const RIGHTS: Record<string, string> = {
+  "coupon_stats(bigint)": "adm",
+  "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb)": "ad",
+  "find_coupon(bigint,text)": "adm",
+  "import_users(bigint[],text[])": "ad",
+  "issue_coupon(bigint,bigint)": "ad",
+  "issue_coupons(bigint,bigint[])": "ad",
+  "live_coupons()": "adm",
+  "pause_coupon(bigint)": "ad",
+  "reconcile()": "dm",
+  "resume_coupon(bigint)": "ad",
+  "set_coupon_count(bigint,integer)": "ad",
+  "set_coupon_expiry(bigint,timestamp with time zone)": "ad",
+  "set_time_zone(text)": "d",
+  "undo_use(bigint,bigint,text)": "ad",
+  "upcoming_coupons(integer)": "adm",
+  "use_coupon(bigint,bigint,text)": "ad",
+  "wallet(bigint,date,integer)": "adm",
+  "coupon.check_issued_equals_grants()": "",
+  "coupon.check_new_grants()": "",
+  "coupon.check_trace()": "",
+  "coupon.check_use()": "",
+  "coupon.check_use_is_undone()": "",
+  "coupon.commit_durably()": "",
+  "coupon.common_refusal(coupon.coupons,timestamp with time zone)": "",
+  "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
+  "coupon.fence_replay()": "",
+  "coupon.lock_issuing(bigint)": "",
+  "coupon.refuse_argument(text,text)": "",
+  "coupon.refuse_change()": "",
+};
+
+test("who may call which function", async () => {
+  const rights = owner`
+    select f.signature, concat(
+      case when has_function_privilege('coupon_api', f.oid, 'execute') then 'a' end,
+      case when has_function_privilege('coupon_admin', f.oid, 'execute') then 'd' end,
+      case when has_function_privilege('coupon_monitor', f.oid, 'execute') then 'm' end)
+    from (${ourFunctions}) f`;
+  assert.deepEqual(Object.fromEntries((await rows(rights)) as [string, string][]), RIGHTS);
+});
+
+test("PUBLIC may call, read, use and change nothing of ours", async () => {
+  await none(owner`
+    select f.signature from (${ourFunctions}) f join pg_proc p on p.oid = f.oid
+    cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0`);
+  await none(owner`
+    select c.relname from pg_class c
+    cross join lateral aclexplode(coalesce(c.relacl, acldefault(
+      case c.relkind when 'S' then 'S' else 'r' end::"char", c.relowner))) a
+    where c.relnamespace = 'coupon'::regnamespace and c.relkind in ('r', 'S', 'v', 'm') and a.grantee = 0`);
+  await none(owner`
+    select a.privilege_type from pg_namespace n
+    cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+    where n.nspname = 'coupon' and a.grantee = 0`);
+  await none(owner`
+    select t.typname from pg_type t
+    cross join lateral aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) a
+    where t.typnamespace in ('public'::regnamespace, 'coupon'::regnamespace) and t.typtype = 'e' and a.grantee = 0`);
+});
+
+test("coupon_api has no right on any table, sequence or on schema coupon, and none that others could use", async () => {
+  await none(owner`
+    select c.relname from pg_class c
+    where c.relnamespace = 'coupon'::regnamespace and (
+      c.relkind in ('r', 'v', 'm') and
+        has_table_privilege('coupon_api', c.oid, 'select, insert, update, delete, truncate, references, trigger')
+      or c.relkind in ('r', 'v', 'm') and has_any_column_privilege('coupon_api', c.oid, 'select, insert, update')
+      or c.relkind = 'S' and has_sequence_privilege('coupon_api', c.oid, 'select, usage, update'))`);
+  await none(owner`select 1 where has_schema_privilege('coupon_api', 'coupon', 'usage, create')`);
+  await none(owner`select 1 where has_schema_privilege('coupon_api', 'public', 'create')`);
+  await none(owner`
+    select m.roleid::regrole from pg_auth_members m where m.member = 'coupon_api'::regrole`);
+});
+
+test("coupon_monitor and coupon_admin read all tables and change none by hand", () =>
+  none(owner`
+    select r.role, c.relname
+    from pg_class c cross join (values ('coupon_monitor'), ('coupon_admin')) r (role)
+    where c.relnamespace = 'coupon'::regnamespace and (
+      c.relkind = 'r' and not has_table_privilege(r.role, c.oid, 'select')
+      or c.relkind = 'r' and
+        has_table_privilege(r.role, c.oid, 'insert, update, delete, truncate, references, trigger')
+      or c.relkind = 'r' and has_any_column_privilege(r.role, c.oid, 'insert, update, references')
+      or c.relkind = 'S' and has_sequence_privilege(r.role, c.oid, 'select, usage, update'))`));
+
+test("nobody but coupon_owner may make anything in schema coupon", () =>
+  none(owner`
+    select r.role from (values ('coupon_api'), ('coupon_admin'), ('coupon_monitor')) r (role)
+    where has_schema_privilege(r.role, 'coupon', 'create')`));
+
+test("the roles: who logs in, and that none can do more than it is here for", async () => {
+  const roles = owner`
+    select r.rolname, r.rolcanlogin, r.rolsuper or r.rolcreaterole or r.rolcreatedb or r.rolreplication or r.rolbypassrls
+    from pg_roles r
+    where r.rolname in ('coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor') order by 1`;
+  assert.deepEqual(await rows(roles), [
+    ["coupon_admin", true, false],
+    ["coupon_api", true, false],
+    ["coupon_monitor", false, false],
+    ["coupon_owner", false, false],
+  ]);
+});
+
+test("everything in schema coupon belongs to coupon_owner", () =>
+  none(owner`
+    select c.relname from pg_class c
+    where c.relnamespace = 'coupon'::regnamespace and c.relowner <> 'coupon_owner'::regrole`));
+
+test("the server's sessions are bounded", async () => {
+  const settings = await value(owner`
+    select array(select unnest(r.rolconfig) order by 1) from pg_roles r where r.rolname = 'coupon_api'`);
+  assert.deepEqual(settings, [
+    "idle_in_transaction_session_timeout=5s",
+    "jit=off",
+    "lock_timeout=2s",
+    "statement_timeout=5s",
+  ]);
+  assert.equal(new URL(apiUrl).username, "coupon_api");
+});
+
+test("every foreign key says what a delete and an update of its parent do, and has an index", async () => {
+  const keys = owner`
+    select k.conname, k.confdeltype::text, k.confupdtype::text from pg_constraint k
+    where k.contype = 'f' and k.connamespace = 'coupon'::regnamespace order by k.conname`;
+  // r: restrict, c: cascade. An 'a' would be what one gets for saying nothing.
+  assert.deepEqual(await rows(keys), [
+    ["coupons_in_service_time_zone", "r", "c"],
+    ["undone_uses_grant", "r", "r"],
+    ["user_coupons_coupon_and_expiry", "r", "c"],
+    ["user_coupons_user", "r", "r"],
+  ]);
+  // The key's first column leads an index, but where the parents are one row, or users, who are never deleted.
+  const bare = owner`
+    select k.conname from pg_constraint k
+    where k.contype = 'f' and k.connamespace = 'coupon'::regnamespace and not exists (
+      select from pg_index i where i.indrelid = k.conrelid and i.indkey[0] = any (k.conkey))
+    order by k.conname`;
+  assert.deepEqual((await rows(bare)).flat(), ["coupons_in_service_time_zone", "user_coupons_user"]);
+});
+
+test("constraints and triggers, by name", async () => {
+  const names = owner`
+    select c.relname, array_agg(n.name order by n.name)
+    from (
+      select conrelid, conname::text from pg_constraint where contype <> 'n'
+      union select tgrelid, tgname::text from pg_trigger where not tgisinternal
+      union select indrelid, indexrelid::regclass::text from pg_index
+        where indisunique and indexrelid not in (select conindid from pg_constraint)
+    ) n (oid, name)
+    join pg_class c using (oid)
+    where c.relnamespace = 'coupon'::regnamespace and c.relname <> 'schema_migrations'
+    group by c.relname order by c.relname`;
+  assert.deepEqual(await rows(names), [
+    [
+      "coupons",
+      [
+        "coupon.coupons_code_is_unique",
+        "coupons_code_is_plain",
+        "coupons_count_fits",
+        "coupons_description_fits",
+        "coupons_expiry_after_start",
+        "coupons_expiry_is_a_date",
+        "coupons_id_and_expiry",
+        "coupons_in_service_time_zone",
+        "coupons_issued_equals_grants",
+        "coupons_issued_never_falls",
+        "coupons_issued_within_count",
+        "coupons_message_fits",
+        "coupons_metadata_fits",
+        "coupons_metadata_is_object",
+        "coupons_metadata_is_shallow",
+        "coupons_one_per_count",
+        "coupons_one_per_slot",
+        "coupons_one_per_start_time",
+        "coupons_pkey",
+        "coupons_slot_is_1_to_3",
+        "coupons_start_time_is_a_date",
+        "coupons_start_time_is_fixed_once_issued",
+      ],
+    ],
+    [
+      "settings",
+      [
+        "settings_has_one_row",
+        "settings_pkey",
+        "settings_time_zone_is_known",
+        "settings_time_zone_is_unique",
+      ],
+    ],
+    [
+      "undone_uses",
+      [
+        "undone_uses_are_permanent",
+        "undone_uses_are_permanent_truncate",
+        "undone_uses_are_undone",
+        "undone_uses_grant",
+        "undone_uses_pkey",
+        "undone_uses_reason_fits",
+        "undone_uses_tell_the_use",
+      ],
+    ],
+    [
+      "user_coupons",
+      [
+        "user_coupons_check_new_grants",
+        "user_coupons_check_use",
+        "user_coupons_coupon_and_expiry",
+        "user_coupons_grant_is_immutable",
+        "user_coupons_grant_is_permanent",
+        "user_coupons_grant_is_permanent_truncate",
+        "user_coupons_issued_before_expiry",
+        "user_coupons_one_per_position",
+        "user_coupons_one_per_user_and_day",
+        "user_coupons_pkey",
+        "user_coupons_position_from_1",
+        "user_coupons_use_has_reference",
+        "user_coupons_use_reference_fits",
+        "user_coupons_used_after_issued",
+        "user_coupons_used_before_expiry",
+        "user_coupons_user",
+      ],
+    ],
+    ["users", ["users_display_name_fits", "users_id_is_json_safe", "users_pkey"]],
+  ]);
+});
+
+test("no guard is switched off", () =>
+  none(owner`
+    select t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where c.relnamespace = 'coupon'::regnamespace and t.tgenabled <> 'O'
+    union all
+    select k.conname from pg_constraint k
+    where k.connamespace = 'coupon'::regnamespace and not k.convalidated`));
+
+test("keys of user_coupons that must be unique contain user_id, but for the position's", async () => {
+  const others = owner`
+    select i.indexrelid::regclass::text from pg_index i
+    where i.indrelid = 'coupon.user_coupons'::regclass and i.indisunique and not (
+      (select a.attnum from pg_attribute a where a.attrelid = i.indrelid and a.attname = 'user_id') = any (i.indkey))`;
+  assert.deepEqual((await rows(others)).flat(), ["coupon.user_coupons_one_per_position"]);
+});

@@ -1,0 +1,352 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { rows, testDatabase, value } from "./testing.ts";
+
+const { owner, admin, crowd, coupon, upcoming, issue, use, expire, grantedBefore } = await testDatabase();
+
+// A busy database in which all is well: two of 3 issued, one of them used; one sold out; one ended; one to come.
+const [ann, ben, cid, dan] = (await crowd(4)) as [number, number, number, number];
+const lunch = await coupon({ count: 3, starts_in: "-20 days" });
+const dinner = await coupon({ count: 1, starts_in: "-30 days" });
+const ended = await coupon();
+const soon = await upcoming(1);
+for (const [user_id, coupon_id] of [
+  [ann, lunch],
+  [ben, lunch],
+  [cid, dinner],
+  [dan, ended],
+] as const)
+  assert.equal(await issue(user_id, coupon_id), "issued");
+await use(ann, lunch, "first");
+await admin`select from undo_use(${ann}, ${lunch}, 'cancelled')`;
+await use(ann, lunch, "second");
+await grantedBefore(1, ann, await coupon({ starts_in: "-90 days" }));
+await expire(ended);
+
+const off = (table: string, ...constraints: string[]) =>
+  constraints.map((constraint) => `alter table coupon.${table} drop constraint ${constraint} cascade`);
+const noTriggers = (...tables: string[]) =>
+  tables.map((table) => `alter table coupon.${table} disable trigger user`);
+const of = (user_id: number, coupon_id: number) => `where (user_id, coupon_id) = (${user_id}, ${coupon_id})`;
+/** A copy of ben's grant of lunch, `days` older. */
+const again = (set: { user?: number; coupon?: number; position: number; days: number }) => {
+  const { user = ben, coupon = lunch, position, days } = set;
+  return `insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+    select ${user}, ${coupon}, issued_at - ${days} * interval '1 day',
+      coalesce((select c.expiry from coupon.coupons c where c.id = ${coupon}), expiry), issued_on - ${days}, ${position}
+    from coupon.user_coupons ${of(ben, lunch)}`;
+};
+/** A coupon of the day of `soon`, in slot 2. */
+const beside = (code: string, start: string, count: number, slot = 2) =>
+  `insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, slot, count)
+    select ${code}, 'm', 'd', ${start}, expiry, time_zone, ${slot}, ${count} from coupon.coupons where id = ${soon}`;
+const day = "(select live_on from coupon.coupons where slot = 1 and start_time > clock_timestamp())";
+
+/** The damage, how it is done, and the rows that tell it: invariant, coupon, user, and their detail as SQL. */
+type Damage = [string, string[], [string, number | null, number | null, string][]];
+
+const damages: Damage[] = [
+  [
+    "issued is more than the grants",
+    [...noTriggers("coupons"), `update coupon.coupons set issued = 3 where id = ${lunch}`],
+    [["issued_equals_grants", lunch, null, "'issued 3, grants 2'"]],
+  ],
+  [
+    "issued is less than the grants",
+    [...noTriggers("coupons"), `update coupon.coupons set issued = 0 where id = ${dinner}`],
+    [["issued_equals_grants", dinner, null, "'issued 0, grants 1'"]],
+  ],
+  [
+    "the last grant is gone",
+    [...noTriggers("user_coupons"), `delete from coupon.user_coupons ${of(ben, lunch)}`],
+    [["issued_equals_grants", lunch, null, "'issued 2, grants 1'"]],
+  ],
+  [
+    "the first grant is gone",
+    [
+      ...noTriggers("user_coupons", "undone_uses"),
+      "delete from coupon.undone_uses",
+      `delete from coupon.user_coupons ${of(ann, lunch)}`,
+    ],
+    [
+      ["issued_equals_grants", lunch, null, "'issued 2, grants 1'"],
+      ["positions_without_gaps", lunch, null, "'1 grants, 1 positions from 2 to 2'"],
+    ],
+  ],
+  [
+    "oversold",
+    [
+      ...noTriggers("user_coupons"),
+      ...off("coupons", "coupons_issued_within_count"),
+      `update coupon.coupons set issued = 2 where id = ${dinner}`,
+      again({ user: dan, coupon: dinner, position: 2, days: 1 }),
+    ],
+    [["never_more_than_count", dinner, null, "'count 1, issued 2, grants 2'"]],
+  ],
+  [
+    "count below issued",
+    [
+      ...off("coupons", "coupons_issued_within_count"),
+      `update coupon.coupons set count = 1 where id = ${lunch}`,
+    ],
+    [["never_more_than_count", lunch, null, "'count 1, issued 2, grants 2'"]],
+  ],
+  [
+    "a gap between positions",
+    [...noTriggers("user_coupons"), `update coupon.user_coupons set position = 3 ${of(ben, lunch)}`],
+    [["positions_without_gaps", lunch, null, "'2 grants, 2 positions from 1 to 3'"]],
+  ],
+  [
+    "a position twice",
+    [
+      ...noTriggers("user_coupons"),
+      ...off("user_coupons", "user_coupons_one_per_position"),
+      `update coupon.user_coupons set position = 1 ${of(ben, lunch)}`,
+    ],
+    [["positions_without_gaps", lunch, null, "'2 grants, 1 positions from 1 to 1'"]],
+  ],
+  [
+    "a user holds the coupon twice",
+    [
+      ...noTriggers("user_coupons", "coupons"),
+      ...off("user_coupons", "user_coupons_pkey"),
+      again({ position: 3, days: 1 }),
+      `update coupon.coupons set issued = 3 where id = ${lunch}`,
+    ],
+    [["one_per_user_and_coupon", lunch, ben, "'2 grants'"]],
+  ],
+  [
+    "a user holds two coupons of a day",
+    [
+      ...noTriggers("user_coupons", "coupons"),
+      ...off("user_coupons", "user_coupons_one_per_user_and_day"),
+      again({ user: cid, position: 3, days: 0 }),
+      `update coupon.coupons set issued = 3 where id = ${lunch}`,
+    ],
+    [["one_per_user_and_day", null, cid, `format('2 grants on %s', issued_on)`]],
+  ],
+  [
+    "a grant of no coupon",
+    [
+      ...noTriggers("user_coupons"),
+      ...off("user_coupons", "user_coupons_coupon_and_expiry"),
+      again({ user: dan, coupon: 999, position: 1, days: 1 }),
+    ],
+    [["grant_has_its_coupon", 999, dan, "'no such coupon'"]],
+  ],
+  [
+    "a grant of no user",
+    [...off("user_coupons", "user_coupons_user"), `delete from coupon.users where id = ${ben}`],
+    [["grant_has_its_user", lunch, ben, "'no such user'"]],
+  ],
+  [
+    "issued before start",
+    [
+      ...noTriggers("coupons"),
+      `update coupon.coupons set start_time = clock_timestamp() where id = ${dinner}`,
+    ],
+    [
+      [
+        "issued_from_start_until_expiry",
+        dinner,
+        cid,
+        "format('issued at %s, start %s, expiry %s', issued_at, c.start_time, c.expiry)",
+      ],
+    ],
+  ],
+  [
+    "issued at expiry",
+    [
+      ...noTriggers("user_coupons"),
+      ...off("user_coupons", "user_coupons_issued_before_expiry"),
+      `update coupon.user_coupons set issued_at = expiry ${of(dan, ended)}`,
+    ],
+    [
+      [
+        "issued_from_start_until_expiry",
+        ended,
+        dan,
+        "format('issued at %s, start %s, expiry %s', issued_at, c.start_time, c.expiry)",
+      ],
+    ],
+  ],
+  [
+    "a grant with an expiry of its own",
+    [
+      ...off("user_coupons", "user_coupons_coupon_and_expiry"),
+      `update coupon.user_coupons set expiry = expiry + interval '1 day' ${of(ben, lunch)}`,
+    ],
+    [["grant_carries_expiry", lunch, ben, "format('grant %s, coupon %s', g.expiry, c.expiry)"]],
+  ],
+  [
+    "a grant on another day than its issue",
+    [
+      ...noTriggers("user_coupons"),
+      `update coupon.user_coupons set issued_on = issued_on + 2 ${of(ben, lunch)}`,
+    ],
+    [["issued_on_is_day_of_issue", lunch, ben, "format('issued at %s on %s', issued_at, issued_on)"]],
+  ],
+  ...(
+    [
+      ["a use at expiry", "used_before_expiry", "used_date = expiry"],
+      ["a use before the grant", "used_after_issued", "used_date = issued_at - interval '1 microsecond'"],
+      ["a use without reference", "use_has_reference", "use_reference = null"],
+    ] as const
+  ).map(
+    ([damage, constraint, set]): Damage => [
+      damage,
+      [
+        ...noTriggers("user_coupons"),
+        ...off("user_coupons", `user_coupons_${constraint}`),
+        `update coupon.user_coupons set ${set} ${of(ann, lunch)}`,
+      ],
+      [
+        [
+          "used_by_holder_before_expiry",
+          lunch,
+          ann,
+          `format('issued at %s, used at %s, reference %s, expiry %s', issued_at, used_date, use_reference, g.expiry)`,
+        ],
+      ],
+    ],
+  ),
+  [
+    "an undone use that is there again",
+    [
+      ...noTriggers("undone_uses"),
+      `insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason)
+        select user_id, coupon_id, used_date, use_reference, 'r' from coupon.user_coupons ${of(ann, lunch)}`,
+    ],
+    [["undone_use_is_undone", lunch, ann, "format('use of %s is still there', used_date)"]],
+  ],
+  [
+    "an undone use of no grant",
+    [
+      ...noTriggers("undone_uses"),
+      ...off("undone_uses", "undone_uses_grant"),
+      `update coupon.undone_uses set user_id = ${dan}, used_date = '2026-01-01Z'`,
+    ],
+    [["undone_use_is_undone", lunch, dan, "format('use of %s is still there', '2026-01-01Z'::timestamptz)"]],
+  ],
+  [
+    "a day of four coupons",
+    [
+      ...off("coupons", "coupons_one_per_slot"),
+      ...[1, 2, 3].map((n) => beside(`'N${n}'`, `start_time + ${n} * interval '1 microsecond'`, 100 + n, 1)),
+    ],
+    [
+      [
+        "three_different_coupons_a_day",
+        null,
+        null,
+        `format('%s: 4 coupons, 4 codes, 4 start times, 4 counts', (select live_on from coupon.coupons where code = 'N1'))`,
+      ],
+    ],
+  ],
+  [
+    "two coupons of a day start together",
+    [...off("coupons", "coupons_one_per_start_time"), beside("'N'", "start_time", 100)],
+    [
+      [
+        "three_different_coupons_a_day",
+        null,
+        null,
+        `format('%s: 2 coupons, 2 codes, 1 start times, 2 counts', ${day})`,
+      ],
+    ],
+  ],
+  [
+    "two coupons of a day have one count",
+    [...off("coupons", "coupons_one_per_count"), beside("'N'", "start_time + interval '1 microsecond'", 10)],
+    [
+      [
+        "three_different_coupons_a_day",
+        null,
+        null,
+        `format('%s: 2 coupons, 2 codes, 2 start times, 1 counts', ${day})`,
+      ],
+    ],
+  ],
+  [
+    "two coupons of two days have one code",
+    [
+      "drop index coupon.coupons_code_is_unique",
+      `update coupon.coupons set code = 'ONE' where id = ${lunch}`,
+      `update coupon.coupons set code = 'one' where id = ${dinner}`,
+    ],
+    [["code_is_unique", lunch, null, "'2 coupons with code one'"]],
+  ],
+  [
+    "a coupon in another zone than the service",
+    [
+      ...off("coupons", "coupons_in_service_time_zone"),
+      `update coupon.coupons set time_zone = case
+          when extract(hour from start_time at time zone 'UTC') < 12 then 'Etc/GMT+12' else 'Etc/GMT-12' end
+        where id = ${soon}`,
+    ],
+    [
+      [
+        "live_on_is_day_of_start",
+        soon,
+        null,
+        `(select format('start %s, live on %s', start_time, live_on) from coupon.coupons where id = ${soon})`,
+      ],
+    ],
+  ],
+  [
+    "an expiry at start",
+    [
+      ...off("coupons", "coupons_expiry_after_start"),
+      `update coupon.coupons set expiry = start_time where id = ${soon}`,
+    ],
+    [
+      [
+        "expiry_after_start",
+        soon,
+        null,
+        `(select format('start %s, expiry %s', start_time, expiry) from coupon.coupons where id = ${soon})`,
+      ],
+    ],
+  ],
+];
+
+test("nothing in a busy and healthy database", async () => {
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
+
+for (const [damage, statements, expected] of damages) {
+  test(`${damage}: ${expected.map(([invariant]) => invariant).join(", ")}`, async () => {
+    const enough = new Error("undo this");
+    const attempt = owner.begin(async (sql) => {
+      for (const statement of statements) await sql.unsafe(statement);
+      const told = await rows(sql`
+        select invariant, coupon_id::integer, user_id::integer, detail from reconcile() order by 1, 2, 3`);
+      const wanted: unknown[][] = [];
+      for (const [invariant, coupon_id, user_id, detail] of expected) {
+        // The detail is made from the grant and the coupon in question.
+        const text = await value(
+          sql.unsafe(`
+            select ${detail}
+            from (values (1)) one
+            left join coupon.user_coupons g
+              on g.user_id = ${user_id} and g.coupon_id = coalesce(${coupon_id}, g.coupon_id)
+            left join coupon.coupons c on c.id = ${coupon_id}
+            order by g.issued_on desc limit 1`),
+        );
+        wanted.push([invariant, coupon_id, user_id, text]);
+      }
+      assert.deepEqual(told, wanted);
+      throw enough;
+    });
+    await assert.rejects(attempt, enough);
+  });
+}
+
+test("every invariant that the file knows is planted above", async () => {
+  const source = String(
+    await value(owner`select prosrc from pg_proc where oid = 'public.reconcile()'::regprocedure`),
+  );
+  const known = [...source.matchAll(/select\s+'([a-z_]+)'/g)].map((match) => match[1]);
+  const planted = damages.flatMap(([, , expected]) => expected.map(([invariant]) => invariant));
+  assert.deepEqual(new Set(planted), new Set(known));
+});

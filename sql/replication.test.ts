@@ -1,0 +1,164 @@
+/**
+ * A cluster whose synchronous standby is missing: what it acknowledges could be lost, so it acknowledges nothing. A
+ * cluster of its own, because the setting holds for all of it.
+ */
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { connect, roleUrl, type Sql, withConnection } from "../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../db/embedded.ts";
+import { setUp } from "../db/setup.ts";
+
+let dataDir: string;
+let watch: Sql;
+let url: string;
+
+before(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "coupon-replication-"));
+  await restart("");
+  await setUp(url);
+  await withConnection(roleUrl(url, "coupon_admin"), async (admin) => {
+    await admin`select from import_users(array(select generate_series(1, 7)), array_fill('Ann'::text, array[7]))`;
+    for (const [code, start] of [
+      ["A", "1 minute"],
+      ["B", "2 days"],
+    ] as const)
+      await admin`
+        select from create_coupon(${code}, 'm', 'd', clock_timestamp() - ${start}::interval,
+          clock_timestamp() + interval '1 day', 5)`;
+    await admin`select from issue_coupons(1, array[1, 2])`;
+    await admin`select from use_coupon(1, 1, 'order 1')`;
+  });
+});
+
+after(async () => {
+  await watch?.end({ timeout: 1 });
+  await stopEmbedded({ dataDir });
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const REPLAYS = [
+  "issue_coupon(user_id => 1, coupon_id => 1)",
+  "issue_coupons(coupon_id => 1, user_ids => array[1, 999])",
+  "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 1')",
+  "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 2')",
+];
+const REFUSALS = [
+  "issue_coupon(user_id => 999, coupon_id => 1)",
+  "issue_coupon(user_id => 1, coupon_id => 2)",
+  "issue_coupon(user_id => 3, coupon_id => 999)",
+  "use_coupon(user_id => 4, coupon_id => 1, reference => 'order 1')",
+];
+
+for (const call of [...REPLAYS, ...REFUSALS])
+  test(`without synchronous standbys ${call} gets no transaction id`, async () => {
+    const assigned = await withConnection(roleUrl(url, "coupon_api"), (api) =>
+      api.begin(async (sql) => {
+        await sql.unsafe(`select from ${call}`);
+        return sql`select pg_current_xact_id_if_assigned() as id`;
+      }),
+    );
+    assert.deepEqual([...assigned], [{ id: null }]);
+  });
+
+test("the standby goes missing", () => restart("nobody"));
+
+const WRITES = [
+  "issue_coupon(user_id => 3, coupon_id => 1)",
+  "use_coupon(user_id => 2, coupon_id => 1, reference => 'order 2')",
+  "undo_use(user_id => 1, coupon_id => 1, reason => 'mistake')",
+];
+
+for (const call of [...REPLAYS, ...WRITES])
+  test(`${call} waits for it, though the session asked for synchronous_commit off`, async () => {
+    assert.equal(await answer(call, "off"), "no answer");
+  });
+
+for (const [user, level] of [
+  [4, "local"],
+  [5, "remote_write"],
+  [6, "on"],
+] as const)
+  test(`a grant waits for it with synchronous_commit ${level}, and so does its replay`, async () => {
+    const call = `issue_coupon(user_id => ${user}, coupon_id => 2)`;
+    assert.equal(await answer(call, level), "no answer");
+    assert.equal(await answer(call, level), "no answer");
+  });
+
+for (const call of REFUSALS)
+  test(`${call} confirms nothing, and doesn't wait`, async () => {
+    assert.notEqual(await answer(call, "on"), "no answer");
+  });
+
+for (const [helper, call, outcome] of [
+  ["fence_replay", "issue_coupon(user_id => 2, coupon_id => 1)", "already_issued"],
+  ["commit_durably", "issue_coupon(user_id => 7, coupon_id => 2)", "issued"],
+] as const)
+  test(`goes red without ${helper}()`, async () => {
+    const owner = connect(url, { role: "coupon_owner" });
+    try {
+      await owner`set synchronous_commit = local`;
+      const [has] = await owner`
+        select pg_get_functiondef(p.oid) as text from pg_proc p where p.proname = ${helper}`;
+      await owner.unsafe(
+        `create or replace function coupon.${helper}() returns void language sql as 'select'`,
+      );
+      assert.equal(await answer(call, "off"), outcome);
+      await owner.unsafe(has?.["text"]);
+    } finally {
+      await owner.end({ timeout: 1 });
+    }
+  });
+
+test("the standby is given up: a retry is told what had no answer", async () => {
+  await restart("");
+  assert.equal(await answer("issue_coupon(user_id => 3, coupon_id => 1)", "on"), "already_issued");
+  assert.equal(
+    await answer("use_coupon(user_id => 2, coupon_id => 1, reference => 'order 2')", "on"),
+    "used",
+  );
+  assert.equal(await answer("undo_use(user_id => 1, coupon_id => 1, reason => 'mistake')", "on"), "not_used");
+  const broken = await withConnection(
+    roleUrl(url, "coupon_admin"),
+    (admin) => admin`select * from reconcile()`,
+  );
+  assert.deepEqual([...broken], []);
+});
+
+/** The outcome of a call; if it waits for the standby its session is ended. */
+async function answer(call: string, synchronousCommit: string): Promise<string> {
+  const api = connect(roleUrl(url, "coupon_api"));
+  try {
+    await api`select set_config('synchronous_commit', ${synchronousCommit}, false)`;
+    const outcome = api.unsafe(`select outcome from ${call}`).then(
+      (rows) => rows[0]?.["outcome"] as string,
+      (error: { code?: string }) => {
+        assert.equal(error.code, "CONNECTION_CLOSED");
+        return "no answer";
+      },
+    );
+    const ended = await Promise.race([outcome, endWaiter()]);
+    return ended ?? (await outcome);
+  } finally {
+    await api.end({ timeout: 0 });
+  }
+}
+
+/** Ends the session that waits for the standby, when there is one. */
+async function endWaiter(): Promise<undefined> {
+  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
+    const ended = await watch`
+      select pg_terminate_backend(pid) from pg_stat_activity where usename = 'coupon_api' and wait_event = 'SyncRep'`;
+    if (ended.count === 1) return;
+  }
+  assert.fail("neither an answer nor a wait in 20 s");
+}
+
+async function restart(standbys: string): Promise<void> {
+  await watch?.end({ timeout: 1 });
+  await stopEmbedded({ dataDir });
+  ({ url } = await startEmbedded({ dataDir, settings: { synchronous_standby_names: standbys } }));
+  watch = connect(url);
+}
