@@ -126,7 +126,7 @@ async function psql(env: Env, args: string[]): Promise<number> {
     const { username, password, hostname, port, pathname, searchParams } = new URL(
       roleUrl(url, "coupon_admin"),
     );
-    const client = spawn("psql", args, {
+    const client = spawn("psql", ["--pset=expanded=auto", "--pset=format=wrapped", ...args], {
       stdio: "inherit",
       env: {
         ...process.env,

@@ -34,10 +34,14 @@ const PASSWORD = `it's "100%" $HOME/@:?#&=\\ é`;
 const servers: ChildProcess[] = [];
 const directories: string[] = [];
 
-after(async () => {
+after(cleanUp);
+// The runner's time limit.
+process.once("SIGTERM", () => void cleanUp().finally(() => process.exit(1)));
+
+async function cleanUp(): Promise<void> {
   for (const server of servers) await ended(server, "SIGQUIT");
   for (const directory of directories) await fs.rm(directory, { recursive: true });
-});
+}
 
 async function ended(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;

@@ -61,7 +61,8 @@ create table coupon.coupons (
   constraint coupons_issued_within_count check (issued between 0 and count),
   constraint coupons_metadata_is_object check (jsonb_typeof(metadata) = 'object'),
   constraint coupons_metadata_fits check (length(metadata::text) <= 4096),
-  constraint coupons_metadata_is_shallow check (not metadata @? '$.**{6 to last}'),
+  constraint coupons_metadata_is_shallow check (
+    not metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")'),
   constraint coupons_one_per_slot unique (live_on, slot) deferrable,
   constraint coupons_one_per_start_time unique (live_on, start_time) deferrable,
   constraint coupons_one_per_count unique (live_on, count) deferrable,
