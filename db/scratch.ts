@@ -4,6 +4,7 @@
  * everything under the same DATA_DIR.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect, databaseUrl, roleUrl, type Sql, withConnection } from "./connect.ts";
 import { setUp } from "./setup.ts";
 
@@ -24,7 +25,7 @@ const TEMPLATE = "coupon_template";
 /** Makes the template that scratchDatabase() copies, anew. */
 export async function makeTemplate(serverUrl: string): Promise<void> {
   await withConnection(serverUrl, async (sql) => {
-    await sql.unsafe(`drop database if exists ${TEMPLATE} with (force)`);
+    await dropDatabase(sql, TEMPLATE);
     await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' template template0`);
   });
   await setUp(databaseUrl(serverUrl, TEMPLATE));
@@ -48,8 +49,24 @@ export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_UR
     admin,
     async drop() {
       await Promise.all([owner.end({ timeout: 1 }), admin.end({ timeout: 1 })]);
-      await server.unsafe(`drop database if exists ${name} with (force)`);
-      await server.end({ timeout: 1 });
+      try {
+        await dropDatabase(server, name);
+      } finally {
+        await server.end({ timeout: 1 });
+      }
     },
   };
+}
+
+/** With its sessions. One of them may be autovacuum's, which is the superuser's and not ours to end: it ends by itself. */
+async function dropDatabase(server: Sql, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await server.unsafe(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "42501" || attempt === 50) throw error;
+      await sleep(100);
+    }
+  }
 }

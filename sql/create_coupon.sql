@@ -52,6 +52,9 @@ begin
         = (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
           create_coupon.expiry, create_coupon.count, create_coupon.metadata)
       then 'already_created' else 'code_taken' end;
+    if outcome = 'already_created' then
+      perform coupon.fence_replay();
+    end if;
     return query select outcome, v_other.id, v_other.live_on, v_other.slot;
     return;
   end if;

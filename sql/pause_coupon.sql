@@ -17,6 +17,9 @@ begin
     when found then 'paused'
     when exists (select from coupon.coupons c where c.id = pause_coupon.coupon_id) then 'already_paused'
     else 'coupon_not_found' end;
+  if outcome = 'already_paused' then
+    perform coupon.fence_replay();
+  end if;
   return next;
 end
 $$;

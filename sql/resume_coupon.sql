@@ -17,6 +17,9 @@ begin
     when found then 'resumed'
     when exists (select from coupon.coupons c where c.id = resume_coupon.coupon_id) then 'not_paused'
     else 'coupon_not_found' end;
+  if outcome = 'not_paused' then
+    perform coupon.fence_replay();
+  end if;
   return next;
 end
 $$;

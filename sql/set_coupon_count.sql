@@ -37,6 +37,8 @@ begin
   if outcome = 'changed' then
     update coupon.coupons c set count = set_coupon_count.count where c.id = set_coupon_count.coupon_id
     returning c.* into v_coupon;
+  elsif outcome = 'unchanged' then
+    perform coupon.fence_replay();
   end if;
   issued := v_coupon.issued;
   remaining := v_coupon.count - v_coupon.issued;

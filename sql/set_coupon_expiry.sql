@@ -29,6 +29,8 @@ begin
     else 'changed' end;
   if outcome = 'changed' then
     update coupon.coupons c set expiry = set_coupon_expiry.expiry where c.id = set_coupon_expiry.coupon_id;
+  elsif outcome = 'unchanged' then
+    perform coupon.fence_replay();
   end if;
   return next;
 end

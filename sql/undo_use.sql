@@ -31,6 +31,7 @@ begin
   end if;
 
   if v_grant.used_date is null then
+    perform coupon.fence_replay();
     outcome := 'not_used';
     return next;
     return;
