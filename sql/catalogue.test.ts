@@ -350,6 +350,7 @@ test("constraints and triggers, by name", async () => {
     [
       "user_coupons",
       [
+        "coupon.user_coupons_one_per_position",
         "user_coupons_check_new_grants",
         "user_coupons_check_use",
         "user_coupons_coupon_and_expiry",
@@ -357,7 +358,6 @@ test("constraints and triggers, by name", async () => {
         "user_coupons_grant_is_permanent",
         "user_coupons_grant_is_permanent_truncate",
         "user_coupons_issued_before_expiry",
-        "user_coupons_one_per_position",
         "user_coupons_one_per_user_and_day",
         "user_coupons_pkey",
         "user_coupons_position_from_1",

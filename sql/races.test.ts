@@ -526,7 +526,7 @@ test("without lock and constraints reconcile() shows the damage", async (t) => {
   const scratch = await broken(t);
   await unlock(scratch.owner);
   await scratch.owner.unsafe(`
-    alter table coupon.user_coupons drop constraint user_coupons_one_per_position;
+    drop index coupon.user_coupons_one_per_position;
     alter table coupon.user_coupons disable trigger user;
     alter table coupon.coupons disable trigger user`);
   const holder = await scratch.pool.reserve();

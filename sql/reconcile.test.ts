@@ -100,7 +100,7 @@ const damages: Damage[] = [
     "a position twice",
     [
       ...noTriggers("user_coupons"),
-      ...off("user_coupons", "user_coupons_one_per_position"),
+      "drop index coupon.user_coupons_one_per_position",
       `update coupon.user_coupons set position = 1 ${of(ben, lunch)}`,
     ],
     [["positions_without_gaps", lunch, null, "'2 grants, 1 positions from 1 to 1'"]],

@@ -108,8 +108,7 @@ create table coupon.user_coupons (
   use_reference text,
   constraint user_coupons_pkey primary key (coupon_id, user_id),
   constraint user_coupons_one_per_user_and_day unique (issued_on, user_id),
-  constraint user_coupons_one_per_position unique (coupon_id, position),
-  constraint user_coupons_position_from_1 check (position >= 1),
+  constraint user_coupons_position_from_1 check (position between 1 and 100000000),
   constraint user_coupons_issued_before_expiry check (issued_at < expiry),
   constraint user_coupons_used_before_expiry check (used_date < expiry),
   constraint user_coupons_used_after_issued check (used_date >= issued_at),
@@ -120,9 +119,14 @@ create table coupon.user_coupons (
   constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry)
     on update cascade on delete restrict
 );
+create unique index user_coupons_one_per_position on coupon.user_coupons ((coupon_id * 134217728 + position));
+
 comment on table coupon.user_coupons is
   'A grant: this user holds this coupon. Written by issue_coupons() and use_coupon() only, never deleted. Keys are led
 by coupon and by day, so that the inserts of a drop fall on neighbouring pages however many users there are.';
+comment on index coupon.user_coupons_one_per_position is
+  'Unique (coupon_id, position) as one number (position < 2^27 = 134217728). As two columns the planner, whose statistics
+are always from before the drop, takes it for the way to a coupon''s users, and reads all its grants for each batch.';
 comment on column coupon.user_coupons.issued_at is
   'The database clock when the batch held the lock.';
 comment on column coupon.user_coupons.expiry is
