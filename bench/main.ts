@@ -1,11 +1,14 @@
 /** ./sd bench: the load scenarios. Each verifies the data afterwards; the exit status says whether all numbers are right. */
 import { parseArgs } from "node:util";
 import { type BurstOptions, type BurstResult, burst, defaults, quick } from "./burst.ts";
+import * as sqlBench from "./sql.ts";
 
 const USAGE = `usage: ./sd bench burst [--quick] [--requests N] [--users N] [--connections N] [--count N] [--seed N]
+       ./sd bench sql [--quick]
 
   burst   a coupon goes live in the middle of a burst of issue requests: ${defaults.requests} requests of
-          ${defaults.users} users for ${defaults.count} units; --quick: ${quick.requests} of ${quick.users}`;
+          ${defaults.users} users for ${defaults.count} units; --quick: ${quick.requests} of ${quick.users}
+  sql     what issue_coupons() costs a row at several batch sizes, against a bare insert of the same rows`;
 
 try {
   const { positionals, values } = parseArgs({
@@ -21,6 +24,10 @@ try {
   });
   if (positionals.length === 0) {
     console.log(USAGE);
+  } else if (positionals.join() === "sql") {
+    const { quick: isQuick, ...more } = values;
+    if (Object.keys(more).length > 0) throw new Error(USAGE);
+    printSql(await sqlBench.sql(isQuick ? sqlBench.quick : sqlBench.defaults, (line) => console.log(line)));
   } else {
     if (positionals.join() !== "burst") throw new Error(USAGE);
     const result = await burst(burstOptions(values), (line) => console.log(line));
@@ -71,4 +78,17 @@ function print({ options, volley, answers, before, secondsToSellOut, failures }:
       : `WRONG (${failures.length}):\n${failures.slice(0, 20).join("\n")}`,
   ];
   console.log(lines.join("\n"));
+}
+
+function printSql({ version, sizes }: sqlBench.SqlResult): void {
+  const spread = (figures: number[]) =>
+    [sqlBench.middle(figures), figures[0] as number, figures.at(-1) as number]
+      .map((us) => us.toFixed(1))
+      .join(" | ");
+  console.log(`
+PostgreSQL ${version}, one session, durable commits; µs a row: median, fastest and slowest round
+
+| batch | issue_coupons | fastest | slowest | bare insert | fastest | slowest | bare / issue_coupons |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+${sizes.map(({ size, issue, bare, ratio }) => `| ${size} | ${spread(issue)} | ${spread(bare)} | ${ratio.toFixed(2)} |`).join("\n")}`);
 }
