@@ -42,6 +42,7 @@ function normalised(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
     .replace(/\d{4}-\d\d-\d\d/g, "<day>")
+    .replace(/"time_to_sell_out":[\d.]+/g, '"time_to_sell_out":<seconds>')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>");
 }
 

@@ -162,4 +162,11 @@ comment on column coupon.undone_uses.undone_by is
 
 -- migrate:down
 
-drop schema coupon cascade;
+-- The schema stays: dbmate's own table is in it.
+drop table coupon.undone_uses;
+drop table coupon.user_coupons;
+drop table coupon.coupons;
+drop table coupon.users;
+drop table coupon.settings;
+alter default privileges grant execute on functions to public;
+alter default privileges grant usage on types to public;

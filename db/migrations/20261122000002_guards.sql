@@ -84,6 +84,7 @@ create trigger user_coupons_check_new_grants
 
 create function coupon.check_issued_equals_grants() returns trigger
   language plpgsql
+  security definer -- deferred: before PostgreSQL 18 it runs at commit as whoever commits
   set search_path = ''
   set enable_seqscan = off
 as $$
@@ -244,6 +245,7 @@ create trigger undone_uses_tell_the_use
 
 create function coupon.check_use_is_undone() returns trigger
   language plpgsql
+  security definer -- deferred: before PostgreSQL 18 it runs at commit as whoever commits
   set search_path = ''
 as $$
 begin
