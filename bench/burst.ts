@@ -157,6 +157,18 @@ async function verify(
     "a user has two answers 201",
   );
 
+  // First come, first served: nobody was answered with a later position before an earlier one was even asked for.
+  let laterAnsweredAt = Number.POSITIVE_INFINITY;
+  for (const { told, sentAt, answeredAt } of granted.toSorted(
+    (a, b) => (b.told.position ?? 0) - (a.told.position ?? 0),
+  )) {
+    expect(
+      sentAt <= laterAnsweredAt,
+      `position ${told.position} was asked for after a later one was answered`,
+    );
+    laterAnsweredAt = Math.min(laterAnsweredAt, answeredAt);
+  }
+
   // Whatever was sent after this answer came was sent after the start.
   const firstGrantAt = Math.min(...granted.map((answer) => answer.answeredAt));
   const soldOutAt = Math.min(

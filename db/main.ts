@@ -10,7 +10,7 @@ import { type Env, readEnv } from "../server/env.ts";
 import { tokenSecret } from "../server/secret.ts";
 import { roleUrl, withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
-import { makeTemplate } from "./scratch.ts";
+import { dropTemplate, makeTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
 import { type Logins, setUp } from "./setup.ts";
 
@@ -78,6 +78,10 @@ try it, as user 42 and coupon ${coupon["code"]}:
 
 /** Set-up, the server as a process of its own, and at its end the database, if it was started for it. */
 async function start(env: Env): Promise<number> {
+  if (env.API_DATABASE_URL && !env.DATABASE_URL) {
+    say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
+    return exitOf(spawnServer(await serverEnvironment(env, env.API_DATABASE_URL)));
+  }
   // Until the server takes them: whoever is at work ends by itself, so that the database is stopped in any case.
   let ending = 0;
   for (const signal of SIGNALS) process.on(signal, () => (ending = 128 + os.signals[signal]));
@@ -91,22 +95,27 @@ async function start(env: Env): Promise<number> {
     const { apiUrl, adminUrl } = await prepare(env, url);
     if (ending) return ending;
     await suggest(env, adminUrl);
-    const { DATABASE_URL: _, ...rest } = process.env;
-    const server = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
-      stdio: "inherit",
-      env: {
-        ...rest,
-        API_DATABASE_URL: env.API_DATABASE_URL ?? apiUrl,
-        ...(env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) }),
-      },
-    });
-    return await exitOf(server);
+    return await exitOf(spawnServer(await serverEnvironment(env, env.API_DATABASE_URL ?? apiUrl)));
   } catch (error) {
     if (ending) return ending;
     throw error;
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }
+}
+
+/** What the server is given: its own login, and never the set-up's. */
+async function serverEnvironment(env: Env, apiUrl: string): Promise<NodeJS.ProcessEnv> {
+  const { DATABASE_URL: _, ...rest } = process.env;
+  const secret = env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) };
+  return { ...rest, API_DATABASE_URL: apiUrl, ...secret };
+}
+
+function spawnServer(environment: NodeJS.ProcessEnv): ReturnType<typeof spawn> {
+  return spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+    stdio: "inherit",
+    env: environment,
+  });
 }
 
 /**
@@ -130,7 +139,7 @@ async function psql(env: Env, args: string[]): Promise<number> {
       stdio: "inherit",
       env: {
         ...process.env,
-        PGHOST: hostname || "localhost",
+        PGHOST: hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
         PGPORT: port || "5432",
         PGUSER: username,
         // In the environment, because everyone can read a command line.
@@ -291,17 +300,30 @@ async function scratch(env: Env, [command, ...args]: string[]): Promise<number> 
   if (!command) throw new Error("no command");
   const dataDir = join(env.DATA_DIR, "scratch");
   const given = process.env["SCRATCH_SERVER_URL"];
-  const server = given ? { url: given, started: false } : await startEmbedded({ dataDir });
+  const server = given ? { url: given, started: true } : await startEmbedded({ dataDir });
+  // Two at once would drop the template, and at the end the server, under each other.
+  if (!server.started && (await isBusy(server.url)))
+    throw new Error("another ./sd test or ./sd bench runs here: wait for it, or set another DATA_DIR");
   try {
     await makeTemplate(server.url);
     return await exitOf(
       spawn(command, args, { stdio: "inherit", env: { ...process.env, SCRATCH_SERVER_URL: server.url } }),
     );
   } finally {
-    if (given)
-      await withConnection(given, (sql) => sql`drop database if exists coupon_template with (force)`);
-    if (server.started) await stopEmbedded({ dataDir });
+    if (given) await dropTemplate(given);
+    else await stopEmbedded({ dataDir });
   }
+}
+
+/** Whether anybody else is connected to this server of ours. */
+function isBusy(url: string): Promise<boolean> {
+  return withConnection(url, async (sql) => {
+    const [others] = await sql`
+      select count(*)::integer as n from pg_stat_activity
+      where pid <> pg_backend_pid() and usename like 'coupon%'
+    `;
+    return others?.["n"] > 0;
+  });
 }
 
 const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = {

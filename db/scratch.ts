@@ -1,7 +1,6 @@
 /**
  * Databases to throw away, for tests and benches: each a copy of one template that set-up made, which takes
- * milliseconds. They live on TEST_DATABASE_URL's server if that is given, else on an embedded one that is shared by
- * everything under the same DATA_DIR.
+ * milliseconds. They live on SCRATCH_SERVER_URL's server if that is given, else on an embedded one of ./sd test or ./sd bench.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,6 +28,11 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
     await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' template template0`);
   });
   await setUp(databaseUrl(serverUrl, TEMPLATE));
+}
+
+/** Removes what makeTemplate() made, on a server that goes on. */
+export async function dropTemplate(serverUrl: string): Promise<void> {
+  await withConnection(serverUrl, (sql) => dropDatabase(sql, TEMPLATE));
 }
 
 /** A fresh database with no users and no coupons; `drop()` ends its sessions and removes it. */

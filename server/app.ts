@@ -88,8 +88,8 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
 
   app.get("/coupons/upcoming", async (c) => {
     await caller(c);
-    query(c, schemas.noQuery);
-    return c.json(await db.upcomingCoupons());
+    const { page_size } = query(c, schemas.upcomingQuery);
+    return c.json(await db.upcomingCoupons(page_size));
   });
 
   app.get("/coupons/:coupon_id", async (c) => {
@@ -169,7 +169,7 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
   app.get("/users/:user_id/coupons", async (c) => {
     const who = await caller(c);
     const user_id = actsFor(who, path(c, schemas.userPath).user_id);
-    const { before, page_size = 50 } = query(c, schemas.walletQuery);
+    const { before, page_size } = query(c, schemas.walletQuery);
     const coupons = await db.wallet(user_id, before ?? null, page_size);
     const last = coupons.at(-1);
     return c.json({ user_id, coupons, next_before: coupons.length === page_size ? last?.issued_on : null });

@@ -127,7 +127,9 @@ test("a database that accepts and never answers", async (t) => {
 test("a database that hangs up on who comes", async (t) => {
   const { scratch, proxy, app } = await openAppBehindProxy(t);
   proxy.mode = "close";
-  assertRefused(await app.issue(scratch.coupon, 1), "outcome_unknown");
+  const answer = await app.issue(scratch.coupon, 1);
+  assertRefused(answer, "database_unavailable");
+  assert.deepEqual(failureOf(app, answer), ["unavailable", "HUNG_UP"]);
   proxy.mode = "pass";
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
 });

@@ -80,7 +80,7 @@ async function transcript(
   return commands
     .map(
       (command, i) =>
-        `${prompt}${command}\n${(printed[i] as string).replace(/\n+$/, "\n").replace(/^\n$/, "")}`,
+        `${prompt}${command}\n${(printed[i] as string).replace(/\n*$/, "\n").replace(/^\n$/, "")}`,
     )
     .join("");
 }

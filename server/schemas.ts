@@ -88,19 +88,26 @@ export const newUsers = z.strictObject({
   users: z
     .array(z.strictObject({ user_id: id, display_name: text(1, 200) }), "must be an array")
     .min(1, "must not be empty")
-    .max(10_000, "must have at most 10000 users"),
+    .max(10_000, "must have at most 10000 users")
+    .refine(
+      (users) => new Set(users.map((user) => user.user_id)).size === users.length,
+      "must not repeat a user_id",
+    ),
 });
 
 export const couponPath = z.strictObject({ coupon_id: idText });
 export const userPath = z.strictObject({ user_id: idText });
 export const byCode = z.strictObject({ code: text(1, 64) });
 export const noQuery = z.strictObject({});
-export const walletQuery = z.strictObject({
-  before: z.iso.date("must be a day like 2026-11-22").optional(),
-  page_size: z
+const pageSize = (otherwise: number) =>
+  z
     .string()
     .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().max(1000, "must be at most 1000"))
-    .optional(),
+    .default(otherwise);
+export const upcomingQuery = z.strictObject({ page_size: pageSize(100) });
+export const walletQuery = z.strictObject({
+  before: z.iso.date("must be a day like 2026-11-22").optional(),
+  page_size: pageSize(50),
 });

@@ -1,6 +1,7 @@
 /** The secret that bearer tokens are signed with, where no other key is given. */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Env } from "./env.ts";
 
@@ -9,10 +10,14 @@ export async function tokenSecret(env: Env): Promise<string> {
   if (env.JWT_SECRET) return env.JWT_SECRET;
   await mkdir(env.DATA_DIR, { recursive: true });
   const path = join(env.DATA_DIR, "token.secret");
-  try {
-    await writeFile(path, randomBytes(32).toString("hex"), { flag: "wx", mode: 0o600, flush: true });
-  } catch (error) {
-    if ((error as { code?: string }).code !== "EEXIST") throw error;
+  if (!existsSync(path)) {
+    // Written aside, so that nobody reads a half; the first of two gets its link.
+    const aside = `${path}.${randomBytes(6).toString("hex")}`;
+    await writeFile(aside, randomBytes(32).toString("hex"), { mode: 0o600, flush: true });
+    await link(aside, path).catch((error: { code?: string }) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+    await rm(aside);
   }
   return (await readFile(path, "utf8")).trim();
 }

@@ -1,4 +1,4 @@
--- Compares every row with every rule, trusting no constraint: what it returns is broken. Reads everything once.
+-- Compares every row with every rule, trusting no constraint: what it returns is broken. Passes over the grants about ten times.
 create or replace function public.reconcile()
 returns table (invariant text, coupon_id bigint, user_id bigint, detail text)
 language sql
@@ -120,5 +120,5 @@ as $$
 $$;
 
 comment on function public.reconcile() is
-  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Reads all
-tables once; run it from a replica or at night when they are large.';
+  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Passes over
+the grants about ten times: run it on a replica or at night when they are large.';

@@ -40,5 +40,12 @@ begin
     alter role coupon_api set idle_in_transaction_session_timeout = '5s';
     alter role coupon_api set jit = off;
   end if;
+  -- A "begin" that is forgotten in psql would hold the issuing lock.
+  if not exists (
+    select from pg_catalog.pg_roles r
+    where r.rolname = 'coupon_admin' and r.rolconfig @> array['idle_in_transaction_session_timeout=30s']
+  ) then
+    alter role coupon_admin set idle_in_transaction_session_timeout = '30s';
+  end if;
 end
 $$;

@@ -38,4 +38,5 @@ $$;
 
 comment on function public.set_coupon_expiry(bigint, timestamptz) is
   'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order: coupon_not_found, unchanged,
-not_after_start, in_the_past (grants and uses after it may exist; pause_coupon() ends issuing at once), changed.';
+not_after_start, in_the_past (grants and uses after it may exist; pause_coupon() ends issuing at once), changed. Rewrites every grant of the
+coupon and holds issuing meanwhile: with very many, pause first and call it in psql, where no timeout ends it.';
