@@ -129,7 +129,7 @@ async function verify(
 
   const rows = await admin`
     select user_id::integer, position,
-      to_char(issued_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as issued_at
+      replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at
     from coupon.user_coupons
     where coupon_id = ${couponId}
     order by position
