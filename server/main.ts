@@ -8,7 +8,7 @@ import { type Env, readEnv } from "./env.ts";
 import { createLanes } from "./lane.ts";
 import { createLog } from "./log.ts";
 
-/** Requests in one call of issue_coupons(): more of them cost hardly less a row (bench/README.md). */
+/** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
 const MAX_BATCH = 1_000;
 const MAX_QUEUE = 20_000;
 const MAX_WAIT_MS = 2_000;
