@@ -39,10 +39,11 @@ test("all given", () => {
 });
 
 for (const [name, value, why] of [
-  ["PORT", "http", "Invalid input: expected number, received NaN"],
-  ["PORT", "80.5", "Invalid input: expected int, received number"],
-  ["PORT", "-1", "Too small: expected number to be >=0"],
-  ["PORT", "65536", "Too big: expected number to be <=65535"],
+  ["PORT", "http", "must be a whole number from 0 to 65535"],
+  ["PORT", "80.5", "must be a whole number from 0 to 65535"],
+  ["PORT", "-1", "must be a whole number from 0 to 65535"],
+  ["PORT", " ", "must be a whole number from 0 to 65535"],
+  ["PORT", "65536", "must be a whole number from 0 to 65535"],
   ["DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
   ["API_DATABASE_URL", "postgres://[", "must be a URL: postgres://login:password@host:5432/database"],
   ["SEED", "on", 'Invalid option: expected one of "demo"|"off"'],
@@ -59,7 +60,7 @@ for (const [name, value, why] of [
 test("two that are wrong are both named", () =>
   assert.throws(() => readEnv({ PORT: "-1", SEED: "on" }), {
     message:
-      "the environment is wrong. PORT: Too small: expected number to be >=0. " +
+      "the environment is wrong. PORT: must be a whole number from 0 to 65535. " +
       'SEED: Invalid option: expected one of "demo"|"off"',
   }));
 

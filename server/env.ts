@@ -9,7 +9,12 @@ const postgresUrl = z
 
 const schema = z.object({
   /** Port of the HTTP server. */
-  PORT: z.coerce.number().int().min(0).max(65535).default(3000),
+  PORT: z
+    .string()
+    .regex(/^[0-9]{1,5}$/, { error: "must be a whole number from 0 to 65535", abort: true })
+    .transform(Number)
+    .refine((port) => port <= 65_535, "must be a whole number from 0 to 65535")
+    .default(3000),
   /** Address that the HTTP server listens on. */
   HOST: z.string().min(1).default("0.0.0.0"),
   /** Where the embedded database, its passwords and the token secret live. */

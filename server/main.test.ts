@@ -161,7 +161,7 @@ for (const [what, variables, sentence] of [
   [
     "a wrong variable",
     { PORT: "x" },
-    "the environment is wrong. PORT: Invalid input: expected number, received NaN",
+    "the environment is wrong. PORT: must be a whole number from 0 to 65535",
   ],
   [
     "no key for tokens",
