@@ -122,7 +122,7 @@ export async function stopEmbedded(options: { dataDir: string }): Promise<boolea
       for (const signal of ["SIGINT", "SIGQUIT"] as const) {
         process.kill(server.pid, signal);
         for (const deadline = Date.now() + STOP_MS; Date.now() < deadline; await sleep(20))
-          if (!(await isPostmaster(server.pid, cluster))) return true;
+          if (!(await isPostmaster(server.pid, cluster)) && !(await isExiting(server.pid))) return true;
       }
       throw new Error(`PostgreSQL does not stop: end process ${server.pid} yourself`);
     });
@@ -436,6 +436,17 @@ async function isPostmaster(pid: number, cluster: string): Promise<boolean> {
     : run("/bin/ps", ["-ww", "-o", "command=", "-p", `${pid}`], {})
   ).catch(() => "");
   return command.replaceAll("\0", " ").includes(`postgres -D ${cluster} -c `);
+}
+
+/**
+ * In the kernel's exit path: Linux drops the command line first and closes the sockets later, so that for a
+ * moment the port is still taken by a process that no longer looks like a postmaster. (PF_EXITING in proc(5)'s
+ * flags; of a zombie nothing is left to close.)
+ */
+async function isExiting(pid: number): Promise<boolean> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const [state, , , , , , flags] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return state !== "Z" && (Number(flags) & 0x4) !== 0;
 }
 
 async function logTail(cluster: string, from = 0): Promise<string> {
