@@ -1,0 +1,4 @@
+/** Text that stands in HTML as it is. */
+export function escaped(text: string): string {
+  return text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}

@@ -1,0 +1,22 @@
+/** All scenarios, in the order in which `./sd bench all` runs them and the README shows them. */
+import { burst } from "./burst.ts";
+import { grant } from "./grant.ts";
+import { growth } from "./growth.ts";
+import { open } from "./open.ts";
+import { overload } from "./overload.ts";
+import { refuse } from "./refuse.ts";
+import type { Options, Scenario } from "./scenario.ts";
+import { sql } from "./sql.ts";
+
+/** Options are checked against a scenario's own defaults, so that each gets what it knows. */
+export const scenarios: readonly Scenario<Options>[] = [
+  burst,
+  refuse,
+  grant,
+  sql,
+  overload,
+  open,
+  growth,
+].map((scenario) => scenario as unknown as Scenario<Options>);
+
+export const names = scenarios.map((scenario) => scenario.name);
