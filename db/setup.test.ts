@@ -258,9 +258,10 @@ test("coupon_api issues, and can do nothing else", options, async () => {
   assert.deepEqual(await rows(apiUrl, "select current_user, session_user"), [["coupon_api", "coupon_api"]]);
 
   const forbidden = [
-    ...["settings", "users", "coupons", "user_coupons", "undone_uses", "schema_migrations"].flatMap(
-      (table) => [`select from coupon.${table}`, `delete from coupon.${table}`],
-    ),
+    ...["settings", "users", "coupons", "user_coupons", "audit", "schema_migrations"].flatMap((table) => [
+      `select from coupon.${table}`,
+      `delete from coupon.${table}`,
+    ]),
     "set role coupon_owner",
     "set role coupon_admin",
     "set role shop",

@@ -491,6 +491,54 @@ test("users: created, updated, unchanged", async () => {
   assert.deepEqual(await outcomesOf(renamed), ["updated", ...Array(names.length - 1).fill("unchanged")]);
 });
 
+test("what is changed is in the audit: who by the token, through which login, and why", async () => {
+  const audited = async (work: () => Promise<unknown>) => {
+    const { owner } = world.scratch;
+    const [last] = await owner`select coalesce(max(id), 0) as id from coupon.audit`;
+    await work();
+    const added = await owner`
+      select command, login, actor, reason, coupon_id::integer, user_id::integer
+      from coupon.audit where id > ${last?.["id"]} order by id`.values();
+    return [...added].map((row) => [...row]);
+  };
+  const { coupon_id, user_id } = await holder();
+  const at = (command: string) => `/coupons/${coupon_id}/${command}`;
+  const expiry = "2031-01-01T00:00:00Z";
+  const users = [{ user_id: 8_100_000, display_name: "Ann" }];
+  const why = { reason: "because, 🎟" };
+  const admins: [route: string, command: string, body: object, ...about: (number | null)[]][] = [
+    ["POST /coupons", "create_coupon", offer("AUDITED", "2030-04-01"), 0, null],
+    [`POST ${at("pause")}`, "pause_coupon", {}, coupon_id, null],
+    [`POST ${at("resume")}`, "resume_coupon", {}, coupon_id, null],
+    [`POST ${at("count")}`, "set_coupon_count", { count: 77 }, coupon_id, null],
+    [`POST ${at("expiry")}`, "set_coupon_expiry", { expiry }, coupon_id, null],
+    ["POST /users", "import_users", { users }, null, null],
+  ];
+  for (const [route, command, body, about, user] of admins) {
+    let answer: Awaited<ReturnType<typeof asAdmin>> | undefined;
+    const given = { ...body, ...why };
+    const added = await audited(async () => {
+      answer = await asAdmin(route, given);
+    });
+    const coupon = about === 0 ? answer?.body.coupon_id : about;
+    assert.deepEqual(added, [[command, "coupon_api", "admin:root", why.reason, coupon, user]], command);
+    assert.deepEqual(await audited(() => asAdmin(route, given)), [], `${command} again`);
+  }
+  const token = serviceToken;
+  const used = () => world.call(`POST ${at("use")}`, { token, body: { user_id, reference: "r" } });
+  const undo = () => asAdmin(`POST ${at("undo-use")}`, { user_id, ...why });
+  const use = ["use_coupon", "coupon_api", "service:shop", null, coupon_id, user_id];
+  assert.deepEqual(await audited(used), [use]);
+  const undone = ["undo_use", "coupon_api", "admin:root", why.reason, coupon_id, user_id];
+  assert.deepEqual(await audited(undo), [undone]);
+  const itself = () => asUser(user_id, `POST ${at("use")}`, { body: { reference: "r" } });
+  assert.deepEqual(await audited(itself), [use.with(2, `user:${user_id}`)]);
+  await undo();
+  assert.deepEqual(await audited(() => asAdmin(`POST ${at("pause")}`)), [
+    ["pause_coupon", "coupon_api", "admin:root", null, coupon_id, null],
+  ]);
+});
+
 test("a coupon that isn't there: by id, by code, its stats", async () => {
   for (const path of ["/coupons/999999", "/coupons?code=NOBODY", "/coupons/999999/stats"])
     assertProblem(await asAdminGet(path), 404, {
@@ -865,6 +913,20 @@ const wrongBodies: [name: string, route: string, body: unknown, ...errors: [stri
     ["reference", "must have at most 200 characters"],
   ],
   ["reason empty", "POST /coupons/1/undo-use", { user_id: 1, reason: "" }, ["reason", "must not be empty"]],
+  ["reason missing", "POST /coupons/1/undo-use", { user_id: 1 }, ["reason", "must be a string"]],
+  ...Object.entries({
+    "POST /coupons": coupon,
+    "POST /coupons/1/pause": {},
+    "POST /coupons/1/resume": {},
+    "POST /coupons/1/count": { count: 1 },
+    "POST /coupons/1/expiry": { expiry: "2031-01-01T00:00:00Z" },
+    "POST /users": { users: [{ user_id: 1, display_name: "n" }] },
+  }).map(([route, given]): [string, string, unknown, [string, string]] => [
+    `${route} with too long a reason`,
+    route,
+    { ...given, reason: "r".repeat(501) },
+    ["reason", "must have at most 500 characters"],
+  ]),
   ["no users", "POST /users", { users: [] }, ["users", "must not be empty"]],
   ["users an object", "POST /users", { users: {} }, ["users", "must be an array"]],
   [

@@ -1,19 +1,20 @@
 /** The routes. Each translates: parse, call, answer. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
+import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { z } from "zod";
 import type { Authenticate, Caller } from "./auth.ts";
-import type { Db, Issue } from "./db.ts";
-import type { Lanes } from "./lane.ts";
+import type { Db } from "./db.ts";
+import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
 import { answerOf, type Command, type Outcome } from "./outcomes.ts";
-import { asProblem, invalidRequest, Problem, problemResponse } from "./problem.ts";
+import { asProblem, invalidRequest, Problem, type ProblemMembers, problemResponse } from "./problem.ts";
 import * as schemas from "./schemas.ts";
+import { createShared } from "./shared.ts";
 
 export interface Dependencies {
   db: Db;
-  /** Lanes of issue requests, by coupon. */
-  lanes: Lanes<number, Issue>;
+  issuing: Issuing;
   authenticate: Authenticate;
   log: Log;
   /** True from the moment that the process wants to end. */
@@ -21,22 +22,25 @@ export interface Dependencies {
 }
 
 type Variables = { requestId: string };
-type Ctx = Context<{ Variables: Variables }>;
+/** Bindings are Node's request and response, which a test that calls the app itself doesn't have. */
+type Ctx = Context<{ Variables: Variables; Bindings: Partial<HttpBindings> }>;
 
 /** Bytes of a body; a list of users may be larger. */
 const MAX_BODY = 16 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
 
-export function createApp({ db, lanes, authenticate, log, isDraining }: Dependencies) {
-  const app = new Hono<{ Variables: Variables }>();
+export function createApp({ db, issuing, authenticate, log, isDraining }: Dependencies) {
+  const app = new Hono<{ Variables: Variables; Bindings: Partial<HttpBindings> }>();
+  const liveCoupons = createShared(async () => {
+    const live = await db.liveCoupons();
+    return { body: JSON.stringify(live), etag: etagOf(live.coupons) };
+  });
 
   app.use(async (c, next) => {
     const began = performance.now();
     const given = c.req.header("x-request-id");
     const requestId = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
     c.set("requestId", requestId);
-    // Before the answer is made: afterwards the adapter would have to make a full Response of it first.
-    c.header("x-request-id", requestId);
     await next();
     if (isDraining()) c.res.headers.set("connection", "close");
     log.request(c.req.method, c.req.path, c.res.status, performance.now() - began, requestId);
@@ -58,20 +62,20 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
 
   // ---- Whether we live ----------------------------------------------------------------------------------------------
 
-  app.get("/livez", (c) => c.json({ status: "ok" }));
+  app.get("/livez", (c) => success(c, { status: "ok" }));
   app.get("/readyz", async (c) => {
     if (isDraining())
       throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
     await db.ping();
-    return c.json({ status: "ok" });
+    return success(c, { status: "ok" });
   });
 
   // ---- Coupons ------------------------------------------------------------------------------------------------------
 
   app.post("/coupons", async (c) => {
-    await caller(c, "admin");
-    const coupon = await body(c, schemas.newCoupon);
-    return answer(c, "create_coupon", await db.createCoupon(coupon));
+    const actor = actorOf(await caller(c, "admin"));
+    const { reason, ...coupon } = await body(c, schemas.newCoupon);
+    return answer(c, "create_coupon", await db.createCoupon(coupon, { actor, reason }));
   });
 
   app.get("/coupons", async (c) => {
@@ -83,13 +87,17 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
   app.get("/coupons/live", async (c) => {
     await caller(c);
     query(c, schemas.noQuery);
-    return c.json(await db.liveCoupons());
+    const { body, etag } = await liveCoupons();
+    const headers = { etag, "cache-control": "private, no-cache" };
+    return isNamed(etag, c.req.header("if-none-match"))
+      ? success(c, null, 304, headers)
+      : success(c, body, 200, headers);
   });
 
   app.get("/coupons/upcoming", async (c) => {
     await caller(c);
     const { page_size } = query(c, schemas.upcomingQuery);
-    return c.json(await db.upcomingCoupons(page_size));
+    return success(c, await db.upcomingCoupons(page_size));
   });
 
   app.get("/coupons/:coupon_id", async (c) => {
@@ -111,7 +119,9 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
     const who = await caller(c);
     const { coupon_id } = path(c, schemas.couponPath);
     const user_id = actsFor(who, (await body(c, schemas.forUser)).user_id);
-    const { outcome, starts_in, ...issue } = await lanes.submit(coupon_id, user_id);
+    const { outcome, starts_in, ...issue } = await issuing.issue(coupon_id, user_id, (listener) =>
+      c.env.outgoing?.once("close", listener),
+    );
     return answer(c, "issue_coupon", { outcome, coupon_id, ...issue }, starts_in ?? undefined);
   });
 
@@ -120,47 +130,47 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
     const { coupon_id } = path(c, schemas.couponPath);
     const given = await body(c, schemas.use);
     const user_id = actsFor(who, given.user_id);
-    const { outcome, ...use } = await db.useCoupon(user_id, coupon_id, given.reference);
+    const { outcome, ...use } = await db.useCoupon(user_id, coupon_id, given.reference, actorOf(who));
     return answer(c, "use_coupon", { outcome, coupon_id, user_id, ...use });
   });
 
   app.post("/coupons/:coupon_id/undo-use", async (c) => {
-    await caller(c, "admin");
+    const actor = actorOf(await caller(c, "admin"));
     const { coupon_id } = path(c, schemas.couponPath);
     const { user_id, reason } = await body(c, schemas.undoUse);
-    const { outcome, ...use } = await db.undoUse(user_id, coupon_id, reason);
+    const { outcome, ...use } = await db.undoUse(user_id, coupon_id, { actor, reason });
     return answer(c, "undo_use", { outcome, coupon_id, user_id, ...use });
   });
 
   app.post("/coupons/:coupon_id/pause", async (c) => {
-    await caller(c, "admin");
+    const actor = actorOf(await caller(c, "admin"));
     const { coupon_id } = path(c, schemas.couponPath);
-    await body(c, schemas.nothing);
-    const { outcome } = await db.pauseCoupon(coupon_id);
+    const { reason } = await body(c, schemas.why);
+    const { outcome } = await db.pauseCoupon(coupon_id, { actor, reason });
     return answer(c, "pause_coupon", { outcome, coupon_id });
   });
 
   app.post("/coupons/:coupon_id/resume", async (c) => {
-    await caller(c, "admin");
+    const actor = actorOf(await caller(c, "admin"));
     const { coupon_id } = path(c, schemas.couponPath);
-    await body(c, schemas.nothing);
-    const { outcome } = await db.resumeCoupon(coupon_id);
+    const { reason } = await body(c, schemas.why);
+    const { outcome } = await db.resumeCoupon(coupon_id, { actor, reason });
     return answer(c, "resume_coupon", { outcome, coupon_id });
   });
 
   app.post("/coupons/:coupon_id/count", async (c) => {
-    await caller(c, "admin");
+    const actor = actorOf(await caller(c, "admin"));
     const { coupon_id } = path(c, schemas.couponPath);
-    const { count } = await body(c, schemas.newCount);
-    const { outcome, ...stock } = await db.setCouponCount(coupon_id, count);
+    const { count, reason } = await body(c, schemas.newCount);
+    const { outcome, ...stock } = await db.setCouponCount(coupon_id, count, { actor, reason });
     return answer(c, "set_coupon_count", { outcome, coupon_id, ...stock });
   });
 
   app.post("/coupons/:coupon_id/expiry", async (c) => {
-    await caller(c, "admin");
+    const actor = actorOf(await caller(c, "admin"));
     const { coupon_id } = path(c, schemas.couponPath);
-    const { expiry } = await body(c, schemas.newExpiry);
-    const { outcome } = await db.setCouponExpiry(coupon_id, expiry);
+    const { expiry, reason } = await body(c, schemas.newExpiry);
+    const { outcome } = await db.setCouponExpiry(coupon_id, expiry, { actor, reason });
     return answer(c, "set_coupon_expiry", { outcome, coupon_id });
   });
 
@@ -172,13 +182,17 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
     const { before, page_size } = query(c, schemas.walletQuery);
     const coupons = await db.wallet(user_id, before ?? null, page_size);
     const last = coupons.at(-1);
-    return c.json({ user_id, coupons, next_before: coupons.length === page_size ? last?.issued_on : null });
+    return success(c, {
+      user_id,
+      coupons,
+      next_before: coupons.length === page_size ? last?.issued_on : null,
+    });
   });
 
   app.post("/users", async (c) => {
-    await caller(c, "admin");
-    const { users } = await body(c, schemas.newUsers, MAX_USERS_BODY);
-    return c.json({ users: await db.importUsers(users) });
+    const actor = actorOf(await caller(c, "admin"));
+    const { users, reason } = await body(c, schemas.newUsers, MAX_USERS_BODY);
+    return success(c, { users: await db.importUsers(users, { actor, reason }) });
   });
 
   return app;
@@ -196,6 +210,22 @@ export function createApp({ db, lanes, authenticate, log, isDraining }: Dependen
       throw new Problem(403, { outcome: "forbidden", detail: `This takes the role ${roles.join(" or ")}.` });
     return who;
   }
+}
+
+/** Weak: of the coupons alone, since server_time is another each time. */
+function etagOf(coupons: unknown): string {
+  return `W/"${createHash("sha256").update(JSON.stringify(coupons)).digest("base64url").slice(0, 22)}"`;
+}
+
+/** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. */
+function isNamed(etag: string, ifNoneMatch: string | undefined): boolean {
+  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim()) ?? [];
+  return tags.includes("*") || tags.some((tag) => tag.replace(/^W\//, "") === etag.slice(2));
+}
+
+/** Who calls, as the audit is told. */
+function actorOf({ role, subject }: Caller): string {
+  return `${role}:${subject}`;
 }
 
 /** A user acts for itself only; a service and an admin for whom they name. */
@@ -222,9 +252,9 @@ function answer<C extends Command>(
   retryAfter?: number,
 ): Response {
   const { status, detail } = answerOf(command, result.outcome);
-  if (status < 300) return c.json(result, status);
-  const told = Object.entries(result).filter(([, value]) => value !== null);
-  const members = { ...Object.fromEntries(told), outcome: result.outcome, detail };
+  if (status < 300) return success(c, result, status);
+  const members: ProblemMembers = { outcome: result.outcome, detail };
+  for (const name in result) if (result[name] !== null) members[name] = result[name];
   return problemResponse(
     status,
     retryAfter === undefined ? members : { ...members, starts_in: retryAfter, retryAfter },
@@ -232,10 +262,18 @@ function answer<C extends Command>(
   );
 }
 
+/** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */
+function success(c: Ctx, body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(typeof body === "string" || body === null ? body : JSON.stringify(body), {
+    status,
+    headers: { "content-type": "application/json", "x-request-id": c.get("requestId"), ...headers },
+  });
+}
+
 function found(c: Ctx, row: object | undefined): Response {
   if (row === undefined)
     throw new Problem(404, { outcome: "coupon_not_found", detail: "There is no such coupon." });
-  return c.json(row);
+  return success(c, row);
 }
 
 function path<S extends z.ZodType>(c: Ctx, schema: S): z.infer<S> {

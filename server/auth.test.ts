@@ -58,6 +58,8 @@ const refused: Record<string, object> = {
   "sub is a number": { ...good, sub: 42 },
   "sub is empty": { ...good, sub: "", role: "service" },
   "sub is too long": { ...good, sub: "x".repeat(201), role: "service" },
+  "sub with NUL": { ...good, sub: "a\0b", role: "service" },
+  "sub with half a pair": { ...good, sub: "a\ud83c", role: "service" },
   ...Object.fromEntries(
     ["", "ann", "0", "-1", "042", "1.5", "1e3", " 42", "42\n", "٤٢", "9007199254740992", "1".repeat(17)].map(
       (sub) => [`sub of a user: ${JSON.stringify(sub)}`, { ...good, sub }],
@@ -187,7 +189,7 @@ test("JWKS: keys that can't be had say nothing about the token", async (t) => {
   for (const url of [closed.url, "http://127.0.0.1:1/jwks.json"]) {
     const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: url }));
     await assert.rejects(
-      byJwks(token),
+      async () => byJwks(token),
       (error) =>
         error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable",
     );

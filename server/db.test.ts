@@ -235,7 +235,7 @@ for (const [what, change, sqlstate] of [
 
 test("a function that is missing is our mistake, and says nothing to the client", async (t) => {
   const scratch = await openScratch(t);
-  await scratch.owner`drop function public.pause_coupon(bigint)`;
+  await scratch.owner`drop function public.pause_coupon(bigint, text, text)`;
   const app = await openApp(scratch.apiUrl);
   t.after(() => app.close());
   const answer = await app.call(`POST /coupons/${scratch.coupon}/pause`, { token: adminToken });

@@ -3,6 +3,7 @@
  */
 import { connect as connectSocket } from "node:net";
 import postgres from "postgres";
+import type { CommonRefusal } from "./lease.ts";
 import type { Command, Outcome } from "./outcomes.ts";
 
 /** What a call that got no answer from its function came to. */
@@ -73,6 +74,24 @@ export interface Issue {
   starts_in: Seconds | null;
 }
 
+/** valid_for and starts_in count from when it was asked for. */
+export type Lease =
+  | { outcome: "coupon_not_found" | "not_leased" }
+  | {
+      outcome: "leased";
+      refusal: CommonRefusal;
+      valid_for: Seconds;
+      starts_in: Seconds | null;
+      issued: number;
+      holders: number[];
+    };
+
+/** What the audit is told: on whose behalf, "admin:root" say, and why. */
+export interface Note {
+  actor: string;
+  reason?: string | undefined;
+}
+
 export interface Use<C extends Command> {
   outcome: Outcome<C>;
   used_date: Instant | null;
@@ -105,24 +124,34 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
         `,
       ),
 
-    useCoupon: (userId: number, couponId: number, reference: string) =>
+    couponLease: (couponId: number, knownPosition: number) =>
+      command<Lease>(
+        (sql) => sql`
+          select outcome, refusal, valid_for, starts_in, issued, to_json(holders) as holders
+          from coupon_lease(coupon_id => ${couponId}::bigint, known_position => ${knownPosition}::integer)
+        `,
+      ).then(only),
+
+    useCoupon: (userId: number, couponId: number, reference: string, actor: string) =>
       command<Use<"use_coupon">>(
         (sql) => sql`
           select outcome, used_date, use_reference
           from use_coupon(
-            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reference => ${reference}::text)
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reference => ${reference}::text,
+            actor => ${actor}::text)
         `,
       ).then(only),
 
-    undoUse: (userId: number, couponId: number, reason: string) =>
+    undoUse: (userId: number, couponId: number, note: Note & { reason: string }) =>
       command<Use<"undo_use">>(
         (sql) => sql`
           select outcome, used_date, use_reference
-          from undo_use(user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reason => ${reason}::text)
+          from undo_use(
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, ${noted(sql, note)})
         `,
       ).then(only),
 
-    createCoupon: (coupon: NewCoupon) =>
+    createCoupon: (coupon: NewCoupon, note: Note) =>
       command<{
         outcome: Outcome<"create_coupon">;
         coupon_id: number | null;
@@ -135,43 +164,46 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
             code => ${coupon.code}::text, message => ${coupon.message}::text,
             description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
             expiry => ${coupon.expiry}::text::timestamptz, count => ${coupon.count}::integer,
-            metadata => ${JSON.stringify(coupon.metadata)}::text::jsonb)
+            metadata => ${JSON.stringify(coupon.metadata)}::text::jsonb, ${noted(sql, note)})
         `,
       ).then(only),
 
-    pauseCoupon: (couponId: number) =>
+    pauseCoupon: (couponId: number, note: Note) =>
       command<{ outcome: Outcome<"pause_coupon"> }>(
-        (sql) => sql`select outcome from pause_coupon(coupon_id => ${couponId}::bigint)`,
+        (sql) => sql`select outcome from pause_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
-    resumeCoupon: (couponId: number) =>
+    resumeCoupon: (couponId: number, note: Note) =>
       command<{ outcome: Outcome<"resume_coupon"> }>(
-        (sql) => sql`select outcome from resume_coupon(coupon_id => ${couponId}::bigint)`,
+        (sql) =>
+          sql`select outcome from resume_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
-    setCouponCount: (couponId: number, count: number) =>
+    setCouponCount: (couponId: number, count: number, note: Note) =>
       command<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
         (sql) => sql`
           select outcome, issued, remaining
-          from set_coupon_count(coupon_id => ${couponId}::bigint, count => ${count}::integer)
+          from set_coupon_count(
+            coupon_id => ${couponId}::bigint, count => ${count}::integer, ${noted(sql, note)})
         `,
       ).then(only),
 
-    setCouponExpiry: (couponId: number, expiry: Instant) =>
+    setCouponExpiry: (couponId: number, expiry: Instant, note: Note) =>
       command<{ outcome: Outcome<"set_coupon_expiry"> }>(
         (sql) => sql`
           select outcome
-          from set_coupon_expiry(coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz)
+          from set_coupon_expiry(
+            coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz, ${noted(sql, note)})
         `,
       ).then(only),
 
-    importUsers: (users: readonly { user_id: number; display_name: string }[]) =>
+    importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>
       command<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
         (sql) => sql`
           select outcome, user_id
           from import_users(
             user_ids => ${arrayOf(users.map((user) => user.user_id))}::bigint[],
-            display_names => ${arrayOf(users.map((user) => user.display_name))}::text[])
+            display_names => ${arrayOf(users.map((user) => user.display_name))}::text[], ${noted(sql, note)})
         `,
       ),
 
@@ -325,6 +357,11 @@ function open(url: string, max: number): postgres.Sql {
       interval: { to: 1186, from: [1186], serialize: String, parse: parseSeconds },
     },
   });
+}
+
+/** The arguments of a function that writes to the audit. */
+function noted(sql: postgres.Sql, { reason, actor }: Note) {
+  return sql`reason => ${reason ?? null}::text, actor => ${actor}::text`;
 }
 
 /** An array as PostgreSQL reads it from text; the driver knows arrays only with fetch_types. */

@@ -5,6 +5,7 @@ import { readEnv } from "./env.ts";
 
 const defaults = {
   PORT: 3000,
+  WORKERS: 1,
   HOST: "0.0.0.0",
   DATA_DIR: resolve(".data"),
   SEED: "demo",
@@ -31,14 +32,18 @@ test("all given", () => {
     JWT_ISSUER: "i",
     JWT_AUDIENCE: "a",
   };
-  assert.deepEqual(readEnv({ ...given, PORT: "0", DATA_DIR: "x/../y" }), {
+  assert.deepEqual(readEnv({ ...given, PORT: "0", WORKERS: "64", DATA_DIR: "x/../y" }), {
     ...given,
     PORT: 0,
+    WORKERS: 64,
     DATA_DIR: resolve("y"),
   });
 });
 
 for (const [name, value, why] of [
+  ["WORKERS", "0", "must be a whole number from 1 to 64"],
+  ["WORKERS", "65", "must be a whole number from 1 to 64"],
+  ["WORKERS", "two", "must be a whole number from 1 to 64"],
   ["PORT", "http", "must be a whole number from 0 to 65535"],
   ["PORT", "80.5", "must be a whole number from 0 to 65535"],
   ["PORT", "-1", "must be a whole number from 0 to 65535"],

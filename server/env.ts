@@ -15,6 +15,13 @@ const schema = z.object({
     .transform(Number)
     .refine((port) => port <= 65_535, "must be a whole number from 0 to 65535")
     .default(3000),
+  /** Processes behind the port, each with connections of its own to the database. */
+  WORKERS: z
+    .string()
+    .regex(/^[1-9][0-9]?$/, { error: "must be a whole number from 1 to 64", abort: true })
+    .transform(Number)
+    .refine((workers) => workers <= 64, "must be a whole number from 1 to 64")
+    .default(1),
   /** Address that the HTTP server listens on. */
   HOST: z.string().min(1).default("0.0.0.0"),
   /** Where the embedded database, its passwords and the token secret live. */

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { createAdaptorServer } from "@hono/node-server";
 import { DatabaseError } from "./db.ts";
-import { createLanes, type LaneLimits, Overloaded } from "./lane.ts";
-import { bound, holdCoupon, openWorld, untilBlockedBy, untilWaiting } from "./testing.ts";
+import { createLanes, HungUp, type LaneLimits, Overloaded } from "./lane.ts";
+import { bound, holdCoupon, openWorld, untilBlockedBy, untilWaiting, userToken } from "./testing.ts";
 
 const LIMITS = { maxBatch: 4, maxQueue: 100, maxWaitMs: 10_000 };
 
@@ -53,6 +55,69 @@ test("an idle lane sends at once", () => {
   const { lanes, sent, submit } = heldLanes();
   submit("a");
   assert.deepEqual([sent[0]?.key, sent[0]?.items, lanes.queued()], [1, ["a"], 0]);
+});
+
+test("who hangs up while waiting gives the place back, and is not sent", async () => {
+  const { lanes, sent, submit } = heldLanes({ maxQueue: 2 });
+  submit("a");
+  let hangUp = () => {};
+  const gone = lanes.submit(1, "b", (listener) => {
+    hangUp = listener;
+  });
+  const [c] = submit("c");
+  await assert.rejects(lanes.submit(1, "d"), Overloaded);
+  hangUp();
+  await assert.rejects(gone, HungUp);
+  const e = lanes.submit(1, "e");
+  assert.equal(lanes.queued(), 2);
+  sent[0]?.answer();
+  await settled();
+  assert.deepEqual([sent[1]?.items, lanes.queued()], [["c", "e"], 0]);
+  sent[1]?.answer();
+  assert.deepEqual(await Promise.all([c, e]), ["C", "E"]);
+});
+
+test("who hangs up after the batch was sent changes nothing", async () => {
+  const { lanes, sent, submit } = heldLanes();
+  submit("a");
+  let hangUp = () => {};
+  const b = lanes.submit(1, "b", (listener) => {
+    hangUp = listener;
+  });
+  sent[0]?.answer();
+  await settled();
+  hangUp();
+  hangUp();
+  assert.equal(lanes.queued(), 0);
+  sent[1]?.answer();
+  assert.equal(await b, "B");
+});
+
+test("when all who waited hung up, nothing is sent and the lane goes on", async () => {
+  const { lanes, sent, submit } = heldLanes();
+  submit("a");
+  const hangUps: (() => void)[] = [];
+  const gone = [..."bcdefgh"].map((item) => lanes.submit(1, item, (listener) => hangUps.push(listener)));
+  for (const hangUp of hangUps) hangUp();
+  for (const waiting of gone) await assert.rejects(waiting, HungUp);
+  sent[0]?.answer();
+  await settled();
+  assert.deepEqual([sent.length, lanes.queued()], [1, 0]);
+  const [z] = submit("z");
+  sent[1]?.answer();
+  assert.equal(await z, "Z");
+});
+
+test("a batch in halves ends in time: who has waited too long is refused, not sent again", async () => {
+  const { lanes, sent } = heldLanes({ maxWaitMs: 40 });
+  const [a, b, c] = [..."abc"].map((item) => lanes.submit(1, item));
+  sent[0]?.answer();
+  await a;
+  await settled();
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  sent[1]?.fail(failure("conflict"));
+  for (const late of [b, c]) await assert.rejects(late as Promise<string>, { name: "Overloaded" });
+  assert.deepEqual([sent.length, lanes.queued()], [2, 0]);
 });
 
 test("one batch at a time; the next takes all that wait, in order, up to maxBatch", async () => {
@@ -262,7 +327,7 @@ test("a grant by hand that commits while a batch waits", async (t) => {
     select ${byHand}, c.id, now.at, c.expiry, (now.at at time zone 'UTC')::date, 1
     from coupon.coupons c, (select clock_timestamp() as at) now
     where c.id = ${coupon}`;
-  const answers = users.map((user) => world.lanes.submit(coupon, user));
+  const answers = users.map((user) => world.issuing.issue(coupon, user));
   await untilWaiting(scratch);
   await session`commit`;
   session.release();
@@ -296,7 +361,7 @@ test("a user whose day is spent by hand while its batch inserts fails alone", as
     select ${spent}, c.id, now.at, c.expiry, (now.at at time zone 'UTC')::date, 1
     from coupon.coupons c, (select clock_timestamp() as at) now
     where c.id = ${other}`;
-  const answers = users.map((user) => world.lanes.submit(coupon, user));
+  const answers = users.map((user) => world.issuing.issue(coupon, user));
   await untilWaiting(scratch);
   await release();
   await untilBlockedBy(scratch, session);
@@ -311,4 +376,46 @@ test("a user whose day is spent by hand while its batch inserts fails alone", as
     ["issued", 3],
   ]);
   assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
+});
+
+test("a client that hangs up while it waits is not granted", async (t) => {
+  const world = await openWorld();
+  t.after(world.close);
+  await bound(world.scratch, "lock_timeout = '30s'");
+  const server = createAdaptorServer({ fetch: world.app.fetch });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const coupon = await world.newCoupon();
+  const [first, gone, last] = [await world.newUser(), await world.newUser(), await world.newUser()];
+  const ask = (user: number, signal?: AbortSignal) =>
+    fetch(`http://127.0.0.1:${port}/coupons/${coupon}/issue`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${userToken(user)}` },
+      ...(signal ? { signal } : {}),
+    });
+
+  const release = await holdCoupon(world.scratch, coupon);
+  const { queued } = world.issuing.lanes;
+  const until = async (waiting: number) => {
+    while (queued() !== waiting) await settled();
+  };
+  const one = ask(first);
+  await untilWaiting(world.scratch);
+  const hangUp = new AbortController();
+  const two = ask(gone, hangUp.signal);
+  await until(1);
+  hangUp.abort();
+  await assert.rejects(two, { name: "AbortError" });
+  await until(0);
+  const three = ask(last);
+  await until(1);
+  await release();
+  assert.deepEqual([(await one).status, (await three).status], [201, 201]);
+  const holders = await world.scratch
+    .owner`select user_id::integer from coupon.user_coupons order by position`;
+  assert.deepEqual(
+    holders.map(({ user_id }) => user_id),
+    [first, last],
+  );
 });

@@ -18,19 +18,35 @@ export class Overloaded extends Error {
   override readonly name = "Overloaded";
 }
 
+/** Nobody waits for the answer any more, and nothing was sent. */
+export class HungUp extends Error {
+  override readonly name = "HungUp";
+}
+
+/** Calls back when the client hangs up; at any later time it may call back in vain. */
+export type HangUp = (listener: () => void) => void;
+
 interface Waiting<Item, Result> {
   item: Item;
   since: number;
+  /** In the queue; then in a batch, or gone. */
+  waits: boolean;
   resolve: (result: Result) => void;
   reject: (error: unknown) => void;
 }
 
 export interface Lanes<Item, Result> {
-  /** Rejects with Overloaded (nothing was sent), or with the DatabaseError of its batch. */
-  submit(key: number, item: Item): Promise<Result>;
+  /**
+   * Rejects with Overloaded or, when the client hung up before its batch was sent, HungUp: nothing was sent; or with the
+   * DatabaseError of its batch.
+   */
+  submit(key: number, item: Item, hangUp?: HangUp): Promise<Result>;
   /** Requests that wait. */
   queued(): number;
 }
+
+const hungUp = () => new HungUp("the client hung up");
+const tooLong = () => new Overloaded("waited too long for a place in a batch");
 
 /**
  * Lanes by key; `send` answers one result for each item, in order. A failed batch that the database took back is sent
@@ -46,14 +62,35 @@ export function createLanes<Item, Result>(
 
   async function run(key: number, queue: Queue): Promise<void> {
     while (queue.length > 0) {
-      const batch = queue.splice(0, limits.maxBatch);
-      queued -= batch.length;
-      await sendBatch(key, batch, 1);
+      await sendBatch(key, take(queue), 1);
     }
     lanes.delete(key);
   }
 
+  /** The first who still wait. */
+  function take(queue: Queue): Queue {
+    const batch: Queue = [];
+    let seen = 0;
+    for (; seen < queue.length && batch.length < limits.maxBatch; seen++) {
+      const waiting = queue[seen] as Waiting<Item, Result>;
+      if (!waiting.waits) continue;
+      waiting.waits = false;
+      batch.push(waiting);
+    }
+    queue.splice(0, seen);
+    queued -= batch.length;
+    return batch;
+  }
+
+  function remove(waiting: Waiting<Item, Result>, why: () => Error): void {
+    if (!waiting.waits) return;
+    waiting.waits = false;
+    queued -= 1;
+    waiting.reject(why());
+  }
+
   async function sendBatch(key: number, batch: Queue, attempt: number): Promise<void> {
+    if (batch.length === 0) return;
     try {
       const results = await send(
         key,
@@ -66,14 +103,21 @@ export function createLanes<Item, Result>(
       const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
       if (undone && batch.length > 1) {
         const half = Math.ceil(batch.length / 2);
-        await sendBatch(key, batch.slice(0, half), 1);
-        await sendBatch(key, batch.slice(half), 1);
+        await sendBatch(key, inTime(batch.slice(0, half)), 1);
+        await sendBatch(key, inTime(batch.slice(half)), 1);
       } else if (undone && error.kind === "conflict" && attempt < 3) {
         await sendBatch(key, batch, attempt + 1);
       } else {
         for (const waiting of batch) waiting.reject(error);
       }
     }
+  }
+
+  /** A batch in halves takes its time: who has waited too long is told so, and nothing was done for it. */
+  function inTime(batch: Queue): Queue {
+    const oldest = performance.now() - limits.maxWaitMs;
+    for (const waiting of batch) if (waiting.since < oldest) waiting.reject(tooLong());
+    return batch.filter((waiting) => waiting.since >= oldest);
   }
 
   /** While anybody waits, looks for those who have waited too long. */
@@ -90,18 +134,17 @@ export function createLanes<Item, Result>(
     for (const queue of lanes.values()) {
       const fresh = queue.findIndex((waiting) => waiting.since > oldest);
       const late = queue.splice(0, fresh === -1 ? queue.length : fresh);
-      queued -= late.length;
-      for (const waiting of late) waiting.reject(new Overloaded("waited too long for a place in a batch"));
+      for (const waiting of late) remove(waiting, tooLong);
     }
     watching = false;
     watch();
   }
 
   return {
-    submit(key, item) {
+    submit(key, item, hangUp) {
       if (queued >= limits.maxQueue) return Promise.reject(new Overloaded("too many requests wait"));
       return new Promise((resolve, reject) => {
-        const waiting = { item, since: performance.now(), resolve, reject };
+        const waiting = { item, since: performance.now(), waits: true, resolve, reject };
         const queue = lanes.get(key);
         queued += 1;
         watch();
@@ -112,6 +155,7 @@ export function createLanes<Item, Result>(
           lanes.set(key, started);
           void run(key, started);
         }
+        if (waiting.waits) hangUp?.(() => remove(waiting, hungUp));
       });
     },
     queued: () => queued,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DatabaseError } from "./db.ts";
 import type { Env } from "./env.ts";
-import { createLog } from "./log.ts";
+import { createLog, SAMPLE } from "./log.ts";
 
 /** What a log at this level writes of each kind of line. */
 function linesAt(level: Env["LOG_LEVEL"]) {
@@ -17,11 +17,11 @@ function linesAt(level: Env["LOG_LEVEL"]) {
 const requests: [method: string, status: number, level: string][] = [
   ["POST", 201, "info"],
   ["POST", 200, "info"],
-  ["POST", 409, "debug"],
-  ["POST", 404, "debug"],
-  ["POST", 401, "debug"],
+  ["POST", 409, "info"],
+  ["POST", 404, "info"],
+  ["POST", 401, "info"],
   ["GET", 200, "debug"],
-  ["GET", 404, "debug"],
+  ["GET", 404, "info"],
   ["GET", 500, "warn"],
   ["POST", 503, "warn"],
 ];
@@ -37,10 +37,51 @@ for (const threshold of LEVELS)
     );
   });
 
-test("a refusal says nothing at info", () => {
+test("refusals and failures: some a second of each status, then how many more; grants each", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const { log, lines } = linesAt("info");
-  for (let status = 400; status < 500; status++) log.request("POST", "/coupons/1/issue", status, 1, "id");
-  assert.deepEqual(lines, []);
+  const burst = () => {
+    lines.length = 0;
+    for (let i = 0; i < 1_000; i++)
+      for (const status of [201, 409, 503]) log.request("POST", "/coupons/1/issue", status, 1, "id");
+    return [201, 409, 503].map((status) => lines.filter((line) => line["status"] === status).length);
+  };
+  for (let second = 0; second < 2; second++) {
+    assert.deepEqual(burst(), [1_000, SAMPLE, SAMPLE]);
+    lines.length = 0;
+    t.mock.timers.tick(1_000);
+    assert.deepEqual(
+      lines.map(({ time: _, ...line }) => line),
+      [
+        { level: "info", message: "not logged", status: 409, count: 1_000 - SAMPLE },
+        { level: "warn", message: "not logged", status: 503, count: 1_000 - SAMPLE },
+      ],
+    );
+  }
+});
+
+test("an outage is a few lines a second, each kind for itself", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { log, lines } = linesAt("error");
+  for (let i = 0; i < 500; i++)
+    for (const sqlstate of ["53300", "57P03"])
+      log.failure(new DatabaseError("unavailable", sqlstate, "away"));
+  assert.equal(lines.length, 2 * SAMPLE);
+  t.mock.timers.tick(1_000);
+  const { time: _, ...last } = lines.at(-1) ?? {};
+  assert.deepEqual(last, {
+    level: "error",
+    message: "not logged",
+    kind: "unavailable",
+    sqlstate: "57P03",
+    count: 500 - SAMPLE,
+  });
+});
+
+test("at debug every request is a line", () => {
+  const { log, lines } = linesAt("debug");
+  for (let i = 0; i < 100; i++) log.request("POST", "/coupons/1/issue", 409, 1, "id");
+  assert.equal(lines.length, 100);
 });
 
 test("a request", () => {

@@ -4,23 +4,40 @@ import type { Env } from "./env.ts";
 export interface Log {
   /** What the process does. */
   event(message: string, members?: Record<string, unknown>): void;
-  /** A request: at info what changed something or failed by our fault, at debug all; a burst's refusals say nothing. */
+  /**
+   * A request: what changed something at info, each; refusals at info and failures of ours at warn, SAMPLE a second of each
+   * status, and then how many more there were; all the rest at debug.
+   */
   request(method: string, path: string, status: number, ms: number, requestId: string): void;
-  /** An error of ours or of the database, once, with its SQLSTATE; the client is told none of it. */
+  /** An error of ours or of the database, with its SQLSTATE, SAMPLE a second of each kind; the client is told none of it. */
   failure(error: unknown, requestId?: string): void;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 type Level = (typeof LEVELS)[number];
 
-export function createLog(
-  threshold: Env["LOG_LEVEL"],
-  write = (line: string) => void process.stdout.write(line),
-): Log {
+/** Lines a second of one kind, so that a burst or an outage can't drown the log, or the process in writing it. */
+export const SAMPLE = 10;
+
+export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout()): Log {
   const wanted = new Set<Level>(LEVELS.slice(LEVELS.indexOf(threshold)));
+  const seen = new Map<string | number, number>();
 
   function line(level: Level, message: string, members: Record<string, unknown>): void {
     write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...members })}\n`);
+  }
+
+  /** Whether this one is written; who isn't is counted, in a line a second. */
+  function isSampled(level: Level, key: string | number, kind: Record<string, string | number>): boolean {
+    const before = seen.get(key) ?? 0;
+    seen.set(key, before + 1);
+    if (before === 0)
+      setTimeout(() => {
+        const more = (seen.get(key) ?? 0) - SAMPLE;
+        seen.delete(key);
+        if (more > 0) line(level, "not logged", { ...kind, count: more });
+      }, 1_000).unref();
+    return before < SAMPLE;
   }
 
   return {
@@ -28,8 +45,10 @@ export function createLog(
       if (wanted.has("info")) line("info", message, members);
     },
     request(method, path, status, ms, requestId) {
-      const level = status >= 500 ? "warn" : status < 300 && method !== "GET" ? "info" : "debug";
+      const isRead = method === "GET" && status < 400;
+      const level = status >= 500 ? "warn" : isRead ? "debug" : "info";
       if (!wanted.has(level)) return;
+      if (status >= 400 && !wanted.has("debug") && !isSampled(level, status, { status })) return;
       line(level, "request", {
         method,
         path,
@@ -39,8 +58,9 @@ export function createLog(
       });
     },
     failure(error, requestId) {
-      if (!wanted.has("error")) return;
       const { name, message, kind, sqlstate, subject, stack } = error as Error & Record<string, unknown>;
+      const what = { kind: `${kind}`, sqlstate: `${sqlstate}` };
+      if (!wanted.has("error") || !isSampled("error", `${kind} ${sqlstate}`, what)) return;
       const known = kind !== undefined && kind !== "defect";
       line("error", message, {
         name,
@@ -51,5 +71,19 @@ export function createLog(
         ...(known ? {} : { stack }),
       });
     },
+  };
+}
+
+/** One write for all lines of a turn of the event loop: each is a system call that blocks. */
+function bufferedStdout(): (line: string) => void {
+  let lines = "";
+  const flush = () => {
+    if (lines !== "") process.stdout.write(lines);
+    lines = "";
+  };
+  process.once("exit", flush);
+  return (line) => {
+    if (lines === "") setImmediate(flush);
+    lines += line;
   };
 }

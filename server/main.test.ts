@@ -5,6 +5,7 @@ import { Agent, request } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 import { bound, env, holdCoupon, untilWaiting, userToken } from "./testing.ts";
 
@@ -37,11 +38,12 @@ function spawnServer(variables: Record<string, string> = {}): ChildProcess {
 }
 
 /** A server that listens; `events` are the messages of its log so far. */
-async function startServer(t: TestContext) {
-  const child = spawnServer();
+async function startServer(t: TestContext, variables: Record<string, string> = {}) {
+  const child = spawnServer(variables);
   t.after(() => child.kill("SIGKILL"));
   assert.ok(child.stdout);
   const events: string[] = [];
+  const logged: Record<string, unknown>[] = [];
   const lines = createInterface({ input: child.stdout });
   const exited = once(child, "exit");
   const url = await new Promise<string>((resolve, reject) => {
@@ -49,21 +51,22 @@ async function startServer(t: TestContext) {
     lines.on("line", (text) => {
       const line = JSON.parse(text);
       events.push(line.message);
+      logged.push(line);
       if (line.message === "listening") resolve(line.url);
     });
   });
   const seen = async (message: string) => {
     while (!events.includes(message)) await once(lines, "line");
   };
-  return { child, url, port: Number(new URL(url).port), events, seen, exited };
+  return { child, url, port: Number(new URL(url).port), events, logged, lines, seen, exited };
 }
 
 /** A POST …/issue on this agent's connections. */
-async function issue(url: string, userId: number, agent: Agent) {
+async function issue(url: string, userId: number, agent: Agent, couponId = coupon) {
   const authorization = `Bearer ${await userToken(userId)}`;
   return new Promise<{ status: number | undefined; connection: string | undefined }>((resolve, reject) => {
     const sent = request(
-      `${url}/coupons/${coupon}/issue`,
+      `${url}/coupons/${couponId}/issue`,
       { method: "POST", agent, headers: { authorization } },
       (response) => {
         response
@@ -171,3 +174,76 @@ for (const [what, variables, sentence] of [
   ["an address of another machine", { HOST: "192.0.2.1" }, "HOST 192.0.2.1 is no address of this machine"],
 ] as const)
   test(what, async () => assert.deepEqual(await failed(variables), [1, `server: ${sentence}\n`]));
+
+// ---- Workers --------------------------------------------------------------------------------------------------------
+
+/** The pids of its workers, by the log. */
+const workersOf = (logged: Record<string, unknown>[]) =>
+  logged.filter(({ message }) => message === "worker listening").map(({ pid }) => pid as number);
+
+test("WORKERS=3: three processes behind one port, exact together, and all end on SIGTERM", async (t) => {
+  const { child, url, events, logged, lines, exited } = await startServer(t, { WORKERS: "3" });
+  while (workersOf(logged).length < 3) await once(lines, "line");
+  await scratch.admin`
+    select count(*) from import_users(array(select generate_series(100, 399)), array_fill('n'::text, array[300]))`;
+  const [made] = await scratch.admin`
+    select coupon_id::integer from create_coupon('W', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 25)`;
+  const users = Array.from({ length: 600 }, (_, i) => 100 + (i % 300));
+  // A connection each, so that every worker gets some.
+  const statuses = await Promise.all(
+    users.map(async (user) => {
+      const agent = new Agent();
+      const { status } = await issue(url, user, agent, made?.["coupon_id"]);
+      return status;
+    }),
+  );
+  const count = (status: number) => statuses.filter((given) => given === status).length;
+  assert.equal(count(201), 25);
+  assert.equal(count(409), 600 - 25 - count(200));
+  const [row] = await scratch.owner`
+    select count(*)::integer as rows, max(position) as last from coupon.user_coupons where coupon_id = ${made?.["coupon_id"]}`;
+  assert.deepEqual({ ...row }, { rows: 25, last: 25 });
+
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+  while (events.filter((event) => event === "stopped").length < 4) await once(lines, "line");
+  for (const pid of workersOf(logged)) assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("a worker that dies is replaced, and the port answers on", async (t) => {
+  const { child, url, logged, seen, exited, lines } = await startServer(t, { WORKERS: "2" });
+  while (workersOf(logged).length < 2) await once(lines, "line");
+  const [first = 0] = workersOf(logged);
+  process.kill(first, "SIGKILL");
+  await seen("worker died");
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  while (workersOf(logged).length < 3) await once(lines, "line");
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("workers end when their primary process was killed", async (t) => {
+  const { child, logged, lines, exited } = await startServer(t, { WORKERS: "2" });
+  while (workersOf(logged).length < 2) await once(lines, "line");
+  child.kill("SIGKILL");
+  await exited;
+  for (const pid of workersOf(logged))
+    for (let alive = true; alive; await sleep(20))
+      try {
+        process.kill(pid, 0);
+      } catch {
+        alive = false;
+      }
+});
+
+test("WORKERS and a port that is in use: said once", async (t) => {
+  const other = createServer();
+  t.after(() => other.close());
+  other.listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  assert.deepEqual(await failed({ PORT: `${port}`, WORKERS: "2" }), [
+    1,
+    `server: port ${port} is in use: end what listens there, or set PORT to another one\n`,
+  ]);
+});

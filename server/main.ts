@@ -1,96 +1,21 @@
-/** The process: listens, serves, drains. */
-import type { Server } from "node:http";
-import { createAdaptorServer } from "@hono/node-server";
-import { createApp } from "./app.ts";
-import { createAuthenticate } from "./auth.ts";
-import { connectDb } from "./db.ts";
-import { type Env, readEnv } from "./env.ts";
-import { createLanes } from "./lane.ts";
-import { createLog } from "./log.ts";
-
-/** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
-const MAX_BATCH = 1_000;
-const MAX_QUEUE = 20_000;
-const MAX_WAIT_MS = 2_000;
-/** From the signal to the end, whatever still runs. */
-const DRAIN_MS = 10_000;
-
-async function serve(env: Env): Promise<void> {
-  const url = env.API_DATABASE_URL;
-  if (!url)
-    throw new Error("API_DATABASE_URL is not set: start with ./sd start, or give the server its login");
-  const log = createLog(env.LOG_LEVEL);
-  const db = connectDb(url);
-  const lanes = createLanes(db.issueCoupons, {
-    maxBatch: MAX_BATCH,
-    maxQueue: MAX_QUEUE,
-    maxWaitMs: MAX_WAIT_MS,
-  });
-  let draining = false;
-  const app = createApp({
-    db,
-    lanes,
-    authenticate: await createAuthenticate(env),
-    log,
-    isDraining: () => draining,
-  });
-
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 10_000;
-  server.keepAliveTimeout = 65_000; // longer than a load balancer's usual 60 s, so that it is the one to close
-
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port: env.PORT, host: env.HOST, backlog: 4096 }, resolve);
-  });
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : env.PORT;
-  let inFlight = 0;
-  // closeIdleConnections() leaves those that never sent a whole head, and after close() no timeout of Node's ends them.
-  const closeUnused = () => {
-    if (draining && inFlight === 0) server.closeAllConnections();
-  };
-  server.on("request", (_, response) => {
-    inFlight += 1;
-    response.once("close", () => {
-      inFlight -= 1;
-      closeUnused();
-    });
-  });
-
-  const drain = (signal: string) => {
-    if (draining) return;
-    draining = true;
-    setTimeout(() => {
-      log.event("drain deadline passed", { after_ms: DRAIN_MS });
-      process.exit(1);
-    }, DRAIN_MS).unref();
-    // Idle connections end now, busy ones with their answer, which says Connection: close. At the end nothing is waited
-    // for: a connection to a database that fell silent would keep the process alive.
-    server.close(async () => {
-      await db.close(2_000);
-      log.event("stopped");
-      process.exit(0);
-    });
-    server.closeIdleConnections();
-    closeUnused();
-    log.event("draining", { signal });
-  };
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => drain(signal));
-  log.event("listening", { url: `http://${env.HOST}:${port}`, pid: process.pid });
-}
+/** The server: one process, or several behind one port. */
+import cluster from "node:cluster";
+import { readEnv } from "./env.ts";
+import { serve } from "./serve.ts";
+import { runWorkers } from "./workers.ts";
 
 try {
   const env = readEnv();
-  await serve(env).catch((error: { code?: string; message: string }) => {
-    if (error.code === "EADDRINUSE")
-      throw new Error(`port ${env.PORT} is in use: end what listens there, or set PORT to another one`);
-    if (error.code === "EACCES")
-      throw new Error(`port ${env.PORT} needs more rights: set PORT to one from 1024 on`);
-    if (error.code === "EADDRNOTAVAIL") throw new Error(`HOST ${env.HOST} is no address of this machine`);
-    throw error;
-  });
+  if (env.WORKERS > 1 && cluster.isPrimary) await runWorkers(env);
+  else
+    await serve(env).catch((error: { code?: string; message: string }) => {
+      if (error.code === "EADDRINUSE")
+        throw new Error(`port ${env.PORT} is in use: end what listens there, or set PORT to another one`);
+      if (error.code === "EACCES")
+        throw new Error(`port ${env.PORT} needs more rights: set PORT to one from 1024 on`);
+      if (error.code === "EADDRNOTAVAIL") throw new Error(`HOST ${env.HOST} is no address of this machine`);
+      throw error;
+    });
 } catch (error) {
   console.error(`server: ${(error as Error).message}`);
   process.exit(1);

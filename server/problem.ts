@@ -3,7 +3,7 @@ import { STATUS_CODES } from "node:http";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
 import { DatabaseError } from "./db.ts";
-import { Overloaded } from "./lane.ts";
+import { HungUp, Overloaded } from "./lane.ts";
 
 export interface ProblemMembers {
   /** Machine-readable: an outcome of the command, or why it has none. */
@@ -70,6 +70,8 @@ const soon = () => 1 + Math.random() * 2;
 /** Any error as the problem that the client is told; nothing of ours shows. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof HungUp)
+    return new Problem(499 as ContentfulStatusCode, { outcome: "hung_up", detail: "Nobody reads this." });
   if (error instanceof Overloaded)
     return new Problem(503, {
       outcome: "overloaded",

@@ -30,7 +30,7 @@ const text = (min: number, max: number) =>
     .refine(isText, "must be valid text");
 
 /** What PostgreSQL can store: no NUL, no half of a surrogate pair. */
-function isText(value: string): boolean {
+export function isText(value: string): boolean {
   return !value.includes("\0") && value.isWellFormed();
 }
 
@@ -67,6 +67,9 @@ function isStorable(value: unknown): boolean {
 
 const count = whole(100_000_000);
 
+/** Why, for the audit. */
+const reason = text(1, 500);
+
 export const newCoupon = z.strictObject({
   code: text(1, 64),
   message: text(1, 200),
@@ -75,15 +78,16 @@ export const newCoupon = z.strictObject({
   expiry: instant,
   count,
   metadata: metadata.default({}),
+  reason: reason.optional(),
 });
 
 /** Who it is for: a user says nothing or itself, a service and an admin must say. */
 export const forUser = z.strictObject({ user_id: id.optional() });
 export const use = z.strictObject({ user_id: id.optional(), reference: text(1, 200) });
-export const undoUse = z.strictObject({ user_id: id, reason: text(1, 500) });
-export const nothing = z.strictObject({});
-export const newCount = z.strictObject({ count });
-export const newExpiry = z.strictObject({ expiry: instant });
+export const undoUse = z.strictObject({ user_id: id, reason });
+export const why = z.strictObject({ reason: reason.optional() });
+export const newCount = z.strictObject({ count, reason: reason.optional() });
+export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
 export const newUsers = z.strictObject({
   users: z
     .array(z.strictObject({ user_id: id, display_name: text(1, 200) }), "must be an array")
@@ -93,6 +97,7 @@ export const newUsers = z.strictObject({
       (users) => new Set(users.map((user) => user.user_id)).size === users.length,
       "must not repeat a user_id",
     ),
+  reason: reason.optional(),
 });
 
 export const couponPath = z.strictObject({ coupon_id: idText });

@@ -7,7 +7,7 @@ import { createApp } from "./app.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
 import { connectDb, type Db } from "./db.ts";
 import { readEnv } from "./env.ts";
-import { createLanes } from "./lane.ts";
+import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
@@ -37,14 +37,14 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   const db = connectDb(url, options);
   const logged: Json[] = [];
   const state = { draining: false };
-  const lanes = createLanes(db.issueCoupons, {
+  const issuing = createIssuing(db, {
     maxBatch: 1_000,
     maxQueue: 20_000,
     maxWaitMs: options.maxWaitMs ?? 10_000,
   });
   const app = createApp({
     db,
-    lanes,
+    issuing,
     authenticate: await createAuthenticate(env),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     isDraining: () => state.draining,
@@ -54,24 +54,28 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
     const [method = "", path = ""] = route.split(" ");
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-    const response = await app.request(path, {
-      method,
-      body: text ?? null,
-      headers: {
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(text === undefined
-          ? {}
-          : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
-        ...headers,
+    const response = await app.request(
+      path,
+      {
+        method,
+        body: text ?? null,
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(text === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
+          ...headers,
+        },
       },
-    });
+      {},
+    );
     return { status: response.status, headers: response.headers, body: await response.json() };
   }
 
   return {
     app,
     db,
-    lanes,
+    issuing,
     call,
     logged,
     state,

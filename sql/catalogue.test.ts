@@ -37,12 +37,13 @@ test("functions that callers get act as their owner, and deferred ones, which ru
     where f.prosecdef <> (
       f.nspname = 'public' or exists (select from pg_trigger t where t.tgfoid = f.oid and t.tginitdeferred))`));
 
-test("functions are volatile, since they read the clock after a wait, but for the two that only compute", async () => {
+test("functions are volatile, since they read the clock after a wait, but for those that only compute", async () => {
   const others = owner`
     select f.proname, f.provolatile from (${ourFunctions}) f where f.provolatile <> 'v' order by f.proname`;
   assert.deepEqual(await rows(others), [
     ["common_refusal", "i"],
     ["describe_coupon", "i"],
+    ["lock_key", "i"],
   ]);
 });
 
@@ -75,9 +76,10 @@ test("every column has a comment, but for those that say themselves what they ar
       and a.attnum > 0 and not a.attisdropped and col_description(c.oid, a.attnum) is null
     group by c.relname order by c.relname`;
   assert.deepEqual(await rows(silent), [
+    ["audit", ["id"]],
     ["coupons", ["id", "message", "description", "start_time", "expiry", "count", "created_at"]],
+    ["leases", ["coupon_id"]],
     ["settings", ["only_row"]],
-    ["undone_uses", ["user_id", "coupon_id", "used_date", "use_reference", "undone_at", "reason"]],
     ["user_coupons", ["user_id", "coupon_id"]],
     ["users", ["display_name"]],
   ]);
@@ -122,6 +124,8 @@ test("outcomes are declared in their order of precedence", async () => {
     from pg_enum e join pg_type t on t.oid = e.enumtypid
     where t.typnamespace = 'public'::regnamespace group by t.typname order by t.typname`;
   assert.deepEqual(await rows(enums), [
+    ["coupon_lease_outcome", "coupon_not_found not_leased leased"],
+    ["coupon_state", "upcoming ended paused sold_out live"],
     ["create_coupon_outcome", "already_created code_taken start_time_taken count_taken day_full created"],
     ["import_users_outcome", "created updated unchanged"],
     [
@@ -149,33 +153,43 @@ test("a command answers with its outcome first", () =>
 
 /** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
 const RIGHTS: Record<string, string> = {
+  "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "dm",
+  "coupon_lease(bigint,integer)": "a",
   "coupon_stats(bigint)": "adm",
-  "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb)": "ad",
+  "coupon_status()": "dm",
+  "coupon_timeline(bigint,interval)": "dm",
+  "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb,text,text)":
+    "ad",
+  "daily_summary(date,date)": "dm",
   "find_coupon(bigint,text)": "adm",
-  "import_users(bigint[],text[])": "ad",
+  "import_users(bigint[],text[],text,text)": "ad",
   "issue_coupon(bigint,bigint)": "ad",
   "issue_coupons(bigint,bigint[])": "ad",
   "live_coupons()": "adm",
-  "pause_coupon(bigint)": "ad",
+  "pause_coupon(bigint,text,text)": "ad",
   "reconcile()": "dm",
-  "resume_coupon(bigint)": "ad",
-  "set_coupon_count(bigint,integer)": "ad",
-  "set_coupon_expiry(bigint,timestamp with time zone)": "ad",
-  "set_time_zone(text)": "d",
-  "undo_use(bigint,bigint,text)": "ad",
+  "resume_coupon(bigint,text,text)": "ad",
+  "set_coupon_count(bigint,integer,text,text)": "ad",
+  "set_coupon_expiry(bigint,timestamp with time zone,text,text)": "ad",
+  "set_time_zone(text,text,text)": "d",
+  "undo_use(bigint,bigint,text,text)": "ad",
   "upcoming_coupons(integer)": "adm",
-  "use_coupon(bigint,bigint,text)": "ad",
+  "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
+  "coupon.check_audit()": "",
   "coupon.check_issued_equals_grants()": "",
+  "coupon.check_leases()": "",
   "coupon.check_new_grants()": "",
-  "coupon.check_trace()": "",
   "coupon.check_use()": "",
   "coupon.check_use_is_undone()": "",
   "coupon.commit_durably()": "",
   "coupon.common_refusal(coupon.coupons,timestamp with time zone)": "",
   "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
   "coupon.fence_replay()": "",
+  "coupon.issued_before(bigint,timestamp with time zone,integer,integer)": "",
   "coupon.lock_issuing(bigint)": "",
+  "coupon.lock_key()": "",
+  "coupon.outlive_leases(bigint)": "",
   "coupon.refuse_argument(text,text)": "",
   "coupon.refuse_change()": "",
 };
@@ -276,7 +290,6 @@ test("every foreign key says what a delete and an update of its parent do, and h
   // r: restrict, c: cascade. An 'a' would be what one gets for saying nothing.
   assert.deepEqual(await rows(keys), [
     ["coupons_in_service_time_zone", "r", "c"],
-    ["undone_uses_grant", "r", "r"],
     ["user_coupons_coupon_and_expiry", "r", "c"],
     ["user_coupons_user", "r", "r"],
   ]);
@@ -303,6 +316,20 @@ test("constraints and triggers, by name", async () => {
     group by c.relname order by c.relname`;
   assert.deepEqual(await rows(names), [
     [
+      "audit",
+      [
+        "audit_actor_fits",
+        "audit_is_permanent",
+        "audit_is_permanent_truncate",
+        "audit_pkey",
+        "audit_reason_fits",
+        "audit_tells_a_use_once",
+        "audit_tells_what_is",
+        "audit_undo_has_reason",
+        "audit_undo_is_done",
+      ],
+    ],
+    [
       "coupons",
       [
         "coupon.coupons_code_is_unique",
@@ -323,12 +350,14 @@ test("constraints and triggers, by name", async () => {
         "coupons_one_per_count",
         "coupons_one_per_slot",
         "coupons_one_per_start_time",
+        "coupons_outlive_leases",
         "coupons_pkey",
         "coupons_slot_is_1_to_3",
         "coupons_start_time_is_a_date",
         "coupons_start_time_is_fixed_once_issued",
       ],
     ],
+    ["leases", ["leases_pkey"]],
     [
       "settings",
       [
@@ -336,18 +365,6 @@ test("constraints and triggers, by name", async () => {
         "settings_pkey",
         "settings_time_zone_is_known",
         "settings_time_zone_is_unique",
-      ],
-    ],
-    [
-      "undone_uses",
-      [
-        "undone_uses_are_permanent",
-        "undone_uses_are_permanent_truncate",
-        "undone_uses_are_undone",
-        "undone_uses_grant",
-        "undone_uses_pkey",
-        "undone_uses_reason_fits",
-        "undone_uses_tell_the_use",
       ],
     ],
     [

@@ -7,17 +7,20 @@ create or replace function public.create_coupon(
   start_time timestamptz,
   expiry timestamptz,
   count integer,
-  metadata jsonb default '{}'
+  metadata jsonb default '{}',
+  reason text default null,
+  actor text default null
 )
 returns table (outcome public.create_coupon_outcome, coupon_id bigint, live_on date, slot smallint)
 language plpgsql
 volatile
 security definer
 set search_path = ''
+set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
   v_time_zone text;
-  v_other coupon.coupons;
+  v_coupon coupon.coupons;
 begin
   perform coupon.refuse_argument(a.name, a.why)
   from (values
@@ -38,24 +41,26 @@ begin
     ('count', create_coupon.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
     ('metadata', jsonb_typeof(create_coupon.metadata) <> 'object', 'must be a JSON object'),
     ('metadata', length(create_coupon.metadata::text) > 4096, 'must have at most 4096 characters'),
-    ('metadata', create_coupon.metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")', 'must be at most 5 levels deep')
+    ('metadata', create_coupon.metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")', 'must be at most 5 levels deep'),
+    ('reason', length(create_coupon.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(create_coupon.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
 
-  select c.* into v_other from coupon.coupons c where lower(c.code) = lower(create_coupon.code);
+  select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code);
   if found then
     outcome := case
-      when (v_other.code, v_other.message, v_other.description, v_other.start_time, v_other.expiry, v_other.count,
-          v_other.metadata)
+      when (v_coupon.code, v_coupon.message, v_coupon.description, v_coupon.start_time, v_coupon.expiry,
+          v_coupon.count, v_coupon.metadata)
         = (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
           create_coupon.expiry, create_coupon.count, create_coupon.metadata)
       then 'already_created' else 'code_taken' end;
     if outcome = 'already_created' then
       perform coupon.fence_replay();
     end if;
-    return query select outcome, v_other.id, v_other.live_on, v_other.slot;
+    return query select outcome, v_coupon.id, v_coupon.live_on, v_coupon.slot;
     return;
   end if;
 
@@ -91,14 +96,20 @@ begin
     (code, message, description, start_time, expiry, time_zone, slot, count, metadata)
   values (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
     create_coupon.expiry, v_time_zone, create_coupon.slot, create_coupon.count, create_coupon.metadata)
-  returning c.id into coupon_id;
+  returning c.* into v_coupon;
+  coupon_id := v_coupon.id;
+  insert into coupon.audit (command, coupon_id, new_values, reason, actor)
+  values ('create_coupon', v_coupon.id,
+    to_jsonb(v_coupon) - '{id, live_on, slot, time_zone, issued, paused, created_at}'::text[],
+    create_coupon.reason, create_coupon.actor);
   outcome := 'created';
   return next;
 end
 $$;
 
-comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb) is
+comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb, text, text) is
   'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the
 service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same
 coupon, all members alike), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new
-coupon, or the one that is in the way. Raises 22004 or 22023 for arguments that no coupon can have.';
+coupon, or the one that is in the way. reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for
+arguments that no coupon can have.';

@@ -9,23 +9,31 @@ grant execute on function
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
-  public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb),
+  public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb, text, text),
   public.issue_coupon(bigint, bigint),
   public.issue_coupons(bigint, bigint[]),
-  public.use_coupon(bigint, bigint, text),
-  public.undo_use(bigint, bigint, text),
-  public.pause_coupon(bigint),
-  public.resume_coupon(bigint),
-  public.set_coupon_count(bigint, integer),
-  public.set_coupon_expiry(bigint, timestamptz),
-  public.import_users(bigint[], text[])
+  public.use_coupon(bigint, bigint, text, text),
+  public.undo_use(bigint, bigint, text, text),
+  public.pause_coupon(bigint, text, text),
+  public.resume_coupon(bigint, text, text),
+  public.set_coupon_count(bigint, integer, text, text),
+  public.set_coupon_expiry(bigint, timestamptz, text, text),
+  public.import_users(bigint[], text[], text, text)
 to coupon_api, coupon_admin;
 
 grant execute on function
-  public.set_time_zone(text)
+  public.coupon_lease(bigint, integer)
+to coupon_api;
+
+grant execute on function
+  public.set_time_zone(text, text, text)
 to coupon_admin;
 
 grant execute on function
+  public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
+  public.coupon_status(),
+  public.coupon_timeline(bigint, interval),
+  public.daily_summary(date, date),
   public.reconcile()
 to coupon_admin, coupon_monitor;
 
@@ -35,6 +43,7 @@ grant select on
   coupon.users,
   coupon.coupons,
   coupon.user_coupons,
-  coupon.undone_uses,
+  coupon.audit,
+  coupon.leases,
   coupon.schema_migrations
 to coupon_monitor;

@@ -1,6 +1,11 @@
 -- Makes users, or gives them another name: one row each, created · updated · unchanged, in the order given. Rows are
 -- written by id, so that two imports can't deadlock.
-create or replace function public.import_users(user_ids bigint[], display_names text[])
+create or replace function public.import_users(
+  user_ids bigint[],
+  display_names text[],
+  reason text default null,
+  actor text default null
+)
 returns table (outcome public.import_users_outcome, user_id bigint)
 language plpgsql
 volatile
@@ -16,7 +21,9 @@ begin
     ('display_names', array_ndims(import_users.display_names) > 1, 'must have one dimension'),
     ('user_ids', cardinality(import_users.user_ids) > 100000, 'must have at most 100000 elements'),
     ('display_names', cardinality(import_users.display_names) <> cardinality(import_users.user_ids),
-      'must have as many elements as user_ids')
+      'must have as many elements as user_ids'),
+    ('reason', length(import_users.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(import_users.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
@@ -45,6 +52,15 @@ begin
       set display_name = excluded.display_name
       where u.display_name <> excluded.display_name
     returning u.id, (u.xmax = 0) as is_new -- xmax is 0 in a row that no update has touched
+  ), audited as (
+    insert into coupon.audit (command, new_values, reason, actor)
+    select
+      'import_users',
+      jsonb_build_object(
+        'created', count(*) filter (where w.is_new), 'updated', count(*) filter (where not w.is_new)),
+      import_users.reason, import_users.actor
+    from written w
+    having count(*) > 0
   )
   select
     case when w.is_new then 'created' when w.id is not null then 'updated' else 'unchanged' end
@@ -56,6 +72,7 @@ begin
 end
 $$;
 
-comment on function public.import_users(bigint[], text[]) is
+comment on function public.import_users(bigint[], text[], text, text) is
   'Makes users, or gives them another name; at most 100000 a call, no id twice. One row a user in the order given:
-created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.';
+created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.
+reason and actor (on whose behalf) go to the audit, a row a call.';

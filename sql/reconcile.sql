@@ -87,10 +87,20 @@ as $$
     or g.is_used <> (g.used_date is not null)
 
   union all
-  select 'undone_use_is_undone', u.coupon_id, u.user_id, format('use of %s is still there', u.used_date)
-  from coupon.undone_uses u
-  left join coupon.user_coupons g on g.coupon_id = u.coupon_id and g.user_id = u.user_id
-  where g.user_id is null or g.used_date = u.used_date
+  select 'undone_use_is_undone', a.coupon_id, a.user_id, format('use of %s is still there', a.used_date)
+  from coupon.audit a
+  left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id
+  where a.command = 'undo_use' and (g.user_id is null or g.used_date = a.used_date)
+
+  union all
+  select 'audited_use_is_there', a.coupon_id, a.user_id, format('use of %s is gone, and nobody undid it', a.used_date)
+  from coupon.audit a
+  left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id
+  where a.command = 'use_coupon' and g.used_date is distinct from a.used_date
+    and not exists (
+      select from coupon.audit u
+      where u.user_id = a.user_id and u.coupon_id = a.coupon_id and u.used_date = a.used_date
+        and u.command = 'undo_use')
 
   union all
   select 'three_different_coupons_a_day', null, null,

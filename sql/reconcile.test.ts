@@ -64,8 +64,8 @@ const damages: Damage[] = [
   [
     "the first grant is gone",
     [
-      ...noTriggers("user_coupons", "undone_uses"),
-      "delete from coupon.undone_uses",
+      ...noTriggers("user_coupons", "audit"),
+      `delete from coupon.audit ${of(ann, lunch)}`,
       `delete from coupon.user_coupons ${of(ann, lunch)}`,
     ],
     [
@@ -196,8 +196,9 @@ const damages: Damage[] = [
     ([damage, constraint, set]): Damage => [
       damage,
       [
-        ...noTriggers("user_coupons"),
+        ...noTriggers("user_coupons", "audit"),
         ...off("user_coupons", `user_coupons_${constraint}`),
+        `delete from coupon.audit ${of(ann, lunch)} and new_values @> '{"use_reference": "second"}'`,
         `update coupon.user_coupons set ${set} ${of(ann, lunch)}`,
       ],
       [
@@ -213,20 +214,49 @@ const damages: Damage[] = [
   [
     "an undone use that is there again",
     [
-      ...noTriggers("undone_uses"),
-      `insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason)
-        select user_id, coupon_id, used_date, use_reference, 'r' from coupon.user_coupons ${of(ann, lunch)}`,
+      ...noTriggers("audit"),
+      `insert into coupon.audit (command, user_id, coupon_id, used_date, reason)
+        select 'undo_use', user_id, coupon_id, used_date, 'r' from coupon.user_coupons ${of(ann, lunch)}`,
     ],
     [["undone_use_is_undone", lunch, ann, "format('use of %s is still there', used_date)"]],
   ],
   [
     "an undone use of no grant",
     [
-      ...noTriggers("undone_uses"),
-      ...off("undone_uses", "undone_uses_grant"),
-      `update coupon.undone_uses set user_id = ${dan}, used_date = '2026-01-01Z'`,
+      ...noTriggers("audit"),
+      `update coupon.audit set user_id = 99, used_date = '2026-01-01Z' ${of(ann, lunch)} and command = 'undo_use'`,
+      `delete from coupon.audit ${of(ann, lunch)} and new_values @> '{"use_reference": "first"}'`,
     ],
-    [["undone_use_is_undone", lunch, dan, "format('use of %s is still there', '2026-01-01Z'::timestamptz)"]],
+    [["undone_use_is_undone", lunch, 99, "format('use of %s is still there', '2026-01-01Z'::timestamptz)"]],
+  ],
+  [
+    "an undo that is gone from the audit",
+    [...noTriggers("audit"), "delete from coupon.audit where command = 'undo_use'"],
+    [
+      [
+        "audited_use_is_there",
+        lunch,
+        ann,
+        `(select format('use of %s is gone, and nobody undid it', used_date) from coupon.audit
+          where new_values @> '{"use_reference": "first"}')`,
+      ],
+    ],
+  ],
+  [
+    "a use that is gone",
+    [
+      ...noTriggers("user_coupons"),
+      `update coupon.user_coupons set used_date = null, use_reference = null ${of(ann, lunch)}`,
+    ],
+    [
+      [
+        "audited_use_is_there",
+        lunch,
+        ann,
+        `(select format('use of %s is gone, and nobody undid it', used_date) from coupon.audit
+          where new_values @> '{"use_reference": "second"}')`,
+      ],
+    ],
   ],
   [
     "a day of four coupons",

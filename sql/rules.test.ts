@@ -98,10 +98,24 @@ const changeCoupon = (set: string, coupon_id: number = live) =>
   `update coupon.coupons set ${set} where id = ${coupon_id}`;
 const useNow = "used_date = clock_timestamp(), use_reference = 'r'";
 const unuse = change("used_date = null, use_reference = null", used);
-const trace = (columns = "", values = "") =>
-  `insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason${columns})
-    select user_id, coupon_id, used_date, use_reference, 'why'${values} from coupon.user_coupons
-    where (user_id, coupon_id) = (${used}, ${live})`;
+/** An insert of the trace of an undo that is right in all that isn't given. */
+const trace = (
+  given: { user?: number; used_date?: string; reference?: string; more?: [string, string] } = {},
+) => {
+  const {
+    user = used,
+    used_date = "used_date",
+    reference = "use_reference",
+    more = ["reason", "'why'"],
+  } = given;
+  return `insert into coupon.audit (command, user_id, coupon_id, used_date, old_values, ${more[0]})
+    select 'undo_use', user_id, coupon_id, ${used_date}, jsonb_build_object('use_reference', ${reference}), ${more[1]}
+    from coupon.user_coupons where (user_id, coupon_id) = (${user}, ${live})`;
+};
+/** An insert into the audit of what was done to a coupon. */
+const note = (command: string, new_values: string, more: [string, string] = ["reason", "'why'"]) =>
+  `insert into coupon.audit (command, coupon_id, new_values, ${more[0]})
+    values ('${command}', ${live}, '${new_values}', ${more[1]})`;
 
 /** Runs statements one by one in one transaction, to its commit. */
 const commit = (...statements: string[]) =>
@@ -243,12 +257,7 @@ const attacks: Record<string, Attack[]> = {
     ["no count", [changeCoupon("count = 0", fresh)], "coupons_count_fits"],
     ["a grant deleted", ["delete from coupon.user_coupons"], "user_coupons_grant_is_permanent"],
     ["no grant deleted", ["delete from coupon.user_coupons where false"], "user_coupons_grant_is_permanent"],
-    ["grants truncated", ["truncate coupon.user_coupons"], "0A000"],
-    [
-      "grants truncated with their traces",
-      ["truncate coupon.user_coupons, coupon.undone_uses"],
-      "user_coupons_grant_is_permanent",
-    ],
+    ["grants truncated", ["truncate coupon.user_coupons"], "user_coupons_grant_is_permanent"],
     ["grants truncated by cascade", ["truncate coupon.coupons cascade"], "user_coupons_grant_is_permanent"],
     ["coupons truncated", ["truncate coupon.coupons"], "0A000"],
     [
@@ -466,35 +475,17 @@ const attacks: Record<string, Attack[]> = {
       [trace(), unuse, change(useNow, used), unuse],
       "user_coupons_undo_leaves_trace",
     ],
-    ["a trace of a use that is not undone", [trace()], "undone_uses_are_undone"],
-    [
-      "a trace of a use that was never there",
-      [trace().replace("used_date, use_reference, 'why'", "issued_at, 'r', 'why'")],
-      "undone_uses_tell_the_use",
-    ],
-    [
-      "a trace of another reference",
-      [trace().replace("used_date, use_reference, 'why'", "used_date, 'r', 'why'"), unuse],
-      "undone_uses_tell_the_use",
-    ],
-    ["a trace in another's name", [trace(", undone_by", ", 'postgres'"), unuse], "undone_uses_tell_the_use"],
-    ["a trace of another time", [trace(", undone_at", ", '2020-01-01'"), unuse], "undone_uses_tell_the_use"],
+    ["a trace of a use that is not undone", [trace()], "audit_undo_is_done"],
+    ["a trace of a use that was never there", [trace({ used_date: "issued_at" })], "audit_tells_what_is"],
+    ["a trace of another reference", [trace({ reference: "'r'" }), unuse], "audit_tells_what_is"],
     [
       "a trace for a use to come",
-      [
-        trace()
-          .replace("used_date, use_reference, 'why'", "clock_timestamp(), 'r', 'why'")
-          .replace(`(${used}, `, "(1, "),
-      ],
-      "undone_uses_tell_the_use",
+      [trace({ user: 1, used_date: "clock_timestamp()", reference: "'r'" })],
+      "audit_tells_what_is",
     ],
-    ["a trace deleted", [trace(), unuse, "delete from coupon.undone_uses"], "undone_uses_are_permanent"],
-    [
-      "a trace changed",
-      [trace(), unuse, "update coupon.undone_uses set reason = 'x'"],
-      "undone_uses_are_permanent",
-    ],
-    ["traces truncated", ["truncate coupon.undone_uses"], "undone_uses_are_permanent"],
+    ["a trace told twice", [trace(), trace(), unuse], "audit_tells_a_use_once"],
+    ["a trace without a reason", [trace({ more: ["actor", "'me'"] }), unuse], "audit_undo_has_reason"],
+    ["a trace of no user", [trace({ used_date: "null" }), unuse], "audit_tells_what_is"],
   ],
   "6: positions 1 to count without gaps": [
     [
@@ -559,6 +550,127 @@ const attacks: Record<string, Attack[]> = {
     ],
     ["the grant deleted with its user", ["delete from coupon.users"], "user_coupons_user"],
     ["the grant deleted with its coupon", ["delete from coupon.coupons"], "user_coupons_coupon_and_expiry"],
+  ],
+  "of the audit: what is so, who does it now, and never changed": [
+    ["a row deleted", ["delete from coupon.audit"], "audit_is_permanent"],
+    ["no row deleted", ["delete from coupon.audit where false"], "audit_is_permanent"],
+    ["a row changed", ["update coupon.audit set reason = 'x'"], "audit_is_permanent"],
+    ["no row changed", ["update coupon.audit set reason = 'x' where false"], "audit_is_permanent"],
+    ["truncated", ["truncate coupon.audit"], "audit_is_permanent"],
+    [
+      "a row changed by on conflict",
+      [
+        `insert into coupon.audit overriding system value select * from coupon.audit
+          on conflict (id) do update set reason = 'x'`,
+      ],
+      "audit_is_permanent",
+    ],
+    [
+      "a row changed by merge",
+      [
+        "merge into coupon.audit a using coupon.audit b on a.id = b.id when matched then update set reason = 'x'",
+      ],
+      "audit_is_permanent",
+    ],
+    [
+      "a trace deleted within its transaction",
+      [trace(), unuse, "delete from coupon.audit"],
+      "audit_is_permanent",
+    ],
+    [
+      "an undo in another's name",
+      [trace({ more: ["reason, login", "'why', 'postgres'"] }), unuse],
+      "audit_tells_who_and_when",
+    ],
+    [
+      "an undo of another time",
+      [trace({ more: ["reason, at", "'why', '2020-01-01'"] }), unuse],
+      "audit_tells_who_and_when",
+    ],
+    [
+      "another's name",
+      [changeCoupon("paused = true"), note("pause_coupon", '{"paused": true}', ["login", "'coupon_admin'"])],
+      "audit_tells_who_and_when",
+    ],
+    [
+      "a time to come",
+      [
+        changeCoupon("paused = true"),
+        note("pause_coupon", '{"paused": true}', ["at", "clock_timestamp() + interval '1 second'"]),
+      ],
+      "audit_tells_who_and_when",
+    ],
+    [
+      "the time at which its transaction began",
+      [
+        changeCoupon("paused = true"),
+        note("pause_coupon", '{"paused": true}', ["at", "transaction_timestamp()"]),
+      ],
+      "audit_tells_who_and_when",
+    ],
+    ["a pause that was not", [note("pause_coupon", '{"paused": true}')], "audit_tells_what_is"],
+    ["a count that is not", [note("set_coupon_count", '{"count": 50}')], "audit_tells_what_is"],
+    [
+      "a change to nothing",
+      [note("set_coupon_count", "null").replace("'null'", "null")],
+      "audit_tells_what_is",
+    ],
+    [
+      "a coupon that is not",
+      [note("pause_coupon", '{"paused": false}').replace(`, ${live},`, ", 999999,")],
+      "audit_tells_what_is",
+    ],
+    [
+      "a time zone that is not",
+      [note("set_time_zone", '{"time_zone": "Asia/Tokyo"}').replace(`, ${live},`, ", null,")],
+      "audit_tells_what_is",
+    ],
+    [
+      "a use that was not",
+      [
+        trace({ user: 1, used_date: "clock_timestamp()", reference: "'r'" })
+          .replace("undo_use", "use_coupon")
+          .replace("old_values", "new_values"),
+      ],
+      "audit_tells_what_is",
+    ],
+    [
+      "a use under another reference",
+      [trace({ reference: "'r'" }).replace("undo_use", "use_coupon").replace("old_values", "new_values")],
+      "audit_tells_what_is",
+    ],
+    [
+      "a use told again",
+      [trace().replace("undo_use", "use_coupon").replace("old_values", "new_values")],
+      "audit_tells_a_use_once",
+    ],
+    ["a command that is not", [note("issue_coupon", '{"count": 5}')], "22P02"],
+    ["users of a coupon", [note("import_users", '{"created": 1}')], "audit_tells_what_is"],
+    [
+      "a user where there is no use",
+      [note("pause_coupon", '{"paused": false}', ["user_id", "1"])],
+      "audit_tells_what_is",
+    ],
+    [
+      "no reason but an empty one",
+      [note("pause_coupon", '{"paused": false}', ["reason", "''"])],
+      "audit_reason_fits",
+    ],
+    [
+      "no actor but an empty one",
+      [note("pause_coupon", '{"paused": false}', ["actor", "''"])],
+      "audit_actor_fits",
+    ],
+    [
+      "an actor too long",
+      [note("pause_coupon", '{"paused": false}', ["actor", "repeat('a', 251)"])],
+      "audit_actor_fits",
+    ],
+    [
+      "a reason too long",
+      [note("pause_coupon", '{"paused": false}', ["reason", "repeat('a', 501)"])],
+      "audit_reason_fits",
+    ],
   ],
 };
 
@@ -626,7 +738,7 @@ test("what is right by hand is accepted: a grant, a use, an undo, another use", 
  */
 interface SwitchedOff {
   rule: string;
-  edits: { file: string; from: string; to: string }[];
+  edits: { file: string; from: string; to: string; times?: number }[];
   attempt: string;
   constraint: string;
   drop: string[];
@@ -648,11 +760,18 @@ const skipLookup = (column: string) => ({
   to: "where false;",
 });
 const blind = {
-  spent: { file: "issue_coupons.sql", from: "where g.issued_on = v_today and", to: "where false and" },
+  // Twice: is there anybody for whom to lock, and who of the batch.
+  spent: {
+    file: "issue_coupons.sql",
+    from: "where g.issued_on = v_today and",
+    to: "where false and",
+    times: 2,
+  },
   held: {
     file: "issue_coupons.sql",
     from: "where g.coupon_id = issue_coupons.coupon_id and g.user_id",
     to: "where false and g.user_id",
+    times: 2,
   },
 };
 
@@ -790,9 +909,9 @@ const switchedOff: SwitchedOff[] = [
 async function load(sql: typeof owner, edits: SwitchedOff["edits"]) {
   for (const file of new Set(edits.map((edit) => edit.file))) {
     let text = await readFile(new URL(file, import.meta.url), "utf8");
-    for (const { from, to } of edits.filter((edit) => edit.file === file)) {
-      assert.equal(text.split(from).length, 2, `once in ${file}: ${from}`);
-      text = text.replace(from, to);
+    for (const { from, to, times = 1 } of edits.filter((edit) => edit.file === file)) {
+      assert.equal(text.split(from).length, times + 1, `${times} in ${file}: ${from}`);
+      text = text.replaceAll(from, to);
     }
     await sql.unsafe(text).simple();
   }

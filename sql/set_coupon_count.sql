@@ -1,6 +1,11 @@
 -- Restocks a coupon, or cuts what is left. coupon_not_found · unchanged · below_issued · count_taken · changed.
 -- Locks the settings' row (counts of a day differ), then issuing.
-create or replace function public.set_coupon_count(coupon_id bigint, count integer)
+create or replace function public.set_coupon_count(
+  coupon_id bigint,
+  count integer,
+  reason text default null,
+  actor text default null
+)
 returns table (outcome public.set_coupon_count_outcome, issued integer, remaining integer)
 language plpgsql
 volatile
@@ -14,10 +19,13 @@ begin
   from (values
     ('coupon_id', set_coupon_count.coupon_id is null, 'must not be null'),
     ('count', set_coupon_count.count is null, 'must not be null'),
-    ('count', set_coupon_count.count not between 1 and 100000000, 'must lie between 1 and 100000000')
+    ('count', set_coupon_count.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
+    ('reason', length(set_coupon_count.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(set_coupon_count.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
+  perform coupon.outlive_leases(set_coupon_count.coupon_id);
   perform from coupon.settings s for no key update;
   perform coupon.lock_issuing(set_coupon_count.coupon_id);
   select c.* into v_coupon from coupon.coupons c where c.id = set_coupon_count.coupon_id;
@@ -35,8 +43,11 @@ begin
       where c.live_on = v_coupon.live_on and c.count = set_coupon_count.count) then 'count_taken'
     else 'changed' end;
   if outcome = 'changed' then
-    update coupon.coupons c set count = set_coupon_count.count where c.id = set_coupon_count.coupon_id
-    returning c.* into v_coupon;
+    update coupon.coupons c set count = set_coupon_count.count where c.id = set_coupon_count.coupon_id;
+    insert into coupon.audit (command, coupon_id, old_values, new_values, reason, actor)
+    values ('set_coupon_count', set_coupon_count.coupon_id, jsonb_build_object('count', v_coupon.count),
+      jsonb_build_object('count', set_coupon_count.count), set_coupon_count.reason, set_coupon_count.actor);
+    v_coupon.count := set_coupon_count.count;
   elsif outcome = 'unchanged' then
     perform coupon.fence_replay();
   end if;
@@ -46,6 +57,7 @@ begin
 end
 $$;
 
-comment on function public.set_coupon_count(bigint, integer) is
+comment on function public.set_coupon_count(bigint, integer, text, text) is
   'Restocks the coupon, or cuts what is left; never below what is issued. Outcomes in order: coupon_not_found, unchanged,
-below_issued, count_taken (by another coupon of that day), changed. issued and remaining are as they stand after it.';
+below_issued, count_taken (by another coupon of that day), changed. issued and remaining are as they stand after it.
+reason and actor (on whose behalf) go to the audit.';

@@ -1,11 +1,17 @@
 -- Lengthens or shortens a coupon's life, its grants' too. coupon_not_found · unchanged · not_after_start · in_the_past ·
 -- changed. Takes the issuing lock; the grants follow by their foreign key.
-create or replace function public.set_coupon_expiry(coupon_id bigint, expiry timestamptz)
+create or replace function public.set_coupon_expiry(
+  coupon_id bigint,
+  expiry timestamptz,
+  reason text default null,
+  actor text default null
+)
 returns table (outcome public.set_coupon_expiry_outcome)
 language plpgsql
 volatile
 security definer
 set search_path = ''
+set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
   v_coupon coupon.coupons;
@@ -15,10 +21,13 @@ begin
     ('coupon_id', set_coupon_expiry.coupon_id is null, 'must not be null'),
     ('expiry', set_coupon_expiry.expiry is null, 'must not be null'),
     ('expiry', not (set_coupon_expiry.expiry >= '1970-01-01Z' and set_coupon_expiry.expiry < '9999-12-31Z'),
-      'must lie between 1970 and 9999')
+      'must lie between 1970 and 9999'),
+    ('reason', length(set_coupon_expiry.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(set_coupon_expiry.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
+  perform coupon.outlive_leases(set_coupon_expiry.coupon_id);
   perform coupon.lock_issuing(set_coupon_expiry.coupon_id);
   select c.* into v_coupon from coupon.coupons c where c.id = set_coupon_expiry.coupon_id;
   outcome := case
@@ -29,6 +38,9 @@ begin
     else 'changed' end;
   if outcome = 'changed' then
     update coupon.coupons c set expiry = set_coupon_expiry.expiry where c.id = set_coupon_expiry.coupon_id;
+    insert into coupon.audit (command, coupon_id, old_values, new_values, reason, actor)
+    values ('set_coupon_expiry', set_coupon_expiry.coupon_id, jsonb_build_object('expiry', v_coupon.expiry),
+      jsonb_build_object('expiry', set_coupon_expiry.expiry), set_coupon_expiry.reason, set_coupon_expiry.actor);
   elsif outcome = 'unchanged' then
     perform coupon.fence_replay();
   end if;
@@ -36,7 +48,8 @@ begin
 end
 $$;
 
-comment on function public.set_coupon_expiry(bigint, timestamptz) is
+comment on function public.set_coupon_expiry(bigint, timestamptz, text, text) is
   'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order: coupon_not_found, unchanged,
 not_after_start, in_the_past (grants and uses after it may exist; pause_coupon() ends issuing at once), changed. Rewrites every grant of the
-coupon and holds issuing meanwhile: with very many, pause first and call it in psql, where no timeout ends it.';
+coupon and holds issuing meanwhile: with very many, pause first and call it in psql, where no timeout ends it.
+reason and actor (on whose behalf) go to the audit.';

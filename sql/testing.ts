@@ -89,6 +89,27 @@ export async function testDatabase(given: { time_zone?: string } = {}) {
     use: (user_id: number, coupon_id: number, reference: string) =>
       value(admin`select outcome from use_coupon(${user_id}, ${coupon_id}, ${reference})`),
 
+    /** Grants to new users, in this order, so many each and so long ago, which no path but a switched off trigger makes. */
+    async planted(coupon_id: number, ...grants: [count: number, ago: string][]) {
+      const first = lastUser + 1;
+      await crowd(grants.reduce((sum, [count]) => sum + count, 0));
+      await owner.begin(async (sql) => {
+        await sql`alter table coupon.user_coupons disable trigger user_coupons_check_new_grants`;
+        let given = 0;
+        for (const [count, ago] of grants) {
+          await sql`update coupon.coupons set issued = issued + ${count} where id = ${coupon_id}`;
+          await sql`
+            insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+            select ${first + given} + n, c.id, at, c.expiry, (at at time zone c.time_zone)::date, c.issued - ${count} + 1 + n
+            from coupon.coupons c, generate_series(0, ${count - 1}::integer) n,
+              (select clock_timestamp() - ${ago}::text::interval) clock (at)
+            where c.id = ${coupon_id}`;
+          given += count;
+        }
+        await sql`alter table coupon.user_coupons enable trigger user_coupons_check_new_grants`;
+      });
+    },
+
     /** Ends a coupon now. */
     expire: (coupon_id: number) =>
       owner`update coupon.coupons set expiry = clock_timestamp() where id = ${coupon_id}`,

@@ -1,6 +1,6 @@
--- Takes a use back, and leaves a trace of who and why. coupon_not_found · not_issued · not_used · restored. Locks the
+-- Takes a use back, and says in the audit who and why. coupon_not_found · not_issued · not_used · restored. Locks the
 -- grant's row.
-create or replace function public.undo_use(user_id bigint, coupon_id bigint, reason text)
+create or replace function public.undo_use(user_id bigint, coupon_id bigint, reason text, actor text default null)
 returns table (outcome public.undo_use_outcome, used_date timestamptz, use_reference text)
 language plpgsql
 volatile
@@ -15,7 +15,8 @@ begin
     ('user_id', undo_use.user_id is null, 'must not be null'),
     ('coupon_id', undo_use.coupon_id is null, 'must not be null'),
     ('reason', undo_use.reason is null, 'must not be null'),
-    ('reason', length(undo_use.reason) not between 1 and 500, 'must have 1 to 500 characters')
+    ('reason', length(undo_use.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(undo_use.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
@@ -38,8 +39,9 @@ begin
   end if;
 
   perform coupon.commit_durably();
-  insert into coupon.undone_uses (user_id, coupon_id, used_date, use_reference, reason)
-  values (undo_use.user_id, undo_use.coupon_id, v_grant.used_date, v_grant.use_reference, undo_use.reason);
+  insert into coupon.audit (command, coupon_id, user_id, used_date, old_values, reason, actor)
+  values ('undo_use', undo_use.coupon_id, undo_use.user_id, v_grant.used_date,
+    jsonb_build_object('use_reference', v_grant.use_reference), undo_use.reason, undo_use.actor);
   update coupon.user_coupons g
   set used_date = null, use_reference = null
   where g.coupon_id = undo_use.coupon_id and g.user_id = undo_use.user_id;
@@ -50,6 +52,6 @@ begin
 end
 $$;
 
-comment on function public.undo_use(bigint, bigint, text) is
-  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) is kept in coupon.undone_uses. Outcomes in
-order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';
+comment on function public.undo_use(bigint, bigint, text, text) is
+  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose behalf) go to the audit.
+Outcomes in order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';

@@ -23,9 +23,9 @@ test("restored: tells the use that was, leaves a trace, and the coupon can be us
   assert.deepEqual(await rows(undo(holder, lunch)), [["restored", ...was]]);
   assert.deepEqual(
     await rows(owner`
-      select user_id::integer, used_date::text, use_reference, reason, undone_by = 'coupon_admin', undone_at > used_date
-      from coupon.undone_uses where coupon_id = ${lunch}`),
-    [[holder, ...was, "cancelled", true, true]],
+      select user_id::integer, used_date::text, old_values, reason, login, at > used_date
+      from coupon.audit where coupon_id = ${lunch} and command = 'undo_use'`),
+    [[holder, was[0], { use_reference: was[1] }, "cancelled", "coupon_admin", true]],
   );
   assert.deepEqual(
     await rows(
@@ -42,7 +42,9 @@ test("restored: under the same reference again, twice, with two traces", async (
   assert.equal(await use(holder, lunch, "order 1"), "used");
   assert.equal(await value(undo(holder, lunch)), "restored");
   assert.equal(
-    await value(owner`select count(*)::integer from coupon.undone_uses where coupon_id = ${lunch}`),
+    await value(
+      owner`select count(*)::integer from coupon.audit where coupon_id = ${lunch} and command = 'undo_use'`,
+    ),
     2,
   );
 });

@@ -1,5 +1,5 @@
 -- Uses a coupon, once. coupon_not_found · not_issued · already_used · expired · used. Locks the grant's row.
-create or replace function public.use_coupon(user_id bigint, coupon_id bigint, reference text)
+create or replace function public.use_coupon(user_id bigint, coupon_id bigint, reference text, actor text default null)
 returns table (outcome public.use_coupon_outcome, used_date timestamptz, use_reference text)
 language plpgsql
 volatile
@@ -14,7 +14,8 @@ begin
     ('user_id', use_coupon.user_id is null, 'must not be null'),
     ('coupon_id', use_coupon.coupon_id is null, 'must not be null'),
     ('reference', use_coupon.reference is null, 'must not be null'),
-    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters')
+    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters'),
+    ('actor', length(use_coupon.actor) not between 1 and 250, 'must have 1 to 250 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
 
@@ -57,13 +58,16 @@ begin
   update coupon.user_coupons g
   set used_date = use_coupon.used_date, use_reference = use_coupon.use_reference
   where g.coupon_id = use_coupon.coupon_id and g.user_id = use_coupon.user_id;
+  insert into coupon.audit (command, coupon_id, user_id, used_date, new_values, actor)
+  values ('use_coupon', use_coupon.coupon_id, use_coupon.user_id, use_coupon.used_date,
+    jsonb_build_object('use_reference', use_coupon.use_reference), use_coupon.actor);
   outcome := 'used';
   return next;
 end
 $$;
 
-comment on function public.use_coupon(bigint, bigint, text) is
+comment on function public.use_coupon(bigint, bigint, text, text) is
   'The user uses the coupon, once, before its expiry; reference (1 to 200 characters) is the caller''s own id of the use,
 an order number say. Outcomes in order: coupon_not_found, not_issued, already_used (under another reference, which
 is told), expired, used. The same reference again is answered used, with the first used_date;
-once undo_use() took the use back it is a new one.';
+once undo_use() took the use back it is a new one. actor (1 to 250 characters) is on whose behalf, for the audit.';

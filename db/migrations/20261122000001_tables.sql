@@ -142,28 +142,62 @@ comment on column coupon.user_coupons.is_used is
 comment on column coupon.user_coupons.use_reference is
   'The caller''s own id of the use (an order number); the same one again is answered as before.';
 
-create table coupon.undone_uses (
-  user_id bigint not null,
-  coupon_id bigint not null,
-  used_date timestamptz not null,
-  use_reference text not null,
-  undone_at timestamptz not null default clock_timestamp(),
-  undone_by name not null default session_user,
-  reason text not null,
-  constraint undone_uses_pkey primary key (coupon_id, user_id, used_date),
-  constraint undone_uses_reason_fits check (length(reason) between 1 and 500),
-  constraint undone_uses_grant foreign key (coupon_id, user_id) references coupon.user_coupons (coupon_id, user_id)
-    on update restrict on delete restrict
+create type coupon.audited_command as enum
+  ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
+    'set_coupon_expiry', 'set_time_zone', 'import_users');
+comment on type coupon.audited_command is
+  'The functions that write the audit: each command but issuing.';
+
+create table coupon.audit (
+  id bigint generated always as identity,
+  at timestamptz not null default clock_timestamp(),
+  login text not null default session_user,
+  actor text,
+  command coupon.audited_command not null,
+  coupon_id bigint,
+  user_id bigint,
+  used_date timestamptz,
+  old_values jsonb,
+  new_values jsonb,
+  reason text,
+  constraint audit_pkey primary key (id),
+  constraint audit_undo_has_reason check (command <> 'undo_use' or reason is not null),
+  constraint audit_actor_fits check (length(actor) between 1 and 250),
+  constraint audit_reason_fits check (length(reason) between 1 and 500),
+  constraint audit_tells_a_use_once unique (user_id, coupon_id, used_date, command)
 );
-comment on table coupon.undone_uses is
-  'The trace that undo_use() leaves: without a row here a use can''t be taken back.';
-comment on column coupon.undone_uses.undone_by is
-  'The database login that called undo_use().';
+create index audit_by_time on coupon.audit (at, id);
+create index audit_by_coupon on coupon.audit (coupon_id, at, id);
+
+comment on table coupon.audit is
+  'What was changed by whom, when and why: a row for each command but issuing that changed something, none for a replay.
+Rows are only ever added; without one a use can''t be taken back. Read it with audit_trail().';
+comment on column coupon.audit.at is
+  'The database clock when it was done.';
+comment on column coupon.audit.coupon_id is
+  'The coupon it was done to. No foreign key: the audit outlives a coupon that is deleted.';
+comment on column coupon.audit.user_id is
+  'Whose use it was; null for all else.';
+comment on column coupon.audit.used_date is
+  'Which use: the grant''s used_date after use_coupon(), before undo_use().';
+comment on column coupon.audit.login is
+  'The database login that called: coupon_api is the server.';
+comment on column coupon.audit.actor is
+  'On whose behalf, as the caller said; the server says role:subject of the bearer token. Null from psql.';
+comment on column coupon.audit.command is
+  'The function that was called.';
+comment on column coupon.audit.old_values is
+  'What it was before, of that which changed.';
+comment on column coupon.audit.new_values is
+  'What it is after it. Of import_users(): how many it created and updated.';
+comment on column coupon.audit.reason is
+  'Why, as the caller said.';
 
 -- migrate:down
 
 -- The schema stays: dbmate's own table is in it.
-drop table coupon.undone_uses;
+drop table coupon.audit;
+drop type coupon.audited_command;
 drop table coupon.user_coupons;
 drop table coupon.coupons;
 drop table coupon.users;

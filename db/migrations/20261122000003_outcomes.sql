@@ -64,8 +64,14 @@ create type public.wallet_state as enum
 comment on type public.wallet_state is
   'issued: can be used · used · expired: was not used in time.';
 
+create type public.coupon_state as enum
+  ('upcoming', 'ended', 'paused', 'sold_out', 'live');
+comment on type public.coupon_state is
+  'upcoming: not started · ended: expired · paused · sold_out · live: can be had. The first that applies.';
+
 -- migrate:down
 
+drop type public.coupon_state;
 drop type public.wallet_state;
 drop type public.import_users_outcome;
 drop type public.set_time_zone_outcome;

@@ -1,11 +1,12 @@
 -- Waits until this transaction alone issues, or alone changes what issuing depends on; released when its commit is
--- durable and visible. The one place that knows the advisory key.
+-- durable and visible.
 --
 -- One lock for all coupons: batches of two coupons can't meet on a user's day, so no batch loses a row that it planned
 -- and positions have no gaps. The coupon's row is locked as well: it holds off a change by hand, and it serialises one
 -- coupon where advisory locks are local (a cluster of nodes); a race that is left there ends at a constraint.
 --
--- Lock order: coupon.settings' row, this advisory lock, the coupon's row, rows of coupon.user_coupons.
+-- Lock order: the lock of a coupon's leases (which coupon_lease() only tries), coupon.settings' row, this advisory lock,
+-- the coupon's row, rows of coupon.user_coupons.
 create or replace function coupon.lock_issuing(coupon_id bigint)
 returns void
 language plpgsql
@@ -13,7 +14,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  perform pg_advisory_xact_lock(4850179452613152); -- any number; no other program on this database may use it
+  perform pg_advisory_xact_lock(coupon.lock_key());
   perform from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
 end
 $$;

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { jwtVerify, SignJWT } from "jose";
+import { hmacKey } from "./hs256.ts";
+
+const secret = "a secret of the tests, long enough for HS256";
+const bytes = new TextEncoder().encode(secret);
+const key = hmacKey(secret);
+const claims = { sub: "42", role: "user", name: "Zoë 🎟" };
+const token = key.sign(claims);
+
+test("what we sign, jose accepts; what jose signs, we accept", async () => {
+  assert.deepEqual((await jwtVerify(token, bytes, { algorithms: ["HS256"] })).payload, claims);
+  for (const header of [
+    { alg: "HS256" },
+    { alg: "HS256", kid: "1", typ: "at+jwt" },
+    { typ: "JWT", alg: "HS256" },
+  ])
+    assert.deepEqual(
+      key.verify(await new SignJWT(claims).setProtectedHeader(header).sign(bytes)),
+      claims,
+      JSON.stringify(header),
+    );
+});
+
+test("an unchanged token only: any other character anywhere, and it is nobody's", () => {
+  fc.assert(
+    fc.property(fc.nat(token.length - 1), fc.constantFrom(..."Az09-_.=+/ é\u0141"), (at, character) => {
+      fc.pre(token[at] !== character);
+      assert.equal(key.verify(token.slice(0, at) + character + token.slice(at + 1)), null);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("one spelling of a signature", () => {
+  // The last of 43 characters carries two bits that mean nothing.
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const last = alphabet.indexOf(token.at(-1) ?? "");
+  const twin = token.slice(0, -1) + alphabet[last ^ 1];
+  const bytesOf = (text: string) => Buffer.from(text.split(".")[2] ?? "", "base64url").toString("hex");
+  assert.equal(bytesOf(twin), bytesOf(token));
+  for (const spelled of [twin, `${token}=`, `${token}.`, ` ${token}`, token.replace(/\.([^.]*)$/, ".$1 ")])
+    assert.equal(key.verify(spelled), null, spelled);
+});
+
+test("HMAC by two hashes is Node's, for any key and claims", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "binary", minLength: 1, maxLength: 200 }),
+      fc.string({ unit: "binary", maxLength: 500 }),
+      (secret, text) => {
+        const token = hmacKey(secret).sign({ text });
+        const [signed, signature] = [token.slice(0, -44), token.slice(-43)];
+        assert.equal(signature, createHmac("sha256", secret).update(signed).digest("base64url"));
+        assert.deepEqual(hmacKey(secret).verify(token), { text });
+        assert.equal(hmacKey(`${secret}!`).verify(token), null);
+      },
+    ),
+  );
+});
+
+test("too long to sign", () => {
+  assert.throws(() => key.sign({ text: "x".repeat(8_192) }), /at most 8192/);
+  assert.equal(key.verify(`${"x".repeat(9_000)}.${token.slice(token.indexOf(".") + 1)}`), null);
+});
+
+test("claims that are no object", () => {
+  for (const payload of ["null", "[]", "1", '"x"', "{", ""]) {
+    const [header] = token.split(".");
+    const signed = `${header}.${Buffer.from(payload).toString("base64url")}`;
+    const mac = createHmac("sha256", secret).update(signed).digest("base64url");
+    assert.equal(key.verify(`${signed}.${mac}`), null, payload);
+  }
+});

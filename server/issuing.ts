@@ -1,0 +1,27 @@
+/** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
+import type { Db, Issue } from "./db.ts";
+import { createLanes, type HangUp, type LaneLimits, type Lanes } from "./lane.ts";
+import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
+
+export interface Issuing {
+  issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
+  lanes: Pick<Lanes<number, Issue>, "queued">;
+  leases: Pick<Leases, "hits">;
+}
+
+const common = new Set<string>(COMMON_REFUSALS);
+
+export function createIssuing(db: Pick<Db, "issueCoupons" | "couponLease">, limits: LaneLimits): Issuing {
+  const leases = createLeases(db.couponLease);
+  const lanes = createLanes(async (couponId: number, userIds: number[]) => {
+    const issues = await db.issueCoupons(couponId, userIds);
+    if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
+    return issues;
+  }, limits);
+  return {
+    issue: (couponId, userId, hangUp) =>
+      leases.refusal(couponId, userId) ?? lanes.submit(couponId, userId, hangUp),
+    lanes,
+    leases,
+  };
+}
