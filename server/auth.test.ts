@@ -264,3 +264,61 @@ test("./sd token: where others sign", async (t) => {
     [2, "sd: tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set\n"],
   );
 });
+
+// ---- Remembered -----------------------------------------------------------------------------------------------------
+
+/** How often the published key is asked for says whether a token is checked anew. */
+async function counted(t: TestContext, exp = now + 3_600) {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const byKey = await byPem(pemOf(publicKey));
+  const sign = (sub: string) =>
+    new SignJWT({ ...good, sub, exp }).setProtectedHeader({ alg: "EdDSA" }).sign(privateKey);
+  /** A token that is remembered is answered at once, without a promise. */
+  const isRemembered = (token: string) => !(byKey(token) instanceof Promise);
+  return { byKey, sign, isRemembered };
+}
+
+test("a token that was right is remembered, for a minute at most", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = await sign("42");
+  assert.equal(isRemembered(token), false);
+  assert.deepEqual(await byKey(token), ofGood);
+  assert.equal(isRemembered(token), true);
+  assert.deepEqual(byKey(token), ofGood);
+  t.mock.timers.tick(29_000);
+  assert.equal(isRemembered(token), true);
+  t.mock.timers.tick(31_000);
+  assert.equal(isRemembered(token), false);
+});
+
+test("a remembered token ends at its exp", async (t) => {
+  const { byKey, sign } = await counted(t, now + 10);
+  const token = await sign("42");
+  await byKey(token);
+  t.mock.timers.tick(9_999);
+  assert.deepEqual(byKey(token), ofGood);
+  t.mock.timers.tick(1);
+  assert.equal(await byKey(token), null);
+});
+
+test("a token that was wrong is checked each time", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = (await sign("42")).replace(/.$/, "");
+  assert.equal(await byKey(token), null);
+  assert.equal(isRemembered(token), false);
+});
+
+test("what is remembered is bounded: the oldest go first", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const token = (i: number) => signToken(secret, env, { role: "user", subject: `${i}` });
+  const ask = (i: number) => authenticate(token(i));
+  // A remembered caller is the same object again.
+  const first = ask(1);
+  assert.equal(ask(1), first);
+  for (let i = 2; i <= 20_001; i++) ask(i);
+  assert.equal(ask(1), first);
+  for (let i = 20_002; i <= 40_002; i++) ask(i);
+  assert.notEqual(ask(1), first);
+  assert.deepEqual(ask(1), first);
+});

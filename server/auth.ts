@@ -16,10 +16,19 @@ export type Caller =
 /** The caller of a token; null when the token is not one of ours, or no longer. Throws when the keys can't be had. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
 
+/** A token that was found to be right, and until when it is (NumericDate of RFC 7519: seconds since 1970). */
+type Verified = { caller: Caller; exp: number };
+type Verify = (token: string) => Verified | null | Promise<Verified | null>;
+
 type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
 const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
+
+/** Who asked once asks again: tokens found right are remembered, twice this many at most (about 500 bytes each) … */
+const REMEMBERED = 20_000;
+/** … and checked anew after this long, so that a key that was withdrawn doesn't live on. */
+const REMEMBERED_MS = 60_000;
 
 /** Checks tokens by the key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET, one of them. */
 export async function createAuthenticate(env: Env): Promise<Authenticate> {
@@ -28,12 +37,41 @@ export async function createAuthenticate(env: Env): Promise<Authenticate> {
     throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
   if (given.length > 1)
     throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
-  if (env.JWT_JWKS_URL) return authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL)), ASYMMETRIC, env);
+  if (env.JWT_JWKS_URL)
+    return remembering(authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL)), ASYMMETRIC, env));
   if (env.JWT_PUBLIC_KEY) {
     const { key, algorithms } = readPublicKey(env.JWT_PUBLIC_KEY);
-    return authenticateBy(async () => key, algorithms, env);
+    return remembering(authenticateBy(async () => key, algorithms, env));
   }
-  return authenticateBySecret(env.JWT_SECRET as string, env);
+  return remembering(authenticateBySecret(env.JWT_SECRET as string, env));
+}
+
+/** Two generations instead of an age for each: when the young one is full, or old enough, it takes the place of the old. */
+function remembering(verify: Verify): Authenticate {
+  let young = new Map<string, Verified>();
+  let old = new Map<string, Verified>();
+  let since = Date.now();
+
+  function remember(token: string, verified: Verified | null): Caller | null {
+    if (verified === null) return null;
+    young.set(token, verified);
+    return verified.caller;
+  }
+
+  return (token) => {
+    const now = Date.now();
+    if (young.size >= REMEMBERED || now - since >= REMEMBERED_MS / 2 || now < since) {
+      old = now - since >= REMEMBERED_MS || now < since ? new Map() : young;
+      young = new Map();
+      since = now;
+    }
+    const known = young.get(token) ?? old.get(token);
+    if (known !== undefined) return known.exp > now / 1000 ? known.caller : null;
+    const verified = verify(token);
+    return verified instanceof Promise
+      ? verified.then((later) => remember(token, later))
+      : remember(token, verified);
+  };
 }
 
 /** The key with its own algorithms; which of them is never taken from a token alone. */
@@ -68,7 +106,7 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
   };
 }
 
-function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Expectation): Authenticate {
+function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Expectation): Verify {
   const options = {
     algorithms,
     issuer: expected.JWT_ISSUER,
@@ -78,7 +116,8 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
   return async (token) => {
     try {
       const { payload } = await jwtVerify(token, key, options);
-      return readCaller(payload.sub, payload["role"]);
+      const caller = readCaller(payload.sub, payload["role"]);
+      return caller && { caller, exp: payload.exp as number };
     } catch (error) {
       if (error instanceof Problem) throw error;
       return null;
@@ -87,7 +126,7 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
 }
 
 /** The same checks of the claims as jose makes with the options above. */
-function authenticateBySecret(secret: string, expected: Expectation): Authenticate {
+function authenticateBySecret(secret: string, expected: Expectation): Verify {
   const key = hmacKey(secret);
   return (token) => {
     const claims = key.verify(token);
@@ -98,11 +137,11 @@ function authenticateBySecret(secret: string, expected: Expectation): Authentica
       iss === expected.JWT_ISSUER &&
       (aud === expected.JWT_AUDIENCE || (Array.isArray(aud) && aud.includes(expected.JWT_AUDIENCE)));
     const isNow = isInstant(exp) && exp > now && isInstant(nbf) && nbf <= now && isInstant(iat);
-    return isForUs && isNow ? readCaller(sub, role) : null;
+    const caller = isForUs && isNow ? readCaller(sub, role) : null;
+    return caller && { caller, exp: exp as number };
   };
 }
 
-/** NumericDate of RFC 7519: seconds since 1970. */
 function isInstant(claim: unknown): claim is number {
   return typeof claim === "number" && Number.isFinite(claim);
 }

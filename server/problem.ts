@@ -4,6 +4,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
 import { DatabaseError } from "./db.ts";
 import { HungUp, Overloaded } from "./lane.ts";
+import { answerOf, type Command, type Outcome } from "./outcomes.ts";
 
 export interface ProblemMembers {
   /** Machine-readable: an outcome of the command, or why it has none. */
@@ -29,12 +30,12 @@ export class Problem extends Error {
   }
 }
 
-/** The response of a problem. */
-export function problemResponse(
-  status: ContentfulStatusCode,
+/** What is sent of a problem. */
+export function problem(
+  status: number,
   { retryAfter, ...members }: ProblemMembers,
   requestId: string,
-): Response {
+): { status: number; headers: Record<string, string>; text: string } {
   const headers: Record<string, string> = {
     "content-type": "application/problem+json",
     "cache-control": "no-store",
@@ -43,7 +44,23 @@ export function problemResponse(
   if (retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfter)));
   if (status === 401) headers["www-authenticate"] = 'Bearer realm="coupons"';
   const body = { title: STATUS_CODES[status], status, ...members, request_id: requestId };
-  return new Response(JSON.stringify(body), { status, headers });
+  return { status, headers, text: JSON.stringify(body) };
+}
+
+/** A command's refusal: its outcome with the status and the sentence for it, and what else the result says. */
+export function refusalOf<C extends Command>(
+  command: C,
+  result: { outcome: Outcome<C> } & Record<string, unknown>,
+  startsIn: number | null,
+): { status: ContentfulStatusCode; members: ProblemMembers } {
+  const { status, detail } = answerOf(command, result.outcome);
+  const members: ProblemMembers = { outcome: result.outcome, detail };
+  for (const name in result) if (result[name] !== null) members[name] = result[name];
+  if (startsIn !== null) {
+    members["starts_in"] = startsIn;
+    members.retryAfter = startsIn;
+  }
+  return { status, members };
 }
 
 /** What zod found, member by member. */

@@ -1,13 +1,14 @@
 /** One process that listens, serves and drains. */
 import cluster from "node:cluster";
-import type { Server } from "node:http";
-import { createAdaptorServer } from "@hono/node-server";
+import { createServer } from "node:http";
+import { getRequestListener } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { connectDb } from "./db.ts";
 import type { Env } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { repeatBefore } from "./repeat.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
 const MAX_BATCH = 1_000;
@@ -29,15 +30,15 @@ export async function serve(env: Env): Promise<void> {
     maxWaitMs: MAX_WAIT_MS,
   });
   let draining = false;
-  const app = createApp({
+  const dependencies = {
     db,
     issuing,
     authenticate: await createAuthenticate(env),
     log,
     isDraining: () => draining,
-  });
-
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server;
+  };
+  const routes = getRequestListener(createApp(dependencies).fetch);
+  const server = createServer(repeatBefore(routes, dependencies));
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
   server.keepAliveTimeout = 65_000; // longer than a load balancer's usual 60 s, so that it is the one to close

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { STATUS_CODES } from "node:http";
 import { type Sql, withConnection } from "../db/connect.ts";
 import { type Scratch, scratchDatabase } from "../db/scratch.ts";
-import { createApp } from "./app.ts";
+import { createApp, type Dependencies } from "./app.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
 import { connectDb, type Db } from "./db.ts";
 import { readEnv } from "./env.ts";
@@ -42,21 +42,21 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     maxQueue: 20_000,
     maxWaitMs: options.maxWaitMs ?? 10_000,
   });
-  const app = createApp({
+  const dependencies: Dependencies = {
     db,
     issuing,
     authenticate: await createAuthenticate(env),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     isDraining: () => state.draining,
-  });
+  };
+  const app = createApp(dependencies);
 
   /** One request, "POST /coupons/1/issue" say, as a client would send it. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
     const [method = "", path = ""] = route.split(" ");
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-    const response = await app.request(
-      path,
-      {
+    const response = await app.fetch(
+      new Request(`http://localhost${path}`, {
         method,
         body: text ?? null,
         headers: {
@@ -66,14 +66,14 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
             : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
           ...headers,
         },
-      },
-      {},
+      }),
     );
     return { status: response.status, headers: response.headers, body: await response.json() };
   }
 
   return {
     app,
+    dependencies,
     db,
     issuing,
     call,
