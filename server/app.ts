@@ -3,13 +3,14 @@ import { createHash } from "node:crypto";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { z } from "zod";
+import { commandAnswer, issueAnswer, problem, type Sent, success } from "./answer.ts";
 import type { Authenticate, Caller } from "./auth.ts";
 import type { Db } from "./db.ts";
 import { bearerOf, headerOf, JSON_TYPE, requestIdOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
-import { answerOf, type Command, type Outcome } from "./outcomes.ts";
-import { asProblem, invalidRequest, Problem, type ProblemMembers, problem, refusalOf } from "./problem.ts";
+import type { Command, Outcome } from "./outcomes.ts";
+import { asProblem, invalidRequest, Problem } from "./problem.ts";
 import * as schemas from "./schemas.ts";
 import { createShared } from "./shared.ts";
 
@@ -34,31 +35,29 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
-    return { body: JSON.stringify(live), etag: etagOf(live.coupons) };
+    return { text: JSON.stringify(live), etag: etagOf(live.coupons) };
   });
 
   app.onError((error, c) => {
     const { cause, status, members } = asProblem(error);
     if (cause !== undefined && status >= 500) log.failure(cause, c.env.requestId);
-    return problemResponse(status, members, c.env.requestId);
+    return respond(problem(status, members, c.env.requestId));
   });
 
   app.notFound((c) =>
-    problemResponse(
-      404,
-      { outcome: "no_such_route", detail: "There is nothing at this path." },
-      c.env.requestId,
+    respond(
+      problem(404, { outcome: "no_such_route", detail: "There is nothing at this path." }, c.env.requestId),
     ),
   );
 
   // ---- Whether we live ----------------------------------------------------------------------------------------------
 
-  app.get("/livez", (c) => success(c, { status: "ok" }));
+  app.get("/livez", (c) => ok(c, { status: "ok" }));
   app.get("/readyz", async (c) => {
     if (isDraining())
       throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
     await db.ping();
-    return success(c, { status: "ok" });
+    return ok(c, { status: "ok" });
   });
 
   // ---- Coupons ------------------------------------------------------------------------------------------------------
@@ -78,17 +77,17 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   app.get("/coupons/live", async (c) => {
     await caller(c);
     query(c, schemas.noQuery);
-    const { body, etag } = await liveCoupons();
-    const headers = { etag, "cache-control": "private, no-cache" };
-    return isNamed(etag, header(c, "if-none-match"))
-      ? success(c, null, 304, headers)
-      : success(c, body, 200, headers);
+    const { text, etag } = await liveCoupons();
+    const sent = success(200, text, c.env.requestId);
+    Object.assign(sent.headers, { etag, "cache-control": "private, no-cache" });
+    if (!isNamed(etag, header(c, "if-none-match"))) return respond(sent);
+    return new Response(null, { status: 304, headers: sent.headers });
   });
 
   app.get("/coupons/upcoming", async (c) => {
     await caller(c);
     const { page_size } = query(c, schemas.upcomingQuery);
-    return success(c, await db.upcomingCoupons(page_size));
+    return ok(c, await db.upcomingCoupons(page_size));
   });
 
   app.get("/coupons/:coupon_id", async (c) => {
@@ -110,10 +109,10 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     const who = await caller(c);
     const { coupon_id } = path(c, schemas.couponPath);
     const user_id = actsFor(who, (await body(c, schemas.forUser)).user_id);
-    const { outcome, starts_in, ...issue } = await issuing.issue(coupon_id, user_id, (listener) =>
+    const issue = await issuing.issue(coupon_id, user_id, (listener) =>
       c.env.outgoing?.once("close", listener),
     );
-    return answer(c, "issue_coupon", { outcome, coupon_id, ...issue }, starts_in);
+    return respond(issueAnswer(coupon_id, issue, c.env.requestId));
   });
 
   app.post("/coupons/:coupon_id/use", async (c) => {
@@ -173,7 +172,7 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     const { before, page_size } = query(c, schemas.walletQuery);
     const coupons = await db.wallet(user_id, before ?? null, page_size);
     const last = coupons.at(-1);
-    return success(c, {
+    return ok(c, {
       user_id,
       coupons,
       next_before: coupons.length === page_size ? last?.issued_on : null,
@@ -183,7 +182,7 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   app.post("/users", async (c) => {
     const actor = actorOf(await caller(c, "admin"));
     const { users, reason } = await body(c, schemas.newUsers, MAX_USERS_BODY);
-    return success(c, { users: await db.importUsers(users, { actor, reason }) });
+    return ok(c, { users: await db.importUsers(users, { actor, reason }) });
   });
 
   return { fetch, routes: app.routes };
@@ -206,7 +205,13 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
 
   function finish(request: Request, response: Response, began: number, requestId: string): Response {
     if (isDraining()) response.headers.set("connection", "close");
-    log.request(request, response.status, performance.now() - began, requestId);
+    log.request(
+      request.method,
+      new URL(request.url).pathname,
+      response.status,
+      performance.now() - began,
+      requestId,
+    );
     return response;
   }
 
@@ -263,36 +268,27 @@ function actsFor(who: Caller, user_id: number | undefined): number {
   return user_id;
 }
 
-/** The result of a command with the status of its outcome; a refusal as a problem. */
 function answer<C extends Command>(
   c: Ctx,
   command: C,
   result: { outcome: Outcome<C> } & Record<string, unknown>,
-  startsIn: number | null = null,
 ): Response {
-  const { status } = answerOf(command, result.outcome);
-  if (status < 300) return success(c, result, status);
-  const { members } = refusalOf(command, result, startsIn);
-  return problemResponse(status, members, c.env.requestId);
-}
-
-function problemResponse(status: number, members: ProblemMembers, requestId: string): Response {
-  const { headers, text } = problem(status, members, requestId);
-  return new Response(text, { status, headers });
+  return respond(commandAnswer(command, result, c.env.requestId));
 }
 
 /** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */
-function success(c: Ctx, body: unknown, status = 200, headers: Record<string, string> = {}): Response {
-  return new Response(typeof body === "string" || body === null ? body : JSON.stringify(body), {
-    status,
-    headers: { "content-type": "application/json", "x-request-id": c.env.requestId, ...headers },
-  });
+function respond({ status, headers, text }: Sent): Response {
+  return new Response(text, { status, headers });
+}
+
+function ok(c: Ctx, body: unknown): Response {
+  return respond(success(200, JSON.stringify(body), c.env.requestId));
 }
 
 function found(c: Ctx, row: object | undefined): Response {
   if (row === undefined)
     throw new Problem(404, { outcome: "coupon_not_found", detail: "There is no such coupon." });
-  return success(c, row);
+  return ok(c, row);
 }
 
 function path<S extends z.ZodType>(c: Ctx, schema: S): z.infer<S> {

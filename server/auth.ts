@@ -25,7 +25,7 @@ type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
 
-/** Who asked once asks again: tokens found right are remembered, twice this many at most (about 500 bytes each) … */
+/** Who asked twice asks again: tokens found right twice are remembered, twice this many at most (about 500 bytes each) … */
 const REMEMBERED = 20_000;
 /** … and checked anew after this long, so that a key that was withdrawn doesn't live on. */
 const REMEMBERED_MS = 60_000;
@@ -46,15 +46,30 @@ export async function createAuthenticate(env: Env): Promise<Authenticate> {
   return remembering(authenticateBySecret(env.JWT_SECRET as string, env));
 }
 
-/** Two generations instead of an age for each: when the young one is full, or old enough, it takes the place of the old. */
+/**
+ * Two generations instead of an age for each: when the young one is full, or old enough, it takes the place of the old. Only
+ * a token that is seen again gets in: to keep the tokens of those who ask once cost more than to check them.
+ */
 function remembering(verify: Verify): Authenticate {
   let young = new Map<string, Verified>();
   let old = new Map<string, Verified>();
   let since = Date.now();
+  const seen = new Uint32Array(65_536);
+
+  /** By a hash of the signature's end; a collision remembers a token too early, or once more in vain. */
+  function isSeenAgain(token: string): boolean {
+    let hash = 0;
+    for (let i = Math.max(0, token.length - 12); i < token.length; i++)
+      hash = (Math.imul(hash, 31) + token.charCodeAt(i)) >>> 0;
+    const slot = hash % seen.length;
+    if (seen[slot] === hash) return true;
+    seen[slot] = hash;
+    return false;
+  }
 
   function remember(token: string, verified: Verified | null): Caller | null {
     if (verified === null) return null;
-    young.set(token, verified);
+    if (isSeenAgain(token)) young.set(token, verified);
     return verified.caller;
   }
 

@@ -6,7 +6,7 @@ import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
 export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
   lanes: Pick<Lanes<number, Issue>, "queued">;
-  leases: Pick<Leases, "holds" | "refusal" | "hits">;
+  leases: Pick<Leases, "hits">;
 }
 
 const common = new Set<string>(COMMON_REFUSALS);

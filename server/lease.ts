@@ -10,8 +10,6 @@ export const COMMON_REFUSALS = ["not_started", "ended", "paused", "sold_out"] as
 export type CommonRefusal = (typeof COMMON_REFUSALS)[number];
 
 export interface Leases {
-  /** Whether there is a lease of this coupon that hasn't run out. */
-  holds(couponId: number): boolean;
   /** The refusal of this user, when it can be told without asking. */
   refusal(couponId: number, userId: number): Issue | undefined;
   /** Asks for a lease, unless it is being asked for. Called when the database has refused somebody. */
@@ -72,7 +70,6 @@ export function createLeases(
   }
 
   return {
-    holds: (couponId) => now() < (leases.get(couponId)?.until ?? 0),
     refusal(couponId, userId) {
       const lease = leases.get(couponId);
       if (lease === undefined) return undefined;

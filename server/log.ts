@@ -8,7 +8,7 @@ export interface Log {
    * A request: what changed something at info, each; refusals at info and failures of ours at warn, SAMPLE a second of each
    * status, and then how many more there were; all the rest at debug.
    */
-  request(request: { method: string; url: string }, status: number, ms: number, requestId: string): void;
+  request(method: string, path: string, status: number, ms: number, requestId: string): void;
   /** An error of ours or of the database, with its SQLSTATE, SAMPLE a second of each kind; the client is told none of it. */
   failure(error: unknown, requestId?: string): void;
 }
@@ -44,14 +44,14 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
     event(message, members = {}) {
       if (wanted.has("info")) line("info", message, members);
     },
-    request({ method, url }, status, ms, requestId) {
+    request(method, path, status, ms, requestId) {
       const isRead = method === "GET" && status < 400;
       const level = status >= 500 ? "warn" : isRead ? "debug" : "info";
       if (!wanted.has(level)) return;
       if (status >= 400 && !wanted.has("debug") && !isSampled(level, status, { status })) return;
       line(level, "request", {
         method,
-        path: new URL(url).pathname,
+        path,
         status,
         ms: Math.round(ms * 1000) / 1000,
         request_id: requestId,

@@ -1,10 +1,8 @@
-/** Everything that isn't a success: application/problem+json (RFC 9457), with the outcome as a member of its own. */
-import { STATUS_CODES } from "node:http";
+/** Everything that isn't a success, as what the client is told of it. */
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
 import { DatabaseError } from "./db.ts";
 import { HungUp, Overloaded } from "./lane.ts";
-import { answerOf, type Command, type Outcome } from "./outcomes.ts";
 
 export interface ProblemMembers {
   /** Machine-readable: an outcome of the command, or why it has none. */
@@ -28,39 +26,6 @@ export class Problem extends Error {
     this.status = status;
     this.members = members;
   }
-}
-
-/** What is sent of a problem. */
-export function problem(
-  status: number,
-  { retryAfter, ...members }: ProblemMembers,
-  requestId: string,
-): { status: number; headers: Record<string, string>; text: string } {
-  const headers: Record<string, string> = {
-    "content-type": "application/problem+json",
-    "cache-control": "no-store",
-    "x-request-id": requestId,
-  };
-  if (retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfter)));
-  if (status === 401) headers["www-authenticate"] = 'Bearer realm="coupons"';
-  const body = { title: STATUS_CODES[status], status, ...members, request_id: requestId };
-  return { status, headers, text: JSON.stringify(body) };
-}
-
-/** A command's refusal: its outcome with the status and the sentence for it, and what else the result says. */
-export function refusalOf<C extends Command>(
-  command: C,
-  result: { outcome: Outcome<C> } & Record<string, unknown>,
-  startsIn: number | null,
-): { status: ContentfulStatusCode; members: ProblemMembers } {
-  const { status, detail } = answerOf(command, result.outcome);
-  const members: ProblemMembers = { outcome: result.outcome, detail };
-  for (const name in result) if (result[name] !== null) members[name] = result[name];
-  if (startsIn !== null) {
-    members["starts_in"] = startsIn;
-    members.retryAfter = startsIn;
-  }
-  return { status, members };
 }
 
 /** What zod found, member by member. */

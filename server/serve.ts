@@ -6,9 +6,9 @@ import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { connectDb } from "./db.ts";
 import type { Env } from "./env.ts";
+import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
-import { repeatBefore } from "./repeat.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
 const MAX_BATCH = 1_000;
@@ -38,7 +38,7 @@ export async function serve(env: Env): Promise<void> {
     isDraining: () => draining,
   };
   const routes = getRequestListener(createApp(dependencies).fetch);
-  const server = createServer(repeatBefore(routes, dependencies));
+  const server = createServer(issueBefore(routes, dependencies));
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
   server.keepAliveTimeout = 65_000; // longer than a load balancer's usual 60 s, so that it is the one to close
