@@ -128,20 +128,24 @@ function run({ rounds, connections, volley, pools }: GrantOptions, say: Say): Pr
         const redis = await startRedis(fsync);
         later(redis.stop);
         const sizes = pools.length === 1 ? [1] : REDIS_POOLS;
-        granters.push(
-          await startTuned("redis", sizes, { redisUrl: redis.url }, (url) => ({
-            name: `Redis, appendonly ${fsync}`,
-            url,
-            async prepare() {
-              await redis.reset(1, COUNT);
-              return 1;
-            },
-            async count() {
-              const { holders, users, left } = await redis.holdings(1);
-              return { holders, "users of the day": users, "units gone": COUNT - left };
-            },
-          })),
-        );
+        for (const [peer, suffix] of [
+          ["redis", ""],
+          ["redis-fast", ", our HTTP path"],
+        ] as const)
+          granters.push(
+            await startTuned(peer, sizes, { redisUrl: redis.url }, (url) => ({
+              name: `Redis, appendonly ${fsync}${suffix}`,
+              url,
+              async prepare() {
+                await redis.reset(1, COUNT);
+                return 1;
+              },
+              async count() {
+                const { holders, users, left } = await redis.holdings(1);
+                return { holders, "users of the day": users, "units gone": COUNT - left };
+              },
+            })),
+          );
       }
     }
 

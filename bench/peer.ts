@@ -7,11 +7,12 @@
  *     for-update     the same, and textbook.issue() of for_update.sql, one call a request
  *     issue-coupon   the same, and our issue_coupon(), one call a request
  *     redis          the same, and issue.lua, one EVALSHA a request
+ *     redis-fast     issue.lua behind the service's own path for the plain request (server/fast.ts), without Hono
  *
  * POOL is the number of connections to the database. Those of one event loop's turn are pipelined by both drivers.
  */
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
 import { createClient } from "@redis/client";
 import { Hono } from "hono";
@@ -19,6 +20,9 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import postgres from "postgres";
 import { createAuthenticate } from "../server/auth.ts";
 import { readEnv } from "../server/env.ts";
+import { issueBefore } from "../server/fast.ts";
+import { createLog } from "../server/log.ts";
+import type { Outcome } from "../server/outcomes.ts";
 import type { Constant } from "./peers.ts";
 
 type Granted = {
@@ -71,6 +75,30 @@ async function issuing(issue: Issue): Promise<Server> {
     return c.json({ outcome, coupon_id, user_id: who.user_id, ...granted }, outcome === "issued" ? 201 : 409);
   });
   return createAdaptorServer({ fetch: app.fetch }) as Server;
+}
+
+/** As the service itself serves this request: what then differs is only who grants. */
+async function issuingFast(issue: Issue): Promise<Server> {
+  const authenticate = await createAuthenticate(readEnv());
+  const refuse: RequestListener = (_, response) => response.writeHead(400).end();
+  return createServer(
+    issueBefore(refuse, {
+      authenticate,
+      issuing: {
+        issue: async (couponId, userId) => {
+          const { outcome, ...granted } = await issue(userId, couponId);
+          return {
+            outcome: outcome as Outcome<"issue_coupon">,
+            user_id: userId,
+            ...granted,
+            starts_in: null,
+          };
+        },
+      },
+      log: createLog("info", () => {}),
+      isDraining: () => false,
+    }),
+  );
 }
 
 function openPostgres(connection: Record<string, string>): postgres.Sql {
@@ -142,6 +170,7 @@ const kinds: Record<string, () => Server | Promise<Server>> = {
   "for-update": () => issuing(byForUpdate()),
   "issue-coupon": () => issuing(byIssueCoupon()),
   redis: async () => issuing(await byRedis()),
+  "redis-fast": async () => issuingFast(await byRedis()),
 };
 
 const make = kinds[variable("PEER")];

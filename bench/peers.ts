@@ -9,7 +9,7 @@ export interface Constant {
   body: unknown;
 }
 
-export type Peer = "bare" | "hello" | "hello-token" | "for-update" | "issue-coupon" | "redis";
+export type Peer = "bare" | "hello" | "hello-token" | "for-update" | "issue-coupon" | "redis" | "redis-fast";
 
 export interface PeerOptions {
   secret: string;

@@ -11,9 +11,13 @@ import { asProblem } from "./problem.ts";
 
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
+type IssueDependencies = Pick<Dependencies, "authenticate" | "log" | "isDraining"> & {
+  issuing: Pick<Dependencies["issuing"], "issue">;
+};
+
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, log, isDraining }: Dependencies,
+  { issuing, authenticate, log, isDraining }: IssueDependencies,
 ): RequestListener {
   return (incoming, outgoing) => {
     const began = performance.now();

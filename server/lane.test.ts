@@ -48,13 +48,27 @@ function answeringLanes(answer: (items: string[]) => readonly string[], limits: 
   return { lanes, sent, submit };
 }
 
-const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+/** A few turns of the event loop: the answers of a batch are told after the next one is written. */
+async function settled() {
+  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 const failure = (kind: DatabaseError["kind"]) => new DatabaseError(kind, "XXXXX", kind);
 
 test("an idle lane sends at once", () => {
   const { lanes, sent, submit } = heldLanes();
   submit("a");
   assert.deepEqual([sent[0]?.key, sent[0]?.items, lanes.queued()], [1, ["a"], 0]);
+});
+
+test("the next batch is sent before the answers of the last one are told", async () => {
+  const { sent, submit } = heldLanes();
+  const order: string[] = [];
+  const [a] = submit("a");
+  submit("b");
+  void a?.then(() => order.push(`a told with ${sent.length} sent`));
+  sent[0]?.answer();
+  await settled();
+  assert.deepEqual(order, ["a told with 2 sent"]);
 });
 
 test("who hangs up while waiting gives the place back, and is not sent", async () => {

@@ -35,6 +35,8 @@ interface Waiting<Item, Result> {
   reject: (error: unknown) => void;
 }
 
+type Tell = () => void;
+
 export interface Lanes<Item, Result> {
   /**
    * Rejects with Overloaded or, when the client hung up before its batch was sent, HungUp: nothing was sent; or with the
@@ -48,6 +50,9 @@ export interface Lanes<Item, Result> {
 const hungUp = () => new HungUp("the client hung up");
 const tooLong = () => new Overloaded("waited too long for a place in a batch");
 
+/** The driver writes a call at the end of the event loop's turn in which it was made. */
+const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
+
 /**
  * Lanes by key; `send` answers one result for each item, in order. A failed batch that the database took back is sent
  * again in halves, so that an item that can't be done fails alone.
@@ -60,9 +65,17 @@ export function createLanes<Item, Result>(
   const lanes = new Map<number, Queue>();
   let queued = 0;
 
+  /**
+   * The next batch is sent before the answers of the last one are told: so the database is at work while they are written.
+   */
   async function run(key: number, queue: Queue): Promise<void> {
+    let tell: Tell = () => {};
     while (queue.length > 0) {
-      await sendBatch(key, take(queue), 1);
+      const sent = sendBatch(key, take(queue), 1);
+      await onceWritten();
+      tell();
+      tell = await sent;
+      if (queue.length === 0) tell();
     }
     lanes.delete(key);
   }
@@ -89,8 +102,9 @@ export function createLanes<Item, Result>(
     waiting.reject(why());
   }
 
-  async function sendBatch(key: number, batch: Queue, attempt: number): Promise<void> {
-    if (batch.length === 0) return;
+  /** Answers with what tells those who wait. */
+  async function sendBatch(key: number, batch: Queue, attempt: number): Promise<Tell> {
+    if (batch.length === 0) return () => {};
     try {
       const results = await send(
         key,
@@ -98,18 +112,20 @@ export function createLanes<Item, Result>(
       );
       if (results.length !== batch.length)
         throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
-      for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
+      return () => {
+        for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
+      };
     } catch (error) {
       const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
       if (undone && batch.length > 1) {
         const half = Math.ceil(batch.length / 2);
-        await sendBatch(key, inTime(batch.slice(0, half)), 1);
-        await sendBatch(key, inTime(batch.slice(half)), 1);
-      } else if (undone && error.kind === "conflict" && attempt < 3) {
-        await sendBatch(key, batch, attempt + 1);
-      } else {
-        for (const waiting of batch) waiting.reject(error);
+        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
+        return sendBatch(key, inTime(batch.slice(half)), 1);
       }
+      if (undone && error.kind === "conflict" && attempt < 3) return sendBatch(key, batch, attempt + 1);
+      return () => {
+        for (const waiting of batch) waiting.reject(error);
+      };
     }
   }
 
