@@ -623,6 +623,50 @@ test("live and upcoming, without coupons: an empty list and the time", async () 
   }
 });
 
+test("live: an ETag, and 304 until a coupon changes", async () => {
+  const live = (etag?: string) =>
+    world.call("GET /coupons/live", {
+      token: userToken(1),
+      ...(etag === undefined ? {} : { headers: { "if-none-match": etag } }),
+    });
+  const coupon = await world.newCoupon();
+  const first = await live();
+  const etag = first.headers.get("etag") ?? "";
+  assert.match(etag, /^W\/"[\w-]{22}"$/);
+  assert.equal(first.headers.get("cache-control"), "private, no-cache");
+  assert.equal((await live()).headers.get("etag"), etag);
+  for (const known of [etag, etag.slice(2), `"other", ${etag}`, "*"]) {
+    const { status, headers, body } = await live(known);
+    assert.deepEqual([status, headers.get("etag"), body], [304, etag, null], known);
+  }
+  assert.equal((await live('"other"')).status, 200);
+
+  await world.issue(coupon, await world.newUser());
+  const changed = await live(etag);
+  assert.equal(changed.status, 200);
+  assert.notEqual(changed.headers.get("etag"), etag);
+});
+
+test("live: one query serves all who wait", async () => {
+  const asked = world.db.liveCoupons;
+  let queries = 0;
+  world.db.liveCoupons = () => {
+    queries += 1;
+    return asked();
+  };
+  try {
+    const token = userToken(1);
+    const answers = await Promise.all(
+      Array.from({ length: 500 }, () => world.call("GET /coupons/live", { token })),
+    );
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.ok(queries <= 3, `${queries} queries`);
+    assert.equal(new Set(answers.map(({ body }) => JSON.stringify(body))).size, queries);
+  } finally {
+    world.db.liveCoupons = asked;
+  }
+});
+
 test("live: what runs, sold out and paused ones too", async () => {
   const here = await openWorld();
   try {

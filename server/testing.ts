@@ -68,7 +68,8 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
         },
       }),
     );
-    return { status: response.status, headers: response.headers, body: await response.json() };
+    const said = await response.text();
+    return { status: response.status, headers: response.headers, body: said === "" ? null : JSON.parse(said) };
   }
 
   return {
