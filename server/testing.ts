@@ -69,7 +69,11 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
       }),
     );
     const said = await response.text();
-    return { status: response.status, headers: response.headers, body: said === "" ? null : JSON.parse(said) };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: said === "" ? null : JSON.parse(said),
+    };
   }
 
   return {

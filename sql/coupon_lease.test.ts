@@ -177,7 +177,6 @@ test("a REPEATABLE READ caller doesn't miss a lease that is younger than its sna
 test("not_leased with more than 100,000 holders: a server's memory is not the database", async () => {
   const { id } = await soldOut(2);
   await owner.unsafe(`
-    alter table coupon.user_coupons drop constraint user_coupons_user;
     alter table coupon.user_coupons disable trigger user;
     alter table coupon.coupons disable trigger coupons_issued_equals_grants;
     update coupon.coupons set issued = 100000, count = 100000 where id = ${id};

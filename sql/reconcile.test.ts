@@ -136,7 +136,7 @@ const damages: Damage[] = [
   ],
   [
     "a grant of no user",
-    [...off("user_coupons", "user_coupons_user"), `delete from coupon.users where id = ${ben}`],
+    [...noTriggers("users"), `delete from coupon.users where id = ${ben}`],
     [["grant_has_its_user", lunch, ben, "'no such user'"]],
   ],
   [

@@ -330,10 +330,10 @@ const attacks: Record<string, Attack[]> = {
       [issued(live, 3), grant({ user: 99, coupon: live, position: 3 })],
       "user_coupons_user",
     ],
-    ["a holder deleted", ["delete from coupon.users where id = 1"], "user_coupons_user"],
-    ["a holder's id", ["update coupon.users set id = 99 where id = 1"], "user_coupons_user"],
-    ["users truncated", ["truncate coupon.users"], "0A000"],
-    ["users truncated with all", ["truncate coupon.users cascade"], "user_coupons_grant_is_permanent"],
+    ["a holder deleted", ["delete from coupon.users where id = 1"], "users_are_permanent"],
+    ["a holder's id", ["update coupon.users set id = 99 where id = 1"], "users_are_permanent"],
+    ["users truncated", ["truncate coupon.users"], "users_are_permanent"],
+    ["users truncated with all", ["truncate coupon.users cascade"], "users_are_permanent"],
     [
       "a coupon in a zone of its own",
       [changeCoupon("time_zone = 'Asia/Tokyo'")],
@@ -548,7 +548,7 @@ const attacks: Record<string, Attack[]> = {
       [issued(old, 2), grant({ user: 1, coupon: old, position: 2 })],
       "user_coupons_pkey",
     ],
-    ["the grant deleted with its user", ["delete from coupon.users"], "user_coupons_user"],
+    ["the grant deleted with its user", ["delete from coupon.users"], "users_are_permanent"],
     ["the grant deleted with its coupon", ["delete from coupon.coupons"], "user_coupons_coupon_and_expiry"],
   ],
   "of the audit: what is so, who does it now, and never changed": [

@@ -114,8 +114,6 @@ create table coupon.user_coupons (
   constraint user_coupons_used_after_issued check (used_date >= issued_at),
   constraint user_coupons_use_has_reference check ((used_date is null) = (use_reference is null)),
   constraint user_coupons_use_reference_fits check (length(use_reference) between 1 and 200),
-  constraint user_coupons_user foreign key (user_id) references coupon.users (id)
-    on update restrict on delete restrict,
   constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry)
     on update cascade on delete restrict
 );

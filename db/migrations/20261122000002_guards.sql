@@ -69,6 +69,16 @@ begin
           constraint = 'user_coupons_begin_unused';
     end if;
   end loop;
+  -- A foreign key would lock each user's row: a random page written for every grant, which with many users costs more than
+  -- the grant itself. Users are permanent, so there is nothing to lock against. A scalar subquery: a probe a user.
+  if exists (
+    select from new_grants n
+    where (select true from coupon.users u where u.id = n.user_id) is null)
+  then
+    raise exception 'a grant for a user that doesn''t exist'
+      using errcode = 'foreign_key_violation', schema = 'coupon', table = 'user_coupons',
+        constraint = 'user_coupons_user', hint = 'import_users() makes users.';
+  end if;
   return null;
 end
 $$;
@@ -147,6 +157,25 @@ create trigger coupons_start_time_is_fixed_once_issued
   when (old.issued > 0 and old.start_time <> new.start_time)
   execute function coupon.refuse_change(
     'coupons_start_time_is_fixed_once_issued', 'the start_time of a coupon that was issued can''t change');
+
+create trigger users_are_permanent
+  before delete on coupon.users
+  for each row
+  execute function coupon.refuse_change(
+    'users_are_permanent', 'a user is never deleted: to forget one, give another display_name by import_users()');
+
+create trigger users_are_permanent_id
+  before update of id on coupon.users
+  for each row
+  when (old.id <> new.id)
+  execute function coupon.refuse_change(
+    'users_are_permanent', 'the id of a user never changes');
+
+create trigger users_are_permanent_truncate
+  before truncate on coupon.users
+  for each statement
+  execute function coupon.refuse_change(
+    'users_are_permanent', 'a user is never deleted: to forget one, give another display_name by import_users()');
 
 create trigger user_coupons_grant_is_permanent
   before delete on coupon.user_coupons
@@ -295,6 +324,9 @@ drop trigger audit_is_permanent_truncate on coupon.audit;
 drop trigger audit_is_permanent on coupon.audit;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_grant_is_immutable on coupon.user_coupons;
+drop trigger users_are_permanent_truncate on coupon.users;
+drop trigger users_are_permanent_id on coupon.users;
+drop trigger users_are_permanent on coupon.users;
 drop trigger user_coupons_grant_is_permanent_truncate on coupon.user_coupons;
 drop trigger user_coupons_grant_is_permanent on coupon.user_coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
