@@ -43,6 +43,21 @@ test("repeats the refusal until the lease runs out, counted from before the ques
   assert.equal(leases.hits(), 2);
 });
 
+test("the next lease is asked for when half of this one is over, by the first who is refused then", async () => {
+  const { clock, asked, leases } = byHand();
+  leases.renew(7);
+  await asked[0]?.answer({ ...soldOut, issued: 0, holders: [] });
+  clock.ms += 499;
+  leases.refusal(7, 1);
+  assert.equal(asked.length, 1);
+  clock.ms += 1;
+  for (let i = 0; i < 3; i++) assert.equal(leases.refusal(7, 1)?.outcome, "sold_out");
+  assert.equal(asked.length, 2);
+  await asked[1]?.answer({ ...soldOut, issued: 0, holders: [] });
+  clock.ms += 999;
+  assert.notEqual(leases.refusal(7, 1), undefined);
+});
+
 test("holders are never refused; of the next lease only the newer ones are asked for", async () => {
   const { clock, asked, leases } = byHand();
   leases.renew(7);

@@ -20,7 +20,8 @@ export interface Leases {
 
 interface Held {
   refusal: CommonRefusal;
-  /** On performance.now()'s clock, ms. */
+  /** On performance.now()'s clock, ms. From renewAt on the next lease is asked for, so that nobody waits when this one ends. */
+  renewAt: number;
   until: number;
   startsAt: number | null;
   /** Everybody up to this position is among the holders. */
@@ -41,7 +42,16 @@ export function createLeases(
   const asking = new Set<number>();
   let hits = 0;
 
-  async function renew(couponId: number): Promise<void> {
+  function renew(couponId: number): void {
+    if (asking.has(couponId)) return;
+    asking.add(couponId);
+    take(couponId)
+      // The database's failure is told to those who wait for it; without a lease everybody does.
+      .catch(() => {})
+      .finally(() => asking.delete(couponId));
+  }
+
+  async function take(couponId: number): Promise<void> {
     const known = leases.get(couponId);
     // Counted from before the question: the database's second began later.
     const sentAt = now();
@@ -56,6 +66,7 @@ export function createLeases(
     if (!known && !makeRoom(sentAt)) return;
     leases.set(couponId, {
       refusal: lease.refusal,
+      renewAt: sentAt + lease.valid_for * 500,
       until: sentAt + lease.valid_for * 1000,
       startsAt: lease.starts_in === null ? null : sentAt + lease.starts_in * 1000,
       issued: lease.issued,
@@ -75,6 +86,7 @@ export function createLeases(
       if (lease === undefined) return undefined;
       const at = now();
       if (at >= lease.until || lease.holders.has(userId)) return undefined;
+      if (at >= lease.renewAt) renew(couponId);
       hits += 1;
       return {
         outcome: lease.refusal,
@@ -85,14 +97,7 @@ export function createLeases(
         starts_in: lease.startsAt === null ? null : Math.round((lease.startsAt - at) * 1000) / 1e6,
       };
     },
-    renew(couponId) {
-      if (asking.has(couponId)) return;
-      asking.add(couponId);
-      renew(couponId)
-        // The database's failure is told to those who wait for it; without a lease everybody does.
-        .catch(() => {})
-        .finally(() => asking.delete(couponId));
-    },
+    renew,
     hits: () => hits,
   };
 }
