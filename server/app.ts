@@ -1,17 +1,28 @@
-/** The routes. Each translates: parse, call, answer. */
+/**
+ * The routes. What each takes and who may call it stands in the contract; here is what it does: one call, and its answer.
+ */
 import { createHash } from "node:crypto";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
-import type { z } from "zod";
 import { commandAnswer, issueAnswer, problem, type Sent, success } from "./answer.ts";
 import type { Authenticate, Caller } from "./auth.ts";
-import type { Db } from "./db.ts";
-import { bearerOf, headerOf, JSON_TYPE, requestIdOf } from "./headers.ts";
+import {
+  type AnswerOf,
+  type CommandName,
+  type CommandOf,
+  contract,
+  type Given,
+  type Operation,
+  type OperationName,
+} from "./contract.ts";
+import type { Db, Note } from "./db.ts";
+import { bearerOf, headerOf, requestIdOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
-import type { Command, Outcome } from "./outcomes.ts";
-import { asProblem, invalidRequest, Problem } from "./problem.ts";
-import * as schemas from "./schemas.ts";
+import type { Outcome } from "./outcomes.ts";
+import { asProblem, Problem } from "./problem.ts";
+import { bodyOf, header, parsed, queryOf } from "./request.ts";
+import { nothing } from "./schemas.ts";
 import { createShared } from "./shared.ts";
 
 export interface Dependencies {
@@ -24,12 +35,14 @@ export interface Dependencies {
 }
 
 /** What comes with a request: its id, and Node's request and response, which a test that calls the app itself hasn't got. */
-type Bindings = { requestId: string } & Partial<HttpBindings | Http2Bindings>;
-type Ctx = Context<{ Bindings: Bindings }>;
+export type Bindings = { requestId: string } & Partial<HttpBindings | Http2Bindings>;
+export type Ctx = Context<{ Bindings: Bindings }>;
 
-/** Bytes of a body; a list of users may be larger. */
-const MAX_BODY = 16 * 1024;
-const MAX_USERS_BODY = 4 * 1024 * 1024;
+/** What a handler gets: a request that has passed all checks of its shape, and who sent it. */
+type Asked<K extends OperationName> = Given<K> & {
+  c: Ctx;
+  who: (typeof contract)[K]["roles"] extends null ? null : Caller;
+};
 
 export function createApp({ db, issuing, authenticate, log, isDraining }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
@@ -50,33 +63,13 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     ),
   );
 
-  // ---- Whether we live ----------------------------------------------------------------------------------------------
-
-  app.get("/livez", (c) => ok(c, { status: "ok" }));
-  app.get("/readyz", async (c) => {
-    if (isDraining())
-      throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
-    await db.ping();
-    return ok(c, { status: "ok" });
-  });
-
   // ---- Coupons ------------------------------------------------------------------------------------------------------
 
-  app.post("/coupons", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { reason, ...coupon } = await body(c, schemas.newCoupon);
-    return answer(c, "create_coupon", await db.createCoupon(coupon, { actor, reason }));
-  });
+  command("createCoupon", ({ who, body: { reason, ...coupon } }) =>
+    db.createCoupon(coupon, noteOf(who, reason)),
+  );
 
-  app.get("/coupons", async (c) => {
-    await caller(c, "service", "admin");
-    const { code } = query(c, schemas.byCode);
-    return found(c, await db.findCoupon({ code }));
-  });
-
-  app.get("/coupons/live", async (c) => {
-    await caller(c);
-    query(c, schemas.noQuery);
+  on("liveCoupons", async ({ c }) => {
     const { text, etag } = await liveCoupons();
     const sent = success(200, text, c.env.requestId);
     Object.assign(sent.headers, { etag, "cache-control": "private, no-cache" });
@@ -84,108 +77,122 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     return new Response(null, { status: 304, headers: sent.headers });
   });
 
-  app.get("/coupons/upcoming", async (c) => {
-    await caller(c);
-    const { page_size } = query(c, schemas.upcomingQuery);
-    return ok(c, await db.upcomingCoupons(page_size));
-  });
+  read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
+  read("findCouponByCode", ({ query }) => db.findCoupon(query));
+  read("findCoupon", ({ path }) => db.findCoupon(path));
 
-  app.get("/coupons/:coupon_id", async (c) => {
-    await caller(c);
-    const { coupon_id } = path(c, schemas.couponPath);
-    query(c, schemas.noQuery);
-    return found(c, await db.findCoupon({ coupon_id }));
-  });
-
-  app.get("/coupons/:coupon_id/stats", async (c) => {
-    await caller(c, "admin");
-    const { coupon_id } = path(c, schemas.couponPath);
-    query(c, schemas.noQuery);
+  read("couponStats", async ({ path: { coupon_id } }) => {
     const stats = await db.couponStats(coupon_id);
-    return found(c, stats && { coupon_id, ...stats });
+    return stats && { coupon_id, ...stats };
   });
 
-  app.post("/coupons/:coupon_id/issue", async (c) => {
-    const who = await caller(c);
-    const { coupon_id } = path(c, schemas.couponPath);
-    const user_id = actsFor(who, (await body(c, schemas.forUser)).user_id);
-    const issue = await issuing.issue(coupon_id, user_id, (listener) =>
+  on("issueCoupon", async ({ c, who, path: { coupon_id }, body }) => {
+    const issue = await issuing.issue(coupon_id, actsFor(who, body.user_id), (listener) =>
       c.env.outgoing?.once("close", listener),
     );
     return respond(issueAnswer(coupon_id, issue, c.env.requestId));
   });
 
-  app.post("/coupons/:coupon_id/use", async (c) => {
-    const who = await caller(c);
-    const { coupon_id } = path(c, schemas.couponPath);
-    const given = await body(c, schemas.use);
-    const user_id = actsFor(who, given.user_id);
-    const { outcome, ...use } = await db.useCoupon(user_id, coupon_id, given.reference, actorOf(who));
-    return answer(c, "use_coupon", { outcome, coupon_id, user_id, ...use });
+  command("useCoupon", async ({ who, path: { coupon_id }, body: { reference, ...body } }) => {
+    const user_id = actsFor(who, body.user_id);
+    const use = await db.useCoupon(user_id, coupon_id, reference, actorOf(who));
+    return { coupon_id, user_id, ...use };
   });
 
-  app.post("/coupons/:coupon_id/undo-use", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { coupon_id } = path(c, schemas.couponPath);
-    const { user_id, reason } = await body(c, schemas.undoUse);
-    const { outcome, ...use } = await db.undoUse(user_id, coupon_id, { actor, reason });
-    return answer(c, "undo_use", { outcome, coupon_id, user_id, ...use });
+  command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, reason } }) => {
+    const use = await db.undoUse(user_id, coupon_id, { actor: actorOf(who), reason });
+    return { coupon_id, user_id, ...use };
   });
 
-  app.post("/coupons/:coupon_id/pause", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { coupon_id } = path(c, schemas.couponPath);
-    const { reason } = await body(c, schemas.why);
-    const { outcome } = await db.pauseCoupon(coupon_id, { actor, reason });
-    return answer(c, "pause_coupon", { outcome, coupon_id });
-  });
+  command("pauseCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
+    coupon_id,
+    ...(await db.pauseCoupon(coupon_id, noteOf(who, reason))),
+  }));
 
-  app.post("/coupons/:coupon_id/resume", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { coupon_id } = path(c, schemas.couponPath);
-    const { reason } = await body(c, schemas.why);
-    const { outcome } = await db.resumeCoupon(coupon_id, { actor, reason });
-    return answer(c, "resume_coupon", { outcome, coupon_id });
-  });
+  command("resumeCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
+    coupon_id,
+    ...(await db.resumeCoupon(coupon_id, noteOf(who, reason))),
+  }));
 
-  app.post("/coupons/:coupon_id/count", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { coupon_id } = path(c, schemas.couponPath);
-    const { count, reason } = await body(c, schemas.newCount);
-    const { outcome, ...stock } = await db.setCouponCount(coupon_id, count, { actor, reason });
-    return answer(c, "set_coupon_count", { outcome, coupon_id, ...stock });
-  });
+  command("setCouponCount", async ({ who, path: { coupon_id }, body: { count, reason } }) => ({
+    coupon_id,
+    ...(await db.setCouponCount(coupon_id, count, noteOf(who, reason))),
+  }));
 
-  app.post("/coupons/:coupon_id/expiry", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { coupon_id } = path(c, schemas.couponPath);
-    const { expiry, reason } = await body(c, schemas.newExpiry);
-    const { outcome } = await db.setCouponExpiry(coupon_id, expiry, { actor, reason });
-    return answer(c, "set_coupon_expiry", { outcome, coupon_id });
-  });
+  command("setCouponExpiry", async ({ who, path: { coupon_id }, body: { expiry, reason } }) => ({
+    coupon_id,
+    ...(await db.setCouponExpiry(coupon_id, expiry, noteOf(who, reason))),
+  }));
 
   // ---- Users --------------------------------------------------------------------------------------------------------
 
-  app.get("/users/:user_id/coupons", async (c) => {
-    const who = await caller(c);
-    const user_id = actsFor(who, path(c, schemas.userPath).user_id);
-    const { before, page_size } = query(c, schemas.walletQuery);
+  read("wallet", async ({ who, path, query: { before, page_size } }) => {
+    const user_id = actsFor(who, path.user_id);
     const coupons = await db.wallet(user_id, before ?? null, page_size);
-    const last = coupons.at(-1);
-    return ok(c, {
-      user_id,
-      coupons,
-      next_before: coupons.length === page_size ? last?.issued_on : null,
-    });
+    const next_before = coupons.length === page_size ? (coupons.at(-1)?.issued_on ?? null) : null;
+    return { user_id, coupons, next_before };
   });
 
-  app.post("/users", async (c) => {
-    const actor = actorOf(await caller(c, "admin"));
-    const { users, reason } = await body(c, schemas.newUsers, MAX_USERS_BODY);
-    return ok(c, { users: await db.importUsers(users, { actor, reason }) });
+  read("importUsers", async ({ who, body: { users, reason } }) => ({
+    users: await db.importUsers(users, noteOf(who, reason)),
+  }));
+
+  // ---- Whether we live ----------------------------------------------------------------------------------------------
+
+  read("livez", () => ({ status: "ok" as const }));
+
+  read("readyz", async () => {
+    if (isDraining())
+      throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
+    await db.ping();
+    return { status: "ok" as const };
   });
 
   return { fetch, routes: app.routes };
+
+  /** Answers an operation of the contract, once the request has passed its checks. */
+  function on<K extends OperationName>(
+    name: K,
+    handler: (asked: Asked<K>) => Response | Promise<Response>,
+  ): void {
+    const { route, roles, path, query, body, maxBody }: Operation = contract[name];
+    const [method = "", template = ""] = route.split(" ");
+    app.on(method, template.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      const who = roles && (await caller(c, roles));
+      const asked = {
+        c,
+        who,
+        path: path && parsed(path, c.req.param()),
+        query: queryOf(c, query ?? nothing),
+        body: body && (await bodyOf(c, body, maxBody)),
+      };
+      return handler(asked as Asked<K>);
+    });
+  }
+
+  /** A command answers with its outcome first, and by the status of that. */
+  function command<K extends CommandName>(
+    name: K,
+    handler: (asked: Asked<K>) => Promise<{ outcome: Outcome<CommandOf<K>> } & Record<string, unknown>>,
+  ): void {
+    on(name, async (asked) => {
+      const { outcome, ...members } = await handler(asked);
+      const which: CommandOf<K> = contract[name].command;
+      return respond(commandAnswer(which, { outcome, ...members }, asked.c.env.requestId));
+    });
+  }
+
+  function read<K extends OperationName>(
+    name: K,
+    handler: (asked: Asked<K>) => Promise<AnswerOf<K> | undefined> | AnswerOf<K>,
+  ): void {
+    on(name, async (asked) => {
+      const found = await handler(asked);
+      if (found === undefined)
+        throw new Problem(404, { outcome: "coupon_not_found", detail: "There is no such coupon." });
+      return respond(success(200, JSON.stringify(found), asked.c.env.requestId));
+    });
+  }
 
   /** Around the routes, and not a middleware of theirs, which costs a fifth of a refusal in promises. */
   function fetch(
@@ -215,8 +222,8 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     return response;
   }
 
-  /** The caller, if its role is one of these (none: any); else 401 or 403. */
-  async function caller(c: Ctx, ...roles: Caller["role"][]): Promise<Caller> {
+  /** The caller, if its role is one of these; else 401 or 403. */
+  async function caller(c: Ctx, roles: readonly Caller["role"][]): Promise<Caller> {
     const token = bearerOf(header(c, "authorization"));
     const who = token === undefined ? null : await authenticate(token);
     if (who === null)
@@ -224,16 +231,10 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
         outcome: "unauthenticated",
         detail: token === undefined ? "A bearer token is needed." : "The bearer token is not valid.",
       });
-    if (roles.length > 0 && !roles.includes(who.role))
+    if (!roles.includes(who.role))
       throw new Problem(403, { outcome: "forbidden", detail: `This takes the role ${roles.join(" or ")}.` });
     return who;
   }
-}
-
-/** A header by its name in lower case. */
-function header(c: Ctx, name: string): string | undefined {
-  const { rawHeaders } = c.env.incoming ?? {};
-  return rawHeaders ? headerOf(rawHeaders, name) : c.req.header(name);
 }
 
 /** Weak: of the coupons alone, since server_time is another each time. */
@@ -252,6 +253,10 @@ function actorOf({ role, subject }: Caller): string {
   return `${role}:${subject}`;
 }
 
+function noteOf(who: Caller, reason: string | undefined): Note {
+  return { actor: actorOf(who), reason };
+}
+
 /** A user acts for itself only; a service and an admin for whom they name. */
 function actsFor(who: Caller, user_id: number | undefined): number {
   if (who.role === "user") {
@@ -268,70 +273,7 @@ function actsFor(who: Caller, user_id: number | undefined): number {
   return user_id;
 }
 
-function answer<C extends Command>(
-  c: Ctx,
-  command: C,
-  result: { outcome: Outcome<C> } & Record<string, unknown>,
-): Response {
-  return respond(commandAnswer(command, result, c.env.requestId));
-}
-
 /** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */
 function respond({ status, headers, text }: Sent): Response {
   return new Response(text, { status, headers });
-}
-
-function ok(c: Ctx, body: unknown): Response {
-  return respond(success(200, JSON.stringify(body), c.env.requestId));
-}
-
-function found(c: Ctx, row: object | undefined): Response {
-  if (row === undefined)
-    throw new Problem(404, { outcome: "coupon_not_found", detail: "There is no such coupon." });
-  return ok(c, row);
-}
-
-function path<S extends z.ZodType>(c: Ctx, schema: S): z.infer<S> {
-  return parse(schema, c.req.param());
-}
-
-/** Each member once. */
-function query<S extends z.ZodType>(c: Ctx, schema: S): z.infer<S> {
-  const given = Object.entries(c.req.queries()).map(([name, values]) => [
-    name,
-    values.length === 1 ? values[0] : values,
-  ]);
-  return parse(schema, Object.fromEntries(given));
-}
-
-/** The JSON body; none at all is an empty object. */
-async function body<S extends z.ZodType>(c: Ctx, schema: S, maxBytes = MAX_BODY): Promise<z.infer<S>> {
-  if (c.req.url.includes("?")) query(c, schemas.noQuery);
-  const length = header(c, "content-length");
-  if (length === undefined && header(c, "transfer-encoding") !== undefined)
-    throw new Problem(411, {
-      outcome: "invalid_request",
-      detail: "A body must come with its Content-Length.",
-    });
-  if (length === undefined || length === "0") return parse(schema, {});
-  if (Number(length) > maxBytes)
-    throw new Problem(413, {
-      outcome: "invalid_request",
-      detail: `The body must have at most ${maxBytes} bytes.`,
-    });
-  if (!JSON_TYPE.test(header(c, "content-type") ?? ""))
-    throw new Problem(415, { outcome: "invalid_request", detail: "The body must be application/json." });
-  let given: unknown;
-  try {
-    given = await c.req.json();
-  } catch {
-    throw new Problem(400, { outcome: "invalid_request", detail: "The body is not valid JSON." });
-  }
-  return parse(schema, given);
-}
-
-function parse<S extends z.ZodType>(schema: S, given: unknown): z.infer<S> {
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) throw invalidRequest(parsed.error);
-  return parsed.data;
 }

@@ -3,8 +3,10 @@
  */
 import { connect as connectSocket } from "node:net";
 import postgres from "postgres";
+import type { z } from "zod";
 import type { CommonRefusal } from "./lease.ts";
 import type { Command, Outcome } from "./outcomes.ts";
+import type { couponStats, newCoupon, offer, wallet } from "./schemas.ts";
 
 /** What a call that got no answer from its function came to. */
 export class DatabaseError extends Error {
@@ -38,32 +40,10 @@ type Instant = string;
 /** A length of time in seconds. */
 type Seconds = number;
 
-export interface Offer {
-  coupon_id: number;
-  code: string;
-  message: string;
-  description: string;
-  start_time: Instant;
-  expiry: Instant;
-  count: number;
-  issued: number;
-  remaining: number;
-  sold_out: boolean;
-  paused: boolean;
-  starts_in: Seconds | null;
-  metadata: Record<string, unknown>;
-  server_time: Instant;
-}
+export type Offer = z.infer<typeof offer>;
+type Wallet = z.infer<typeof wallet>;
 
-export interface NewCoupon {
-  code: string;
-  message: string;
-  description: string;
-  start_time: Instant;
-  expiry: Instant;
-  count: number;
-  metadata: Record<string, unknown>;
-}
+type NewCoupon = Omit<z.infer<typeof newCoupon>, "reason">;
 
 export interface Issue {
   outcome: Outcome<"issue_coupon">;
@@ -233,7 +213,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
       ).then((rows) => rows[0]),
 
     wallet: (userId: number, before: string | null, pageSize: number) =>
-      read<Record<string, unknown> & { issued_on: string }>(
+      read<Wallet["coupons"][number]>(
         (sql) => sql`
           select *
           from wallet(
@@ -242,7 +222,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
       ),
 
     couponStats: (couponId: number) =>
-      read<Record<string, unknown>>(
+      read<Omit<z.infer<typeof couponStats>, "coupon_id">>(
         (sql) => sql`select * from coupon_stats(coupon_id => ${couponId}::bigint)`,
       ).then((rows) => rows[0]),
 

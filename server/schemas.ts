@@ -1,4 +1,7 @@
-/** The shapes of requests: types, presence and sizes. What a coupon may do is SQL's to say. */
+/**
+ * The shapes of requests and answers: types, presence and sizes. What a coupon may do is SQL's to say. Descriptions and
+ * examples are for the OpenAPI document, which is made of these; `instead` is said there in place of what zod knows.
+ */
 import { z } from "zod";
 
 const MAX_METADATA_DEPTH = 5;
@@ -11,14 +14,21 @@ const whole = (max: number) =>
     .max(max, { error: `must be at most ${max}`, abort: true })
     .int("must be a whole number");
 
-export const id = whole(Number.MAX_SAFE_INTEGER);
+const id = whole(Number.MAX_SAFE_INTEGER);
+const couponId = id.meta({ examples: [7] });
+const userId = id.meta({ examples: [42] });
 
 /** An id in a path or a query. */
-export const idText = z
+const idText = z
   .string()
   .regex(/^[1-9][0-9]{0,15}$/, "must be a whole number from 1")
   .transform(Number)
   .pipe(id);
+const idInPath = (example: number) =>
+  idText.meta({
+    instead: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    examples: [example],
+  });
 
 const text = (min: number, max: number) =>
   z
@@ -27,7 +37,8 @@ const text = (min: number, max: number) =>
     // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
     .max(max * 2, { error: `must have at most ${max} characters`, abort: true })
     .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
-    .refine(isText, "must be valid text");
+    .refine(isText, "must be valid text")
+    .meta({ instead: { type: "string", minLength: min, maxLength: max } });
 
 /** What PostgreSQL can store: no NUL, no half of a surrogate pair. */
 export function isText(value: string): boolean {
@@ -36,7 +47,11 @@ export function isText(value: string): boolean {
 
 const instant = z.iso
   .datetime({ offset: true, error: "must be a time like 2026-11-22T10:00:00Z" })
-  .max(40, "must have at most 40 characters");
+  .max(40, "must have at most 40 characters")
+  .meta({
+    instead: { type: "string", format: "date-time", maxLength: 40 },
+    examples: ["2026-11-22T12:00:00Z"],
+  });
 
 /** JSON already, so all that is left to ask is its size; not z.json(), which follows any depth and drops `__proto__`. */
 const metadata = z
@@ -65,32 +80,56 @@ function isStorable(value: unknown): boolean {
   return Object.entries(value).every(([key, member]) => isText(key) && isStorable(member));
 }
 
-const count = whole(100_000_000);
+const code = text(1, 64).meta({
+  description: "Unique, whatever its case.",
+  examples: ["LUNCH-20261122"],
+});
+const message = text(1, 200).meta({ description: "For the people who want it.", examples: ["Free lunch"] });
+const description = text(0, 2000).meta({ examples: ["Half price on any lunch, until tomorrow."] });
+const count = whole(100_000_000).meta({
+  description: "Units that can be issued.",
+  examples: [25],
+});
+const reason = text(1, 500).meta({ description: "Why, for the audit.", examples: ["asked by marketing"] });
+const reference = text(1, 200).meta({
+  description: "The order, say, that the coupon is used for. The same reference again is a replay.",
+  examples: ["order-1"],
+});
+const displayName = text(1, 200).meta({ examples: ["Ann"] });
 
-/** Why, for the audit. */
-const reason = text(1, 500);
+// ---- Requests -------------------------------------------------------------------------------------------------------
 
 export const newCoupon = z.strictObject({
-  code: text(1, 64),
-  message: text(1, 200),
-  description: text(0, 2000),
+  code,
+  message,
+  description,
   start_time: instant,
-  expiry: instant,
+  expiry: instant.meta({ examples: ["2026-11-23T12:00:00Z"] }),
   count,
-  metadata: metadata.default({}),
+  metadata: metadata
+    .meta({
+      instead: { type: "object" },
+      description: `Anything of yours: at most ${MAX_METADATA_DEPTH} levels, 4096 characters.`,
+      examples: [{ campaign: "autumn" }],
+    })
+    .default({}),
   reason: reason.optional(),
 });
 
 /** Who it is for: a user says nothing or itself, a service and an admin must say. */
-export const forUser = z.strictObject({ user_id: id.optional() });
-export const use = z.strictObject({ user_id: id.optional(), reference: text(1, 200) });
-export const undoUse = z.strictObject({ user_id: id, reason });
+const forWhom = userId.optional().meta({
+  description: "Whom it is for. A user may leave it out; a service and an admin must give it.",
+});
+export const forUser = z.strictObject({ user_id: forWhom });
+export const use = z.strictObject({ user_id: forWhom, reference });
+export const undoUse = z.strictObject({ user_id: userId, reason });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
 export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
+export const newUser = z.strictObject({ user_id: userId, display_name: displayName });
 export const newUsers = z.strictObject({
   users: z
-    .array(z.strictObject({ user_id: id, display_name: text(1, 200) }), "must be an array")
+    .array(newUser, "must be an array")
     .min(1, "must not be empty")
     .max(10_000, "must have at most 10000 users")
     .refine(
@@ -100,19 +139,173 @@ export const newUsers = z.strictObject({
   reason: reason.optional(),
 });
 
-export const couponPath = z.strictObject({ coupon_id: idText });
-export const userPath = z.strictObject({ user_id: idText });
-export const byCode = z.strictObject({ code: text(1, 64) });
-export const noQuery = z.strictObject({});
+export const nothing = z.strictObject({});
+export const couponPath = z.strictObject({ coupon_id: idInPath(7) });
+export const userPath = z.strictObject({ user_id: idInPath(42) });
+export const byCode = z.strictObject({ code });
 const pageSize = (otherwise: number) =>
   z
     .string()
     .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().max(1000, "must be at most 1000"))
-    .default(otherwise);
+    .default(otherwise)
+    .meta({ instead: { type: "integer", minimum: 1, maximum: 1000, default: otherwise } });
 export const upcomingQuery = z.strictObject({ page_size: pageSize(100) });
 export const walletQuery = z.strictObject({
-  before: z.iso.date("must be a day like 2026-11-22").optional(),
+  before: z.iso
+    .date("must be a day like 2026-11-22")
+    .optional()
+    .meta({
+      instead: { type: "string", format: "date" },
+      description: "next_before of the page before this one.",
+      examples: ["2026-11-22"],
+    }),
   page_size: pageSize(50),
+});
+
+// ---- Answers --------------------------------------------------------------------------------------------------------
+
+const at = (description: string) =>
+  z.string().meta({
+    instead: { type: "string", format: "date-time" },
+    description,
+    examples: ["2026-11-22T12:00:00.004217Z"],
+  });
+const day = (description: string) =>
+  z.string().meta({ instead: { type: "string", format: "date" }, description, examples: ["2026-11-22"] });
+const seconds = (description: string) =>
+  z.number().meta({ description: `${description}, in seconds.`, examples: [1.5] });
+const natural = (description: string, example = 3) =>
+  z
+    .int()
+    .min(0)
+    .meta({ description, examples: [example] });
+
+const serverTime = at("The database's clock: count down with this one.");
+const position = natural("First come, first served: 1, 2, 3 …");
+const issuedOn = day("The user's coupon of this day, in the service's time zone.");
+const issuedAt = at("When it was issued.");
+const usedDate = at("When it was used.");
+const startsIn = seconds("Until start_time");
+
+const offered = z.strictObject({
+  coupon_id: couponId,
+  code: z.string().meta({ examples: ["LUNCH-20261122"] }),
+  message: z.string().meta({ examples: ["Free lunch"] }),
+  description: z.string().meta({ examples: ["Half price on any lunch, until tomorrow."] }),
+  start_time: at("From then on it can be had."),
+  expiry: at("From then on it can be neither had nor used."),
+  count: natural("Units in all.", 25),
+  issued: natural("Units that somebody has."),
+  remaining: natural("Units that are left.", 22),
+  sold_out: z.boolean().meta({ examples: [false] }),
+  paused: z.boolean().meta({ examples: [false] }),
+  starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null once it has come." }),
+  metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
+});
+export const offer = offered.extend({ server_time: serverTime });
+export const offers = z.strictObject({ coupons: z.array(offered), server_time: serverTime });
+
+export const couponStats = z.strictObject({
+  coupon_id: couponId,
+  code: offered.shape.code,
+  count: offered.shape.count,
+  issued: offered.shape.issued,
+  remaining: offered.shape.remaining,
+  used: natural("Units that were used."),
+  first_issued_at: at("The first grant.").nullable(),
+  last_issued_at: at("The last grant so far.").nullable(),
+  time_to_sell_out: seconds("From start_time to the last unit").nullable(),
+});
+
+export const couponStatus = z.strictObject({
+  coupon_id: couponId,
+  code: offered.shape.code,
+  state: z.enum(["upcoming", "ended", "paused", "sold_out", "live"]),
+  paused: offered.shape.paused,
+  count: offered.shape.count,
+  issued: offered.shape.issued,
+  remaining: offered.shape.remaining,
+  starts_in: offered.shape.starts_in,
+  since_start: seconds("Since start_time").nullable(),
+  last_issued_at: at("The last grant so far.").nullable(),
+  per_second_10s: z.number().meta({ description: "Grants a second, over the last 10 s.", examples: [2.5] }),
+  per_second_60s: z.number().meta({ description: "Grants a second, over the last 60 s.", examples: [0.42] }),
+});
+
+export const wallet = z.strictObject({
+  user_id: userId,
+  coupons: z.array(
+    z.strictObject({
+      state: z.enum(["issued", "used", "expired"]),
+      coupon_id: couponId,
+      code: offered.shape.code,
+      message: offered.shape.message,
+      description: offered.shape.description,
+      position,
+      issued_on: issuedOn,
+      issued_at: issuedAt,
+      expiry: offered.shape.expiry,
+      used_date: usedDate.nullable(),
+      use_reference: z
+        .string()
+        .nullable()
+        .meta({ examples: ["order-1"] }),
+    }),
+  ),
+  next_before: day("before= of the next page.").nullable(),
+});
+
+export const importedUsers = z.strictObject({
+  users: z.array(z.strictObject({ outcome: z.enum(["created", "updated", "unchanged"]), user_id: userId })),
+});
+
+export const health = z.strictObject({ status: z.literal("ok") });
+
+/** What a command answers besides its outcome: its ids always, the rest with a success, and where it is known with a refusal. */
+export const created = z.strictObject({
+  coupon_id: couponId,
+  live_on: day("The day that it counts for."),
+  slot: z
+    .int()
+    .min(1)
+    .max(3)
+    .meta({ description: "Which of the day's three.", examples: [1] }),
+});
+export const issued = z.strictObject({
+  coupon_id: couponId,
+  user_id: userId,
+  position,
+  issued_on: issuedOn,
+  issued_at: issuedAt,
+});
+export const used = z.strictObject({
+  coupon_id: couponId,
+  user_id: userId,
+  used_date: usedDate,
+  use_reference: z.string().meta({ examples: ["order-1"] }),
+});
+export const changed = z.strictObject({ coupon_id: couponId });
+export const stock = z.strictObject({
+  coupon_id: couponId,
+  issued: offered.shape.issued,
+  remaining: offered.shape.remaining,
+});
+
+/** Everything that isn't a success (RFC 9457). */
+export const problem = z.strictObject({
+  title: z.string().meta({ description: "The status in words." }),
+  status: z.int().meta({ description: "The HTTP status." }),
+  outcome: z.string().meta({ description: "For programs: what happened." }),
+  detail: z.string().meta({ description: "For people: what happened." }),
+  errors: z
+    .array(z.strictObject({ member: z.string(), detail: z.string() }))
+    .optional()
+    .meta({ description: "Which members of the request are wrong, and why." }),
+  starts_in: startsIn.optional(),
+  request_id: z.string().meta({
+    description: "As in x-request-id; the log knows it.",
+    examples: ["13995f1a-2fa7-45f5-8d21-ec54ee71ee54"],
+  }),
 });

@@ -1,0 +1,52 @@
+/** What a request brings, checked: whatever is wrong is told member by member. */
+import type { z } from "zod";
+import type { Ctx } from "./app.ts";
+import { MAX_BODY } from "./contract.ts";
+import { headerOf, JSON_TYPE } from "./headers.ts";
+import { invalidRequest, Problem } from "./problem.ts";
+
+/** A header by its name in lower case. */
+export function header(c: Ctx, name: string): string | undefined {
+  const { rawHeaders } = c.env.incoming ?? {};
+  return rawHeaders ? headerOf(rawHeaders, name) : c.req.header(name);
+}
+
+/** Each member once. */
+export function queryOf(c: Ctx, schema: z.ZodType): unknown {
+  const given = Object.entries(c.req.queries()).map(([name, values]) => [
+    name,
+    values.length === 1 ? values[0] : values,
+  ]);
+  return parsed(schema, Object.fromEntries(given));
+}
+
+/** The JSON body; none at all is an empty object. */
+export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Promise<unknown> {
+  const length = header(c, "content-length");
+  if (length === undefined && header(c, "transfer-encoding") !== undefined)
+    throw new Problem(411, {
+      outcome: "invalid_request",
+      detail: "A body must come with its Content-Length.",
+    });
+  if (length === undefined || length === "0") return parsed(schema, {});
+  if (Number(length) > maxBytes)
+    throw new Problem(413, {
+      outcome: "invalid_request",
+      detail: `The body must have at most ${maxBytes} bytes.`,
+    });
+  if (!JSON_TYPE.test(header(c, "content-type") ?? ""))
+    throw new Problem(415, { outcome: "invalid_request", detail: "The body must be application/json." });
+  let given: unknown;
+  try {
+    given = await c.req.json();
+  } catch {
+    throw new Problem(400, { outcome: "invalid_request", detail: "The body is not valid JSON." });
+  }
+  return parsed(schema, given);
+}
+
+export function parsed(schema: z.ZodType, given: unknown): unknown {
+  const result = schema.safeParse(given);
+  if (!result.success) throw invalidRequest(result.error);
+  return result.data;
+}
