@@ -20,6 +20,7 @@ import { bearerOf, headerOf, requestIdOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
 import type { Outcome } from "./outcomes.ts";
+import { createPages, pages } from "./pages.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { bodyOf, header, parsed, queryOf } from "./request.ts";
 import { nothing } from "./schemas.ts";
@@ -57,11 +58,10 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     return respond(problem(status, members, c.env.requestId));
   });
 
-  app.notFound((c) =>
-    respond(
-      problem(404, { outcome: "no_such_route", detail: "There is nothing at this path." }, c.env.requestId),
-    ),
-  );
+  app.notFound((c) => {
+    const { status, members } = new Problem("no_such_route");
+    return respond(problem(status, members, c.env.requestId));
+  });
 
   // ---- Coupons ------------------------------------------------------------------------------------------------------
 
@@ -142,11 +142,22 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   read("livez", () => ({ status: "ok" as const }));
 
   read("readyz", async () => {
-    if (isDraining())
-      throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
+    if (isDraining()) throw new Problem("draining", { retryAfter: 1 });
     await db.ping();
     return { status: "ok" as const };
   });
+
+  // ---- What a browser is given --------------------------------------------------------------------------------------
+
+  const page = createPages();
+  for (const path of Object.keys(pages))
+    app.get(path, async (c) => {
+      const sent = await page(path);
+      const headers = { ...sent.headers, "x-request-id": c.env.requestId };
+      if (isNamed(headers["etag"] ?? "", header(c, "if-none-match")))
+        return new Response(null, { status: 304, headers });
+      return respond({ ...sent, headers });
+    });
 
   return { fetch, routes: app.routes };
 
@@ -188,8 +199,7 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   ): void {
     on(name, async (asked) => {
       const found = await handler(asked);
-      if (found === undefined)
-        throw new Problem(404, { outcome: "coupon_not_found", detail: "There is no such coupon." });
+      if (found === undefined) throw new Problem("coupon_not_found");
       return respond(success(200, JSON.stringify(found), asked.c.env.requestId));
     });
   }
@@ -227,12 +237,12 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     const token = bearerOf(header(c, "authorization"));
     const who = token === undefined ? null : await authenticate(token);
     if (who === null)
-      throw new Problem(401, {
-        outcome: "unauthenticated",
-        detail: token === undefined ? "A bearer token is needed." : "The bearer token is not valid.",
-      });
+      throw new Problem(
+        "unauthenticated",
+        token === undefined ? {} : { detail: "The bearer token is not valid." },
+      );
     if (!roles.includes(who.role))
-      throw new Problem(403, { outcome: "forbidden", detail: `This takes the role ${roles.join(" or ")}.` });
+      throw new Problem("forbidden", { detail: `This takes the role ${roles.join(" or ")}.` });
     return who;
   }
 }
@@ -245,7 +255,8 @@ function etagOf(coupons: unknown): string {
 /** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. */
 function isNamed(etag: string, ifNoneMatch: string | undefined): boolean {
   const tags = ifNoneMatch?.split(",").map((tag) => tag.trim()) ?? [];
-  return tags.includes("*") || tags.some((tag) => tag.replace(/^W\//, "") === etag.slice(2));
+  const opaque = (tag: string) => tag.replace(/^W\//, "");
+  return tags.includes("*") || tags.some((tag) => opaque(tag) === opaque(etag));
 }
 
 /** Who calls, as the audit is told. */
@@ -261,12 +272,11 @@ function noteOf(who: Caller, reason: string | undefined): Note {
 function actsFor(who: Caller, user_id: number | undefined): number {
   if (who.role === "user") {
     if (user_id !== undefined && user_id !== who.user_id)
-      throw new Problem(403, { outcome: "forbidden", detail: "A user acts for itself only." });
+      throw new Problem("forbidden", { detail: "A user acts for itself only." });
     return who.user_id;
   }
   if (user_id === undefined)
-    throw new Problem(400, {
-      outcome: "invalid_request",
+    throw new Problem("invalid_request", {
       detail: `user_id: is needed from role ${who.role}`,
       errors: [{ member: "user_id", detail: `is needed from role ${who.role}` }],
     });

@@ -115,8 +115,7 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
         error instanceof errors.JWKSMultipleMatchingKeys ||
         error instanceof errors.JOSENotSupported;
       if (isTokens) throw error;
-      const detail = "The keys of the tokens can't be reached; nothing was done. Ask again.";
-      throw new Problem(503, { outcome: "keys_unavailable", detail, retryAfter: 1 }, error);
+      throw new Problem("keys_unavailable", { retryAfter: 1 }, error);
     }
   };
 }

@@ -16,15 +16,49 @@ export interface ProblemMembers {
   [member: string]: unknown;
 }
 
+/** What may become of any request, besides the outcomes of its command: the status and, unless more is known, the detail. */
+export const failures = {
+  invalid_request: { status: 400, detail: "The request is not as it should be." },
+  unauthenticated: { status: 401, detail: "A bearer token is needed." },
+  forbidden: { status: 403, detail: "The caller may not do this." },
+  coupon_not_found: { status: 404, detail: "There is no such coupon." },
+  no_such_route: { status: 404, detail: "There is nothing at this path." },
+  /** Nobody reads this one: it is for the log. */
+  hung_up: { status: 499 as ContentfulStatusCode, detail: "The client hung up; nothing was done." },
+  internal_error: { status: 500, detail: "This is our mistake, and was logged." },
+  overloaded: { status: 503, detail: "Too many requests at once; nothing was done. Ask again." },
+  database_unavailable: {
+    status: 503,
+    detail: "The database can't be reached; nothing was done. Ask again.",
+  },
+  outcome_unknown: {
+    status: 503,
+    detail: "The database did not answer; the request may have been done. Send the same request again.",
+  },
+  keys_unavailable: {
+    status: 503,
+    detail: "The keys of the tokens can't be reached; nothing was done. Ask again.",
+  },
+  draining: { status: 503, detail: "This server is ending." },
+} as const satisfies Record<string, { status: ContentfulStatusCode; detail: string }>;
+
+export type Failure = keyof typeof failures;
+
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly status: ContentfulStatusCode;
   readonly members: ProblemMembers;
 
-  constructor(status: ContentfulStatusCode, members: ProblemMembers, cause?: unknown) {
+  /** Whatever of `given` differs from the table; a cause is logged. */
+  constructor(
+    outcome: Failure,
+    given: Partial<Omit<ProblemMembers, "outcome">> & { status?: ContentfulStatusCode } = {},
+    cause?: unknown,
+  ) {
+    const { status, ...members } = { ...failures[outcome], ...given };
     super(members.detail, { cause });
     this.status = status;
-    this.members = members;
+    this.members = { outcome, ...members };
   }
 }
 
@@ -39,8 +73,7 @@ export function invalidRequest(error: z.ZodError): Problem {
       : [{ member: issue.path.join("."), detail: issue.message }],
   );
   const first = errors[0] as { member: string; detail: string };
-  return new Problem(400, {
-    outcome: "invalid_request",
+  return new Problem("invalid_request", {
     detail: `${first.member || "the request"}: ${first.detail}`,
     errors,
   });
@@ -52,65 +85,31 @@ const soon = () => 1 + Math.random() * 2;
 /** Any error as the problem that the client is told; nothing of ours shows. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof HungUp)
-    return new Problem(499 as ContentfulStatusCode, { outcome: "hung_up", detail: "Nobody reads this." });
-  if (error instanceof Overloaded)
-    return new Problem(503, {
-      outcome: "overloaded",
-      detail: "Too many requests at once; nothing was done. Ask again.",
-      retryAfter: soon(),
-    });
-  if (error instanceof DatabaseError) {
-    switch (error.kind) {
-      case "argument":
-        return new Problem(
-          400,
-          {
-            outcome: "invalid_request",
-            detail: error.subject ? error.message : "A value in the request can't be stored.",
-            ...(error.subject
-              ? { errors: [{ member: error.subject, detail: error.message.slice(error.subject.length + 1) }] }
-              : {}),
-          },
-          error,
-        );
-      case "unavailable":
-        return new Problem(
-          503,
-          {
-            outcome: "database_unavailable",
-            detail: "The database can't be reached; nothing was done. Ask again.",
-            retryAfter: soon(),
-          },
-          error,
-        );
-      case "busy":
-      case "conflict":
-        return new Problem(
-          503,
-          {
-            outcome: "overloaded",
-            detail: "The database is busy; nothing was done. Ask again.",
-            retryAfter: soon(),
-          },
-          error,
-        );
-      case "unknown":
-        return new Problem(
-          503,
-          {
-            outcome: "outcome_unknown",
-            detail:
-              "The database did not answer; the request may have been done. Send the same request again.",
-            retryAfter: soon(),
-          },
-          error,
-        );
-    }
+  if (error instanceof HungUp) return new Problem("hung_up");
+  if (error instanceof Overloaded) return new Problem("overloaded", { retryAfter: soon() });
+  if (!(error instanceof DatabaseError)) return new Problem("internal_error", {}, error);
+  const { kind, subject, message } = error;
+  switch (kind) {
+    case "argument":
+      return new Problem(
+        "invalid_request",
+        subject
+          ? { detail: message, errors: [{ member: subject, detail: message.slice(subject.length + 1) }] }
+          : { detail: "A value in the request can't be stored." },
+        error,
+      );
+    case "unavailable":
+      return new Problem("database_unavailable", { retryAfter: soon() }, error);
+    case "busy":
+    case "conflict":
+      return new Problem(
+        "overloaded",
+        { detail: "The database is busy; nothing was done. Ask again.", retryAfter: soon() },
+        error,
+      );
+    case "unknown":
+      return new Problem("outcome_unknown", { retryAfter: soon() }, error);
+    case "defect":
+      return new Problem("internal_error", {}, error);
   }
-  return new Problem(
-    500,
-    { outcome: "internal_error", detail: "This is our mistake, and was logged." },
-    error,
-  );
 }

@@ -24,23 +24,23 @@ export function queryOf(c: Ctx, schema: z.ZodType): unknown {
 export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Promise<unknown> {
   const length = header(c, "content-length");
   if (length === undefined && header(c, "transfer-encoding") !== undefined)
-    throw new Problem(411, {
-      outcome: "invalid_request",
+    throw new Problem("invalid_request", {
+      status: 411,
       detail: "A body must come with its Content-Length.",
     });
   if (length === undefined || length === "0") return parsed(schema, {});
   if (Number(length) > maxBytes)
-    throw new Problem(413, {
-      outcome: "invalid_request",
+    throw new Problem("invalid_request", {
+      status: 413,
       detail: `The body must have at most ${maxBytes} bytes.`,
     });
   if (!JSON_TYPE.test(header(c, "content-type") ?? ""))
-    throw new Problem(415, { outcome: "invalid_request", detail: "The body must be application/json." });
+    throw new Problem("invalid_request", { status: 415, detail: "The body must be application/json." });
   let given: unknown;
   try {
     given = await c.req.json();
   } catch {
-    throw new Problem(400, { outcome: "invalid_request", detail: "The body is not valid JSON." });
+    throw new Problem("invalid_request", { detail: "The body is not valid JSON." });
   }
   return parsed(schema, given);
 }

@@ -6,6 +6,7 @@ import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 import { createApp, type Dependencies } from "./app.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
 import { connectDb, type Db } from "./db.ts";
+import { assertDocumented } from "./documented.ts";
 import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
@@ -51,7 +52,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   };
   const app = createApp(dependencies);
 
-  /** One request, "POST /coupons/1/issue" say, as a client would send it. */
+  /** One request, "POST /coupons/1/issue" say, as a client would send it; its answer is one that is documented. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
     const [method = "", path = ""] = route.split(" ");
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
@@ -69,11 +70,13 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
       }),
     );
     const said = await response.text();
-    return {
+    const answer = {
       status: response.status,
       headers: response.headers,
       body: said === "" ? null : JSON.parse(said),
     };
+    assertDocumented(method, path, answer);
+    return answer;
   }
 
   return {

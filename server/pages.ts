@@ -1,0 +1,67 @@
+/** What a browser is given: the page, the documentation and their parts, a fixed list of files read once. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import type { Sent } from "./answer.ts";
+import { openApi } from "./openapi.ts";
+
+const publicFile = (name: string) => new URL(`./public/${name}`, import.meta.url);
+const swagger = (name: string) =>
+  pathToFileURL(createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`));
+
+/** Where each is; whatever isn't here can't be had. */
+export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
+  "/": publicFile("index.html"),
+  "/style.css": publicFile("style.css"),
+  "/page.js": publicFile("page.js"),
+  "/client.js": publicFile("client.js"),
+  "/docs": publicFile("docs.html"),
+  "/docs/docs.js": publicFile("docs.js"),
+  "/docs/swagger-ui.css": swagger("swagger-ui.css"),
+  "/docs/swagger-ui-bundle.js": swagger("swagger-ui-bundle.js"),
+  "/openapi.json": openApi,
+};
+
+const TYPES: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  json: "application/json",
+};
+
+/** Nothing but our own files, and no script or style inside a page; pictures as data: are Swagger UI's. */
+const POLICY = [
+  "default-src 'none'",
+  ...["script-src", "style-src", "connect-src"].map((what) => `${what} 'self'`),
+  "img-src 'self' data:",
+  ...["base-uri", "form-action", "frame-ancestors"].map((what) => `${what} 'none'`),
+].join("; ");
+
+/** The page at this path; it is kept, and asked for again it is 304 as long as it is the same. */
+export function createPages(): (path: string) => Promise<Sent> {
+  const kept = new Map<string, Promise<Sent>>();
+  return (path) => {
+    const sent = kept.get(path) ?? read(path);
+    kept.set(path, sent);
+    return sent;
+  };
+}
+
+async function read(path: string): Promise<Sent> {
+  const source = pages[path as "/"] as URL | (() => object);
+  const text = source instanceof URL ? await readFile(source, "utf8") : JSON.stringify(source());
+  const ending = source instanceof URL ? source.pathname.split(".").at(-1) : "json";
+  return {
+    status: 200,
+    headers: {
+      "content-type": TYPES[ending as string] as string,
+      etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"`,
+      "cache-control": "no-cache",
+      "content-security-policy": POLICY,
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+    },
+    text,
+  };
+}
