@@ -19,6 +19,7 @@ import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import postgres from "postgres";
 import { createAuthenticate } from "../server/auth.ts";
+import { createCors } from "../server/cors.ts";
 import { readEnv } from "../server/env.ts";
 import { issueBefore } from "../server/fast.ts";
 import { createLog } from "../server/log.ts";
@@ -96,6 +97,7 @@ async function issuingFast(issue: Issue): Promise<Server> {
         },
       },
       log: createLog("info", () => {}),
+      cors: createCors([]),
       isDraining: () => false,
     }),
   );

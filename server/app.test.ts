@@ -57,6 +57,9 @@ const rights: Record<string, string[] | "public"> = {
   "GET /coupons": ["service", "admin"],
   "GET /coupons/live": anyone,
   "GET /coupons/upcoming": anyone,
+  "GET /coupons/events": anyone,
+  "GET /coupons/status": ["admin"],
+  "GET /coupons/status/events": ["admin"],
   "GET /coupons/:coupon_id": anyone,
   "GET /coupons/:coupon_id/stats": ["admin"],
   "POST /coupons/:coupon_id/issue": anyone,
@@ -551,7 +554,7 @@ test("a coupon that isn't there: by id, by code, its stats", async () => {
 
 test("a path that isn't there, a method that it doesn't have", async () => {
   for (const route of [
-    "GET /",
+    "GET /nothing",
     "GET /coupons/1/issue",
     "DELETE /coupons/1",
     "GET /coupons/1/",

@@ -15,7 +15,9 @@ import {
   type Operation,
   type OperationName,
 } from "./contract.ts";
+import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
+import { createFeed, type Feed } from "./feed.ts";
 import { bearerOf, headerOf, requestIdOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
@@ -30,6 +32,7 @@ export interface Dependencies {
   db: Db;
   issuing: Issuing;
   authenticate: Authenticate;
+  cors: Cors;
   log: Log;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
@@ -45,12 +48,38 @@ type Asked<K extends OperationName> = Given<K> & {
   who: (typeof contract)[K]["roles"] extends null ? null : Caller;
 };
 
-export function createApp({ db, issuing, authenticate, log, isDraining }: Dependencies) {
+/** Coupons that a page counts down to. */
+const UPCOMING = 10;
+/** Streams at once, of a process. */
+const MAX_WATCHERS = 1_000;
+const MAX_OPERATORS = 50;
+
+export function createApp({ db, issuing, authenticate, cors, log, isDraining }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
     return { text: JSON.stringify(live), etag: etagOf(live.coupons) };
   });
+
+  const couponsFeed = createFeed(
+    {
+      event: "coupons",
+      read: async () => {
+        const [{ coupons: live }, { coupons: upcoming, server_time }] = await Promise.all([
+          db.liveCoupons(),
+          db.upcomingCoupons(UPCOMING),
+        ]);
+        return { live, upcoming, server_time };
+      },
+      gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
+      max: MAX_WATCHERS,
+    },
+    log.failure,
+  );
+  const statusFeed = createFeed(
+    { event: "status", read: db.couponStatus, gist: (state) => state, max: MAX_OPERATORS },
+    log.failure,
+  );
 
   app.onError((error, c) => {
     const { cause, status, members } = asProblem(error);
@@ -76,6 +105,10 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     if (!isNamed(etag, header(c, "if-none-match"))) return respond(sent);
     return new Response(null, { status: 304, headers: sent.headers });
   });
+
+  stream("watchCoupons", couponsFeed);
+  read("couponStatus", () => db.couponStatus());
+  stream("watchStatus", statusFeed);
 
   read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
   read("findCouponByCode", ({ query }) => db.findCoupon(query));
@@ -154,12 +187,20 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     app.get(path, async (c) => {
       const sent = await page(path);
       const headers = { ...sent.headers, "x-request-id": c.env.requestId };
-      if (isNamed(headers["etag"] ?? "", header(c, "if-none-match")))
+      if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
         return new Response(null, { status: 304, headers });
       return respond({ ...sent, headers });
     });
 
-  return { fetch, routes: app.routes };
+  return {
+    fetch,
+    routes: app.routes,
+    /** Ends what would go on for ever. */
+    endStreams() {
+      couponsFeed.end();
+      statusFeed.end();
+    },
+  };
 
   /** Answers an operation of the contract, once the request has passed its checks. */
   function on<K extends OperationName>(
@@ -193,6 +234,22 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     });
   }
 
+  function stream(name: "watchCoupons" | "watchStatus", feed: Feed): void {
+    on(name, ({ c }) => {
+      const events = feed.watch();
+      if (events === undefined)
+        throw new Problem("overloaded", { detail: "Too many watch already. Ask again.", retryAfter: 5 });
+      return new Response(events, {
+        headers: {
+          "content-type": "text/event-stream",
+          "cache-control": "no-store",
+          "x-accel-buffering": "no", // nginx would keep the events back
+          "x-request-id": c.env.requestId,
+        },
+      });
+    });
+  }
+
   function read<K extends OperationName>(
     name: K,
     handler: (asked: Asked<K>) => Promise<AnswerOf<K> | undefined> | AnswerOf<K>,
@@ -211,16 +268,28 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   ): Response | Promise<Response> {
     const began = performance.now();
     const { rawHeaders } = env.incoming ?? {};
-    const requestId = requestIdOf(
-      rawHeaders ? headerOf(rawHeaders, "x-request-id") : request.headers.get("x-request-id"),
-    );
-    const answer = app.fetch(request, Object.assign(env, { requestId }));
+    const given = (name: string) =>
+      rawHeaders ? headerOf(rawHeaders, name) : (request.headers.get(name) ?? undefined);
+    const requestId = requestIdOf(given("x-request-id"));
+    const origin = given("origin");
+    const answer =
+      request.method === "OPTIONS" && given("access-control-request-method") !== undefined
+        ? new Response(null, { status: 204, headers: cors.preflight(origin) })
+        : app.fetch(request, Object.assign(env, { requestId }));
     return answer instanceof Promise
-      ? answer.then((response) => finish(request, response, began, requestId))
-      : finish(request, answer, began, requestId);
+      ? answer.then((response) => finish(request, response, began, requestId, origin))
+      : finish(request, answer, began, requestId, origin);
   }
 
-  function finish(request: Request, response: Response, began: number, requestId: string): Response {
+  function finish(
+    request: Request,
+    response: Response,
+    began: number,
+    requestId: string,
+    origin: string | undefined,
+  ): Response {
+    const corsHeaders = cors.headers(origin);
+    for (const name in corsHeaders) response.headers.set(name, corsHeaders[name] as string);
     if (isDraining()) response.headers.set("connection", "close");
     log.request(
       request.method,

@@ -24,6 +24,8 @@ export interface Operation {
   /** A command answers with an outcome of this list besides `answer`, a read with `answer` alone. */
   command?: Command;
   answer: z.ZodObject;
+  /** Of an answer that is a stream: each of its lines, or the data of each of its events, is an `answer`. */
+  stream?: "text/event-stream" | "application/x-ndjson";
   /** Outcomes that are no success and not those of the command or of any request, with their status. */
   problems?: Readonly<Record<string, number>>;
   /** Response headers that only this one has. */
@@ -76,6 +78,32 @@ export const contract = {
     roles: ANYONE,
     query: s.upcomingQuery,
     answer: s.offers,
+  },
+  watchCoupons: {
+    route: "GET /coupons/events",
+    tag: "Coupons",
+    summary: "The coupons on offer and the next ones, live",
+    description:
+      "Server-Sent Events, named coupons: first the state as it is, then each one that differs, at most one a second.",
+    roles: ANYONE,
+    answer: s.couponsState,
+    stream: "text/event-stream",
+  },
+  couponStatus: {
+    route: "GET /coupons/status",
+    tag: "Operating",
+    summary: "Each coupon of today, and how fast it goes",
+    roles: ADMIN,
+    answer: s.couponStatuses,
+  },
+  watchStatus: {
+    route: "GET /coupons/status/events",
+    tag: "Operating",
+    summary: "Each coupon of today, and how fast it goes, live",
+    description: "Server-Sent Events, named status, one a second.",
+    roles: ADMIN,
+    answer: s.couponStatuses,
+    stream: "text/event-stream",
   },
   findCoupon: {
     route: "GET /coupons/{coupon_id}",

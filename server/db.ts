@@ -6,7 +6,7 @@ import postgres from "postgres";
 import type { z } from "zod";
 import type { CommonRefusal } from "./lease.ts";
 import type { Command, Outcome } from "./outcomes.ts";
-import type { couponStats, newCoupon, offer, wallet } from "./schemas.ts";
+import type { couponStats, couponStatuses, newCoupon, offer, wallet } from "./schemas.ts";
 
 /** What a call that got no answer from its function came to. */
 export class DatabaseError extends Error {
@@ -41,6 +41,7 @@ type Instant = string;
 type Seconds = number;
 
 export type Offer = z.infer<typeof offer>;
+type CouponStatus = z.infer<typeof couponStatuses>["coupons"][number];
 type Wallet = z.infer<typeof wallet>;
 
 type NewCoupon = Omit<z.infer<typeof newCoupon>, "reason">;
@@ -226,6 +227,14 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
         (sql) => sql`select * from coupon_stats(coupon_id => ${couponId}::bigint)`,
       ).then((rows) => rows[0]),
 
+    couponStatus: () =>
+      read<CouponStatus & { server_time: Instant }>(
+        (sql) => sql`
+          select s.*, now.server_time
+          from (select clock_timestamp() as server_time) now left join coupon_status() s on true
+        `,
+      ).then(listed),
+
     /** Whether the database answers. */
     ping: () => read((sql) => sql`select 1 as one`).then(() => undefined),
 
@@ -332,6 +341,7 @@ function open(url: string, max: number): postgres.Sql {
     connection: { application_name: "coupon-server", TimeZone: "UTC", IntervalStyle: "iso_8601" },
     types: {
       bigint: { to: 20, from: [20], serialize: String, parse: Number },
+      numeric: { to: 1700, from: [1700], serialize: String, parse: Number },
       date: { to: 1082, from: [1082], serialize: String, parse: String },
       timestamptz: { to: 1184, from: [1184], serialize: String, parse: parseInstant },
       interval: { to: 1186, from: [1186], serialize: String, parse: parseSeconds },
@@ -369,7 +379,9 @@ function only<Row>(rows: readonly Row[]): Row {
   return row;
 }
 
-function listed(rows: readonly Offer[]): { coupons: Omit<Offer, "server_time">[]; server_time: Instant } {
+function listed<Row extends { coupon_id: number; server_time: Instant }>(
+  rows: readonly Row[],
+): { coupons: Omit<Row, "server_time">[]; server_time: Instant } {
   const coupons = rows.filter((row) => row.coupon_id !== null).map(({ server_time: _, ...coupon }) => coupon);
   return { coupons, server_time: rows[0]?.server_time as Instant };
 }

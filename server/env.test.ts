@@ -9,6 +9,7 @@ const defaults = {
   HOST: "0.0.0.0",
   DATA_DIR: resolve(".data"),
   SEED: "demo",
+  CORS_ORIGINS: [],
   LOG_LEVEL: "info",
   JWT_ISSUER: "coupon-drop",
   JWT_AUDIENCE: "coupon-drop",
@@ -32,12 +33,17 @@ test("all given", () => {
     JWT_ISSUER: "i",
     JWT_AUDIENCE: "a",
   };
-  assert.deepEqual(readEnv({ ...given, PORT: "0", WORKERS: "64", DATA_DIR: "x/../y" }), {
-    ...given,
-    PORT: 0,
-    WORKERS: 64,
-    DATA_DIR: resolve("y"),
-  });
+  const origins = "https://shop.example, http://localhost:5173";
+  assert.deepEqual(
+    readEnv({ ...given, PORT: "0", WORKERS: "64", DATA_DIR: "x/../y", CORS_ORIGINS: origins }),
+    {
+      ...given,
+      PORT: 0,
+      WORKERS: 64,
+      CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
+      DATA_DIR: resolve("y"),
+    },
+  );
 });
 
 for (const [name, value, why] of [
@@ -52,6 +58,9 @@ for (const [name, value, why] of [
   ["DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
   ["API_DATABASE_URL", "postgres://[", "must be a URL: postgres://login:password@host:5432/database"],
   ["SEED", "on", 'Invalid option: expected one of "demo"|"off"'],
+  ["CORS_ORIGINS", "*", "must be origins like https://shop.example, with commas between"],
+  ["CORS_ORIGINS", "https://shop.example/", "must be origins like https://shop.example, with commas between"],
+  ["CORS_ORIGINS", "https://shop.example,", "must be origins like https://shop.example, with commas between"],
   ["LOG_LEVEL", "INFO", 'Invalid option: expected one of "debug"|"info"|"warn"|"error"'],
   ["JWT_SECRET", "s".repeat(31), "must have at least 32 characters"],
   ["JWT_PUBLIC_KEY", "/etc/key.pem", 'Invalid string: must start with "-----BEGIN PUBLIC KEY-----"'],

@@ -36,6 +36,15 @@ const schema = z.object({
   API_DATABASE_URL: postgresUrl.optional(),
   /** demo: 100,000 users and six coupons when the database is empty or a demo already; off: nothing. */
   SEED: z.enum(["demo", "off"]).default("demo"),
+  /** Origins whose pages may call the API from a browser, with commas between: https://shop.example,https://www.example. */
+  CORS_ORIGINS: z
+    .string()
+    .transform((list) => list.split(",").map((origin) => origin.trim()))
+    .refine(
+      (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+      "must be origins like https://shop.example, with commas between",
+    )
+    .default([]),
   /** debug adds a line for each request, refusals included. */
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** HS256 secret of the bearer tokens; without any JWT_… variable the one that set-up generated. */

@@ -11,13 +11,13 @@ import { asProblem } from "./problem.ts";
 
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
-type IssueDependencies = Pick<Dependencies, "authenticate" | "log" | "isDraining"> & {
+type IssueDependencies = Pick<Dependencies, "authenticate" | "cors" | "log" | "isDraining"> & {
   issuing: Pick<Dependencies["issuing"], "issue">;
 };
 
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, log, isDraining }: IssueDependencies,
+  { issuing, authenticate, cors, log, isDraining }: IssueDependencies,
 ): RequestListener {
   return (incoming, outgoing) => {
     const began = performance.now();
@@ -76,6 +76,7 @@ export function issueBefore(
   ): void {
     headers["content-length"] = String(Buffer.byteLength(text));
     if (isDraining()) headers["connection"] = "close";
+    Object.assign(headers, cors.headers(headerOf(incoming.rawHeaders, "origin")));
     outgoing.writeHead(status, headers).end(text);
     log.request("POST", incoming.url as string, status, performance.now() - began, requestId);
   }

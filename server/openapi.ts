@@ -56,6 +56,7 @@ const headers = {
   },
   etag: { description: "Of all but server_time.", schema: { type: "string" } },
   "cache-control": { description: "Problems are never stored.", schema: { type: "string" } },
+  "x-accel-buffering": { description: "no: nginx would keep events back.", schema: { type: "string" } },
   "www-authenticate": { description: "What is needed.", schema: { type: "string" } },
 } as const;
 
@@ -118,7 +119,10 @@ function responsesOf(operation: Operation): Json {
   for (const [status, endings] of [...byStatus].sort(([a], [b]) => a - b))
     responses[status] =
       status === 304
-        ? { description: "Nothing but server_time has changed.", headers: headersOf("x-request-id", "etag", "cache-control") }
+        ? {
+            description: "Nothing but server_time has changed.",
+            headers: headersOf("x-request-id", "etag", "cache-control"),
+          }
         : status < 300
           ? success(operation, endings)
           : refusal(operation, status, endings);
@@ -155,7 +159,7 @@ function otherEndings({ roles, path, body, answer, headers, problems = {} }: Ope
   return [...general, ...ofBody, ...own, ...unchanged];
 }
 
-function success({ command, answer, headers: own = [] }: Operation, endings: Ending[]): Json {
+function success({ command, answer, stream, headers: own = [] }: Operation, endings: Ending[]): Json {
   const members = jsonSchema(answer, "output");
   const names = endings.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
   const schema: Schema = command
@@ -172,6 +176,15 @@ function success({ command, answer, headers: own = [] }: Operation, endings: End
         ),
       }
     : { example: exampleOf(schema) };
+  if (stream)
+    return {
+      description: endings.map(({ detail }) => detail).join(),
+      headers: headersOf("x-request-id", "cache-control", "x-accel-buffering"),
+      content: {
+        // OpenAPI 3.1 has no word for what a stream is made of; 3.2 calls it itemSchema.
+        [stream]: { schema: { type: "string" }, "x-item-schema": schema, ...examples },
+      },
+    };
   return {
     description: endings
       .map(({ outcome, detail }) => (outcome ? `\`${outcome}\`: ${detail}` : detail))

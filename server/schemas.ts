@@ -219,7 +219,14 @@ export const couponStats = z.strictObject({
   time_to_sell_out: seconds("From start_time to the last unit").nullable(),
 });
 
-export const couponStatus = z.strictObject({
+/** What a page shows. */
+export const couponsState = z.strictObject({
+  live: z.array(offered),
+  upcoming: z.array(offered),
+  server_time: serverTime,
+});
+
+const couponStatus = z.strictObject({
   coupon_id: couponId,
   code: offered.shape.code,
   state: z.enum(["upcoming", "ended", "paused", "sold_out", "live"]),
@@ -232,6 +239,11 @@ export const couponStatus = z.strictObject({
   last_issued_at: at("The last grant so far.").nullable(),
   per_second_10s: z.number().meta({ description: "Grants a second, over the last 10 s.", examples: [2.5] }),
   per_second_60s: z.number().meta({ description: "Grants a second, over the last 60 s.", examples: [0.42] }),
+});
+
+export const couponStatuses = z.strictObject({
+  coupons: z.array(couponStatus),
+  server_time: serverTime,
 });
 
 export const wallet = z.strictObject({

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
+import { createCors } from "./cors.ts";
 import { connectDb } from "./db.ts";
 import type { Env } from "./env.ts";
 import { issueBefore } from "./fast.ts";
@@ -34,11 +35,12 @@ export async function serve(env: Env): Promise<void> {
     db,
     issuing,
     authenticate: await createAuthenticate(env),
+    cors: createCors(env.CORS_ORIGINS),
     log,
     isDraining: () => draining,
   };
-  const routes = getRequestListener(createApp(dependencies).fetch);
-  const server = createServer(issueBefore(routes, dependencies));
+  const app = createApp(dependencies);
+  const server = createServer(issueBefore(getRequestListener(app.fetch), dependencies));
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
   server.keepAliveTimeout = 65_000; // longer than a load balancer's usual 60 s, so that it is the one to close
@@ -76,6 +78,7 @@ export async function serve(env: Env): Promise<void> {
       log.event("stopped");
       process.exit(0);
     });
+    app.endStreams();
     server.closeIdleConnections();
     closeUnused();
     log.event("draining", { signal });

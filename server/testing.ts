@@ -5,6 +5,7 @@ import { type Sql, withConnection } from "../db/connect.ts";
 import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 import { createApp, type Dependencies } from "./app.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
+import { createCors } from "./cors.ts";
 import { connectDb, type Db } from "./db.ts";
 import { assertDocumented } from "./documented.ts";
 import { readEnv } from "./env.ts";
@@ -47,6 +48,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     db,
     issuing,
     authenticate: await createAuthenticate(env),
+    cors: createCors(["https://shop.example"]),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     isDraining: () => state.draining,
   };
@@ -69,7 +71,8 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
         },
       }),
     );
-    const said = await response.text();
+    const isStream = response.headers.get("content-type") === "text/event-stream";
+    const said = isStream ? await firstEvent(response) : await response.text();
     const answer = {
       status: response.status,
       headers: response.headers,
@@ -92,6 +95,19 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
       call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
     close: () => db.close(1_000),
   };
+}
+
+/** The data of a stream's first event. */
+async function firstEvent(response: Response): Promise<string> {
+  let text = "";
+  for await (const part of (response.body as ReadableStream<Uint8Array>).pipeThrough(
+    new TextDecoderStream(),
+  )) {
+    text += part;
+    const [, data] = text.match(/^data: (.*)\n\n/m) ?? [];
+    if (data !== undefined) return data;
+  }
+  throw new Error(`a stream without an event: ${text}`);
 }
 
 /** A scratch database with its app. */

@@ -156,7 +156,7 @@ const RIGHTS: Record<string, string> = {
   "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "dm",
   "coupon_lease(bigint,integer)": "a",
   "coupon_stats(bigint)": "adm",
-  "coupon_status()": "dm",
+  "coupon_status()": "adm",
   "coupon_timeline(bigint,interval)": "dm",
   "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb,text,text)":
     "ad",

@@ -5,7 +5,8 @@ grant execute on function
   public.upcoming_coupons(integer),
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
-  public.coupon_stats(bigint)
+  public.coupon_stats(bigint),
+  public.coupon_status()
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
@@ -31,7 +32,6 @@ to coupon_admin;
 
 grant execute on function
   public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
-  public.coupon_status(),
   public.coupon_timeline(bigint, interval),
   public.daily_summary(date, date),
   public.reconcile()
