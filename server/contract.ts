@@ -263,5 +263,35 @@ export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Suc
 export type CommandName = {
   [K in OperationName]: Contract[K] extends { command: Command } ? K : never;
 }[OperationName];
+export type StreamName = {
+  [K in OperationName]: Contract[K] extends { stream: string } ? K : never;
+}[OperationName];
 export type CommandOf<K extends CommandName> = Contract[K]["command"];
 export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;
+
+// ---- As a client sees it --------------------------------------------------------------------------------------------
+
+/** What must and what may be given, as it is once it is read: an id is a number in a path too. */
+type Members<K extends OperationName, M extends string> =
+  Contract[K] extends Record<M, infer S extends z.ZodType>
+    ? { [P in keyof z.input<S>]: P extends keyof z.output<S> ? z.output<S>[P] : never }
+    : unknown;
+
+/** All members of a request, wherever they go. */
+export type RequestOf<K extends OperationName> = Members<K, "path"> &
+  Members<K, "query"> &
+  Members<K, "body">;
+
+type Problem = Omit<z.infer<typeof s.problem>, "outcome">;
+
+/** What a call comes to: of a command one of its outcomes, with what is known then. */
+export type ResultOf<K extends OperationName> = K extends CommandName
+  ?
+      | { [O in Success<CommandOf<K>>]: { outcome: O } & AnswerOf<K> }[Success<CommandOf<K>>]
+      | { [O in Refusal<CommandOf<K>>]: { outcome: O } & Problem & Partial<AnswerOf<K>> }[Refusal<
+          CommandOf<K>
+        >]
+  : AnswerOf<K>;
+
+/** Where an operation is. */
+export type RouteOf<K extends OperationName> = Contract[K]["route"];

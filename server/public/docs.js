@@ -1,8 +1,8 @@
-// validatorUrl: without null Swagger UI asks a server of its makers.
-globalThis.SwaggerUIBundle({
+// The API's documentation, by Swagger UI, which docs.html loads before this.
+/** @type {Record<string, any>} */ (globalThis)["SwaggerUIBundle"]({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
+  // Without null it asks a server of its makers.
   validatorUrl: null,
-  tryItOutEnabled: true,
 });
