@@ -22,6 +22,7 @@ import { createAuthenticate } from "../server/auth.ts";
 import { readEnv } from "../server/env.ts";
 import { issueBefore } from "../server/fast.ts";
 import { createLog } from "../server/log.ts";
+import { createMetrics } from "../server/metrics.ts";
 import type { Outcome } from "../server/outcomes.ts";
 import type { Constant } from "./peers.ts";
 
@@ -96,6 +97,7 @@ async function issuingFast(issue: Issue): Promise<Server> {
         },
       },
       log: createLog("info", () => {}),
+      metrics: createMetrics(),
       isDraining: () => false,
     }),
   );

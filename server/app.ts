@@ -6,9 +6,10 @@ import type { z } from "zod";
 import { commandAnswer, issueAnswer, problem, type Sent, success } from "./answer.ts";
 import type { Authenticate, Caller } from "./auth.ts";
 import type { Db } from "./db.ts";
-import { bearerOf, headerOf, JSON_TYPE, requestIdOf } from "./headers.ts";
+import { bearerOf, headerOf, JSON_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
+import { type Metrics, methodOf, templateOf } from "./metrics.ts";
 import type { Command, Outcome } from "./outcomes.ts";
 import { asProblem, invalidRequest, Problem } from "./problem.ts";
 import * as schemas from "./schemas.ts";
@@ -19,6 +20,7 @@ export interface Dependencies {
   issuing: Issuing;
   authenticate: Authenticate;
   log: Log;
+  metrics: Metrics;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
 }
@@ -31,7 +33,7 @@ type Ctx = Context<{ Bindings: Bindings }>;
 const MAX_BODY = 16 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
 
-export function createApp({ db, issuing, authenticate, log, isDraining }: Dependencies) {
+export function createApp({ db, issuing, authenticate, log, metrics, isDraining }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
@@ -59,6 +61,8 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
     await db.ping();
     return ok(c, { status: "ok" });
   });
+
+  app.get("/metrics", async (c) => respond(await metrics.scrape(c.env.incoming, c.env.requestId)));
 
   // ---- Coupons ------------------------------------------------------------------------------------------------------
 
@@ -194,24 +198,29 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
   ): Response | Promise<Response> {
     const began = performance.now();
     const { rawHeaders } = env.incoming ?? {};
-    const requestId = requestIdOf(
-      rawHeaders ? headerOf(rawHeaders, "x-request-id") : request.headers.get("x-request-id"),
-    );
+    const given = (name: string) => (rawHeaders ? headerOf(rawHeaders, name) : request.headers.get(name));
+    const requestId = requestIdOf(given("x-request-id"));
+    const trace = traceOf(given("traceparent"));
     const answer = app.fetch(request, Object.assign(env, { requestId }));
     return answer instanceof Promise
-      ? answer.then((response) => finish(request, response, began, requestId))
-      : finish(request, answer, began, requestId);
+      ? answer.then((response) => finish(request, response, began, requestId, trace))
+      : finish(request, answer, began, requestId, trace);
   }
 
-  function finish(request: Request, response: Response, began: number, requestId: string): Response {
+  function finish(
+    request: Request,
+    response: Response,
+    began: number,
+    requestId: string,
+    trace: Trace | undefined,
+  ): Response {
     if (isDraining()) response.headers.set("connection", "close");
-    log.request(
-      request.method,
-      new URL(request.url).pathname,
-      response.status,
-      performance.now() - began,
-      requestId,
-    );
+    if (trace) response.headers.set("traceparent", trace.traceparent);
+    const ms = performance.now() - began;
+    const { method } = request;
+    const template = templateOf(app, method, app.getPath(request));
+    metrics.requests.of(methodOf(method), template)(response.status, ms);
+    log.request(method, new URL(request.url).pathname, response.status, ms, requestId, trace?.traceId);
     return response;
   }
 

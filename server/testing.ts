@@ -9,6 +9,7 @@ import { connectDb, type Db } from "./db.ts";
 import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
 
@@ -34,7 +35,8 @@ export const adminToken = await signToken(secret, env, { role: "admin", subject:
 
 /** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
 export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {
-  const db = connectDb(url, options);
+  const metrics = createMetrics();
+  const db = metrics.counted(connectDb(url, options));
   const logged: Json[] = [];
   const state = { draining: false };
   const issuing = createIssuing(db, {
@@ -47,8 +49,10 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     issuing,
     authenticate: await createAuthenticate(env),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
+    metrics,
     isDraining: () => state.draining,
   };
+  metrics.watch({ ...dependencies, pools: db.pools, inFlight: () => 0 });
   const app = createApp(dependencies);
 
   /** One request, "POST /coupons/1/issue" say, as a client would send it. */
