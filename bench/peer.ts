@@ -23,6 +23,7 @@ import { createCors } from "../server/cors.ts";
 import { readEnv } from "../server/env.ts";
 import { issueBefore } from "../server/fast.ts";
 import { createLog } from "../server/log.ts";
+import { createMetrics } from "../server/metrics.ts";
 import type { Outcome } from "../server/outcomes.ts";
 import type { Constant } from "./peers.ts";
 
@@ -98,6 +99,7 @@ async function issuingFast(issue: Issue): Promise<Server> {
       },
       log: createLog("info", () => {}),
       cors: createCors([]),
+      metrics: createMetrics(),
       isDraining: () => false,
     }),
   );

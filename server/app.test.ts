@@ -75,7 +75,8 @@ const rights: Record<string, string[] | "public"> = {
 
 test("each route has its rights here", () => {
   const routes = world.app.routes.map(({ method, path }) => `${method} ${path}`);
-  const open = Object.keys(pages).map((path) => `GET ${path}`);
+  // Pages are public, and /metrics has rights of its own: server/metrics.test.ts.
+  const open = ["/metrics", ...Object.keys(pages)].map((path) => `GET ${path}`);
   assert.deepEqual(routes.sort(), [...Object.keys(rights), ...open].sort());
 });
 

@@ -18,9 +18,10 @@ import {
 import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
 import { createFeed, type Feed } from "./feed.ts";
-import { bearerOf, headerOf, requestIdOf } from "./headers.ts";
+import { bearerOf, headerOf, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
 import type { Log } from "./log.ts";
+import { type Metrics, methodOf } from "./metrics.ts";
 import type { Outcome } from "./outcomes.ts";
 import { createPages, pages } from "./pages.ts";
 import { asProblem, Problem } from "./problem.ts";
@@ -34,12 +35,16 @@ export interface Dependencies {
   authenticate: Authenticate;
   cors: Cors;
   log: Log;
+  metrics: Metrics;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
 }
 
-/** What comes with a request: its id, and Node's request and response, which a test that calls the app itself hasn't got. */
-export type Bindings = { requestId: string } & Partial<HttpBindings | Http2Bindings>;
+/**
+ * What comes with a request: its id, which route answers it, once that is known, and Node's request and response, which a
+ * test that calls the app itself hasn't got.
+ */
+export type Bindings = { requestId: string; route?: string } & Partial<HttpBindings | Http2Bindings>;
 export type Ctx = Context<{ Bindings: Bindings }>;
 
 /** What a handler gets: a request that has passed all checks of its shape, and who sent it. */
@@ -54,7 +59,7 @@ const UPCOMING = 10;
 const MAX_WATCHERS = 1_000;
 const MAX_OPERATORS = 50;
 
-export function createApp({ db, issuing, authenticate, cors, log, isDraining }: Dependencies) {
+export function createApp({ db, issuing, authenticate, cors, log, metrics, isDraining }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
@@ -76,8 +81,12 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
     },
     log.failure,
   );
+  const couponStatus = async () => ({
+    ...(await db.couponStatus()),
+    outcomes: metrics.outcomesOf("issue_coupon"),
+  });
   const statusFeed = createFeed(
-    { event: "status", read: db.couponStatus, gist: (state) => state, max: MAX_OPERATORS },
+    { event: "status", read: couponStatus, gist: (state) => state, max: MAX_OPERATORS },
     log.failure,
   );
 
@@ -107,7 +116,7 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
   });
 
   stream("watchCoupons", couponsFeed);
-  read("couponStatus", () => db.couponStatus());
+  read("couponStatus", couponStatus);
   stream("watchStatus", statusFeed);
 
   read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
@@ -180,11 +189,17 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
     return { status: "ok" as const };
   });
 
+  app.get("/metrics", async (c) => {
+    c.env.route = "/metrics";
+    return respond(await metrics.scrape(c.env.incoming, c.env.requestId));
+  });
+
   // ---- What a browser is given --------------------------------------------------------------------------------------
 
   const page = createPages();
   for (const path of Object.keys(pages))
     app.get(path, async (c) => {
+      c.env.route = path;
       const sent = await page(path);
       const headers = { ...sent.headers, "x-request-id": c.env.requestId };
       if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
@@ -195,6 +210,8 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
   return {
     fetch,
     routes: app.routes,
+    /** Streams that are open. */
+    streams: () => couponsFeed.watchers() + statusFeed.watchers(),
     /** Ends what would go on for ever. */
     endStreams() {
       couponsFeed.end();
@@ -210,12 +227,14 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
     const { route, roles, path, query, body, maxBody }: Operation = contract[name];
     const [method = "", template = ""] = route.split(" ");
     app.on(method, template.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      c.env.route = template;
       const who = roles && (await caller(c, roles));
       const asked = {
         c,
         who,
         path: path && parsed(path, c.req.param()),
-        query: queryOf(c, query ?? nothing),
+        // A probe may add what it likes.
+        query: query || roles ? queryOf(c, query ?? nothing) : {},
         body: body && (await bodyOf(c, body, maxBody)),
       };
       return handler(asked as Asked<K>);
@@ -271,33 +290,34 @@ export function createApp({ db, issuing, authenticate, cors, log, isDraining }: 
     const given = (name: string) =>
       rawHeaders ? headerOf(rawHeaders, name) : (request.headers.get(name) ?? undefined);
     const requestId = requestIdOf(given("x-request-id"));
+    const trace = traceOf(given("traceparent"));
     const origin = given("origin");
+    const bindings: Bindings = Object.assign(env, { requestId });
     const answer =
       request.method === "OPTIONS" && given("access-control-request-method") !== undefined
         ? new Response(null, { status: 204, headers: cors.preflight(origin) })
-        : app.fetch(request, Object.assign(env, { requestId }));
+        : app.fetch(request, bindings);
     return answer instanceof Promise
-      ? answer.then((response) => finish(request, response, began, requestId, origin))
-      : finish(request, answer, began, requestId, origin);
+      ? answer.then((response) => finish(request, response, began, bindings, origin, trace))
+      : finish(request, answer, began, bindings, origin, trace);
   }
 
   function finish(
     request: Request,
     response: Response,
     began: number,
-    requestId: string,
+    { requestId, route = "unmatched" }: Bindings,
     origin: string | undefined,
+    trace: Trace | undefined,
   ): Response {
     const corsHeaders = cors.headers(origin);
     for (const name in corsHeaders) response.headers.set(name, corsHeaders[name] as string);
     if (isDraining()) response.headers.set("connection", "close");
-    log.request(
-      request.method,
-      new URL(request.url).pathname,
-      response.status,
-      performance.now() - began,
-      requestId,
-    );
+    if (trace) response.headers.set("traceparent", trace.traceparent);
+    const ms = performance.now() - began;
+    const { method } = request;
+    metrics.requests.of(methodOf(method), route)(response.status, ms);
+    log.request(method, new URL(request.url).pathname, response.status, ms, requestId, trace?.traceId);
     return response;
   }
 

@@ -80,6 +80,7 @@ export interface Use<C extends Command> {
 }
 
 export type Db = ReturnType<typeof connectDb>;
+export type Pools = Db["pools"];
 
 /** Deadline of a call: beyond the role's statement_timeout (5 s), so that only a lost database gets here. */
 const CALL_MS = 6_000;
@@ -238,6 +239,9 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     /** Whether the database answers. */
     ping: () => read((sql) => sql`select 1 as one`).then(() => undefined),
 
+    /** What each pool does now, and which errors it met so far. */
+    pools: { issue: issue.figures, command: command.figures, read: read.figures },
+
     /** Ends all connections; calls in flight get `ms` to finish. */
     close: (ms: number) => Promise.all([issue, command, read].map((pool) => pool.close(ms))),
   };
@@ -251,6 +255,13 @@ function createPool(url: string, max: number, callMs: number) {
   let sql = open(url, max);
   let running = 0;
   const waiting: (() => void)[] = [];
+  const errors = { unavailable: 0, busy: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
+
+  function failed(error: unknown): DatabaseError {
+    const explained = explain(error);
+    errors[explained.kind] += 1;
+    return explained;
+  }
 
   /** Runs one statement, which is one transaction. Never cancels: an unknown answer must stay one. */
   async function call<Row>(statement: (sql: postgres.Sql) => PromiseLike<readonly object[]>): Promise<Row[]> {
@@ -269,7 +280,7 @@ function createPool(url: string, max: number, callMs: number) {
       });
       return (await Promise.race([statement(used), late])) as Row[];
     } catch (error) {
-      throw explain(error);
+      throw failed(error);
     } finally {
       clearTimeout(timer);
       const next = waiting.shift();
@@ -280,7 +291,7 @@ function createPool(url: string, max: number, callMs: number) {
 
   /** Waits until a call that has ended hands its place on. */
   function turn(): Promise<void> {
-    const tooMany = () => new DatabaseError("busy", "", "too many calls wait for the database");
+    const tooMany = () => failed(new DatabaseError("busy", "", "too many calls wait for the database"));
     if (waiting.length >= MAX_WAITING) return Promise.reject(tooMany());
     return new Promise((resolve, reject) => {
       const take = () => {
@@ -296,6 +307,16 @@ function createPool(url: string, max: number, callMs: number) {
   }
 
   call.close = (ms: number) => sql.end({ timeout: ms / 1000 });
+  call.figures = {
+    size: max,
+    get running() {
+      return running;
+    },
+    get waiting() {
+      return waiting.length;
+    },
+    errors,
+  };
   return call;
 }
 

@@ -47,6 +47,11 @@ const schema = z.object({
     .default([]),
   /** debug adds a line for each request, refusals included. */
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** What GET /metrics takes as its bearer token; without it, it answers this machine only. */
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[!-~]{16,}$/, "must have at least 16 characters, visible ASCII")
+    .optional(),
   /** HS256 secret of the bearer tokens; without any JWT_… variable the one that set-up generated. */
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
   /** PEM (SPKI) of the public key that tokens are signed with: RS256, PS256, ES256 or EdDSA. */

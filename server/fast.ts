@@ -6,19 +6,21 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { issueAnswer, problem, type Sent } from "./answer.ts";
 import type { Dependencies } from "./app.ts";
-import { bearerOf, headerOf, JSON_TYPE, requestIdOf } from "./headers.ts";
+import { bearerOf, headerOf, JSON_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import { asProblem } from "./problem.ts";
 
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
 type IssueDependencies = Pick<Dependencies, "authenticate" | "cors" | "log" | "isDraining"> & {
   issuing: Pick<Dependencies["issuing"], "issue">;
+  metrics: Pick<Dependencies["metrics"], "requests">;
 };
 
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, cors, log, isDraining }: IssueDependencies,
+  { issuing, authenticate, cors, log, metrics, isDraining }: IssueDependencies,
 ): RequestListener {
+  const tell = metrics.requests.of("POST", "/coupons/{coupon_id}/issue");
   return (incoming, outgoing) => {
     const began = performance.now();
     const couponId = incoming.method === "POST" ? Number(TARGET.exec(incoming.url ?? "")?.[1] ?? 0) : 0;
@@ -54,17 +56,19 @@ export function issueBefore(
     began: number,
   ): void {
     const requestId = requestIdOf(headerOf(incoming.rawHeaders, "x-request-id"));
+    const trace = traceOf(headerOf(incoming.rawHeaders, "traceparent"));
     const answered = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
+    const answer = (sent: Sent) => send(incoming, outgoing, sent, requestId, trace, began);
     if (answered instanceof Promise)
       answered.then(
-        (result) => send(incoming, outgoing, issueAnswer(couponId, result, requestId), requestId, began),
+        (result) => answer(issueAnswer(couponId, result, requestId)),
         (error) => {
           const { cause, status, members } = asProblem(error);
           if (cause !== undefined && status >= 500) log.failure(cause, requestId);
-          send(incoming, outgoing, problem(status, members, requestId), requestId, began);
+          answer(problem(status, members, requestId));
         },
       );
-    else send(incoming, outgoing, issueAnswer(couponId, answered, requestId), requestId, began);
+    else answer(issueAnswer(couponId, answered, requestId));
   }
 
   function send(
@@ -72,13 +76,17 @@ export function issueBefore(
     outgoing: ServerResponse,
     { status, headers, text }: Sent,
     requestId: string,
+    trace: Trace | undefined,
     began: number,
   ): void {
     headers["content-length"] = String(Buffer.byteLength(text));
+    if (trace) headers["traceparent"] = trace.traceparent;
     if (isDraining()) headers["connection"] = "close";
     Object.assign(headers, cors.headers(headerOf(incoming.rawHeaders, "origin")));
     outgoing.writeHead(status, headers).end(text);
-    log.request("POST", incoming.url as string, status, performance.now() - began, requestId);
+    const ms = performance.now() - began;
+    tell(status, ms);
+    log.request("POST", incoming.url as string, status, ms, requestId, trace?.traceId);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Request headers from Node's own list of names and values: to ask Node or Hono for one makes an object of all of them first. */
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 
 /** The header of this name, given in lower case; the first, should there be several. */
 export function headerOf(rawHeaders: readonly string[], name: string): string | undefined {
@@ -13,6 +13,23 @@ export function headerOf(rawHeaders: readonly string[], name: string): string | 
 /** The caller's own x-request-id where it is one that can be repeated, else a new one. */
 export function requestIdOf(given: string | null | undefined): string {
   return given && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+export interface Trace {
+  /** Of the trace that the caller is in. */
+  traceId: string;
+  /** What it is answered: its trace, by a span of ours. */
+  traceparent: string;
+}
+
+const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;
+
+/** A traceparent header of version 00 (W3C Trace Context); of its flags only "sampled" is known, and repeated. */
+export function traceOf(given: string | null | undefined): Trace | undefined {
+  const [, traceId, flags] = given?.match(TRACEPARENT) ?? [];
+  if (traceId === undefined) return undefined;
+  const sampled = Number.parseInt(flags as string, 16) & 1;
+  return { traceId, traceparent: `00-${traceId}-${randomBytes(8).toString("hex")}-0${sampled}` };
 }
 
 /** The token of an Authorization header. */

@@ -5,8 +5,10 @@ import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
 
 export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
-  lanes: Pick<Lanes<number, Issue>, "queued">;
-  leases: Pick<Leases, "hits">;
+  lanes: Pick<Lanes<number, Issue>, "queued" | "maxQueue" | "overloaded">;
+  leases: Pick<Leases, "hits" | "held">;
+  /** Refusals told from a lease so far, by outcome. */
+  leased: Readonly<Record<string, number>>;
 }
 
 const common = new Set<string>(COMMON_REFUSALS);
@@ -18,10 +20,16 @@ export function createIssuing(db: Pick<Db, "issueCoupons" | "couponLease">, limi
     if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
     return issues;
   }, limits);
+  const leased: Record<string, number> = Object.fromEntries(COMMON_REFUSALS.map((refusal) => [refusal, 0]));
   return {
-    issue: (couponId, userId, hangUp) =>
-      leases.refusal(couponId, userId) ?? lanes.submit(couponId, userId, hangUp),
+    issue(couponId, userId, hangUp) {
+      const refused = leases.refusal(couponId, userId);
+      if (refused === undefined) return lanes.submit(couponId, userId, hangUp);
+      leased[refused.outcome] = (leased[refused.outcome] as number) + 1;
+      return refused;
+    },
     lanes,
     leases,
+    leased,
   };
 }

@@ -45,10 +45,12 @@ export interface Lanes<Item, Result> {
   submit(key: number, item: Item, hangUp?: HangUp): Promise<Result>;
   /** Requests that wait. */
   queued(): number;
+  maxQueue: number;
+  /** Requests that were rejected with Overloaded so far. */
+  overloaded(): number;
 }
 
 const hungUp = () => new HungUp("the client hung up");
-const tooLong = () => new Overloaded("waited too long for a place in a batch");
 
 /** The driver writes a call at the end of the event loop's turn in which it was made. */
 const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -64,6 +66,13 @@ export function createLanes<Item, Result>(
   type Queue = Waiting<Item, Result>[];
   const lanes = new Map<number, Queue>();
   let queued = 0;
+  let overloaded = 0;
+
+  function overload(why: string): Overloaded {
+    overloaded += 1;
+    return new Overloaded(why);
+  }
+  const tooLong = () => overload("waited too long for a place in a batch");
 
   /**
    * The next batch is sent before the answers of the last one are told: so the database is at work while they are written.
@@ -158,7 +167,7 @@ export function createLanes<Item, Result>(
 
   return {
     submit(key, item, hangUp) {
-      if (queued >= limits.maxQueue) return Promise.reject(new Overloaded("too many requests wait"));
+      if (queued >= limits.maxQueue) return Promise.reject(overload("too many requests wait"));
       return new Promise((resolve, reject) => {
         const waiting = { item, since: performance.now(), waits: true, resolve, reject };
         const queue = lanes.get(key);
@@ -175,5 +184,7 @@ export function createLanes<Item, Result>(
       });
     },
     queued: () => queued,
+    maxQueue: limits.maxQueue,
+    overloaded: () => overloaded,
   };
 }

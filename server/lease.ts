@@ -16,6 +16,8 @@ export interface Leases {
   renew(couponId: number): void;
   /** Refusals told so far without asking. */
   hits(): number;
+  /** Coupons whose refusal can be told now. */
+  held(): number;
 }
 
 interface Held {
@@ -99,5 +101,9 @@ export function createLeases(
     },
     renew,
     hits: () => hits,
+    held() {
+      const at = now();
+      return [...leases.values()].filter(({ until }) => until > at).length;
+    },
   };
 }

@@ -8,9 +8,18 @@ export interface Log {
    * A request: what changed something at info, each; refusals at info and failures of ours at warn, SAMPLE a second of each
    * status, and then how many more there were; all the rest at debug.
    */
-  request(method: string, path: string, status: number, ms: number, requestId: string): void;
+  request(
+    method: string,
+    path: string,
+    status: number,
+    ms: number,
+    requestId: string,
+    traceId?: string | undefined,
+  ): void;
   /** An error of ours or of the database, with its SQLSTATE, SAMPLE a second of each kind; the client is told none of it. */
   failure(error: unknown, requestId?: string): void;
+  /** Lines that were only counted so far. */
+  dropped(): number;
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -22,6 +31,7 @@ export const SAMPLE = 10;
 export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout()): Log {
   const wanted = new Set<Level>(LEVELS.slice(LEVELS.indexOf(threshold)));
   const seen = new Map<string | number, number>();
+  let dropped = 0;
 
   function line(level: Level, message: string, members: Record<string, unknown>): void {
     write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...members })}\n`);
@@ -37,14 +47,16 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
         seen.delete(key);
         if (more > 0) line(level, "not logged", { ...kind, count: more });
       }, 1_000).unref();
-    return before < SAMPLE;
+    if (before < SAMPLE) return true;
+    dropped += 1;
+    return false;
   }
 
   return {
     event(message, members = {}) {
       if (wanted.has("info")) line("info", message, members);
     },
-    request(method, path, status, ms, requestId) {
+    request(method, path, status, ms, requestId, traceId) {
       const isRead = method === "GET" && status < 400;
       const level = status >= 500 ? "warn" : isRead ? "debug" : "info";
       if (!wanted.has(level)) return;
@@ -55,6 +67,7 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
         status,
         ms: Math.round(ms * 1000) / 1000,
         request_id: requestId,
+        trace_id: traceId,
       });
     },
     failure(error, requestId) {
@@ -71,6 +84,7 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
         ...(known ? {} : { stack }),
       });
     },
+    dropped: () => dropped,
   };
 }
 

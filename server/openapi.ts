@@ -50,6 +50,10 @@ const headers = {
     description: "The request's own x-request-id, or a new one.",
     schema: { type: "string" },
   },
+  traceparent: {
+    description: "Where the request came with one (W3C Trace Context): the same trace, a span of ours.",
+    schema: { type: "string" },
+  },
   "retry-after": {
     description: "Seconds after which asking again may help.",
     schema: { type: "integer", minimum: 1 },
@@ -72,6 +76,7 @@ function describe(name: string, operation: Operation): Json {
       ...parametersOf(path, "path"),
       ...parametersOf(query, "query"),
       ...(operation.headers?.includes("etag") ? [header("if-none-match", "An ETag that was answered.")] : []),
+      header("traceparent", "Is logged and answered."),
       header("x-request-id", "Is answered and logged; made when there is none."),
     ],
     ...(body ? { requestBody: requestBody(body) } : {}),
@@ -121,7 +126,7 @@ function responsesOf(operation: Operation): Json {
       status === 304
         ? {
             description: "Nothing but server_time has changed.",
-            headers: headersOf("x-request-id", "etag", "cache-control"),
+            headers: headersOf("etag", "cache-control"),
           }
         : status < 300
           ? success(operation, endings)
@@ -179,7 +184,7 @@ function success({ command, answer, stream, headers: own = [] }: Operation, endi
   if (stream)
     return {
       description: endings.map(({ detail }) => detail).join(),
-      headers: headersOf("x-request-id", "cache-control", "x-accel-buffering"),
+      headers: headersOf("cache-control", "x-accel-buffering"),
       content: {
         // OpenAPI 3.1 has no word for what a stream is made of; 3.2 calls it itemSchema.
         [stream]: { schema: { type: "string" }, "x-item-schema": schema, ...examples },
@@ -189,7 +194,7 @@ function success({ command, answer, stream, headers: own = [] }: Operation, endi
     description: endings
       .map(({ outcome, detail }) => (outcome ? `\`${outcome}\`: ${detail}` : detail))
       .join("\n\n"),
-    headers: headersOf("x-request-id", ...own, ...(own.length > 0 ? (["cache-control"] as const) : [])),
+    headers: headersOf(...own, ...(own.length > 0 ? (["cache-control"] as const) : [])),
     content: { "application/json": { schema, ...examples } },
   };
 }
@@ -219,7 +224,6 @@ function refusal({ command, answer }: Operation, status: number, endings: Ending
   return {
     description: endings.map(({ outcome, detail }) => `\`${outcome}\`: ${detail}`).join("\n\n"),
     headers: headersOf(
-      "x-request-id",
       "cache-control",
       ...(waits ? (["retry-after"] as const) : []),
       ...(status === 401 ? (["www-authenticate"] as const) : []),
@@ -233,8 +237,11 @@ function refusal({ command, answer }: Operation, status: number, endings: Ending
   };
 }
 
+/** Those that every answer has, and these. */
 function headersOf(...names: (keyof typeof headers)[]): Json {
-  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+  return Object.fromEntries(
+    ["x-request-id", "traceparent", ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+  );
 }
 
 // ---- Schemas --------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ export const failures = {
     status: 503,
     detail: "The keys of the tokens can't be reached; nothing was done. Ask again.",
   },
+  metrics_unavailable: { status: 503, detail: "Not every worker answered. Ask again." },
   draining: { status: 503, detail: "This server is ending." },
 } as const satisfies Record<string, { status: ContentfulStatusCode; detail: string }>;
 

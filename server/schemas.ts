@@ -244,6 +244,10 @@ const couponStatus = z.strictObject({
 export const couponStatuses = z.strictObject({
   coupons: z.array(couponStatus),
   server_time: serverTime,
+  outcomes: z.record(z.string(), z.int()).meta({
+    description: "What this server process has answered to requests for coupons since it began, by outcome.",
+    examples: [{ issued: 25, sold_out: 40210 }],
+  }),
 });
 
 export const wallet = z.strictObject({

@@ -2,6 +2,7 @@
 import cluster from "node:cluster";
 import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
+import { AggregatorRegistry, collectDefaultMetrics } from "prom-client";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { createCors } from "./cors.ts";
@@ -10,6 +11,8 @@ import type { Env } from "./env.ts";
 import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { metricsOfAll } from "./workers.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
 const MAX_BATCH = 1_000;
@@ -24,22 +27,34 @@ export async function serve(env: Env): Promise<void> {
   if (!url)
     throw new Error("API_DATABASE_URL is not set: start with ./sd start, or give the server its login");
   const log = createLog(env.LOG_LEVEL);
-  const db = connectDb(url);
+  const metrics = createMetrics({
+    token: env.METRICS_TOKEN,
+    ...(cluster.isWorker ? { read: metricsOfAll } : {}),
+  });
+  const db = metrics.counted(connectDb(url));
   const issuing = createIssuing(db, {
     maxBatch: MAX_BATCH,
     maxQueue: MAX_QUEUE,
     maxWaitMs: MAX_WAIT_MS,
   });
   let draining = false;
+  let inFlight = 0;
   const dependencies = {
     db,
     issuing,
     authenticate: await createAuthenticate(env),
     cors: createCors(env.CORS_ORIGINS),
     log,
+    metrics,
     isDraining: () => draining,
   };
+  collectDefaultMetrics({ register: metrics.registry });
+  if (cluster.isWorker) {
+    AggregatorRegistry.setRegistries(metrics.registry);
+    new AggregatorRegistry(); // listens for the primary's question
+  }
   const app = createApp(dependencies);
+  metrics.watch({ pools: db.pools, issuing, log, inFlight: () => inFlight, streams: app.streams });
   const server = createServer(issueBefore(getRequestListener(app.fetch), dependencies));
   server.headersTimeout = 5_000;
   server.requestTimeout = 10_000;
@@ -51,7 +66,6 @@ export async function serve(env: Env): Promise<void> {
   });
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
-  let inFlight = 0;
   // closeIdleConnections() leaves those that never sent a whole head, and after close() no timeout of Node's ends them.
   const closeUnused = () => {
     if (draining && inFlight === 0) server.closeAllConnections();

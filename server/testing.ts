@@ -11,6 +11,7 @@ import { assertDocumented } from "./documented.ts";
 import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
 
@@ -36,7 +37,8 @@ export const adminToken = await signToken(secret, env, { role: "admin", subject:
 
 /** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
 export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {
-  const db = connectDb(url, options);
+  const metrics = createMetrics();
+  const db = metrics.counted(connectDb(url, options));
   const logged: Json[] = [];
   const state = { draining: false };
   const issuing = createIssuing(db, {
@@ -50,9 +52,11 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     authenticate: await createAuthenticate(env),
     cors: createCors(["https://shop.example"]),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
+    metrics,
     isDraining: () => state.draining,
   };
   const app = createApp(dependencies);
+  metrics.watch({ ...dependencies, pools: db.pools, inFlight: () => 0, streams: app.streams });
 
   /** One request, "POST /coupons/1/issue" say, as a client would send it; its answer is one that is documented. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { traceOf } from "./headers.ts";
+
+const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN = "00f067aa0ba902b7";
+
+test("a trace is answered by a span of ours", () => {
+  for (const [flags, answered] of [
+    ["00", "00"],
+    ["01", "01"],
+    ["03", "01"],
+    ["fe", "00"],
+  ]) {
+    const one = traceOf(`00-${TRACE}-${SPAN}-${flags}`);
+    const two = traceOf(`00-${TRACE}-${SPAN}-${flags}`);
+    assert.equal(one?.traceId, TRACE);
+    assert.match(`${one?.traceparent}`, new RegExp(`^00-${TRACE}-[0-9a-f]{16}-${answered}$`));
+    assert.notEqual(one?.traceparent, two?.traceparent);
+    assert.doesNotMatch(`${one?.traceparent}`, new RegExp(SPAN));
+  }
+});
+
+for (const [what, given] of [
+  ["none", undefined],
+  ["an empty one", ""],
+  ["another version", `01-${TRACE}-${SPAN}-01`],
+  ["no version", `ff-${TRACE}-${SPAN}-01`],
+  ["trace id zero", `00-${"0".repeat(32)}-${SPAN}-01`],
+  ["parent id zero", `00-${TRACE}-${"0".repeat(16)}-01`],
+  ["capitals", `00-${TRACE.toUpperCase()}-${SPAN}-01`],
+  ["a short trace id", `00-${TRACE.slice(1)}-${SPAN}-01`],
+  ["a long parent id", `00-${TRACE}-${SPAN}0-01`],
+  ["no flags", `00-${TRACE}-${SPAN}`],
+  ["more than version 00 has", `00-${TRACE}-${SPAN}-01-x`],
+  ["a line break", `00-${TRACE}-${SPAN}-01\n`],
+] as const)
+  test(`no trace: ${what}`, () => assert.equal(traceOf(given), undefined));
