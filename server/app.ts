@@ -21,6 +21,8 @@ export interface Dependencies {
   log: Log;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
+  /** Throws the problem that keeps this server from serving. */
+  readiness: () => Promise<void>;
 }
 
 /** What comes with a request: its id, and Node's request and response, which a test that calls the app itself hasn't got. */
@@ -31,7 +33,7 @@ type Ctx = Context<{ Bindings: Bindings }>;
 const MAX_BODY = 16 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
 
-export function createApp({ db, issuing, authenticate, log, isDraining }: Dependencies) {
+export function createApp({ db, issuing, authenticate, log, isDraining, readiness }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
@@ -54,9 +56,7 @@ export function createApp({ db, issuing, authenticate, log, isDraining }: Depend
 
   app.get("/livez", (c) => ok(c, { status: "ok" }));
   app.get("/readyz", async (c) => {
-    if (isDraining())
-      throw new Problem(503, { outcome: "draining", detail: "This server is ending.", retryAfter: 1 });
-    await db.ping();
+    await readiness();
     return ok(c, { status: "ok" });
   });
 

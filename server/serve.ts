@@ -9,6 +9,7 @@ import type { Env } from "./env.ts";
 import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { createReadiness, newestMigration } from "./readiness.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
 const MAX_BATCH = 1_000;
@@ -30,12 +31,14 @@ export async function serve(env: Env): Promise<void> {
     maxWaitMs: MAX_WAIT_MS,
   });
   let draining = false;
+  const isDraining = () => draining;
   const dependencies = {
     db,
     issuing,
     authenticate: await createAuthenticate(env),
     log,
-    isDraining: () => draining,
+    isDraining,
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
   const routes = getRequestListener(createApp(dependencies).fetch);
   const server = createServer(issueBefore(routes, dependencies));

@@ -9,6 +9,7 @@ import { connectDb, type Db } from "./db.ts";
 import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
+import { createReadiness, newestMigration } from "./readiness.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
 
@@ -37,6 +38,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   const db = connectDb(url, options);
   const logged: Json[] = [];
   const state = { draining: false };
+  const isDraining = () => state.draining;
   const issuing = createIssuing(db, {
     maxBatch: 1_000,
     maxQueue: 20_000,
@@ -47,7 +49,8 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     issuing,
     authenticate: await createAuthenticate(env),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
-    isDraining: () => state.draining,
+    isDraining,
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
   const app = createApp(dependencies);
 

@@ -5,7 +5,8 @@ grant execute on function
   public.upcoming_coupons(integer),
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
-  public.coupon_stats(bigint)
+  public.coupon_stats(bigint),
+  public.schema_version()
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
