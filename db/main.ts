@@ -10,13 +10,16 @@ import { type Env, readEnv } from "../server/env.ts";
 import { tokenSecret } from "../server/secret.ts";
 import { roleUrl, withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+import { describe, isNothing, pendingOf } from "./pending.ts";
 import { dropTemplate, makeTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
-import { type Logins, setUp } from "./setup.ts";
+import { type Logins, refuseUnknown, setUp } from "./setup.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 const say = (line: string) => console.log(line);
+/** A line of a table without lines. */
+const entry = (name: string, words: string) => say(`${name.padEnd(11)} ${words}`);
 
 /** The database of the environment: DATABASE_URL, or else the embedded one, started if need be. */
 async function openDatabase(env: Env): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
@@ -35,7 +38,7 @@ async function withDatabase<T>(env: Env, work: (url: string) => Promise<T>): Pro
   }
 }
 
-/** Makes everything ready and says how long it took. */
+/** Makes everything ready and says how long it took; the demo only where there is to be one. */
 async function prepare(env: Env, url: string): Promise<Logins> {
   const began = performance.now();
   const logins = await setUp(url, (step) => say(`  ${step}`));
@@ -127,6 +130,29 @@ function exitOf(child: ReturnType<typeof spawn>, ignored?: NodeJS.Signals): Prom
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
+  });
+}
+
+/** Set-up without the demo and without serving: what a release needs before its servers start. */
+async function migrate(env: Env, args: string[]): Promise<number> {
+  const [flag, ...more] = args;
+  if (more.length > 0 || (flag !== undefined && flag !== "--dry-run"))
+    throw new Error("usage: ./sd migrate [--dry-run]");
+  if (flag === undefined)
+    return withDatabase(env, async (url) => {
+      await prepare({ ...env, SEED: "off" }, url);
+      return 0;
+    });
+  if (!env.DATABASE_URL && (await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined) {
+    say("database    embedded, not made yet: ./sd migrate makes it");
+    return 0;
+  }
+  return withDatabase(env, async (url) => {
+    const pending = await pendingOf(url);
+    refuseUnknown(pending.unknown);
+    for (const [part, words] of Object.entries(describe(pending))) entry(part, words);
+    say(isNothing(pending) ? "nothing to do" : "nothing was changed: this was a dry run");
+    return 0;
   });
 }
 
@@ -335,6 +361,7 @@ const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = 
     return 0;
   },
   start,
+  migrate,
   async stop(env) {
     say(
       (await stopEmbedded({ dataDir: env.DATA_DIR }))
