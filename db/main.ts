@@ -14,12 +14,13 @@ import { describe, isNothing, pendingOf } from "./pending.ts";
 import { dropTemplate, makeTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
 import { type Logins, refuseUnknown, setUp } from "./setup.ts";
+import { status } from "./status.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 const say = (line: string) => console.log(line);
 /** A line of a table without lines. */
-const entry = (name: string, words: string) => say(`${name.padEnd(11)} ${words}`);
+const entry = (name: string, words: string) => say(`${name.padEnd(11)} ${words}`.trimEnd());
 
 /** The database of the environment: DATABASE_URL, or else the embedded one, started if need be. */
 async function openDatabase(env: Env): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
@@ -246,39 +247,6 @@ async function check(env: Env): Promise<number> {
   );
 }
 
-async function status(env: Env): Promise<number> {
-  say(`data      ${env.DATA_DIR}`);
-  let url = env.DATABASE_URL;
-  if (!url) {
-    const embedded = await embeddedStatus({ dataDir: env.DATA_DIR });
-    if (!embedded.running) {
-      say(
-        `database  embedded, not running${embedded.version ? ` (PostgreSQL ${embedded.version})` : ", not made yet"}`,
-      );
-      return 0;
-    }
-    ({ url } = await startEmbedded({ dataDir: env.DATA_DIR }));
-  }
-  const { host, pathname } = new URL(url);
-  return withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
-    const [now] = await sql`
-      select
-        current_setting('server_version') as version,
-        (select count(*) from pg_stat_activity where application_name = 'coupon-server') as connections,
-        (select max(version) from coupon.schema_migrations) as migration,
-        (select count(*) from coupon.users) as users,
-        (select count(*) from live_coupons()) as live
-    `;
-    say(
-      `database  ${env.DATABASE_URL ? "" : "embedded, "}PostgreSQL ${now?.["version"]} at ${host}${pathname}`,
-    );
-    say(`schema    ${now?.["migration"]}`);
-    say(`server    ${now?.["connections"]} connections to the database`);
-    say(`content   ${now?.["users"]} users, ${now?.["live"]} coupons live`);
-    return 0;
-  });
-}
-
 async function reset(env: Env, args: string[]): Promise<number> {
   if (env.DATABASE_URL)
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
@@ -373,7 +341,10 @@ const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = 
   psql,
   sql: runSql,
   check,
-  status,
+  async status(env) {
+    await status(env, entry);
+    return 0;
+  },
   reset,
   scratch,
 };
