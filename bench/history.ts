@@ -1,5 +1,6 @@
 /** Earlier days: users and their grants by the million, as if the service had run for long. */
 import type { Sql } from "../db/connect.ts";
+import { withProgress } from "../db/progress.ts";
 import type { Say } from "./result.ts";
 
 /** Grants of one earlier day's coupon. */
@@ -18,13 +19,15 @@ export async function addHistory(session: Sql, users: number, grants: number, sa
   await session`set maintenance_work_mem = '1GB'`;
   await session`set synchronous_commit = off`;
   await forTables(session, "disable trigger user");
-  for (let first = 1; first <= users; first += CHUNK) {
-    const last = Math.min(users, first + CHUNK - 1);
-    await session`
-      insert into coupon.users (id, display_name)
-      select n, 'User ' || n from generate_series(${first}::bigint, ${last}::bigint) n`;
-    if (users > CHUNK) say(`${last.toLocaleString("en")} of ${users.toLocaleString("en")} users`);
-  }
+  await withProgress("users", say, async (report) => {
+    for (let first = 1; first <= users; first += CHUNK) {
+      const last = Math.min(users, first + CHUNK - 1);
+      await session`
+        insert into coupon.users (id, display_name)
+        select n, 'User ' || n from generate_series(${first}::bigint, ${last}::bigint) n`;
+      if (users > CHUNK) report(last, users);
+    }
+  });
   if (grants > 0) await addGrants(session, users, grants, say);
   await forTables(session, "enable trigger user");
   await session`vacuum (analyze) coupon.users, coupon.coupons, coupon.user_coupons`;
@@ -45,18 +48,20 @@ async function addGrants(session: Sql, users: number, grants: number, say: Say):
   `;
   const firstId = Math.min(...made.map((row) => row["id"] as number));
   const restore = await dropKeys(session);
-  for (let first = 0; first < grants; first += CHUNK) {
-    const last = Math.min(grants, first + CHUNK) - 1;
-    await session`
-      insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
-      select
-        (n * ${STRIDE}::bigint) % ${users}::bigint + 1, c.id, c.start_time, c.expiry, c.live_on,
-        n % ${A_DAY}::bigint + 1
-      from generate_series(${first}::bigint, ${last}::bigint) n
-      join coupon.coupons c on c.id = ${firstId}::bigint + n / ${A_DAY}::bigint
-    `;
-    say(`${(last + 1).toLocaleString("en")} of ${grants.toLocaleString("en")} earlier grants`);
-  }
+  await withProgress("earlier grants", say, async (report) => {
+    for (let first = 0; first < grants; first += CHUNK) {
+      const last = Math.min(grants, first + CHUNK) - 1;
+      await session`
+        insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+        select
+          (n * ${STRIDE}::bigint) % ${users}::bigint + 1, c.id, c.start_time, c.expiry, c.live_on,
+          n % ${A_DAY}::bigint + 1
+        from generate_series(${first}::bigint, ${last}::bigint) n
+        join coupon.coupons c on c.id = ${firstId}::bigint + n / ${A_DAY}::bigint
+      `;
+      report(last + 1, grants);
+    }
+  });
   for (const statement of restore) {
     say(statement.replace(/\s+/g, " ").slice(0, 110));
     await session.unsafe(statement);

@@ -1,21 +1,25 @@
 /** What the scenarios do to a database besides what they measure: users, coupons, empty tables, tables like ours. */
 import type { Sql } from "../db/connect.ts";
+import { withProgress } from "../db/progress.ts";
 import type { Scratch } from "../db/scratch.ts";
 
-/** Users `first` to `last`. */
-export async function addUsers(
-  { admin }: Pick<Scratch, "admin">,
-  first: number,
-  last: number,
-): Promise<void> {
-  for (let from = first; from <= last; from += 100_000) {
-    const to = Math.min(last, from + 99_999);
-    await admin`
-      select count(*) from import_users(
-        array(select n from generate_series(${from}::bigint, ${to}::bigint) n),
-        array(select 'User ' || n from generate_series(${from}::bigint, ${to}::bigint) n))
-    `;
-  }
+/** Users `first` to `last`; on a terminal one sees it go on. */
+export function addUsers({ admin }: Pick<Scratch, "admin">, first: number, last: number): Promise<void> {
+  return withProgress(
+    "users",
+    () => {},
+    async (report) => {
+      for (let from = first; from <= last; from += 100_000) {
+        const to = Math.min(last, from + 99_999);
+        await admin`
+          select count(*) from import_users(
+            array(select n from generate_series(${from}::bigint, ${to}::bigint) n),
+            array(select 'User ' || n from generate_series(${from}::bigint, ${to}::bigint) n))
+        `;
+        report(to, last);
+      }
+    },
+  );
 }
 
 /** A coupon that starts in so many seconds and lasts for two days from now. */

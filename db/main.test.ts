@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import * as fs from "node:fs/promises";
@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
 
@@ -73,7 +74,14 @@ function sd(args: string[], { dataDir, port = 1, command = "./sd", env = {}, acc
     cwd: CHECKOUT,
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], HOME: tmpdir(), DATA_DIR: dataDir, PORT: `${port}`, ...env },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: tmpdir(),
+      DATA_DIR: dataDir,
+      PORT: `${port}`,
+      ENV_FILE: "",
+      ...env,
+    },
   });
   groups.push(child);
   const run = { child, port, stdout: "", stderr: "" };
@@ -358,7 +366,10 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
   const dataDir = await newDataDir();
   const env = { SEED: "off" };
   const idle = await runSd(["status"], { dataDir });
-  assert.equal(idle.stdout, `data      ${dataDir}\ndatabase  embedded, not running, not made yet\n`);
+  assert.ok(idle.stdout.startsWith(`data        ${dataDir}\ndatabase    embedded, not made yet\nsettings\n`));
+  const dry = await runSd(["migrate", "--dry-run"], { dataDir });
+  assert.equal(dry.stdout, "database    embedded, not made yet: ./sd migrate makes it\n");
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
   assert.deepEqual(await runSd(["stop"], { dataDir }), {
     status: 0,
     stdout: "nothing was running\n",
@@ -373,15 +384,43 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
 
   await t.test("status", async () => {
     const { stdout } = await runSd(["status"], { dataDir });
-    const migration = (await fs.readdir(join(CHECKOUT, "db/migrations"))).sort().at(-1)?.split("_")[0];
-    assert.deepEqual(stdout.split("\n"), [
-      `data      ${dataDir}`,
-      `database  embedded, PostgreSQL 18.4 at 127.0.0.1:${port}/coupon`,
-      `schema    ${migration}`,
-      "server    0 connections to the database",
-      "content   0 users, 0 coupons live",
+    const migrations = (await fs.readdir(join(CHECKOUT, "db/migrations"))).sort();
+    const [table = "", settings = ""] = stdout.split("settings\n");
+    assert.deepEqual(table.replace(/^(functions +)\d+/m, "$1<n>").split("\n"), [
+      `data        ${dataDir}`,
+      `database    embedded, PostgreSQL 18.4 at 127.0.0.1:${port}/coupon`,
+      `migrations  ${migrations.length} applied, the newest ${migrations.at(-1)?.split("_")[0]}; none pending`,
+      "roles       as in the files",
+      "functions   <n>, as in the files",
+      "server      none is connected",
+      "transaction none is open",
+      "locks       none is waited for",
+      "content     0 users, 0 coupons live",
       "",
     ]);
+    assert.match(settings, /^ {12}PORT {13}1 \(given\)$/m);
+    assert.match(settings, /^ {12}SEED {13}demo \(default\)$/m);
+  });
+
+  await t.test("migrate", async () => {
+    const { stdout, status } = await runSd(["migrate", "--dry-run"], { dataDir });
+    assert.match(
+      stdout,
+      /; none pending\nroles {7}as in the files\nfunctions {3}\d+, as in the files\nnothing to do\n$/,
+    );
+    assert.equal(status, 0);
+    await firstOf(dataDir, "drop function wallet(bigint, date, integer)");
+    const { stdout: pending } = await runSd(["migrate", "--dry-run"], { dataDir });
+    assert.match(
+      pending,
+      /^functions {3}missing: wallet\(bigint,date,integer\)\nnothing was changed: this was a dry run$/m,
+    );
+    const migrated = await runSd(["migrate"], { dataDir });
+    assert.match(migrated.stdout, /^ {2}roles\n {2}migrations\n {2}functions\nset up in [\d.]+ s\n$/);
+    assert.match((await runSd(["migrate", "--dry-run"], { dataDir })).stdout, /^nothing to do$/m);
+    assert.equal(await firstOf(dataDir, "select count(*)::integer from coupon.users"), 0, "no demo");
+    const wrong = await runSd(["migrate", "--dry"], { dataDir });
+    assert.deepEqual([wrong.status, wrong.stderr], [1, "sd: usage: ./sd migrate [--dry-run]\n"]);
   });
 
   await t.test("sql", async () => {
@@ -529,6 +568,68 @@ test("reset asks, removes what is ours, and nothing else", async () => {
   const given = await runSd(["reset", "--yes"], { dataDir, env: { DATABASE_URL: "postgres://a@b/c" } });
   assert.equal(given.stderr, "sd: DATABASE_URL is set, and ./sd reset removes only the embedded database\n");
   assert.equal(given.status, 1);
+});
+
+/** This checkout by links, with another .env. */
+async function checkoutWith(settings: string): Promise<string> {
+  const checkout = await directory();
+  for (const name of await fs.readdir(CHECKOUT))
+    if (!name.startsWith(".")) await fs.symlink(join(CHECKOUT, name), join(checkout, name));
+  await fs.writeFile(join(checkout, ".env"), settings);
+  return checkout;
+}
+
+test(".env is read, the environment wins, and a wrong name is refused", async () => {
+  const checkout = await checkoutWith(
+    "PORT=4001\nWORKERS=2\nJWT_SECRET='a secret of the tests, long enough for HS256'\n",
+  );
+  const dataDir = await newDataDir();
+  const run = (args: string[], env: Record<string, string> = {}) =>
+    promisify(execFile)(join(checkout, "sd"), args, {
+      cwd: "/",
+      env: { PATH: process.env["PATH"], HOME: tmpdir(), DATA_DIR: dataDir, ...env },
+    });
+
+  const { stdout, stderr } = await run(["status"], { PORT: "4002" });
+  assert.match(stdout, /^ {12}PORT {13}4002 \(given\)$/m);
+  assert.match(stdout, /^ {12}WORKERS {10}2 \(given\)$/m);
+  assert.match(stdout, /^ {12}JWT_SECRET {7}set \(44 characters\) \(given\)$/m);
+  assert.equal(stderr, "");
+  const none = await run(["status"], { ENV_FILE: "" });
+  assert.match(none.stdout, /^ {12}WORKERS {10}1 \(default\)$/m);
+  assert.equal((await run(["token", "--user", "1"])).stdout.split(".").length, 3);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" }, "the secret is the file's");
+
+  await fs.appendFile(join(checkout, ".env"), "WORKER=3\n");
+  for (const [args, code] of [
+    [["status"], 1],
+    [["token", "--user", "1"], 2],
+  ] as const)
+    await assert.rejects(run([...args]), {
+      code,
+      stdout: "",
+      stderr: "sd: the environment is wrong. .env: there is no variable WORKER, see .env.example\n",
+    });
+});
+
+test("./sd test has nothing of .env", async () => {
+  const checkout = await checkoutWith("PORT=4001\n");
+  const probe = join(checkout, "probe.test.ts");
+  await fs.writeFile(
+    probe,
+    `import assert from "node:assert/strict"; import { test } from "node:test"; import { execFileSync } from "node:child_process";
+    test("nothing", () => {
+      assert.equal(process.env["PORT"], undefined);
+      assert.match(execFileSync("./sd", ["status"], { encoding: "utf8" }), /PORT +3000 .default/);
+    });`,
+  );
+  await promisify(execFile)(join(checkout, "sd"), ["test", probe], {
+    env: {
+      PATH: process.env["PATH"],
+      HOME: tmpdir(),
+      DATA_DIR: await newDataDir(),
+    },
+  });
 });
 
 test("an unknown command: the usage, status 1; help: status 0", async () => {

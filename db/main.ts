@@ -10,13 +10,17 @@ import { type Env, readEnv } from "../server/env.ts";
 import { tokenSecret } from "../server/secret.ts";
 import { roleUrl, withConnection } from "./connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+import { describe, isNothing, pendingOf } from "./pending.ts";
 import { dropTemplate, makeTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
-import { type Logins, setUp } from "./setup.ts";
+import { type Logins, refuseUnknown, setUp } from "./setup.ts";
+import { status } from "./status.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 const say = (line: string) => console.log(line);
+/** A line of a table without lines. */
+const entry = (name: string, words: string) => say(`${name.padEnd(11)} ${words}`.trimEnd());
 
 /** The database of the environment: DATABASE_URL, or else the embedded one, started if need be. */
 async function openDatabase(env: Env): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
@@ -35,7 +39,7 @@ async function withDatabase<T>(env: Env, work: (url: string) => Promise<T>): Pro
   }
 }
 
-/** Makes everything ready and says how long it took. */
+/** Makes everything ready and says how long it took; the demo only where there is to be one. */
 async function prepare(env: Env, url: string): Promise<Logins> {
   const began = performance.now();
   const logins = await setUp(url, (step) => say(`  ${step}`));
@@ -130,6 +134,29 @@ function exitOf(child: ReturnType<typeof spawn>, ignored?: NodeJS.Signals): Prom
   });
 }
 
+/** Set-up without the demo and without serving: what a release needs before its servers start. */
+async function migrate(env: Env, args: string[]): Promise<number> {
+  const [flag, ...more] = args;
+  if (more.length > 0 || (flag !== undefined && flag !== "--dry-run"))
+    throw new Error("usage: ./sd migrate [--dry-run]");
+  if (flag === undefined)
+    return withDatabase(env, async (url) => {
+      await prepare({ ...env, SEED: "off" }, url);
+      return 0;
+    });
+  if (!env.DATABASE_URL && (await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined) {
+    say("database    embedded, not made yet: ./sd migrate makes it");
+    return 0;
+  }
+  return withDatabase(env, async (url) => {
+    const pending = await pendingOf(url);
+    refuseUnknown(pending.unknown);
+    for (const [part, words] of Object.entries(describe(pending))) entry(part, words);
+    say(isNothing(pending) ? "nothing to do" : "nothing was changed: this was a dry run");
+    return 0;
+  });
+}
+
 async function psql(env: Env, args: string[]): Promise<number> {
   return withDatabase(env, async (url) => {
     const { username, password, hostname, port, pathname, searchParams } = new URL(
@@ -220,39 +247,6 @@ async function check(env: Env): Promise<number> {
   );
 }
 
-async function status(env: Env): Promise<number> {
-  say(`data      ${env.DATA_DIR}`);
-  let url = env.DATABASE_URL;
-  if (!url) {
-    const embedded = await embeddedStatus({ dataDir: env.DATA_DIR });
-    if (!embedded.running) {
-      say(
-        `database  embedded, not running${embedded.version ? ` (PostgreSQL ${embedded.version})` : ", not made yet"}`,
-      );
-      return 0;
-    }
-    ({ url } = await startEmbedded({ dataDir: env.DATA_DIR }));
-  }
-  const { host, pathname } = new URL(url);
-  return withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
-    const [now] = await sql`
-      select
-        current_setting('server_version') as version,
-        (select count(*) from pg_stat_activity where application_name = 'coupon-server') as connections,
-        (select max(version) from coupon.schema_migrations) as migration,
-        (select count(*) from coupon.users) as users,
-        (select count(*) from live_coupons()) as live
-    `;
-    say(
-      `database  ${env.DATABASE_URL ? "" : "embedded, "}PostgreSQL ${now?.["version"]} at ${host}${pathname}`,
-    );
-    say(`schema    ${now?.["migration"]}`);
-    say(`server    ${now?.["connections"]} connections to the database`);
-    say(`content   ${now?.["users"]} users, ${now?.["live"]} coupons live`);
-    return 0;
-  });
-}
-
 async function reset(env: Env, args: string[]): Promise<number> {
   if (env.DATABASE_URL)
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
@@ -335,6 +329,7 @@ const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = 
     return 0;
   },
   start,
+  migrate,
   async stop(env) {
     say(
       (await stopEmbedded({ dataDir: env.DATA_DIR }))
@@ -346,7 +341,10 @@ const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = 
   psql,
   sql: runSql,
   check,
-  status,
+  async status(env) {
+    await status(env, entry);
+    return 0;
+  },
   reset,
   scratch,
 };

@@ -1,5 +1,6 @@
 /** Something to try: demo users, and three coupons for today and for tomorrow. */
 import type { Sql } from "./connect.ts";
+import { withProgress } from "./progress.ts";
 
 const USERS = 100_000;
 const BATCH = 10_000;
@@ -18,19 +19,8 @@ export async function seed(
   `;
   if (state?.["users"] > 0 && !state?.["is_demo"]) return { users: 0, coupons: 0 };
 
-  let users = 0;
-  for (let first = state?.["users"] + 1; first <= USERS; first += BATCH) {
-    const last = Math.min(first + BATCH - 1, USERS);
-    const made = await admin`
-      select count(*) filter (where i.outcome = 'created')::integer as created
-      from import_users(
-        user_ids => array(select n from generate_series(${first}::bigint, ${last}::bigint) n),
-        display_names => array(select 'Demo user ' || n from generate_series(${first}::bigint, ${last}::bigint) n)
-      ) i
-    `;
-    users += made[0]?.["created"];
-    log(`${last} of ${USERS} users`);
-  }
+  const before: number = state?.["users"];
+  const users = before < USERS ? await addUsers(admin, before + 1, log) : 0;
 
   const coupons = await admin`
     select c.outcome
@@ -53,4 +43,24 @@ export async function seed(
     where c.outcome = 'created'
   `;
   return { users, coupons: coupons.length };
+}
+
+/** The demo's users from `next` on; answers how many were made. */
+function addUsers(admin: Sql, next: number, log: (line: string) => void): Promise<number> {
+  return withProgress("users", log, async (report) => {
+    let users = 0;
+    for (let first = next; first <= USERS; first += BATCH) {
+      const last = Math.min(first + BATCH - 1, USERS);
+      const made = await admin`
+        select count(*) filter (where i.outcome = 'created')::integer as created
+        from import_users(
+          user_ids => array(select n from generate_series(${first}::bigint, ${last}::bigint) n),
+          display_names => array(select 'Demo user ' || n from generate_series(${first}::bigint, ${last}::bigint) n)
+        ) i
+      `;
+      users += made[0]?.["created"];
+      report(last, USERS);
+    }
+    return users;
+  });
 }

@@ -3,20 +3,24 @@
  * at a time per database. Progress goes to `log`, a line a step.
  */
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
 import { connect, databaseOf, databaseUrl, explained, roleUrl, type Sql, withConnection } from "./connect.ts";
 
-const SOURCES = {
+/** Where a release's migrations and functions are; tests give others. */
+export const SOURCES = {
   migrations: fileURLToPath(new URL("./migrations", import.meta.url)),
   functions: fileURLToPath(new URL("../sql", import.meta.url)),
 };
+export type Sources = typeof SOURCES;
 
 /** Held by the set-up session; any number that nothing else on the database locks. */
-const SETUP_LOCK = "4850179452613153";
+export const SETUP_LOCK = "4850179452613153";
+
+export const LOGINS = ["coupon_api", "coupon_admin"] as const;
 
 export interface Logins {
   /** The server's login: EXECUTE on its functions, nothing else. */
@@ -29,7 +33,7 @@ export interface Logins {
 export async function setUp(
   setupUrl: string,
   log: (line: string) => void = () => {},
-  sources: Partial<typeof SOURCES> = {},
+  sources: Partial<Sources> = {},
 ): Promise<Logins> {
   const { migrations, functions } = { ...SOURCES, ...sources };
   return withConnection(setupUrl, async (sql) => {
@@ -38,7 +42,7 @@ export async function setUp(
     log("roles");
     await amongOthers(() => runFile(sql, functions, "roles.sql"));
     log("migrations");
-    await migrate(sql, setupUrl, migrations);
+    await migrate(sql, setupUrl, migrations, log);
     log("functions");
     await loadFunctions(setupUrl, functions);
     return openLogins(sql, setupUrl);
@@ -46,7 +50,7 @@ export async function setUp(
 }
 
 /** Fails with one sentence that says what is missing and how to give it. */
-async function checkRights(sql: Sql): Promise<void> {
+export async function checkRights(sql: Sql): Promise<void> {
   const [has] = await sql`
     select
       quote_ident(current_user) as login,
@@ -81,8 +85,46 @@ async function checkRights(sql: Sql): Promise<void> {
     );
 }
 
+/** The files of a release's migrations, in order. */
+export async function migrationFiles(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => name.endsWith(".sql")).sort();
+}
+
+export const versionOf = (file: string) => file.split("_")[0] as string;
+
+/** What was applied, by version; as coupon_owner. */
+export async function appliedMigrations(sql: Sql): Promise<string[]> {
+  const [table] = await sql`
+    select from pg_class c
+    where c.relname = 'schema_migrations' and c.relnamespace = (select oid from pg_namespace where nspname = 'coupon')
+  `;
+  if (!table) return [];
+  const rows = await sql`select version from coupon.schema_migrations order by version`;
+  return rows.map((row) => row["version"]);
+}
+
+/**
+ * Refuses a database that a newer release has migrated: the functions of this one would replace the newer ones, under servers
+ * that call them. Whoever still serves with this release needs no set-up. `unknown` are versions without a file.
+ */
+export function refuseUnknown(unknown: string[]): void {
+  if (unknown.length > 0)
+    throw new Error(
+      `the database has migration ${unknown.join(", ")} of another release: set up with that one. ` +
+        "To serve with this one meanwhile, give API_DATABASE_URL and no DATABASE_URL",
+    );
+}
+
 /** Runs dbmate as coupon_owner, so that everything belongs to the role without login. */
-async function migrate(sql: Sql, setupUrl: string, directory: string): Promise<void> {
+async function migrate(
+  sql: Sql,
+  setupUrl: string,
+  directory: string,
+  log: (line: string) => void,
+): Promise<void> {
+  const known = (await migrationFiles(directory)).map(versionOf);
+  const applied = await withConnection(setupUrl, appliedMigrations, { role: "coupon_owner" });
+  refuseUnknown(applied.filter((version) => !known.includes(version)));
   const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
   if (!url.searchParams.has("sslmode")) {
     // dbmate's driver wants to be told; we say what our own connection came to.
@@ -97,7 +139,9 @@ async function migrate(sql: Sql, setupUrl: string, directory: string): Promise<v
   ].flat();
   try {
     // In the environment, because everyone can read a command line.
-    await promisify(execFile)(resolveBinary(), args, { env: { ...process.env, DATABASE_URL: url.href } });
+    const env = { ...process.env, DATABASE_URL: url.href };
+    const { stdout } = await promisify(execFile)(resolveBinary(), args, { env });
+    for (const [, file] of stdout.matchAll(/^Applying: (.+)$/gm)) log(`migrated ${file}`);
   } catch (error) {
     const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
     const file = [...(stdout ?? "").matchAll(/^Applying: (.+)$/gm)].at(-1)?.[1];
@@ -113,20 +157,20 @@ async function migrate(sql: Sql, setupUrl: string, directory: string): Promise<v
 
 /** Replaces all functions and rights, in the manifest's order, in one transaction. */
 async function loadFunctions(setupUrl: string, directory: string): Promise<void> {
-  const manifest = (await readFile(join(directory, "manifest.txt"), "utf8")).split("\n").filter(Boolean);
-  await withConnection(
-    setupUrl,
-    (owner) =>
-      owner.begin(async (sql) => {
-        // What PL/pgSQL only warns about is an error here.
-        await sql`select set_config('plpgsql.extra_errors', 'all', true)`;
-        for (const file of manifest) await runFile(sql, directory, file);
-      }),
-    { role: "coupon_owner" },
-  );
+  await withConnection(setupUrl, (owner) => owner.begin((sql) => runManifest(sql, directory)), {
+    role: "coupon_owner",
+  });
 }
 
-async function runFile(sql: Pick<Sql, "unsafe">, directory: string, file: string): Promise<void> {
+/** The functions and rights, as coupon_owner and in a transaction of the caller's. */
+export async function runManifest(sql: Pick<Sql, "unsafe">, directory: string): Promise<void> {
+  const manifest = (await readFile(join(directory, "manifest.txt"), "utf8")).split("\n").filter(Boolean);
+  // What PL/pgSQL only warns about is an error here.
+  await sql.unsafe("select set_config('plpgsql.extra_errors', 'all', true)");
+  for (const file of manifest) await runFile(sql, directory, file);
+}
+
+export async function runFile(sql: Pick<Sql, "unsafe">, directory: string, file: string): Promise<void> {
   const text = await readFile(join(directory, file), "utf8");
   try {
     await sql.unsafe(text).simple();
@@ -141,11 +185,10 @@ async function runFile(sql: Pick<Sql, "unsafe">, directory: string, file: string
  * Repeats what may meet another set-up at the same row. Roles belong to the whole server, locks of ours to one database;
  * PostgreSQL lets the second one wait for the first and then says that it was overtaken.
  */
-async function amongOthers(work: () => Promise<unknown>): Promise<void> {
+export async function amongOthers<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await work();
-      return;
+      return await work();
     } catch (error) {
       const { code, message } = ((error as Error).cause ?? error) as { code?: string; message: string };
       const overtaken = code === "23505" || (code === "XX000" && message.startsWith("tuple concurrently"));
@@ -156,8 +199,7 @@ async function amongOthers(work: () => Promise<unknown>): Promise<void> {
 
 /** Lets coupon_api and coupon_admin log in with their derived passwords; touches nothing when they can already. */
 async function openLogins(sql: Sql, setupUrl: string): Promise<Logins> {
-  const roles = ["coupon_api", "coupon_admin"] as const;
-  for (const role of roles) {
+  for (const role of LOGINS) {
     const url = roleUrl(setupUrl, role);
     if (await canLogIn(url)) continue;
     const { password } = new URL(url);
@@ -180,7 +222,7 @@ async function openLogins(sql: Sql, setupUrl: string): Promise<Logins> {
   return { apiUrl: roleUrl(setupUrl, "coupon_api"), adminUrl: roleUrl(setupUrl, "coupon_admin") };
 }
 
-async function canLogIn(url: string): Promise<boolean> {
+export async function canLogIn(url: string): Promise<boolean> {
   const sql = connect(url);
   try {
     await sql`select 1`;

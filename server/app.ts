@@ -38,6 +38,8 @@ export interface Dependencies {
   metrics: Metrics;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
+  /** Throws the problem that keeps this server from serving. */
+  readiness: () => Promise<void>;
 }
 
 /**
@@ -59,7 +61,16 @@ const UPCOMING = 10;
 const MAX_WATCHERS = 1_000;
 const MAX_OPERATORS = 50;
 
-export function createApp({ db, issuing, authenticate, cors, log, metrics, isDraining }: Dependencies) {
+export function createApp({
+  db,
+  issuing,
+  authenticate,
+  cors,
+  log,
+  metrics,
+  isDraining,
+  readiness,
+}: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
@@ -184,8 +195,7 @@ export function createApp({ db, issuing, authenticate, cors, log, metrics, isDra
   read("livez", () => ({ status: "ok" as const }));
 
   read("readyz", async () => {
-    if (isDraining()) throw new Problem("draining", { retryAfter: 1 });
-    await db.ping();
+    await readiness();
     return { status: "ok" as const };
   });
 

@@ -228,7 +228,7 @@ export const contract = {
     summary: "Whether requests should be sent here",
     roles: null,
     answer: s.health,
-    problems: { draining: 503 },
+    problems: { draining: 503, migrations_pending: 503, server_too_old: 503 },
   },
 } as const satisfies Record<string, Operation>;
 

@@ -67,6 +67,12 @@ export type Lease =
       holders: number[];
     };
 
+/** Names of migrations, "20261122000001" say: what the database stands at, and what a server must know at least. */
+export interface SchemaVersion {
+  migration: string | null;
+  oldest_server: string;
+}
+
 /** What the audit is told: on whose behalf, "admin:root" say, and why. */
 export interface Note {
   actor: string;
@@ -236,8 +242,8 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
         `,
       ).then(listed),
 
-    /** Whether the database answers. */
-    ping: () => read((sql) => sql`select 1 as one`).then(() => undefined),
+    schemaVersion: () =>
+      read<SchemaVersion>((sql) => sql`select migration, oldest_server from schema_version()`).then(only),
 
     /** What each pool does now, and which errors it met so far. */
     pools: { issue: issue.figures, command: command.figures, read: read.figures },
@@ -359,7 +365,11 @@ function open(url: string, max: number): postgres.Sql {
     fetch_types: false,
     ...({ socket: openSocket } as object), // an option that the driver's types don't know
     ...(hasSslMode ? {} : { ssl: "prefer" as const }),
-    connection: { application_name: "coupon-server", TimeZone: "UTC", IntervalStyle: "iso_8601" },
+    connection: {
+      application_name: `coupon-server ${process.pid}`,
+      TimeZone: "UTC",
+      IntervalStyle: "iso_8601",
+    },
     types: {
       bigint: { to: 20, from: [20], serialize: String, parse: Number },
       numeric: { to: 1700, from: [1700], serialize: String, parse: Number },

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
-import { readEnv } from "./env.ts";
+import { readEnv, shown, variables } from "./env.ts";
 
 const defaults = {
   PORT: 3000,
@@ -58,9 +59,9 @@ for (const [name, value, why] of [
   ["DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
   ["API_DATABASE_URL", "postgres://[", "must be a URL: postgres://login:password@host:5432/database"],
   ["SEED", "on", 'Invalid option: expected one of "demo"|"off"'],
-  ["CORS_ORIGINS", "*", "must be origins like https://shop.example, with commas between"],
-  ["CORS_ORIGINS", "https://shop.example/", "must be origins like https://shop.example, with commas between"],
-  ["CORS_ORIGINS", "https://shop.example,", "must be origins like https://shop.example, with commas between"],
+  ["CORS_ORIGINS", "*", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "https://shop.example/", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "shop.example", "must be origins like https://shop.example"],
   ["LOG_LEVEL", "INFO", 'Invalid option: expected one of "debug"|"info"|"warn"|"error"'],
   ["JWT_SECRET", "s".repeat(31), "must have at least 32 characters"],
   ["JWT_PUBLIC_KEY", "/etc/key.pem", 'Invalid string: must start with "-----BEGIN PUBLIC KEY-----"'],
@@ -83,3 +84,85 @@ test("a secret is never in the message", () =>
     () => readEnv({ JWT_SECRET: "hush", DATABASE_URL: "pg://a:hush@b/c" }),
     (error: Error) => !error.message.includes("hush"),
   ));
+
+test(".env: our names only, and as wrong values as elsewhere", () => {
+  assert.deepEqual(
+    readEnv({}, "# a note\n\nPORT=1\nJWT_SECRET=''\n"),
+    defaults,
+    "Node has put them into the environment",
+  );
+  assert.throws(() => readEnv({ PORT: "x" }, "WORKER=2\nPORT=x\nexport SEEDS=off\n"), {
+    message:
+      "the environment is wrong. .env: there is no variable SEEDS, see .env.example. " +
+      ".env: there is no variable WORKER, see .env.example. PORT: must be a whole number from 0 to 65535",
+  });
+});
+
+test("shown: no secret, and whether it was given", () => {
+  const given = {
+    DATABASE_URL: "postgres://a:b:c@example.org:5432/d?sslmode=require&password=hush&x=1",
+    API_DATABASE_URL: "postgres://coupon_api@example.org/d",
+    JWT_SECRET: "s".repeat(64),
+    JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+    JWT_JWKS_URL: "https://me:hush@example.org/jwks.json",
+    WORKERS: "4",
+    SEED: "",
+  };
+  const lines = Object.fromEntries(
+    shown(readEnv(given), given).map(({ name, value, isGiven }) => [name, [value, isGiven]]),
+  );
+  assert.deepEqual(lines, {
+    PORT: ["3000", false],
+    HOST: ["0.0.0.0", false],
+    WORKERS: ["4", true],
+    DATA_DIR: [resolve(".data"), false],
+    DATABASE_URL: ["postgres://a:***@example.org:5432/d?sslmode=require&password=***&x=1", true],
+    API_DATABASE_URL: ["postgres://coupon_api@example.org/d", true],
+    SEED: ["demo", false],
+    CORS_ORIGINS: ["none", false],
+    METRICS_TOKEN: ["none: it answers this machine only", false],
+    LOG_LEVEL: ["info", false],
+    JWT_SECRET: ["set (64 characters)", true],
+    JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY----- ", true],
+    JWT_JWKS_URL: ["https://me:***@example.org/jwks.json", true],
+    JWT_ISSUER: ["coupon-drop", false],
+    JWT_AUDIENCE: ["coupon-drop", false],
+  });
+});
+
+// ---- What is made of the texts -------------------------------------------------------------------------------------
+
+const HEAD = `# Settings of ./sd. Copy this to .env, and take the # from what you set. What the environment gives wins.
+`;
+
+/** Compares what a file says with what it should, or with UPDATE_README=1 writes it. */
+function follows(file: string, actual: string, expected: string): void {
+  const path = new URL(`../${file}`, import.meta.url);
+  const whole = readFileSync(path, { encoding: "utf8", flag: "a+" });
+  if (process.env["UPDATE_README"])
+    writeFileSync(path, actual === "" ? expected : whole.replace(actual, () => expected));
+  else assert.equal(actual, expected, `${file} follows server/env.ts: write it anew with UPDATE_README=1`);
+}
+
+test(".env.example has every variable, with its default", () => {
+  const entries = variables.map(
+    ({ name, description, default: value, otherwise }) =>
+      `\n# ${description}${otherwise ? ` (without it: ${otherwise})` : ""}\n#${name}=${value ?? ""}\n`,
+  );
+  const path = new URL("../.env.example", import.meta.url);
+  follows(".env.example", readFileSync(path, { encoding: "utf8", flag: "a+" }), HEAD + entries.join(""));
+});
+
+test("the README's table of settings", () => {
+  const rows = variables.map(
+    ({ name, description, default: value, otherwise }) =>
+      `| \`${name}\` | ${description} | ${value ?? otherwise ?? ""} |\n`,
+  );
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const [table = ""] = readme.match(/<!-- settings -->\n.*?<!-- \/settings -->/s) ?? [];
+  follows(
+    "README.md",
+    table,
+    `<!-- settings -->\n| variable | meaning | default |\n| --- | --- | --- |\n${rows.join("")}<!-- /settings -->`,
+  );
+});

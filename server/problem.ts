@@ -40,6 +40,11 @@ export const failures = {
     detail: "The keys of the tokens can't be reached; nothing was done. Ask again.",
   },
   metrics_unavailable: { status: 503, detail: "Not every worker answered. Ask again." },
+  migrations_pending: { status: 503, detail: "The database is older than this server: run ./sd migrate." },
+  server_too_old: {
+    status: 503,
+    detail: "The database is newer than this server knows: start the newer release.",
+  },
   draining: { status: 503, detail: "This server is ending." },
 } as const satisfies Record<string, { status: ContentfulStatusCode; detail: string }>;
 

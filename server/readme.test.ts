@@ -110,6 +110,7 @@ test("the transcripts", { skip: has("psql") && has("curl") ? false : "needs psql
       (mark, command) => `echo; echo ${mark}\n${here(command)}`,
       {
         JWT_SECRET: service.secret,
+        ENV_FILE: "",
       },
     );
     compare("console", text, actual);

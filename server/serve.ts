@@ -12,6 +12,7 @@ import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { createReadiness, newestMigration } from "./readiness.ts";
 import { metricsOfAll } from "./workers.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
@@ -39,6 +40,7 @@ export async function serve(env: Env): Promise<void> {
   });
   let draining = false;
   let inFlight = 0;
+  const isDraining = () => draining;
   const dependencies = {
     db,
     issuing,
@@ -46,7 +48,8 @@ export async function serve(env: Env): Promise<void> {
     cors: createCors(env.CORS_ORIGINS),
     log,
     metrics,
-    isDraining: () => draining,
+    isDraining,
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
   collectDefaultMetrics({ register: metrics.registry });
   if (cluster.isWorker) {

@@ -12,6 +12,7 @@ import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { createReadiness, newestMigration } from "./readiness.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
 
@@ -41,6 +42,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   const db = metrics.counted(connectDb(url, options));
   const logged: Json[] = [];
   const state = { draining: false };
+  const isDraining = () => state.draining;
   const issuing = createIssuing(db, {
     maxBatch: 1_000,
     maxQueue: 20_000,
@@ -53,7 +55,8 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     cors: createCors(["https://shop.example"]),
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     metrics,
-    isDraining: () => state.draining,
+    isDraining,
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
   const app = createApp(dependencies);
   metrics.watch({ ...dependencies, pools: db.pools, inFlight: () => 0, streams: app.streams });

@@ -169,6 +169,7 @@ const RIGHTS: Record<string, string> = {
   "pause_coupon(bigint,text,text)": "ad",
   "reconcile()": "dm",
   "resume_coupon(bigint,text,text)": "ad",
+  "schema_version()": "adm",
   "set_coupon_count(bigint,integer,text,text)": "ad",
   "set_coupon_expiry(bigint,timestamp with time zone,text,text)": "ad",
   "set_time_zone(text,text,text)": "d",

@@ -6,7 +6,8 @@ grant execute on function
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
   public.coupon_stats(bigint),
-  public.coupon_status()
+  public.coupon_status(),
+  public.schema_version()
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function

@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { databaseUrl, withConnection } from "./connect.ts";
+import { describe, isNothing, pendingOf } from "./pending.ts";
+import { scratchDatabase } from "./scratch.ts";
+import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
+
+const files = (await fs.readdir(SOURCES.migrations)).sort();
+const versions = files.map((file) => file.split("_")[0] as string);
+const nothing = { created: [], changed: [], leftOver: [], same: 0 };
+
+/** A copy of migrations or functions, to be changed. */
+async function copyOf(t: TestContext, source: string): Promise<string> {
+  const directory = await fs.mkdtemp(join(tmpdir(), "pending-"));
+  t.after(() => fs.rm(directory, { recursive: true }));
+  await fs.cp(source, directory, { recursive: true });
+  return directory;
+}
+
+async function edit(path: string, change: (text: string) => string): Promise<void> {
+  const text = await fs.readFile(path, "utf8");
+  assert.notEqual(change(text), text);
+  await fs.writeFile(path, change(text));
+}
+
+/** All that set-up makes, by the transaction that wrote it last. */
+const written = (url: string) =>
+  withConnection(url, async (sql) => {
+    const rows = await sql`
+      select oid::text, xmin::text from pg_proc where pronamespace::regnamespace::text in ('public', 'coupon')
+      union all select oid::text, xmin::text from pg_class where relnamespace::regnamespace::text in ('public', 'coupon')
+      union all select oid::text, xmin::text from pg_namespace
+      union all select oid::text, xmin::text from pg_database where datname = current_database()
+      order by 1, 2`;
+    return rows.map((row) => Object.values(row).join(" "));
+  });
+
+test("a database that is empty: all migrations, and nothing is made", async (t) => {
+  const serverUrl = process.env["SCRATCH_SERVER_URL"] as string;
+  const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
+  await withConnection(serverUrl, (sql) =>
+    sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
+  );
+  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  const url = databaseUrl(serverUrl, name);
+
+  const before = await written(url);
+  const pending = await pendingOf(url);
+  assert.deepEqual(pending, {
+    roles: ["coupon_owner"], // may not yet create in this database
+    applied: [],
+    unknown: [],
+    migrations: files,
+    functions: undefined,
+    logins: [], // the server has them already
+  });
+  assert.equal(isNothing(pending), false);
+  assert.deepEqual(describe(pending), {
+    migrations: `none applied; pending: ${files.join(", ")}`,
+    roles: "differ: coupon_owner",
+    functions: "compared after the migrations",
+  });
+  assert.deepEqual(await written(url), before);
+
+  await setUp(url);
+  const after = await pendingOf(url);
+  assert.equal(isNothing(after), true);
+  assert.deepEqual({ ...after.functions, same: 0 }, nothing);
+  assert.deepEqual(after.applied, versions);
+});
+
+test("functions: missing, differing in body, comment or rights, left over; and none is changed", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const all = (await pendingOf(setupUrl)).functions?.same as number;
+  const functions = await copyOf(t, SOURCES.functions);
+  await edit(join(functions, "wallet.sql"), (text) => text.replace("begin\n", "begin\n  perform 1;\n"));
+  await edit(join(functions, "coupon_stats.sql"), (text) =>
+    text.replace("How the drop went:", "How it went:"),
+  );
+  await edit(join(functions, "manifest.txt"), (text) =>
+    text.replace("internal/lock_key.sql\n", "mine.sql\n"),
+  );
+  await fs.writeFile(
+    join(functions, "mine.sql"),
+    "create or replace function public.mine(n integer) returns integer language sql set search_path = '' return n;",
+  );
+  await owner`revoke execute on function public.find_coupon(bigint, text) from coupon_monitor`;
+  await owner`create function public.theirs() returns integer language sql as 'select 1'`;
+
+  const before = await written(setupUrl);
+  const pending = await pendingOf(setupUrl, { functions });
+  assert.deepEqual(pending.functions, {
+    created: ["mine(integer)"],
+    changed: ["coupon_stats(bigint)", "find_coupon(bigint,text)", "wallet(bigint,date,integer)"],
+    leftOver: ["coupon.lock_key()", "theirs()"],
+    same: all - 4,
+  });
+  assert.equal(
+    describe(pending).functions,
+    "missing: mine(integer); differ: coupon_stats(bigint), find_coupon(bigint,text), wallet(bigint,date,integer); " +
+      "left over, in no file: coupon.lock_key(), theirs()",
+  );
+  assert.deepEqual(await written(setupUrl), before);
+
+  await setUp(setupUrl, () => {}, { functions });
+  const after = await pendingOf(setupUrl, { functions });
+  assert.deepEqual(after.functions, {
+    ...nothing,
+    leftOver: ["coupon.lock_key()", "theirs()"],
+    same: all,
+  });
+  assert.equal(isNothing(after), true, "what is left over, set-up leaves");
+});
+
+test("roles: a setting that differs, and nobody gets it", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const functions = await copyOf(t, SOURCES.functions);
+  await edit(join(functions, "roles.sql"), (text) => text.replaceAll("30s", "31s"));
+  const pending = await pendingOf(setupUrl, { functions });
+  // A copy of a database has no rights of its own: coupon_owner may not create in it.
+  assert.deepEqual(pending.roles, ["coupon_admin", "coupon_owner"]);
+  assert.equal(describe(pending).roles, "differ: coupon_admin, coupon_owner");
+  const [role] = await owner`select rolconfig from pg_roles where rolname = 'coupon_admin'`;
+  assert.deepEqual(role?.["rolconfig"], ["idle_in_transaction_session_timeout=30s"]);
+});
+
+test("a migration that is pending: the functions are not compared before it", async (t) => {
+  const { setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const migrations = await copyOf(t, SOURCES.migrations);
+  await fs.writeFile(
+    join(migrations, "29990101000000_more.sql"),
+    "-- migrate:up\ncreate table coupon.more ();\n",
+  );
+  const pending = await pendingOf(setupUrl, { migrations });
+  assert.deepEqual(pending.migrations, ["29990101000000_more.sql"]);
+  assert.equal(pending.functions, undefined);
+  assert.equal(
+    describe(pending).migrations,
+    `${files.length} applied, the newest ${versions.at(-1)}; pending: 29990101000000_more.sql`,
+  );
+});
+
+test("another release's database: said, and set-up leaves its functions alone", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  await owner`insert into coupon.schema_migrations values ('29990101000000')`;
+  const pending = await pendingOf(setupUrl);
+  assert.deepEqual(pending.unknown, ["29990101000000"]);
+  assert.equal(
+    describe(pending).migrations,
+    `${files.length + 1} applied, the newest 29990101000000; none pending; of another release: 29990101000000`,
+  );
+  const functions = () =>
+    owner`select oid, xmin::text from pg_proc where proowner = 'coupon_owner'::regrole order by oid`.values();
+  const before = [...(await functions())];
+  await assert.rejects(setUp(setupUrl), {
+    message:
+      "the database has migration 29990101000000 of another release: set up with that one. " +
+      "To serve with this one meanwhile, give API_DATABASE_URL and no DATABASE_URL",
+  });
+  assert.deepEqual([...(await functions())], before);
+});
+
+test("a file that doesn't load is named, and nothing is changed", async (t) => {
+  const { setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const functions = await copyOf(t, SOURCES.functions);
+  await edit(join(functions, "wallet.sql"), (text) =>
+    text.replace("state public.wallet_state", "state text"),
+  );
+  const before = await written(setupUrl);
+  await assert.rejects(pendingOf(setupUrl, { functions }), {
+    message: "sql/wallet.sql: cannot change return type of existing function",
+  });
+  assert.deepEqual(await written(setupUrl), before);
+});
+
+test("while another set-up is at work: a sentence, after two seconds", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const session = await owner.reserve();
+  await session`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
+  await assert.rejects(pendingOf(setupUrl), {
+    message: "another set-up is at work: ask again when it has ended",
+  });
+  await session`select pg_advisory_unlock(${SETUP_LOCK}::bigint)`;
+  session.release();
+});
