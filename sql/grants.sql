@@ -5,7 +5,9 @@ grant execute on function
   public.upcoming_coupons(integer),
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
-  public.coupon_stats(bigint)
+  public.coupon_stats(bigint),
+  public.list_users(bigint, integer),
+  public.list_grants(bigint, integer, integer)
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
@@ -26,7 +28,8 @@ grant execute on function
 to coupon_api;
 
 grant execute on function
-  public.set_time_zone(text, text, text)
+  public.set_time_zone(text, text, text),
+  public.import_incoming_users(text, text)
 to coupon_admin;
 
 grant execute on function
@@ -45,5 +48,9 @@ grant select on
   coupon.user_coupons,
   coupon.audit,
   coupon.leases,
+  coupon.incoming_users,
   coupon.schema_migrations
 to coupon_monitor;
+
+-- What \copy needs, and no more: whose row it is and its line, the table says.
+grant insert (user_id, display_name) on coupon.incoming_users to coupon_admin;
