@@ -78,7 +78,7 @@ begin
       else 'unchanged' end::public.import_incoming_users_outcome,
     c.line, c.user_id, c.detail
   from checked c
-  left join written w on w.id = c.user_id and c.detail is null
+  left join written w on w.id = c.user_id
   order by c.line;
 end
 $$;
