@@ -7,7 +7,9 @@ grant execute on function
   public.wallet(bigint, date, integer),
   public.coupon_stats(bigint),
   public.coupon_status(),
-  public.schema_version()
+  public.schema_version(),
+  public.list_users(bigint, integer),
+  public.list_grants(bigint, integer, integer)
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
@@ -28,7 +30,8 @@ grant execute on function
 to coupon_api;
 
 grant execute on function
-  public.set_time_zone(text, text, text)
+  public.set_time_zone(text, text, text),
+  public.import_incoming_users(text, text)
 to coupon_admin;
 
 grant execute on function
@@ -46,5 +49,9 @@ grant select on
   coupon.user_coupons,
   coupon.audit,
   coupon.leases,
+  coupon.incoming_users,
   coupon.schema_migrations
 to coupon_monitor;
+
+-- What \copy needs, and no more: whose row it is and its line, the table says.
+grant insert (user_id, display_name) on coupon.incoming_users to coupon_admin;

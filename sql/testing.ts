@@ -64,6 +64,7 @@ export async function testDatabase(given: { time_zone?: string } = {}) {
     owner,
     admin,
     apiUrl: database.apiUrl,
+    adminUrl: database.adminUrl,
     time_zone,
     /** The zone an hour to the west, where midnight comes later. */
     westOfIt: zone(east - 1),

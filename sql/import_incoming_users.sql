@@ -1,0 +1,90 @@
+-- Imports what this session copied into coupon.incoming_users, and takes it away: one row each, invalid · created · updated ·
+-- unchanged, in the file's order. One statement for all of them; users are written by id, so that two imports can't deadlock.
+create or replace function public.import_incoming_users(reason text default null, actor text default null)
+returns table (outcome public.import_incoming_users_outcome, line bigint, user_id bigint, detail text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+-- The plan may be older than the rows: a million joined with a million, row by row, would never end.
+set enable_nestloop = off
+as $$
+begin
+  perform coupon.refuse_argument(a.name, a.why)
+  from (values
+    ('reason', length(import_incoming_users.reason) not between 1 and 500, 'must have 1 to 500 characters'),
+    ('actor', length(import_incoming_users.actor) not between 1 and 250, 'must have 1 to 250 characters')
+  ) a (name, is_bad, why)
+  where a.is_bad;
+
+  -- The sessions as they are now: a list that this transaction has looked at before would lack the newest ones.
+  perform pg_stat_clear_snapshot();
+  delete from coupon.incoming_users i
+  where i.session_pid not in (select s.pid from pg_stat_activity s);
+
+  return query
+  with taken as (
+    delete from coupon.incoming_users i
+    where i.session_pid = pg_backend_pid()
+    returning i.line, i.user_id, i.display_name
+  ), read as (
+    select
+      row_number() over (order by t.line) as line,
+      case when t.user_id ~ '^[1-9][0-9]{0,15}$' and t.user_id::bigint <= 9007199254740991
+        then t.user_id::bigint end as user_id,
+      t.display_name
+    from taken t
+  ), judged as (
+    select
+      r.line, r.user_id, r.display_name,
+      case
+        when r.user_id is null then 'user_id: must be a whole number from 1 to 9007199254740991'
+        when coalesce(r.display_name, '') = '' then 'display_name: must not be empty'
+        when length(r.display_name) > 200 then 'display_name: must have at most 200 characters'
+      end as detail
+    from read r
+  ), checked as (
+    -- Of those that are right (detail is null) the first with an id counts.
+    select
+      j.line, j.user_id, j.display_name,
+      coalesce(j.detail, 'user_id: repeats line ' || nullif(
+        min(j.line) over (partition by j.user_id, j.detail), j.line)) as detail
+    from judged j
+  ), written as (
+    insert into coupon.users as u (id, display_name)
+    select c.user_id, c.display_name
+    from checked c
+    where c.detail is null
+    order by c.user_id
+    on conflict on constraint users_pkey do update
+      set display_name = excluded.display_name
+      where u.display_name <> excluded.display_name
+    returning u.id, (u.xmax = 0) as is_new -- xmax is 0 in a row that no update has touched
+  ), audited as (
+    insert into coupon.audit (command, new_values, reason, actor)
+    select
+      'import_users',
+      jsonb_build_object(
+        'created', count(*) filter (where w.is_new), 'updated', count(*) filter (where not w.is_new)),
+      import_incoming_users.reason, import_incoming_users.actor
+    from written w
+    having count(*) > 0
+  )
+  select
+    case
+      when c.detail is not null then 'invalid'
+      when w.is_new then 'created'
+      when w.id is not null then 'updated'
+      else 'unchanged' end::public.import_incoming_users_outcome,
+    c.line, c.user_id, c.detail
+  from checked c
+  left join written w on w.id = c.user_id
+  order by c.line;
+end
+$$;
+
+comment on function public.import_incoming_users(text, text) is
+  'Imports what this session has \copied into coupon.incoming_users (user_id, display_name), as import_users() would, and
+empties it. One row a line, 1 is the first after the header: invalid (with a detail: not imported, the others are), created,
+updated, unchanged. An id that comes twice counts where it is first right. The same file again changes nothing.
+reason and actor (on whose behalf) go to the audit, a row a call.';
