@@ -17,6 +17,7 @@ import {
 } from "./contract.ts";
 import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
+import type { DemoToken } from "./demo.ts";
 import { createFeed, type Feed } from "./feed.ts";
 import { bearerOf, headerOf, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
@@ -36,6 +37,7 @@ export interface Dependencies {
   cors: Cors;
   log: Log;
   metrics: Metrics;
+  demoToken: DemoToken;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
   /** Throws the problem that keeps this server from serving. */
@@ -66,6 +68,7 @@ export function createApp({
   issuing,
   authenticate,
   cors,
+  demoToken,
   log,
   metrics,
   isDraining,
@@ -191,6 +194,13 @@ export function createApp({
   }));
 
   // ---- Whether we live ----------------------------------------------------------------------------------------------
+
+  read("demoToken", ({ c, body }) => {
+    const subject = body.role === "user" ? `${body.user_id}` : "demo";
+    const token = demoToken(c.env.incoming, { role: body.role, subject });
+    if (token === undefined) throw new Problem("no_such_route");
+    return { token };
+  });
 
   read("livez", () => ({ status: "ok" as const }));
 

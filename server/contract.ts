@@ -215,6 +215,16 @@ export const contract = {
     maxBody: MAX_USERS_BODY,
     answer: s.importedUsers,
   },
+  demoToken: {
+    route: "POST /demo/token",
+    tag: "Operating",
+    summary: "A token to try the service with",
+    description: "As DEMO says, for this machine only at first; elsewhere there is no such route.",
+    roles: null,
+    body: s.demoCaller,
+    answer: s.token,
+    problems: { no_such_route: 404 },
+  },
   livez: {
     route: "GET /livez",
     tag: "Operating",

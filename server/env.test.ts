@@ -119,6 +119,7 @@ test("shown: no secret, and whether it was given", () => {
     DATABASE_URL: ["postgres://a:***@example.org:5432/d?sslmode=require&password=***&x=1", true],
     API_DATABASE_URL: ["postgres://coupon_api@example.org/d", true],
     SEED: ["demo", false],
+    DEMO: ["loopback where the demo is seeded and the secret is a generated one, else off", false],
     CORS_ORIGINS: ["none", false],
     METRICS_TOKEN: ["none: it answers this machine only", false],
     LOG_LEVEL: ["info", false],

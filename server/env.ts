@@ -63,6 +63,11 @@ const schema = z.object({
   SEED: z.enum(["demo", "off"]).default("demo").register(texts, {
     description: "`demo`: users and coupons to try, in an empty database or one that it filled; `off`: none",
   }),
+  DEMO: z.enum(["loopback", "on", "off"]).optional().register(texts, {
+    description:
+      "whom `POST /demo/token` hands tokens of anybody, admins too, so that the page works at once: `loopback` (this machine), `on` (whoever asks), `off`",
+    otherwise: "loopback where the demo is seeded and the secret is a generated one, else off",
+  }),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(/[ ,]+/).filter(Boolean))

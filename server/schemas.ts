@@ -139,6 +139,16 @@ export const newUsers = z.strictObject({
   reason: reason.optional(),
 });
 
+export const demoCaller = z
+  .strictObject({
+    role: z.enum(["user", "admin"]),
+    user_id: userId.optional().meta({ description: "Which user, for role user." }),
+  })
+  .refine(({ role, user_id }) => (role === "user") === (user_id !== undefined), {
+    path: ["user_id"],
+    error: "goes with role user",
+  });
+
 export const nothing = z.strictObject({});
 export const couponPath = z.strictObject({ coupon_id: idInPath(7) });
 export const userPath = z.strictObject({ user_id: idInPath(42) });
@@ -275,6 +285,10 @@ export const wallet = z.strictObject({
 
 export const importedUsers = z.strictObject({
   users: z.array(z.strictObject({ outcome: z.enum(["created", "updated", "unchanged"]), user_id: userId })),
+});
+
+export const token = z.strictObject({
+  token: z.string().meta({ description: "Good for a day.", examples: ["eyJhbGciOiJIUzI1NiIs…"] }),
 });
 
 export const health = z.strictObject({ status: z.literal("ok") });

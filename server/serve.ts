@@ -7,6 +7,7 @@ import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
 import { createCors } from "./cors.ts";
 import { connectDb } from "./db.ts";
+import { createDemo } from "./demo.ts";
 import type { Env } from "./env.ts";
 import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
@@ -46,6 +47,7 @@ export async function serve(env: Env): Promise<void> {
     issuing,
     authenticate: await createAuthenticate(env),
     cors: createCors(env.CORS_ORIGINS),
+    demoToken: createDemo(env),
     log,
     metrics,
     isDraining,

@@ -53,6 +53,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     issuing,
     authenticate: await createAuthenticate(env),
     cors: createCors(["https://shop.example"]),
+    demoToken: () => undefined,
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     metrics,
     isDraining,

@@ -66,6 +66,7 @@ const ROUTES = /** @satisfies {{ [K in OperationName]: import("../contract.ts").
   setCouponExpiry: "POST /coupons/{coupon_id}/expiry",
   wallet: "GET /users/{user_id}/coupons",
   importUsers: "POST /users",
+  demoToken: "POST /demo/token",
   livez: "GET /livez",
   readyz: "GET /readyz",
 });
