@@ -166,6 +166,7 @@ test("a migration behind somebody's long transaction: who issues does not wait w
     const reader = await owner.reserve();
     await reader`begin`;
     await reader`select count(*) from coupon.coupons`;
+    await setUp(setupUrl); // the functions wait for nobody
     const steps: string[] = [];
     const done = setUp(setupUrl, (step) => steps.push(step), sources);
     const again = "29990101000001_more.sql waits for a lock: again in a moment";
