@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { databaseUrl, withConnection } from "./connect.ts";
+import { as, options, startServer } from "./debian.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { scratchDatabase } from "./scratch.ts";
 import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
@@ -71,6 +72,30 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
   assert.equal(isNothing(after), true);
   assert.deepEqual({ ...after.functions, same: 0 }, nothing);
   assert.deepEqual(after.applied, versions);
+});
+
+test("a server that has never seen us: all roles, both logins, and none is made", options, async () => {
+  const superUrl = await startServer("host all all 127.0.0.1/32 scram-sha-256");
+  await withConnection(superUrl, (sql) => sql`create role shop login createrole password 'secret'`);
+  await withConnection(
+    superUrl,
+    (sql) => sql`create database shop owner shop encoding 'UTF8' template template0`,
+  );
+  const url = as(superUrl, "shop", "secret", "shop");
+  const pending = await pendingOf(url);
+  assert.deepEqual(pending.roles, ["coupon_admin", "coupon_api", "coupon_monitor", "coupon_owner"]);
+  assert.deepEqual(pending.logins, ["coupon_api", "coupon_admin"]);
+  assert.equal(
+    describe(pending).roles,
+    "differ: coupon_admin, coupon_api, coupon_monitor, coupon_owner; can't log in yet: coupon_api, coupon_admin",
+  );
+  const [ours] = await withConnection(
+    superUrl,
+    (sql) => sql`select count(*)::integer as n from pg_roles where rolname like 'coupon%'`,
+  );
+  assert.equal(ours?.["n"], 0);
+  await setUp(url);
+  assert.equal(isNothing(await pendingOf(url)), true);
 });
 
 test("functions: missing, differing in body, comment or rights, left over; and none is changed", async (t) => {

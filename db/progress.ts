@@ -29,7 +29,7 @@ export async function withProgress<T>(
   if (isPlain) return work(lines(what, say));
   try {
     return await work(
-      (done, total) => void screen.write(`\r${bar(what, done, total, screen.columns ?? 80)}`),
+      (done, total) => void screen.write(`\r${bar(what, done, total, screen.columns || 80)}`),
     );
   } finally {
     screen.write("\r\x1b[K");

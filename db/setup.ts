@@ -5,6 +5,7 @@
 import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
@@ -19,6 +20,11 @@ export type Sources = typeof SOURCES;
 
 /** Held by the set-up session; any number that nothing else on the database locks. */
 export const SETUP_LOCK = "4850179452613153";
+
+/** Less than the server's own lock_timeout and patience (2 s): behind a migration that waits so long nobody is refused. */
+const MIGRATION_LOCK_MS = 1_000;
+/** With longer and longer pauses between them, half a minute in all. */
+const MIGRATION_ATTEMPTS = 10;
 
 export const LOGINS = ["coupon_api", "coupon_admin"] as const;
 
@@ -122,9 +128,9 @@ async function migrate(
   directory: string,
   log: (line: string) => void,
 ): Promise<void> {
-  const known = (await migrationFiles(directory)).map(versionOf);
+  const files = await migrationFiles(directory);
   const applied = await withConnection(setupUrl, appliedMigrations, { role: "coupon_owner" });
-  refuseUnknown(applied.filter((version) => !known.includes(version)));
+  refuseUnknown(applied.filter((version) => !files.map(versionOf).includes(version)));
   const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
   if (!url.searchParams.has("sslmode")) {
     // dbmate's driver wants to be told; we say what our own connection came to.
@@ -132,24 +138,59 @@ async function migrate(
     url.searchParams.set("sslmode", tls?.["ssl"] ? "require" : "disable");
   }
   url.searchParams.set("role", "coupon_owner");
+  const pending = files.filter((file) => !applied.includes(versionOf(file)));
+  // Whoever issues waits behind a migration that waits for a lock, so it must not for long; but an index that is made
+  // concurrently keeps nobody waiting, and is left invalid when it is given up.
+  const texts = await Promise.all(pending.map((file) => readFile(join(directory, file), "utf8")));
+  if (!texts.some((text) => text.includes("transaction:false")))
+    url.searchParams.set("lock_timeout", `${MIGRATION_LOCK_MS}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await runDbmate(url.href, directory, log);
+      return;
+    } catch (error) {
+      if (!(error instanceof LockNotFree) || attempt === MIGRATION_ATTEMPTS) throw error;
+      log(`${error.file} waits for a lock: again in a moment`);
+      await sleep(attempt * 500);
+    }
+  }
+}
+
+/** A migration that was undone, since somebody holds what it wants to lock. */
+class LockNotFree extends Error {
+  readonly file: string;
+  constructor(file: string, cause: unknown) {
+    super(`db/migrations/${file}: somebody holds what it must lock, see ./sd status: try again later`, {
+      cause,
+    });
+    this.file = file;
+  }
+}
+
+async function runDbmate(databaseUrl: string, directory: string, log: (line: string) => void): Promise<void> {
   const args = [
     ["--migrations-dir", directory],
     ["--migrations-table", "coupon.schema_migrations"],
     ["--no-dump-schema", "up", "--strict"],
   ].flat();
+  const begun = (stdout: string) =>
+    [...stdout.matchAll(/^Applying: (.+)$/gm)].map(([, file]) => file as string);
   try {
     // In the environment, because everyone can read a command line.
-    const env = { ...process.env, DATABASE_URL: url.href };
+    const env = { ...process.env, DATABASE_URL: databaseUrl };
     const { stdout } = await promisify(execFile)(resolveBinary(), args, { env });
-    for (const [, file] of stdout.matchAll(/^Applying: (.+)$/gm)) log(`migrated ${file}`);
+    for (const file of begun(stdout)) log(`migrated ${file}`);
   } catch (error) {
     const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };
-    const file = [...(stdout ?? "").matchAll(/^Applying: (.+)$/gm)].at(-1)?.[1];
+    const files = begun(stdout ?? "");
+    const file = files.pop();
+    for (const done of files) log(`migrated ${done}`);
     // "Error: line: 3, column: 1, position: 54: pq: syntax error … at position 3:1 (42601)"
-    const [, line, reason] =
+    const [, line, reason = ""] =
       (stderr || message).trim().match(/^(?:Error: )?(?:line: (\d+), .*? pq: )?(?:pq: )?(.*)$/s) ?? [];
+    if (file && reason.endsWith("(55P03)")) throw new LockNotFree(file, error);
     const where = file ? `db/migrations/${file}${line ? `:${line}` : ""}` : "dbmate failed";
-    throw new Error(`${where}: ${reason?.replace(/ at (position|column) [\d:]+(?= \(\w{5}\)$)/, "")}`, {
+    throw new Error(`${where}: ${reason.replace(/ at (position|column) [\d:]+(?= \(\w{5}\)$)/, "")}`, {
       cause: error,
     });
   }

@@ -95,11 +95,15 @@ test("a database that can't be compared: why, and the rest all the same", async 
 });
 
 test("the server's login alone: what it may see", async (t) => {
-  const { apiUrl, admin } = await open(t);
+  const { apiUrl, admin, owner } = await open(t);
   const [row] = await admin`select migration from schema_version()`;
   assert.deepEqual(await told({ API_DATABASE_URL: apiUrl }), [
     `database: PostgreSQL at ${where(apiUrl)}, set up elsewhere`,
     `migrations: the newest ${row?.["migration"]}`,
+  ]);
+  await owner`drop function public.schema_version()`;
+  assert.deepEqual((await told({ API_DATABASE_URL: apiUrl })).slice(1), [
+    "migrations: none: run ./sd migrate where set-up is done",
   ]);
 });
 

@@ -39,8 +39,14 @@ function elsewhere(url: string, entry: Entry): Promise<void> {
   return withConnection(url, async (sql) => {
     const [now] = await sql`select current_setting('server_version') as version`;
     entry("database", `PostgreSQL ${now?.["version"]} at ${where(url)}, set up elsewhere`);
-    const [schema] = await sql`select migration from schema_version()`;
-    entry("migrations", `the newest ${schema?.["migration"]}`);
+    const [schema] = await sql`select migration from schema_version()`.catch((error: { code?: string }) => {
+      if (error.code !== "42883") throw error;
+      return [];
+    });
+    entry(
+      "migrations",
+      schema ? `the newest ${schema["migration"]}` : "none: run ./sd migrate where set-up is done",
+    );
   });
 }
 

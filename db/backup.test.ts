@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { userToken } from "../bench/tokens.ts";
+import { connect, type Sql, withConnection } from "./connect.ts";
+import { as, bin, directory, freePort, options, startServer } from "./debian.ts";
+import { setUp } from "./setup.ts";
+
+// The README's own commands, with Debian's client and server.
+
+const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const README = readFileSync(join(CHECKOUT, "README.md"), "utf8");
+const SECRET = "a secret of the tests, long enough for HS256";
+const USERS = 30_000;
+const BATCH = 50;
+
+/** The commands between these marks. */
+function commands(mark: string): string[] {
+  const [, text] =
+    README.match(new RegExp(`<!-- ${mark} -->\n\`\`\`sh\n(.*?)\`\`\`\n<!-- /${mark} -->`, "s")) ?? [];
+  assert.ok(text, `${mark} in the README`);
+  return text.trim().split("\n");
+}
+
+/** A new server with what the README says of login and database; the URL of `shop`. */
+async function newServer(): Promise<string> {
+  const superUrl = await startServer("host all all 127.0.0.1/32 scram-sha-256");
+  const [, statements = ""] = README.match(/^```sql\n(create role shop.*?)```$/ms) ?? [];
+  assert.equal(statements.trim().split("\n").length, 2);
+  for (const statement of statements.replace("…", "secret").trim().split("\n"))
+    await withConnection(superUrl, (sql) => sql.unsafe(statement));
+  return as(superUrl, "shop", "secret", "coupons");
+}
+
+const grantsOf = async (sql: Sql) =>
+  [
+    ...(await sql`
+      select coupon_id::integer, position, user_id::integer, issued_at::text, used_date::text, use_reference
+      from coupon.user_coupons order by 1, 2`),
+  ].map((row) => ({ ...row }));
+
+/** Issues two coupons in turn, a batch each, to users who have none, until told to stop; answers how many batches. */
+async function issueOn(sql: Sql, until: () => boolean): Promise<number> {
+  let batches = 0;
+  for (let first = 101; !until(); first += BATCH) {
+    const users = Array.from({ length: BATCH }, (_, i) => first + i);
+    await sql`select count(*) from issue_coupons(${1 + (batches % 2)}, ${users}::bigint[])`;
+    batches += 1;
+    assert.ok(first + 2 * BATCH <= USERS, "there are users enough");
+  }
+  return batches;
+}
+
+/** The environment that the README's reader has. */
+async function environment() {
+  return {
+    PATH: `${bin}:${process.env["PATH"]}`,
+    BACKUP: join(await directory(), "coupons.dump"),
+    DATA_DIR: join(await directory(), "data"),
+    ENV_FILE: "",
+    HOST: "127.0.0.1",
+    PORT: `${await freePort()}`,
+    JWT_SECRET: SECRET,
+  };
+}
+
+/** ./sd start until it answers. */
+async function started(t: TestContext, script: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const child: ChildProcess = spawn("sh", ["-c", script], {
+    cwd: CHECKOUT,
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const ended = once(child, "exit");
+  t.after(async () => {
+    child.kill("SIGTERM");
+    await ended;
+  });
+  const url = `http://127.0.0.1:${env["PORT"]}`;
+  for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+    assert.equal(child.exitCode, null, "./sd start ended");
+    assert.ok(Date.now() < deadline, "./sd start serves within a minute");
+    if ((await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200) return url;
+  }
+}
+
+test(
+  "dumped while it is issued, restored elsewhere: one instant, and it goes on from there",
+  options,
+  async (t) => {
+    const [oldUrl, newUrl] = await Promise.all([newServer(), newServer()]);
+    const { apiUrl, adminUrl } = await setUp(oldUrl);
+    const old = connect(adminUrl);
+    t.after(() => old.end({ timeout: 1 }));
+    await old`
+    select count(*) from import_users(
+      array(select generate_series(1, ${USERS}::integer)), array_fill('n'::text, array[${USERS}::integer]))`;
+    for (const [code, count] of [
+      ["A", 50_000],
+      ["B", 60_000],
+    ] as const)
+      await old`
+      select create_coupon(${code}, 'm', 'd', now() - interval '1 hour' - ${count} * interval '1 ms',
+        now() + interval '1 day', ${count})`;
+    await old`select count(*) from issue_coupons(1, array(select generate_series(1, 100)))`;
+    await old`select use_coupon(n, 1, 'order-' || n) from generate_series(1, 40) n`;
+    await old`select undo_use(n, 1, 'cancelled') from generate_series(1, 10) n`;
+
+    const env = await environment();
+    const sh = (script: string) => promisify(execFile)("sh", ["-ec", script], { cwd: CHECKOUT, env });
+    const session = connect(apiUrl);
+    t.after(() => session.end({ timeout: 1 }));
+    let dumped = false;
+    const issuing = issueOn(session, () => dumped);
+    const issuedNow = async () =>
+      (await old`select count(*)::integer as n from coupon.user_coupons`)[0]?.["n"];
+    while ((await issuedNow()) < 500) await sleep(1);
+    const before: number = await issuedNow();
+    const [dump, ...none] = commands("backup");
+    assert.deepEqual(none, []);
+    await sh(`export DATABASE_URL='${oldUrl}'\n${dump}`);
+    const after: number = await issuedNow();
+    dumped = true;
+    await issuing;
+    t.diagnostic(`${before} grants before the dump, ${after} after it`);
+    assert.ok(after > before, "issuing went on");
+
+    const restore = commands("restore");
+    const [given, start] = [restore.shift(), restore.pop()];
+    assert.match(given ?? "", /^export DATABASE_URL=\S+ SEED=off$/);
+    assert.equal(start, "./sd start");
+    const settings = given?.replace(/=postgres:\S+/, `='${newUrl}'`);
+    const { stdout, stderr } = await sh([settings, ...restore].join("\n"));
+    assert.equal(stderr, "");
+    const restored = connect(adminUrl.replace(new URL(oldUrl).host, new URL(newUrl).host));
+    t.after(() => restored.end({ timeout: 1 }));
+
+    const rows = await grantsOf(restored);
+    assert.ok(rows.length >= before && rows.length <= after, `${rows.length} grants`);
+    assert.match(stdout, new RegExp(`^0 broken invariants in 2 coupons and ${rows.length} grants$`, "m"));
+    const coupons = await restored`select id::integer, issued from coupon.coupons order by id`;
+    assert.deepEqual(
+      coupons.map((coupon) => coupon["issued"]),
+      [1, 2].map((id) => rows.filter((row) => row["coupon_id"] === id).length),
+    );
+    // What the old server had, up to an instant: each coupon's first grants, uses and all.
+    const had = await grantsOf(old);
+    const expected = [1, 2].flatMap((id) =>
+      had.filter((row) => row["coupon_id"] === id).slice(0, coupons[id - 1]?.["issued"]),
+    );
+    assert.deepEqual(rows, expected);
+    assert.deepEqual(
+      [...(await restored`select id, login, command, used_date from coupon.audit order by id`)],
+      [...(await old`select id, login, command, used_date from coupon.audit order by id`)],
+    );
+    const url = await started(t, `${settings}\nexec ${start}`, env);
+    const issue = async (userId: number) => {
+      const answer = await fetch(`${url}/coupons/1/issue`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${userToken(SECRET, userId)}` },
+      });
+      const { outcome, position } = (await answer.json()) as Record<string, unknown>;
+      return [answer.status, outcome, position];
+    };
+    const last = coupons[0]?.["issued"] as number;
+    assert.deepEqual(await issue(7), [200, "already_issued", 7]);
+    const holder = rows.find((row) => row["coupon_id"] === 1 && row["position"] === last)?.["user_id"];
+    assert.deepEqual(await issue(holder), [200, "already_issued", last]);
+    assert.deepEqual(await issue(USERS), [201, "issued", last + 1]);
+    assert.deepEqual([...(await restored`select * from reconcile()`)], []);
+  },
+);
