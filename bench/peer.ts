@@ -25,6 +25,7 @@ import { issueBefore } from "../server/fast.ts";
 import { createLog } from "../server/log.ts";
 import { createMetrics } from "../server/metrics.ts";
 import type { Outcome } from "../server/outcomes.ts";
+import { createRateLimit } from "../server/rate-limit.ts";
 import type { Constant } from "./peers.ts";
 
 type Granted = {
@@ -99,6 +100,7 @@ async function issuingFast(issue: Issue): Promise<Server> {
       },
       log: createLog("info", () => {}),
       cors: createCors([]),
+      rateLimit: createRateLimit(readEnv({}).RATE_LIMIT),
       metrics: createMetrics(),
       isDraining: () => false,
     }),

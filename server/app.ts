@@ -26,6 +26,7 @@ import { type Metrics, methodOf } from "./metrics.ts";
 import type { Outcome } from "./outcomes.ts";
 import { createPages, pages } from "./pages.ts";
 import { asProblem, Problem } from "./problem.ts";
+import { type RateLimit, rateLimitHeaders, type Verdict } from "./rate-limit.ts";
 import { bodyOf, header, parsed, queryOf } from "./request.ts";
 import { nothing } from "./schemas.ts";
 import { createShared } from "./shared.ts";
@@ -37,6 +38,7 @@ export interface Dependencies {
   cors: Cors;
   log: Log;
   metrics: Metrics;
+  rateLimit: RateLimit;
   demoToken: DemoToken;
   /** True from the moment that the process wants to end. */
   isDraining: () => boolean;
@@ -45,10 +47,12 @@ export interface Dependencies {
 }
 
 /**
- * What comes with a request: its id, which route answers it, once that is known, and Node's request and response, which a
- * test that calls the app itself hasn't got.
+ * What comes with a request: its id; once that is known, which route answers it and what its user may still send; and Node's
+ * request and response, which a test that calls the app itself hasn't got.
  */
-export type Bindings = { requestId: string; route?: string } & Partial<HttpBindings | Http2Bindings>;
+export type Bindings = { requestId: string; route?: string; rate?: Verdict } & Partial<
+  HttpBindings | Http2Bindings
+>;
 export type Ctx = Context<{ Bindings: Bindings }>;
 
 /** What a handler gets: a request that has passed all checks of its shape, and who sent it. */
@@ -71,6 +75,7 @@ export function createApp({
   demoToken,
   log,
   metrics,
+  rateLimit,
   isDraining,
   readiness,
 }: Dependencies) {
@@ -326,12 +331,12 @@ export function createApp({
     request: Request,
     response: Response,
     began: number,
-    { requestId, route = "unmatched" }: Bindings,
+    { requestId, route = "unmatched", rate }: Bindings,
     origin: string | undefined,
     trace: Trace | undefined,
   ): Response {
-    const corsHeaders = cors.headers(origin);
-    for (const name in corsHeaders) response.headers.set(name, corsHeaders[name] as string);
+    const more = { ...cors.headers(origin), ...(rate && rateLimitHeaders(rate)) };
+    for (const [name, value] of Object.entries(more)) response.headers.set(name, value);
     if (isDraining()) response.headers.set("connection", "close");
     if (trace) response.headers.set("traceparent", trace.traceparent);
     const ms = performance.now() - began;
@@ -352,6 +357,10 @@ export function createApp({
       );
     if (!roles.includes(who.role))
       throw new Problem("forbidden", { detail: `This takes the role ${roles.join(" or ")}.` });
+    if (who.role === "user") {
+      c.env.rate = rateLimit.take(who.user_id);
+      if (!c.env.rate.allowed) throw new Problem("rate_limited", { retryAfter: c.env.rate.resetIn });
+    }
     return who;
   }
 }

@@ -11,6 +11,7 @@ const defaults = {
   DATA_DIR: resolve(".data"),
   SEED: "demo",
   CORS_ORIGINS: [],
+  RATE_LIMIT: 100,
   LOG_LEVEL: "info",
   JWT_ISSUER: "coupon-drop",
   JWT_AUDIENCE: "coupon-drop",
@@ -42,6 +43,7 @@ test("all given", () => {
       PORT: 0,
       WORKERS: 64,
       CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
+      RATE_LIMIT: 100,
       DATA_DIR: resolve("y"),
     },
   );
@@ -121,6 +123,7 @@ test("shown: no secret, and whether it was given", () => {
     SEED: ["demo", false],
     DEMO: ["loopback where the demo is seeded and the secret is a generated one, else off", false],
     CORS_ORIGINS: ["none", false],
+    RATE_LIMIT: ["100", false],
     METRICS_TOKEN: ["none: it answers this machine only", false],
     LOG_LEVEL: ["info", false],
     JWT_SECRET: ["set (64 characters)", true],

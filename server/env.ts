@@ -81,6 +81,10 @@ const schema = z.object({
         "origins whose pages may call the API, with commas between: `https://shop.example,https://www.example`",
       otherwise: "none",
     }),
+  RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
+    description:
+      "requests that a user may send in 10 s to each process, all at once if need be; services and admins have no limit; 0: nobody has",
+  }),
   METRICS_TOKEN: z
     .string()
     .regex(/^[!-~]{16,}$/, "must have at least 16 characters, visible ASCII")

@@ -7,18 +7,19 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { issueAnswer, problem, type Sent } from "./answer.ts";
 import type { Dependencies } from "./app.ts";
 import { bearerOf, headerOf, JSON_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
-import { asProblem } from "./problem.ts";
+import { asProblem, Problem } from "./problem.ts";
+import { rateLimitHeaders } from "./rate-limit.ts";
 
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
-type IssueDependencies = Pick<Dependencies, "authenticate" | "cors" | "log" | "isDraining"> & {
+type IssueDependencies = Pick<Dependencies, "authenticate" | "cors" | "log" | "rateLimit" | "isDraining"> & {
   issuing: Pick<Dependencies["issuing"], "issue">;
   metrics: Pick<Dependencies["metrics"], "requests">;
 };
 
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, cors, log, metrics, isDraining }: IssueDependencies,
+  { issuing, authenticate, cors, log, metrics, rateLimit, isDraining }: IssueDependencies,
 ): RequestListener {
   const tell = metrics.requests.of("POST", "/coupons/{coupon_id}/issue");
   return (incoming, outgoing) => {
@@ -57,17 +58,23 @@ export function issueBefore(
   ): void {
     const requestId = requestIdOf(headerOf(incoming.rawHeaders, "x-request-id"));
     const trace = traceOf(headerOf(incoming.rawHeaders, "traceparent"));
+    const rate = rateLimit.take(userId);
+    const answer = (sent: Sent) => {
+      Object.assign(sent.headers, rateLimitHeaders(rate));
+      send(incoming, outgoing, sent, requestId, trace, began);
+    };
+    const fail = (error: unknown) => {
+      const { cause, status, members } = asProblem(error);
+      if (cause !== undefined && status >= 500) log.failure(cause, requestId);
+      answer(problem(status, members, requestId));
+    };
+    if (!rate.allowed) {
+      fail(new Problem("rate_limited", { retryAfter: rate.resetIn }));
+      return;
+    }
     const answered = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
-    const answer = (sent: Sent) => send(incoming, outgoing, sent, requestId, trace, began);
     if (answered instanceof Promise)
-      answered.then(
-        (result) => answer(issueAnswer(couponId, result, requestId)),
-        (error) => {
-          const { cause, status, members } = asProblem(error);
-          if (cause !== undefined && status >= 500) log.failure(cause, requestId);
-          answer(problem(status, members, requestId));
-        },
-      );
+      answered.then((result) => answer(issueAnswer(couponId, result, requestId)), fail);
     else answer(issueAnswer(couponId, answered, requestId));
   }
 

@@ -54,6 +54,10 @@ const headers = {
     description: "Where the request came with one (W3C Trace Context): the same trace, a span of ours.",
     schema: { type: "string" },
   },
+  ratelimit: {
+    description: "Of a user: r more requests may follow at once, and where that is 0, t seconds later.",
+    schema: { type: "string" },
+  },
   "retry-after": {
     description: "Seconds after which asking again may help.",
     schema: { type: "integer", minimum: 1 },
@@ -146,7 +150,7 @@ function commandEndings(command: Command | undefined): Ending[] {
 /** What may become of any request like this one. */
 function otherEndings({ roles, path, body, answer, headers, problems = {} }: Operation): Ending[] {
   const names: (keyof typeof failures)[] = ["invalid_request"];
-  if (roles) names.push("unauthenticated", "keys_unavailable");
+  if (roles) names.push("unauthenticated", "rate_limited", "keys_unavailable");
   // Who is not among the roles, or acts for somebody else.
   if (roles && (roles.length < 3 || [path, body].some((schema) => schema && "user_id" in schema.shape)))
     names.push("forbidden");
@@ -220,7 +224,7 @@ function refusal({ command, answer }: Operation, status: number, endings: Ending
     detail: ending.detail,
     request_id: exampleOf(base.properties?.["request_id"] as Schema),
   });
-  const waits = status === 503 || names.includes("not_started");
+  const waits = status === 503 || status === 429 || names.includes("not_started");
   return {
     description: endings.map(({ outcome, detail }) => `\`${outcome}\`: ${detail}`).join("\n\n"),
     headers: headersOf(
@@ -240,7 +244,10 @@ function refusal({ command, answer }: Operation, status: number, endings: Ending
 /** Those that every answer has, and these. */
 function headersOf(...names: (keyof typeof headers)[]): Json {
   return Object.fromEntries(
-    ["x-request-id", "traceparent", ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+    ["x-request-id", "traceparent", "ratelimit", ...names].map((name) => [
+      name,
+      { $ref: `#/components/headers/${name}` },
+    ]),
   );
 }
 

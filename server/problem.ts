@@ -25,6 +25,7 @@ export const failures = {
   no_such_route: { status: 404, detail: "There is nothing at this path." },
   /** Nobody reads this one: it is for the log. */
   hung_up: { status: 499 as ContentfulStatusCode, detail: "The client hung up; nothing was done." },
+  rate_limited: { status: 429, detail: "Too many requests of this user; nothing was done. Ask again later." },
   internal_error: { status: 500, detail: "This is our mistake, and was logged." },
   overloaded: { status: 503, detail: "Too many requests at once; nothing was done. Ask again." },
   database_unavailable: {

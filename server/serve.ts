@@ -13,6 +13,7 @@ import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { createRateLimit } from "./rate-limit.ts";
 import { createReadiness, newestMigration } from "./readiness.ts";
 import { metricsOfAll } from "./workers.ts";
 
@@ -50,6 +51,7 @@ export async function serve(env: Env): Promise<void> {
     demoToken: createDemo(env),
     log,
     metrics,
+    rateLimit: createRateLimit(env.RATE_LIMIT),
     isDraining,
     readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };

@@ -12,6 +12,7 @@ import { readEnv } from "./env.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { createRateLimit } from "./rate-limit.ts";
 import { createReadiness, newestMigration } from "./readiness.ts";
 
 export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
@@ -56,6 +57,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
     demoToken: () => undefined,
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     metrics,
+    rateLimit: createRateLimit(0),
     isDraining,
     readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };

@@ -1,0 +1,74 @@
+/**
+ * How many requests a user may send: a token bucket each (as RFC 9331 describes one, in requests instead of bits), in a
+ * table of fixed size, so that nobody can make it grow. Where a set of the table is full, the bucket that is fullest is forgotten:
+ * whoever sent least loses least, and whoever sends much stays known.
+ */
+
+export interface RateLimit {
+  /** Counts one request of this user. */
+  take(userId: number): Verdict;
+}
+
+export interface Verdict {
+  allowed: boolean;
+  /** Requests that may follow at once. */
+  remaining: number;
+  /** Seconds until there is one again; 0 while there is. */
+  resetIn: number;
+}
+
+/** What a client is told of it (draft-ietf-httpapi-ratelimit-headers-10); nothing where there is no limit. */
+export function rateLimitHeaders({ remaining, resetIn }: Verdict): Record<string, string> {
+  if (!Number.isFinite(remaining)) return {};
+  return { ratelimit: `"user";r=${remaining};t=${Math.ceil(resetIn)}` };
+}
+
+/** The requests of RATE_LIMIT are those of so many seconds; all of them may come at once. */
+export const WINDOW_S = 10;
+
+/** Users that are known at once, 24 bytes each. */
+const SETS = 16_384;
+const WAYS = 4;
+
+const FREE: Verdict = { allowed: true, remaining: Number.POSITIVE_INFINITY, resetIn: 0 };
+
+/** `limit` requests in WINDOW_S seconds; 0: no limit. `now` in ms. */
+export function createRateLimit(limit: number, now: () => number = () => performance.now()): RateLimit {
+  if (limit === 0) return { take: () => FREE };
+  const perMs = limit / (WINDOW_S * 1000);
+  const users = new Float64Array(SETS * WAYS);
+  const level = new Float64Array(SETS * WAYS);
+  const since = new Float64Array(SETS * WAYS);
+
+  /** Requests in the bucket of this place now. */
+  const filled = (place: number, at: number) =>
+    Math.min(limit, (level[place] as number) + (at - (since[place] as number)) * perMs);
+
+  return {
+    take(userId) {
+      const at = now();
+      const first = setOf(userId) * WAYS;
+      let place = first;
+      for (let way = first; way < first + WAYS; way++) {
+        if (users[way] === userId) {
+          place = way;
+          break;
+        }
+        if (filled(way, at) > filled(place, at)) place = way;
+      }
+      const before = users[place] === userId ? filled(place, at) : limit;
+      const allowed = before >= 1;
+      users[place] = userId;
+      level[place] = allowed ? before - 1 : before;
+      since[place] = at;
+      const left = level[place] as number;
+      return { allowed, remaining: Math.floor(left), resetIn: left >= 1 ? 0 : (1 - left) / perMs / 1000 };
+    },
+  };
+}
+
+/** Multiplied by the golden ratio of 32 bits (Knuth, TAOCP 6.4), so that neighbouring ids part; both halves of an id count. */
+function setOf(userId: number): number {
+  const folded = (userId ^ (userId / 4_294_967_296)) >>> 0;
+  return Math.imul(folded, 2_654_435_769) >>> (32 - Math.log2(SETS));
+}
