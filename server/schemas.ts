@@ -88,9 +88,10 @@ export const undoUse = z.strictObject({ user_id: id, reason });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
 export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
+export const newUser = z.strictObject({ user_id: id, display_name: text(1, 200) }, "must be an object");
 export const newUsers = z.strictObject({
   users: z
-    .array(z.strictObject({ user_id: id, display_name: text(1, 200) }), "must be an array")
+    .array(newUser, "must be an array")
     .min(1, "must not be empty")
     .max(10_000, "must have at most 10000 users")
     .refine(
