@@ -73,6 +73,9 @@ const rights: Record<string, string[] | "public"> = {
   "POST /coupons/:coupon_id/expiry": ["admin"],
   "GET /users/:user_id/coupons": anyone,
   "POST /users": ["admin"],
+  "GET /users": ["admin"],
+  "POST /users/import": ["admin"],
+  "GET /coupons/:coupon_id/grants": ["admin"],
 };
 
 test("each route has its rights here", () => {
@@ -1183,6 +1186,66 @@ test("413: announced, and never sent", async () => {
 test("no body at all, and an empty one", async () => {
   assert.match(await overTheWire(head("X-None: 1")), /^HTTP\/1.1 404 .*"coupon_not_found"/s);
   assert.match(await overTheWire(head("Content-Length: 0")), /^HTTP\/1.1 404 .*"coupon_not_found"/s);
+});
+
+test("users in lines: each is answered, a wrong one is told, and they come back as they are", async () => {
+  const first = 7_000_001;
+  const text = [
+    `{"user_id": ${first}, "display_name": "Ann"}`,
+    '{"user_id": 0, "display_name": "Nobody"}',
+    `{"user_id": ${first + 1}, "display_name": "Ben"}`,
+  ].join("\n");
+  const send = (headers = {}) =>
+    world.call("POST /users/import?reason=moved", {
+      token: adminToken,
+      body: text,
+      headers: { "content-type": "application/x-ndjson", ...headers },
+    });
+  const { status, body } = await send();
+  assert.equal(status, 200);
+  assert.deepEqual(body, [
+    { line: 1, outcome: "created", user_id: first },
+    { line: 2, outcome: "invalid", detail: "user_id: must be at least 1" },
+    { line: 3, outcome: "created", user_id: first + 1 },
+    { outcome: "done", lines: 3, created: 2, updated: 0, unchanged: 0, invalid: 1 },
+  ]);
+  assert.deepEqual((await send()).body.at(-1).unchanged, 2);
+  const [trail] = await world.scratch.admin`select reason, actor, new_values from audit_trail() limit 1`;
+  assert.deepEqual(trail, { reason: "moved", actor: "admin:root", new_values: { created: 2, updated: 0 } });
+  assert.deepEqual(
+    (await world.call(`GET /users?after=${first - 1}`, { token: adminToken })).body.slice(0, 2),
+    [
+      { user_id: first, display_name: "Ann" },
+      { user_id: first + 1, display_name: "Ben" },
+    ],
+  );
+  assertProblem(await send({ "content-type": "application/json" }), 415, {
+    outcome: "invalid_request",
+    detail: "The body must be application/x-ndjson.",
+  });
+});
+
+test("grants in lines, by position", async () => {
+  const coupon_id = await world.newCoupon({ count: 3 });
+  const users = [await world.newUser(), await world.newUser()];
+  for (const user of users) assert.equal((await world.issue(coupon_id, user)).status, 201);
+  const list = (query = "") => world.call(`GET /coupons/${coupon_id}/grants${query}`, { token: adminToken });
+  const { body } = await list();
+  assert.deepEqual(
+    body.map(({ position, user_id, outcome, lines }: Record<string, unknown>) => [
+      position,
+      user_id,
+      outcome,
+      lines,
+    ]),
+    [
+      [1, users[0], undefined, undefined],
+      [2, users[1], undefined, undefined],
+      [undefined, undefined, "done", 2],
+    ],
+  );
+  assert.equal((await list("?after=1")).body.at(-1).lines, 1);
+  assert.equal((await world.call("GET /coupons/999999/grants", { token: adminToken })).status, 404);
 });
 
 test("a list of 10,000 users", async () => {

@@ -11,6 +11,7 @@ import {
   type CommandName,
   type CommandOf,
   contract,
+  type FeedName,
   type Given,
   type Operation,
   type OperationName,
@@ -19,8 +20,9 @@ import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
 import type { DemoToken } from "./demo.ts";
 import { createFeed, type Feed } from "./feed.ts";
-import { bearerOf, headerOf, requestIdOf, type Trace, traceOf } from "./headers.ts";
+import { bearerOf, headerOf, LINES_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
+import { exportLines, importLines } from "./lines.ts";
 import type { Log } from "./log.ts";
 import { type Metrics, methodOf } from "./metrics.ts";
 import type { Outcome } from "./outcomes.ts";
@@ -63,6 +65,8 @@ type Asked<K extends OperationName> = Given<K> & {
 
 /** Coupons that a page counts down to. */
 const UPCOMING = 10;
+/** Rows of a list that are read at once. */
+const PAGE = 10_000;
 /** Streams at once, of a process. */
 const MAX_WATCHERS = 1_000;
 const MAX_OPERATORS = 50;
@@ -198,6 +202,33 @@ export function createApp({
     users: await db.importUsers(users, noteOf(who, reason)),
   }));
 
+  on("importUserLines", ({ c, who, query: { reason } }) => {
+    if (!LINES_TYPE.test(header(c, "content-type") ?? ""))
+      throw new Problem("invalid_request", { status: 415, detail: "The body must be application/x-ndjson." });
+    const importUsers = (users: Parameters<Db["importUsers"]>[0]) =>
+      db.importUsers(users, noteOf(who, reason));
+    return lines(c, importLines(c.req.raw.body ?? ReadableStream.from([]), importUsers, { isDraining }));
+  });
+
+  on("listUsers", ({ c, query: { after } }) =>
+    lines(
+      c,
+      exportLines(
+        (from) => db.listUsers(Math.max(from, after), PAGE),
+        ({ user_id }) => user_id,
+      ),
+    ),
+  );
+
+  on("listGrants", async ({ c, path: { coupon_id }, query: { after } }) => {
+    if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
+    const page = (from: number) => db.listGrants(coupon_id, Math.max(from, after), PAGE);
+    return lines(
+      c,
+      exportLines(page, ({ position }) => position),
+    );
+  });
+
   // ---- Whether we live ----------------------------------------------------------------------------------------------
 
   read("demoToken", ({ c, body }) => {
@@ -278,7 +309,7 @@ export function createApp({
     });
   }
 
-  function stream(name: "watchCoupons" | "watchStatus", feed: Feed): void {
+  function stream(name: FeedName, feed: Feed): void {
     on(name, ({ c }) => {
       const events = feed.watch();
       if (events === undefined)
@@ -399,6 +430,17 @@ function actsFor(who: Caller, user_id: number | undefined): number {
       errors: [{ member: "user_id", detail: `is needed from role ${who.role}` }],
     });
   return user_id;
+}
+
+function lines(c: Ctx, body: ReadableStream<Uint8Array>): Response {
+  return new Response(body, {
+    headers: {
+      "content-type": "application/x-ndjson",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+      "x-request-id": c.env.requestId,
+    },
+  });
 }
 
 /** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */

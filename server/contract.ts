@@ -19,6 +19,8 @@ export interface Operation {
   path?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodObject;
+  /** Instead of a body that is read whole: a stream of lines of JSON, each like this. */
+  lines?: z.ZodObject;
   /** Bytes of the body, at most. */
   maxBody?: number;
   /** A command answers with an outcome of this list besides `answer`, a read with `answer` alone. */
@@ -225,6 +227,43 @@ export const contract = {
     answer: s.token,
     problems: { no_such_route: 404 },
   },
+  importUserLines: {
+    route: "POST /users/import",
+    tag: "Users",
+    summary: "Make users, or rename them: any number of them, in a stream",
+    description:
+      "A user a line, and an answer a line while it goes on; a line that is wrong is told, and the others are imported. The last line " +
+      "says done, or what went wrong and from which line on to send again.",
+    roles: ADMIN,
+    query: s.whyQuery,
+    lines: s.newUser,
+    answer: s.importedLine,
+    stream: "application/x-ndjson",
+  },
+  listUsers: {
+    route: "GET /users",
+    tag: "Users",
+    summary: "All users, in a stream",
+    description:
+      "A user a line, by id. The last line says done, or what went wrong and after which id to go on.",
+    roles: ADMIN,
+    query: s.afterQuery,
+    answer: s.listedUser,
+    stream: "application/x-ndjson",
+  },
+  listGrants: {
+    route: "GET /coupons/{coupon_id}/grants",
+    tag: "Operating",
+    summary: "Who holds a coupon, in a stream",
+    description:
+      "A grant a line, by position. The last line says done, or what went wrong and after which position to go on.",
+    roles: ADMIN,
+    path: s.couponPath,
+    query: s.afterQuery,
+    answer: s.listedGrant,
+    stream: "application/x-ndjson",
+    problems: notFound,
+  },
   livez: {
     route: "GET /livez",
     tag: "Operating",
@@ -273,8 +312,13 @@ export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Suc
 export type CommandName = {
   [K in OperationName]: Contract[K] extends { command: Command } ? K : never;
 }[OperationName];
-export type StreamName = {
-  [K in OperationName]: Contract[K] extends { stream: string } ? K : never;
+/** Those that tell events, for ever. */
+export type FeedName = {
+  [K in OperationName]: Contract[K] extends { stream: "text/event-stream" } ? K : never;
+}[OperationName];
+/** Those that answer in lines, which is for scripts. */
+export type LinesName = {
+  [K in OperationName]: Contract[K] extends { stream: "application/x-ndjson" } ? K : never;
 }[OperationName];
 export type CommandOf<K extends CommandName> = Contract[K]["command"];
 export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;

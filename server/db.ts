@@ -55,6 +55,16 @@ export interface Issue {
   starts_in: Seconds | null;
 }
 
+/** One of a coupon's list. */
+export interface Grant {
+  position: number;
+  user_id: number;
+  issued_on: string;
+  issued_at: Instant;
+  used_date: Instant | null;
+  use_reference: string | null;
+}
+
 /** valid_for and starts_in count from when it was asked for. */
 export type Lease =
   | { outcome: "coupon_not_found" | "not_leased" }
@@ -226,6 +236,23 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
           select *
           from wallet(
             user_id => ${userId}::bigint, before => ${before}::text::date, page_size => ${pageSize}::integer)
+        `,
+      ),
+
+    listUsers: (after: number, pageSize: number) =>
+      read<{ user_id: number; display_name: string }>(
+        (sql) => sql`
+          select user_id, display_name
+          from list_users(after => ${after}::bigint, page_size => ${pageSize}::integer)
+        `,
+      ),
+
+    listGrants: (couponId: number, after: number, pageSize: number) =>
+      read<Grant>(
+        (sql) => sql`
+          select position, user_id, issued_on, issued_at, used_date, use_reference
+          from list_grants(
+            coupon_id => ${couponId}::bigint, after => ${after}::integer, page_size => ${pageSize}::integer)
         `,
       ),
 

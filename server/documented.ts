@@ -61,10 +61,8 @@ export function assertDocumented(
   const content = response.content[type];
   assert.ok(content, `${where}: ${type} is not documented`);
   const validate = validatorOf(content["x-item-schema"] ?? content.schema);
-  assert.ok(
-    validate(answer.body),
-    `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(answer.body)}`,
-  );
+  for (const said of type === "application/x-ndjson" ? (answer.body as unknown[]) : [answer.body])
+    assert.ok(validate(said), `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(said)}`);
 }
 
 /** The responses of what answers there: the path that is spelled out goes before the one with a parameter. */

@@ -37,4 +37,5 @@ export function bearerOf(authorization: string | undefined): string | undefined 
   return authorization?.match(/^Bearer ([\w.-]{1,4096})$/i)?.[1];
 }
 
+export const LINES_TYPE = /^application\/x-ndjson *(;|$)/i;
 export const JSON_TYPE = /^application\/json *(;|$)/i;

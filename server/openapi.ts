@@ -69,7 +69,7 @@ const headers = {
 } as const;
 
 function describe(name: string, operation: Operation): Json {
-  const { tag, summary, description, roles, path, query, body } = operation;
+  const { tag, summary, description, roles, path, query, body, lines } = operation;
   return {
     operationId: name,
     tags: [tag],
@@ -84,6 +84,7 @@ function describe(name: string, operation: Operation): Json {
       header("x-request-id", "Is answered and logged; made when there is none."),
     ],
     ...(body ? { requestBody: requestBody(body) } : {}),
+    ...(lines ? { requestBody: lineBody(lines) } : {}),
     responses: responsesOf(operation),
   };
 }
@@ -109,6 +110,13 @@ function requestBody(schema: z.ZodObject): Json {
     required: (json.required?.length ?? 0) > 0,
     content: { "application/json": { schema: json, example: exampleOf(json) } },
   };
+}
+
+/** OpenAPI 3.1 has no word for what a stream is made of; 3.2 calls it itemSchema. */
+function lineBody(schema: z.ZodObject): Json {
+  const json = jsonSchema(schema, "input");
+  const line = { schema: { type: "string" }, "x-item-schema": json, example: exampleOf(json) };
+  return { required: true, content: { "application/x-ndjson": line } };
 }
 
 // ---- Answers --------------------------------------------------------------------------------------------------------
@@ -148,7 +156,7 @@ function commandEndings(command: Command | undefined): Ending[] {
 }
 
 /** What may become of any request like this one. */
-function otherEndings({ roles, path, body, answer, headers, problems = {} }: Operation): Ending[] {
+function otherEndings({ roles, path, body, lines, answer, headers, problems = {} }: Operation): Ending[] {
   const names: (keyof typeof failures)[] = ["invalid_request"];
   if (roles) names.push("unauthenticated", "rate_limited", "keys_unavailable");
   // Who is not among the roles, or acts for somebody else.
@@ -158,7 +166,9 @@ function otherEndings({ roles, path, body, answer, headers, problems = {} }: Ope
   if (answer !== contract.livez.answer || Object.keys(problems).length > 0)
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
-  const ofBody = body ? [411, 413, 415].map((status) => ({ ...general[0], status }) as Ending) : [];
+  const ofBody = (body ? [411, 413, 415] : lines ? [415] : []).map(
+    (status) => ({ ...general[0], status }) as Ending,
+  );
   const own = Object.entries(problems).map(([outcome, status]) => ({
     outcome,
     status,
@@ -190,7 +200,6 @@ function success({ command, answer, stream, headers: own = [] }: Operation, endi
       description: endings.map(({ detail }) => detail).join(),
       headers: headersOf("cache-control", "x-accel-buffering"),
       content: {
-        // OpenAPI 3.1 has no word for what a stream is made of; 3.2 calls it itemSchema.
         [stream]: { schema: { type: "string" }, "x-item-schema": schema, ...examples },
       },
     };

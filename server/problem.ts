@@ -69,8 +69,8 @@ export class Problem extends Error {
   }
 }
 
-/** What zod found, member by member. */
-export function invalidRequest(error: z.ZodError): Problem {
+/** What zod found, member by member, in what was given. */
+export function invalidRequest(error: z.ZodError, given = "the request"): Problem {
   const errors = error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
       ? issue.keys.map((key) => ({
@@ -81,7 +81,7 @@ export function invalidRequest(error: z.ZodError): Problem {
   );
   const first = errors[0] as { member: string; detail: string };
   return new Problem("invalid_request", {
-    detail: `${first.member || "the request"}: ${first.detail}`,
+    detail: `${first.member || given}: ${first.detail}`,
     errors,
   });
 }

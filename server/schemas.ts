@@ -126,7 +126,7 @@ export const undoUse = z.strictObject({ user_id: userId, reason });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
 export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
-export const newUser = z.strictObject({ user_id: userId, display_name: displayName });
+export const newUser = z.strictObject({ user_id: userId, display_name: displayName }, "must be an object");
 export const newUsers = z.strictObject({
   users: z
     .array(newUser, "must be an array")
@@ -172,6 +172,20 @@ export const walletQuery = z.strictObject({
       examples: ["2026-11-22"],
     }),
   page_size: pageSize(50),
+});
+
+export const whyQuery = z.strictObject({ reason: reason.optional() });
+export const afterQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^(0|[1-9][0-9]{0,15})$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().max(Number.MAX_SAFE_INTEGER, `must be at most ${Number.MAX_SAFE_INTEGER}`))
+    .prefault("0")
+    .meta({
+      instead: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 },
+      description: "next_after of a list that broke off.",
+    }),
 });
 
 // ---- Answers --------------------------------------------------------------------------------------------------------
@@ -285,6 +299,65 @@ export const wallet = z.strictObject({
 
 export const importedUsers = z.strictObject({
   users: z.array(z.strictObject({ outcome: z.enum(["created", "updated", "unchanged"]), user_id: userId })),
+});
+
+/** How a stream of lines ends: done, or the outcome of what went wrong. */
+const ending = {
+  outcome: z
+    .string()
+    .meta({ description: "In the last line: done, or what went wrong.", examples: ["done"] }),
+  detail: z
+    .string()
+    .meta({ description: "For people: what went wrong.", examples: ["This server is ending."] }),
+};
+const next = (what: string) =>
+  z.int().meta({ description: `Of a stream that broke off: ${what}.`, examples: [1001] });
+const lineCount = natural("In the last line: lines in all.", 1000);
+
+export const importedLine = z.strictObject({
+  line: z
+    .int()
+    .optional()
+    .meta({ description: "Which line this is about, from 1 on.", examples: [1] }),
+  outcome: z.string().meta({
+    description: "created, updated, unchanged or invalid; in the last line done, or what went wrong.",
+    examples: ["created"],
+  }),
+  user_id: userId.optional(),
+  detail: ending.detail.optional(),
+  lines: lineCount.optional(),
+  created: natural("In the last line.").optional(),
+  updated: natural("In the last line.").optional(),
+  unchanged: natural("In the last line.").optional(),
+  invalid: natural("In the last line.").optional(),
+  next_line: next("all lines before it were imported").optional(),
+});
+export const listedUser = z.strictObject({
+  user_id: userId.optional(),
+  display_name: z
+    .string()
+    .optional()
+    .meta({ examples: ["Ann"] }),
+  outcome: ending.outcome.optional(),
+  detail: ending.detail.optional(),
+  lines: lineCount.optional(),
+  next_after: next("go on with after=").optional(),
+});
+export const listedGrant = z.strictObject({
+  position: position.optional(),
+  user_id: userId.optional(),
+  issued_on: issuedOn.optional(),
+  issued_at: issuedAt.optional(),
+  used_date: usedDate.nullable().optional(),
+  use_reference: z
+    .string()
+    .nullable()
+    .optional()
+    .meta({ examples: ["order-1"] }),
+  outcome: ending.outcome.optional(),
+  detail: ending.detail.optional(),
+  lines: lineCount.optional(),
+  next_after: next("go on with after=").optional(),
 });
 
 export const token = z.strictObject({

@@ -81,12 +81,10 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
         },
       }),
     );
-    const isStream = response.headers.get("content-type") === "text/event-stream";
-    const said = isStream ? await firstEvent(response) : await response.text();
     const answer = {
       status: response.status,
       headers: response.headers,
-      body: said === "" ? null : JSON.parse(said),
+      body: await bodyOf(response),
     };
     assertDocumented(method, path, answer);
     return answer;
@@ -105,6 +103,17 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
       call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
     close: () => db.close(1_000),
   };
+}
+
+/** What it said: of events the first, of lines all. */
+async function bodyOf(response: Response): Promise<Json> {
+  const type = response.headers.get("content-type");
+  const said = type === "text/event-stream" ? await firstEvent(response) : await response.text();
+  if (type !== "application/x-ndjson") return said === "" ? null : JSON.parse(said);
+  return said
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
 }
 
 /** The data of a stream's first event. */

@@ -1,5 +1,5 @@
 /**
- * The client: a method for each operation, in browsers and in Node.js, without anything else. It sends a request again where
+ * The client: a method for each operation but those of lines, which are for scripts, in browsers and in Node.js, without anything else. It sends a request again where
  * that is right, after 503, 429 and lost connections, and never where the answer was final.
  *
  *   const client = couponClient({ token });
@@ -8,8 +8,9 @@
  */
 
 /** @typedef {import("../contract.ts").OperationName} OperationName */
-/** @typedef {import("../contract.ts").StreamName} StreamName */
-/** @typedef {Exclude<OperationName, StreamName>} CallName */
+/** @typedef {import("../contract.ts").FeedName} FeedName */
+/** @typedef {Exclude<OperationName, import("../contract.ts").LinesName>} MethodName */
+/** @typedef {Exclude<MethodName, FeedName>} CallName */
 
 /**
  * @template {OperationName} K
@@ -34,7 +35,7 @@
  * and the signal's reason when that is aborted. A stream yields states for ever, over lost connections, until its signal is
  * aborted or the loop is left.
  * @typedef {{ [K in CallName]: (...given: Arguments<K>) => Promise<ResultOf<K>> }
- *   & { [K in StreamName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
+ *   & { [K in FeedName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
  *   & { serverNow: () => number }} CouponClient
  */
 
@@ -47,7 +48,7 @@
  * @property {number} [attemptMs] How long one attempt may take: beyond what the service itself allows.
  */
 
-const ROUTES = /** @satisfies {{ [K in OperationName]: import("../contract.ts").RouteOf<K> }} */ ({
+const ROUTES = /** @satisfies {{ [K in MethodName]: import("../contract.ts").RouteOf<K> }} */ ({
   createCoupon: "POST /coupons",
   findCouponByCode: "GET /coupons",
   liveCoupons: "GET /coupons/live",
