@@ -278,9 +278,11 @@ async function load(t: TestContext, url: string) {
     with added as (
       select count(*) from import_users(
         array(select generate_series(1000000, 1099999)), array_fill('n'::text, array[100000])))
-    select coupon_id::integer
+    select c.outcome, c.coupon_id::integer
     from added, create_coupon(
-      ${`LOAD${coupons}`}, 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', ${100_000 + coupons++})`;
+      ${`LOAD${coupons}`}, 'm', 'd', clock_timestamp() - ${`${++coupons} days`}::text::interval,
+      clock_timestamp() + interval '1 day', 100000) c`;
+  assert.equal(made?.["outcome"], "created");
   const couponId = made?.["coupon_id"];
   const asked: Asked[] = [];
   let ends = false;
