@@ -256,3 +256,19 @@ test("while draining it answers, and closes", async () => {
   world.state.draining = false;
   assert.equal(headers.connection, "close");
 });
+
+test("a trace is answered and logged, by either path; without one nothing is", async () => {
+  await leased(soldOut);
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01` };
+  const token = userToken(other);
+  for (const body of ["{}", "{ }"]) {
+    const path = `/coupons/${soldOut}/issue`;
+    const within = await ask(path, { token, body, headers });
+    assert.match(`${within.headers["traceparent"]}`, new RegExp(`^00-${trace}-(?!00f0)[0-9a-f]{16}-01$`));
+    assert.equal(world.logged.at(-1)?.trace_id, trace);
+    const without = await ask(path, { token, body, headers: { traceparent: `${headers.traceparent}-x` } });
+    assert.equal("traceparent" in without.headers, false);
+    assert.equal("trace_id" in world.logged.at(-1), false);
+  }
+});

@@ -1,5 +1,5 @@
 /** Request headers from Node's own list of names and values: to ask Node or Hono for one makes an object of all of them first. */
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 
 /** The header of this name, given in lower case; the first, should there be several. */
 export function headerOf(rawHeaders: readonly string[], name: string): string | undefined {
@@ -29,7 +29,9 @@ export function traceOf(given: string | null | undefined): Trace | undefined {
   const [, traceId, flags] = given?.match(TRACEPARENT) ?? [];
   if (traceId === undefined) return undefined;
   const sampled = Number.parseInt(flags as string, 16) & 1;
-  return { traceId, traceparent: `00-${traceId}-${randomBytes(8).toString("hex")}-0${sampled}` };
+  // Of a UUID the first and the last digits are random; Node keeps some ready, where randomBytes() costs 5 µs.
+  const random = randomUUID();
+  return { traceId, traceparent: `00-${traceId}-${random.slice(0, 4)}${random.slice(24)}-0${sampled}` };
 }
 
 /** The token of an Authorization header. */

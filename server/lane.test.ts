@@ -180,6 +180,7 @@ test("a full queue refuses at once, and takes more when there is room", async ()
   const waiting = [...submit("c", 1), ...submit("d", 2)];
   for (const key of [1, 2, 3])
     await assert.rejects(lanes.submit(key, "x"), new Overloaded("too many requests wait"));
+  assert.equal(lanes.overloaded(), 3);
   sent[0]?.answer();
   await settled();
   const late = submit("e", 3);
@@ -196,7 +197,7 @@ test("who waits too long is refused, in every lane, and who is in flight is not"
   const flying = [...submit("a", 1), ...submit("b", 2)];
   for (const waiting of [...submit("cd", 1), ...submit("e", 2)])
     await assert.rejects(waiting, new Overloaded("waited too long for a place in a batch"));
-  assert.equal(lanes.queued(), 0);
+  assert.deepEqual([lanes.queued(), lanes.overloaded()], [0, 3]);
   const later = submit("f", 1);
   for (const batch of sent) batch.answer();
   assert.deepEqual(await Promise.all(flying), ["A", "B"]);

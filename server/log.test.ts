@@ -67,6 +67,7 @@ test("an outage is a few lines a second, each kind for itself", (t) => {
     for (const sqlstate of ["53300", "57P03"])
       log.failure(new DatabaseError("unavailable", sqlstate, "away"));
   assert.equal(lines.length, 2 * SAMPLE);
+  assert.equal(log.dropped(), 2 * (500 - SAMPLE));
   t.mock.timers.tick(1_000);
   const { time: _, ...last } = lines.at(-1) ?? {};
   assert.deepEqual(last, {

@@ -7,8 +7,10 @@ import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Scratch, scratchDatabase } from "../db/scratch.ts";
+import { signToken } from "./auth.ts";
 import { bound, env, holdCoupon, untilWaiting, userToken } from "./testing.ts";
 
+const secret = env.JWT_SECRET as string;
 let scratch: Scratch;
 let coupon: number;
 before(async () => {
@@ -175,6 +177,183 @@ for (const [what, variables, sentence] of [
 ] as const)
   test(what, async () => assert.deepEqual(await failed(variables), [1, `server: ${sentence}\n`]));
 
+// ---- What is logged -------------------------------------------------------------------------------------------------
+
+/** Sends these bytes, and waits for the end of the connection. */
+async function send(port: number, text: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  socket.write(text);
+  return Buffer.concat(await socket.toArray()).toString();
+}
+
+test("debug: a line a request, nothing secret in any, and none that can be broken", async (t) => {
+  const password = "hidden-password";
+  const url = new URL(scratch.apiUrl);
+  const metricsToken = "hidden-metrics-token";
+  const variables = { LOG_LEVEL: "debug", METRICS_TOKEN: metricsToken };
+  const { child, port, exited, logged } = await startServer(t, variables);
+  const raw: Buffer[] = [];
+  child.stdout?.on("data", (part) => raw.push(part));
+  const tokens = await Promise.all([
+    userToken(3),
+    signToken(secret, env, { role: "service", subject: "shop" }),
+  ]);
+  const [user, shop] = tokens as [string, string];
+  const ask = (line: string, headers: string[], body = "") =>
+    send(
+      port,
+      [line, "Host: x", "Connection: close", `Content-Length: ${body.length}`, ...headers, "", body].join(
+        "\r\n",
+      ),
+    );
+  const json = "Content-Type: application/json";
+  const odd = [
+    "X-Request-Id: hidden\tid",
+    "Cookie: session=hidden-cookie",
+    'X-Odd: hidden-"\\u001b[31m',
+    "Traceparent: hidden-trace",
+    "Referer: http://x/?code=hidden-referer",
+  ];
+  const answers = [
+    await ask(`POST /coupons/${coupon}/issue HTTP/1.1`, [`Authorization: Bearer ${user}`, ...odd]),
+    await ask("GET /coupons?code=hidden-code HTTP/1.1", [`Authorization: Bearer ${shop}`, ...odd]),
+    await ask("GET /coupons/live?token=hidden-query HTTP/1.1", [`Authorization: Bearer ${user}`]),
+    await ask("GET http://hidden-host@x/coupons?code=hidden-code HTTP/1.1", [
+      `Authorization: Bearer ${shop}`,
+    ]),
+    await ask(
+      `POST /coupons/${coupon}/use HTTP/1.1`,
+      [`Authorization: Bearer ${user}`, json],
+      '{"reference": "hidden-reference"}',
+    ),
+    await ask("POST /coupons HTTP/1.1", [`Authorization: Bearer ${user}x`, json], '{"code": "hidden-body'),
+    await ask("GET /a%0d%0a%7b%22level%22%3a%22error%22%7d%1b[31m HTTP/1.1", []),
+    await ask('GET /a"}{"level":"error"} HTTP/1.1', []),
+    await ask("GET /metrics HTTP/1.1", [`Authorization: Bearer ${metricsToken}`]),
+  ].map((answer) => Number(answer.split(" ")[1]));
+  assert.deepEqual(answers, [201, 404, 400, 404, 200, 401, 404, 404, 200]);
+
+  // What can't be reached is a failure, and its line.
+  url.password = password;
+  const away = await startServer(t, { API_DATABASE_URL: url.href, LOG_LEVEL: "debug" });
+  const fromAway: Buffer[] = [];
+  away.child.stdout?.on("data", (part) => fromAway.push(part));
+  assert.equal((await fetch(`${away.url}/readyz`)).status, 503);
+
+  for (const server of [{ child, exited }, away]) {
+    server.child.kill("SIGTERM");
+    await server.exited;
+  }
+  const requests = logged.filter(({ message }) => message === "request");
+  assert.deepEqual(
+    requests.map(({ status }) => status),
+    answers,
+  );
+  for (const { path } of requests) assert.doesNotMatch(`${path}`, /\?/);
+  assert.ok(away.logged.some(({ level, message }) => level === "error" && /password/.test(`${message}`)));
+  const said = Buffer.concat([...raw, ...fromAway]).toString();
+  const databasePassword = decodeURIComponent(new URL(scratch.apiUrl).password);
+  for (const hidden of [...tokens, secret, databasePassword, "hidden"])
+    assert.ok(!said.includes(hidden), `${hidden} is in the log`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be there
+  assert.doesNotMatch(said, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029]/);
+  for (const line of said.trimEnd().split("\n")) assert.equal(typeof JSON.parse(line).time, "string");
+});
+
+// ---- A restart under load -------------------------------------------------------------------------------------------
+
+interface Asked {
+  user: number;
+  kept: boolean;
+  began: number;
+  ended: number;
+  status?: number | undefined;
+  /** Of the connection that was lost. */
+  code?: string;
+}
+
+/** Asks for a coupon from ten clients without a pause, five of which keep their connections; each user once. */
+async function load(t: TestContext, url: string) {
+  const [made] = await scratch.admin`
+    with added as (
+      select count(*) from import_users(
+        array(select generate_series(1000000, 1099999)), array_fill('n'::text, array[100000])))
+    select c.outcome, c.coupon_id::integer
+    from added, create_coupon(
+      ${`LOAD${coupons}`}, 'm', 'd', clock_timestamp() - ${`${++coupons} days`}::text::interval,
+      clock_timestamp() + interval '1 day', 100000) c`;
+  assert.equal(made?.["outcome"], "created");
+  const couponId = made?.["coupon_id"];
+  const asked: Asked[] = [];
+  let ends = false;
+  const clients = Array.from({ length: 10 }, async (_, i) => {
+    const kept = i % 2 === 0;
+    const agent = new Agent({ keepAlive: kept });
+    t.after(() => agent.destroy());
+    while (!ends) {
+      const began = performance.now();
+      const user = ++users;
+      const told = await issue(url, user, agent, couponId).then(
+        ({ status }) => ({ status }),
+        (error) => ({ code: error.code as string }),
+      );
+      asked.push({ user, kept, began, ended: performance.now(), ...told });
+      if ("code" in told) await sleep(5);
+    }
+  });
+  return {
+    asked,
+    answered: async (more: number) => {
+      const enough = asked.filter(({ status }) => status === 201).length + more;
+      while (asked.filter(({ status }) => status === 201).length < enough) await sleep(5);
+    },
+    /** Ends the load; the grants that there are. */
+    async end(): Promise<number[]> {
+      ends = true;
+      await Promise.all(clients);
+      const rows = await scratch.owner`
+        select user_id::integer from coupon.user_coupons where coupon_id = ${couponId} order by 1`;
+      return rows.map((row) => row["user_id"]);
+    },
+  };
+}
+let users = 1_000_000;
+let coupons = 0;
+
+const LOST = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
+
+test("a restart: each is answered, or lost its connection while nobody listened and got nothing", async (t) => {
+  const first = await startServer(t);
+  const { asked, answered, end } = await load(t, first.url);
+  await answered(200);
+  const ending = performance.now();
+  first.child.kill("SIGTERM");
+  assert.deepEqual(await first.exited, [0, null]);
+  const second = await startServer(t, { PORT: `${first.port}` });
+  const listening = performance.now();
+  await answered(200);
+  const granted = await end();
+
+  const lost = asked.filter(({ status }) => status === undefined);
+  for (const { code, began, ended } of lost) {
+    assert.ok(LOST.has(`${code}`), code);
+    assert.ok(ended >= ending && began <= listening, `${code} while one listened`);
+  }
+  assert.ok(lost.some(({ code }) => code === "ECONNREFUSED"));
+  const statuses = new Set(asked.map(({ status }) => status).filter((status) => status !== undefined));
+  assert.deepEqual(
+    [...statuses].filter((status) => status !== 201 && status !== 503),
+    [],
+  );
+  const told = asked.filter(({ status }) => status === 201).map(({ user }) => user);
+  assert.deepEqual(
+    granted,
+    told.sort((a, b) => a - b),
+  );
+  second.child.kill("SIGTERM");
+  assert.deepEqual(await second.exited, [0, null]);
+});
+
 // ---- Workers --------------------------------------------------------------------------------------------------------
 
 /** The pids of its workers, by the log. */
@@ -246,4 +425,57 @@ test("WORKERS and a port that is in use: said once", async (t) => {
     1,
     `server: port ${port} is in use: end what listens there, or set PORT to another one\n`,
   ]);
+});
+
+test("a worker that is ended under load is replaced, and no connection is refused", async (t) => {
+  const { child, url, logged, lines, seen, exited } = await startServer(t, { WORKERS: "2" });
+  while (workersOf(logged).length < 2) await once(lines, "line");
+  const { asked, answered, end } = await load(t, url);
+  await answered(200);
+  const ending = performance.now();
+  process.kill(workersOf(logged)[0] as number, "SIGTERM");
+  await seen("worker died");
+  while (workersOf(logged).length < 3) await once(lines, "line");
+  const replaced = performance.now();
+  await answered(200);
+  const granted = await end();
+
+  for (const { status, code, began, ended } of asked) {
+    if (status === 201) continue;
+    assert.ok(code === "ECONNRESET" || code === "EPIPE", `${status ?? code}`);
+    assert.ok(ended >= ending && began <= replaced);
+  }
+  const told = asked.filter(({ status }) => status === 201).map(({ user }) => user);
+  assert.deepEqual(
+    granted,
+    told.sort((a, b) => a - b),
+  );
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent", async (t) => {
+  const { child, url, logged, lines, exited } = await startServer(t, { WORKERS: "2" });
+  while (workersOf(logged).length < 2) await once(lines, "line");
+  const text = async () => (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
+  const ready = () => fetch(`${url}/readyz`, { headers: { connection: "close" } });
+  for (let i = 0; i < 7; i++) assert.equal((await ready()).status, 200);
+  const count = /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} 7$/m;
+  for (let i = 0; i < 4; i++) {
+    const said = await text();
+    assert.match(said, count);
+    // Of both: each pool has its connections.
+    assert.match(said, /^coupon_pool_size{pool="command"} 16$/m);
+    assert.match(said, /^process_cpu_seconds_total /m);
+  }
+
+  const [silent = 0] = workersOf(logged);
+  process.kill(silent, "SIGSTOP");
+  const asked = [1, 2].map(() => fetch(`${url}/metrics`, { headers: { connection: "close" } }));
+  assert.equal((await Promise.race(asked)).status, 503);
+  process.kill(silent, "SIGCONT");
+  await Promise.all(asked);
+  assert.match(await text(), count);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
 });
