@@ -39,7 +39,7 @@ export interface Load {
 
 /** New users who ask for a coupon before the next one drops, by its count. */
 const ASKERS_PER_UNIT = 2.5;
-const RETRY_MS = 100;
+const RETRY_MS = 300;
 
 /** How often (out of 1) what is asked. */
 const SHARES = { again: 0.12, second: 0.08, straggler: 0.08, use: 0.18, reuse: 0.03, restock: 0.01 };

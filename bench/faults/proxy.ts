@@ -11,96 +11,94 @@ export type Mode =
   | { is: "deaf" }
   /** What the server sends arrives; what the database sends is lost. */
   | { is: "mute" }
-  /** Nothing arrives any more, and nobody is told: also whoever connects anew. */
-  | { is: "half-open" }
+  /** Nothing arrives, and nobody is told. */
+  | { is: "silent" }
   /** Whoever connects is hung up on. */
   | { is: "hang up" }
   /** Whoever connects is reset. */
   | { is: "refuse" };
 
-export interface Proxy {
+export interface TcpProxy {
   /** The database's URL, by way of the proxy. */
   url: string;
+  /** A connection that lost a part of what went one way carries no more of it, whatever the mode is later: it is half open. */
   mode: Mode;
-  /** Connections of this moment. */
-  connections(): number;
   /** Resets all connections (RST). */
   reset(): void;
-  /** Ends all connections (FIN). */
-  end(): void;
+  /** Resolves when the next part of what the database sends was lost. */
+  untilLost(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openProxy(databaseUrl: string): Promise<Proxy> {
+export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
   const to = new URL(databaseUrl);
-  const pairs = new Set<[Socket, Socket]>();
+  const sockets = new Set<Socket>();
+  let lost = () => {};
   const server = createServer((client) => {
     client.on("error", () => {});
     if (proxy.mode.is === "hang up") return void client.end();
     if (proxy.mode.is === "refuse") return void client.resetAndDestroy();
-    const upstream = connect(Number(to.port), to.hostname);
-    const pair: [Socket, Socket] = [client, upstream];
-    pairs.add(pair);
+    const database = connect(Number(to.port), to.hostname);
+    const pair = [client, database];
     for (const socket of pair) {
+      sockets.add(socket);
       socket.setNoDelay(true);
       socket.on("error", () => {});
-      // Under half-open nobody is told that the other side has gone.
       socket.once("close", () => {
-        pairs.delete(pair);
-        if (proxy.mode.is !== "half-open") for (const other of pair) other.destroy();
-        else halfOpen.push(...pair);
+        sockets.delete(socket);
+        for (const other of pair) other.destroy();
       });
     }
-    carry(client, upstream, "deaf");
-    carry(upstream, client, "mute");
+    carry(client, database, "deaf");
+    carry(database, client, "mute", () => lost());
   });
-  const halfOpen: Socket[] = [];
 
   /** In order, whatever the mode of each part was. */
-  function carry(from: Socket, to: Socket, lostIn: Mode["is"]): void {
-    let before: Promise<void> = Promise.resolve();
-    let waiting = 0;
+  function carry(from: Socket, to: Socket, lostIn: Mode["is"], tell = () => {}): void {
+    let before: Promise<void> | undefined;
+    let isLost = false;
     from.on("data", (data) => {
       const { mode } = proxy;
-      if (mode.is === lostIn || mode.is === "half-open") return;
-      if (mode.is !== "delay" && mode.is !== "drip" && waiting === 0) return void to.write(data);
-      waiting += 1;
-      before = before
+      isLost ||= mode.is === lostIn || mode.is === "silent";
+      if (isLost) return tell();
+      if (mode.is !== "delay" && mode.is !== "drip" && before === undefined) return void to.write(data);
+      const mine = (before ?? Promise.resolve())
         .then(() => pass(mode, data, to))
         .finally(() => {
-          waiting -= 1;
+          if (before === mine) before = undefined;
         });
+      before = mine;
     });
   }
 
   async function pass(mode: Mode, data: Buffer, to: Socket): Promise<void> {
-    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     if (mode.is === "delay") await pause(mode.ms);
     const step = mode.is === "drip" ? mode.bytes : data.length;
-    for (let at = 0; at < data.length; at += step) {
+    for (let at = 0; at < data.length && !to.destroyed; at += step) {
       if (at > 0) await pause(2);
-      if (!to.destroyed) to.write(data.subarray(at, at + step));
+      to.write(data.subarray(at, at + step));
     }
   }
 
-  const each = (act: (socket: Socket) => void) => {
-    for (const pair of [...pairs]) for (const socket of pair) act(socket);
-    for (const socket of halfOpen.splice(0)) act(socket);
-  };
-
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const url = new URL(databaseUrl);
   url.port = String((server.address() as AddressInfo).port);
-  const proxy: Proxy = {
+  const proxy: TcpProxy = {
     url: url.href,
     mode: { is: "pass" },
-    connections: () => pairs.size,
-    reset: () => each((socket) => socket.resetAndDestroy()),
-    end: () => each((socket) => socket.destroy()),
+    reset() {
+      for (const socket of [...sockets]) socket.resetAndDestroy();
+    },
+    untilLost: () =>
+      new Promise((resolve) => {
+        lost = resolve;
+      }),
     async close() {
-      each((socket) => socket.destroy());
+      for (const socket of [...sockets]) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };
   return proxy;
 }
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
