@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type Sql, withConnection } from "../../db/connect.ts";
+import postgres, { type Sql } from "postgres";
 import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
 import { makeTemplate } from "../../db/scratch.ts";
 import { atEnd } from "../cleanup.ts";
@@ -42,6 +42,16 @@ const SETTINGS = { shared_buffers: "32MB", max_connections: "60", wal_keep_size:
 const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_size: "48MB" };
 const START_MS = 60_000;
 
+/** One connection; without the driver's own query for types, whose rejection would be nobody's when PostgreSQL goes down. */
+async function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const sql = postgres(url, { max: 1, connect_timeout: 5, fetch_types: false, onnotice: () => {} });
+  try {
+    return await work(sql);
+  } finally {
+    await sql.end({ timeout: 0 });
+  }
+}
+
 export async function startCluster(given: ClusterOptions = {}): Promise<Cluster> {
   const parent = await realpath(await mkdtemp(join(tmpdir(), "faults-")));
   await chmod(parent, 0o755);
@@ -77,7 +87,7 @@ export async function startCluster(given: ClusterOptions = {}): Promise<Cluster>
         url.username = "postgres";
         url.password = (await readFile(join(dataDir, "superuser.password"), "utf8")).trim();
         url.pathname = "/postgres";
-        return withConnection(url.href, work);
+        return visit(url.href, work);
       },
       async pids() {
         const pid = Number((await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n")[0]);
@@ -127,7 +137,7 @@ export async function startCluster(given: ClusterOptions = {}): Promise<Cluster>
     async function untilAnswers(): Promise<void> {
       for (const until = performance.now() + START_MS; performance.now() < until; await sleep(50))
         if (
-          await withConnection(place.url, (sql) => sql`select 1`).then(
+          await visit(place.url, (sql) => sql`select 1`).then(
             () => true,
             () => false,
           )

@@ -36,7 +36,7 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
   let lost = () => {};
   const server = createServer((client) => {
     client.on("error", () => {});
-    if (proxy.mode.is === "hang up") return void client.end();
+    if (proxy.mode.is === "hang up") return void client.resume().end();
     if (proxy.mode.is === "refuse") return void client.resetAndDestroy();
     const database = connect(Number(to.port), to.hostname);
     const pair = [client, database];
