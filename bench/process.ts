@@ -6,6 +6,9 @@ import { atEnd } from "./cleanup.ts";
 
 export interface Process {
   url: string;
+  pid: number;
+  /** Resolves when it has ended, with how: its exit status or a signal. */
+  ended: Promise<string>;
   /** Resident memory of the process and of its children, MB; NaN where the system has no /proc. */
   memory(): Promise<number>;
   stop(): Promise<void>;
@@ -21,7 +24,9 @@ export async function startProcess(
     stdio: ["ignore", "pipe", "inherit"],
     env: { PATH: process.env["PATH"], ...environment },
   });
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const ended = new Promise<string>((resolve) =>
+    child.once("exit", (code, signal) => resolve(signal ?? `exit status ${code}`)),
+  );
   const stop = atEnd(async () => {
     child.kill("SIGTERM");
     await ended;
@@ -42,6 +47,8 @@ export async function startProcess(
 
   return {
     url,
+    pid: child.pid as number,
+    ended,
     memory: () => residentMemory(child.pid as number),
     stop,
   };

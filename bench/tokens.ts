@@ -10,6 +10,10 @@ export function userToken(secret: string, userId: number): string {
   return signToken(secret, expected, { role: "user", subject: String(userId) });
 }
 
+export function adminToken(secret: string): string {
+  return signToken(secret, expected, { role: "admin", subject: "bench" });
+}
+
 /** Makes the shots of users 1 to `users`; their tokens are signed beforehand. */
 export function createShots(secret: string, users: number): (userId: number, couponId: number) => Shot {
   const tokens = Array.from({ length: users }, (_, i) => userToken(secret, i + 1));

@@ -7,7 +7,7 @@ import { after, before, type TestContext, test } from "node:test";
 import { withConnection } from "../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../db/embedded.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../db/scratch.ts";
-import { connectDb } from "./db.ts";
+import { connectDb, openSocket, whole } from "./db.ts";
 import {
   type Answer,
   adminToken,
@@ -76,6 +76,8 @@ async function openProxy(t: TestContext, url: string) {
     mode: "pass" as "pass" | "mute" | "swallow" | "login" | "close",
     /** Resolves when an answer was swallowed. */
     untilSwallowed: () => new Promise<void>((resolve) => (swallowed = resolve)),
+    /** Resets all connections. */
+    reset: () => sockets.forEach((socket) => void socket.resetAndDestroy()),
   };
   const server = createServer((client) => {
     if (proxy.mode === "close") return void client.destroy();
@@ -267,6 +269,68 @@ test("more calls than may wait", async (t) => {
   assert.deepEqual(kinds.slice(0, 4), ["unknown", "unknown", "unknown", "unknown"]);
   assert.deepEqual([...new Set(kinds)].sort(), ["busy", "unknown"]);
   assert.equal(kinds.at(-2), "busy");
+});
+
+test("connections are reset while calls come: no answer is empty, another's or late", async (t) => {
+  const scratch = await openScratch(t);
+  const proxy = await openProxy(t, scratch.apiUrl);
+  const db = connectDb(proxy.url);
+  t.after(() => db.close(100));
+  const told = new Map<unknown, number>();
+  const count = (outcome: unknown) => told.set(outcome, (told.get(outcome) ?? 0) + 1);
+  const began = performance.now();
+  const turns = 100;
+  for (let round = 0; round < 5; round++) {
+    await Promise.all([1, 2, 3, 4].map(() => db.schemaVersion().catch(() => {})));
+    proxy.reset();
+    const calls = [];
+    // In each turn of the event loop, so also between a socket's error and its close.
+    for (let turn = 0; turn < turns; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const found = db.findCoupon({ coupon_id: scratch.coupon }).then((coupon) => coupon?.code ?? "none");
+      const used = db.useCoupon(turn, scratch.coupon, "r", "user:1").then(({ outcome }) => outcome);
+      calls.push(...[found, used].map((call) => call.then(count, (error) => count(error.kind))));
+    }
+    await Promise.all(calls);
+  }
+  assert.deepEqual(
+    [...told.keys()].filter(
+      (outcome) => !["A", "not_issued", "unknown", "unavailable"].includes(`${outcome}`),
+    ),
+    [],
+  );
+  assert.equal(
+    [...told.values()].reduce((sum, n) => sum + n, 0),
+    5 * 2 * turns,
+  );
+  assert.ok(performance.now() - began < 5_000, "none waits for its deadline");
+});
+
+test("the driver is told of a socket's error and of its close in one go", async (t) => {
+  const server = createServer((socket) => void socket.resetAndDestroy());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const socket = openSocket({ host: ["127.0.0.1"], port: [port] });
+  const order: string[] = [];
+  await new Promise<void>((resolve) => {
+    socket.once("error", ({ code }: { code?: string }) => {
+      order.push(`${code}`);
+      queueMicrotask(() => order.push("whoever waited for it"));
+      setImmediate(resolve);
+    });
+    socket.once("close", (hadError) => order.push(`close ${hadError}`));
+  });
+  assert.deepEqual(order, ["ECONNRESET", "close true", "whoever waited for it"]);
+});
+
+test("a result that is not whole is no answer", () => {
+  const result = (rows: unknown[], command: string | null, count: number | null) =>
+    Object.assign(rows, { command, count });
+  assert.deepEqual([...whole(result([{ one: 1 }], "SELECT", 1))], [{ one: 1 }]);
+  assert.deepEqual([...whole(result([], "SELECT", 0))], []);
+  for (const broken of [result([], null, null), result([undefined, {}], "SELECT", 1)])
+    assert.throws(() => whole(broken), { name: "DatabaseError", kind: "unknown" });
 });
 
 test("coupon_api calls functions, and nothing else", async (t) => {

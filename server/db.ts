@@ -306,20 +306,31 @@ function createPool(url: string, max: number, callMs: number) {
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
           // A connection that lost its other end never reports: leave this pool to its fate.
-          if (sql === used) sql = open(url, max);
-          void used.end({ timeout: 0 }).catch(() => {});
+          retire(used, 0);
           reject(new DatabaseError("unknown", "", `no answer from the database in ${callMs} ms`));
         }, callMs);
       });
-      return (await Promise.race([statement(used), late])) as Row[];
+      return whole((await Promise.race([statement(used), late])) as Answered<Row>);
     } catch (error) {
-      throw failed(error);
+      const explained = failed(error);
+      if (explained.kind === "unknown") retire(used, callMs);
+      throw explained;
     } finally {
       clearTimeout(timer);
       const next = waiting.shift();
       if (next) next();
       else running -= 1;
     }
+  }
+
+  /**
+   * No call goes to this pool any more; those in flight get `ms` to finish. The driver's connection goes on after its socket was
+   * lost with what was left behind: rows that had come are counted into the next result, and a call that was never sent takes
+   * the next one's answer.
+   */
+  function retire(used: postgres.Sql, ms: number): void {
+    if (sql === used) sql = open(url, max);
+    void used.end({ timeout: ms / 1000 }).catch(() => {});
   }
 
   /** Waits until a call that has ended hands its place on. */
@@ -353,6 +364,15 @@ function createPool(url: string, max: number, callMs: number) {
   return call;
 }
 
+type Answered<Row> = Row[] & { command?: string | null; count?: number | null };
+
+/** What the driver gives for a call that it forgot to send, when its connection was lost, is an empty result without a command. */
+export function whole<Row>(rows: Answered<Row>): Row[] {
+  if (rows.command !== "SELECT" || rows.count !== rows.length)
+    throw new DatabaseError("unknown", "", `${rows.length} rows of ${rows.count} of ${rows.command}`);
+  return rows;
+}
+
 /** Our own code for a connection that was accepted and closed before a word came back. */
 const HUNG_UP = "HUNG_UP";
 
@@ -360,8 +380,10 @@ const HUNG_UP = "HUNG_UP";
  * A proxy without a backend accepts and hangs up. The driver takes that for a network's passing mood and connects again at
  * once, without end: 2,000 connections in 3 s for one call. As an error of the socket it is told to the caller, and the
  * back-off works.
+ *
+ * And it is told of an error and of the close in one go: a call that it hands to a connection between the two is never sent.
  */
-function openSocket({
+export function openSocket({
   host: [host],
   port: [port],
   path,
@@ -375,6 +397,16 @@ function openSocket({
   });
   const hungUp = () => socket.destroy(Object.assign(new Error("hung up before a word"), { code: HUNG_UP }));
   socket.once("end", hungUp).once("data", () => socket.off("end", hungUp));
+  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
+  let errors: unknown[] | undefined;
+  socket.emit = (event: string | symbol, ...args: unknown[]) => {
+    if (event === "error") {
+      errors = args;
+      return true;
+    }
+    if (event === "close" && errors) emit("error", ...errors);
+    return emit(event, ...args);
+  };
   return socket;
 }
 

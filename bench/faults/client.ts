@@ -1,0 +1,109 @@
+/** One HTTP request as a client sends it, with a deadline, and what its answer means. */
+import { Agent, request as httpRequest } from "node:http";
+import type { Answer, Ask } from "./history.ts";
+
+export interface Client {
+  /** Sends it to the server at this URL; hangs up after `hangUpAfter` ms, if given. Never rejects. */
+  send(url: string, ask: Ask, hangUpAfter?: number): Promise<Answer>;
+  close(): void;
+}
+
+/** Beyond every deadline of the server's: who waits this long waits for ever. */
+const DEADLINE_MS = 15_000;
+
+const REFUSALS = new Set([404, 409]);
+/** Outcomes of a 503 that promise that nothing was done. */
+const UNDONE = new Set(["overloaded", "database_unavailable", "keys_unavailable", "draining"]);
+/** What Node says when nothing was sent. */
+const UNREACHABLE = new Set(["ECONNREFUSED", "EADDRNOTAVAIL"]);
+
+export function createClient(
+  tokenOf: (user: number) => string,
+  adminToken: string,
+  given: { deadlineMs?: number } = {},
+): Client {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1_000 });
+  const deadlineMs = given.deadlineMs ?? DEADLINE_MS;
+
+  function send(url: string, ask: Ask, hangUpAfter?: number): Promise<Answer> {
+    const { path, token, body } = wire(ask);
+    return new Promise((resolve) => {
+      const end = (answer: Answer) => {
+        clearTimeout(timer);
+        resolve(answer);
+        if (answer.is === "unknown") outgoing.destroy();
+      };
+      const outgoing = httpRequest(
+        `${url}${path}`,
+        {
+          method: "POST",
+          agent,
+          headers: {
+            authorization: `Bearer ${token}`,
+            "content-type": "application/json",
+            "content-length": Buffer.byteLength(body),
+          },
+        },
+        (incoming) => {
+          const parts: Buffer[] = [];
+          incoming.on("data", (part) => parts.push(part));
+          incoming.once("end", () => end(read(incoming.statusCode ?? 0, Buffer.concat(parts).toString())));
+          incoming.once("error", () => end({ is: "unknown", outcome: "lost" }));
+        },
+      );
+      outgoing.once("error", ({ code = "" }: { code?: string }) =>
+        end(
+          UNREACHABLE.has(code)
+            ? { is: "undone", outcome: "unreachable" }
+            : { is: "unknown", outcome: "lost" },
+        ),
+      );
+      const timer = setTimeout(
+        () => end({ is: "unknown", outcome: hangUpAfter === undefined ? "deadline" : "hung_up" }),
+        hangUpAfter ?? deadlineMs,
+      );
+      outgoing.end(body);
+    });
+  }
+
+  function wire(ask: Ask): { path: string; token: string; body: string } {
+    const path = (command: string) => `/coupons/${ask.coupon}/${command}`;
+    switch (ask.kind) {
+      case "issue":
+        return { path: path("issue"), token: tokenOf(ask.user), body: "{}" };
+      case "use":
+        return {
+          path: path("use"),
+          token: tokenOf(ask.user),
+          body: JSON.stringify({ reference: ask.reference }),
+        };
+      case "restock":
+        return { path: path("count"), token: adminToken, body: JSON.stringify({ count: ask.count }) };
+    }
+  }
+
+  return { send, close: () => agent.destroy() };
+}
+
+/** What an answer of the server means; its contract stands in the README and in server/outcomes.ts. */
+export function read(status: number, text: string): Answer {
+  let body: { outcome?: string; position?: number; issued_at?: string; used_date?: string };
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return { is: "wrong", outcome: `${status} ${text.slice(0, 60)}` };
+  }
+  const outcome = body.outcome ?? "";
+  const at = body.issued_at ?? body.used_date;
+  if (status === 200 || status === 201)
+    return {
+      is: "ok",
+      outcome,
+      ...(body.position === undefined ? {} : { position: body.position }),
+      ...(at === undefined ? {} : { at }),
+    };
+  if (REFUSALS.has(status)) return { is: "refused", outcome };
+  if (status === 503 && outcome === "outcome_unknown") return { is: "unknown", outcome };
+  if (status === 503 && UNDONE.has(outcome)) return { is: "undone", outcome };
+  return { is: "wrong", outcome: `${status} ${outcome}` };
+}

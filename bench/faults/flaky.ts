@@ -1,0 +1,125 @@
+/**
+ * Faults between the server and its database, by chance and a seed: around the methods of Db that issue and use. What is thrown
+ * is what server/db.ts would throw for it; the layers above can't tell the difference.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { DatabaseError, type Db } from "../../server/db.ts";
+import { createRandom } from "../stats.ts";
+
+/** Out of 1, for each call. */
+export interface Chances {
+  /** Nothing was sent. */
+  unsent: number;
+  /** Sent, and lost before the commit. */
+  undone: number;
+  /** Committed, and the answer lost. */
+  unheard: number;
+  /** Given up, and done nevertheless, later. */
+  late: number;
+  /** Done twice. */
+  twice: number;
+  /** Taken back by a constraint, as a whole. */
+  conflict: number;
+  /** Refused by a lock or a full disk. */
+  busy: number;
+  /** Slow, before or after. */
+  slow: number;
+}
+
+export const CHANCES: Chances = {
+  unsent: 0.02,
+  undone: 0.02,
+  unheard: 0.03,
+  late: 0.03,
+  twice: 0.03,
+  conflict: 0.03,
+  busy: 0.02,
+  slow: 0.05,
+};
+
+const SLOW_MS = 50;
+
+export interface Flaky {
+  db: Db;
+  /** How often each fault was made. */
+  made: Record<keyof Chances, number>;
+  /** Those calls that are still to be done, late. */
+  settled(): Promise<void>;
+  /** No more faults. */
+  heal(): void;
+}
+
+export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
+  const random = createRandom(seed);
+  const made = Object.fromEntries(Object.keys(chances).map((name) => [name, 0])) as Flaky["made"];
+  const late = new Set<Promise<unknown>>();
+  let isHealed = false;
+
+  function draw(): keyof Chances | undefined {
+    let r = random();
+    if (isHealed) return undefined;
+    for (const [name, chance] of Object.entries(chances) as [keyof Chances, number][]) {
+      r -= chance;
+      if (r >= 0) continue;
+      made[name] += 1;
+      return name;
+    }
+    return undefined;
+  }
+
+  const failure = (kind: DatabaseError["kind"], sqlstate: string) =>
+    new DatabaseError(kind, sqlstate, `made to fail: ${kind}`);
+
+  function around<Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) {
+    return async (...args: Args): Promise<Result> => {
+      switch (draw()) {
+        case "unsent":
+          throw failure("unavailable", "ECONNREFUSED");
+        case "busy":
+          throw failure("busy", "53100");
+        case "conflict":
+          throw failure("conflict", "23505");
+        case "undone":
+          await sleep(random() * 20);
+          throw failure("unknown", "CONNECTION_CLOSED");
+        case "unheard":
+          await call(...args);
+          throw failure("unknown", "CONNECTION_CLOSED");
+        case "late": {
+          const done = sleep(random() * SLOW_MS).then(() => call(...args).catch(() => {}));
+          late.add(done);
+          void done.finally(() => late.delete(done));
+          throw failure("unknown", "CONNECTION_CLOSED");
+        }
+        case "twice": {
+          const first = await call(...args);
+          await call(...args);
+          return first;
+        }
+        case "slow": {
+          await sleep(random() * SLOW_MS);
+          const result = await call(...args);
+          await sleep(random() * SLOW_MS);
+          return result;
+        }
+        case undefined:
+          return call(...args);
+      }
+    };
+  }
+
+  return {
+    db: {
+      ...db,
+      issueCoupons: around(db.issueCoupons),
+      couponLease: around(db.couponLease),
+      useCoupon: around(db.useCoupon),
+      setCouponCount: around(db.setCouponCount),
+    },
+    made,
+    settled: async () => void (await Promise.all(late)),
+    heal: () => {
+      isHealed = true;
+    },
+  };
+}

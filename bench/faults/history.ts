@@ -1,0 +1,77 @@
+/**
+ * What a run under faults leaves: every attempt of every request as its client saw it, every fault, and what the database
+ * says at the end. All instants are ms on one monotonic clock, the client's.
+ */
+
+/** What an attempt came to, for the one who asked. */
+export type Answer =
+  /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. */
+  | { is: "ok"; outcome: string; position?: number; at?: string }
+  /** Refused for good: sold_out, daily_limit_reached, not_issued, already_used … */
+  | { is: "refused"; outcome: string }
+  /** Not now, and nothing was done: overloaded, database_unavailable, draining; unreachable, where nothing listened. */
+  | { is: "undone"; outcome: string }
+  /** Done or not: outcome_unknown; lost, deadline, hung_up, where no answer came. */
+  | { is: "unknown"; outcome: string }
+  /** Nothing that the contract knows. */
+  | { is: "wrong"; outcome: string };
+
+/** What is asked for. */
+export type Ask =
+  | { kind: "issue"; coupon: number; user: number }
+  | { kind: "use"; coupon: number; user: number; reference: string }
+  | { kind: "restock"; coupon: number; count: number };
+
+export interface Attempt {
+  /** The same for all attempts of a request. */
+  request: number;
+  ask: Ask;
+  invokedAt: number;
+  answeredAt: number;
+  answer: Answer;
+}
+
+/** One stroke of a fault. */
+export interface Stroke {
+  from: number;
+  /** When it was taken back. */
+  until: number;
+  /** When the service had granted and used again after it; Infinity when it did not within the bound. */
+  wellAt: number;
+  /** The server itself stood still or was gone: what it did not answer meanwhile isn't its fault. */
+  isServers: boolean;
+}
+
+export interface History {
+  seed: number;
+  /** Each coupon's count at the beginning. */
+  counts: Map<number, number>;
+  attempts: Attempt[];
+  strokes: Stroke[];
+  /** Resident memory of the server, MB, after each stroke that it survived. */
+  memory: number[];
+  /** Servers that ended without being told to. */
+  deaths: string[];
+}
+
+/** As coupon_owner reads it, past all functions. */
+export interface FinalState {
+  coupons: { coupon: number; count: number; issued: number }[];
+  grants: {
+    coupon: number;
+    user: number;
+    position: number;
+    issued_on: string;
+    issued_at: string;
+    used_date: string | null;
+    use_reference: string | null;
+  }[];
+  /** What the audit tells of uses, each once. */
+  uses: { coupon: number; user: number; reference: string }[];
+  /** Rows of reconcile(), as text. */
+  broken: string[];
+}
+
+export function newHistory(seed: number, counts: ReadonlyMap<number, number>): History {
+  return { seed, counts: new Map(counts), attempts: [], strokes: [], memory: [], deaths: [] };
+}

@@ -1,0 +1,53 @@
+/** The service within this process, so that what lies between its parts can be made to fail: server/serve.ts in small. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { createApp, type Dependencies } from "../../server/app.ts";
+import { createAuthenticate } from "../../server/auth.ts";
+import { createCors } from "../../server/cors.ts";
+import type { Db } from "../../server/db.ts";
+import { readEnv } from "../../server/env.ts";
+import { issueBefore } from "../../server/fast.ts";
+import { createIssuing, type Issuing } from "../../server/issuing.ts";
+import { createLog } from "../../server/log.ts";
+import { createMetrics } from "../../server/metrics.ts";
+import { createRateLimit } from "../../server/rate-limit.ts";
+
+export interface Inside {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Serves on a free port of the loopback; closing it leaves `db` open. */
+export async function serveInside(
+  db: Db,
+  secret: string,
+  given: { createIssuing?: typeof createIssuing } = {},
+): Promise<Inside> {
+  const issuing: Issuing = (given.createIssuing ?? createIssuing)(db, {
+    maxBatch: 1_000,
+    maxQueue: 20_000,
+    maxWaitMs: 2_000,
+  });
+  const dependencies: Dependencies = {
+    db,
+    issuing,
+    authenticate: await createAuthenticate(readEnv({ JWT_SECRET: secret })),
+    cors: createCors([]),
+    demoToken: () => undefined,
+    log: createLog("error", () => {}),
+    metrics: createMetrics(),
+    rateLimit: createRateLimit(0),
+    isDraining: () => false,
+    readiness: async () => {},
+  };
+  const server = createServer(issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * Bugs that somebody might have made, each made here on purpose: in a text of the service, of which every part that is to be
+ * replaced must be found, with the constraints away that would keep the rule without it.
+ */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { connect } from "../../db/connect.ts";
+import type { Scratch } from "../../db/scratch.ts";
+import type { Issue } from "../../server/db.ts";
+import { createRandom } from "../stats.ts";
+import { BOUNDS, type Bounds, type Invariant } from "./checker.ts";
+import { CHANCES, type Chances } from "./flaky.ts";
+import type { Plant } from "./trial.ts";
+
+export interface Bug {
+  name: string;
+  about: string;
+  /** What the checker must find, all of it. */
+  breaks: Invariant[];
+  plant(database: Scratch): Promise<Plant>;
+  /** For a bug that only shows then. */
+  chances?: Chances;
+  bounds?: Bounds;
+  restocks?: boolean;
+}
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The text of a file of ours with parts of it replaced; each must be there, once. */
+export async function changed(file: string, ...changes: [from: string, to: string][]): Promise<string> {
+  let text = await readFile(new URL(file, ROOT), "utf8");
+  for (const [from, to] of changes) {
+    if (text.split(from).length !== 2) throw new Error(`${file} has not once: ${from}`);
+    text = text.replace(from, () => to);
+  }
+  return text;
+}
+
+const KEEPERS = {
+  count: `
+    alter table coupon.coupons drop constraint coupons_issued_within_count;
+    drop trigger coupons_issued_equals_grants on coupon.coupons;
+    drop trigger user_coupons_check_new_grants on coupon.user_coupons;
+    drop index coupon.user_coupons_one_per_position;`,
+  day: "alter table coupon.user_coupons drop constraint user_coupons_one_per_user_and_day;",
+  holder: "alter table coupon.user_coupons drop constraint user_coupons_pkey;",
+};
+
+const LOCK = `  perform pg_advisory_xact_lock(coupon.lock_key());
+  perform from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
+`;
+const SPENT: [from: string, to: string][] = [
+  [
+    `        and (select g.user_id from coupon.user_coupons g
+          where g.issued_on = v_today and g.user_id = r.user_id) is null
+`,
+    "",
+  ],
+  [
+    `array(
+        select g.user_id
+        from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids))`,
+    "'{}'",
+  ],
+];
+
+async function inSql({ owner }: Scratch, ...texts: string[]): Promise<Plant> {
+  for (const text of texts) await owner.unsafe(text).simple();
+  return {};
+}
+
+/** Modules of server/ with parts replaced, loaded from a directory of their own; what they import is the real thing. */
+async function inServer<Module>(
+  file: string,
+  texts: Record<string, Promise<string>>,
+): Promise<{ module: Module; end(): Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), "planted-"));
+  await writeFile(join(directory, "package.json"), '{"type": "module"}');
+  for (const [name, text] of Object.entries(texts)) {
+    const linked = (await text).replace(/ from "\.\/([\w-]+\.ts)"/g, (_, other: string) =>
+      other in texts ? ` from "./${other}"` : ` from "${new URL(`server/${other}`, ROOT)}"`,
+    );
+    await writeFile(join(directory, name), linked);
+  }
+  return {
+    module: (await import(pathToFileURL(join(directory, file)).href)) as Module,
+    end: () => rm(directory, { recursive: true }),
+  };
+}
+
+export const bugs: readonly Bug[] = [
+  {
+    name: "no lock",
+    about: "issuing is not locked, and no constraint holds the count",
+    breaks: ["counts_agree", "within_count", "reconcile_is_empty"],
+    plant: async (database) =>
+      inSql(
+        database,
+        KEEPERS.count,
+        await changed("sql/internal/lock_issuing.sql", [LOCK, "  perform pg_sleep(0.01);\n"]),
+      ),
+  },
+  {
+    name: "session lock",
+    about: "the lock is the session's and given back before the commit, and no constraint holds the count",
+    breaks: ["counts_agree", "reconcile_is_empty"],
+    plant: async (database) =>
+      inSql(
+        database,
+        KEEPERS.count,
+        // Their errors would leave the lock with the session.
+        KEEPERS.day,
+        KEEPERS.holder,
+        await changed("sql/internal/lock_issuing.sql", [
+          LOCK,
+          "  perform pg_advisory_lock(coupon.lock_key());\n",
+        ]),
+        await changed("sql/issue_coupons.sql", [
+          "  if cardinality(v_held) > 0 then\n",
+          "  if v_locked then perform pg_advisory_unlock(coupon.lock_key()); end if;\n  if cardinality(v_held) > 0 then\n",
+        ]),
+        // A commit that takes as long as one on a slow disk.
+        `create function coupon.commit_slowly() returns trigger language plpgsql as
+          'begin perform pg_sleep(0.003); return null; end';
+        create constraint trigger commits_slowly after update on coupon.coupons
+          deferrable initially deferred for each row execute function coupon.commit_slowly();`,
+      ),
+  },
+  {
+    name: "no unique key",
+    about: "the daily limit was left to a unique key, which is not there",
+    breaks: ["one_a_day", "reconcile_is_empty"],
+    plant: async (database) => inSql(database, KEEPERS.day, await changed("sql/issue_coupons.sql", ...SPENT)),
+  },
+  {
+    name: "second unit",
+    about: "who asks again isn't looked up, so that a retry takes a second unit",
+    breaks: ["one_grant_a_request", "grant_is_kept", "one_a_day", "reconcile_is_empty"],
+    plant: async (database) =>
+      inSql(
+        database,
+        KEEPERS.day,
+        KEEPERS.holder,
+        await changed(
+          "sql/issue_coupons.sql",
+          ...SPENT,
+          [
+            `        and (select g.user_id from coupon.user_coupons g
+          where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null)`,
+            ")",
+          ],
+          [
+            `array(
+      select g
+      from coupon.user_coupons g
+      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))`,
+            "'{}'",
+          ],
+        ),
+      ),
+  },
+  {
+    name: "reply before commit",
+    about: "a batch is answered when its rows are there, and committed afterwards; some commits fail",
+    breaks: ["grant_is_kept"],
+    async plant({ apiUrl }) {
+      const sql = connect(apiUrl, { max: 8 });
+      const random = createRandom(1);
+      return {
+        db: (db) => ({
+          ...db,
+          async issueCoupons(couponId, userIds) {
+            const session = await sql.reserve();
+            await session`begin`;
+            const issues = await session`
+              select outcome, user_id::integer, position, issued_on::text, null as issued_at, null as starts_in
+              from issue_coupons(${couponId}::bigint, ${`{${userIds.join()}}`}::text::bigint[])`;
+            void sleep(1)
+              .then(() => (random() < 0.2 ? session`rollback` : session`commit`))
+              .finally(() => session.release());
+            return [...issues] as unknown as Issue[];
+          },
+        }),
+        end: () => sql.end({ timeout: 1 }),
+      };
+    },
+  },
+  {
+    name: "lease without holders",
+    about: "a lease doesn't say who holds the coupon, so that they are refused too",
+    breaks: ["holder_is_not_refused"],
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/coupon_lease.sql", [
+          `array(
+    select g.user_id
+    from coupon.user_coupons g
+    where g.coupon_id * 134217728 + g.position
+      between coupon_lease.coupon_id * 134217728 + coupon_lease.known_position + 1
+        and coupon_lease.coupon_id * 134217728 + v_coupon.issued)`,
+          "'{}'",
+        ]),
+      ),
+  },
+  {
+    name: "restock within a lease",
+    about: "a change doesn't wait for the leases that are out",
+    breaks: ["refusal_is_true"],
+    restocks: true,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/internal/outlive_leases.sql", [
+          "  while clock_timestamp() < v_valid_until loop",
+          "  while false loop",
+        ]),
+      ),
+  },
+  {
+    name: "dropped tail",
+    about: "a batch that is sent again in halves forgets the second one",
+    breaks: ["answered_in_time"],
+    chances: { ...CHANCES, conflict: 0.3 },
+    bounds: { ...BOUNDS, answerMs: 1_500 },
+    async plant() {
+      const { module, end } = await inServer<typeof import("../../server/issuing.ts")>("issuing.ts", {
+        "issuing.ts": changed("server/issuing.ts"),
+        "lane.ts": changed("server/lane.ts", [
+          `        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
+        return sendBatch(key, inTime(batch.slice(half)), 1);`,
+          "        return sendBatch(key, inTime(batch.slice(0, half)), 1);",
+        ]),
+      });
+      return { createIssuing: module.createIssuing, end };
+    },
+  },
+  {
+    name: "tail refused",
+    about: "a batch that fails is told sold_out from its second half on, which nobody has found out",
+    breaks: ["refusal_is_true"],
+    async plant() {
+      return {
+        db: (db) => ({
+          ...db,
+          async issueCoupons(couponId, userIds) {
+            const head = userIds.slice(0, Math.ceil(userIds.length / 2));
+            const issues = await db.issueCoupons(couponId, head);
+            const tail = userIds.slice(head.length).map(
+              (user_id): Issue => ({
+                outcome: "sold_out",
+                user_id,
+                position: null,
+                issued_on: null,
+                issued_at: null,
+                starts_in: null,
+              }),
+            );
+            return [...issues, ...tail];
+          },
+        }),
+      };
+    },
+  },
+  {
+    name: "unknown told as undone",
+    about: "a call that was lost after it was sent is told as if nothing had been done",
+    breaks: ["undone_stays_undone"],
+    async plant() {
+      const { module, end } = await inServer<typeof import("../../server/issuing.ts")>("issuing.ts", {
+        "issuing.ts": changed("server/issuing.ts"),
+        "lane.ts": changed("server/lane.ts", [
+          "        for (const waiting of batch) waiting.reject(error);",
+          '        for (const waiting of batch) waiting.reject(new DatabaseError("unavailable", "", "gone"));',
+        ]),
+      });
+      return { createIssuing: module.createIssuing, end };
+    },
+  },
+];

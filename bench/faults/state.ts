@@ -1,0 +1,73 @@
+/** A database for a run: users and coupons in it, and what it holds at the end. */
+import { withConnection } from "../../db/connect.ts";
+import type { Scratch } from "../../db/scratch.ts";
+import { createRandom } from "../stats.ts";
+import { addUsers } from "../tables.ts";
+import type { FinalState } from "./history.ts";
+
+export interface Stock {
+  users: number;
+  /** Small ones, which drop one after the other. */
+  coupons: { coupon: number; count: number }[];
+  /** One that is never gone, for the users after `users`, who find out whether grants and uses work again. */
+  probe: { coupon: number; count: number; firstUser: number };
+}
+
+const PROBES = 2_000;
+
+/** Users, and small coupons of 10 to 30 units, each of a day of its own in the past, since a day has room for three. */
+export async function fillStock(
+  { admin }: Pick<Scratch, "admin">,
+  seed: number,
+  users: number,
+  coupons: number,
+): Promise<Stock> {
+  await addUsers({ admin }, 1, users + PROBES);
+  const random = createRandom(seed);
+  const counts = Array.from({ length: coupons }, () => 10 + Math.floor(random() * 21));
+  const made = await admin`
+    select c.outcome, c.coupon_id::integer as coupon, n.count
+    from unnest(${`{${[...counts, PROBES].join()}}`}::text::integer[]) with ordinality n (count, place)
+    cross join create_coupon(
+      code => 'drop-' || n.place, message => 'faults', description => '',
+      start_time => clock_timestamp() - n.place * interval '1 day', expiry => clock_timestamp() + interval '3 days',
+      count => n.count) c
+    order by n.place
+  `;
+  const list = made.map((row) => ({ coupon: row["coupon"] as number, count: row["count"] as number }));
+  const probe = list.pop();
+  return { users, coupons: list, probe: { coupon: probe?.coupon ?? 0, count: PROBES, firstUser: users + 1 } };
+}
+
+/** Everything that a history is held against, read as coupon_owner. */
+export function readState(setupUrl: string): Promise<FinalState> {
+  return withConnection(
+    setupUrl,
+    async (sql) => {
+      await sql`set time zone 'UTC'`;
+      // As the server writes an instant.
+      const instant = (name: string) =>
+        sql.unsafe(`regexp_replace(replace(${name}::text, ' ', 'T'), '\\+00$', 'Z')`);
+      const coupons = await sql`select id::integer as coupon, count, issued from coupon.coupons`;
+      const grants = await sql`
+        select
+          coupon_id::integer as coupon, user_id::integer as user, position, issued_on::text as issued_on,
+          ${instant("issued_at")} as issued_at, ${instant("used_date")} as used_date, use_reference
+        from coupon.user_coupons`;
+      const uses = await sql`
+        select coupon_id::integer as coupon, user_id::integer as user, new_values ->> 'use_reference' as reference
+        from coupon.audit
+        where command = 'use_coupon'`;
+      const broken =
+        await sql`select format('%s, coupon %s, user %s: %s', r.invariant, r.coupon_id, r.user_id, r.detail) as line
+        from public.reconcile() r`;
+      return {
+        coupons: [...coupons] as unknown as FinalState["coupons"],
+        grants: [...grants] as unknown as FinalState["grants"],
+        uses: [...uses] as unknown as FinalState["uses"],
+        broken: broken.map((row) => row["line"] as string),
+      };
+    },
+    { role: "coupon_owner" },
+  );
+}

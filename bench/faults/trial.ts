@@ -1,0 +1,109 @@
+/**
+ * A run within this process: two services on one scratch database, behind calls that fail by chance, and clients. Ends with the
+ * checker's verdict.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Scratch } from "../../db/scratch.ts";
+import { connectDb, type Db } from "../../server/db.ts";
+import type { createIssuing } from "../../server/issuing.ts";
+import { withCleanup } from "../cleanup.ts";
+import { newDatabase, newSecret } from "../service.ts";
+import { adminToken, userToken } from "../tokens.ts";
+import { BOUNDS, type Bounds, check, type Verdict } from "./checker.ts";
+import { createClient } from "./client.ts";
+import { type Chances, type Flaky, flaky } from "./flaky.ts";
+import { type FinalState, type History, newHistory } from "./history.ts";
+import { serveInside } from "./inside.ts";
+import { startLoad } from "./load.ts";
+import { fillStock, readState } from "./state.ts";
+
+export interface TrialOptions {
+  seed: number;
+  requests: number;
+  chances?: Chances;
+  restocks?: boolean;
+  bounds?: Bounds;
+  /** What is changed of the service before it serves. */
+  plant?: (database: Scratch) => Promise<Plant>;
+}
+
+export interface Plant {
+  db?: (db: Db) => Db;
+  createIssuing?: typeof createIssuing;
+  /** After the load. */
+  end?: () => Promise<unknown>;
+}
+
+export interface Trial {
+  verdict: Verdict;
+  history: History;
+  state: FinalState;
+  /** How often each fault was made. */
+  made: Flaky["made"];
+}
+
+const SERVERS = 2;
+const CLIENTS = 96;
+const PAUSE_MS = 50;
+/** So that hardly anybody asks twice by chance. */
+const REQUESTS_PER_COUPON = 30;
+/** A bug may bring all to a standstill. */
+const LONGEST_MS = 10_000;
+
+export function trial({
+  seed,
+  requests,
+  chances,
+  restocks = true,
+  bounds = BOUNDS,
+  plant,
+}: TrialOptions): Promise<Trial> {
+  return withCleanup(async (later) => {
+    const database = await newDatabase();
+    later(database.drop);
+    const stock = await fillStock(database, seed, requests, Math.ceil(requests / REQUESTS_PER_COUPON));
+    const planted = await plant?.(database);
+    const secret = newSecret();
+    const layers: Flaky[] = [];
+    const targets: string[] = [];
+    for (let i = 0; i < SERVERS; i++) {
+      const db = connectDb(database.apiUrl);
+      later(() => db.close(1_000));
+      const layer = flaky(planted?.db?.(db) ?? db, seed * SERVERS + i, chances);
+      layers.push(layer);
+      const inside = await serveInside(layer.db, secret, planted);
+      later(inside.close);
+      targets.push(inside.url);
+    }
+    const client = createClient((user) => userToken(secret, user), adminToken(secret), {
+      deadlineMs: 1.5 * bounds.answerMs,
+    });
+    later(async () => client.close());
+    const history = newHistory(seed, new Map(stock.coupons.map(({ coupon, count }) => [coupon, count])));
+    history.counts.set(stock.probe.coupon, stock.probe.count);
+
+    const load = startLoad({
+      seed,
+      client,
+      targets,
+      users: stock.users,
+      coupons: stock.coupons,
+      clients: CLIENTS,
+      pauseMs: PAUSE_MS,
+      restocks,
+      history,
+      requests,
+    });
+    await Promise.race([load.made, sleep(LONGEST_MS)]);
+    for (const layer of layers) layer.heal();
+    await load.finish(5_000);
+    await Promise.all(layers.map((layer) => layer.settled()));
+    await planted?.end?.();
+
+    const state = await readState(database.setupUrl);
+    const made = { ...(layers[0] as Flaky).made };
+    for (const layer of layers.slice(1))
+      for (const name of Object.keys(made) as (keyof typeof made)[]) made[name] += layer.made[name];
+    return { verdict: check(history, state, bounds), history, state, made };
+  });
+}
