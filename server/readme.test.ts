@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { startService } from "../bench/service.ts";
 import { scratchDatabase } from "../db/scratch.ts";
 import { seed } from "../db/seed.ts";
+import { contract } from "./contract.ts";
 import { outcomes } from "./outcomes.ts";
 
 const README = new URL("../README.md", import.meta.url);
@@ -143,6 +144,16 @@ test("the call table", async (t) => {
         `${name}(${names})`,
       );
     }
+  });
+
+  await t.test("names every route that calls one, with its roles", () => {
+    const documented = rows.flatMap(([, , , routes = "", who = ""]) =>
+      [...routes.matchAll(/(?:GET|POST) [^\s?,]+/g)].map(([route]) => [route, who]),
+    );
+    const expected = Object.values(contract)
+      .filter(({ route }) => !["GET /livez", "POST /demo/token"].includes(route))
+      .map(({ route, roles }) => [route, (roles ?? []).map((role) => role[0]).join(" ")]);
+    assert.deepEqual(documented.sort(), expected.sort());
   });
 
   await t.test("gives every command's outcomes in order", () => {
