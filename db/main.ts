@@ -77,6 +77,8 @@ try it, as user 42 and coupon ${coupon["code"]}:
   curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
 
   ./sd psql -c 'select * from issue_coupon(user_id => 43, coupon_id => ${coupon["coupon_id"]})'
+
+or in a browser: ${base}/ (the shop, and /#operate for operators), ${base}/docs (the API)
 `);
 }
 
