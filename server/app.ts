@@ -214,18 +214,19 @@ export function createApp({
     lines(
       c,
       exportLines(
-        (from) => db.listUsers(Math.max(from, after), PAGE),
+        (from) => db.listUsers(from, PAGE),
         ({ user_id }) => user_id,
+        after,
       ),
     ),
   );
 
   on("listGrants", async ({ c, path: { coupon_id }, query: { after } }) => {
     if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
-    const page = (from: number) => db.listGrants(coupon_id, Math.max(from, after), PAGE);
+    const page = (from: number) => db.listGrants(coupon_id, from, PAGE);
     return lines(
       c,
-      exportLines(page, ({ position }) => position),
+      exportLines(page, ({ position }) => position, after),
     );
   });
 

@@ -61,29 +61,30 @@ export function importLines(
 }
 
 /**
- * All rows, a line each, asked for page by page: page(0), and then page(the key of the last row) until one is empty. The last
- * line is outcome "done" with how many, or what went wrong with next_after, from which to go on.
+ * All rows after a key, a line each, asked for page by page: page(after), and then page(the key of the last row) until one is
+ * empty. The last line is outcome "done" with how many, or what went wrong with next_after, from which to go on.
  */
 export function exportLines<Row extends object>(
   page: (after: number) => Promise<readonly Row[]>,
   keyOf: (row: Row) => number,
+  after = 0,
 ): ReadableStream<Uint8Array> {
   async function* pages(): AsyncGenerator<readonly object[]> {
-    let after = 0;
+    let from = after;
     let lines = 0;
     for (;;) {
       let rows: readonly Row[];
       try {
-        rows = await page(after);
+        rows = await page(from);
       } catch (error) {
         const { outcome, detail } = asProblem(error).members;
-        yield [{ outcome, detail, next_after: after }];
+        yield [{ outcome, detail, next_after: from }];
         return;
       }
       const last = rows.at(-1);
       if (last === undefined) break;
       yield rows;
-      after = keyOf(last);
+      from = keyOf(last);
       lines += rows.length;
     }
     yield [{ outcome: "done", lines }];
