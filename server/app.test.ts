@@ -3,8 +3,9 @@ import type { Server } from "node:http";
 import { type AddressInfo, type Socket as Connection, connect as connectTcp } from "node:net";
 import { after, before, test } from "node:test";
 import { createAdaptorServer } from "@hono/node-server";
+import { createApp } from "./app.ts";
 import { signToken } from "./auth.ts";
-import { parseSeconds } from "./db.ts";
+import { DatabaseError, parseSeconds } from "./db.ts";
 import { type Command, outcomes } from "./outcomes.ts";
 import { pages } from "./pages.ts";
 import {
@@ -1223,6 +1224,24 @@ test("users in lines: each is answered, a wrong one is told, and they come back 
     outcome: "invalid_request",
     detail: "The body must be application/x-ndjson.",
   });
+});
+
+test("a stream that our mistake ends says so, and it is in the log", async () => {
+  const { db, dependencies } = world;
+  const mistake = new DatabaseError("defect", "42703", "no such column");
+  const app = createApp({ ...dependencies, db: { ...db, listUsers: () => Promise.reject(mistake) } });
+  const headers = { authorization: `Bearer ${adminToken}`, "x-request-id": "a-stream" };
+  const answer = await app.fetch(new Request("http://localhost/users", { headers }));
+  const { outcome, detail, next_after } = JSON.parse(await answer.text());
+  assert.deepEqual(
+    [outcome, detail, next_after],
+    ["internal_error", "This is our mistake, and was logged.", 0],
+  );
+  const failure = world.logged.findIndex(
+    ({ level, request_id }) => level === "error" && request_id === "a-stream",
+  );
+  assert.equal(world.logged[failure]?.message, "no such column");
+  world.logged.splice(failure, 1);
 });
 
 test("grants in lines, by position", async () => {

@@ -114,8 +114,7 @@ export function createApp({
   );
 
   app.onError((error, c) => {
-    const { cause, status, members } = asProblem(error);
-    if (cause !== undefined && status >= 500) log.failure(cause, c.env.requestId);
+    const { status, members } = logging(c)(error);
     return respond(problem(status, members, c.env.requestId));
   });
 
@@ -207,7 +206,8 @@ export function createApp({
       throw new Problem("invalid_request", { status: 415, detail: "The body must be application/x-ndjson." });
     const importUsers = (users: Parameters<Db["importUsers"]>[0]) =>
       db.importUsers(users, noteOf(who, reason));
-    return lines(c, importLines(c.req.raw.body ?? ReadableStream.from([]), importUsers, { isDraining }));
+    const input = c.req.raw.body ?? ReadableStream.from([]);
+    return lines(c, importLines(input, importUsers, { isDraining, toProblem: logging(c) }));
   });
 
   on("listUsers", ({ c, query: { after } }) =>
@@ -217,6 +217,7 @@ export function createApp({
         (from) => db.listUsers(from, PAGE),
         ({ user_id }) => user_id,
         after,
+        logging(c),
       ),
     ),
   );
@@ -226,7 +227,7 @@ export function createApp({
     const page = (from: number) => db.listGrants(coupon_id, from, PAGE);
     return lines(
       c,
-      exportLines(page, ({ position }) => position, after),
+      exportLines(page, ({ position }) => position, after, logging(c)),
     );
   });
 
@@ -376,6 +377,15 @@ export function createApp({
     metrics.requests.of(methodOf(method), route)(response.status, ms);
     log.request(method, new URL(request.url).pathname, response.status, ms, requestId, trace?.traceId);
     return response;
+  }
+
+  /** Makes an error of this request a problem; one of ours gets into the log. */
+  function logging(c: Ctx): (error: unknown) => Problem {
+    return (error) => {
+      const found = asProblem(error);
+      if (found.cause !== undefined && found.status >= 500) log.failure(found.cause, c.env.requestId);
+      return found;
+    };
   }
 
   /** The caller, if its role is one of these; else 401 or 403. */

@@ -11,6 +11,9 @@ import { newUser } from "./schemas.ts";
 
 type User = z.infer<typeof newUser>;
 
+/** How an error is told; whoever wants it logged, too, says so here. */
+type ToProblem = (error: unknown) => Problem;
+
 interface Imported {
   outcome: "created" | "updated" | "unchanged";
   user_id: number;
@@ -29,7 +32,7 @@ const MAX_LINE_BYTES = 4096;
 export function importLines(
   input: ReadableStream<Uint8Array>,
   importUsers: (users: User[]) => Promise<readonly Imported[]>,
-  { isDraining }: { isDraining: () => boolean },
+  { isDraining, toProblem = asProblem }: { isDraining: () => boolean; toProblem?: ToProblem },
 ): ReadableStream<Uint8Array> {
   async function* answers(): AsyncGenerator<object[]> {
     const counts = { created: 0, updated: 0, unchanged: 0, invalid: 0 };
@@ -41,7 +44,7 @@ export function importLines(
         const users = [...batch.users.values()];
         imported = (users.length > 0 ? await importUsers(users) : []).values();
       } catch (error) {
-        const { outcome, detail } = asProblem(error).members;
+        const { outcome, detail } = toProblem(error).members;
         yield [{ outcome, detail, next_line: lines + 1 }];
         return;
       }
@@ -68,6 +71,7 @@ export function exportLines<Row extends object>(
   page: (after: number) => Promise<readonly Row[]>,
   keyOf: (row: Row) => number,
   after = 0,
+  toProblem: ToProblem = asProblem,
 ): ReadableStream<Uint8Array> {
   async function* pages(): AsyncGenerator<readonly object[]> {
     let from = after;
@@ -77,7 +81,7 @@ export function exportLines<Row extends object>(
       try {
         rows = await page(from);
       } catch (error) {
-        const { outcome, detail } = asProblem(error).members;
+        const { outcome, detail } = toProblem(error).members;
         yield [{ outcome, detail, next_after: from }];
         return;
       }
