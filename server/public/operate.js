@@ -1,7 +1,7 @@
 /** The view for operators: each coupon as it goes, what people are told, and what can be done about it. */
 import { CouponError } from "./client.js";
 import { arrange, copyOf, find, html, mark, onSubmit, put, showMeter, tell } from "./elements.js";
-import { amount, CREATED, inWords, moment, PAUSED, RESTOCKED, RESUMED, STATE, TOLD } from "./words.js";
+import { amount, CREATED, inWords, PAUSED, RESTOCKED, RESUMED, STATE, TOLD } from "./words.js";
 
 /** @typedef {import("../contract.ts").AnswerOf<"watchStatus">} Status */
 /** @typedef {Status["coupons"][number]} Coupon */
@@ -20,7 +20,7 @@ const SPAN = 120;
  * @param {import("./page.js").Frame} frame
  * @returns {import("./page.js").View}
  */
-export function createOperate({ client, say, failed }) {
+export function createOperate({ client, say, failed, broke }) {
   /** @type {Map<number, Panel>} */
   const panels = new Map();
   /** @type {{ at: number, outcomes: Record<string, number> } | undefined} */
@@ -34,7 +34,7 @@ export function createOperate({ client, say, failed }) {
   return {
     open(signal) {
       last = undefined;
-      void watch(signal).catch((error) => signal.aborted || failed(error));
+      void watch(signal).catch((error) => signal.aborted || broke(error));
     },
     forget() {
       panels.clear();
@@ -102,8 +102,11 @@ export function createOperate({ client, say, failed }) {
     put(html(".state", element), STATE[state]);
     const when =
       starts_in === null ? `Started ${inWords(since_start ?? 0)} ago` : `Starts in ${inWords(starts_in)}`;
-    const newest = coupon.last_issued_at === null ? "" : ` · last one ${moment(coupon.last_issued_at)}`;
-    put(html(".when", element), `${when}${newest}`);
+    const newest = Date.parse(coupon.last_issued_at ?? "");
+    const since = Number.isNaN(newest)
+      ? ""
+      : ` · last one ${inWords((client.serverNow() - newest) / 1000)} ago`;
+    put(html(".when", element), `${when}${since}`);
     put(
       html(".remaining", element),
       `${amount(issued)} of ${amount(count)} issued · ${amount(remaining)} left`,
@@ -111,9 +114,11 @@ export function createOperate({ client, say, failed }) {
     showMeter(find("meter", HTMLMeterElement, element), coupon);
     put(html(".per-10", element), amount(coupon.per_second_10s));
     put(html(".per-60", element), amount(coupon.per_second_60s));
+    const isIdle = state === "upcoming" || state === "ended";
+    for (const part of [".rates", "figure"]) html(part, element).hidden = isIdle;
     showChart(element, samples);
     put(html(".pause .label", element), paused ? "Resume" : "Pause");
-    for (const unseen of element.querySelectorAll(".unseen")) put(unseen, ` ${code}`);
+    for (const unseen of element.querySelectorAll(".unseen")) put(unseen, code);
   }
 
   /** @param {Panel} panel */
@@ -241,11 +246,10 @@ function showChart(panel, samples) {
     .map(({ x, rate }) => `M${(x - 1).toFixed(1)} 32v${((-31 * rate) / most).toFixed(1)}h.8V32z`)
     .join("");
   mark(find("path", SVGPathElement, panel), { d: path });
-  const text = `a second, at most ${amount(Math.round(most))}`;
-  mark(find("svg", SVGElement, panel), {
-    "aria-label": `Issued in the last two minutes: ${text}, ${amount(Math.round(bars.at(-1)?.rate ?? 0))} now`,
-  });
-  put(html("figcaption", panel), `Last two minutes: ${text}`);
+  const now = amount(Math.round(bars.at(-1)?.rate ?? 0));
+  const text = `Last two minutes: ${amount(Math.round(most))} a second at most`;
+  mark(find("svg", SVGElement, panel), { "aria-label": `${text}, ${now} now` });
+  put(html("figcaption", panel), text);
 }
 
 /**

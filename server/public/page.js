@@ -3,7 +3,7 @@
  * each view is about: shop.js and operate.js.
  */
 import { CouponError, couponClient } from "./client.js";
-import { find, html, mark, put } from "./elements.js";
+import { find, html, mark, put, tell } from "./elements.js";
 import { createOperate } from "./operate.js";
 import { createShop } from "./shop.js";
 import { whatFailed } from "./words.js";
@@ -15,8 +15,9 @@ import { whatFailed } from "./words.js";
  * @typedef {object} Frame
  * @property {import("./client.js").CouponClient} client
  * @property {() => number | undefined} userId Who looks.
- * @property {(text: string) => void} say Reads it aloud, and shows it for a while.
+ * @property {(text: string) => void} say Reads it aloud; whoever can see it needs it shown too, where it happened.
  * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known.
+ * @property {(error: unknown) => void} broke The same, of what nobody has asked for.
  */
 
 /**
@@ -29,7 +30,7 @@ import { whatFailed } from "./words.js";
 const BUSY = new Set([429, 502, 503, 504]);
 /** From a sign-in that failed to the next one, ms. */
 const AGAIN_MS = 3_000;
-/** How long a sentence is shown, ms; where it happened it stays. */
+/** How long a sentence is left to be read aloud, ms. */
 const SAID_MS = 8_000;
 
 /** What a person sees of the connection; nothing while all is well. */
@@ -57,7 +58,7 @@ const anybody = couponClient({ fetch: observed });
 const views = { shop: createShop(frameOf("user")), operate: createOperate(frameOf("admin")) };
 
 window.addEventListener("hashchange", () => {
-  if (!(location.hash.slice(1) in views)) return;
+  if (!html(`#${current()}`).hidden) return;
   showView();
   html(`#${current()}-title`).focus();
   window.scrollTo(0, 0);
@@ -72,8 +73,10 @@ onSignIn("#user-demo", (data) => {
 for (const role of /** @type {const} */ (["user", "admin"])) {
   onSignIn(`#${role}-token`, (data) => {
     const token = String(data.get("token")).trim();
-    if (claimsOf(token).role !== role)
-      return say(role === "user" ? "This is no user's token." : "This is no operator's token.");
+    const isRight = claimsOf(token).role === role;
+    const text = isRight ? "" : `This is no ${role === "user" ? "user" : "operator"}'s token.`;
+    tell(html(`#${role}-token`), text, "bad");
+    if (!isRight) return say(text);
     forget(role);
     sessionStorage.setItem(`token of ${role}`, token);
   });
@@ -114,7 +117,8 @@ async function reopen() {
  * @returns {Frame}
  */
 function frameOf(role) {
-  return {
+  /** @type {Frame} */
+  const frame = {
     client: couponClient({ token: () => tokens[role] ?? "", fetch: observed }),
     userId: () => {
       const { sub } = claimsOf(tokens[role]);
@@ -131,7 +135,9 @@ function frameOf(role) {
       }
       return text;
     },
+    broke: (error) => showBanner(frame.failed(error)),
   };
+  return frame;
 }
 
 /**
@@ -148,7 +154,7 @@ async function signIn(role) {
     } catch (error) {
       if (error instanceof CouponError && error.status === 404) hasDemo = false;
       else {
-        say(whatFailed(error));
+        showBanner(whatFailed(error));
         setTimeout(reopen, AGAIN_MS);
       }
     }
@@ -205,7 +211,6 @@ function say(text) {
   const line = document.createElement("p");
   line.textContent = text;
   said.append(line);
-  if (said.children.length > 3) said.firstElementChild?.remove();
   setTimeout(() => line.remove(), SAID_MS);
 }
 
@@ -228,10 +233,15 @@ async function observed(url, init) {
 
 /** @param {keyof typeof CONNECTION} state */
 function showConnection(state) {
-  const banner = html("#connection");
   const text = CONNECTION[state];
-  if (banner.textContent === text) return;
+  if (html("#connection").textContent === text) return;
+  showBanner(text);
   say(text || "All is well again.");
+}
+
+/** @param {string} text */
+function showBanner(text) {
+  const banner = html("#connection");
   put(banner, text);
   banner.hidden = text === "";
 }

@@ -36,7 +36,7 @@ const PATIENCE = 2_000;
  * @param {Frame} frame
  * @returns {import("./page.js").View}
  */
-export function createShop({ client, userId, say, failed }) {
+export function createShop({ client, userId, say, failed, broke }) {
   /** @type {Map<number, Ticket>} */
   const tickets = new Map();
   /** @type {Map<number, Grant>} */
@@ -49,13 +49,13 @@ export function createShop({ client, userId, say, failed }) {
   let before = null;
   let isKnown = false;
 
-  html("#older").addEventListener("click", () => readWallet(before ?? undefined).catch(failed));
+  html("#older").addEventListener("click", () => readWallet(before ?? undefined).catch(broke));
   tick();
 
   return {
     open(signal) {
-      void watch(signal).catch((error) => signal.aborted || failed(error));
-      void readWallet().catch((error) => signal.aborted || failed(error));
+      void watch(signal).catch((error) => signal.aborted || broke(error));
+      void readWallet().catch((error) => signal.aborted || broke(error));
     },
     forget() {
       grants.clear();
@@ -143,6 +143,7 @@ export function createShop({ client, userId, say, failed }) {
     if (isWaiting)
       put(html("[role=timer]", element), countdown(Date.parse(offer.start_time) - client.serverNow()));
     put(html(".remaining", element), stockOf(offer, isWaiting));
+    html("meter", element).hidden = isWaiting;
     showMeter(find("meter", HTMLMeterElement, element), offer);
 
     const button = html(".claim", element);
@@ -152,7 +153,8 @@ export function createShop({ client, userId, say, failed }) {
     });
     const label = grant ? `Yours: number ${ofCount(grant.position, offer.count)}` : LABEL[chance];
     put(html(".label", button), asking ? "Asking …" : label);
-    put(html(".unseen", button), `: ${offer.message}`);
+    put(html(".unseen", button), offer.message);
+    html("a", element).hidden = chance !== "held";
   }
 
   /** @param {Offer} offer @param {Grant | undefined} grant @returns {Chance} */
@@ -172,7 +174,9 @@ export function createShop({ client, userId, say, failed }) {
     if (ticket.chance !== "open") {
       if (ticket.chance === "waiting") {
         const seconds = (Date.parse(offer.start_time) - client.serverNow()) / 1000;
-        say(`${CLAIMED.not_started({ starts_in: seconds })} The button wakes up by itself.`);
+        const text = `${CLAIMED.not_started({ starts_in: seconds })} The button wakes up by itself.`;
+        tell(element, text, "wait");
+        say(text);
       }
       return;
     }
@@ -191,7 +195,7 @@ export function createShop({ client, userId, say, failed }) {
       if (asked !== userId()) return;
       const text = CLAIMED[result.outcome]({ ...result, count: ticket.offer.count });
       const isHad = result.outcome === "issued" || result.outcome === "already_issued";
-      if (isHad) await readWallet().catch(failed);
+      if (isHad) await readWallet().catch(broke);
       // Before the next event says so.
       if (result.outcome === "sold_out") ticket.offer = { ...ticket.offer, sold_out: true, remaining: 0 };
       if (result.outcome === "paused") ticket.offer = { ...ticket.offer, paused: true };
@@ -266,7 +270,7 @@ export function createShop({ client, userId, say, failed }) {
     const button = html(".use", item);
     mark(button, { "aria-disabled": String(grant.state !== "issued"), "aria-busy": null });
     put(html(".label", button), { issued: "Use", used: "Used", expired: "Ended" }[grant.state]);
-    put(html(".unseen", button), `: ${grant.message}`);
+    put(html(".unseen", button), grant.message);
   }
 
   /** @param {number} couponId @param {HTMLElement} item */

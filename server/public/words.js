@@ -106,7 +106,7 @@ export function whatFailed(error) {
     case "outcome_unknown":
       return "It may be done or not. Press again to know, it counts once.";
     case "unauthenticated":
-      return "Nobody knows any more who you are. Say it again.";
+      return "The shop no longer knows who you are. Sign in and press again.";
     case "forbidden":
       return "This is not for you to do.";
     default:
@@ -158,7 +158,10 @@ export function countdown(ms) {
 export function inWords(total) {
   const units = ["d", "h", "min", "s"];
   const parts = split(total).map((n, i) => [n, units[i]]);
-  const first = parts.findIndex(([n]) => n !== 0);
+  const first = Math.max(
+    0,
+    parts.findIndex(([n]) => n !== 0),
+  );
   return parts
     .slice(first, first + 2)
     .filter(([n]) => n !== 0)
