@@ -46,10 +46,11 @@ export function createOperate({ client, say, failed, broke }) {
   async function watch(signal) {
     for await (const { coupons, outcomes, server_time } of client.watchStatus({ signal })) {
       const at = Date.parse(server_time);
-      const there = new Set(coupons.map((coupon) => coupon.coupon_id));
-      for (const id of panels.keys()) if (!there.has(id)) panels.delete(id);
+      const before = new Map(panels);
+      panels.clear();
       for (const coupon of coupons) {
-        const panel = panels.get(coupon.coupon_id) ?? createPanel(coupon);
+        const panel = before.get(coupon.coupon_id) ?? createPanel(coupon);
+        panels.set(coupon.coupon_id, panel);
         if (panel.coupon.state !== coupon.state) say(`${coupon.code}: ${STATE[coupon.state].toLowerCase()}.`);
         panel.coupon = coupon;
         panel.samples.push({ at, issued: coupon.issued });
@@ -68,7 +69,6 @@ export function createOperate({ client, say, failed, broke }) {
     const element = copyOf("#panel");
     /** @type {Panel} */
     const panel = { element, coupon, samples: [] };
-    panels.set(coupon_id, panel);
     html(".pause", element).addEventListener("click", () => pauseOrResume(panel));
     const restock = find("form", HTMLFormElement, element);
     for (const error of restock.querySelectorAll(".error")) {
@@ -82,10 +82,9 @@ export function createOperate({ client, say, failed, broke }) {
   }
 
   function showPanels() {
-    const order = ["live", "paused", "upcoming", "sold_out", "ended"];
-    const sorted = [...panels.values()].sort(
-      (a, b) => order.indexOf(a.coupon.state) - order.indexOf(b.coupon.state),
-    );
+    // By their start, and by nothing that a click changes; what is over comes last.
+    const isOver = (/** @type {Panel} */ { coupon }) => Number(coupon.state === "ended");
+    const sorted = [...panels.values()].sort((a, b) => isOver(a) - isOver(b));
     for (const panel of sorted) showPanel(panel);
     arrange(
       html("#status"),

@@ -17,6 +17,7 @@ import { amount, CLAIMED, countdown, moment, ofCount, USED } from "./words.js";
  * @property {Offer} offer As told last.
  * @property {boolean} asking A claim is on its way.
  * @property {Chance} [chance] As shown last.
+ * @property {{ chance: Chance, until: number }} [refused] What an answer said, which an event that was under way does not know.
  */
 
 /** @type {Record<Chance, string>} */
@@ -31,6 +32,8 @@ const LABEL = {
 
 /** After so long a person wants to know why there is no answer, ms. */
 const PATIENCE = 2_000;
+/** Events are a second apart: after so long they know what an answer said, ms. */
+const EVENTS_KNOW = 2_500;
 
 /**
  * @param {Frame} frame
@@ -69,13 +72,11 @@ export function createShop({ client, userId, say, failed, broke }) {
   /** @param {AbortSignal} signal */
   async function watch(signal) {
     for await (const { live, upcoming } of client.watchCoupons({ signal })) {
-      const offers = [...live, ...upcoming];
-      const there = new Set(offers.map((offer) => offer.coupon_id));
-      for (const id of tickets.keys()) if (!there.has(id)) tickets.delete(id);
-      for (const offer of offers) {
-        const ticket = tickets.get(offer.coupon_id);
-        if (ticket) ticket.offer = offer;
-        else tickets.set(offer.coupon_id, createTicket(offer));
+      const before = new Map(tickets);
+      tickets.clear();
+      for (const offer of [...live, ...upcoming]) {
+        const ticket = before.get(offer.coupon_id) ?? createTicket(offer);
+        tickets.set(offer.coupon_id, Object.assign(ticket, { offer }));
       }
       isKnown = true;
       showAll();
@@ -123,7 +124,7 @@ export function createShop({ client, userId, say, failed, broke }) {
   function show(ticket) {
     const { element, offer, asking, chance: was } = ticket;
     const grant = grants.get(offer.coupon_id);
-    const chance = chanceOf(offer, grant);
+    const chance = chanceOf(ticket);
     ticket.chance = chance;
     const isNew = was !== undefined && was !== chance;
     if (isNew && chance === "open") {
@@ -142,9 +143,10 @@ export function createShop({ client, userId, say, failed, broke }) {
     html(".countdown", element).hidden = !isWaiting;
     if (isWaiting)
       put(html("[role=timer]", element), countdown(Date.parse(offer.start_time) - client.serverNow()));
-    put(html(".remaining", element), stockOf(offer, isWaiting));
+    const stock = { ...offer, remaining: chance === "sold_out" ? 0 : offer.remaining };
+    put(html(".remaining", element), stockOf(stock, isWaiting));
     html("meter", element).hidden = isWaiting;
-    showMeter(find("meter", HTMLMeterElement, element), offer);
+    showMeter(find("meter", HTMLMeterElement, element), stock);
 
     const button = html(".claim", element);
     mark(button, {
@@ -157,12 +159,13 @@ export function createShop({ client, userId, say, failed, broke }) {
     html("a", element).hidden = chance !== "held";
   }
 
-  /** @param {Offer} offer @param {Grant | undefined} grant @returns {Chance} */
-  function chanceOf(offer, grant) {
+  /** @param {Ticket} ticket @returns {Chance} */
+  function chanceOf({ offer, refused }) {
     const now = client.serverNow();
-    if (grant) return "held";
+    if (grants.has(offer.coupon_id)) return "held";
     if (now < Date.parse(offer.start_time)) return "waiting";
     if (now >= Date.parse(offer.expiry)) return "ended";
+    if (refused && now < refused.until) return refused.chance;
     if (offer.paused) return "paused";
     return offer.sold_out ? "sold_out" : "open";
   }
@@ -173,6 +176,7 @@ export function createShop({ client, userId, say, failed, broke }) {
     if (ticket.asking) return;
     if (ticket.chance !== "open") {
       if (ticket.chance === "waiting") {
+        show(ticket);
         const seconds = (Date.parse(offer.start_time) - client.serverNow()) / 1000;
         const text = `${CLAIMED.not_started({ starts_in: seconds })} The button wakes up by itself.`;
         tell(element, text, "wait");
@@ -196,9 +200,8 @@ export function createShop({ client, userId, say, failed, broke }) {
       const text = CLAIMED[result.outcome]({ ...result, count: ticket.offer.count });
       const isHad = result.outcome === "issued" || result.outcome === "already_issued";
       if (isHad) await readWallet().catch(broke);
-      // Before the next event says so.
-      if (result.outcome === "sold_out") ticket.offer = { ...ticket.offer, sold_out: true, remaining: 0 };
-      if (result.outcome === "paused") ticket.offer = { ...ticket.offer, paused: true };
+      if (result.outcome === "sold_out" || result.outcome === "paused")
+        ticket.refused = { chance: result.outcome, until: client.serverNow() + EVENTS_KNOW };
       tell(element, text, isHad ? "good" : "bad");
       say(`${offer.message}: ${text}`);
     } catch (error) {
@@ -206,7 +209,7 @@ export function createShop({ client, userId, say, failed, broke }) {
     } finally {
       clearTimeout(patience);
       ticket.asking = false;
-      ticket.chance = chanceOf(ticket.offer, grants.get(offer.coupon_id));
+      ticket.chance = chanceOf(ticket);
       show(ticket);
     }
   }
