@@ -1,0 +1,247 @@
+/**
+ * The page: which of its two views is shown, who looks at it, whether the service can be reached, and what is read aloud. What
+ * each view is about: shop.js and operate.js.
+ */
+import { CouponError, couponClient } from "./client.js";
+import { find, html, mark, put, tell } from "./elements.js";
+import { createOperate } from "./operate.js";
+import { createShop } from "./shop.js";
+import { whatFailed } from "./words.js";
+
+/** @typedef {"user" | "admin"} Role */
+
+/**
+ * What a view gets.
+ * @typedef {object} Frame
+ * @property {import("./client.js").CouponClient} client
+ * @property {() => number | undefined} userId Who looks.
+ * @property {(text: string) => void} say Reads it aloud; whoever can see it needs it shown too, where it happened.
+ * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known.
+ * @property {(error: unknown) => void} broke The same, of what nobody has asked for.
+ */
+
+/**
+ * @typedef {object} View
+ * @property {(signal: AbortSignal) => void} open It is shown, to somebody whose token there is, until the signal.
+ * @property {() => void} forget Somebody else looks from now on.
+ */
+
+/** What the service answers when it has too much to do: the client asks again. */
+const BUSY = new Set([429, 502, 503, 504]);
+/** From a sign-in that failed to the next one, ms. */
+const AGAIN_MS = 3_000;
+/** How long a sentence is left to be read aloud, ms. */
+const SAID_MS = 8_000;
+
+/** What a person sees of the connection; nothing while all is well. */
+const CONNECTION = {
+  there: "",
+  busy: "The service is very busy. It is asked again by itself; nothing is lost.",
+  lost: "There is no connection. What you see may be old; it is tried again by itself.",
+};
+
+const TITLES = { shop: "Today's coupons", operate: "Operate" };
+/** @type {Record<keyof typeof TITLES, Role>} */
+const ROLES = { shop: "user", operate: "admin" };
+
+/** @type {Partial<Record<Role, string>>} */
+const tokens = {};
+/** Whether the service hands out tokens itself; until it says otherwise. */
+let hasDemo = true;
+/** In demo mode; another one in each tab, so that two are two people. */
+let demoUser = Number(sessionStorage.getItem("user_id") ?? 1 + Math.floor(Math.random() * 1000));
+/** Ends what the shown view watches. */
+let shown = new AbortController();
+
+const anybody = couponClient({ fetch: observed });
+/** @type {Record<keyof typeof TITLES, View>} */
+const views = { shop: createShop(frameOf("user")), operate: createOperate(frameOf("admin")) };
+
+window.addEventListener("hashchange", () => {
+  if (!html(`#${current()}`).hidden) return;
+  showView();
+  html(`#${current()}-title`).focus();
+  window.scrollTo(0, 0);
+});
+// A browser has six connections to a server, for all tabs together.
+document.addEventListener("visibilitychange", reopen);
+onSignIn("#user-demo", (data) => {
+  demoUser = Number(data.get("user_id"));
+  sessionStorage.setItem("user_id", `${demoUser}`);
+  forget("user");
+});
+for (const role of /** @type {const} */ (["user", "admin"])) {
+  onSignIn(`#${role}-token`, (data) => {
+    const token = String(data.get("token")).trim();
+    const isRight = claimsOf(token).role === role;
+    const text = isRight ? "" : `This is no ${role === "user" ? "user" : "operator"}'s token.`;
+    tell(html(`#${role}-token`), text, "bad");
+    if (!isRight) return say(text);
+    forget(role);
+    sessionStorage.setItem(`token of ${role}`, token);
+  });
+  onSignIn(`#${role}-out`, () => forget(role));
+}
+showView();
+
+/** @returns {keyof typeof TITLES} */
+function current() {
+  return location.hash === "#operate" ? "operate" : "shop";
+}
+
+function showView() {
+  const view = current();
+  document.title = `${TITLES[view]} · coupon-drop`;
+  for (const name of Object.keys(TITLES)) {
+    html(`#${name}`).hidden = name !== view;
+    mark(html(`nav a[href="#${name}"]`), { "aria-current": name === view ? "page" : null });
+  }
+  void reopen();
+}
+
+/** The shown view begins anew, if anybody sees it. */
+async function reopen() {
+  shown.abort();
+  const opened = new AbortController();
+  shown = opened;
+  if (document.hidden) return;
+  const view = current();
+  const isIn = await signIn(ROLES[view]);
+  if (isIn && !opened.signal.aborted) views[view].open(opened.signal);
+}
+
+// ---- Who looks --------------------------------------------------------------------------------------------------------
+
+/**
+ * @param {Role} role
+ * @returns {Frame}
+ */
+function frameOf(role) {
+  /** @type {Frame} */
+  const frame = {
+    client: couponClient({ token: () => tokens[role] ?? "", fetch: observed }),
+    userId: () => {
+      const { sub } = claimsOf(tokens[role]);
+      return sub === undefined ? undefined : Number(sub);
+    },
+    say,
+    failed(error) {
+      const text = whatFailed(error);
+      say(text);
+      if (error instanceof CouponError && error.status === 401) {
+        forget(role);
+        if (hasDemo) setTimeout(reopen, AGAIN_MS);
+        else void reopen().then(() => html(`#${role}-token input`).focus());
+      }
+      return text;
+    },
+    broke: (error) => showBanner(frame.failed(error)),
+  };
+  return frame;
+}
+
+/**
+ * Sees to a token: the one that was given in this tab, or one that the demo hands out.
+ * @param {Role} role
+ */
+async function signIn(role) {
+  const kept = sessionStorage.getItem(`token of ${role}`);
+  if (kept !== null) tokens[role] = kept;
+  if (tokens[role] === undefined && hasDemo)
+    try {
+      const who = role === "user" ? { role, user_id: demoUser } : { role };
+      tokens[role] = (await anybody.demoToken(who)).token;
+    } catch (error) {
+      if (error instanceof CouponError && error.status === 404) hasDemo = false;
+      else {
+        showBanner(whatFailed(error));
+        setTimeout(reopen, AGAIN_MS);
+      }
+    }
+  const isIn = tokens[role] !== undefined;
+  html(`#${role}-token`).hidden = isIn || hasDemo;
+  html(`#${role}-out`).hidden = kept === null;
+  if (kept !== null) put(html(`#${role}-out .name`), `${claimsOf(kept).sub}`);
+  if (role === "user") {
+    html("#user-demo").hidden = !hasDemo || kept !== null;
+    find("#user-id", HTMLInputElement).value = `${demoUser}`;
+  }
+  return isIn;
+}
+
+/** @param {Role} role */
+function forget(role) {
+  delete tokens[role];
+  sessionStorage.removeItem(`token of ${role}`);
+  views[role === "user" ? "shop" : "operate"].forget();
+}
+
+/**
+ * @param {string} form
+ * @param {(data: FormData) => void} act
+ */
+function onSignIn(form, act) {
+  const element = find(form, HTMLFormElement);
+  element.addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(new FormData(element));
+    element.reset();
+    void reopen();
+  });
+}
+
+/**
+ * What a token says, unchecked: that is the service's to do.
+ * @param {string | undefined} token
+ * @returns {{ sub?: string, role?: string }}
+ */
+function claimsOf(token) {
+  try {
+    return JSON.parse(atob((token?.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
+  } catch {
+    return {};
+  }
+}
+
+// ---- What happened ----------------------------------------------------------------------------------------------------
+
+/** @param {string} text */
+function say(text) {
+  const said = html("#said");
+  const line = document.createElement("p");
+  line.textContent = text;
+  said.append(line);
+  setTimeout(() => line.remove(), SAID_MS);
+}
+
+/**
+ * fetch(), which sees how the connection is.
+ * @param {string | URL | Request} url
+ * @param {RequestInit} [init]
+ */
+async function observed(url, init) {
+  try {
+    const response = await fetch(url, init);
+    showConnection(BUSY.has(response.status) ? "busy" : "there");
+    return response;
+  } catch (error) {
+    // Not when it was us who hung up.
+    if (!(error instanceof Error && error.name === "AbortError")) showConnection("lost");
+    throw error;
+  }
+}
+
+/** @param {keyof typeof CONNECTION} state */
+function showConnection(state) {
+  const text = CONNECTION[state];
+  if (html("#connection").textContent === text) return;
+  showBanner(text);
+  say(text || "All is well again.");
+}
+
+/** @param {string} text */
+function showBanner(text) {
+  const banner = html("#connection");
+  put(banner, text);
+  banner.hidden = text === "";
+}

@@ -1,0 +1,123 @@
+/** The page's elements: found, copied from their templates, written to. Nothing is ever made of a string of HTML. */
+
+/**
+ * The one element of this selector, which must be there.
+ * @template {Element} T
+ * @param {string} selector
+ * @param {new () => T} kind
+ * @param {ParentNode} [within]
+ * @returns {T}
+ */
+export function find(selector, kind, within = document) {
+  const found = within.querySelector(selector);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${selector}`);
+  return found;
+}
+
+/**
+ * @param {string} selector
+ * @param {ParentNode} [within]
+ */
+export const html = (selector, within) => find(selector, HTMLElement, within);
+
+/**
+ * A copy of the one element in this template.
+ * @param {string} template
+ */
+export function copyOf(template) {
+  const [element] = find(template, HTMLTemplateElement).content.children;
+  return /** @type {HTMLElement} */ (element?.cloneNode(true));
+}
+
+/**
+ * Writes what is new only: whoever selects a text or reads it on a Braille line is not disturbed each second.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function put(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * @param {Element} element
+ * @param {Record<string, string | null>} attributes Null: without it.
+ */
+export function mark(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === element.getAttribute(name)) continue;
+    if (value === null) element.removeAttribute(name);
+    else element.setAttribute(name, value);
+  }
+}
+
+/**
+ * Makes these the children, in this order. Who is in its place already is left alone, and whoever has the focus keeps it.
+ * @param {Element} parent
+ * @param {Element[]} children
+ */
+export function arrange(parent, children) {
+  const focused = document.activeElement;
+  for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, i) => {
+    if (parent.children[i] !== child) parent.insertBefore(child, parent.children[i] ?? null);
+  });
+  if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused))
+    focused.focus({ preventScroll: true });
+}
+
+/**
+ * @param {HTMLMeterElement} meter
+ * @param {{ code: string, count: number, remaining: number }} stock
+ */
+export function showMeter(meter, { code, count, remaining }) {
+  meter.max = count;
+  meter.value = remaining;
+  mark(meter, { "aria-label": `${code}: units left` });
+}
+
+/**
+ * What happened, where it happened; say() reads it aloud.
+ * @param {HTMLElement} element
+ * @param {string} text
+ * @param {"good" | "bad" | "wait"} [mood]
+ */
+export function tell(element, text, mood = "good") {
+  const told = html(".told", element);
+  put(told, text);
+  mark(told, { "data-mood": text === "" ? null : mood });
+}
+
+/**
+ * Runs what a form is for, and shows what is wrong with it beside its fields: first what the browser knows, then what the service said.
+ * @param {HTMLFormElement} form
+ * @param {(given: (name: string) => string) => Promise<{ member: string, detail: string }[]>} act Resolves with what is wrong.
+ */
+export function onSubmit(form, act) {
+  const button = html("button", form);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.ariaDisabled === "true") return;
+    const data = new FormData(form);
+    button.ariaDisabled = "true";
+    const wrong = form.checkValidity()
+      ? await act((name) => String(data.get(name) ?? ""))
+      : fieldsOf(form).flatMap(({ name, validationMessage: detail }) =>
+          detail === "" ? [] : [{ member: name, detail }],
+        );
+    button.ariaDisabled = "false";
+    const fields = fieldsOf(form);
+    for (const field of fields) {
+      const detail = wrong.find(({ member }) => member === field.name)?.detail ?? "";
+      put(html(`.error[data-of="${field.name}"], #${field.name}-error`, form), detail);
+      mark(field, { "aria-invalid": detail === "" ? null : "true" });
+    }
+    fields.find((field) => field.ariaInvalid === "true")?.focus();
+  });
+}
+
+/** @param {HTMLFormElement} form */
+function fieldsOf(form) {
+  return [...form.elements].filter(
+    (element) => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement,
+  );
+}
