@@ -69,7 +69,8 @@ export async function campaign(
       found.checked[name as keyof Found["checked"]] += count;
     say(
       `${what.name}: ${times} times, ${row.requests} requests, ${row.acknowledged} acknowledged, ${row.unknown} unknown, ` +
-        `lost ${row.lost}, over-issued ${row.overIssued}, other ${row.other}, recovery ${row.recovery.toFixed(2)} s`,
+        `lost ${row.lost}, over-issued ${row.overIssued}, other ${row.other}` +
+        (row.recovery === undefined ? "" : `, recovery ${row.recovery.toFixed(2)} s`),
     );
     const { violations } = run.verdict;
     if (violations.length === 0) return;

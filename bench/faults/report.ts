@@ -23,8 +23,8 @@ export interface Row {
   overIssued: number;
   /** Violations of anything else. */
   other: number;
-  /** The longest time until all was well again, s. */
-  recovery: number;
+  /** The longest time until all was well again, s; where there was a time to begin from. */
+  recovery?: number;
 }
 
 export interface Results {
@@ -82,7 +82,9 @@ export function rowOf(
     lost,
     overIssued,
     other: verdict.violations.length - lost - overIssued,
-    recovery: strokes.reduce((most, { until, wellAt }) => Math.max(most, wellAt - until), 0) / 1_000,
+    ...(strokes.length > 0
+      ? { recovery: strokes.reduce((most, { until, wellAt }) => Math.max(most, wellAt - until), 0) / 1_000 }
+      : {}),
   };
 }
 
@@ -108,7 +110,7 @@ export function renderRows(rows: readonly Row[]): string {
       row.fault,
       ...[row.times, row.requests, row.acknowledged, row.undone, row.unknown, row.done].map(n),
       ...[row.lost, row.overIssued, row.other].map(n),
-      Number.isFinite(row.recovery) ? row.recovery.toFixed(2) : "never",
+      row.recovery === undefined ? "" : Number.isFinite(row.recovery) ? row.recovery.toFixed(2) : "never",
     ]),
   );
 }
