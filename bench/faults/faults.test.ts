@@ -44,7 +44,7 @@ for (const fault of faults) {
 
 test("commits that are not on disk when they are told: a crash loses what was acknowledged, and it is found", async () => {
   const fault = faults.find(({ name }) => name === "PostgreSQL killed") as Fault;
-  const { verdict } = await assault(
+  const run = await assault(
     fault,
     {
       seed: SEED,
@@ -63,8 +63,7 @@ test("commits that are not on disk when they are told: a crash loses what was ac
     },
     shared,
   );
-  const found = new Set(verdict.violations.map(({ invariant }) => invariant));
-  assert.ok(found.has("grant_is_kept"), `found: ${[...found]}`);
+  assert.ok(rowOf(fault, 2, run).lost > 0, "nothing was lost");
 });
 
 test(`${CALLS.name}: ${CALLS.about}`, async () => {
