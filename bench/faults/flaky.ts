@@ -3,7 +3,7 @@
  * is what server/db.ts would throw for it; the layers above can't tell the difference.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DatabaseError, type Db } from "../../server/db.ts";
+import { DatabaseError, type Db, type Issue } from "../../server/db.ts";
 import { createRandom } from "../stats.ts";
 
 /** Out of 1, for each call. */
