@@ -306,23 +306,33 @@ test("connections are reset while calls come: no answer is empty, another's or l
   assert.ok(performance.now() - began < 5_000, "none waits for its deadline");
 });
 
-test("the driver is told of a socket's error and of its close in one go", async (t) => {
-  const server = createServer((socket) => void socket.resetAndDestroy());
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
-  const { port } = server.address() as AddressInfo;
-  const socket = openSocket({ host: ["127.0.0.1"], port: [port] });
-  const order: string[] = [];
-  await new Promise<void>((resolve) => {
-    socket.once("error", ({ code }: { code?: string }) => {
-      order.push(`${code}`);
-      queueMicrotask(() => order.push("whoever waited for it"));
-      setImmediate(resolve);
+for (const [word, code] of [
+  ["", "HUNG_UP"],
+  ["R", "ECONNRESET"],
+])
+  test(`the driver is told of a socket's error and of its close in one go: ${code}`, async (t) => {
+    const server = createServer((socket) => {
+      if (word) socket.write(word);
+      // Once the word is there.
+      socket.once("data", () => void socket.resetAndDestroy());
     });
-    socket.once("close", (hadError) => order.push(`close ${hadError}`));
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const socket = openSocket({ host: ["127.0.0.1"], port: [port] });
+    if (word) socket.once("data", () => socket.write("reset me"));
+    else socket.once("connect", () => socket.write("reset me"));
+    const order: string[] = [];
+    await new Promise<void>((resolve) => {
+      socket.once("error", ({ code }: { code?: string }) => {
+        order.push(`${code}`);
+        queueMicrotask(() => order.push("whoever waited for it"));
+        setImmediate(resolve);
+      });
+      socket.once("close", (hadError) => order.push(`close ${hadError}`));
+    });
+    assert.deepEqual(order, [code, "close true", "whoever waited for it"]);
   });
-  assert.deepEqual(order, ["ECONNRESET", "close true", "whoever waited for it"]);
-});
 
 test("a result that is not whole is no answer", () => {
   const result = (rows: unknown[], command: string | null, count: number | null) =>

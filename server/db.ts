@@ -373,7 +373,7 @@ export function whole<Row>(rows: Answered<Row>): Row[] {
   return rows;
 }
 
-/** Our own code for a connection that was accepted and closed before a word came back. */
+/** Our own code for a connection that was accepted and closed, or reset, before a word came back: no call was sent. */
 const HUNG_UP = "HUNG_UP";
 
 /**
@@ -395,16 +395,22 @@ export function openSocket({
   const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
     host,
   });
-  const hungUp = () => socket.destroy(Object.assign(new Error("hung up before a word"), { code: HUNG_UP }));
-  socket.once("end", hungUp).once("data", () => socket.off("end", hungUp));
+  let hasSpoken = false;
+  const hungUp = () => Object.assign(new Error("hung up before a word"), { code: HUNG_UP });
+  const ended = () => void socket.destroy(hungUp());
+  socket.once("end", ended).once("data", () => {
+    hasSpoken = true;
+    socket.off("end", ended);
+  });
   const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
-  let errors: unknown[] | undefined;
+  let error: { code?: string } | undefined;
   socket.emit = (event: string | symbol, ...args: unknown[]) => {
     if (event === "error") {
-      errors = args;
+      error = args[0] as { code?: string };
       return true;
     }
-    if (event === "close" && errors) emit("error", ...errors);
+    if (event === "close" && error)
+      emit("error", error.code === "ECONNRESET" && !hasSpoken ? hungUp() : error);
     return emit(event, ...args);
   };
   return socket;

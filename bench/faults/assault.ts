@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { scratchDatabase } from "../../db/scratch.ts";
+import { type Scratch, scratchDatabase } from "../../db/scratch.ts";
 import { atEnd, withCleanup } from "../cleanup.ts";
 import { newSecret } from "../service.ts";
 import { createRandom } from "../stats.ts";
@@ -23,6 +23,8 @@ export interface AssaultOptions {
   strokes: number;
   /** Faults last a quarter as long. */
   isShort: boolean;
+  /** What is changed of the service before it serves. */
+  plant?: (database: Scratch) => Promise<unknown>;
 }
 
 export interface Assault {
@@ -43,7 +45,7 @@ const FINISH_MS = 20_000;
 /** `shared` is a cluster that is left as it was found, for faults that want one without anything special. */
 export function assault(
   fault: Fault,
-  { seed, strokes, isShort }: AssaultOptions,
+  { seed, strokes, isShort, plant }: AssaultOptions,
   shared: () => Promise<Cluster>,
 ): Promise<Assault> {
   return withCleanup(async (later) => {
@@ -79,6 +81,7 @@ export function assault(
     const database = { ...scratch, drop: atEnd(scratch.drop) };
     later(database.drop);
     const stock = await fillStock(database, seed, strokes * STOCK.users, strokes * STOCK.coupons);
+    await plant?.(database);
     const proxy = await openProxy(database.apiUrl);
     later(proxy.close);
 

@@ -3,7 +3,7 @@
  * is what server/db.ts would throw for it; the layers above can't tell the difference.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DatabaseError, type Db } from "../../server/db.ts";
+import { DatabaseError, type Db, type Issue } from "../../server/db.ts";
 import { createRandom } from "../stats.ts";
 
 /** Out of 1, for each call. */
@@ -70,7 +70,11 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
   const failure = (kind: DatabaseError["kind"], sqlstate: string) =>
     new DatabaseError(kind, sqlstate, `made to fail: ${kind}`);
 
-  function around<Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) {
+  /** `told` is what is answered of a call that was done twice. */
+  function around<Args extends unknown[], Result>(
+    call: (...args: Args) => Promise<Result>,
+    told = (first: Result, _second: Result) => first,
+  ) {
     return async (...args: Args): Promise<Result> => {
       switch (draw()) {
         case "unsent":
@@ -93,8 +97,7 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
         }
         case "twice": {
           const first = await call(...args);
-          await call(...args);
-          return first;
+          return told(first, await call(...args));
         }
         case "slow": {
           await sleep(random() * SLOW_MS);
@@ -111,7 +114,10 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
   return {
     db: {
       ...db,
-      issueCoupons: around(db.issueCoupons),
+      // Who was refused the first time may have been granted the second, after a restock.
+      issueCoupons: around(db.issueCoupons, (first, second) =>
+        first.map((issue, i) => (issue.outcome === "issued" ? issue : (second[i] as Issue))),
+      ),
       couponLease: around(db.couponLease),
       useCoupon: around(db.useCoupon),
       setCouponCount: around(db.setCouponCount),

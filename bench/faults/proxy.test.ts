@@ -63,8 +63,9 @@ test("mute and deaf: one way only, and a connection that lost something stays ha
   await lost;
   proxy.mode = { is: "deaf" };
   const deaf = dial();
+  const lostToo = proxy.untilLost();
   deaf.socket.write("b");
-  await once(deaf.socket, "connect");
+  await lostToo;
   proxy.mode = { is: "pass" };
   const other = dial();
   mute.socket.write("c");

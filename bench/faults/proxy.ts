@@ -25,7 +25,7 @@ export interface TcpProxy {
   mode: Mode;
   /** Resets all connections (RST). */
   reset(): void;
-  /** Resolves when the next part of what the database sends was lost. */
+  /** Resolves when something was lost. */
   untilLost(): Promise<void>;
   close(): Promise<void>;
 }
@@ -50,17 +50,17 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
       });
     }
     carry(client, database, "deaf");
-    carry(database, client, "mute", () => lost());
+    carry(database, client, "mute");
   });
 
   /** In order, whatever the mode of each part was. */
-  function carry(from: Socket, to: Socket, lostIn: Mode["is"], tell = () => {}): void {
+  function carry(from: Socket, to: Socket, lostIn: Mode["is"]): void {
     let before: Promise<void> | undefined;
     let isLost = false;
     from.on("data", (data) => {
       const { mode } = proxy;
       isLost ||= mode.is === lostIn || mode.is === "silent";
-      if (isLost) return tell();
+      if (isLost) return lost();
       if (mode.is !== "delay" && mode.is !== "drip" && before === undefined) return void to.write(data);
       const mine = (before ?? Promise.resolve())
         .then(() => pass(mode, data, to))

@@ -1,0 +1,82 @@
+/** What an answer means for its client, and that no request is waited for without end. */
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { createClient, read } from "./client.ts";
+
+const answer = (status: number, body: object) => read(status, JSON.stringify(body));
+
+test("answers by what they promise", () => {
+  const at = "2026-11-22T10:00:00.000001Z";
+  assert.deepEqual(answer(201, { outcome: "issued", position: 3, issued_at: at }), {
+    is: "ok",
+    outcome: "issued",
+    position: 3,
+    at,
+  });
+  assert.deepEqual(answer(200, { outcome: "used", used_date: at }), { is: "ok", outcome: "used", at });
+  assert.deepEqual(answer(409, { outcome: "sold_out" }), { is: "refused", outcome: "sold_out" });
+  for (const outcome of ["overloaded", "database_unavailable", "keys_unavailable", "draining"])
+    assert.deepEqual(answer(503, { outcome }), { is: "undone", outcome });
+  assert.deepEqual(answer(503, { outcome: "outcome_unknown" }), {
+    is: "unknown",
+    outcome: "outcome_unknown",
+  });
+  assert.deepEqual(answer(503, { outcome: "new" }), { is: "wrong", outcome: "503 new" });
+  assert.deepEqual(answer(500, { outcome: "internal_error" }), {
+    is: "wrong",
+    outcome: "500 internal_error",
+  });
+  assert.deepEqual(read(502, "<html>"), { is: "wrong", outcome: "502 <html>" });
+});
+
+async function serve(t: TestContext, listener: RequestListener) {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const client = createClient((user) => `token ${user}`, "admin", { deadlineMs: 50 });
+  t.after(() => {
+    client.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { client, server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test("what is sent", async (t) => {
+  const seen: unknown[] = [];
+  const { client, url } = await serve(t, (request, response) => {
+    const parts: Buffer[] = [];
+    request.on("data", (part) => parts.push(part));
+    request.on("end", () => {
+      seen.push([
+        request.method,
+        request.url,
+        request.headers.authorization,
+        Buffer.concat(parts).toString(),
+      ]);
+      response.writeHead(409).end('{"outcome":"sold_out"}');
+    });
+  });
+  await client.send(url, { kind: "issue", coupon: 7, user: 1 });
+  await client.send(url, { kind: "use", coupon: 7, user: 1, reference: "r" });
+  await client.send(url, { kind: "restock", coupon: 7, count: 9 });
+  assert.deepEqual(seen, [
+    ["POST", "/coupons/7/issue", "Bearer token 1", "{}"],
+    ["POST", "/coupons/7/use", "Bearer token 1", '{"reference":"r"}'],
+    ["POST", "/coupons/7/count", "Bearer admin", '{"count":9}'],
+  ]);
+});
+
+test("no answer: nothing listened, the connection was lost, the deadline passed, the client hung up", async (t) => {
+  const ask = { kind: "issue", coupon: 7, user: 1 } as const;
+  let isLost = true;
+  const { client, server, url } = await serve(t, (request) => void (isLost && request.socket.destroy()));
+  assert.deepEqual(await client.send(url, ask), { is: "unknown", outcome: "lost" });
+  isLost = false;
+  assert.deepEqual(await client.send(url, ask), { is: "unknown", outcome: "deadline" });
+  assert.deepEqual(await client.send(url, ask, 1), { is: "unknown", outcome: "hung_up" });
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  assert.deepEqual(await client.send(url, ask), { is: "undone", outcome: "unreachable" });
+});

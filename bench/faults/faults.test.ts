@@ -1,0 +1,81 @@
+/** ./sd faults in short: one stroke of one fault of each kind. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { assault } from "./assault.ts";
+import { CALLS, names } from "./campaign.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { type Fault, faults } from "./faults.ts";
+import { changed } from "./planted.ts";
+import { rowOf } from "./report.ts";
+import { trial } from "./trial.ts";
+
+const SEED = 1;
+/** By what its clients notice of it: attempts that were told that nothing was done, or not told what was. */
+const SHORT = {
+  "server killed": ["undone", "unknown"],
+  "PostgreSQL killed": ["unknown"],
+  resets: ["unknown"],
+  "fsync error": ["unknown"],
+  "server's clock": [],
+} as const;
+
+let cluster: Promise<Cluster> | undefined;
+const shared = () => {
+  cluster ??= startCluster();
+  return cluster;
+};
+after(async () => (await cluster)?.close());
+
+for (const fault of faults) {
+  if (!(fault.name in SHORT)) continue;
+  const needs = await fault.needs?.();
+  test(`${fault.name}: ${fault.about}`, {
+    skip: needs === undefined ? false : `needs ${needs}`,
+  }, async () => {
+    const run = await assault(fault, { seed: SEED, strokes: 1, isShort: true }, shared);
+    assert.deepEqual(run.verdict.violations, []);
+    const row = rowOf(fault, 1, run);
+    assert.equal(run.history.strokes.length, 1);
+    assert.ok(row.acknowledged > 0, "nothing was acknowledged");
+    for (const noticed of SHORT[fault.name as keyof typeof SHORT])
+      assert.ok(row[noticed] > 0, `no attempt was ${noticed}: the fault did nothing`);
+  });
+}
+
+test("commits that are not on disk when they are told: a crash loses what was acknowledged, and it is found", async () => {
+  const fault = faults.find(({ name }) => name === "PostgreSQL killed") as Fault;
+  const run = await assault(
+    fault,
+    {
+      seed: SEED,
+      strokes: 2,
+      isShort: true,
+      async plant({ owner }) {
+        const text = await changed("sql/internal/commit_durably.sql", [
+          `  if current_setting('synchronous_commit') in ('off', 'local') then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+`,
+          "  perform set_config('synchronous_commit', 'off', true);\n",
+        ]);
+        await owner.unsafe(text).simple();
+      },
+    },
+    shared,
+  );
+  assert.ok(rowOf(fault, 2, run).lost > 0, "nothing was lost");
+});
+
+test(`${CALLS.name}: ${CALLS.about}`, async () => {
+  const { verdict, history, made } = await trial({ seed: SEED, requests: 1_500 });
+  assert.deepEqual(verdict.violations, []);
+  assert.equal(new Set(history.attempts.map(({ request }) => request)).size, 1_500);
+  assert.deepEqual(
+    Object.entries(made).filter(([, times]) => times === 0),
+    [],
+  );
+});
+
+test("no two faults have one name", () => {
+  assert.equal(new Set(names).size, names.length);
+});

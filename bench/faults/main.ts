@@ -1,0 +1,64 @@
+/** ./sd faults: the service under faults. The exit status: 1 when a promise was broken, 2 when it could not run. */
+import { parseArgs } from "node:util";
+import { cleanUpOnSignals } from "../cleanup.ts";
+import { machine } from "../machine.ts";
+import { campaign, LENGTHS, names } from "./campaign.ts";
+import { keepResults, renderRows } from "./report.ts";
+
+const USAGE = `usage: ./sd faults [--quick | --long] [--seed N] [fault …]
+
+Strikes the running service with each fault, many times, under load, and holds every answer against the database. Minutes;
+--quick: about a minute; --long: an operator's night. The same seed gives the same requests and strokes.
+
+${names.map((name) => `  ${name}`).join("\n")}`;
+
+cleanUpOnSignals();
+try {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      long: { type: "boolean", default: false },
+      seed: { type: "string", default: "1" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) console.log(USAGE);
+  else await run(positionals, values);
+} catch (error) {
+  console.error(`faults: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
+
+async function run(
+  given: string[],
+  { quick, long, seed: text }: { quick: boolean; long: boolean; seed: string },
+): Promise<void> {
+  const unknown = given.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw new Error(`no such fault: ${unknown}; there are ${names.join(", ")}`);
+  if (quick && long) throw new Error("--quick or --long, not both");
+  if (!/^[0-9]{1,9}$/.test(text)) throw new Error("--seed must be a whole number");
+  const url = process.env["SCRATCH_SERVER_URL"];
+  if (!url) throw new Error("run this through ./sd: SCRATCH_SERVER_URL is not set");
+  const length = quick ? "short" : long ? "long" : "usual";
+  const seed = Number(text);
+  const began = performance.now();
+  const date = new Date().toISOString();
+  const { violations, ...found } = await campaign(
+    new Set(given.length > 0 ? given : names),
+    seed,
+    LENGTHS[length],
+    (line) => console.log(`${((performance.now() - began) / 1_000).toFixed(0).padStart(5)} s  ${line}`),
+  );
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  console.log(`\n${renderRows(found.rows)}\n`);
+  if (violations.length > 0) {
+    console.log(`WRONG: ${violations.length} violations; nothing was kept`);
+    process.exitCode = 1;
+  } else if (quick || given.length > 0) {
+    console.log("nothing is wrong; not kept, as only a run of all faults is, the usual or the long one");
+  } else {
+    keepResults({ date, seed, seconds, length, machine: await machine(url), ...found });
+    console.log("nothing is wrong; kept in bench/faults/results.json, and the README follows it");
+  }
+}

@@ -1,0 +1,71 @@
+/** The table of a run, and the README held against the results that are kept. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { INVARIANTS } from "./checker.ts";
+import { faults } from "./faults.ts";
+import { type Answer, newHistory } from "./history.ts";
+import { bugs } from "./planted.ts";
+import { README, readResults, renderRows, rowOf, withResults } from "./report.ts";
+
+test("a row: requests once each, what was told of them, what the retry found done, the worst recovery", () => {
+  const history = newHistory(1, new Map());
+  const attempt = (request: number, user: number, answer: Answer) =>
+    history.attempts.push({
+      request,
+      ask: { kind: "issue", coupon: 1, user },
+      invokedAt: 0,
+      answeredAt: 1,
+      answer,
+    });
+  attempt(1, 1, { is: "unknown", outcome: "lost" });
+  attempt(1, 1, { is: "ok", outcome: "already_issued", position: 1 });
+  attempt(2, 2, { is: "unknown", outcome: "lost" });
+  attempt(2, 2, { is: "ok", outcome: "issued", position: 2 });
+  attempt(3, 2, { is: "ok", outcome: "already_issued", position: 2 });
+  attempt(4, 3, { is: "undone", outcome: "overloaded" });
+  history.strokes.push({ from: 0, until: 10, wellAt: 1_510, isServers: false });
+  history.strokes.push({ from: 0, until: 10, wellAt: 20, isServers: false });
+  const violations = (["grant_is_kept", "within_count", "within_count", "live_again"] as const).map(
+    (invariant) => ({ invariant, detail: "" }),
+  );
+  const row = rowOf({ name: "f", about: "g" }, 2, { history, verdict: { violations, checked: {} as never } });
+  assert.deepEqual(row, {
+    fault: "f",
+    about: "g",
+    times: 2,
+    requests: 4,
+    acknowledged: 2,
+    undone: 1,
+    unknown: 2,
+    done: 1,
+    lost: 1,
+    overIssued: 2,
+    other: 1,
+    recovery: 1.5,
+  });
+  assert.equal(
+    renderRows([row]).split("\n").at(-1),
+    "| f     |     2 |        4 |            2 |        1 |       2 |            1 |    1 |           2 |     1 |       1.50 |",
+  );
+});
+
+test("bench/faults/README.md shows the results that are kept: of every fault, bug and promise", () => {
+  const results = readResults();
+  assert.ok(results, "run ./sd faults");
+  const readme = readFileSync(README, "utf8");
+  assert.equal(withResults(readme, results), readme, "run ./sd faults");
+  const ran = [...results.rows.map(({ fault }) => fault), ...results.skipped.map(({ fault }) => fault)];
+  assert.deepEqual(
+    faults.filter(({ name }) => !ran.includes(name)),
+    [],
+  );
+  assert.deepEqual(
+    results.planted.map(({ bug }) => bug),
+    bugs.map(({ name }) => name),
+  );
+  assert.deepEqual(Object.keys(results.checked), Object.keys(INVARIANTS));
+  for (const row of results.rows)
+    assert.deepEqual([row.lost, row.overIssued, row.other], [0, 0, 0], row.fault);
+  for (const { bug, times, found } of results.planted) assert.equal(found, times, bug);
+});
