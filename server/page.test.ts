@@ -29,6 +29,8 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
   let world: World;
   let browser: Browser;
   let close: () => Promise<unknown>;
+  /** Ends every connection. */
+  let hangUp: () => void;
   let baseUrl: string;
   let hasDemo = true;
   let faults: Fault[] = [];
@@ -60,9 +62,10 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     }).listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    hangUp = () => server.closeAllConnections();
     close = async () => {
       for (const context of browser.contexts()) await context.close();
-      server.closeAllConnections();
+      hangUp();
       await new Promise((resolve) => server.close(resolve));
       await world.close();
     };
@@ -89,7 +92,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
       if (!request.url().startsWith(baseUrl) && !request.url().startsWith("data:"))
         complaints.push(`asked ${request.url()}`);
     });
-    await page.goto(baseUrl + path);
+    await page.goto(path === "about:blank" ? path : baseUrl + path);
     return page;
   }
 
@@ -239,6 +242,22 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     assert.deepEqual(complaints, []);
   });
 
+  test("the button wakes up by the service's clock alone: the own one is wrong, and no event comes", async () => {
+    const user = await world.newUser();
+    await world.newCoupon({ from: "6 seconds", until: "1 hour" });
+    const page = await visit("about:blank", user);
+    await page.context().addInitScript("const now = Date.now; Date.now = () => now() + 3_600_000;");
+    await page.goto(baseUrl);
+    await says(page.getByRole("timer"), /^0:0[1-6]$/);
+    faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
+    hangUp();
+    await page.locator("[data-chance=open]").waitFor();
+    await says(page.getByRole("status"), "m: you can claim it now.");
+    await says(page.locator("#connection"), "There is no connection.");
+    await page.getByRole("button", { name: "Claim m" }).click();
+    await says(page.locator(".told"), exactly("You got number 1 of 10."));
+  });
+
   test("by keyboard alone; what happened is read aloud, the countdown is not", async () => {
     const [user, coupon] = [await world.newUser(), await world.newCoupon()];
     await world.newCoupon({ from: "1 hour", until: "2 hours" });
@@ -249,7 +268,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     for (let i = 0; !(await page.evaluate(isThere)); i++) {
       assert.ok(i < 12, "the button can be reached");
       await page.keyboard.press("Tab");
-      assert.notEqual(await focused.evaluate("(e) => getComputedStyle(e).outlineStyle"), "none");
+      assert.equal(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "solid");
     }
     await page.keyboard.press("Enter");
     await says(page.getByRole("status"), "m: You got number 1 of 10.");
