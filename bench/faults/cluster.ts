@@ -40,7 +40,8 @@ export interface ClusterOptions {
 const SETTINGS = { shared_buffers: "32MB", max_connections: "60", wal_keep_size: "512MB" };
 /** Of the small disks: two or three segments of WAL, and no more of them kept. */
 const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_size: "48MB" };
-const START_MS = 60_000;
+/** Twice what startEmbedded() waits: a recovery syncs each file, and the disk may be others' too. */
+const START_MS = 120_000;
 
 /** One connection; without the driver's own query for types, whose rejection would be nobody's when PostgreSQL goes down. */
 async function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {

@@ -230,7 +230,8 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "fsync error",
-    about: "fsync and fdatasync of all of PostgreSQL answer EIO (by strace), so that it panics",
+    about:
+      "fsync and fdatasync of all of PostgreSQL answer EIO (by strace), so that it panics; then it is restarted",
     cluster: "plain",
     needs: async () => ((await has("strace", "-V")) ? undefined : "strace"),
     async strike({ cluster, hold }) {
@@ -248,10 +249,10 @@ export const faults: readonly Fault[] = [
       const ended = new Promise((resolve) => strace.once("exit", resolve));
       await untilDown(cluster);
       await hold(0, 500);
-      // The kernel then lets go of all that it traces; asked to end, strace left a process of the recovery stopped once.
       strace.kill("SIGKILL");
       await ended;
-      await cluster.kill("SIGCONT").catch(() => {});
+      // As an operator does with another disk; and nothing that was traced lives on.
+      await cluster.kill("SIGKILL").catch(() => {});
       await cluster.start();
     },
   },
