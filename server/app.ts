@@ -70,6 +70,8 @@ const PAGE = 10_000;
 /** Streams at once, of a process. */
 const MAX_WATCHERS = 1_000;
 const MAX_OPERATORS = 50;
+/** Lists that are read at once, of a process: each holds a page of rows for its reader. */
+const MAX_LISTS = 20;
 
 export function createApp({
   db,
@@ -84,6 +86,7 @@ export function createApp({
   readiness,
 }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
+  let lists = 0;
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
     return { text: JSON.stringify(live), etag: etagOf(live.coupons) };
@@ -211,7 +214,7 @@ export function createApp({
   });
 
   on("listUsers", ({ c, query: { after } }) =>
-    lines(
+    list(
       c,
       exportLines(
         (from) => db.listUsers(from, PAGE),
@@ -225,7 +228,7 @@ export function createApp({
   on("listGrants", async ({ c, path: { coupon_id }, query: { after } }) => {
     if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
     const page = (from: number) => db.listGrants(coupon_id, from, PAGE);
-    return lines(
+    return list(
       c,
       exportLines(page, ({ position }) => position, after, logging(c)),
     );
@@ -262,7 +265,7 @@ export function createApp({
       const headers = { ...sent.headers, "x-request-id": c.env.requestId };
       if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
         return new Response(null, { status: 304, headers });
-      return respond({ ...sent, headers });
+      return new Response(sent.bytes, { headers });
     });
 
   return {
@@ -325,6 +328,21 @@ export function createApp({
         },
       });
     });
+  }
+
+  function list(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
+    if (lists >= MAX_LISTS)
+      throw new Problem("overloaded", {
+        detail: "Too many lists are read already. Ask again.",
+        retryAfter: 5,
+      });
+    if (c.env.outgoing) {
+      lists += 1;
+      c.env.outgoing.once("close", () => {
+        lists -= 1;
+      });
+    }
+    return lines(c, rows);
   }
 
   function read<K extends OperationName>(

@@ -84,7 +84,7 @@ async function leased(coupon: number): Promise<void> {
 
 /** Without what is another's each time. */
 function constant({ status, headers, body }: Told) {
-  const { date: _, "x-request-id": id, ...rest } = headers;
+  const { date: _, "x-request-id": id, "retry-after": wait, ...rest } = headers;
   const { request_id, starts_in, ...members } = body;
   assert.match(String(id), /./);
   if (request_id !== undefined) assert.equal(request_id, id);
@@ -93,6 +93,7 @@ function constant({ status, headers, body }: Told) {
     headers: { ...rest, "content-length": 0 },
     members,
     counts: typeof starts_in,
+    waits: typeof wait,
     order: Object.keys(body),
   };
 }

@@ -157,7 +157,7 @@ function commandEndings(command: Command | undefined): Ending[] {
 
 /** What may become of any request like this one. */
 function otherEndings({ roles, path, body, lines, answer, headers, problems = {} }: Operation): Ending[] {
-  const names: (keyof typeof failures)[] = ["invalid_request"];
+  const names: (keyof typeof failures)[] = ["invalid_request", "request_timeout"];
   if (roles) names.push("unauthenticated", "rate_limited", "keys_unavailable");
   // Who is not among the roles, or acts for somebody else.
   if (roles && (roles.length < 3 || [path, body].some((schema) => schema && "user_id" in schema.shape)))
@@ -166,7 +166,7 @@ function otherEndings({ roles, path, body, lines, answer, headers, problems = {}
   if (answer !== contract.livez.answer || Object.keys(problems).length > 0)
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
-  const ofBody = (body ? [411, 413, 415] : lines ? [415] : []).map(
+  const ofBody = [431, ...(body ? [411, 413, 415] : lines ? [415] : [])].map(
     (status) => ({ ...general[0], status }) as Ending,
   );
   const own = Object.entries(problems).map(([outcome, status]) => ({

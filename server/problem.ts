@@ -23,6 +23,7 @@ export const failures = {
   forbidden: { status: 403, detail: "The caller may not do this." },
   coupon_not_found: { status: 404, detail: "There is no such coupon." },
   no_such_route: { status: 404, detail: "There is nothing at this path." },
+  request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
   /** Nobody reads this one: it is for the log. */
   hung_up: { status: 499 as ContentfulStatusCode, detail: "The client hung up; nothing was done." },
   rate_limited: { status: 429, detail: "Too many requests of this user; nothing was done. Ask again later." },

@@ -40,6 +40,7 @@ export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Pr
   try {
     given = await c.req.json();
   } catch {
+    if (c.env.incoming?.complete === false) throw new Problem("hung_up");
     throw new Problem("invalid_request", { detail: "The body is not valid JSON." });
   }
   return parsed(schema, given);

@@ -1,7 +1,6 @@
 /** One process that listens, serves and drains. */
 import cluster from "node:cluster";
-import { createServer } from "node:http";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { AggregatorRegistry, collectDefaultMetrics } from "prom-client";
 import { createApp } from "./app.ts";
 import { createAuthenticate } from "./auth.ts";
@@ -13,8 +12,10 @@ import { issueBefore } from "./fast.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { asProblem, Problem } from "./problem.ts";
 import { createRateLimit } from "./rate-limit.ts";
 import { createReadiness, newestMigration } from "./readiness.ts";
+import { createHttpServer, createRefuse } from "./wire.ts";
 import { metricsOfAll } from "./workers.ts";
 
 /** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
@@ -62,10 +63,20 @@ export async function serve(env: Env): Promise<void> {
   }
   const app = createApp(dependencies);
   metrics.watch({ pools: db.pools, issuing, log, inFlight: () => inFlight, streams: app.streams });
-  const server = createServer(issueBefore(getRequestListener(app.fetch), dependencies));
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 10_000;
-  server.keepAliveTimeout = 65_000; // longer than a load balancer's usual 60 s, so that it is the one to close
+  const refuse = createRefuse(dependencies);
+  const errorHandler = (error: unknown) => {
+    const isRequests = error instanceof RequestError;
+    if (!isRequests) log.failure(error);
+    const why = isRequests
+      ? new Problem("invalid_request", { detail: "The target or the Host header is not valid." })
+      : asProblem(error);
+    const { text, ...sent } = refuse(why);
+    return new Response(text, sent);
+  };
+  const server = createHttpServer(
+    issueBefore(getRequestListener(app.fetch, { errorHandler }), dependencies),
+    refuse,
+  );
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
