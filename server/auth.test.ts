@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -206,6 +206,126 @@ test("two keys", () =>
     createAuthenticate(readEnv({ JWT_SECRET: secret, JWT_PUBLIC_KEY: pemOf(pairs.EdDSA.publicKey) })),
     { message: "JWT_PUBLIC_KEY and JWT_SECRET are set: tokens have one key, leave one of them" },
   ));
+
+test("JWKS: a flood of unknown keys fetches once in 30 s", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const flood = async (name: string) => {
+    const tokens = Array.from({ length: 200 }, (_, i) =>
+      signed("ES256", pairs.ES256.privateKey, { kid: `${name}-${i}` }),
+    );
+    for (const token of tokens) assert.equal(await byJwks(await token), null);
+    assert.deepEqual(
+      await Promise.all(tokens.map(async (token) => byJwks(await token))),
+      Array(200).fill(null),
+    );
+  };
+  await flood("first");
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(30_001);
+  await flood("second");
+  assert.equal(published.fetches, 2);
+  assert.deepEqual(await byJwks(await signed("ES256", pairs.ES256.privateKey, { kid: "a" })), ofGood);
+});
+
+test("JWKS: keys that can't be had are asked for once a second, however many tokens come", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t, 500);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const unavailable = () =>
+    assert.rejects(
+      async () => byJwks(token),
+      (error) => error instanceof Problem && error.members.outcome === "keys_unavailable",
+    );
+  for (let i = 0; i < 50; i++) await unavailable();
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(1_000);
+  await unavailable();
+  assert.equal(published.fetches, 2);
+});
+
+// ---- What a token says of its key, and absurd numbers ---------------------------------------------------------------
+
+const attacker = generateKeyPairSync("ec", { namedCurve: "P-256" });
+
+test("a key that a token names or brings is not looked at, nor fetched", async (t) => {
+  const jwk = { ...(await exportJWK(attacker.publicKey)), kid: "mine", alg: "ES256" };
+  const theirs = await publish(t, 200, [jwk]);
+  const ours = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: ours.url }));
+  const byKey = await byPem(pemOf(pairs.ES256.publicKey));
+  const kids = [
+    "../../dev/null",
+    "/proc/self/environ",
+    "' union select 'x",
+    theirs.url,
+    "__proto__",
+    "x".repeat(2_000),
+  ];
+  const headers: object[] = [
+    ...kids.map((kid) => ({ kid })),
+    ...[1, null, {}, ["a"]].map((kid) => ({ kid })),
+    { jku: theirs.url, kid: "mine" },
+    { x5u: theirs.url },
+    { jwk },
+    { jwk, kid: "a" },
+    { x5c: [attacker.publicKey.export({ type: "spki", format: "der" }).toString("base64")] },
+  ];
+  for (const header of headers) {
+    const message = `${base64url({ alg: "ES256", ...header })}.${base64url(good)}`;
+    const signature = sign("sha256", Buffer.from(message), {
+      key: attacker.privateKey,
+      dsaEncoding: "ieee-p1363",
+    });
+    const token = `${message}.${signature.toString("base64url")}`;
+    const byEmpty = `${base64url({ alg: "HS256", ...header })}.${base64url(good)}`;
+    const empty = `${byEmpty}.${createHmac("sha256", "").update(byEmpty).digest("base64url")}`;
+    for (const each of [authenticate, byKey, byJwks])
+      for (const forged of [token, empty]) assert.equal(await each(forged), null, JSON.stringify(header));
+  }
+  assert.deepEqual([theirs.fetches, ours.fetches], [0, 1]);
+});
+
+/** Claims as text, since JSON.stringify() has no number beyond a double. */
+for (const [claim, isGood] of [
+  ['"exp": 1e308', true],
+  ['"exp": 1e999', false],
+  ['"exp": -1e999', false],
+  ['"exp": -1', false],
+  ['"exp": 0', false],
+  ['"exp": null', false],
+  ['"exp": "NaN"', false],
+  ['"exp": "Infinity"', false],
+  ['"exp": [1e308]', false],
+  ['"exp": 1e308, "nbf": 1e999', false],
+  ['"exp": 1e308, "nbf": "0"', false],
+  ['"exp": 1e308, "iat": "0"', false],
+  [`"exp": 1e308, "exp": ${now - 1}`, false],
+  ['"exp": 1e308, "sub": 42', false],
+  ['"exp": 1e308, "aud": []', false],
+  ['"exp": 1e308, "aud": {}', false],
+  ['"exp": 1e308, "__proto__": {"role": "admin"}, "role": null', false],
+] as const)
+  test(`${isGood ? "our token" : "no token of ours"}: ${claim}, by secret and by public key alike`, async () => {
+    const { exp: _, ...rest } = good;
+    const claims = Buffer.from(`${JSON.stringify(rest).slice(0, -1)}, ${claim}}`).toString("base64url");
+    const byHmac = `${base64url({ alg: "HS256" })}.${claims}`;
+    const byEc = `${base64url({ alg: "ES256" })}.${claims}`;
+    const signature = sign("sha256", Buffer.from(byEc), {
+      key: pairs.ES256.privateKey,
+      dsaEncoding: "ieee-p1363",
+    });
+    const byKey = await byPem(pemOf(pairs.ES256.publicKey));
+    assert.deepEqual(
+      [
+        await authenticate(`${byHmac}.${createHmac("sha256", secret).update(byHmac).digest("base64url")}`),
+        await byKey(`${byEc}.${signature.toString("base64url")}`),
+      ],
+      isGood ? [ofGood, ofGood] : [null, null],
+    );
+  });
 
 // ---- ./sd token -----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
 const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
+const RETRY_KEYS_MS = 1_000;
 
 /** Who asked twice asks again: tokens found right twice are remembered, twice this many at most (about 500 bytes each) … */
 const REMEMBERED = 20_000;
@@ -103,10 +104,16 @@ function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
   throw new Error("JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key");
 }
 
-/** Published keys, fetched once and again for a key id that is new. Not to reach them says nothing about a token. */
+/**
+ * Published keys, fetched once and again for a key id that is new, every 30 s at most. Not to reach them says nothing about a
+ * token; they are asked for again a second later, however many tokens come meanwhile.
+ */
 function remoteKeys(url: URL): JWTVerifyGetKey {
   const keys = createRemoteJWKSet(url);
+  let failed: { at: number; error: unknown } | undefined;
   return async (header, token) => {
+    if (failed && Math.abs(Date.now() - failed.at) < RETRY_KEYS_MS)
+      throw new Problem("keys_unavailable", { retryAfter: 1 }, failed.error);
     try {
       return await keys(header, token);
     } catch (error) {
@@ -115,6 +122,7 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
         error instanceof errors.JWKSMultipleMatchingKeys ||
         error instanceof errors.JOSENotSupported;
       if (isTokens) throw error;
+      failed = { at: Date.now(), error };
       throw new Problem("keys_unavailable", { retryAfter: 1 }, error);
     }
   };
@@ -131,7 +139,7 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
     try {
       const { payload } = await jwtVerify(token, key, options);
       const caller = readCaller(payload.sub, payload["role"]);
-      return caller && { caller, exp: payload.exp as number };
+      return caller && isInstant(payload.exp) ? { caller, exp: payload.exp } : null;
     } catch (error) {
       if (error instanceof Problem) throw error;
       return null;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { traceOf } from "./headers.ts";
+import { bearerOf, traceOf } from "./headers.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN = "00f067aa0ba902b7";
@@ -36,3 +36,24 @@ for (const [what, given] of [
   ["a line break", `00-${TRACE}-${SPAN}-01\n`],
 ] as const)
   test(`no trace: ${what}`, () => assert.equal(traceOf(given), undefined));
+
+for (const [given, token] of [
+  ["Bearer a.b-c_d", "a.b-c_d"],
+  ["bearer x", "x"],
+  [`Bearer ${"x".repeat(4_096)}`, "x".repeat(4_096)],
+  [`Bearer ${"x".repeat(4_097)}`, undefined],
+  ["Bearer x, Bearer y", undefined],
+  ["Bearer x y", undefined],
+  ["Bearer  x", undefined],
+  ["Bearer\tx", undefined],
+  ["Bearer x\n", undefined],
+  ["Bearer ", undefined],
+  ["Bearer", undefined],
+  ["Bearer ü", undefined],
+  ["Basic eDp5", undefined],
+  ["x", undefined],
+  ["", undefined],
+  [undefined, undefined],
+] as const)
+  test(`the token of ${JSON.stringify(given)?.slice(0, 30)} (${given?.length})`, () =>
+    assert.equal(bearerOf(given), token));

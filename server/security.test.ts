@@ -1,0 +1,116 @@
+/** What holds for every route, whatever it does, and for the process; and that what SECURITY.md names is there. */
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { after, test } from "node:test";
+import { startService } from "../bench/service.ts";
+import { contract, type Operation } from "./contract.ts";
+import { hmacKey } from "./hs256.ts";
+import { pages } from "./pages.ts";
+import { assertProblem, env, openApp, userToken } from "./testing.ts";
+
+/** Without a database: whatever is refused here was refused before any was asked. */
+const app = await openApp("postgres://nobody@127.0.0.1:1/nothing");
+after(() => app.close());
+
+// ---- Tokens, on every route -----------------------------------------------------------------------------------------
+
+const now = Math.floor(Date.now() / 1000);
+const good = { sub: "42", role: "admin", iss: "coupon-drop", aud: "coupon-drop", exp: now + 60 };
+const key = hmacKey(env.JWT_SECRET as string);
+const bad: Record<string, string> = {
+  expired: key.sign({ ...good, exp: now - 1 }),
+  "for another audience": key.sign({ ...good, aud: "somebody" }),
+  "of another issuer": key.sign({ ...good, iss: "somebody" }),
+  "with another secret": hmacKey(`${env.JWT_SECRET}!`).sign(good),
+  "without a role": key.sign({ ...good, role: undefined }),
+};
+
+for (const { route, roles, body } of Object.values<Operation>(contract))
+  if (roles !== null)
+    test(`401 of a token that is no longer good, or not ours: ${route}`, async () => {
+      const target = route.replace(/\{\w+\}/g, "1");
+      for (const [what, token] of Object.entries(bad)) {
+        const answer = await app.call(target, body ? { token, body: {} } : { token });
+        assertProblem(answer, 401, { outcome: "unauthenticated", detail: "The bearer token is not valid." });
+        assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="coupons"', what);
+      }
+    });
+
+test("what isn't a user's own is 403 before any database is asked, whether it exists or not", async () => {
+  const token = userToken(42);
+  for (const [target, body] of [
+    ["GET /users/43/coupons"],
+    ["POST /coupons/1/issue", { user_id: 43 }],
+    ["POST /coupons/1/use", { user_id: 43, reference: "r" }],
+    ["POST /coupons/1/undo-use", { user_id: 42, reason: "r" }],
+    ["GET /coupons/1/stats"],
+    ["GET /coupons/1/grants"],
+    ["GET /coupons?code=A"],
+    ["GET /users"],
+  ] as const) {
+    const { status, body: said } = await app.call(target, { token, ...(body ? { body } : {}) });
+    const members = ["title", "status", "outcome", "detail", "request_id"];
+    assert.deepEqual([status, said.outcome, Object.keys(said)], [403, "forbidden", members], target);
+  }
+  // What is allowed is another answer here, where there is no database.
+  assert.equal((await app.call("GET /users/42/coupons", { token })).status, 503);
+});
+
+test("pages bring nothing of elsewhere, and are in no frame", async () => {
+  for (const path of Object.keys(pages)) {
+    const { headers } = await app.app.fetch(new Request(`http://localhost${path}`));
+    assert.match(
+      headers.get("content-security-policy") ?? "",
+      /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'$/,
+    );
+    assert.deepEqual(
+      ["x-content-type-options", "referrer-policy"].map((name) => headers.get(name)),
+      ["nosniff", "no-referrer"],
+    );
+  }
+});
+
+test("no process names a secret or a password on its command line", async (t) => {
+  const service = await startService(1);
+  t.after(() => service.stop());
+  const processes = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(
+    processes.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  if (processes.length > 0)
+    assert.ok(
+      lines.some((line) => line.includes("server/main.ts")),
+      "the server is seen",
+    );
+  const secrets = [
+    service.secret,
+    ...[service.database.setupUrl, service.database.apiUrl, service.database.adminUrl].map(
+      (url) => new URL(url).password,
+    ),
+  ];
+  for (const secret of secrets) {
+    assert.ok(secret.length >= 32);
+    assert.ok(!lines.some((line) => line.includes(secret)));
+  }
+});
+
+// ---- SECURITY.md ----------------------------------------------------------------------------------------------------
+
+test("every test that SECURITY.md names is there", async () => {
+  const text = await readFile(new URL("SECURITY.md", import.meta.url), "utf8");
+  const named = [...text.matchAll(/`([\w./-]+\.test\.ts)`: ([^;|\n]+)/g)];
+  assert.ok(named.length > 30, `${named.length} tests are named`);
+  for (const [, file, name = ""] of named) {
+    const source = await readFile(new URL(`../${file}`, import.meta.url), "utf8");
+    assert.ok(source.includes(name.trim()), `${file}: ${name}`);
+  }
+});
+
+test("SECURITY.md has the ten points of OWASP, each with a test", async () => {
+  const text = await readFile(new URL("SECURITY.md", import.meta.url), "utf8");
+  const rows = text.split("\n").filter((line) => /^\| API\d+ /.test(line));
+  assert.deepEqual(
+    rows.map((row) => [row.match(/^\| (API\d+) /)?.[1], row.includes(".test.ts`: ")]),
+    Array.from({ length: 10 }, (_, i) => [`API${i + 1}`, true]),
+  );
+});

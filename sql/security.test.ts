@@ -1,0 +1,80 @@
+/** What the server's own login can't do, and what nobody gets by making something new. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect } from "../db/connect.ts";
+import { rows, testDatabase, value } from "./testing.ts";
+
+const { owner, apiUrl, user, coupon } = await testDatabase();
+
+test("a grant of the server's login is durable, whatever its session asked for", async (t) => {
+  const api = connect(apiUrl);
+  t.after(() => api.end());
+  for (const level of ["off", "local"]) {
+    await api.unsafe(`set synchronous_commit = ${level}`);
+    for (const call of [
+      "select from issue_coupon($1, $2)",
+      "select from issue_coupons($2, array[$1::bigint])",
+    ]) {
+      const ids = [await user(), await coupon()];
+      const during = await api.begin(async (sql) => {
+        await sql.unsafe(call, ids);
+        return value(sql`show synchronous_commit`);
+      });
+      assert.deepEqual([during, await value(api`show synchronous_commit`)], ["on", level], call);
+    }
+  }
+});
+
+test("the server's login is no other role, reads no table, and switches no guard off", async (t) => {
+  const api = connect(apiUrl);
+  t.after(() => api.end());
+  const tables = (
+    await rows(owner`
+    select format('coupon.%I', c.relname) from pg_class c
+    where c.relnamespace = 'coupon'::regnamespace and c.relkind in ('r', 'v', 'm', 'S')`)
+  ).flat() as string[];
+  assert.ok(tables.length >= 8);
+  for (const statement of [
+    ...["coupon_owner", "coupon_admin", "coupon_monitor"].map((role) => `set role ${role}`),
+    ...tables.map((name) => `select from ${name}`),
+    "set session_replication_role = replica",
+    "alter function public.reconcile() owner to coupon_api",
+    "grant coupon_admin to coupon_api",
+    "create function public.mine() returns integer language sql as 'select 1'",
+    "copy (select 1) to program 'true'",
+    "select pg_read_file('/etc/passwd')",
+  ])
+    await assert.rejects(api.unsafe(statement), { code: "42501" }, statement);
+});
+
+test("of our roles only coupon_admin is a member of another, coupon_monitor", async () => {
+  const members = owner`
+    select m.member::regrole::text, m.roleid::regrole::text
+    from pg_auth_members m
+    where m.member in ('coupon_owner'::regrole, 'coupon_api'::regrole, 'coupon_admin'::regrole, 'coupon_monitor'::regrole)`;
+  assert.deepEqual(await rows(members), [["coupon_admin", "coupon_monitor"]]);
+});
+
+test("what the owner makes next is nobody else's", async () => {
+  await owner
+    .begin(async (sql) => {
+      await sql`create function public.fresh() returns integer language sql return 1`;
+      await sql`create function coupon.fresh() returns integer language sql return 1`;
+      await sql`create type public.fresh_enum as enum ('a')`;
+      await sql`create table coupon.fresh_table (id integer)`;
+      await sql`create sequence coupon.fresh_sequence`;
+      const granted = await rows(sql`
+        select o.what, a.grantee::regrole::text, a.privilege_type
+        from (
+          select 'function', p.proacl, 'f'::"char", p.proowner from pg_proc p where p.proname = 'fresh'
+          union all select 'type', t.typacl, 'T', t.typowner from pg_type t where t.typname = 'fresh_enum'
+          union all select c.relname, c.relacl, case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner
+            from pg_class c where c.relname in ('fresh_table', 'fresh_sequence')
+        ) o (what, acl, kind, owner)
+        cross join lateral aclexplode(coalesce(o.acl, acldefault(o.kind, o.owner))) a
+        where a.grantee <> 'coupon_owner'::regrole`);
+      assert.deepEqual(granted, []);
+      throw new Error("undone");
+    })
+    .catch((error: Error) => assert.equal(error.message, "undone", error.stack));
+});
