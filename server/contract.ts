@@ -247,7 +247,7 @@ export const contract = {
     description:
       "A user a line, by id. The last line says done, or what went wrong and after which id to go on.",
     roles: ADMIN,
-    query: s.afterQuery,
+    query: s.afterUserQuery,
     answer: s.listedUser,
     stream: "application/x-ndjson",
   },
@@ -259,7 +259,7 @@ export const contract = {
       "A grant a line, by position. The last line says done, or what went wrong and after which position to go on.",
     roles: ADMIN,
     path: s.couponPath,
-    query: s.afterQuery,
+    query: s.afterPositionQuery,
     answer: s.listedGrant,
     stream: "application/x-ndjson",
     problems: notFound,

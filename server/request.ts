@@ -46,8 +46,14 @@ export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Pr
   return parsed(schema, given);
 }
 
+/** Where a schema has no words of its own, zod's would be told: of what is no object, or a list for the query gave it twice. */
+function inOurWords({ code, expected }: { code?: string; expected?: string }): string | undefined {
+  if (code !== "invalid_type") return undefined;
+  return expected === "object" ? "must be an object" : "must be given once";
+}
+
 export function parsed(schema: z.ZodType, given: unknown): unknown {
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(given, { error: inOurWords });
   if (!result.success) throw invalidRequest(result.error);
   return result.data;
 }

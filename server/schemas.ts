@@ -5,6 +5,8 @@
 import { z } from "zod";
 
 const MAX_METADATA_DEPTH = 5;
+/** Units of a coupon. */
+const MAX_COUNT = 100_000_000;
 
 /** The bounds come first and end the check: int() has a word of its own on what is too large. */
 const whole = (max: number) =>
@@ -86,7 +88,7 @@ const code = text(1, 64).meta({
 });
 const message = text(1, 200).meta({ description: "For the people who want it.", examples: ["Free lunch"] });
 const description = text(0, 2000).meta({ examples: ["Half price on any lunch, until tomorrow."] });
-const count = whole(100_000_000).meta({
+const count = whole(MAX_COUNT).meta({
   description: "Units that can be issued.",
   examples: [25],
 });
@@ -141,7 +143,7 @@ export const newUsers = z.strictObject({
 
 export const demoCaller = z
   .strictObject({
-    role: z.enum(["user", "admin"]),
+    role: z.enum(["user", "admin"], "must be user or admin"),
     user_id: userId.optional().meta({ description: "Which user, for role user." }),
   })
   .refine(({ role, user_id }) => (role === "user") === (user_id !== undefined), {
@@ -175,18 +177,21 @@ export const walletQuery = z.strictObject({
 });
 
 export const whyQuery = z.strictObject({ reason: reason.optional() });
-export const afterQuery = z.strictObject({
-  after: z
-    .string()
-    .regex(/^(0|[1-9][0-9]{0,15})$/, "must be a whole number")
-    .transform(Number)
-    .pipe(z.number().max(Number.MAX_SAFE_INTEGER, `must be at most ${Number.MAX_SAFE_INTEGER}`))
-    .prefault("0")
-    .meta({
-      instead: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 },
-      description: "next_after of a list that broke off.",
-    }),
-});
+const afterUpTo = (max: number) =>
+  z.strictObject({
+    after: z
+      .string()
+      .regex(/^(0|[1-9][0-9]{0,15})$/, "must be a whole number")
+      .transform(Number)
+      .pipe(z.number().max(max, `must be at most ${max}`))
+      .prefault("0")
+      .meta({
+        instead: { type: "integer", minimum: 0, maximum: max, default: 0 },
+        description: "next_after of a list that broke off.",
+      }),
+  });
+export const afterUserQuery = afterUpTo(Number.MAX_SAFE_INTEGER);
+export const afterPositionQuery = afterUpTo(MAX_COUNT);
 
 // ---- Answers --------------------------------------------------------------------------------------------------------
 

@@ -19,14 +19,18 @@ set search_path = ''
 set enable_seqscan = off
 as $$
 declare
-  v_last date := coalesce(
-    daily_summary.last_day, (select (clock_timestamp() at time zone s.time_zone)::date from coupon.settings s));
-  v_first date := coalesce(daily_summary.first_day, v_last - 6);
+  v_last date;
+  v_first date;
 begin
+  perform coupon.refuse_argument(a.name, 'must lie between 1970 and 9999')
+  from (values ('first_day', daily_summary.first_day), ('last_day', daily_summary.last_day)) a (name, day)
+  where a.day not between '1970-01-01' and '9999-12-31';
+
+  v_last := coalesce(
+    daily_summary.last_day, (select (clock_timestamp() at time zone s.time_zone)::date from coupon.settings s));
+  v_first := coalesce(daily_summary.first_day, v_last - 6);
   perform coupon.refuse_argument(a.name, a.why)
   from (values
-    ('first_day', not isfinite(v_first), 'must be a day'),
-    ('last_day', not isfinite(v_last), 'must be a day'),
     ('last_day', v_last < v_first, 'must not be before first_day'),
     ('first_day', v_first < v_last - 365, 'must be at most 365 days before last_day')
   ) a (name, is_bad, why)

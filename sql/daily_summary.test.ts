@@ -91,7 +91,8 @@ const bad: [string, string][] = [
   ["'2025-05-05', '2026-05-06'", "first_day"],
   ["'-infinity', '2026-05-06'", "first_day"],
   ["'2026-05-06', 'infinity'", "last_day"],
-  ["null, 'infinity'", "first_day"],
+  ["null, 'infinity'", "last_day"],
+  ["null, '4714-11-24 BC'", "last_day"],
 ];
 for (const [days, argument] of bad)
   test(`refuses ${days}`, () =>

@@ -26,6 +26,7 @@ test("already_paused", async () => {
 
 test("coupon_not_found", async () => {
   assert.equal(await pause(999_999), "coupon_not_found");
+  assert.equal(await value(admin`select outcome from pause_coupon(9223372036854775807)`), "coupon_not_found");
 });
 
 test("touches no other coupon", async () => {

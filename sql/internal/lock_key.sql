@@ -1,4 +1,4 @@
--- The one place that knows the number: any, and no other program on this database may use it or those that follow.
+-- The one place that knows the number: any, and no other program on this database may use it or those beside it.
 create or replace function coupon.lock_key()
 returns bigint
 language sql
@@ -7,4 +7,4 @@ parallel safe
 return 4850179452613152;
 
 comment on function coupon.lock_key() is
-  'The advisory lock of issuing. This plus a coupon''s id is the lock of its leases.';
+  'The advisory lock of issuing. This xor a coupon''s id (which no id overflows) is the lock of its leases.';
