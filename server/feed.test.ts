@@ -91,7 +91,7 @@ test("who reads slowly misses states, not the latest, and nothing piles up", asy
 });
 
 test("without news a heartbeat; who doesn't read for two of them is left", async () => {
-  const { feed, world } = newFeed({ heartbeat: 20 });
+  const { feed } = newFeed({ heartbeat: 20 });
   const [reading, silent] = [watch({ feed }), watch({ feed })];
   await reading.next();
   await reading.next();
@@ -99,7 +99,6 @@ test("without news a heartbeat; who doesn't read for two of them is left", async
   while (feed.watchers() === 2) await reading.next();
   assert.equal(await silent.next(), "retry: 1000\n\n");
   assert.equal(await silent.next(), undefined);
-  assert.ok(world.reads > 5);
   feed.end();
 });
 
