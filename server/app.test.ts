@@ -1268,6 +1268,18 @@ test("grants in lines, by position", async () => {
   assert.equal((await world.call("GET /coupons/999999/grants", { token: adminToken })).status, 404);
 });
 
+for (const path of ["/coupons/events", "/coupons/status/events"])
+  test(`HEAD ${path} watches nothing`, async () => {
+    const before = world.app.streams();
+    const { status } = await world.app.fetch(
+      new Request(`http://localhost${path}`, {
+        method: "HEAD",
+        headers: { authorization: `Bearer ${adminToken}` },
+      }),
+    );
+    assert.deepEqual([status, world.app.streams()], [200, before]);
+  });
+
 test("a list of 10,000 users", async () => {
   const users = Array.from({ length: 10_000 }, (_, i) => ({
     user_id: 7_000_000 + i,

@@ -319,6 +319,8 @@ export function createApp({
       const events = feed.watch();
       if (events === undefined)
         throw new Problem("overloaded", { detail: "Too many watch already. Ask again.", retryAfter: 5 });
+      // Whoever asks for the head alone watches nothing, and would keep a place until it is found to read nothing.
+      if (c.req.method === "HEAD") void events.cancel();
       return new Response(events, {
         headers: {
           "content-type": "text/event-stream",
