@@ -107,7 +107,9 @@ async function reopen() {
   if (document.hidden) return;
   const view = current();
   const isIn = await signIn(ROLES[view]);
-  if (isIn && !opened.signal.aborted) views[view].open(opened.signal);
+  if (!isIn || opened.signal.aborted) return;
+  showBanner("");
+  views[view].open(opened.signal);
 }
 
 // ---- Who looks --------------------------------------------------------------------------------------------------------
@@ -234,7 +236,10 @@ async function observed(url, init) {
 /** @param {keyof typeof CONNECTION} state */
 function showConnection(state) {
   const text = CONNECTION[state];
-  if (html("#connection").textContent === text) return;
+  const told = html("#connection").textContent;
+  // That the service can be reached is no news for whoever it doesn't know.
+  const isOther = state === "there" && told !== CONNECTION.busy && told !== CONNECTION.lost;
+  if (told === text || isOther) return;
   showBanner(text);
   say(text || "All is well again.");
 }
