@@ -16,7 +16,7 @@ import { signToken } from "./auth.ts";
 import { env } from "./testing.ts";
 import { LIMITS } from "./wire.ts";
 
-const USERS = 20_000;
+const USERS = 5_000;
 let service: Service;
 let port: number;
 let coupon: number;
@@ -475,7 +475,7 @@ test("1,000 requests of 1,000 users in one packet are answered in order, each us
   await honestBeside(
     (async () => {
       const asked = Array.from({ length: 1_000 }, (_, i) =>
-        head(i % 2 ? `GET /users/${first + i}/coupons` : `POST /coupons/${coupon}/issue`, [
+        head(i % 10 === 9 ? `GET /users/${first + i}/coupons` : `POST /coupons/${coupon}/issue`, [
           bearer(service.token(first + i)),
         ]),
       );
@@ -484,7 +484,7 @@ test("1,000 requests of 1,000 users in one packet are answered in order, each us
       const answers = await received(socket);
       assert.deepEqual(
         answers.map(({ status, body }) => [status, body["user_id"]]),
-        [...asked.map((_, i) => [i % 2 ? 200 : 201, first + i]), [200, undefined]],
+        [...asked.map((_, i) => [i % 10 === 9 ? 200 : 201, first + i]), [200, undefined]],
       );
     })(),
   );
@@ -495,7 +495,7 @@ test("answers that nobody reads hold no session of the database, and no memory t
   const bundles = head("GET /docs/swagger-ui-bundle.js").repeat(20); // 28 MB
   const list = head("GET /users", [bearer(admin)]);
   const { memory: before } = await figures();
-  const sockets = await Promise.all(Array.from({ length: 50 }, () => open(t)));
+  const sockets = await Promise.all(Array.from({ length: 25 }, () => open(t)));
   for (const socket of sockets) socket.write(bundles + list);
   await honestBeside(sleep(4_000));
   const { memory, states, clients, inFlight } = await figures();
