@@ -381,7 +381,7 @@ test("slow and silent clients are cut in time, an upload that is answered meanwh
       answers: [408],
     },
     {
-      first: () => head("GET /livez") + "GET /",
+      first: () => `${head("GET /livez")}GET /`,
       drip: "x",
       after: seconds(LIMITS.headMs),
       many: 50,
