@@ -201,7 +201,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "WAL disk full",
-    about: "no byte left on the disk of the WAL: PostgreSQL panics; then space again",
+    about: "no byte left on the disk of the WAL, so that PostgreSQL panics; then space again, and a restart",
     cluster: { disks: { data: 320, wal: 128 } },
     needs: needsMount,
     async strike({ cluster, hold }) {
@@ -225,7 +225,7 @@ export const faults: readonly Fault[] = [
       } finally {
         await free();
       }
-      await cluster.start();
+      await restart(cluster);
     },
   },
   {
@@ -251,9 +251,7 @@ export const faults: readonly Fault[] = [
       await hold(0, 500);
       strace.kill("SIGKILL");
       await ended;
-      // As an operator does with another disk; and nothing that was traced lives on.
-      await cluster.kill("SIGKILL").catch(() => {});
-      await cluster.start();
+      await restart(cluster);
     },
   },
 
@@ -393,6 +391,16 @@ function backends({ asSuperuser }: Ground["cluster"], login = "coupon_api"): Pro
       await sql`select pid from pg_stat_activity where usename = ${login} and backend_type = 'client backend'`
     ).map((row) => row["pid"] as number),
   );
+}
+
+/**
+ * As an operator does after a panic. PostgreSQL 18.4 mostly restarts by itself, or ends; but when its recovery fails too, its
+ * postmaster may stay behind for ever, without a startup process and refusing everybody with 57P03.
+ */
+async function restart({ kill, start }: Ground["cluster"]): Promise<void> {
+  // Without a postmaster.pid it has ended.
+  await kill("SIGKILL").catch(() => {});
+  await start();
 }
 
 async function untilDown({ asSuperuser }: Ground["cluster"]): Promise<void> {

@@ -135,6 +135,7 @@ export function startLoad(options: LoadOptions): Load {
     for (let isUnknown = false; ; await sleep(random() * RETRY_MS)) {
       const target = targets[Math.floor(random() * targets.length)];
       const { is } = await attempt(pending, target, random() < HANGS_UP ? random() * 5 : undefined);
+      if (is === "ok" && pending.ask.kind === "issue") held.push(pending.ask);
       if (is === "ok" || is === "refused") return;
       isUnknown ||= is !== "undone";
       if (running && random() < (is === "undone" ? RETRIES.undone : RETRIES.unknown)) continue;
@@ -153,7 +154,6 @@ export function startLoad(options: LoadOptions): Load {
       ? await client.send(target, ask, hangUpAfter)
       : { is: "undone", outcome: "unreachable" };
     history.attempts.push({ request, ask, invokedAt, answeredAt: performance.now(), answer });
-    if (ask.kind === "issue" && answer.is === "ok") held.push(ask);
     return answer;
   }
 
