@@ -8,8 +8,6 @@ import { shownFigure, shownSpread } from "./show.ts";
 
 const RESULTS = new URL("results/", import.meta.url);
 const README = new URL("README.md", import.meta.url);
-const BEGIN = "<!-- results -->";
-const END = "<!-- /results -->";
 
 /** Where the latest full run of a scenario is kept. */
 export function resultFile(scenario: string): URL {
@@ -42,10 +40,11 @@ export function report(scenarios: readonly string[]): void {
 }
 
 /** The README with this between its markers; what stands around them stays. */
-export function withBlock(readme: string, block: string): string {
-  const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`bench/README.md has no ${BEGIN} … ${END}`);
-  return `${readme.slice(0, from + BEGIN.length)}\n${block}\n${readme.slice(to)}`;
+export function withBlock(readme: string, block: string, name = "results"): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [from, to] = [readme.indexOf(begin), readme.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`bench/README.md has no ${begin} … ${end}`);
+  return `${readme.slice(0, from + begin.length)}\n${block}\n${readme.slice(to)}`;
 }
 
 /** Every scenario's latest run, one under the other. */

@@ -106,7 +106,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
 }
 
 /** What it said: of events the first, of lines all. */
-async function bodyOf(response: Response): Promise<Json> {
+export async function bodyOf(response: Response): Promise<Json> {
   const type = response.headers.get("content-type");
   const said = type === "text/event-stream" ? await firstEvent(response) : await response.text();
   if (type !== "application/x-ndjson") return said === "" ? null : JSON.parse(said);

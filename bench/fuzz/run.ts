@@ -1,0 +1,127 @@
+/** What the layers share: one check of fast-check's, how it is counted, and how a failure is told. */
+import fc from "fast-check";
+
+export type Layer = "http" | "socket" | "sql";
+
+/** How often what was answered. */
+export interface Tally {
+  count(what: string, result: string, outcome?: string, refused?: string, ms?: number): void;
+  done(): number;
+  counts: Map<string, Map<string, number>>;
+  outcomes: Map<string, number>;
+  /** Why requests had to be refused, and were. */
+  refused: Map<string, number>;
+  slowest(): { ms: number; what: string };
+  /** Adds what another one counted. */
+  add(other: Tally): void;
+}
+
+export function createTally(): Tally {
+  const counts = new Map<string, Map<string, number>>();
+  const outcomes = new Map<string, number>();
+  const refused = new Map<string, number>();
+  const plus = (map: Map<string, number>, key: string, n = 1) => map.set(key, (map.get(key) ?? 0) + n);
+  let slowest = { ms: 0, what: "" };
+  let done = 0;
+  return {
+    counts,
+    outcomes,
+    refused,
+    done: () => done,
+    slowest: () => slowest,
+    add(other) {
+      done += other.done();
+      for (const [what, results] of other.counts)
+        for (const [result, n] of results) {
+          const ours = counts.get(what) ?? new Map<string, number>();
+          counts.set(what, plus(ours, result, n));
+        }
+      for (const [outcome, n] of other.outcomes) plus(outcomes, outcome, n);
+      for (const [why, n] of other.refused) plus(refused, why, n);
+      if (other.slowest().ms > slowest.ms) slowest = other.slowest();
+    },
+    count(what, result, outcome, why, ms = 0) {
+      done += 1;
+      const results = counts.get(what) ?? new Map<string, number>();
+      counts.set(what, plus(results, result));
+      if (outcome) plus(outcomes, outcome);
+      if (why) plus(refused, why);
+      if (ms > slowest.ms) slowest = { ms: Math.round(ms), what };
+    },
+  };
+}
+
+/** What was found, with the smallest input that still shows it. */
+export class Found extends Error {
+  override readonly name = "Found";
+}
+
+/** Longest that the smallest input is looked for, ms. */
+const SHRINKING_MS = 30_000;
+
+/** Tries values until `inputs` are used up; a value is one or more of them. Throws a Found. */
+export async function checkedRun<T>(
+  { layer, seed, inputs }: { layer: Layer; seed: number; inputs: number },
+  values: fc.Arbitrary<T>,
+  attempt: (value: T) => Promise<number>,
+  shown: (value: T) => string = (value) => JSON.stringify(value, null, 2),
+): Promise<void> {
+  let left = inputs;
+  let failedAt = 0;
+  const result = await fc.check(
+    fc.asyncProperty(values, async (value) => {
+      if (left <= 0 || (failedAt > 0 && performance.now() - failedAt > SHRINKING_MS)) return;
+      try {
+        left -= await attempt(value);
+      } catch (error) {
+        failedAt ||= performance.now();
+        throw error;
+      }
+    }),
+    { seed, numRuns: inputs },
+  );
+  if (!result.failed) return;
+  const [smallest] = result.counterexample ?? [];
+  throw new Found(
+    `${(result.errorInstance as Error | undefined)?.message ?? "failed"}\n\n${shown(smallest as T).slice(0, 20_000)}\n\n` +
+      `again: ./sd fuzz --layer ${layer} --seed ${seed} --inputs ${inputs}`,
+    { cause: result.errorInstance },
+  );
+}
+
+/** Longest that this process may be held up, ms: the service's own deadlines, a second and more, are missed by who doesn't run. */
+const HELD_UP_MS = 300;
+const ATTEMPTS = 5;
+
+/**
+ * Runs one seed's inputs, and once more when it found something while others kept the machine from running us: what is wrong with the service is
+ * found again.
+ */
+export async function undisturbed(
+  fuzz: (tally: Tally) => Promise<void>,
+  tally: Tally,
+  say: (line: string) => void,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const own = createTally();
+    let longest = 0;
+    let last = performance.now();
+    const timer = setInterval(() => {
+      const now = performance.now();
+      longest = Math.max(longest, now - last - 20);
+      last = now;
+    }, 20);
+    try {
+      await fuzz(own);
+      tally.add(own);
+      return;
+    } catch (error) {
+      if (longest < HELD_UP_MS || attempt === ATTEMPTS) throw error;
+      say(
+        `held up for ${Math.round(longest)} ms: once more (${(error as Error).message.split("\n")[0]?.slice(0, 200)})`,
+      );
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}

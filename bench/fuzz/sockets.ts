@@ -1,0 +1,306 @@
+/**
+ * Requests as bytes on a real socket, to the server with its fast path in front: the same requests, and ones that are no HTTP, or lie
+ * about their length.
+ */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import fc from "fast-check";
+import { issueBefore } from "../../server/fast.ts";
+import { type Answer, openWorld } from "../../server/testing.ts";
+import { assertSound, authorizationOf, demoApp, furnish, secretsOf } from "./http.ts";
+import { judge, MAX_MS, routeOf } from "./judge.ts";
+import { type Asked, request } from "./requests.ts";
+import { checkedRun, type Tally } from "./run.ts";
+
+const BURST = 16;
+/** How long a request that has no end is left without an answer, ms. */
+const PATIENCE_MS = 300;
+
+/** What is done to the bytes, if anything is. */
+const wires = [
+  "plain",
+  "chunked",
+  "in pieces",
+  "length 0",
+  "length too long",
+  "length too short",
+  "length twice",
+  "length wrong",
+  "length and chunks",
+  "broken chunk",
+  "no host",
+  "two hosts",
+  "bytes in a header",
+  "line feed in a header",
+  "nothing of a header",
+  "folded header",
+  "large head",
+  "HTTP/1.0",
+  "HTTP/3.0",
+  "no version",
+  "absolute target",
+  "bytes in the target",
+  "cut",
+  "garbage",
+  "two at once",
+] as const;
+type Wire = (typeof wires)[number];
+
+interface Sent {
+  asked: Asked;
+  wire: Wire;
+}
+
+const sent: fc.Arbitrary<Sent> = fc.record({
+  asked: request,
+  wire: fc.oneof(
+    { weight: 2, arbitrary: fc.constant<Wire>("plain") },
+    { weight: 3, arbitrary: fc.constantFrom(...wires) },
+  ),
+});
+
+/** Those that say what the request says, in another way: their answers are judged like any other. */
+const FAITHFUL = new Set<Wire>(["plain", "in pieces"]);
+
+/** Some inputs on a server and a database of their own, made of this seed. */
+export async function fuzzSockets(seed: number, inputs: number, tally: Tally): Promise<void> {
+  const world = await openWorld();
+  const app = demoApp(world);
+  const server = createServer(issueBefore(getRequestListener(app.fetch), world.dependencies));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    await furnish(world);
+    const { port } = server.address() as AddressInfo;
+    const secrets = secretsOf(world);
+    await checkedRun(
+      { layer: "socket", seed, inputs },
+      fc.array(sent, { minLength: 1, maxLength: BURST, size: "max" }),
+      async (burst) => {
+        await Promise.all(burst.map((each) => ask(port, each, secrets, tally)));
+        return burst.length;
+      },
+    );
+    // Whoever hung up while its stream was open is noticed by the next thing that is told.
+    while (app.streams() > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    await assertSound(world, app.streams);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    await world.close();
+  }
+}
+
+async function ask(
+  port: number,
+  { asked, wire }: Sent,
+  secrets: readonly string[],
+  tally: Tally,
+): Promise<void> {
+  const began = performance.now();
+  const bytes = bytesOf(asked, wire);
+  const raw = await exchange(port, bytes, wire);
+  const ms = performance.now() - began;
+  const where = `${wire}: ${asked.method} ${asked.target}`;
+  assert.ok(ms < MAX_MS, `${where}: took ${ms.toFixed()} ms`);
+  for (const secret of secrets) assert.ok(!raw.includes(secret), `${where}: tells a secret`);
+  const answer = answerOf(raw);
+  if (answer === undefined) {
+    assert.ok(!FAITHFUL.has(wire), `${where}: no answer: ${JSON.stringify(raw.slice(0, 300))}`);
+    tally.count(`a socket: ${wire}`, "closed", undefined, undefined, ms);
+    return;
+  }
+  assert.ok(
+    answer.status < 500 || isOfNode(answer, wire),
+    `${where}: a failure of ours: ${raw.slice(0, 500)}`,
+  );
+  const url = `http://localhost${asked.target.startsWith("/") ? asked.target : "/"}`;
+  // The parser and the adapter refuse what they can't read without a word.
+  const isUnread = answer.headers.get("x-request-id") === null && answer.status >= 400;
+  if (FAITHFUL.has(wire) && !isUnread) {
+    const parsed = parsedAnswer(asked, url, answer);
+    const judged = judge(asked, url, parsed, raw, ms, secrets);
+    tally.count(judged.route, `${answer.status}`, judged.outcome, judged.refused, ms);
+    return;
+  }
+  if (FAITHFUL.has(wire))
+    assert.ok(
+      [400, 417, 431].includes(answer.status) && answer.text === "",
+      `${where}: ${raw.slice(0, 300)}`,
+    );
+  tally.count(`a socket: ${wire}`, `${answer.status}`, undefined, undefined, ms);
+}
+
+/** 505 for another version is Node's own word. */
+function isOfNode({ status }: Told, wire: Wire): boolean {
+  return (status === 505 || status === 501) && wire !== "plain";
+}
+
+interface Told {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+/** The first answer in these bytes; undefined where there is none. */
+function answerOf(raw: string): Told | undefined {
+  const [, status, head = "", rest = ""] =
+    raw.match(/^HTTP\/1\.1 (\d{3}) [^\r]*\r\n([\s\S]*?)\r\n\r\n([\s\S]*)$/) ??
+    raw.match(/^HTTP\/1\.1 (\d{3}) [^\r]*\r\n()\r\n([\s\S]*)$/) ??
+    [];
+  if (status === undefined) return undefined;
+  const headers = new Headers(
+    head
+      .split("\r\n")
+      .filter(Boolean)
+      .map((line): [string, string] => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon), line.slice(colon + 1).trim()];
+      }),
+  );
+  const length = headers.get("content-length");
+  const text =
+    headers.get("transfer-encoding") === "chunked"
+      ? unchunked(rest)
+      : length === null
+        ? rest
+        : Buffer.from(rest).subarray(0, Number(length)).toString();
+  return { status: Number(status), headers, text };
+}
+
+function unchunked(text: string): string {
+  let bytes = Buffer.from(text);
+  let whole = "";
+  for (;;) {
+    const end = bytes.indexOf("\r\n");
+    const size = Number.parseInt(bytes.subarray(0, end).toString(), 16);
+    if (end < 0 || !(size > 0)) return whole;
+    whole += bytes.subarray(end + 2, end + 2 + size).toString();
+    bytes = bytes.subarray(end + 2 + size + 2);
+  }
+}
+
+function parsedAnswer({ method }: Asked, url: string, { status, headers, text }: Told): Answer {
+  const type = headers.get("content-type") ?? "";
+  const isPage = routeOf(method, url) === undefined && status < 400;
+  const lines = () =>
+    text
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  const event = () => JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? "null");
+  const body =
+    method === "HEAD" || isPage || text === ""
+      ? null
+      : type === "application/x-ndjson"
+        ? lines()
+        : type === "text/event-stream"
+          ? event()
+          : JSON.parse(text);
+  return { status, headers, body };
+}
+
+/** Sends, and returns all that comes until the server closes, or until the first event. */
+function exchange(port: number, pieces: Buffer[], wire: Wire): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1");
+    const parts: Buffer[] = [];
+    const end = (error?: NodeJS.ErrnoException) => {
+      clearTimeout(late);
+      socket.destroy();
+      if (error && !["ECONNRESET", "EPIPE"].includes(error.code ?? "")) reject(error);
+      else resolve(Buffer.concat(parts).toString());
+    };
+    const late = setTimeout(end, FAITHFUL.has(wire) ? MAX_MS : PATIENCE_MS);
+    socket.on("data", (part) => {
+      parts.push(part);
+      if (part.includes("\ndata: ") || part.subarray(0, 6).toString() === "data: ") end();
+    });
+    socket.once("close", () => end());
+    socket.once("error", end);
+    socket.once("connect", () => {
+      let i = 0;
+      const next = () => {
+        const piece = pieces[i++];
+        if (piece !== undefined && !socket.destroyed) socket.write(piece, () => setImmediate(next));
+      };
+      next();
+    });
+  });
+}
+
+/** What goes over the wire, in one piece or in several. */
+function bytesOf(asked: Asked, wire: Wire): Buffer[] {
+  const { method, headers, body } = asked;
+  const authorization = authorizationOf(asked.caller);
+  const content = Buffer.from(body ?? "");
+  const length = content.length;
+  const lengths: Partial<Record<Wire, string[]>> = {
+    chunked: ["transfer-encoding: chunked"],
+    "broken chunk": ["transfer-encoding: chunked"],
+    "length 0": ["content-length: 0"],
+    "length too long": [`content-length: ${length + 10}`],
+    "length too short": [`content-length: ${Math.max(0, length - 3)}`],
+    "length twice": [`content-length: ${length}`, `content-length: ${length + 1}`],
+    "length wrong": ["content-length: -1e3"],
+    "length and chunks": [`content-length: ${length}`, "transfer-encoding: chunked"],
+  };
+  const extras: Partial<Record<Wire, string[]>> = {
+    "no host": [],
+    "two hosts": ["host: localhost", "host: evil.example"],
+    "bytes in a header": ["host: localhost", "x-request-id: \xff\xfe\x80"],
+    "line feed in a header": ["host: localhost", "x-request-id: a\nx-b: c"],
+    "nothing of a header": ["host: localhost", ": a", "b"],
+    "folded header": ["host: localhost", "x-request-id: a\r\n b"],
+    "large head": ["host: localhost", `x-large: ${"a".repeat(20_000)}`],
+  };
+  // A URL that fetch() would have written; in a request line a space or a control character ends it.
+  const target =
+    wire === "bytes in the target"
+      ? `${asked.target}\xff\x80`
+      : asked.target.replace(/#.*$/, "").replace(/[^\x21-\x7e]/g, "");
+  const versions: Partial<Record<Wire, string>> = {
+    "HTTP/1.0": " HTTP/1.0",
+    "HTTP/3.0": " HTTP/3.0",
+    "no version": "",
+  };
+  const head = [
+    `${method} ${wire === "absolute target" ? `http://evil.example${target}` : target}${versions[wire] ?? " HTTP/1.1"}`,
+    ...(extras[wire] ?? ["host: localhost"]),
+    // Once more and it would be a pipeline; "two at once" wants one.
+    ...(wire === "two at once" ? [] : ["connection: close"]),
+    ...Object.entries(headers)
+      .filter(([name]) => name !== "expect")
+      .map(([name, value]) => `${name}: ${value}`),
+    ...(authorization === undefined ? [] : [`authorization: ${authorization}`]),
+    ...(lengths[wire] ?? (body === undefined ? [] : [`content-length: ${length}`])),
+    "",
+    "",
+  ].join("\r\n");
+  const chunks = wire === "broken chunk" ? "zz\r\nabc\r\n" : `${length.toString(16)}\r\n`;
+  const whole = Buffer.concat([
+    Buffer.from(head, "latin1"),
+    ...(wire === "chunked" || wire === "length and chunks"
+      ? [...(length > 0 ? [Buffer.from(chunks), content, Buffer.from("\r\n")] : []), Buffer.from("0\r\n\r\n")]
+      : wire === "broken chunk"
+        ? [Buffer.from(chunks)]
+        : [content]),
+  ]);
+  switch (wire) {
+    case "in pieces": {
+      const third = Math.ceil(whole.length / 3);
+      return [whole.subarray(0, third), whole.subarray(third, 2 * third), whole.subarray(2 * third)];
+    }
+    case "cut":
+      return [whole.subarray(0, whole.length >> 1)];
+    case "garbage":
+      return [Buffer.from(whole.map((byte, i) => (i % 7 === 3 ? byte ^ 0x91 : byte)))];
+    case "two at once":
+      return [whole, whole];
+    default:
+      return [whole];
+  }
+}
