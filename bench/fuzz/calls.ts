@@ -1,8 +1,7 @@
 /** Calls of functions made of the catalogue: each that is in public, whatever arguments it takes, by their types. */
 import fc from "fast-check";
 import type { Sql } from "../../db/connect.ts";
-import { COUPONS, USERS } from "./requests.ts";
-import { hostileJson, hostileText, type Json } from "./values.ts";
+import { code, couponId, expiry, hostileJson, hostileText, type Json, startTime, userId } from "./values.ts";
 
 export interface Fn {
   name: string;
@@ -62,36 +61,42 @@ const unreadable = (text: fc.Arbitrary<string>): fc.Arbitrary<Arg> =>
 const constants = (...texts: string[]) => fc.constantFrom(...texts);
 
 const bigints = fc.oneof(
-  constants(
-    "0",
-    "-1",
-    "1",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "9007199254740991",
-    "9007199254740992",
-    "4372871584241631",
-    "134217728",
-    "68719476736",
-    "4373192857241632655",
-  ),
-  fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
+  {
+    weight: 4,
+    arbitrary: constants(
+      "0",
+      "-1",
+      "1",
+      "9223372036854775807",
+      "-9223372036854775808",
+      "9007199254740991",
+      "9007199254740992",
+      "4372871584241631",
+      "134217728",
+      "68719476736",
+      "4373192857241632655",
+    ),
+  },
+  { weight: 1, arbitrary: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String) },
 );
 const integers = fc.oneof(
-  constants(
-    "0",
-    "-1",
-    "1",
-    "1000",
-    "1001",
-    "10000",
-    "10001",
-    "100000000",
-    "100000001",
-    "2147483647",
-    "-2147483648",
-  ),
-  fc.integer().map(String),
+  {
+    weight: 4,
+    arbitrary: constants(
+      "0",
+      "-1",
+      "1",
+      "1000",
+      "1001",
+      "10000",
+      "10001",
+      "100000000",
+      "100000001",
+      "2147483647",
+      "-2147483648",
+    ),
+  },
+  { weight: 1, arbitrary: fc.integer().map(String) },
 );
 const badNumbers = constants("9223372036854775808", "1e400", "0x", "", " ", "NaN", "1.5", "١", "null");
 
@@ -246,8 +251,7 @@ function arraysOf(likely: fc.Arbitrary<string>, elements: fc.Arbitrary<string>):
   );
 }
 
-const usersText = fc.integer({ min: 1, max: USERS + 5 }).map(String);
-const couponsText = fc.integer({ min: 1, max: COUPONS + 8 }).map(String);
+const usersText = userId.map(String);
 
 const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   bigint: fc.oneof(
@@ -276,25 +280,13 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
 const from = (text: fc.Arbitrary<string>) => readable(text);
 /** Values that lead somewhere, by the argument's name. */
 const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
-  coupon_id: from(couponsText),
+  coupon_id: from(couponId.map(String)),
   user_id: from(usersText),
-  code: from(fc.integer({ min: 1, max: COUPONS + 20 }).map((n) => `C${n}`)),
+  code: from(code),
   message: from(constants("Free lunch")),
   description: from(constants("", "Half price")),
-  start_time: from(
-    fc
-      .integer({ min: -30, max: 30 })
-      .map((n) =>
-        `now ${n} days`.replace(/^now (-?\d+) days$/, (_, d) =>
-          new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000 + Number(d) * 86_400_000).toISOString(),
-        ),
-      ),
-  ),
-  expiry: from(
-    fc
-      .integer({ min: -5, max: 60 })
-      .map((n) => new Date(Math.floor(Date.now() / 86_400_000) * 86_400_000 + n * 86_400_000).toISOString()),
-  ),
+  start_time: from(startTime),
+  expiry: from(expiry),
   count: from(fc.integer({ min: 1, max: 8 }).map(String)),
   metadata: from(constants("{}", '{"a": [1, 2]}')),
   reason: from(constants("asked by marketing")),

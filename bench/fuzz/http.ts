@@ -15,8 +15,9 @@ import {
   type World,
 } from "../../server/testing.ts";
 import { judge, routeOf } from "./judge.ts";
-import { type Asked, type Caller, COUPONS, type FORGED, request, USERS } from "./requests.ts";
-import { checkedRun, type Tally } from "./run.ts";
+import { type Asked, type Caller, type FORGED, request, targets } from "./requests.ts";
+import { checkedRun, type Tally, type Task } from "./run.ts";
+import { COUPONS, HELD, USERS } from "./values.ts";
 
 /** Requests at once, of one run. */
 const BURST = 24;
@@ -33,9 +34,11 @@ export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratc
       'C' || n, 'message ' || n, '', clock_timestamp() - (n - 4) * interval '1 day' + interval '5 minutes',
       clock_timestamp() + interval '20 days', 1 + n % 5)
     from generate_series(1, ${COUPONS}::integer) n`;
-  await admin`select pause_coupon(5), issue_coupons(6, array[1, 2, 3]), use_coupon(1, 6, 'order-1')`;
+  await admin`
+    select pause_coupon(5), set_coupon_count(${HELD}, ${USERS}::integer),
+      issue_coupons(${HELD}, array(select generate_series(1, ${USERS / 2}::integer))), use_coupon(1, ${HELD}, 'order-1')`;
   await owner`update coupon.coupons set expiry = clock_timestamp() + interval '1 hour' where id = 7`;
-  await admin`select issue_coupons(7, array[4, 5])`;
+  await admin`select issue_coupons(7, array[${USERS - 1}::integer, ${USERS}::integer])`;
   await owner`update coupon.coupons set expiry = clock_timestamp() where id in (7, 8)`;
 }
 
@@ -115,26 +118,31 @@ export function authorizationOf(caller: Caller): string | undefined {
 }
 
 /** Some inputs on a database of their own, made of this seed. */
-export async function fuzzHttp(seed: number, inputs: number, tally: Tally): Promise<void> {
+export async function fuzzHttp(task: Task): Promise<void> {
   const world = await openWorld();
   try {
     await furnish(world);
+    await task.plant?.(world.scratch);
     const app = demoApp(world);
     const secrets = secretsOf(world);
-    await checkedRun(
-      { layer: "http", seed, inputs },
-      fc.array(request, { minLength: 1, maxLength: BURST, size: "max" }),
-      async (burst) => {
+    await checkedRun("http", task, {
+      values: fc.array(request, { minLength: 1, maxLength: BURST, size: "max" }),
+      async attempt(burst) {
         // Some of them twice: whoever repeats a request is answered as well.
         const sent = burst.flatMap((asked, i) => (i % 8 === 7 ? [asked, asked] : [asked]));
-        await Promise.all(sent.map((asked) => ask(app, asked, secrets, tally)));
+        await Promise.all(sent.map((asked) => ask(app, asked, secrets, task.tally)));
         return sent.length;
       },
-    );
-    await assertSound(world, app.streams);
+      atEnd: () => assertSound(world, app.streams),
+    });
   } finally {
     await world.close();
   }
+}
+
+/** Operations that no request reached. */
+export function missedBy({ counts }: Tally): string[] {
+  return targets.map(({ method, template }) => `${method} ${template}`).filter((route) => !counts.has(route));
 }
 
 async function ask(

@@ -26,8 +26,8 @@ export interface Result {
   >;
 }
 
-const RESULTS = new URL("results.json", import.meta.url);
-const README = new URL("../README.md", import.meta.url);
+export const RESULTS = new URL("results.json", import.meta.url);
+export const README = new URL("../README.md", import.meta.url);
 
 export function readResult(): Result {
   return JSON.parse(readFileSync(RESULTS, "utf8"));

@@ -1,5 +1,7 @@
 /** What the layers share: one check of fast-check's, how it is counted, and how a failure is told. */
+import { AssertionError } from "node:assert";
 import fc from "fast-check";
+import type { Scratch } from "../../db/scratch.ts";
 
 export type Layer = "http" | "socket" | "sql";
 
@@ -51,26 +53,43 @@ export function createTally(): Tally {
   };
 }
 
+/** What a layer is to do. */
+export interface Task {
+  seed: number;
+  inputs: number;
+  tally: Tally;
+  /** Makes a bug in the database, for the fuzzer's own tests. */
+  plant?: (database: Scratch) => Promise<void>;
+  /** Longest that the smallest input is looked for, ms. */
+  shrinkMs?: number;
+}
+
 /** What was found, with the smallest input that still shows it. */
 export class Found extends Error {
   override readonly name = "Found";
 }
 
-/** Longest that the smallest input is looked for, ms. */
-const SHRINKING_MS = 30_000;
+const SHRINK_MS = 30_000;
 
-/** Tries values until `inputs` are used up; a value is one or more of them. Throws a Found. */
+/** Tries values until the task's inputs are used up; then all must be as it should. Throws a Found. */
 export async function checkedRun<T>(
-  { layer, seed, inputs }: { layer: Layer; seed: number; inputs: number },
-  values: fc.Arbitrary<T>,
-  attempt: (value: T) => Promise<number>,
-  shown: (value: T) => string = (value) => JSON.stringify(value, null, 2),
+  layer: Layer,
+  { seed, inputs, shrinkMs = SHRINK_MS }: Task,
+  run: {
+    values: fc.Arbitrary<T>;
+    /** Returns how many inputs this value was. */
+    attempt: (value: T) => Promise<number>;
+    atEnd: () => Promise<void>;
+    shown?: (value: T) => string;
+  },
 ): Promise<void> {
+  const { values, attempt, atEnd, shown = (value) => JSON.stringify(value, null, 2) } = run;
+  const again = `again: ./sd fuzz --layer ${layer} --seed ${seed} --inputs ${inputs}`;
   let left = inputs;
   let failedAt = 0;
   const result = await fc.check(
     fc.asyncProperty(values, async (value) => {
-      if (left <= 0 || (failedAt > 0 && performance.now() - failedAt > SHRINKING_MS)) return;
+      if (left <= 0 || (failedAt > 0 && performance.now() - failedAt > shrinkMs)) return;
       try {
         left -= await attempt(value);
       } catch (error) {
@@ -80,13 +99,19 @@ export async function checkedRun<T>(
     }),
     { seed, numRuns: inputs },
   );
-  if (!result.failed) return;
-  const [smallest] = result.counterexample ?? [];
-  throw new Found(
-    `${(result.errorInstance as Error | undefined)?.message ?? "failed"}\n\n${shown(smallest as T).slice(0, 20_000)}\n\n` +
-      `again: ./sd fuzz --layer ${layer} --seed ${seed} --inputs ${inputs}`,
-    { cause: result.errorInstance },
-  );
+  if (result.failed) {
+    const [smallest] = result.counterexample ?? [];
+    throw new Found(
+      `${(result.errorInstance as Error | undefined)?.message ?? "failed"}\n\n${shown(smallest as T).slice(0, 20_000)}\n\n${again}`,
+      { cause: result.errorInstance },
+    );
+  }
+  try {
+    await atEnd();
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+    throw new Found(`when all was done: ${error.message}\n\n${again}`, { cause: error });
+  }
 }
 
 /** Longest that this process may be held up, ms: the service's own deadlines, a second and more, are missed by who doesn't run. */

@@ -13,7 +13,7 @@ import { type Answer, openWorld } from "../../server/testing.ts";
 import { assertSound, authorizationOf, demoApp, furnish, secretsOf } from "./http.ts";
 import { judge, MAX_MS, routeOf } from "./judge.ts";
 import { type Asked, request } from "./requests.ts";
-import { checkedRun, type Tally } from "./run.ts";
+import { checkedRun, type Tally, type Task } from "./run.ts";
 
 const BURST = 16;
 /** How long a request that has no end is left without an answer, ms. */
@@ -66,7 +66,7 @@ const sent: fc.Arbitrary<Sent> = fc.record({
 const FAITHFUL = new Set<Wire>(["plain", "in pieces"]);
 
 /** Some inputs on a server and a database of their own, made of this seed. */
-export async function fuzzSockets(seed: number, inputs: number, tally: Tally): Promise<void> {
+export async function fuzzSockets(task: Task): Promise<void> {
   const world = await openWorld();
   const app = demoApp(world);
   const server = createServer(issueBefore(getRequestListener(app.fetch), world.dependencies));
@@ -74,19 +74,21 @@ export async function fuzzSockets(seed: number, inputs: number, tally: Tally): P
   await once(server, "listening");
   try {
     await furnish(world);
+    await task.plant?.(world.scratch);
     const { port } = server.address() as AddressInfo;
     const secrets = secretsOf(world);
-    await checkedRun(
-      { layer: "socket", seed, inputs },
-      fc.array(sent, { minLength: 1, maxLength: BURST, size: "max" }),
-      async (burst) => {
-        await Promise.all(burst.map((each) => ask(port, each, secrets, tally)));
+    await checkedRun("socket", task, {
+      values: fc.array(sent, { minLength: 1, maxLength: BURST, size: "max" }),
+      async attempt(burst) {
+        await Promise.all(burst.map((each) => ask(port, each, secrets, task.tally)));
         return burst.length;
       },
-    );
-    // Whoever hung up while its stream was open is noticed by the next thing that is told.
-    while (app.streams() > 0) await new Promise((resolve) => setTimeout(resolve, 50));
-    await assertSound(world, app.streams);
+      async atEnd() {
+        // Whoever hung up while its stream was open is noticed by the next thing that is told.
+        while (app.streams() > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+        await assertSound(world, app.streams);
+      },
+    });
   } finally {
     server.closeAllConnections();
     server.close();

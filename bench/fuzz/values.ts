@@ -1,7 +1,35 @@
-/** Values that nobody should send: what a generator mixes among the right ones. */
+/** The values that inputs are made of. */
 import fc from "fast-check";
 
 export type Json = null | boolean | number | string | Json[] | { [member: string]: Json };
+
+// ---- Right ones, that lead somewhere ------------------------------------------------------------------------------------
+
+/** What a world begins with; ids beyond are nobody's, until somebody imports them. */
+export const USERS = 12;
+export const COUPONS = 16;
+
+export const userId = fc.integer({ min: 1, max: USERS + 2 });
+/** Live, and half of the users have it. */
+export const HELD = 6;
+export const couponId = fc.oneof(fc.constant(HELD), fc.integer({ min: 1, max: COUPONS + 8 }));
+export const code = fc.integer({ min: 1, max: COUPONS + 20 }).map((n) => `C${n}`);
+
+const DAY = 86_400_000;
+/** All times of a run count from here, so that a seed gives the same inputs for a while. */
+const TODAY = Math.floor(Date.now() / DAY) * DAY;
+const instant = (days: number, hours = 0) => new Date(TODAY + days * DAY + hours * 3_600_000).toISOString();
+
+/** Few days, since a day holds three coupons. */
+export const startTime = fc
+  .tuple(fc.integer({ min: -10, max: 10 }), fc.integer({ min: 0, max: 5 }))
+  .map(([days, hours]) => instant(days, hours));
+export const expiry = fc
+  .tuple(fc.integer({ min: -5, max: 60 }), fc.integer({ min: 0, max: 5 }))
+  .map(([days, hours]) => instant(days, hours));
+export const day = fc.integer({ min: -3, max: 3 }).map((days) => instant(days).slice(0, 10));
+
+// ---- Wrong ones, and those at an edge -----------------------------------------------------------------------------------
 
 const TEXTS = [
   "",
