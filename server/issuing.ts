@@ -11,15 +11,24 @@ export interface Issuing {
   leased: Readonly<Record<string, number>>;
 }
 
+/** Requests in one call of issue_coupons(), what a batch of which size costs: bench/README.md; and how many wait for it, and how long. */
+const LIMITS: LaneLimits = { maxBatch: 1_000, maxQueue: 20_000, maxWaitMs: 2_000 };
+
 const common = new Set<string>(COMMON_REFUSALS);
 
-export function createIssuing(db: Pick<Db, "issueCoupons" | "couponLease">, limits: LaneLimits): Issuing {
+export function createIssuing(
+  db: Pick<Db, "issueCoupons" | "couponLease">,
+  limits: Partial<LaneLimits> = {},
+): Issuing {
   const leases = createLeases(db.couponLease);
-  const lanes = createLanes(async (couponId: number, userIds: number[]) => {
-    const issues = await db.issueCoupons(couponId, userIds);
-    if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
-    return issues;
-  }, limits);
+  const lanes = createLanes(
+    async (couponId: number, userIds: number[]) => {
+      const issues = await db.issueCoupons(couponId, userIds);
+      if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
+      return issues;
+    },
+    { ...LIMITS, ...limits },
+  );
   const leased: Record<string, number> = Object.fromEntries(COMMON_REFUSALS.map((refusal) => [refusal, 0]));
   return {
     issue(couponId, userId, hangUp) {

@@ -18,10 +18,6 @@ import { createReadiness, newestMigration } from "./readiness.ts";
 import { createHttpServer, createRefuse } from "./wire.ts";
 import { metricsOfAll } from "./workers.ts";
 
-/** Requests in one call of issue_coupons(); what a batch of which size costs: bench/README.md. */
-const MAX_BATCH = 1_000;
-const MAX_QUEUE = 20_000;
-const MAX_WAIT_MS = 2_000;
 /** From the signal to the end, whatever still runs. */
 const DRAIN_MS = 10_000;
 
@@ -36,11 +32,7 @@ export async function serve(env: Env): Promise<void> {
     ...(cluster.isWorker ? { read: metricsOfAll } : {}),
   });
   const db = metrics.counted(connectDb(url));
-  const issuing = createIssuing(db, {
-    maxBatch: MAX_BATCH,
-    maxQueue: MAX_QUEUE,
-    maxWaitMs: MAX_WAIT_MS,
-  });
+  const issuing = createIssuing(db);
   let draining = false;
   let inFlight = 0;
   const isDraining = () => draining;

@@ -44,11 +44,7 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   const logged: Json[] = [];
   const state = { draining: false };
   const isDraining = () => state.draining;
-  const issuing = createIssuing(db, {
-    maxBatch: 1_000,
-    maxQueue: 20_000,
-    maxWaitMs: options.maxWaitMs ?? 10_000,
-  });
+  const issuing = createIssuing(db, { maxWaitMs: options.maxWaitMs ?? 10_000 });
   const dependencies: Dependencies = {
     db,
     issuing,

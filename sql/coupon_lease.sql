@@ -44,7 +44,7 @@ begin
       -- A grant that was made just before expiry may not be visible yet. Then nothing waits any more: who changes the
       -- coupon has its lock, or gets it after this lease.
       perform pg_advisory_xact_lock_shared(coupon.lock_key());
-      exit when not pg_try_advisory_xact_lock_shared(coupon.lock_key() # coupon_lease.coupon_id);
+      exit when not pg_try_advisory_xact_lock_shared(-coupon.lock_key() # coupon_lease.coupon_id);
     end if;
   end loop;
   if outcome = 'not_leased' then

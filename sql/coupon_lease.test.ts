@@ -153,6 +153,19 @@ test("other coupons are issued while a change waits", async () => {
   await change;
 });
 
+test("the leases of no coupon_id, 0 neither, are locked by issuing's lock", async () => {
+  const [lunch, asker] = [await coupon(), await user()];
+  for (const id of ["0", "1", "9223372036854775807"])
+    await owner.begin(async (sql) => {
+      await sql`select coupon.outlive_leases(${id})`;
+      const [told] = await admin.begin(async (other) => {
+        await other`set local lock_timeout = '2s'`;
+        return other`select outcome from issue_coupon(${asker}, ${lunch})`;
+      });
+      assert.match(told?.["outcome"], /issued$/, id);
+    });
+});
+
 test("a later lease never shortens an earlier one", async () => {
   const lunch = await coupon({ ends_in: "1.2 s", count: 1 });
   await issue(await user(), lunch);

@@ -18,13 +18,15 @@ export interface Length {
   requests: number;
   /** Seeds with which each bug is planted. */
   seeds: number;
+  /** Inputs of the fuzzer. */
+  inputs: number;
   isShort: boolean;
 }
 
 export const LENGTHS: Record<Results["length"], Length> = {
-  short: { strokes: 2, requests: 2_000, seeds: 0, isShort: true },
-  usual: { strokes: 6, requests: 20_000, seeds: 3, isShort: false },
-  long: { strokes: 200, requests: 500_000, seeds: 50, isShort: false },
+  short: { strokes: 2, requests: 2_000, seeds: 0, inputs: 5_000, isShort: true },
+  usual: { strokes: 6, requests: 20_000, seeds: 3, inputs: 100_000, isShort: false },
+  long: { strokes: 200, requests: 500_000, seeds: 50, inputs: 1_000_000, isShort: false },
 };
 
 /** Not a stroke at a time but for each call: within this process, by flaky.ts. */

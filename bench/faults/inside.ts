@@ -8,7 +8,7 @@ import { createCors } from "../../server/cors.ts";
 import type { Db } from "../../server/db.ts";
 import { readEnv } from "../../server/env.ts";
 import { issueBefore } from "../../server/fast.ts";
-import { createIssuing, type Issuing } from "../../server/issuing.ts";
+import { createIssuing } from "../../server/issuing.ts";
 import { createLog } from "../../server/log.ts";
 import { createMetrics } from "../../server/metrics.ts";
 import { createRateLimit } from "../../server/rate-limit.ts";
@@ -24,11 +24,7 @@ export async function serveInside(
   secret: string,
   given: { createIssuing?: typeof createIssuing } = {},
 ): Promise<Inside> {
-  const issuing: Issuing = (given.createIssuing ?? createIssuing)(db, {
-    maxBatch: 1_000,
-    maxQueue: 20_000,
-    maxWaitMs: 2_000,
-  });
+  const issuing = (given.createIssuing ?? createIssuing)(db);
   const dependencies: Dependencies = {
     db,
     issuing,

@@ -1,16 +1,36 @@
-/** ./sd faults: the service under faults. The exit status: 1 when a promise was broken, 2 when it could not run. */
+/** ./sd faults: the service under everything that is against it. The exit status: 1 when a promise was broken, 2 when it could not run. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { cleanUpOnSignals } from "../cleanup.ts";
+import { fuzz } from "../fuzz/fuzz.ts";
+import { summaryOf } from "../fuzz/report.ts";
+import { Found } from "../fuzz/run.ts";
 import { machine } from "../machine.ts";
 import { campaign, LENGTHS, names } from "./campaign.ts";
 import { keepResults, renderRows } from "./report.ts";
 
 const USAGE = `usage: ./sd faults [--quick | --long] [--seed N] [fault …]
 
-Strikes the running service with each fault, many times, under load, and holds every answer against the database. Minutes;
---quick: about a minute; --long: an operator's night. The same seed gives the same requests and strokes.
+Strikes the running service with each fault, many times, under load, and holds every answer against the database; then hostile
+clients and callers without a right, as the tests have them, and ./sd fuzz with ${Object.values(LENGTHS)
+  .map(({ inputs }) => inputs.toLocaleString("en"))
+  .join(", ")} inputs. A quarter of an hour;
+--quick: a few minutes; --long: an operator's night. The same seed gives the same requests, strokes and inputs. Faults that are
+named are all that runs.
 
 ${names.map((name) => `  ${name}`).join("\n")}`;
+
+/** What hostile clients, and callers without a right, are shown by. */
+const TESTS = [
+  "server/hostile.test.ts",
+  "server/wire.test.ts",
+  "server/rate-limit.test.ts",
+  "server/security.test.ts",
+  "server/auth.test.ts",
+  "server/dependencies.test.ts",
+  "sql/security.test.ts",
+];
 
 cleanUpOnSignals();
 try {
@@ -52,13 +72,38 @@ async function run(
   );
   const seconds = Math.round((performance.now() - began) / 1_000);
   console.log(`\n${renderRows(found.rows)}\n`);
-  if (violations.length > 0) {
-    console.log(`WRONG: ${violations.length} violations; nothing was kept`);
-    process.exitCode = 1;
-  } else if (quick || given.length > 0) {
+  const isAll = given.length === 0;
+  if (violations.length > 0) console.log(`WRONG: ${violations.length} violations; nothing was kept`);
+  else if (quick || !isAll)
     console.log("nothing is wrong; not kept, as only a run of all faults is, the usual or the long one");
-  } else {
+  else {
     keepResults({ date, seed, seconds, length, machine: await machine(url), ...found });
     console.log("nothing is wrong; kept in bench/faults/results.json, and the README follows it");
+  }
+  const isRight = [
+    violations.length === 0,
+    ...(isAll ? [await testsPass(), await fuzzFindsNothing(LENGTHS[length].inputs, seed, url)] : []),
+  ];
+  if (isRight.includes(false)) process.exitCode = 1;
+}
+
+async function testsPass(): Promise<boolean> {
+  console.log(`\n${TESTS.join(" ")}`);
+  const node = spawn(process.execPath, ["--import", "tsx", "--test", "--test-reporter=dot", ...TESTS], {
+    stdio: "inherit",
+  });
+  const [code] = await once(node, "exit");
+  return code === 0;
+}
+
+async function fuzzFindsNothing(inputs: number, seed: number, serverUrl: string): Promise<boolean> {
+  console.log("\nfuzz");
+  try {
+    console.log(summaryOf(await fuzz({ inputs, seed, serverUrl }, (line) => console.log(line))));
+    return true;
+  } catch (error) {
+    if (!(error instanceof Found)) throw error;
+    console.log(`WRONG: ${error.message}`);
+    return false;
   }
 }

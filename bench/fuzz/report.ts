@@ -79,7 +79,7 @@ export function renderBlock(result: Result): string {
   ].join("\n\n");
 }
 
-function summaryOf({ seed, inputs, layers }: Result): string {
+export function summaryOf({ seed, inputs, layers }: Result): string {
   const seen = new Set(Object.values(layers).flatMap((layer) => Object.keys(layer.outcomes)));
   const all = Object.entries(outcomes).flatMap(([command, each]) =>
     Object.keys(each).map((outcome) => `${command} ${outcome}`),

@@ -219,7 +219,10 @@ function exchange(port: number, pieces: Buffer[], wire: Wire): Promise<string> {
     const late = setTimeout(end, FAITHFUL.has(wire) ? MAX_MS : PATIENCE_MS);
     socket.on("data", (part) => {
       parts.push(part);
-      if (part.includes("\ndata: ") || part.subarray(0, 6).toString() === "data: ") end();
+      const said = Buffer.concat(parts);
+      // A chunk of the transfer is an event.
+      const data = said.indexOf("\ndata: ");
+      if (data >= 0 && said.includes("\n\n\r\n", data)) end();
     });
     socket.once("close", () => end());
     socket.once("error", end);

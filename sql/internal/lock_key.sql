@@ -7,4 +7,5 @@ parallel safe
 return 4850179452613152;
 
 comment on function coupon.lock_key() is
-  'The advisory lock of issuing. This xor a coupon''s id (which no id overflows) is the lock of its leases.';
+  'The advisory lock of issuing. Its negative, xor a coupon''s id, is the lock of that coupon''s leases: no id overflows it, and none of 0
+and above is the lock of issuing.';

@@ -10,7 +10,7 @@ as $$
 declare
   v_valid_until timestamptz;
 begin
-  perform pg_advisory_xact_lock(coupon.lock_key() # outlive_leases.coupon_id);
+  perform pg_advisory_xact_lock(-coupon.lock_key() # outlive_leases.coupon_id);
   -- An upsert and not a read: a caller with an older snapshot (REPEATABLE READ) gets 40001 instead of missing a lease.
   insert into coupon.leases as l (coupon_id, valid_until)
   select c.id, '-infinity' from coupon.coupons c where c.id = outlive_leases.coupon_id
