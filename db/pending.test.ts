@@ -112,7 +112,7 @@ test("functions: missing, differing in body, comment or rights, left over; and n
   );
   await fs.writeFile(
     join(functions, "mine.sql"),
-    "create or replace function public.mine(n integer) returns integer language sql set search_path = '' return n;",
+    "create or replace function public.mine(n integer) returns integer language sql set search_path = pg_catalog, pg_temp return n;",
   );
   await owner`revoke execute on function public.find_coupon(bigint, text) from coupon_monitor`;
   await owner`create function public.theirs() returns integer language sql as 'select 1'`;

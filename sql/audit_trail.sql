@@ -13,7 +13,7 @@ returns setof coupon.audit
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$

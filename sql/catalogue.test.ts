@@ -29,7 +29,7 @@ test("every function is coupon_owner's, has a comment, and takes its search path
     from (${ourFunctions}) f
     where f.proowner <> 'coupon_owner'::regrole
       or coalesce(obj_description(f.oid, 'pg_proc'), '') = ''
-      or (f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> '{"search_path=\\"\\""}')`));
+      or (f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp'])`));
 
 test("functions that callers get act as their owner, and deferred ones, which run at commit; the others don't", () =>
   none(owner`

@@ -7,7 +7,7 @@ returns table (begins_at timestamptz, grants integer, issued integer)
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 declare

@@ -15,7 +15,7 @@ returns table (outcome public.create_coupon_outcome, coupon_id bigint, live_on d
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' -- of the times in the audit
 as $$
 declare

@@ -4,7 +4,7 @@ returns setof public.coupon_offer
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if num_nonnulls(find_coupon.coupon_id, find_coupon.code) <> 1 then

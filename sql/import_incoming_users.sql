@@ -5,7 +5,7 @@ returns table (outcome public.import_incoming_users_outcome, line bigint, user_i
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 -- The plan may be older than the rows: a million joined with a million, row by row, would never end.
 set enable_nestloop = off
 as $$

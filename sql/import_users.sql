@@ -10,7 +10,7 @@ returns table (outcome public.import_users_outcome, user_id bigint)
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform coupon.refuse_argument(a.name, a.why)

@@ -4,7 +4,7 @@ returns setof public.coupon_offer
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select o.*
   from (select clock_timestamp() as at) now

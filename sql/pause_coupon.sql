@@ -4,7 +4,7 @@ returns table (outcome public.pause_coupon_outcome)
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform coupon.refuse_argument(a.name, a.why)

@@ -4,7 +4,7 @@ returns table (invariant text, coupon_id bigint, user_id bigint, detail text)
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with grants as (
     select

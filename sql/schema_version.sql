@@ -4,7 +4,7 @@ returns table (migration text, oldest_server text)
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select
     max(m.version)::text,

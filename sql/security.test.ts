@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { connect } from "../db/connect.ts";
 import { rows, testDatabase, value } from "./testing.ts";
 
-const { owner, apiUrl, user, coupon } = await testDatabase();
+const { owner, adminUrl, apiUrl, user, coupon } = await testDatabase();
 
 test("a grant of the server's login is durable, whatever its session asked for", async (t) => {
   const api = connect(apiUrl);
@@ -45,6 +45,48 @@ test("the server's login is no other role, reads no table, and switches no guard
     "select pg_read_file('/etc/passwd')",
   ])
     await assert.rejects(api.unsafe(statement), { code: "42501" }, statement);
+});
+
+test("a caller's own types, which call what they like, are not those of a function", async (t) => {
+  const session = connect(adminUrl);
+  t.after(() => session.end());
+  await session`
+    create function pg_temp.spy() returns boolean language plpgsql as $$
+    begin
+      if current_user <> session_user then raise exception 'it runs as %', current_user; end if;
+      return true;
+    end $$`;
+  for (const type of ["text", "date", "timestamptz", "jsonb", "int8", "regclass"])
+    await session.unsafe(`create domain pg_temp.${type} as pg_catalog.${type} check (pg_temp.spy())`);
+  const [lunch, holder] = [await coupon(), await user()];
+  for (const call of [
+    `issue_coupon(${holder}, ${lunch})`,
+    `issue_coupons(${lunch}, array[${holder}, ${await user()}])`,
+    `wallet(${holder})`,
+    `use_coupon(${holder}, ${lunch}, 'order-1')`,
+    `undo_use(${holder}, ${lunch}, 'cancelled')`,
+    `pause_coupon(${lunch})`,
+    `resume_coupon(${lunch})`,
+    `set_coupon_count(${lunch}, 20)`,
+    `set_coupon_expiry(${lunch}, now() + '2 hours')`,
+    "create_coupon('SPY', 'message', 'description', '2030-01-01', '2030-01-02', 1)",
+    "import_users(array[1], array['Ann'])",
+    "import_incoming_users()",
+    "live_coupons()",
+    "upcoming_coupons()",
+    `find_coupon(${lunch})`,
+    `coupon_stats(${lunch})`,
+    `coupon_timeline(${lunch})`,
+    "coupon_status()",
+    "daily_summary()",
+    "audit_trail()",
+    `list_grants(${lunch})`,
+    "list_users()",
+    "schema_version()",
+    "set_time_zone('UTC')",
+    "reconcile()",
+  ])
+    await session.unsafe(`select from ${call}`).catch((error) => assert.fail(`${call}: ${error.message}`));
 });
 
 test("of our roles only coupon_admin is a member of another, coupon_monitor", async () => {

@@ -10,7 +10,7 @@ returns table (outcome public.set_coupon_count_outcome, issued integer, remainin
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_coupon coupon.coupons;

@@ -10,7 +10,7 @@ returns table (outcome public.set_coupon_expiry_outcome)
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' -- of the times in the audit
 as $$
 declare

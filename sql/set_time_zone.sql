@@ -5,7 +5,7 @@ returns table (outcome public.set_time_zone_outcome)
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_was text;

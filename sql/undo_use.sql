@@ -5,7 +5,7 @@ returns table (outcome public.undo_use_outcome, used_date timestamptz, use_refer
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_grant coupon.user_coupons;

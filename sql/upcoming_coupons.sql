@@ -4,7 +4,7 @@ returns setof public.coupon_offer
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if upcoming_coupons.page_size is null or upcoming_coupons.page_size not between 1 and 1000 then

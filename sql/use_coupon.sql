@@ -4,7 +4,7 @@ returns table (outcome public.use_coupon_outcome, used_date timestamptz, use_ref
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_grant coupon.user_coupons;

@@ -4,7 +4,7 @@ create or replace function coupon.commit_durably()
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if current_setting('synchronous_commit') in ('off', 'local') then

@@ -5,7 +5,7 @@ create or replace function coupon.fence_replay()
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if current_setting('synchronous_standby_names') <> '' then

@@ -9,7 +9,7 @@ create or replace function coupon.issued_before(
 returns integer
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 declare

@@ -11,7 +11,7 @@ create or replace function coupon.lock_issuing(coupon_id bigint)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_advisory_xact_lock(coupon.lock_key());

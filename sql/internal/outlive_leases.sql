@@ -5,7 +5,7 @@ create or replace function coupon.outlive_leases(coupon_id bigint)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_valid_until timestamptz;

@@ -3,7 +3,7 @@ create or replace function coupon.refuse_argument(argument text, why text)
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception '% %', argument, why
