@@ -95,7 +95,8 @@ for (const [route, roles] of Object.entries(rights)) {
     });
 
   if (roles === "public") {
-    test(`${route}: public`, async () => assert.ok([200, 400].includes((await call()).status)));
+    const status = route === "POST /demo/token" ? 404 : 200; // without a demo it is not there
+    test(`${route}: public`, async () => assert.equal((await call()).status, status));
     continue;
   }
 

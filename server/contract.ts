@@ -94,14 +94,14 @@ export const contract = {
   couponStatus: {
     route: "GET /coupons/status",
     tag: "Operating",
-    summary: "Each coupon of today, and how fast it goes",
+    summary: "Each coupon that is live, upcoming or of today, and how fast it goes",
     roles: ADMIN,
     answer: s.couponStatuses,
   },
   watchStatus: {
     route: "GET /coupons/status/events",
     tag: "Operating",
-    summary: "Each coupon of today, and how fast it goes, live",
+    summary: "Each coupon that is live, upcoming or of today, and how fast it goes, live",
     description: "Server-Sent Events, named status, one a second.",
     roles: ADMIN,
     answer: s.couponStatuses,

@@ -33,7 +33,7 @@ const cors = (headers: Headers) =>
 const allowed = {
   vary: "origin",
   "access-control-allow-origin": SHOP,
-  "access-control-expose-headers": "etag, retry-after, traceparent, x-request-id",
+  "access-control-expose-headers": "etag, ratelimit, retry-after, traceparent, x-request-id",
 };
 
 test("nobody is allowed: nothing is said", () => {

@@ -9,7 +9,7 @@ export interface Cors {
 
 const METHODS = "GET, POST";
 const REQUEST_HEADERS = "authorization, content-type, if-none-match, traceparent, x-request-id";
-const ANSWER_HEADERS = "etag, retry-after, traceparent, x-request-id";
+const ANSWER_HEADERS = "etag, ratelimit, retry-after, traceparent, x-request-id";
 /** How long a browser remembers a preflight's answer, s: beyond two hours none does. */
 const MAX_AGE = "7200";
 

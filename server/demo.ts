@@ -7,11 +7,10 @@ import { isLocal } from "./local.ts";
 
 type Incoming = Pick<IncomingMessage, "rawHeaders" | "socket">;
 
-/** A token for this caller; undefined when whoever asks is not one to hand tokens to. */
+/** What makes a token for a caller; undefined where whoever asks is not one to hand tokens to. */
 export type DemoToken = (
   incoming: Incoming | undefined,
-  who: { role: Caller["role"]; subject: string },
-) => string | undefined;
+) => ((who: { role: Caller["role"]; subject: string }) => string) | undefined;
 
 /** Names that only this machine answers to: a page of elsewhere whose name was pointed at us sends its own. */
 const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
@@ -19,8 +18,8 @@ const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
 export function createDemo(env: Pick<Env, "DEMO" | "JWT_SECRET" | "JWT_ISSUER" | "JWT_AUDIENCE">): DemoToken {
   const { DEMO: mode = "off", JWT_SECRET: secret } = env;
   if (mode === "off" || secret === undefined) return () => undefined;
-  return (incoming, who) =>
-    mode === "on" || (isLocal(incoming) && isOwnPage(incoming)) ? signToken(secret, env, who) : undefined;
+  const sign: ReturnType<DemoToken> = (who) => signToken(secret, env, who);
+  return (incoming) => (mode === "on" || (isLocal(incoming) && isOwnPage(incoming)) ? sign : undefined);
 }
 
 /** Whether the request names this machine, and comes from no other site's page. */

@@ -21,6 +21,8 @@ const requests: [method: string, status: number, level: string][] = [
   ["POST", 404, "info"],
   ["POST", 401, "info"],
   ["GET", 200, "debug"],
+  ["HEAD", 200, "debug"],
+  ["OPTIONS", 204, "debug"],
   ["GET", 404, "info"],
   ["GET", 500, "warn"],
   ["POST", 503, "warn"],

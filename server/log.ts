@@ -57,7 +57,7 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
       if (wanted.has("info")) line("info", message, members);
     },
     request(method, path, status, ms, requestId, traceId) {
-      const isRead = method === "GET" && status < 400;
+      const isRead = method !== "POST" && status < 400;
       const level = status >= 500 ? "warn" : isRead ? "debug" : "info";
       if (!wanted.has(level)) return;
       if (status >= 400 && !wanted.has("debug") && !isSampled(level, status, { status })) return;

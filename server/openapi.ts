@@ -156,14 +156,16 @@ function commandEndings(command: Command | undefined): Ending[] {
 }
 
 /** What may become of any request like this one. */
-function otherEndings({ roles, path, body, lines, answer, headers, problems = {} }: Operation): Ending[] {
+function otherEndings(operation: Operation): Ending[] {
+  const { roles, path, body, lines, headers, problems = {} } = operation;
   const names: (keyof typeof failures)[] = ["invalid_request", "request_timeout"];
-  if (roles) names.push("unauthenticated", "rate_limited", "keys_unavailable");
+  if (roles) names.push("unauthenticated", "keys_unavailable");
+  if (roles?.includes("user")) names.push("rate_limited");
   // Who is not among the roles, or acts for somebody else.
   if (roles && (roles.length < 3 || [path, body].some((schema) => schema && "user_id" in schema.shape)))
     names.push("forbidden");
-  // All but livez ask the database.
-  if (answer !== contract.livez.answer || Object.keys(problems).length > 0)
+  if (operation !== contract.livez && operation !== contract.demoToken)
+    // they ask no database
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
   const ofBody = [431, ...(body ? [411, 413, 415] : lines ? [415] : [])].map(

@@ -2,10 +2,9 @@
  * The one table from outcomes to HTTP: a status, and a sentence for a person. Keys are the values of the SQL enums, in
  * their order of precedence; a test holds the two against each other.
  */
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 
 interface Answer {
-  status: ContentfulStatusCode;
+  status: number;
   detail: string;
 }
 

@@ -53,7 +53,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     const demo = createDemo({ ...env, DEMO: "loopback" });
     const dependencies: World["dependencies"] = {
       ...world.dependencies,
-      demoToken: (incoming, who) => (hasDemo ? demo(incoming, who) : undefined),
+      demoToken: (incoming) => (hasDemo ? demo(incoming) : undefined),
     };
     const service = issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies);
     const server = createServer((request, response) => {

@@ -1,5 +1,4 @@
 /** Everything that isn't a success, as what the client is told of it. */
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { z } from "zod";
 import { DatabaseError } from "./db.ts";
 import { HungUp, Overloaded } from "./lane.ts";
@@ -25,7 +24,7 @@ export const failures = {
   no_such_route: { status: 404, detail: "There is nothing at this path." },
   request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
   /** Nobody reads this one: it is for the log. */
-  hung_up: { status: 499 as ContentfulStatusCode, detail: "The client hung up; nothing was done." },
+  hung_up: { status: 499, detail: "The client hung up; nothing was done." },
   rate_limited: { status: 429, detail: "Too many requests of this user; nothing was done. Ask again later." },
   internal_error: { status: 500, detail: "This is our mistake, and was logged." },
   overloaded: { status: 503, detail: "Too many requests at once; nothing was done. Ask again." },
@@ -48,19 +47,19 @@ export const failures = {
     detail: "The database is newer than this server knows: start the newer release.",
   },
   draining: { status: 503, detail: "This server is ending." },
-} as const satisfies Record<string, { status: ContentfulStatusCode; detail: string }>;
+} as const satisfies Record<string, { status: number; detail: string }>;
 
 export type Failure = keyof typeof failures;
 
 export class Problem extends Error {
   override readonly name = "Problem";
-  readonly status: ContentfulStatusCode;
+  readonly status: number;
   readonly members: ProblemMembers;
 
   /** Whatever of `given` differs from the table; a cause is logged. */
   constructor(
     outcome: Failure,
-    given: Partial<Omit<ProblemMembers, "outcome">> & { status?: ContentfulStatusCode } = {},
+    given: Partial<Omit<ProblemMembers, "outcome">> & { status?: number } = {},
     cause?: unknown,
   ) {
     const { status, ...members } = { ...failures[outcome], ...given };

@@ -34,8 +34,8 @@ export interface Call {
 
 const secret = env.JWT_SECRET as string;
 export const userToken = (userId: number) => signToken(secret, env, { role: "user", subject: `${userId}` });
-export const serviceToken = await signToken(secret, env, { role: "service", subject: "shop" });
-export const adminToken = await signToken(secret, env, { role: "admin", subject: "root" });
+export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
+export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });
 
 /** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
 export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {

@@ -12,7 +12,7 @@ try {
   const callers = readArguments(process.argv.slice(2));
   const secret = await tokenSecret(env);
   const out: string[] = [];
-  for (const who of callers) out.push(await signToken(secret, env, who));
+  for (const who of callers) out.push(signToken(secret, env, who));
   process.stdout.write(`${out.join("\n")}\n`);
 } catch (error) {
   console.error(`sd: ${(error as Error).message}`);

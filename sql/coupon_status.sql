@@ -1,4 +1,4 @@
--- What an operator watches while a drop runs: each coupon of today, live or upcoming, and how fast it goes.
+-- What an operator watches while a drop runs: each coupon that is live, upcoming or of today, and how fast it goes.
 --
 -- Reads all coupons (three a day) and, of each one's grants, the last one by its position; only where that is younger
 -- than a minute, some 20 more for each of the two rates. Ten million grants cost no more than ten.
@@ -59,7 +59,7 @@ as $$
 $$;
 
 comment on function public.coupon_status() is
-  'Each coupon of today, live or upcoming, earliest first. state: upcoming, ended, paused, sold_out or live, the first
+  'Each coupon that is live, upcoming or of today, earliest first. state: upcoming, ended, paused, sold_out or live, the first
 that applies. starts_in is null once started, since_start before. per_second_10s, per_second_60s: grants a second, over
 the last 10 and 60 seconds. As cheap with ten million grants as with ten: good for \watch 1. Uses would have to be
 counted: coupon_stats(), daily_summary().';

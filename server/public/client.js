@@ -119,7 +119,7 @@ export function couponClient({
   token,
   fetch = globalThis.fetch.bind(globalThis),
   attempts = 5,
-  attemptMs = 10_000,
+  attemptMs = 15_000,
 } = {}) {
   const base = baseUrl.replace(/\/$/, "");
   const clock = createServerClock();

@@ -63,6 +63,7 @@ export function createShop({ client, userId, say, failed, broke }) {
     forget() {
       grants.clear();
       references.clear();
+      before = null;
       for (const ticket of tickets.values()) tell(ticket.element, "");
       showWallet();
       showAll();
