@@ -130,5 +130,7 @@ as $$
 $$;
 
 comment on function public.reconcile() is
-  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Passes over
+  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Two things no row
+can prove: the day of a grant to better than a day (the zone may have been another one), and the order of positions in time (a clock may
+have been set back). Passes over
 the grants about ten times: run it on a replica or at night when they are large.';

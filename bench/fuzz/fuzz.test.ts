@@ -6,6 +6,7 @@ import { scratchDatabase } from "../../db/scratch.ts";
 import { contract } from "../../server/contract.ts";
 import { changed } from "../faults/planted.ts";
 import { functionsOf } from "./calls.ts";
+import { onlyRefused } from "./fuzz.ts";
 import { fuzzHttp, missedBy } from "./http.ts";
 import { createTally, type Task, undisturbed } from "./run.ts";
 import { fuzzSockets } from "./sockets.ts";
@@ -22,7 +23,7 @@ async function inShort(fuzz: (task: Task) => Promise<void>, inputs: number, say:
 
 test("requests to all routes", async (t) => {
   const tally = await inShort(fuzzHttp, 3_000, (line) => t.diagnostic(line));
-  assert.deepEqual(missedBy(tally), []);
+  assert.deepEqual([missedBy(tally), onlyRefused(tally)], [[], []]);
   assert.ok(tally.outcomes.size >= 30, `outcomes: ${[...tally.outcomes.keys()]}`);
 });
 
@@ -39,6 +40,7 @@ test("calls of all functions", async (t) => {
   } finally {
     await scratch.drop();
   }
+  assert.deepEqual(onlyRefused(tally), []);
   assert.ok(tally.outcomes.size >= 30, `outcomes: ${[...tally.outcomes.keys()]}`);
 });
 
@@ -112,6 +114,13 @@ for (const { name, fuzz, plant, found } of BUGS)
       },
     );
   });
+
+test("found: a function that refuses everything", async () => {
+  const tally = createTally();
+  const plant = planted("sql/undo_use.sql", ["undo_use.user_id is null, 'must", "true, 'must"]);
+  await fuzzSql({ seed: SEED, inputs: 1_000, tally, plant });
+  assert.ok(onlyRefused(tally).includes("undo_use"));
+});
 
 test("found: a schema without its bounds", async () => {
   const operation: { body: z.ZodType } = contract.setCouponCount;

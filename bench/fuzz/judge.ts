@@ -160,7 +160,7 @@ export function judge(
       assert.equal(status, 404, where);
       if (method !== "HEAD") assert.equal(answer.body.outcome, "no_such_route", where);
     }
-    return { route: isOurs ? "a page" : "nowhere", outcome: undefined, refused: undefined };
+    return { route: isOurs ? "a page" : "no route", outcome: undefined, refused: undefined };
   }
 
   const { operation, template, name } = routed.target;

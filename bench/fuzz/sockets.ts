@@ -112,7 +112,7 @@ async function ask(
   const answer = answerOf(raw);
   if (answer === undefined) {
     assert.ok(!FAITHFUL.has(wire), `${where}: no answer: ${JSON.stringify(raw.slice(0, 300))}`);
-    tally.count(`a socket: ${wire}`, "closed", undefined, undefined, ms);
+    tally.count(`bytes: ${wire}`, "closed", undefined, undefined, ms);
     return;
   }
   assert.ok(
@@ -133,7 +133,7 @@ async function ask(
       [400, 417, 431].includes(answer.status) && answer.text === "",
       `${where}: ${raw.slice(0, 300)}`,
     );
-  tally.count(`a socket: ${wire}`, `${answer.status}`, undefined, undefined, ms);
+  tally.count(`bytes: ${wire}`, `${answer.status}`, undefined, undefined, ms);
 }
 
 /** 505 for another version is Node's own word. */

@@ -14,6 +14,7 @@ row before issuing is locked, and deadlock.';
 comment on column coupon.leases.valid_until is
   'When the last of its leases runs out: at most a second ahead, never beyond start_time or expiry.';
 
+-- It calls what is in sql/, unlike other guards: a database without those functions has no coupon that could be changed.
 create function coupon.check_leases() returns trigger
   language plpgsql
   set search_path = ''
