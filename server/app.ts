@@ -1,7 +1,6 @@
 /**
  * The routes. What each takes and who may call it stands in the contract; here is what it does: one call, and its answer.
  */
-import { createHash } from "node:crypto";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { commandAnswer, issueAnswer, problem, type Sent, success } from "./answer.ts";
@@ -19,6 +18,7 @@ import {
 import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
 import type { DemoToken } from "./demo.ts";
+import { etagOf, isNamed } from "./etag.ts";
 import { createFeed, type Feed } from "./feed.ts";
 import { bearerOf, headerOf, LINES_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
@@ -89,7 +89,8 @@ export function createApp({
   let lists = 0;
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
-    return { text: JSON.stringify(live), etag: etagOf(live.coupons) };
+    // Weak: of the coupons alone, since server_time is another each time.
+    return { text: JSON.stringify(live), etag: `W/${etagOf(JSON.stringify(live.coupons))}` };
   });
 
   const couponsFeed = createFeed(
@@ -425,18 +426,6 @@ export function createApp({
     }
     return who;
   }
-}
-
-/** Weak: of the coupons alone, since server_time is another each time. */
-function etagOf(coupons: unknown): string {
-  return `W/"${createHash("sha256").update(JSON.stringify(coupons)).digest("base64url").slice(0, 22)}"`;
-}
-
-/** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. */
-function isNamed(etag: string, ifNoneMatch: string | undefined): boolean {
-  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim()) ?? [];
-  const opaque = (tag: string) => tag.replace(/^W\//, "");
-  return tags.includes("*") || tags.some((tag) => opaque(tag) === opaque(etag));
 }
 
 /** Who calls, as the audit is told. */
