@@ -27,6 +27,7 @@ import type { Log } from "./log.ts";
 import { type Metrics, methodOf } from "./metrics.ts";
 import type { Outcome } from "./outcomes.ts";
 import { createPages, pages } from "./pages.ts";
+import { createPlaces, type Places } from "./places.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type RateLimit, rateLimitHeaders, type Verdict } from "./rate-limit.ts";
 import { bodyOf, header, parsed, queryOf } from "./request.ts";
@@ -67,9 +68,12 @@ type Asked<K extends OperationName> = Given<K> & {
 const UPCOMING = 10;
 /** Rows of a list that are read at once. */
 const PAGE = 10_000;
-/** Streams at once, of a process. */
-const MAX_WATCHERS = 1_000;
-const MAX_OPERATORS = 50;
+/** Streams at once, of a process … */
+const MAX_STREAMS = 1_000;
+/** … and of one user there. */
+const MAX_STREAMS_OF_USER = 10;
+/** Streams of operators. */
+const MAX_STATUS_STREAMS = 50;
 /** Lists that are read at once, of a process: each holds a page of rows for its reader. */
 const MAX_LISTS = 20;
 
@@ -86,7 +90,6 @@ export function createApp({
   readiness,
 }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
-  let lists = 0;
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
     // Weak: of the coupons alone, since server_time is another each time.
@@ -104,7 +107,6 @@ export function createApp({
         return { live, upcoming, server_time };
       },
       gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
-      max: MAX_WATCHERS,
     },
     log.failure,
   );
@@ -112,10 +114,8 @@ export function createApp({
     ...(await db.couponStatus()),
     outcomes: metrics.outcomesOf("issue_coupon"),
   });
-  const statusFeed = createFeed(
-    { event: "status", read: couponStatus, gist: (state) => state, max: MAX_OPERATORS },
-    log.failure,
-  );
+  const statusFeed = createFeed({ event: "status", read: couponStatus, gist: (state) => state }, log.failure);
+  const lists = createPlaces("lists", MAX_LISTS);
 
   app.onError((error, c) => {
     const { status, members } = logging(c)(error);
@@ -141,9 +141,9 @@ export function createApp({
     return new Response(null, { status: 304, headers: sent.headers });
   });
 
-  stream("watchCoupons", couponsFeed);
+  stream("watchCoupons", couponsFeed, createPlaces("streams", MAX_STREAMS, MAX_STREAMS_OF_USER));
   read("couponStatus", couponStatus);
-  stream("watchStatus", statusFeed);
+  stream("watchStatus", statusFeed, createPlaces("streams", MAX_STATUS_STREAMS));
 
   read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
   read("findCouponByCode", ({ query }) => db.findCoupon(query));
@@ -299,6 +299,7 @@ export function createApp({
         query: query || roles ? queryOf(c, query ?? nothing) : {},
         body: body && (await bodyOf(c, body, maxBody)),
       };
+      unlessLeft(c);
       return handler(asked as Asked<K>);
     });
   }
@@ -315,12 +316,11 @@ export function createApp({
     });
   }
 
-  function stream(name: FeedName, feed: Feed): void {
-    on(name, ({ c }) => {
+  function stream(name: FeedName, feed: Feed, places: Places): void {
+    on(name, ({ c, who }) => {
+      hold(c, places, who);
       const events = feed.watch();
-      if (events === undefined)
-        throw new Problem("overloaded", { detail: "Too many watch already. Ask again.", retryAfter: 5 });
-      // Whoever asks for the head alone watches nothing, and would keep a place until it is found to read nothing.
+      // Whoever asks for the head alone watches nothing, and would be told until it is found to read nothing.
       if (c.req.method === "HEAD") void events.cancel();
       return new Response(events, {
         headers: {
@@ -334,17 +334,7 @@ export function createApp({
   }
 
   function list(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-    if (lists >= MAX_LISTS)
-      throw new Problem("overloaded", {
-        detail: "Too many lists are read already. Ask again.",
-        retryAfter: 5,
-      });
-    if (c.env.outgoing) {
-      lists += 1;
-      c.env.outgoing.once("close", () => {
-        lists -= 1;
-      });
-    }
+    hold(c, lists);
     return lines(c, rows);
   }
 
@@ -426,6 +416,22 @@ export function createApp({
     }
     return who;
   }
+}
+
+/**
+ * Nothing is done for whoever left while its token was checked or the database asked. By the socket: "close" is told once, and of an
+ * answer that queues behind another one of its connection nothing else tells.
+ */
+function unlessLeft({ env: { incoming } }: Ctx): void {
+  if (incoming?.socket.destroyed) throw new Problem("hung_up");
+}
+
+/** Takes a place until the answer is sent, or can't be any more. */
+function hold(c: Ctx, places: Places, who?: Caller): void {
+  const { outgoing } = c.env;
+  if (outgoing === undefined) return;
+  unlessLeft(c);
+  outgoing.once("close", places.take(who?.role === "user" ? who.user_id : undefined));
 }
 
 /** Who calls, as the audit is told. */
