@@ -1,7 +1,6 @@
 /**
  * The routes. What each takes and who may call it stands in the contract; here is what it does: one call, and its answer.
  */
-import { createHash } from "node:crypto";
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { commandAnswer, issueAnswer, problem, type Sent, success } from "./answer.ts";
@@ -19,6 +18,7 @@ import {
 import type { Cors } from "./cors.ts";
 import type { Db, Note } from "./db.ts";
 import type { DemoToken } from "./demo.ts";
+import { etagOf, isNamed } from "./etag.ts";
 import { createFeed, type Feed } from "./feed.ts";
 import { bearerOf, headerOf, LINES_TYPE, requestIdOf, type Trace, traceOf } from "./headers.ts";
 import type { Issuing } from "./issuing.ts";
@@ -27,6 +27,7 @@ import type { Log } from "./log.ts";
 import { type Metrics, methodOf } from "./metrics.ts";
 import type { Outcome } from "./outcomes.ts";
 import { createPages, pages } from "./pages.ts";
+import { createPlaces, type Places } from "./places.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type RateLimit, rateLimitHeaders, type Verdict } from "./rate-limit.ts";
 import { bodyOf, header, parsed, queryOf } from "./request.ts";
@@ -67,9 +68,12 @@ type Asked<K extends OperationName> = Given<K> & {
 const UPCOMING = 10;
 /** Rows of a list that are read at once. */
 const PAGE = 10_000;
-/** Streams at once, of a process. */
-const MAX_WATCHERS = 1_000;
-const MAX_OPERATORS = 50;
+/** Streams at once, of a process … */
+const MAX_STREAMS = 1_000;
+/** … and of one user there. */
+const MAX_STREAMS_OF_USER = 10;
+/** Streams of operators. */
+const MAX_STATUS_STREAMS = 50;
 /** Lists that are read at once, of a process: each holds a page of rows for its reader. */
 const MAX_LISTS = 20;
 
@@ -86,10 +90,10 @@ export function createApp({
   readiness,
 }: Dependencies) {
   const app = new Hono<{ Bindings: Bindings }>();
-  let lists = 0;
   const liveCoupons = createShared(async () => {
     const live = await db.liveCoupons();
-    return { text: JSON.stringify(live), etag: etagOf(live.coupons) };
+    // Weak: of the coupons alone, since server_time is another each time.
+    return { text: JSON.stringify(live), etag: `W/${etagOf(JSON.stringify(live.coupons))}` };
   });
 
   const couponsFeed = createFeed(
@@ -103,7 +107,6 @@ export function createApp({
         return { live, upcoming, server_time };
       },
       gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
-      max: MAX_WATCHERS,
     },
     log.failure,
   );
@@ -111,10 +114,8 @@ export function createApp({
     ...(await db.couponStatus()),
     outcomes: metrics.outcomesOf("issue_coupon"),
   });
-  const statusFeed = createFeed(
-    { event: "status", read: couponStatus, gist: (state) => state, max: MAX_OPERATORS },
-    log.failure,
-  );
+  const statusFeed = createFeed({ event: "status", read: couponStatus, gist: (state) => state }, log.failure);
+  const lists = createPlaces("lists", MAX_LISTS);
 
   app.onError((error, c) => {
     const { status, members } = logging(c)(error);
@@ -140,9 +141,9 @@ export function createApp({
     return new Response(null, { status: 304, headers: sent.headers });
   });
 
-  stream("watchCoupons", couponsFeed);
+  stream("watchCoupons", couponsFeed, createPlaces("streams", MAX_STREAMS, MAX_STREAMS_OF_USER));
   read("couponStatus", couponStatus);
-  stream("watchStatus", statusFeed);
+  stream("watchStatus", statusFeed, createPlaces("streams", MAX_STATUS_STREAMS));
 
   read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
   read("findCouponByCode", ({ query }) => db.findCoupon(query));
@@ -306,6 +307,7 @@ export function createApp({
         query: query || roles ? queryOf(c, query ?? nothing) : {},
         body: body && (await bodyOf(c, body, maxBody)),
       };
+      unlessLeft(c);
       return handler(asked as Asked<K>);
     });
   }
@@ -322,12 +324,11 @@ export function createApp({
     });
   }
 
-  function stream(name: FeedName, feed: Feed): void {
-    on(name, ({ c }) => {
+  function stream(name: FeedName, feed: Feed, places: Places): void {
+    on(name, ({ c, who }) => {
+      hold(c, places, who);
       const events = feed.watch();
-      if (events === undefined)
-        throw new Problem("overloaded", { detail: "Too many watch already. Ask again.", retryAfter: 5 });
-      // Whoever asks for the head alone watches nothing, and would keep a place until it is found to read nothing.
+      // Whoever asks for the head alone watches nothing, and would be told until it is found to read nothing.
       if (c.req.method === "HEAD") void events.cancel();
       return new Response(events, {
         headers: {
@@ -341,17 +342,7 @@ export function createApp({
   }
 
   function list(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-    if (lists >= MAX_LISTS)
-      throw new Problem("overloaded", {
-        detail: "Too many lists are read already. Ask again.",
-        retryAfter: 5,
-      });
-    if (c.env.outgoing) {
-      lists += 1;
-      c.env.outgoing.once("close", () => {
-        lists -= 1;
-      });
-    }
+    hold(c, lists);
     return lines(c, rows);
   }
 
@@ -437,16 +428,20 @@ export function createApp({
   }
 }
 
-/** Weak: of the coupons alone, since server_time is another each time. */
-function etagOf(coupons: unknown): string {
-  return `W/"${createHash("sha256").update(JSON.stringify(coupons)).digest("base64url").slice(0, 22)}"`;
+/**
+ * Nothing is done for whoever left while its token was checked or the database asked. By the socket: "close" is told once, and of an
+ * answer that queues behind another one of its connection nothing else tells.
+ */
+function unlessLeft({ env: { incoming } }: Ctx): void {
+  if (incoming?.socket.destroyed) throw new Problem("hung_up");
 }
 
-/** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. */
-function isNamed(etag: string, ifNoneMatch: string | undefined): boolean {
-  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim()) ?? [];
-  const opaque = (tag: string) => tag.replace(/^W\//, "");
-  return tags.includes("*") || tags.some((tag) => opaque(tag) === opaque(etag));
+/** Takes a place until the answer is sent, or can't be any more. */
+function hold(c: Ctx, places: Places, who?: Caller): void {
+  const { outgoing } = c.env;
+  if (outgoing === undefined) return;
+  unlessLeft(c);
+  outgoing.once("close", places.take(who?.role === "user" ? who.user_id : undefined));
 }
 
 /** Who calls, as the audit is told. */

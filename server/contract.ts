@@ -86,7 +86,8 @@ export const contract = {
     tag: "Coupons",
     summary: "The coupons on offer and the next ones, live",
     description:
-      "Server-Sent Events, named coupons: first the state as it is, then each one that differs, at most one a second.",
+      "Server-Sent Events, named coupons: first the state as it is then, after that each one that differs, at most one a second. A user has ten streams at " +
+      "once of a server: one more is 429.",
     roles: ANYONE,
     answer: s.couponsState,
     stream: "text/event-stream",

@@ -9,16 +9,20 @@ interface State {
 
 const TIMES: FeedTimes = { every: 5, heartbeat: 1_000, life: 60_000 };
 
+const told = (n: number, at: number) => `event: state\ndata: {"n":${n},"at":${at}}\n\n`;
+
 /** A feed of a state that the test sets, and how often it was read. */
-function newFeed({ max = 10, ...times }: Partial<FeedTimes> & { max?: number } = {}) {
+function newFeed(times: Partial<FeedTimes> = {}) {
   const world = { n: 1, reads: 0, error: undefined as Error | undefined, failures: [] as unknown[] };
   const read = async (): Promise<State> => {
     world.reads += 1;
+    const state = { n: world.n, at: world.reads };
+    await new Promise((resolve) => setImmediate(resolve)); // as a database takes its time
     if (world.error) throw world.error;
-    return { n: world.n, at: world.reads };
+    return state;
   };
   const feed = createFeed(
-    { event: "state", read, gist: ({ n }) => n, max },
+    { event: "state", read, gist: ({ n }) => n },
     (error) => void world.failures.push(error),
     { ...TIMES, ...times },
   );
@@ -26,9 +30,7 @@ function newFeed({ max = 10, ...times }: Partial<FeedTimes> & { max?: number } =
 }
 
 function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">) {
-  const stream = feed.watch();
-  assert.ok(stream);
-  const reader = stream.getReader();
+  const reader = feed.watch().getReader();
   return {
     /** The next piece, undefined at the end. */
     next: async () => {
@@ -49,7 +51,7 @@ test("first the state as it is, then each one that differs", async () => {
   const { feed, world } = newFeed();
   const watcher = watch({ feed });
   assert.equal(await watcher.next(), "retry: 1000\n\n");
-  assert.equal(await watcher.next(), 'event: state\ndata: {"n":1,"at":1}\n\n');
+  assert.equal(await watcher.next(), told(1, 1));
   await afterReads(world, 5);
   world.n = 2;
   assert.match((await watcher.next()) ?? "", /^event: state\ndata: \{"n":2,"at":\d+\}\n\n$/);
@@ -57,12 +59,55 @@ test("first the state as it is, then each one that differs", async () => {
   assert.equal(await watcher.next(), undefined);
 });
 
+test("who comes later is told the state as it is then, though nothing of it has changed", async (t) => {
+  const { feed } = newFeed({ every: 60_000 });
+  t.after(feed.end);
+  const first = watch({ feed });
+  await first.next();
+  assert.equal(await first.next(), told(1, 1));
+  const later = watch({ feed });
+  await later.next();
+  assert.equal(await later.next(), told(1, 2));
+});
+
+test("however many come, who watches already is told once a turn", async (t) => {
+  const { feed, world } = newFeed({ every: 60_000 });
+  t.after(feed.end);
+  const first = watch({ feed });
+  await first.next();
+  assert.equal(await first.next(), told(1, 1));
+  const next = first.next();
+  world.n = 2;
+  const later = watch({ feed });
+  await later.next();
+  assert.equal(await later.next(), told(2, 2));
+  feed.end();
+  assert.equal(await next, undefined);
+});
+
+test("who comes while reads fail is told nothing that is old", async (t) => {
+  const { feed, world } = newFeed();
+  t.after(feed.end);
+  const first = watch({ feed });
+  await first.next();
+  assert.equal(await first.next(), told(1, 1));
+  world.error = new Error("no database");
+  const later = watch({ feed });
+  await later.next();
+  const state = later.next();
+  while (world.failures.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  world.error = undefined;
+  const [, at] = (await state)?.match(/"n":1,"at":(\d+)/) ?? [];
+  assert.ok(Number(at) > 3, at);
+});
+
 test("one read serves all, and none is made when nobody watches", async () => {
   const { feed, world } = newFeed();
   const all = Array.from({ length: 5 }, () => watch({ feed }));
   for (const { next } of all) await next();
   const states = await Promise.all(all.map(({ next }) => next()));
-  assert.deepEqual([...new Set(states)], ['event: state\ndata: {"n":1,"at":1}\n\n']);
+  // Those who came while the first one's state was read share the next one.
+  assert.deepEqual(states, [told(1, 1), ...Array(4).fill(told(1, 2))]);
   for (const { cancel } of all) await cancel();
   assert.equal(feed.watchers(), 0);
   await afterReads(world, 0);
@@ -109,11 +154,13 @@ test("a stream ends after its life", async () => {
   assert.equal(feed.watchers(), 0);
 });
 
-test("no more than so many, and none once it has ended", () => {
-  const { feed } = newFeed({ max: 2 });
-  assert.deepEqual([feed.watch(), feed.watch(), feed.watch()].map(Boolean), [true, true, false]);
+test("whoever comes once it has ended is sent on at once", async () => {
+  const { feed, world } = newFeed();
   feed.end();
-  assert.equal(feed.watch(), undefined);
+  const watcher = watch({ feed });
+  assert.equal(await watcher.next(), "retry: 1000\n\n");
+  assert.equal(await watcher.next(), undefined);
+  assert.deepEqual([feed.watchers(), world.reads], [0, 0]);
 });
 
 test("a read that fails is told, and the next state comes", async () => {

@@ -2,10 +2,11 @@
  * Server-Sent Events (WHATWG HTML, 9.2) of a state that many watch. It is read once for all of them, only while somebody
  * watches, and told when it has changed. Who reads slowly misses states, never the latest one, and costs no memory.
  */
+import { createShared } from "./shared.ts";
 
 export interface Feed {
-  /** A stream of events; undefined when too many watch already, or the process ends. */
-  watch(): ReadableStream<Uint8Array> | undefined;
+  /** A stream of events: first the state as it is now. */
+  watch(): ReadableStream<Uint8Array>;
   /** Who watches now. */
   watchers(): number;
   /** Ends all streams: whoever wants to go on connects again, to another server. */
@@ -16,10 +17,8 @@ export interface FeedSource<T> {
   /** The name of the events. */
   event: string;
   read: () => Promise<T>;
-  /** What of a state is worth telling: one that is like the last in this is not told. */
+  /** What of a state is worth telling: who was told one that is like it in this is not told. */
   gist: (state: T) => unknown;
-  /** Streams at once. */
-  max: number;
 }
 
 /** ms. */
@@ -37,9 +36,16 @@ const TIMES: FeedTimes = { every: 1_000, heartbeat: 15_000, life: 15 * 60_000 };
 interface Watcher {
   controller: ReadableStreamDefaultController<Uint8Array>;
   since: number;
-  /** When it was sent something last, and which state. */
+  /** When it was sent something last, and the gist that it was told. */
   sentAt: number;
-  told: Uint8Array | undefined;
+  told: string | undefined;
+}
+
+/** A state as it was read. */
+interface Read {
+  askedAt: number;
+  gist: string;
+  event: Uint8Array;
 }
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -49,47 +55,55 @@ const RETRY = encode("retry: 1000\n\n");
 
 /** A read that fails is told to `failed`, and the streams go on with the next one. */
 export function createFeed<T>(
-  { event, read, gist, max }: FeedSource<T>,
+  { event, read, gist }: FeedSource<T>,
   failed: (error: unknown) => void,
   times: FeedTimes = TIMES,
 ): Feed {
   const watchers = new Set<Watcher>();
-  let latest: Uint8Array | undefined;
-  let known: string | undefined;
+  let latest: Read | undefined;
   let running = false;
+  let timer: NodeJS.Timeout | undefined;
   let ended = false;
 
-  async function turn(): Promise<void> {
-    const began = performance.now();
+  const look = createShared(async () => {
+    const askedAt = performance.now();
     try {
       const state = await read();
-      const seen = JSON.stringify(gist(state));
-      if (seen !== known) latest = encode(`event: ${event}\ndata: ${JSON.stringify(state)}\n\n`);
-      known = seen;
+      const data = JSON.stringify(state);
+      latest = {
+        askedAt,
+        gist: JSON.stringify(gist(state)),
+        event: encode(`event: ${event}\ndata: ${data}\n\n`),
+      };
     } catch (error) {
       failed(error);
     }
+  });
+
+  async function turn(): Promise<void> {
+    const began = performance.now();
+    await look();
     for (const watcher of watchers) tell(watcher);
-    if (watchers.size > 0) {
-      setTimeout(turn, Math.max(0, times.every - (performance.now() - began)));
-      return;
-    }
-    running = false;
-    latest = known = undefined;
+    running = watchers.size > 0;
+    if (running) timer = setTimeout(turn, Math.max(0, times.every - (performance.now() - began)));
   }
 
   function tell(watcher: Watcher): void {
+    if (!watchers.has(watcher)) return;
     const at = performance.now();
     const silent = at - watcher.sentAt;
     const isReading = (watcher.controller.desiredSize ?? 0) > 0;
-    if (at - watcher.since > times.life || (!isReading && silent > 2 * times.heartbeat)) leave(watcher);
-    if (!isReading || !watchers.has(watcher)) return;
-    const news = watcher.told === latest ? undefined : latest;
+    if (at - watcher.since > times.life || (!isReading && silent > 2 * times.heartbeat))
+      return leave(watcher);
+    if (!isReading) return;
+    // A state tells what time it is: one from before the watcher came is too old for it.
+    const news =
+      latest && latest.askedAt >= watcher.since && latest.gist !== watcher.told ? latest : undefined;
     if (news === undefined && silent < times.heartbeat) return;
     // Before it is sent: whoever waits for it takes it, and asks for more, within enqueue().
     watcher.sentAt = at;
-    watcher.told = latest;
-    watcher.controller.enqueue(news ?? HEARTBEAT);
+    if (news) watcher.told = news.gist;
+    watcher.controller.enqueue(news?.event ?? HEARTBEAT);
   }
 
   function leave(watcher: Watcher): void {
@@ -99,7 +113,6 @@ export function createFeed<T>(
 
   return {
     watch() {
-      if (ended || watchers.size >= max) return undefined;
       let watcher: Watcher;
       return new ReadableStream<Uint8Array>({
         start(controller) {
@@ -107,9 +120,12 @@ export function createFeed<T>(
           watcher = { controller, since: at, sentAt: at, told: undefined };
           controller.enqueue(RETRY);
           watchers.add(watcher);
-          if (running) return;
-          running = true;
-          void turn();
+          if (ended) leave(watcher);
+          else if (running) void look().then(() => tell(watcher));
+          else {
+            running = true;
+            void turn();
+          }
         },
         // It was read: what is new meanwhile can be sent.
         pull: () => tell(watcher),
@@ -119,6 +135,7 @@ export function createFeed<T>(
     watchers: () => watchers.size,
     end() {
       ended = true;
+      clearTimeout(timer);
       for (const watcher of watchers) leave(watcher);
     },
   };

@@ -1,8 +1,8 @@
 /** What a browser is given: the page, the documentation and their parts, a fixed list of files read once. */
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import { etagOf } from "./etag.ts";
 import { openApi } from "./openapi.ts";
 
 const publicFile = (name: string) => new URL(`./public/${name}`, import.meta.url);
@@ -47,24 +47,30 @@ export interface Page {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+type ReadBytes = (file: URL) => Promise<Uint8Array<ArrayBuffer>>;
+
 /** The page at this path; it is kept, and asked for again it is 304 as long as it is the same. */
-export function createPages(): (path: string) => Promise<Page> {
+export function createPages(readBytes: ReadBytes = readFile): (path: string) => Promise<Page> {
   const kept = new Map<string, Promise<Page>>();
   return (path) => {
-    const sent = kept.get(path) ?? read(path);
+    const known = kept.get(path);
+    if (known) return known;
+    const sent = read(path, readBytes);
     kept.set(path, sent);
+    // Too many open files, say: the next one reads it again.
+    sent.catch(() => kept.delete(path));
     return sent;
   };
 }
 
-async function read(path: string): Promise<Page> {
+async function read(path: string, readBytes: ReadBytes): Promise<Page> {
   const source = pages[path as "/"] as URL | (() => object);
-  const bytes = source instanceof URL ? await readFile(source) : Buffer.from(JSON.stringify(source()));
+  const bytes = source instanceof URL ? await readBytes(source) : Buffer.from(JSON.stringify(source()));
   const ending = source instanceof URL ? source.pathname.split(".").at(-1) : "json";
   return {
     headers: {
       "content-type": TYPES[ending as string] as string,
-      etag: `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`,
+      etag: etagOf(bytes),
       "cache-control": "no-cache",
       "content-security-policy": POLICY,
       "x-content-type-options": "nosniff",
