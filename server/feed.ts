@@ -93,8 +93,10 @@ export function createFeed<T>(
     const at = performance.now();
     const silent = at - watcher.sentAt;
     const isReading = (watcher.controller.desiredSize ?? 0) > 0;
-    if (at - watcher.since > times.life || (!isReading && silent > 2 * times.heartbeat))
-      return leave(watcher);
+    if (at - watcher.since > times.life || (!isReading && silent > 2 * times.heartbeat)) {
+      leave(watcher);
+      return;
+    }
     if (!isReading) return;
     // A state tells what time it is: one from before the watcher came is too old for it.
     const news =
