@@ -100,6 +100,7 @@ const pairs = {
   ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
   EdDSA: generateKeyPairSync("ed25519"),
 };
+const attacker = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const pemOf = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
 const signed = (alg: string, key: KeyObject, header: object = {}) =>
   new SignJWT(good).setProtectedHeader({ alg, ...header }).sign(key);
@@ -138,20 +139,23 @@ for (const [why, pem] of Object.entries({
 
 // ---- Keys that are published ----------------------------------------------------------------------------------------
 
-/** A server of this key set, on loopback; `fetches` counts. */
+/** A server of this key set, on loopback, as long as `status` is 200; `fetches` counts. */
 async function publish(t: TestContext, status = 200, keys?: object[]) {
   const jwk = { ...(await exportJWK(pairs.ES256.publicKey)), kid: "a", alg: "ES256" };
-  const published = { fetches: 0, url: "" };
+  const published = { fetches: 0, url: "", status, keys: keys ?? [jwk] };
   const server = createServer((_, response) => {
     published.fetches += 1;
-    response.writeHead(status, { "content-type": "application/json" });
-    response.end(JSON.stringify({ keys: keys ?? [jwk] }));
+    response.writeHead(published.status, { "content-type": "application/json" });
+    response.end(JSON.stringify({ keys: published.keys }));
   });
   t.after(() => server.close());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   published.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`;
   return published;
 }
+
+const isUnavailable = (error: unknown) =>
+  error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable";
 
 test("JWKS: fetched once for many tokens", async (t) => {
   const published = await publish(t);
@@ -188,11 +192,7 @@ test("JWKS: keys that can't be had say nothing about the token", async (t) => {
   const closed = await publish(t, 500);
   for (const url of [closed.url, "http://127.0.0.1:1/jwks.json"]) {
     const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: url }));
-    await assert.rejects(
-      async () => byJwks(token),
-      (error) =>
-        error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable",
-    );
+    await assert.rejects(async () => byJwks(token), isUnavailable);
   }
 });
 
@@ -234,11 +234,7 @@ test("JWKS: keys that can't be had are asked for once a second, however many tok
   const published = await publish(t, 500);
   const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
   const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
-  const unavailable = () =>
-    assert.rejects(
-      async () => byJwks(token),
-      (error) => error instanceof Problem && error.members.outcome === "keys_unavailable",
-    );
+  const unavailable = () => assert.rejects(async () => byJwks(token), isUnavailable);
   for (let i = 0; i < 50; i++) await unavailable();
   assert.equal(published.fetches, 1);
   t.mock.timers.tick(1_000);
@@ -246,9 +242,56 @@ test("JWKS: keys that can't be had are asked for once a second, however many tok
   assert.equal(published.fetches, 2);
 });
 
-// ---- What a token says of its key, and absurd numbers ---------------------------------------------------------------
+test("JWKS: while they can't be had known keys are good, whatever strangers send, for an hour", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const reported: unknown[] = [];
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }), (error) =>
+    reported.push(error),
+  );
+  const known = async () =>
+    byJwks(
+      await new SignJWT({ ...good, exp: now + 86_400 })
+        .setProtectedHeader({ alg: "ES256", kid: "a" })
+        .sign(pairs.ES256.privateKey),
+    );
+  const unknown = async () => byJwks(await signed("ES256", attacker.privateKey, { kid: "mine" }));
+  assert.deepEqual(await known(), ofGood);
+  published.status = 500;
+  t.mock.timers.tick(30_000);
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 5; i++) {
+      await assert.rejects(unknown, isUnavailable);
+      assert.deepEqual(await known(), ofGood);
+    }
+    assert.deepEqual([published.fetches, reported.length], [second + 2, second + 1]);
+    t.mock.timers.tick(1_000);
+  }
+  t.mock.timers.tick(3_600_000 - 33_000 - 1);
+  assert.deepEqual(await known(), ofGood);
+  t.mock.timers.tick(1);
+  await assert.rejects(known, isUnavailable);
+  published.status = 200;
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(await known(), ofGood);
+});
 
-const attacker = generateKeyPairSync("ec", { namedCurve: "P-256" });
+test("JWKS: a key that is withdrawn ends when they are fetched anew, by the first who asks 30 s later", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const ask = async () => byJwks(await signed("ES256", pairs.ES256.privateKey, { kid: "a" }));
+  await ask();
+  published.keys = [];
+  t.mock.timers.tick(29_999);
+  for (let i = 0; i < 5; i++) assert.deepEqual(await ask(), ofGood);
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(1);
+  while ((await ask()) !== null);
+  assert.equal(published.fetches, 2);
+});
+
+// ---- What a token says of its key, and absurd numbers ---------------------------------------------------------------
 
 test("a key that a token names or brings is not looked at, nor fetched", async (t) => {
   const jwk = { ...(await exportJWK(attacker.publicKey)), kid: "mine", alg: "ES256" };
@@ -411,6 +454,17 @@ test("a token that was right twice is remembered, for a minute at most", async (
   assert.equal(isRemembered(token), true);
   t.mock.timers.tick(31_000);
   assert.equal(isRemembered(token), false);
+});
+
+test("a token that comes again while it is checked is checked once, and was right once", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = await sign("42");
+  const { mock } = t.mock.method(crypto.subtle, "verify");
+  const together = await Promise.all([byKey(token), byKey(token), byKey(token)]);
+  assert.deepEqual([together, mock.callCount()], [[ofGood, ofGood, ofGood], 1]);
+  assert.equal(isRemembered(token), false);
+  assert.deepEqual(await byKey(token), ofGood);
+  assert.equal(isRemembered(token), true);
 });
 
 test("a remembered token ends at its exp", async (t) => {

@@ -3,7 +3,7 @@
  * user is its user_id.
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { Env } from "./env.ts";
 import { hmacKey } from "./hs256.ts";
 import { Problem } from "./problem.ts";
@@ -24,22 +24,31 @@ type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
 const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
+/** How often published keys are asked for at most … */
 const RETRY_KEYS_MS = 1_000;
+/** … and for how long known ones are good without: most outages are shorter, and a key that was withdrawn meanwhile must end. */
+const KEPT_KEYS_MS = 3_600_000;
 
 /** Who asked twice asks again: tokens found right twice are remembered, twice this many at most (about 500 bytes each) … */
 const REMEMBERED = 20_000;
 /** … and checked anew after this long, so that a key that was withdrawn doesn't live on. */
 const REMEMBERED_MS = 60_000;
 
-/** Checks tokens by the key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET, one of them. */
-export async function createAuthenticate(env: Env): Promise<Authenticate> {
+/**
+ * Checks tokens by the key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET, one of them. `report` is told why
+ * published keys couldn't be fetched anew, where nobody waited for them.
+ */
+export async function createAuthenticate(
+  env: Env,
+  report: (error: unknown) => void = () => {},
+): Promise<Authenticate> {
   const given = (["JWT_JWKS_URL", "JWT_PUBLIC_KEY", "JWT_SECRET"] as const).filter((name) => env[name]);
   if (given.length === 0)
     throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
   if (given.length > 1)
     throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
   if (env.JWT_JWKS_URL)
-    return remembering(authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL)), ASYMMETRIC, env));
+    return remembering(authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL), report), ASYMMETRIC, env));
   if (env.JWT_PUBLIC_KEY) {
     const { key, algorithms } = readPublicKey(env.JWT_PUBLIC_KEY);
     return remembering(authenticateBy(async () => key, algorithms, env));
@@ -55,6 +64,8 @@ function remembering(verify: Verify): Authenticate {
   let young = new Map<string, Verified>();
   let old = new Map<string, Verified>();
   let since = Date.now();
+  /** Tokens that are being checked: whoever brings one of them meanwhile waits for the same answer. */
+  const checking = new Map<string, Promise<Caller | null>>();
   const seen = new Uint32Array(65_536);
 
   /** By a hash of the signature's end; a collision remembers a token too early, or once more in vain. */
@@ -83,10 +94,13 @@ function remembering(verify: Verify): Authenticate {
     }
     const known = young.get(token) ?? old.get(token);
     if (known !== undefined) return known.exp > now / 1000 ? known.caller : null;
+    const asked = checking.get(token);
+    if (asked !== undefined) return asked;
     const verified = verify(token);
-    return verified instanceof Promise
-      ? verified.then((later) => remember(token, later))
-      : remember(token, verified);
+    if (!(verified instanceof Promise)) return remember(token, verified);
+    const checked = verified.then((later) => remember(token, later)).finally(() => checking.delete(token));
+    checking.set(token, checked);
+    return checked;
   };
 }
 
@@ -105,15 +119,22 @@ function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
 }
 
 /**
- * Published keys, fetched once and again for a key id that is new, every 30 s at most. Not to reach them says nothing about a
- * token; they are asked for again a second later, however many tokens come meanwhile.
+ * Published keys: fetched anew by the first who asks 30 s later, which holds up nobody whose key is known. Not to reach them says
+ * nothing about a token, and takes nothing from those of known keys.
  */
-function remoteKeys(url: URL): JWTVerifyGetKey {
-  const keys = createRemoteJWKSet(url);
-  let failed: { at: number; error: unknown } | undefined;
+function remoteKeys(url: URL, report: (error: unknown) => void): JWTVerifyGetKey {
+  let askedAt = -Infinity;
+  const isTooSoon = () => Math.abs(Date.now() - askedAt) < RETRY_KEYS_MS;
+  const keys = createRemoteJWKSet(url, {
+    cacheMaxAge: KEPT_KEYS_MS,
+    [customFetch]: async (...asked) => {
+      if (isTooSoon()) throw new Error("the keys of tokens were asked for within this second");
+      askedAt = Date.now();
+      return fetch(...asked);
+    },
+  });
   return async (header, token) => {
-    if (failed && Math.abs(Date.now() - failed.at) < RETRY_KEYS_MS)
-      throw new Problem("keys_unavailable", { retryAfter: 1 }, failed.error);
+    if (keys.fresh && !keys.coolingDown && !keys.reloading && !isTooSoon()) keys.reload().catch(report);
     try {
       return await keys(header, token);
     } catch (error) {
@@ -122,7 +143,6 @@ function remoteKeys(url: URL): JWTVerifyGetKey {
         error instanceof errors.JWKSMultipleMatchingKeys ||
         error instanceof errors.JOSENotSupported;
       if (isTokens) throw error;
-      failed = { at: Date.now(), error };
       throw new Problem("keys_unavailable", { retryAfter: 1 }, error);
     }
   };

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
+import { SignJWT } from "jose";
+import { createApp } from "./app.ts";
+import { createAuthenticate } from "./auth.ts";
 import { DatabaseError } from "./db.ts";
+import { readEnv } from "./env.ts";
 import { issueBefore } from "./fast.ts";
 import { Overloaded } from "./lane.ts";
-import { openWorld, serviceToken, userToken, type World } from "./testing.ts";
+import { env, openWorld, serviceToken, userToken, type World } from "./testing.ts";
 
 let world: World;
 let port: number;
@@ -271,5 +276,27 @@ test("a trace is answered and logged, by either path; without one nothing is", a
     const without = await ask(path, { token, body, headers: { traceparent: `${headers.traceparent}-x` } });
     assert.equal("traceparent" in without.headers, false);
     assert.equal("trace_id" in world.logged.at(-1), false);
+  }
+});
+
+test("by public key a new token is verified once a request, and no more after two", async (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const authenticate = await createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
+  const dependencies = { ...world.dependencies, authenticate };
+  const byRoutes = listener;
+  t.after(() => {
+    listener = byRoutes;
+  });
+  listener = issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies);
+  const token = await new SignJWT({ role: "user", iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE })
+    .setProtectedHeader({ alg: "EdDSA" })
+    .setSubject(`${holder}`)
+    .setExpirationTime("1m")
+    .sign(privateKey);
+  const { mock } = t.mock.method(crypto.subtle, "verify");
+  for (const verified of [1, 2, 2]) {
+    const { status } = await ask(`/coupons/${soldOut}/issue`, { token, body: "{}" });
+    assert.deepEqual([status, mock.callCount()], [200, verified]);
   }
 });

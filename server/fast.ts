@@ -41,7 +41,7 @@ export function issueBefore(
     });
   };
 
-  /** Whose request it is, if a user's and known at once: by public key a new token takes a while, and the routes ask again. */
+  /** Whose request it is, if a user's and known at once: by public key a new token takes a while, and the routes wait for it. */
   function userOf(rawHeaders: readonly string[]): number | undefined {
     const token = bearerOf(headerOf(rawHeaders, "authorization"));
     const who = token === undefined ? null : authenticate(token);

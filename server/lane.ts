@@ -46,7 +46,7 @@ export interface Lanes<Item, Result> {
   /** Requests that wait. */
   queued(): number;
   maxQueue: number;
-  /** Requests that were rejected with Overloaded so far. */
+  /** Requests that were rejected with Overloaded so far, by a lane or by `send`. */
   overloaded(): number;
 }
 
@@ -125,6 +125,7 @@ export function createLanes<Item, Result>(
         for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
       };
     } catch (error) {
+      if (error instanceof Overloaded) overloaded += batch.length;
       const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
       if (undone && batch.length > 1) {
         const half = Math.ceil(batch.length / 2);

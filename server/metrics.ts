@@ -113,7 +113,7 @@ export function createMetrics({ token, read }: Options = {}) {
     one(
       "coupon_lane_overloaded_total",
       "counter",
-      "Requests that a lane refused: too many waited, or one waited too long.",
+      "Requests that a lane refused: too many waited, one waited too long, or too many coupons weren't known.",
       issuing.lanes.overloaded,
     );
     one(

@@ -39,7 +39,7 @@ export async function serve(env: Env): Promise<void> {
   const dependencies = {
     db,
     issuing,
-    authenticate: await createAuthenticate(env),
+    authenticate: await createAuthenticate(env, log.failure),
     cors: createCors(env.CORS_ORIGINS),
     demoToken: createDemo(env),
     log,

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createHttpServer, createRefuse, LIMITS } from "./wire.ts";
@@ -132,6 +133,24 @@ test("late is who hasn't sent all, unless it is being answered already", async (
   assert.deepEqual(await answered, [200]);
   assert.deepEqual(statuses(), [408]);
 });
+
+for (const before of [[], [get("/")]])
+  test(`late by a byte that comes after the refusal: not read, ${before.length} answers due before`, async (t) => {
+    const { server, open, asked, statuses } = await listen(t, { headMs: 100, requestMs: 100, lingerMs: 200 });
+    const socket = open();
+    const told = statusesOf(socket);
+    socket.write(`${before.join("")}POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{`);
+    const due = before.length > 0 ? await asked() : undefined;
+    const [incoming] = await asked();
+    const body = incoming.toArray().catch(() => "cut");
+    const sent = incoming.socket.bytesRead;
+    await once(server, "clientError");
+    socket.write("}");
+    while (incoming.socket.bytesRead === sent) await sleep(5);
+    due?.[1].end();
+    assert.deepEqual([await told, await body], [[...before.map(() => 200), 408], "cut"]);
+    assert.deepEqual(statuses(), [408]);
+  });
 
 test("a connection that nothing was sent on is closed without a word", async (t) => {
   const { open, statuses } = await listen(t, { headMs: 100 });

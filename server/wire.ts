@@ -98,6 +98,11 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
     if (ending.has(socket) || (isLate && answer?.headersSent && !answer.req.complete)) return;
     ending.add(socket);
+    // Read on, so that the refusal is seen, but by no parser: what is told that nothing was done must not become whole.
+    socket
+      .removeAllListeners("data")
+      .on("data", () => {})
+      .resume();
     endAfterAnswers(socket, refusalOf(error.code));
   });
   const queued = new WeakMap<Socket, Set<ServerResponse>>();
