@@ -308,9 +308,11 @@ test("/metrics never asks the database: none is there", async (t) => {
   const askAway = await listen(t, app);
   const { status } = await askAway("GET", "/readyz");
   assert.equal(status, 503);
-  const { text } = await askAway("GET", "/metrics");
-  const series = seriesOf(text);
-  assert.equal(series['coupon_database_errors_total{pool="read",kind="unavailable"}'], 1);
+  const failures = 'coupon_database_errors_total{pool="read",kind="unavailable"}';
+  let series: ReturnType<typeof seriesOf> = {};
+  // Readiness answers within a second, and its call may take longer.
+  while (!series[failures]) series = seriesOf((await askAway("GET", "/metrics")).text);
+  assert.equal(series[failures], 1);
   assert.deepEqual(
     ["issue", "command", "read"].map((pool) => series[`coupon_pool_size{pool="${pool}"}`]),
     [4, 8, 4],
