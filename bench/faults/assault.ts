@@ -1,5 +1,5 @@
 /** One fault, many times, under load: strike, see when it is well again, and at the end hold all against the database. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,7 @@ import { BOUNDS, check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { FAKETIME, type Fault } from "./faults.ts";
-import { type Ground, startServer } from "./ground.ts";
+import { type Ground, startServer, untilSeen } from "./ground.ts";
 import { type FinalState, type History, newHistory } from "./history.ts";
 import { startLoad } from "./load.ts";
 import { openProxy } from "./proxy.ts";
@@ -51,16 +51,16 @@ export function assault(
   return withCleanup(async (later) => {
     const random = createRandom(seed);
     const directory = await mkdtemp(join(tmpdir(), "faults-clock-"));
+    // PostgreSQL reads it, and is another user.
+    await chmod(directory, 0o755);
     later(() => rm(directory, { recursive: true }));
     const clockFile = join(directory, "ahead");
-    const clock: Ground["clock"] = {
-      ahead: 0,
-      async set(ahead) {
-        clock.ahead = ahead;
-        await writeFile(clockFile, `${ahead < 0 ? "" : "+"}${ahead.toFixed(3)}`);
-      },
+    /** At once as a whole: a clock that found no number in it would end its process. */
+    const writeClock = async (ahead: number) => {
+      await writeFile(`${clockFile}.new`, `${ahead < 0 ? "" : "+"}${ahead.toFixed(3)}`);
+      await rename(`${clockFile}.new`, clockFile);
     };
-    await clock.set(0);
+    await writeClock(0);
     const faketime = {
       LD_PRELOAD: FAKETIME,
       FAKETIME_TIMESTAMP_FILE: clockFile,
@@ -100,6 +100,23 @@ export function assault(
     if (fault.servers === 2) servers.push(await start());
     const targets = servers.map(({ url }) => url);
     const survivor = servers[0];
+
+    const clock: Ground["clock"] = {
+      ahead: 0,
+      async set(ahead) {
+        clock.ahead = ahead;
+        await writeClock(ahead);
+        await untilSeen(`a clock that is ${ahead.toFixed(3)} s ahead`, async () => {
+          const earliest = Date.now();
+          const [time, exactMs] =
+            fault.clock === "database"
+              ? [await databaseTime(database), 50]
+              : [await serverTime(targets), 2_000];
+          const [low, high] = [earliest, Date.now()].map((at) => at + ahead * 1_000) as [number, number];
+          return low - exactMs <= time && time <= high + exactMs;
+        });
+      },
+    };
 
     const ground: Ground = {
       random,
@@ -157,4 +174,15 @@ export function assault(
     const state = await readState(database.setupUrl);
     return { verdict: check(history, state), history, state };
   });
+}
+
+async function databaseTime({ admin }: Scratch): Promise<number> {
+  const [row] = await admin`select extract(epoch from clock_timestamp())::float8 * 1000 as ms`;
+  return row?.["ms"];
+}
+
+/** As its answers are dated: of a second, and kept for as long. */
+async function serverTime([target]: readonly string[]): Promise<number> {
+  const { headers } = await fetch(`${target}/livez`);
+  return Date.parse(headers.get("date") ?? "");
 }

@@ -89,6 +89,8 @@ export async function campaign(
   try {
     if (wanted.has(CALLS.name)) {
       const run = await trial({ seed, requests });
+      const unmade = Object.entries(run.made).filter(([, times]) => times === 0);
+      if (unmade.length > 0) throw new Error(`calls that never failed: ${unmade.map(([kind]) => kind)}`);
       await judge(
         CALLS,
         Object.values(run.made).reduce((sum, times) => sum + times, 0),

@@ -14,6 +14,13 @@ const unknown: Answer = { is: "unknown", outcome: "outcome_unknown" };
 
 const issue = (user: number, coupon = 1): Ask => ({ kind: "issue", coupon, user });
 const use = (user: number, reference = "r"): Ask => ({ kind: "use", coupon: 1, user, reference });
+const restock = (count: number): Ask => ({ kind: "restock", coupon: 1, count });
+const changed: Answer = { is: "ok", outcome: "changed" };
+const counting =
+  (count: number) =>
+  (_: History, { coupons }: FinalState) => {
+    (coupons[0] as { count: number }).count = count;
+  };
 
 /** Attempts by request; each takes 1 ms, and the next one is invoked 1 ms later, unless told otherwise. */
 function world(
@@ -126,21 +133,53 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
       [{ use_reference: "other" }],
     ),
   ],
+  [["restock_is_kept"], "an acknowledged restock is gone", world([[restock(5), changed]], [])],
   [
     ["restock_is_kept"],
-    "an acknowledged restock is gone",
+    "the second of two restocks is gone",
     world(
       [
-        [
-          { kind: "restock", coupon: 1, count: 5 },
-          { is: "ok", outcome: "changed" },
-        ],
+        [restock(5), changed],
+        [restock(7), changed],
       ],
       [],
+      counting(5),
+    ),
+  ],
+  [["restock_is_kept"], "a count that nobody asked for", world([], [], counting(5))],
+  [
+    ["grant_is_kept"],
+    "an acknowledged grant without its time",
+    world([[issue(1), { is: "ok", outcome: "issued", position: 1 }]], [{}]),
+  ],
+  [
+    ["use_is_kept"],
+    "an acknowledged use without its time",
+    world(
+      [
+        [issue(1), issued(1)],
+        [use(1), { is: "ok", outcome: "used" }],
+      ],
+      [{ use_reference: "r" }],
     ),
   ],
   [["grant_was_asked_for"], "nobody asked for it", world([], [{}])],
   [["use_was_asked_for"], "nobody used it", world([[issue(1), issued(1)]], [{ use_reference: "r" }])],
+  [
+    ["use_was_asked_for", "used_once"],
+    "used under no reference",
+    world([[issue(1), issued(1)]], [{ used_date: AT }]),
+  ],
+  [
+    ["undone_stays_undone"],
+    "restocked, though told that not",
+    world([[restock(5), overloaded]], [], counting(5)),
+  ],
+  [
+    ["undone_stays_undone", "refusal_is_true"],
+    "restocked, though refused",
+    world([[restock(5), refused("below_issued")]], [], counting(5)),
+  ],
   [["undone_stays_undone"], "done, though told that not", world([[issue(1), overloaded]], [{}])],
   [
     ["undone_stays_undone"],
@@ -198,6 +237,29 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
       (coupons[0] as { issued: number }).issued = 2;
     }),
   ],
+  [["counts_agree"], "a coupon is gone", world([], [], (_, state) => void state.coupons.pop())],
+  [
+    ["counts_agree"],
+    "a grant of a coupon that isn't there",
+    world([[issue(1, 2), issued(1)]], [{ coupon: 2 }], (history, state) => {
+      history.counts.delete(2);
+      state.coupons.pop();
+    }),
+  ],
+  [
+    ["within_count"],
+    "one more than count, before it was restocked",
+    world(
+      [
+        [issue(1), issued(1)],
+        [issue(2), issued(2)],
+        [issue(3), issued(3)],
+        [restock(3), changed],
+      ],
+      [{}, {}, {}],
+      counting(3),
+    ),
+  ],
   [
     ["within_count"],
     "one more than count",
@@ -219,6 +281,22 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
         [issue(1, 2), issued(1)],
       ],
       [{}, { user: 1, coupon: 2, position: 1 }],
+    ),
+  ],
+  [
+    ["one_a_day"],
+    "of another day than its time",
+    world([[issue(1), issued(1)]], [{ issued_on: "2020-01-01" }]),
+  ],
+  [
+    ["one_a_day"],
+    "two coupons a day, each said to be of another",
+    world(
+      [
+        [issue(1), issued(1)],
+        [issue(1, 2), issued(1)],
+      ],
+      [{}, { user: 1, coupon: 2, position: 1, issued_on: "2026-11-23" }],
     ),
   ],
   [
@@ -274,6 +352,17 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
   ],
   [
     ["holder_is_not_refused", "refusal_is_true"],
+    "a holder is told expired",
+    world(
+      [
+        [issue(1), issued(1)],
+        [use(1), refused("expired")],
+      ],
+      [{}],
+    ),
+  ],
+  [
+    ["holder_is_not_refused", "refusal_is_true"],
     "a use is told again as another's",
     world(
       [
@@ -296,6 +385,60 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
     ),
   ],
   [["refusal_is_true"], "a day that isn't spent", world([[issue(1), refused("daily_limit_reached")]], [])],
+  [
+    ["refusal_is_true"],
+    "a day that is spent later",
+    world(
+      [
+        [issue(1), refused("daily_limit_reached")],
+        [issue(1, 2), issued(1), { invokedAt: 100, answeredAt: 101 }],
+      ],
+      [{ coupon: 2 }],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "a day that was spent the day before",
+    world(
+      [
+        [issue(1, 2), { ...issued(1), at: "2026-11-21T10:00:00.000001Z" } as Answer],
+        [issue(3), issued(1)],
+        [issue(1), refused("daily_limit_reached")],
+      ],
+      [
+        { coupon: 2, issued_on: "2026-11-21", issued_at: "2026-11-21T10:00:00.000001Z" },
+        { user: 3, position: 1 },
+      ],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "a count that no other coupon of the day has",
+    world([[restock(5), refused("count_taken")]], []),
+  ],
+  [
+    ["refusal_is_true"],
+    "a count that isn't below what is issued",
+    world(
+      [
+        [issue(1), issued(1)],
+        [restock(1), refused("below_issued")],
+      ],
+      [{}],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "used under another reference, later",
+    world(
+      [
+        [issue(1), issued(1)],
+        [use(1), refused("already_used")],
+        [use(1, "other"), used],
+      ],
+      [{ use_reference: "other" }],
+    ),
+  ],
   [["refusal_is_true"], "paused, which nobody did", world([[issue(1), refused("paused")]], [])],
   [
     ["refusal_is_true"],
@@ -340,6 +483,17 @@ const cases: [Invariant[], string, ReturnType<typeof world>][] = [
         [issue(1), overloaded, { request: 0 }],
       ],
       [],
+    ),
+  ],
+  [
+    ["unknown_is_answered"],
+    "an answer is unknown after it was known",
+    world(
+      [
+        [issue(1), issued(1)],
+        [issue(1), unknown, { request: 0 }],
+      ],
+      [{}],
     ),
   ],
   [
@@ -402,20 +556,18 @@ test("every invariant has a case that breaks it", () => {
 });
 
 test("a restock between sold_out and a grant allows it, an earlier one doesn't", () => {
-  const at = (restock: { invokedAt: number; answeredAt: number }) =>
+  const at = (when: { invokedAt: number; answeredAt: number }) =>
     brokenIn(
       world(
         [
           [issue(1), issued(1)],
           [issue(2), issued(2)],
           [issue(3), refused("sold_out")],
-          [{ kind: "restock", coupon: 1, count: 3 }, { is: "ok", outcome: "changed" }, restock],
+          [restock(3), changed, when],
           [issue(4), issued(3)],
         ],
         [{}, {}, { user: 4 }],
-        (_, { coupons }) => {
-          (coupons[0] as { count: number }).count = 3;
-        },
+        counting(3),
       ),
     );
   assert.deepEqual(at({ invokedAt: 6, answeredAt: 7 }), []);
@@ -424,7 +576,51 @@ test("a restock between sold_out and a grant allows it, an earlier one doesn't",
     "refusal_is_true",
     "sold_out_is_final",
   ]);
-  assert.deepEqual(at({ invokedAt: 10, answeredAt: 11 }), ["sold_out_is_final"]);
+  assert.deepEqual(at({ invokedAt: 10, answeredAt: 11 }).toSorted(), ["sold_out_is_final", "within_count"]);
+});
+
+test("what is right breaks nothing: restocks that overlap, are refused or may be done late, a day that is spent", () => {
+  const overlapping = (count: number) =>
+    world(
+      [
+        [restock(5), changed, { invokedAt: 0, answeredAt: 9 }],
+        [restock(7), changed, { invokedAt: 1, answeredAt: 2 }],
+      ],
+      [],
+      counting(count),
+    );
+  assert.deepEqual([...brokenIn(overlapping(5)), ...brokenIn(overlapping(7))], []);
+  const below = world(
+    [
+      [issue(1), issued(1)],
+      [issue(2), issued(2)],
+      [restock(1), refused("below_issued")],
+    ],
+    [{}, {}],
+  );
+  assert.deepEqual(brokenIn(below), []);
+  // Their grant was made after the client had given up, and after the restock.
+  const late = world(
+    [
+      [issue(1), issued(1)],
+      [issue(2), issued(2)],
+      [issue(3), refused("sold_out")],
+      [issue(4), unknown],
+      [restock(3), changed],
+      [issue(4), again(3), { request: 3 }],
+    ],
+    [{}, {}, { user: 4 }],
+    counting(3),
+  );
+  assert.deepEqual(brokenIn(late), []);
+  const spent = world(
+    [
+      [issue(1, 2), issued(1)],
+      [issue(1), refused("daily_limit_reached")],
+    ],
+    [{ coupon: 2 }],
+  );
+  assert.deepEqual(brokenIn(spent), []);
 });
 
 test("what may have overlapped proves nothing: an unknown attempt counts from its first sending", () => {

@@ -8,18 +8,18 @@ import type { Answer, Attempt, FinalState, History } from "./history.ts";
 export const INVARIANTS = {
   grant_is_kept: "an acknowledged grant is in the database, with that position and time",
   use_is_kept: "an acknowledged use is in the database, with that reference and time",
-  restock_is_kept: "an acknowledged restock is in the database",
+  restock_is_kept: "an acknowledged restock is in the database, and no count that nobody asked for",
   grant_was_asked_for: "a grant in the database was asked for",
   use_was_asked_for: "a use in the database was asked for, under that reference",
   undone_stays_undone: "nothing was done for a request whose every attempt was told that nothing was done",
   one_grant_a_request: "a user is told issued once for a coupon, and has one row of it",
   counts_agree: "issued = rows = highest position, and no position is given twice",
   within_count: "never more than count was issued",
-  one_a_day: "a user has at most one coupon a day",
+  one_a_day: "a user has at most one coupon a day, by the day of its time",
   used_once: "a coupon is used at most once, and the audit tells it once",
   holder_is_not_refused: "who was told to hold a coupon is never refused it later, nor its use",
   refusal_is_true:
-    "a refusal holds: sold_out when all units were taken, the day spent, the use under another reference",
+    "a refusal holds: sold_out when all units were taken, the day spent, the use under another reference, the count below what is issued",
   sold_out_is_final: "nobody who asked after somebody was told sold_out was granted, but after a restock",
   first_come_first_served: "who was granted before another one asked has the smaller position",
   unknown_is_answered: "an unknown answer is answered when the request is sent again",
@@ -46,6 +46,9 @@ export interface Bounds {
   memoryMb: number;
 }
 
+/** The database's clock may be set back by so much in all: its day begins a second time. ms */
+const SET_BACK_MS = 60_000;
+
 /** What the server promises: 2 s in a queue and 6 s for the database, or 2 s before a connection and 6 s; and for the way. */
 export const BOUNDS: Bounds = { answerMs: 10_000, wellMs: 10_000, memoryMb: 64 };
 
@@ -63,6 +66,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
     if (!holds) violations.push({ invariant, detail: detail() });
   };
 
+  const coupons = new Map(state.coupons.map((row) => [row.coupon, row]));
   const issues = byHolding(history.attempts, "issue");
   const uses = byHolding(history.attempts, "use");
   const restocks = grouped(
@@ -76,18 +80,27 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
     history.attempts.filter(({ ask }) => ask.kind === "issue"),
     ({ ask }) => ask.coupon,
   );
+  /** When each day was known to have begun: a grant of it had been acknowledged. */
+  const days = new Map<string, number>();
+  for (const grant of state.grants) {
+    const day = new Date(Date.parse(grant.issued_at) - SET_BACK_MS).toISOString().slice(0, 10);
+    const began = days.get(day) ?? Number.POSITIVE_INFINITY;
+    days.set(day, Math.min(began, firstOk(issues.get(holding(grant)) ?? [])));
+  }
   const standstills = history.strokes.filter(({ isServers }) => isServers);
 
   checkCoupons();
   for (const [key, attempts] of issues) checkIssues(key, attempts);
   for (const [key, attempts] of uses) checkUses(key, attempts);
   checkGrants();
-  for (const { coupon } of state.coupons) checkOrder(coupon);
+  for (const coupon of coupons.keys()) checkOrder(coupon);
   checkRequests();
   checkService();
   return { violations, checked };
 
   function checkCoupons(): void {
+    for (const coupon of [...history.counts.keys(), ...grantsOf.keys()])
+      expect("counts_agree", coupons.has(coupon), () => `there is no coupon ${coupon}`);
     for (const { coupon, count, issued } of state.coupons) {
       const rows = grantsOf.get(coupon) ?? [];
       const positions = new Set(rows.map(({ position }) => position));
@@ -103,24 +116,45 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
         issued <= count && rows.length <= count && last <= count,
         () => `coupon ${coupon}: issued ${issued}, ${rows.length} rows up to ${last}, count ${count}`,
       );
-      const asked = (restocks.get(coupon) ?? []).flatMap(({ ask, answer }) =>
-        ask.kind === "restock" ? [{ count: ask.count, answer }] : [],
-      );
-      const wanted = asked.findLast(({ answer }) => answer.is === "ok")?.count;
-      expect(
-        "restock_is_kept",
-        wanted === undefined
-          ? count === history.counts.get(coupon) || asked.some((restock) => restock.count === count)
-          : count === wanted,
-        () => `coupon ${coupon}: count ${count}, not ${wanted ?? history.counts.get(coupon)}`,
-      );
+      checkRestocks(coupon, count);
     }
-    const days = grouped(state.grants, ({ user, issued_on }) => `user ${user} on ${issued_on}`);
-    for (const [day, of] of days)
+    for (const { coupon, user, issued_on, issued_at } of state.grants)
+      expect(
+        "one_a_day",
+        issued_on === dayOf(issued_at),
+        () => `${holding({ coupon, user })} was issued at ${issued_at} for ${issued_on}`,
+      );
+    const taken = grouped(state.grants, ({ user, issued_at }) => `user ${user} on ${dayOf(issued_at)}`);
+    for (const [day, of] of taken)
       expect(
         "one_a_day",
         of.length === 1,
         () => `${day}: coupons ${of.map(({ coupon }) => coupon).join(", ")}`,
+      );
+  }
+
+  /** The count is that of an attempt which no acknowledged one came after, or else nobody was told of any. */
+  function checkRestocks(coupon: number, count: number): void {
+    const attempts = restocks.get(coupon) ?? [];
+    const told = attempts.filter(({ answer }) => answer.is === "ok");
+    const those = attempts.filter(({ ask }) => ask.kind === "restock" && ask.count === count);
+    const mayBeLast = (attempt: Attempt) =>
+      isOpen(attempt.answer) ||
+      (attempt.answer.is === "ok" &&
+        !told.some((later) => !those.includes(later) && later.invokedAt > attempt.answeredAt));
+    const isFirst = count === history.counts.get(coupon);
+    expect(
+      "restock_is_kept",
+      told.length > 0 ? those.some(mayBeLast) : isFirst || those.length > 0,
+      () =>
+        `coupon ${coupon}: count ${count}, told ${told.map(asked).join(", ") || history.counts.get(coupon)}`,
+    );
+    if (!isFirst && those.length > 0)
+      expect(
+        "undone_stays_undone",
+        those.some(({ answer }) => mayBeDone(answer)),
+        () =>
+          `coupon ${coupon}: count ${count}, and told ${those.map(({ answer }) => said(answer)).join(", ")}`,
       );
   }
 
@@ -134,9 +168,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
       acknowledgedAt = Math.min(acknowledgedAt, answeredAt);
       expect(
         "grant_is_kept",
-        grant !== undefined &&
-          answer.position === grant.position &&
-          (answer.at ?? grant.issued_at) === grant.issued_at,
+        grant !== undefined && answer.position === grant.position && answer.at === grant.issued_at,
         () =>
           `${key} was told ${said(answer)} at ${ms(answeredAt)}, the database has ${
             grant ? `position ${grant.position} of ${grant.issued_at}` : "nothing"
@@ -166,7 +198,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
           ask.kind === "use" &&
           ask.reference === grant.use_reference &&
           answer.is === "ok" &&
-          (answer.at ?? grant.used_date) === grant.used_date,
+          answer.at === grant.used_date,
         () =>
           `${key} was told ${said(answer)} at ${ms(answeredAt)}, the database has ${
             grant?.used_date ? `${grant.use_reference} of ${grant.used_date}` : "no use"
@@ -175,12 +207,16 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
     for (const attempt of attempts) {
       const { ask, answer, invokedAt, answeredAt } = attempt;
       if (answer.is !== "refused" || ask.kind !== "use") continue;
-      const before = used.find((other) => other.answeredAt < invokedAt);
       expect(
         "holder_is_not_refused",
-        answer.outcome === "not_issued"
-          ? invokedAt <= holds
-          : !(before?.ask.kind === "use" && before.ask.reference === ask.reference),
+        answer.outcome === "already_used"
+          ? !used.some(
+              (other) =>
+                other.ask.kind === "use" &&
+                other.ask.reference === ask.reference &&
+                other.answeredAt < invokedAt,
+            )
+          : invokedAt <= holds,
         () => `${key} was told ${answer.outcome} of ${ask.reference} at ${ms(answeredAt)}`,
       );
     }
@@ -200,7 +236,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
           causeOf(attempts) !== undefined,
           () => `${key} was granted, and told ${attempts.map(({ answer }) => said(answer)).join(", ")}`,
         );
-      if (grant.use_reference === null) continue;
+      if (grant.use_reference === null && grant.used_date === null) continue;
       const asked = (uses.get(key) ?? []).filter(
         ({ ask }) => ask.kind === "use" && ask.reference === grant.use_reference,
       );
@@ -208,7 +244,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
       if (asked.length > 0)
         expect(
           "undone_stays_undone",
-          asked.some(({ answer }) => answer.is === "ok" || isOpen(answer)),
+          asked.some(({ answer }) => mayBeDone(answer)),
           () => `${key} was used, and told ${asked.map(({ answer }) => said(answer)).join(", ")}`,
         );
     }
@@ -219,8 +255,8 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
         () => `${key}: the audit tells ${told.map(({ reference }) => reference).join(", ")}`,
       );
     const audited = new Set(state.uses.map(holding));
-    for (const [key, { use_reference }] of grants)
-      if (use_reference !== null)
+    for (const [key, { used_date }] of grants)
+      if (used_date !== null)
         expect("used_once", audited.has(key), () => `${key} is used, and the audit doesn't know`);
   }
 
@@ -266,11 +302,23 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
           ],
     );
 
+    const most = (until: number) =>
+      refills
+        .filter(({ from }) => from <= until)
+        .reduce((highest, { count }) => Math.max(highest, count), history.counts.get(coupon) ?? 0);
+    for (const { user, position, acknowledgedAt } of made)
+      expect(
+        "within_count",
+        position <= most(acknowledgedAt),
+        () =>
+          `coupon ${coupon}: user ${user} was told position ${position} at ${ms(acknowledgedAt)}, of ${most(acknowledgedAt)} then`,
+      );
+
     // A restock between the two is one that may have come after the first was refused and before the second was granted.
     const refusedSince = new Map<number, number>();
-    for (const { user, cause } of made) {
+    for (const { user, cause, acknowledgedAt } of made) {
       const since = refills
-        .filter(({ from }) => from <= cause.answeredAt)
+        .filter(({ from }) => from <= acknowledgedAt)
         .reduce((latest, { done }) => Math.max(latest, done), Number.NEGATIVE_INFINITY);
       const refusedAt =
         refusedSince.get(since) ??
@@ -296,10 +344,24 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
         () => `user ${ask.user} was told ${answer.outcome} of coupon ${coupon} at ${ms(answeredAt)}: ${why}`,
       );
     }
+    for (const { ask, answer, answeredAt } of restocks.get(coupon) ?? [])
+      if (answer.is === "refused" && ask.kind === "restock")
+        expect(
+          "refusal_is_true",
+          // No other coupon is of its day: its count is never taken.
+          answer.outcome === "below_issued" && ask.count < askedBy(answeredAt),
+          () =>
+            `coupon ${coupon}: count ${ask.count} was told ${answer.outcome} at ${ms(answeredAt)}, ` +
+            `at most ${askedBy(answeredAt)} could have been granted by then`,
+        );
+
+    function askedBy(instant: number): number {
+      return causes.findLastIndex((at) => at <= instant) + 1;
+    }
 
     function refusal(user: number, outcome: string, invokedAt: number, answeredAt: number) {
       if (outcome === "sold_out") {
-        const asked = causes.findLastIndex((at) => at <= answeredAt) + 1;
+        const asked = askedBy(answeredAt);
         const count = refills
           .filter(({ done }) => done < invokedAt)
           .reduce((most, refill) => Math.max(most, refill.count), history.counts.get(coupon) ?? 0);
@@ -307,8 +369,14 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
       }
       if (outcome === "daily_limit_reached")
         return {
-          holds: walletOf.get(user)?.some((grant) => grant.coupon !== coupon) ?? false,
-          why: "the user holds no other",
+          holds: (walletOf.get(user) ?? []).some((grant) => {
+            const cause = causeOf(issues.get(holding(grant)) ?? []);
+            const isOver = [...days].some(
+              ([day, began]) => began < invokedAt && day > dayOf(grant.issued_at),
+            );
+            return grant.coupon !== coupon && cause !== undefined && cause.invokedAt <= answeredAt && !isOver;
+          }),
+          why: "the user held no other of that day",
         };
       return { holds: false, why: "nothing of the kind was done" };
     }
@@ -320,7 +388,7 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
       if (answers.some(isOpen))
         expect(
           "unknown_is_answered",
-          answers.some(({ is }) => is === "ok" || is === "refused"),
+          answers.at(-1)?.is === "ok" || answers.at(-1)?.is === "refused",
           () => `request ${request}, ${asked(attempts[0])}: ${answers.map(said).join(", ")}`,
         );
     }
@@ -338,13 +406,19 @@ export function check(history: History, state: FinalState, bounds: Bounds = BOUN
         () => `${asked(attempt)}: ${said(answer)} after ${took.toFixed(0)} ms, asked at ${ms(invokedAt)}`,
       );
       if (answer.is === "refused" && attempt.ask.kind === "use") {
-        const { coupon, user, reference } = attempt.ask;
-        const grant = grants.get(holding({ coupon, user }));
+        const { reference } = attempt.ask;
+        const grant = grants.get(holding(attempt.ask));
+        const isTaken = (uses.get(holding(attempt.ask)) ?? []).some(
+          (other) =>
+            other.ask.kind === "use" &&
+            other.ask.reference !== reference &&
+            other.ask.reference === grant?.use_reference &&
+            mayBeDone(other.answer) &&
+            other.invokedAt <= answeredAt,
+        );
         expect(
           "refusal_is_true",
-          answer.outcome === "already_used"
-            ? (grant?.use_reference ?? reference) !== reference
-            : answer.outcome === "not_issued",
+          answer.outcome === "already_used" ? isTaken : answer.outcome === "not_issued",
           () => `${asked(attempt)}: ${said(answer)}, the database has ${grant?.use_reference}`,
         );
       }
@@ -385,9 +459,18 @@ function causeOf(attempts: readonly Attempt[]): Attempt | undefined {
   );
 }
 
-/** Whether it may have been done. */
+/** Whether nobody knows if it was done. */
 function isOpen({ is }: Answer): boolean {
   return is === "unknown" || is === "wrong";
+}
+
+function mayBeDone(answer: Answer): boolean {
+  return answer.is === "ok" || isOpen(answer);
+}
+
+/** The service's time zone is UTC in a run. */
+function dayOf(instant: string): string {
+  return instant.slice(0, 10);
 }
 
 function firstOk(attempts: readonly Attempt[]): number {

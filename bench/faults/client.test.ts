@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { createClient, read } from "./client.ts";
 
-const answer = (status: number, body: object) => read(status, JSON.stringify(body));
+const answer = (status: number, body: object) => read("issue", status, JSON.stringify(body));
 
 test("answers by what they promise", () => {
   const at = "2026-11-22T10:00:00.000001Z";
@@ -15,7 +15,11 @@ test("answers by what they promise", () => {
     position: 3,
     at,
   });
-  assert.deepEqual(answer(200, { outcome: "used", used_date: at }), { is: "ok", outcome: "used", at });
+  assert.deepEqual(read("use", 200, JSON.stringify({ outcome: "used", used_date: at })), {
+    is: "ok",
+    outcome: "used",
+    at,
+  });
   assert.deepEqual(answer(409, { outcome: "sold_out" }), { is: "refused", outcome: "sold_out" });
   for (const outcome of ["overloaded", "database_unavailable", "keys_unavailable", "draining"])
     assert.deepEqual(answer(503, { outcome }), { is: "undone", outcome });
@@ -24,11 +28,21 @@ test("answers by what they promise", () => {
     outcome: "outcome_unknown",
   });
   assert.deepEqual(answer(503, { outcome: "new" }), { is: "wrong", outcome: "503 new" });
+  // An outcome under another one's status, or of another command.
+  for (const [status, outcome] of [
+    [200, "sold_out"],
+    [200, "issued"],
+    [409, "already_issued"],
+    [200, "used"],
+    [409, "count_taken"],
+    [409, "constructor"],
+  ] as const)
+    assert.deepEqual(answer(status, { outcome }), { is: "wrong", outcome: `${status} ${outcome}` });
   assert.deepEqual(answer(500, { outcome: "internal_error" }), {
     is: "wrong",
     outcome: "500 internal_error",
   });
-  assert.deepEqual(read(502, "<html>"), { is: "wrong", outcome: "502 <html>" });
+  assert.deepEqual(read("issue", 502, "<html>"), { is: "wrong", outcome: "502 <html>" });
 });
 
 async function serve(t: TestContext, listener: RequestListener) {

@@ -1,5 +1,6 @@
 /** One HTTP request as a client sends it, with a deadline, and what its answer means. */
 import { Agent, request as httpRequest } from "node:http";
+import { type Command, outcomes } from "../../server/outcomes.ts";
 import type { Answer, Ask } from "./history.ts";
 
 export interface Client {
@@ -11,7 +12,11 @@ export interface Client {
 /** Beyond every deadline of the server's: who waits this long waits for ever. */
 const DEADLINE_MS = 15_000;
 
-const REFUSALS = new Set([404, 409]);
+const COMMANDS = {
+  issue: "issue_coupon",
+  use: "use_coupon",
+  restock: "set_coupon_count",
+} as const satisfies Record<Ask["kind"], Command>;
 /** Outcomes of a 503 that promise that nothing was done. */
 const UNDONE = new Set(["overloaded", "database_unavailable", "keys_unavailable", "draining"]);
 /** What Node says when nothing was sent. */
@@ -47,7 +52,9 @@ export function createClient(
         (incoming) => {
           const parts: Buffer[] = [];
           incoming.on("data", (part) => parts.push(part));
-          incoming.once("end", () => end(read(incoming.statusCode ?? 0, Buffer.concat(parts).toString())));
+          incoming.once("end", () =>
+            end(read(ask.kind, incoming.statusCode ?? 0, Buffer.concat(parts).toString())),
+          );
           incoming.once("error", () => end({ is: "unknown", outcome: "lost" }));
         },
       );
@@ -85,8 +92,8 @@ export function createClient(
   return { send, close: () => agent.destroy() };
 }
 
-/** What an answer of the server means; its contract stands in the README and in server/outcomes.ts. */
-export function read(status: number, text: string): Answer {
+/** What an answer to this command means, by the contract: server/outcomes.ts, and the 503s of the README. */
+export function read(kind: Ask["kind"], status: number, text: string): Answer {
   let body: { outcome?: string; position?: number; issued_at?: string; used_date?: string };
   try {
     body = JSON.parse(text);
@@ -95,14 +102,16 @@ export function read(status: number, text: string): Answer {
   }
   const outcome = body.outcome ?? "";
   const at = body.issued_at ?? body.used_date;
-  if (status === 200 || status === 201)
+  const known: Record<string, { status: number }> = outcomes[COMMANDS[kind]];
+  const isKnown = Object.hasOwn(known, outcome) && known[outcome]?.status === status;
+  if (isKnown && status < 300)
     return {
       is: "ok",
       outcome,
       ...(body.position === undefined ? {} : { position: body.position }),
       ...(at === undefined ? {} : { at }),
     };
-  if (REFUSALS.has(status)) return { is: "refused", outcome };
+  if (isKnown) return { is: "refused", outcome };
   if (status === 503 && outcome === "outcome_unknown") return { is: "unknown", outcome };
   if (status === 503 && UNDONE.has(outcome)) return { is: "undone", outcome };
   return { is: "wrong", outcome: `${status} ${outcome}` };

@@ -44,7 +44,7 @@ const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_s
 const START_MS = 120_000;
 
 /** One connection; without the driver's own query for types, whose rejection would be nobody's when PostgreSQL goes down. */
-async function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+export async function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
   const sql = postgres(url, { max: 1, connect_timeout: 5, fetch_types: false, onnotice: () => {} });
   try {
     return await work(sql);

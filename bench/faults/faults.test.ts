@@ -16,7 +16,10 @@ const SHORT = {
   "PostgreSQL killed": ["unknown"],
   resets: ["unknown"],
   "fsync error": ["unknown"],
+  "no connection left": ["undone"],
+  // Who can't notice it: that it jumped is seen by the stroke itself.
   "server's clock": [],
+  "database's clock": [],
 } as const;
 
 let cluster: Promise<Cluster> | undefined;

@@ -1,12 +1,16 @@
-/** All faults, in the order in which they are run and shown. Each strikes and takes it back; what comes of it, the checker says. */
+/**
+ * All faults, in the order in which they are run and shown. Each strikes, sees that it has struck, and takes it back; what comes
+ * of it, the checker says.
+ */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "../../db/connect.ts";
-import { type ClusterOptions, fill, run } from "./cluster.ts";
-import type { Ground, Server } from "./ground.ts";
+import { isDeepStrictEqual } from "node:util";
+import postgres, { type Sql } from "postgres";
+import { type ClusterOptions, fill, run, visit } from "./cluster.ts";
+import { type Ground, type Server, untilSeen } from "./ground.ts";
 import type { Mode } from "./proxy.ts";
 
 export interface Fault {
@@ -35,9 +39,7 @@ export const faults: readonly Fault[] = [
     async strike(ground) {
       const server = one(ground);
       const { proxy } = ground;
-      const lost = proxy.untilLost();
-      proxy.mode = { is: "mute" };
-      await lost;
+      await met(proxy, { is: "mute" });
       // What else was sent is committed by then.
       await sleep(30);
       server.dismiss();
@@ -53,8 +55,7 @@ export const faults: readonly Fault[] = [
     isServers: true,
     async strike(ground) {
       const { pid } = one(ground);
-      process.kill(pid, "SIGSTOP");
-      await ground.hold(200, 8_000).finally(() => process.kill(pid, "SIGCONT"));
+      await standStill([pid], () => ground.hold(200, 8_000));
     },
   },
   {
@@ -84,11 +85,7 @@ export const faults: readonly Fault[] = [
     isServers: true,
     async strike(ground) {
       const server = ground.servers[ground.random() < 0.5 ? 0 : 1] as Server;
-      if (ground.random() < 0.5) {
-        process.kill(server.pid, "SIGSTOP");
-        await ground.hold(200, 3_000).finally(() => process.kill(server.pid, "SIGCONT"));
-        return;
-      }
+      if (ground.random() < 0.5) return standStill([server.pid], () => ground.hold(200, 3_000));
       server.dismiss();
       process.kill(server.pid, "SIGKILL");
       await server.ended;
@@ -102,9 +99,13 @@ export const faults: readonly Fault[] = [
     about: "kill -9 of one backend: PostgreSQL ends all others and recovers",
     cluster: "plain",
     async strike({ cluster, random }) {
-      const pids = await backends(cluster);
+      const pids = await cluster.asSuperuser((sql) => backends(sql));
+      const [, ...before] = await cluster.pids();
       process.kill(pids[Math.floor(random() * pids.length)] as number, "SIGKILL");
-      await sleep(50);
+      await untilSeen("all backends ended", async () => {
+        const now = await cluster.pids();
+        return !before.some((pid) => now.includes(pid));
+      });
       await cluster.start();
     },
   },
@@ -113,9 +114,10 @@ export const faults: readonly Fault[] = [
     about: "kill -9 of the whole PostgreSQL",
     cluster: "plain",
     async strike({ cluster, hold }) {
-      await cluster.kill("SIGKILL");
-      await hold(0, 2_000);
-      await cluster.start();
+      await anotherPostmaster(cluster, async () => {
+        await cluster.kill("SIGKILL");
+        await hold(0, 2_000);
+      });
     },
   },
   {
@@ -124,8 +126,9 @@ export const faults: readonly Fault[] = [
     cluster: "plain",
     async strike({ cluster, hold }) {
       for (let i = 0; i < 3; i++) {
-        process.kill((await cluster.pids())[0] as number, "SIGQUIT");
-        await cluster.start();
+        await anotherPostmaster(cluster, async () => {
+          process.kill((await cluster.pids())[0] as number, "SIGQUIT");
+        });
         await hold(0, 400);
       }
     },
@@ -135,17 +138,7 @@ export const faults: readonly Fault[] = [
     about: "SIGSTOP of the whole PostgreSQL, and SIGCONT",
     cluster: "plain",
     async strike({ cluster, hold }) {
-      const pids = await cluster.pids();
-      const all = (signal: NodeJS.Signals) => {
-        for (const pid of pids)
-          try {
-            process.kill(pid, signal);
-          } catch {
-            // An autovacuum worker that had ended.
-          }
-      };
-      all("SIGSTOP");
-      await hold(200, 8_000).finally(() => all("SIGCONT"));
+      await standStill(await cluster.pids(), () => hold(200, 8_000));
     },
   },
 
@@ -173,7 +166,7 @@ export const faults: readonly Fault[] = [
     about: "all connections to the database reset, again and again",
     async strike({ proxy, hold }) {
       for (let i = 0; i < 5; i++) {
-        proxy.reset();
+        await untilSeen("a connection to reset", () => proxy.reset() > 0);
         await hold(0, 200);
       }
     },
@@ -195,7 +188,17 @@ export const faults: readonly Fault[] = [
     needs: needsMount,
     async strike({ cluster, hold }) {
       const free = await fill(cluster.disks?.data as string);
-      await hold(500, 3_000).finally(free);
+      try {
+        await untilSeen("no space left", () =>
+          isRefused(
+            cluster.asSuperuser((sql) => sql`create temp table faults as select repeat('x', 1000) as x`),
+            "53100",
+          ),
+        );
+        await hold(500, 3_000);
+      } finally {
+        await free();
+      }
       await cluster.start();
     },
   },
@@ -205,7 +208,7 @@ export const faults: readonly Fault[] = [
     cluster: { disks: { data: 320, wal: 128 } },
     needs: needsMount,
     async strike({ cluster, hold }) {
-      const [postmaster] = await cluster.pids();
+      const logged = await panics(cluster);
       const free = await fill(cluster.disks?.wal as string);
       try {
         // Until the segments that are there are used up.
@@ -220,7 +223,7 @@ export const faults: readonly Fault[] = [
               () => false,
             );
         for (let i = 0; i < 100 && (await isUp()); i++);
-        if (await isUp()) throw new Error(`PostgreSQL ${postmaster} runs on with a full WAL disk`);
+        await untilSeen("a PANIC", async () => (await panics(cluster)) > logged);
         await hold(0, 1_000);
       } finally {
         await free();
@@ -235,6 +238,7 @@ export const faults: readonly Fault[] = [
     cluster: "plain",
     needs: async () => ((await has("strace", "-V")) ? undefined : "strace"),
     async strike({ cluster, hold }) {
+      const logged = await panics(cluster);
       const pids = await cluster.pids();
       const strace = spawn(
         "strace",
@@ -247,7 +251,13 @@ export const faults: readonly Fault[] = [
         { stdio: "ignore" },
       );
       const ended = new Promise((resolve) => strace.once("exit", resolve));
-      await untilDown(cluster);
+      await untilSeen("a PANIC", async () => {
+        // A commit of our own, in case nobody else has one.
+        await cluster
+          .asSuperuser((sql) => sql`select pg_logical_emit_message(true, 'faults', '')`)
+          .catch(() => {});
+        return (await panics(cluster)) > logged;
+      });
       await hold(0, 500);
       strace.kill("SIGKILL");
       await ended;
@@ -260,21 +270,32 @@ export const faults: readonly Fault[] = [
     name: "no connection left",
     about: "others use up max_connections when the server's own were lost",
     cluster: "plain",
-    async strike({ cluster, hold }) {
-      const others = connect(cluster.url, { max: 100 });
-      try {
-        // Each sleeps on a connection of its own; those that find none are refused.
-        const sleeping = Array.from({ length: 100 }, () => others`select pg_sleep(60)`.catch(() => {}));
-        await sleep(200);
-        for (const pid of await backends(cluster)) process.kill(pid, "SIGTERM");
-        await hold(500, 3_000);
-        void Promise.all(sleeping);
-      } finally {
-        await others.end({ timeout: 0 });
-      }
-      // Their sleep ends with their process.
-      for (const pid of await backends(cluster, "coupon_setup")) process.kill(pid, "SIGTERM");
-    },
+    strike: ({ cluster, database, hold }) =>
+      cluster.asSuperuser(async (superuser) => {
+        // It connects by its first query, and none is let in later.
+        await superuser`select 1`;
+        const others = postgres(cluster.url, { max: 100, backoff: () => 0.01, fetch_types: false });
+        let isOver = false;
+        try {
+          // Each sleeps on a connection of its own; those that find none ask until they get one of the server's.
+          for (let i = 0; i < 100; i++)
+            void (async () => {
+              while (!isOver) await others`select pg_sleep(60)`.catch(() => {});
+            })();
+          await untilSeen("a server without a connection", async () => {
+            const pids = await backends(superuser);
+            signal(pids, "SIGTERM");
+            const visited = visit(database.apiUrl, (sql) => sql`select 1`);
+            return (await isRefused(visited, "53300")) && pids.length === 0;
+          });
+          await hold(500, 3_000);
+        } finally {
+          isOver = true;
+          await others.end({ timeout: 0 });
+        }
+        // Their sleep ends with their process.
+        signal(await backends(superuser, "coupon_setup"), "SIGTERM");
+      }),
   },
   {
     name: "lock held",
@@ -284,6 +305,11 @@ export const faults: readonly Fault[] = [
       try {
         await session`begin`;
         await session`select from coupon.coupons for update`;
+        await untilSeen("one who waits for it", async () => {
+          const waiting = await session`
+            select from pg_locks where not granted and transactionid = pg_current_xact_id()::xid`;
+          return waiting.length > 0;
+        });
         await hold(1_000, 5_000);
         await session`rollback`;
       } finally {
@@ -299,7 +325,10 @@ export const faults: readonly Fault[] = [
       try {
         await session`begin isolation level repeatable read`;
         await session`select import_users(array[9007199254740000], array['Idle'])`;
+        const [begun] = await session`select pg_current_xact_id()`;
         await hold(2_000, 10_000);
+        const [still] = await session`select pg_current_xact_id()`;
+        if (!isDeepStrictEqual(still, begun)) throw new Error("the transaction did not stay open");
         await session`rollback`;
       } finally {
         session.release();
@@ -350,11 +379,13 @@ export const faults: readonly Fault[] = [
         await run("chown", [`--reference=${directory}`, join(copy, "backup_label")]);
       });
       await hold(200, 2_000);
-      await cluster.kill("SIGKILL");
-      await rename(join(directory, "pg_wal"), join(copy, "pg_wal"));
-      await rm(directory, { recursive: true, maxRetries: 10 });
-      await rename(copy, directory);
-      await cluster.start();
+      await anotherPostmaster(cluster, async () => {
+        await cluster.kill("SIGKILL");
+        await rename(join(directory, "pg_wal"), join(copy, "pg_wal"));
+        await rm(directory, { recursive: true, maxRetries: 10 });
+        await rename(copy, directory);
+      });
+      await untilSeen("a recovery of the backup", () => existsSync(join(directory, "backup_label.old")));
     },
   },
 ];
@@ -364,11 +395,71 @@ function network(name: string, about: string, modeOf: (ground: Ground) => Mode):
     name,
     about,
     async strike(ground) {
-      ground.proxy.mode = modeOf(ground);
+      await met(ground.proxy, modeOf(ground));
       await ground.hold(200, 4_000);
       ground.proxy.mode = { is: "pass" };
     },
   };
+}
+
+/** Strikes with the proxy, until something that was sent or somebody who connects has met it. */
+async function met(proxy: Ground["proxy"], mode: Mode): Promise<void> {
+  const before = proxy.met;
+  proxy.mode = mode;
+  await untilSeen(`a connection that is ${mode.is}`, () => proxy.met > before);
+}
+
+/** Those that are there yet. */
+function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, name);
+    } catch {
+      // One that has ended by itself, as an autovacuum worker does.
+    }
+}
+
+async function standStill(pids: readonly number[], meanwhile: () => Promise<void>): Promise<void> {
+  signal(pids, "SIGSTOP");
+  try {
+    await untilSeen("all stopped", async () => {
+      const stats = await Promise.all(
+        pids.map((pid) => readFile(`/proc/${pid}/stat`, "utf8").catch(() => "")),
+      );
+      // Its name, which may be anything, stands in brackets before its state.
+      const states = stats.filter(Boolean).map((stat) => stat.slice(stat.lastIndexOf(")") + 2)[0]);
+      return states.length > 0 && states.every((state) => state === "T");
+    });
+    await meanwhile();
+  } finally {
+    signal(pids, "SIGCONT");
+  }
+}
+
+/** Strikes PostgreSQL down, and starts it again; one that has not ended yet may answer meanwhile. */
+async function anotherPostmaster(
+  { pids, start }: Ground["cluster"],
+  strike: () => Promise<void>,
+): Promise<void> {
+  const [before] = await pids();
+  await strike();
+  await untilSeen("another postmaster", async () => {
+    await start();
+    const [now] = await pids().catch(() => [before]);
+    return now !== before;
+  });
+}
+
+/** How often its log tells of a panic. */
+async function panics({ directory }: Ground["cluster"]): Promise<number> {
+  return (await readFile(join(directory, "postgres.log"), "utf8")).split("PANIC:").length - 1;
+}
+
+function isRefused(work: Promise<unknown>, sqlstate: string): Promise<boolean> {
+  return work.then(
+    () => false,
+    ({ code }: { code?: string }) => code === sqlstate,
+  );
 }
 
 function one({ servers }: Ground): Server {
@@ -385,12 +476,10 @@ function replace({ servers, targets }: Ground, old: Server, next: Server): void 
 }
 
 /** Process ids of the sessions of a login. */
-function backends({ asSuperuser }: Ground["cluster"], login = "coupon_api"): Promise<number[]> {
-  return asSuperuser(async (sql) =>
-    (
-      await sql`select pid from pg_stat_activity where usename = ${login} and backend_type = 'client backend'`
-    ).map((row) => row["pid"] as number),
-  );
+async function backends(sql: Sql, login = "coupon_api"): Promise<number[]> {
+  const sessions = await sql`
+    select pid from pg_stat_activity where usename = ${login} and backend_type = 'client backend'`;
+  return sessions.map((row) => row["pid"]);
 }
 
 /**
@@ -401,18 +490,6 @@ async function restart({ kill, start }: Ground["cluster"]): Promise<void> {
   // Without a postmaster.pid it has ended.
   await kill("SIGKILL").catch(() => {});
   await start();
-}
-
-async function untilDown({ asSuperuser }: Ground["cluster"]): Promise<void> {
-  for (const until = performance.now() + 10_000; performance.now() < until; await sleep(20)) {
-    // A commit of our own, in case nobody else has one.
-    const isUp = await asSuperuser((sql) => sql`select pg_logical_emit_message(true, 'faults', '')`).then(
-      () => true,
-      () => false,
-    );
-    if (!isUp) return;
-  }
-  throw new Error("PostgreSQL runs on");
 }
 
 async function needsMount(): Promise<string | undefined> {

@@ -23,10 +23,19 @@ export interface Ground {
   startServer(port?: number): Promise<Server>;
   /** A PostgreSQL of one's own, where the fault asked for one. */
   cluster: Cluster;
-  /** By how many seconds the clock is ahead, where the fault asked for one; and sets it so. */
+  /** By how many seconds the clock is ahead, where the fault asked for one; and sets it so, until that is seen. */
   clock: { ahead: number; set(ahead: number): Promise<void> };
   /** Waits for a time between the two, ms, drawn from the seed; a short run's is a quarter of it. */
   hold(least: number, most: number): Promise<void>;
+}
+
+const SEEN_MS = 10_000;
+
+/** A stroke that nobody sees is none: it ends the run, so that it is never counted as one that broke nothing. */
+export async function untilSeen(what: string, isSeen: () => boolean | Promise<boolean>): Promise<void> {
+  for (const until = performance.now() + SEEN_MS; performance.now() < until; await sleep(10))
+    if (await isSeen()) return;
+  throw new Error(`the fault did nothing: not seen ${what}`);
 }
 
 /** server/main.ts; one that ends and was not dismissed is a death in the history. */

@@ -177,7 +177,9 @@ export const bugs: readonly Bug[] = [
             const session = await sql.reserve();
             await session`begin`;
             const issues = await session`
-              select outcome, user_id::integer, position, issued_on::text, null as issued_at, null as starts_in
+              select
+                outcome, user_id::integer, position, issued_on::text,
+                replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at, null as starts_in
               from issue_coupons(${couponId}::bigint, ${`{${userIds.join()}}`}::text::bigint[])`;
             void sleep(1)
               .then(() => (random() < 0.2 ? session`rollback` : session`commit`))

@@ -52,20 +52,19 @@ test("pass, delay and drip: everything, in order, whatever the mode was meanwhil
   }
   while (said.join("").length < sent.join("").length) await untilSaid();
   assert.equal(said.join(""), sent.join(""));
+  assert.ok(proxy.met >= 2);
 });
 
 test("mute and deaf: one way only, and a connection that lost something stays half open", async (t) => {
   const { proxy, heard, dial } = await open(t);
   const mute = dial();
   proxy.mode = { is: "mute" };
-  const lost = proxy.untilLost();
   mute.socket.write("a");
-  await lost;
+  while (proxy.met === 0) await new Promise(setImmediate);
   proxy.mode = { is: "deaf" };
   const deaf = dial();
-  const lostToo = proxy.untilLost();
   deaf.socket.write("b");
-  await lostToo;
+  while (proxy.met === 1) await new Promise(setImmediate);
   proxy.mode = { is: "pass" };
   const other = dial();
   mute.socket.write("c");
@@ -73,6 +72,9 @@ test("mute and deaf: one way only, and a connection that lost something stays ha
   await other.untilSaid();
   while (!heard.includes("c")) await new Promise(setImmediate);
   assert.deepEqual([heard.toSorted().join(""), mute.said, other.said], ["acd", [], ["d"]]);
+  // "c" was answered, and that was lost too: its connection is half open.
+  while (proxy.met === 2) await new Promise(setImmediate);
+  assert.equal(proxy.met, 3);
 });
 
 test("hang up, refuse and reset: as told by the socket", async (t) => {
@@ -80,11 +82,12 @@ test("hang up, refuse and reset: as told by the socket", async (t) => {
   const there = dial();
   there.socket.write("a");
   await there.untilSaid();
-  proxy.reset();
+  assert.equal(proxy.reset(), 1);
   assert.equal(await there.ended, "ECONNRESET");
   proxy.mode = { is: "hang up" };
   const hungUp = dial();
   assert.equal(await hungUp.ended, "closed");
   proxy.mode = { is: "refuse" };
   assert.equal(await dial().ended, "ECONNRESET");
+  assert.equal(proxy.met, 2);
 });

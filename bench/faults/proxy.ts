@@ -23,19 +23,20 @@ export interface TcpProxy {
   url: string;
   /** A connection that lost a part of what went one way carries no more of it, whatever the mode is later: it is half open. */
   mode: Mode;
-  /** Resets all connections (RST). */
-  reset(): void;
-  /** Resolves when something was lost. */
-  untilLost(): Promise<void>;
+  /** Resets all connections (RST), and says how many there were. */
+  reset(): number;
+  /** How often a mode other than "pass" met something: a part of what is sent, or one who connects. */
+  readonly met: number;
   close(): Promise<void>;
 }
 
 export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
   const to = new URL(databaseUrl);
   const sockets = new Set<Socket>();
-  let lost = () => {};
+  let met = 0;
   const server = createServer((client) => {
     client.on("error", () => {});
+    if (proxy.mode.is === "hang up" || proxy.mode.is === "refuse") met += 1;
     if (proxy.mode.is === "hang up") return void client.resume().end();
     if (proxy.mode.is === "refuse") return void client.resetAndDestroy();
     const database = connect(Number(to.port), to.hostname);
@@ -60,8 +61,10 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
     from.on("data", (data) => {
       const { mode } = proxy;
       isLost ||= mode.is === lostIn || mode.is === "silent";
-      if (isLost) return lost();
-      if (mode.is !== "delay" && mode.is !== "drip" && before === undefined) return void to.write(data);
+      const isSlowed = mode.is === "delay" || mode.is === "drip";
+      if (isLost || isSlowed) met += 1;
+      if (isLost) return;
+      if (!isSlowed && before === undefined) return void to.write(data);
       const mine = (before ?? Promise.resolve())
         .then(() => pass(mode, data, to))
         .finally(() => {
@@ -86,13 +89,14 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
   const proxy: TcpProxy = {
     url: url.href,
     mode: { is: "pass" },
-    reset() {
-      for (const socket of [...sockets]) socket.resetAndDestroy();
+    get met() {
+      return met;
     },
-    untilLost: () =>
-      new Promise((resolve) => {
-        lost = resolve;
-      }),
+    reset() {
+      const all = [...sockets];
+      for (const socket of all) socket.resetAndDestroy();
+      return all.length / 2;
+    },
     async close() {
       for (const socket of [...sockets]) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
