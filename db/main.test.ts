@@ -398,6 +398,7 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
       `migrations  ${migrations.length} applied, the newest ${migrations.at(-1)?.split("_")[0]}; none pending`,
       "roles       as in the files",
       "functions   <n>, as in the files",
+      "rights      as in the files",
       "server      none is connected",
       "transaction none is open",
       "locks       none is waited for",
@@ -412,14 +413,14 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
     const { stdout, status } = await runSd(["migrate", "--dry-run"], { dataDir });
     assert.match(
       stdout,
-      /; none pending\nroles {7}as in the files\nfunctions {3}\d+, as in the files\nnothing to do\n$/,
+      /; none pending\nroles {7}as in the files\nfunctions {3}\d+, as in the files\nrights {6}as in the files\nnothing to do\n$/,
     );
     assert.equal(status, 0);
     await firstOf(dataDir, "drop function wallet(bigint, date, integer)");
     const { stdout: pending } = await runSd(["migrate", "--dry-run"], { dataDir });
     assert.match(
       pending,
-      /^functions {3}missing: wallet\(bigint,date,integer\)\nnothing was changed: this was a dry run$/m,
+      /^functions {3}missing: wallet\(bigint,date,integer\)\nrights {6}as in the files\nnothing was changed: this was a dry run$/m,
     );
     const migrated = await runSd(["migrate"], { dataDir });
     assert.match(migrated.stdout, /^ {2}roles\n {2}migrations\n {2}functions\nset up in [\d.]+ s\n$/);
