@@ -442,6 +442,7 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
     ]);
     assert.equal(status, 0);
     for (const [args, message] of [
+      [["select 1; select 2"], "cannot insert multiple commands into a prepared statement"],
       [["selct 1"], 'syntax error at or near "selct"'],
       [[], 'give one statement: ./sd sql "select * from live_coupons()"'],
       [["select 1", "2"], 'give one statement: ./sd sql "select * from live_coupons()"'],

@@ -199,9 +199,11 @@ async function runSql(env: Env, args: string[]): Promise<number> {
   const [statement, ...more] = args;
   if (!statement || more.length > 0)
     throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
+  // By the extended protocol PostgreSQL itself refuses several: the driver knows `simple`, its types don't.
+  const one = { prepare: false, simple: false };
   await withDatabase(env, (url) =>
     withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
-      const rows = await sql.unsafe(statement).simple().values();
+      const rows = await sql.unsafe(statement, [], one).values();
       const names: string[] = (rows.columns ?? []).map((column) => column.name);
       printTable(names, rows as unknown as unknown[][]);
     }),
