@@ -10,6 +10,7 @@ export function connect(url: string, options: { max?: number; role?: string } = 
   return postgres(url, {
     max: options.max ?? 1,
     connect_timeout: 10,
+    max_lifetime: null, // a session may hold a lock for as long as it wants
     onnotice: () => {},
     ...(hasSslMode ? {} : { ssl: "prefer" as const }),
     connection: { application_name: "coupon-setup", ...(options.role ? { role: options.role } : {}) },

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import postgres from "postgres";
-import { type Embedded, embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+import { type Embedded, embeddedStatus, removeEmbedded, startEmbedded, stopEmbedded } from "./embedded.ts";
 
 const linux = process.platform === "linux";
 const root = process.getuid?.() === 0;
@@ -24,7 +24,7 @@ const directories: string[] = [];
 
 after(async () => {
   for (const dataDir of dataDirs) await stopEmbedded({ dataDir });
-  for (const directory of directories) await fs.rm(directory, { recursive: true });
+  for (const directory of directories) await fs.rm(directory, { recursive: true, force: true });
 });
 
 /** A directory of its own with the given mode, removed at the end. */
@@ -364,6 +364,12 @@ test("a lost set-up password is healed, both lost is explained", async () => {
   const message =
     /^the role coupon_setup cannot be set up \(28P01\): restore .*superuser\.password, or stop and move/;
   await assert.rejects(startEmbedded({ dataDir }), { message });
+  assert.equal((await embeddedStatus({ dataDir })).running, true, "it ran before");
+  await stopEmbedded({ dataDir });
+  await fs.rm(join(dataDir, "setup.password"));
+  await fs.rm(join(dataDir, "superuser.password"));
+  await assert.rejects(startEmbedded({ dataDir }), { message });
+  assert.equal((await embeddedStatus({ dataDir })).running, false, "what a failed start launched is stopped");
 });
 
 test("says why the server did not start", async () => {
@@ -472,4 +478,9 @@ test("root under a private directory falls back to /var/lib", { skip: !root }, a
   await fs.chmod(checkout, 0o755);
   const second = await startInChild(dataDir, { checkout });
   assert.deepEqual([second.started, second.directory, second.url], [true, fallback, first.url]);
+
+  await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
+  await removeEmbedded({ dataDir });
+  assert.equal(existsSync(fallback), false);
+  assert.deepEqual(readdirSync(dataDir), ["mine.txt"]);
 });

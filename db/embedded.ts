@@ -13,15 +13,16 @@
  * that user cannot reach the data directory (a checkout under /root) the cluster lives under
  * /var/lib/coupon-drop instead.
  */
-import { execFile } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { constants, existsSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer, type Server as Listener, type ListenOptions } from "node:net";
 import { basename, dirname, join, relative } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import postgres from "postgres";
 
 export interface Embedded {
@@ -82,27 +83,33 @@ export async function startEmbedded(options: {
 
       const deadline = Date.now() + ANSWER_MS;
       const setup = await password(join(root, "setup.password"));
-      for (let started = false; ; await sleep(50)) {
-        const server = await readPidFile(place.cluster);
-        if (!server?.alive) {
-          if (started) throw new Error(`PostgreSQL stopped again: see ${await logTail(place.cluster)}`);
-          started = await launch(place, bin, { ...SETTINGS, ...options.settings }, server?.pid);
-          continue;
-        }
-        const url = `postgres://coupon_setup:${setup}@127.0.0.1:${server.port}/coupon?sslmode=disable`;
-        const refusal = await connect(url, async (sql) => void (await sql`select 1`)).then(
-          () => "",
-          errorCode,
-        );
-        if (refusal === "") return { url, started, directory: place.home };
-        if (Date.now() > deadline)
-          throw new Error(
-            `PostgreSQL on port ${server.port} does not let us in (${refusal}): start again later, ` +
-              `or remove the reason given in ${await logTail(place.cluster)}`,
+      let started = false;
+      try {
+        for (; ; await sleep(50)) {
+          const server = await readPidFile(place.cluster);
+          if (!server?.alive) {
+            if (started) throw new Error(`PostgreSQL stopped again: see ${await logTail(place.cluster)}`);
+            started = await launch(place, bin, { ...SETTINGS, ...options.settings }, server?.pid);
+            continue;
+          }
+          const url = `postgres://coupon_setup:${setup}@127.0.0.1:${server.port}/coupon?sslmode=disable`;
+          const refusal = await connect(url, async (sql) => void (await sql`select 1`)).then(
+            () => "",
+            errorCode,
           );
-        // Wrong password or no such role, no login, no such database. Anything else may pass: recovery,
-        // shutdown.
-        if (["28P01", "28000", "3D000"].includes(refusal)) await bootstrap(place, server.port, setup);
+          if (refusal === "") return { url, started, directory: place.home };
+          if (Date.now() > deadline)
+            throw new Error(
+              `PostgreSQL on port ${server.port} does not let us in (${refusal}): start again later, ` +
+                `or remove the reason given in ${await logTail(place.cluster)}`,
+            );
+          // Wrong password or no such role, no login, no such database. Anything else may pass: recovery,
+          // shutdown.
+          if (["28P01", "28000", "3D000"].includes(refusal)) await bootstrap(place, server.port, setup);
+        }
+      } catch (error) {
+        if (started) await halt(place.cluster);
+        throw error;
       }
     });
   });
@@ -115,16 +122,30 @@ export async function startEmbedded(options: {
 export async function stopEmbedded(options: { dataDir: string }): Promise<boolean> {
   return explained(options.dataDir, async () => {
     if (!existsSync(options.dataDir)) return false;
+    return locked(await fs.realpath(options.dataDir), (root) => halt(existingPlace(root).cluster));
+  });
+}
+
+/**
+ * Stops the server on `dataDir` and removes all that was made for it, here and under /var/lib, whether it can still be
+ * started or not; the directories as well where nothing else is in them, for they may be anyone's.
+ */
+export async function removeEmbedded(options: { dataDir: string }): Promise<void> {
+  const ours = /^(postgres|postgresql-[\d.]+[\w.-]*|(superuser|setup)\.password|port|lock)(\.part.*)?$/;
+  return explained(options.dataDir, async () => {
+    if (!existsSync(options.dataDir)) return;
     return locked(await fs.realpath(options.dataDir), async (root) => {
-      const { cluster } = existingPlace(root);
-      const server = await readPidFile(cluster);
-      if (!server?.alive) return false;
-      for (const signal of ["SIGINT", "SIGQUIT"] as const) {
-        process.kill(server.pid, signal);
-        for (const deadline = Date.now() + STOP_MS; Date.now() < deadline; await sleep(20))
-          if (!(await isPostmaster(server.pid, cluster)) && !(await isExiting(server.pid))) return true;
+      const { fallback, cluster } = existingPlace(root);
+      await halt(cluster);
+      // In this order the cluster goes before its passwords: without them it would only be in the way.
+      for (const directory of isRoot() ? [fallback, root] : [root]) {
+        const names = existsSync(directory) ? (await fs.readdir(directory)).sort() : [];
+        for (const name of names.filter((each) => ours.test(each)))
+          await fs.rm(join(directory, name), { recursive: true, force: true });
+        await fs.rmdir(directory).catch((error) => {
+          if (!["ENOENT", "ENOTEMPTY", "EBUSY", "EACCES"].includes(errorCode(error))) throw error;
+        });
       }
-      throw new Error(`PostgreSQL does not stop: end process ${server.pid} yourself`);
     });
   });
 }
@@ -423,6 +444,18 @@ async function freePort(wanted: number): Promise<number> {
   }
 }
 
+/** Ends the server of this cluster, if one runs. */
+async function halt(cluster: string): Promise<boolean> {
+  const server = await readPidFile(cluster);
+  if (!server?.alive) return false;
+  for (const signal of ["SIGINT", "SIGQUIT"] as const) {
+    process.kill(server.pid, signal);
+    for (const deadline = Date.now() + STOP_MS; Date.now() < deadline; await sleep(20))
+      if (!(await isPostmaster(server.pid, cluster)) && !(await isExiting(server.pid))) return true;
+  }
+  throw new Error(`PostgreSQL does not stop: end process ${server.pid} yourself`);
+}
+
 /** What postmaster.pid says, and whether that process is really the postmaster of this cluster. */
 async function readPidFile(cluster: string): Promise<Server | undefined> {
   const [pid, , , port] = (await readIfThere(join(cluster, "postmaster.pid"))).split("\n").map(Number);
@@ -456,7 +489,10 @@ async function logTail(cluster: string, from = 0): Promise<string> {
 
 // ---- Processes, locks, errors -----------------------------------------------------------------------------
 
-/** Runs to the end and returns stdout. The caller's PG* and locale variables would change what happens. */
+/**
+ * Runs to the end and returns stdout. The caller's PG* and locale variables would change what happens, and a Ctrl-C that
+ * reached pg_ctl would leave a server on its way that nobody knows of: hence a session of its own.
+ */
 async function run(
   file: string,
   args: string[],
@@ -464,8 +500,17 @@ async function run(
   env: Record<string, string> = {},
 ): Promise<string> {
   const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
-  const clean = { PATH, LC_ALL: "C", TZ: "UTC", ...env };
-  return (await promisify(execFile)(file, args, { ...account, cwd: "/", env: clean })).stdout;
+  const child = spawn(file, args, {
+    ...account,
+    cwd: "/",
+    env: { PATH, LC_ALL: "C", TZ: "UTC", ...env },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = [once(child, "close"), text(child.stdout), text(child.stderr)] as const;
+  const [[code, signal], stdout, stderr] = await Promise.all(ended);
+  if (code !== 0) throw Object.assign(new Error(`${file} ended with ${code ?? signal}`), { stderr });
+  return stdout;
 }
 
 /**

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -29,8 +30,9 @@ process.once("SIGTERM", () => void cleanUp().finally(() => process.exit(1)));
 
 async function cleanUp(): Promise<void> {
   for (const child of groups) signalGroup(child, "SIGKILL");
-  for (const dataDir of dataDirs) await stopEmbedded({ dataDir });
-  for (const directory of directories) await fs.rm(directory, { recursive: true });
+  for (const dataDir of dataDirs)
+    for (const at of [dataDir, join(dataDir, "scratch")]) await stopEmbedded({ dataDir: at });
+  for (const directory of directories) await fs.rm(directory, { recursive: true, force: true });
 }
 
 async function directory(mode = 0o755): Promise<string> {
@@ -40,8 +42,8 @@ async function directory(mode = 0o755): Promise<string> {
   return path;
 }
 
-async function newDataDir(): Promise<string> {
-  const dataDir = join(await directory(), "data");
+async function newDataDir(mode = 0o755): Promise<string> {
+  const dataDir = join(await directory(mode), "data");
   dataDirs.push(dataDir);
   return dataDir;
 }
@@ -104,6 +106,11 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
 async function ended({ child }: Run): Promise<number | string | null> {
   if (child.exitCode === null && child.signalCode === null) await once(child, "close");
   return child.exitCode ?? child.signalCode;
+}
+
+async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
+  for (const deadline = Date.now() + 60_000; !(await holds()); await sleep(1))
+    assert.ok(Date.now() < deadline, `waited for: ${what}`);
 }
 
 /** Runs ./sd to its end. */
@@ -210,6 +217,13 @@ async function issue(run: Run, token: string, couponId: number) {
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
+/** A file for ./sd test. */
+async function emptyTest(): Promise<string> {
+  const path = join(await directory(), "empty.test.ts");
+  await fs.writeFile(path, 'import { test } from "node:test"; test("nothing", () => {});');
+  return path;
+}
+
 /** The program's path, or nothing. */
 function which(name: string): string | undefined {
   try {
@@ -264,6 +278,104 @@ test("Ctrl-C while it sets up leaves nothing running", async () => {
   const users = await firstOf(dataDir, "select count(*)::integer from coupon.users");
   assert.equal(users, 100_000, "it goes on from there");
   await stop(again);
+});
+
+test("Ctrl-C just before it serves: it doesn't serve, or no more", async () => {
+  const dataDir = await plain();
+  const run = sd(["start"], { dataDir, env: { SEED: "off" } });
+  await until(async () => run.stdout.includes("set up in"), "set-up");
+  run.child.kill("SIGINT");
+  await until(async () => run.child.exitCode !== null || run.child.signalCode !== null, "its end");
+  await nothingRuns(dataDir);
+});
+
+test("Ctrl-C in a command that started the database stops it, and doesn't wait for the statement", async () => {
+  const dataDir = await plain();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    const run = sd(["sql", "select pg_advisory_lock(4712), pg_sleep(600)"], { dataDir });
+    await until(async () => (await embeddedStatus({ dataDir })).running, "it starts");
+    const asked = "select count(*)::integer from pg_locks where locktype = 'advisory' and objid = 4712";
+    await until(async () => (await firstOf(dataDir, asked)) === 1, "it sleeps");
+    signalGroup(run.child, signal);
+    assert.equal(await ended(run), signal === "SIGINT" ? 130 : 143);
+    assert.deepEqual([run.stdout, run.stderr], ["", ""]);
+    await nothingRuns(dataDir);
+  }
+});
+
+test("Ctrl-C at any time leaves nothing running", async (t) => {
+  const dataDir = await plain();
+  const probe = await emptyTest();
+  // So long after PostgreSQL is on its way: letting us in, set-up of the template, the command itself, the stop.
+  for (const [args, home, delays] of [
+    [["check"], dataDir, [0, 100, 200, 300]],
+    [["test", probe], join(dataDir, "scratch"), [0, 300, 800, 1300]],
+  ] as const) {
+    if (home !== dataDir) assert.equal((await runSd([...args], { dataDir })).status, 0);
+    for (const delay of delays) {
+      const run = sd([...args], { dataDir });
+      await until(async () => (await embeddedStatus({ dataDir: home })).running, "it starts");
+      await sleep(delay);
+      signalGroup(run.child, "SIGINT");
+      t.diagnostic(`${args[0]}, ${delay} ms later: ${await ended(run)}`);
+      if (delay === 0) assert.deepEqual([run.stdout, run.stderr, await ended(run)], ["", "", 130]);
+      await nothingRuns(home);
+      assert.deepEqual(processesOf(dataDir), []);
+    }
+  }
+});
+
+/** ./sd test and its like, on a program that uses a database of its own once it is told to. */
+async function sharer(dataDir: string): Promise<Run & { goOn(): Promise<void> }> {
+  const program = `
+    const { scratchDatabase } = await import("./db/scratch.ts");
+    console.log("in");
+    for await (const _ of process.stdin) break;
+    const { admin, drop } = await scratchDatabase();
+    console.log((await admin\`select count(*) as n from live_coupons()\`)[0].n);
+    await drop();
+    process.exit();`;
+  const node = ["--import", "tsx"];
+  const command = [process.execPath, ...node, "--input-type=module", "-e", program];
+  const run = sd([...node, "db/main.ts", "scratch", ...command], { dataDir, command: process.execPath });
+  await until(async () => run.stdout === "in\n" || run.child.exitCode !== null, "it is in");
+  assert.deepEqual([run.stdout, run.stderr], ["in\n", ""]);
+  return Object.assign(run, {
+    async goOn() {
+      run.child.stdin.end("go on\n");
+      assert.equal(await ended(run), 0, run.stderr);
+      assert.equal(run.stdout, "in\n0\n");
+    },
+  });
+}
+
+test("several ./sd test at once share a server, and the last one out stops it", async () => {
+  const dataDir = await newDataDir();
+  const home = join(dataDir, "scratch");
+  const [first, second] = await Promise.all([sharer(dataDir), sharer(dataDir)]);
+  const probe = await emptyTest();
+  // Nobody else has a session meanwhile.
+  assert.equal((await runSd(["test", probe], { dataDir })).status, 0);
+  await first.goOn();
+  assert.equal((await embeddedStatus({ dataDir: home })).running, true);
+  const { url } = await startEmbedded({ dataDir: home });
+  const left = () =>
+    withConnection(url, (sql) =>
+      sql`select from pg_database where datname like 'coupon\_%'`.then((all) => all.length),
+    );
+  assert.equal(await left(), 1, "the second one's template");
+  await second.goOn();
+  await nothingRuns(home);
+
+  // Coming and going at the same time.
+  for (let round = 0; round < 2; round++) {
+    const runs = await Promise.all(Array.from({ length: 4 }, () => runSd(["test", probe], { dataDir })));
+    assert.deepEqual(
+      runs.map(({ status, stderr }) => [status, stderr]),
+      Array(4).fill([0, ""]),
+    );
+    await nothingRuns(home);
+  }
 });
 
 test("what ./sd start prints works when pasted", async (t) => {
@@ -398,6 +510,7 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
       `migrations  ${migrations.length} applied, the newest ${migrations.at(-1)?.split("_")[0]}; none pending`,
       "roles       as in the files",
       "functions   <n>, as in the files",
+      "rights      as in the files",
       "server      none is connected",
       "transaction none is open",
       "locks       none is waited for",
@@ -412,14 +525,14 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
     const { stdout, status } = await runSd(["migrate", "--dry-run"], { dataDir });
     assert.match(
       stdout,
-      /; none pending\nroles {7}as in the files\nfunctions {3}\d+, as in the files\nnothing to do\n$/,
+      /; none pending\nroles {7}as in the files\nfunctions {3}\d+, as in the files\nrights {6}as in the files\nnothing to do\n$/,
     );
     assert.equal(status, 0);
     await firstOf(dataDir, "drop function wallet(bigint, date, integer)");
     const { stdout: pending } = await runSd(["migrate", "--dry-run"], { dataDir });
     assert.match(
       pending,
-      /^functions {3}missing: wallet\(bigint,date,integer\)\nnothing was changed: this was a dry run$/m,
+      /^functions {3}missing: wallet\(bigint,date,integer\)\nrights {6}as in the files\nnothing was changed: this was a dry run$/m,
     );
     const migrated = await runSd(["migrate"], { dataDir });
     assert.match(migrated.stdout, /^ {2}roles\n {2}migrations\n {2}functions\nset up in [\d.]+ s\n$/);
@@ -441,6 +554,7 @@ test("set-up alone, and the commands on it, whether it runs or not", async (t) =
     ]);
     assert.equal(status, 0);
     for (const [args, message] of [
+      [["select 1; select 2"], "cannot insert multiple commands into a prepared statement"],
       [["selct 1"], 'syntax error at or near "selct"'],
       [[], 'give one statement: ./sd sql "select * from live_coupons()"'],
       [["select 1", "2"], 'give one statement: ./sd sql "select * from live_coupons()"'],
@@ -574,6 +688,36 @@ test("reset asks, removes what is ours, and nothing else", async () => {
   const given = await runSd(["reset", "--yes"], { dataDir, env: { DATABASE_URL: "postgres://a@b/c" } });
   assert.equal(given.stderr, "sd: DATABASE_URL is set, and ./sd reset removes only the embedded database\n");
   assert.equal(given.status, 1);
+});
+
+test("reset where root's PostgreSQL can't reach the checkout", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("only root's PostgreSQL is another user's");
+  const dataDir = await newDataDir(0o700);
+  const homes = [dataDir, join(dataDir, "scratch")].map((path) => {
+    const name = createHash("sha256").update(path).digest("hex").slice(0, 12);
+    return join("/var/lib/coupon-drop", name);
+  });
+  directories.push(...homes);
+  const probe = await emptyTest();
+  for (let round = 1; round <= 2; round++) {
+    assert.equal((await runSd(["test", probe], { dataDir })).stderr, "");
+    assert.equal((await runSd([], { dataDir, env: { SEED: "off" } })).stderr, "");
+    assert.deepEqual(
+      homes.map((home) => existsSync(join(home, "postgres"))),
+      [true, true],
+    );
+    // One that can't start any more is removed as well.
+    if (round === 2) {
+      await stopEmbedded({ dataDir });
+      await fs.writeFile(join(homes[0] as string, "postgres/PG_VERSION"), "17\n");
+    }
+    assert.deepEqual(await runSd(["reset", "--yes"], { dataDir }), {
+      status: 0,
+      stdout: `removed the database in ${dataDir}\n`,
+      stderr: "",
+    });
+    assert.deepEqual([...homes, dataDir].filter(existsSync), []);
+  }
 });
 
 /** This checkout by links, with another .env. */

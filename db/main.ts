@@ -1,22 +1,18 @@
 /** The commands of ./sd that need the database: see `./sd help`. */
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { readdir, rm, rmdir } from "node:fs/promises";
-import { constants as os } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { signToken } from "../server/auth.ts";
 import { type Env, readEnv } from "../server/env.ts";
 import { tokenSecret } from "../server/secret.ts";
 import { roleUrl, withConnection } from "./connect.ts";
-import { embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
+import { embeddedStatus, removeEmbedded, startEmbedded, stopEmbedded } from "./embedded.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
-import { dropTemplate, makeTemplate } from "./scratch.ts";
+import { withSharedServer, withTemplate } from "./scratch.ts";
 import { seed } from "./seed.ts";
 import { type Logins, refuseUnknown, setUp } from "./setup.ts";
+import { exitOf, heedSignals, Interrupted, untilSignal } from "./signals.ts";
 import { status } from "./status.ts";
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 const say = (line: string) => console.log(line);
 /** A line of a table without lines. */
@@ -29,11 +25,12 @@ async function openDatabase(env: Env): Promise<{ url: string; started: boolean; 
   return { url, started, isEmbedded: true };
 }
 
-/** Runs `work` with the database, and leaves it running or stopped as it was. */
-async function withDatabase<T>(env: Env, work: (url: string) => Promise<T>): Promise<T> {
-  const { url, started } = await openDatabase(env);
+/** Runs `work` with the database, and leaves it running or stopped as it was, also at Ctrl-C. */
+async function withDatabase<T>(env: Env, work: (url: string, isEmbedded: boolean) => Promise<T>): Promise<T> {
+  heedSignals();
+  const { url, started, isEmbedded } = await openDatabase(env);
   try {
-    return await work(url);
+    return await untilSignal(() => work(url, isEmbedded));
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }
@@ -86,28 +83,22 @@ or in a browser: ${base}/ (the shop, and /#operate for operators), ${base}/docs 
 async function start(env: Env): Promise<number> {
   if (env.API_DATABASE_URL && !env.DATABASE_URL) {
     say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
-    return exitOf(spawnServer(await serverEnvironment(env, env.API_DATABASE_URL)));
+    return serve(env, env.API_DATABASE_URL);
   }
-  // Until the server takes them: whoever is at work ends by itself, so that the database is stopped in any case.
-  let ending = 0;
-  for (const signal of SIGNALS) process.on(signal, () => (ending = 128 + os.signals[signal]));
-  const { url, started, isEmbedded } = await openDatabase(env);
-  try {
-    if (ending) return ending;
+  return withDatabase(env, async (url, isEmbedded) => {
     if (isEmbedded)
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
     const { apiUrl, adminUrl } = await prepare(env, url);
-    if (ending) return ending;
     await suggest(env, adminUrl);
-    return await exitOf(spawnServer(await serverEnvironment(env, env.API_DATABASE_URL ?? apiUrl)));
-  } catch (error) {
-    if (ending) return ending;
-    throw error;
-  } finally {
-    if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
-  }
+    return serve(env, env.API_DATABASE_URL ?? apiUrl);
+  });
+}
+
+async function serve(env: Env, apiUrl: string): Promise<number> {
+  const given = await serverEnvironment(env, apiUrl);
+  return exitOf(process.execPath, ["--import", "tsx", "server/main.ts"], { env: given });
 }
 
 /** What the server is given: its own login, and never the set-up's. */
@@ -118,25 +109,6 @@ async function serverEnvironment(env: Env, apiUrl: string): Promise<NodeJS.Proce
   const isDemo = env.SEED === "demo" && "JWT_SECRET" in secret && env.JWT_SECRET === undefined;
   const demo = { DEMO: env.DEMO ?? (isDemo ? "loopback" : "off") };
   return { ...rest, API_DATABASE_URL: apiUrl, ...secret, ...demo };
-}
-
-function spawnServer(environment: NodeJS.ProcessEnv): ReturnType<typeof spawn> {
-  return spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
-    stdio: "inherit",
-    env: environment,
-  });
-}
-
-/**
- * Passes SIGINT, SIGTERM and SIGHUP on as SIGTERM, but not the ignored one, and waits for the end; the exit status as a
- * shell gives it.
- */
-function exitOf(child: ReturnType<typeof spawn>, ignored?: NodeJS.Signals): Promise<number> {
-  for (const signal of SIGNALS) process.on(signal, () => void (signal === ignored || child.kill("SIGTERM")));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
-  });
 }
 
 /** Set-up without the demo and without serving: what a release needs before its servers start. */
@@ -167,23 +139,23 @@ async function psql(env: Env, args: string[]): Promise<number> {
     const { username, password, hostname, port, pathname, searchParams } = new URL(
       roleUrl(url, "coupon_admin"),
     );
-    const client = spawn("psql", ["--pset=expanded=auto", "--pset=format=wrapped", ...args], {
-      stdio: "inherit",
-      env: {
-        ...process.env,
-        PGHOST: hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
-        PGPORT: port || "5432",
-        PGUSER: username,
-        // In the environment, because everyone can read a command line.
-        PGPASSWORD: password,
-        PGDATABASE: decodeURIComponent(pathname.slice(1)),
-        PGSSLMODE: searchParams.get("sslmode") ?? "prefer",
-        PGAPPNAME: "coupon-psql",
-      },
-    });
+    const given = {
+      ...process.env,
+      PGHOST: hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
+      PGPORT: port || "5432",
+      PGUSER: username,
+      // In the environment, because everyone can read a command line.
+      PGPASSWORD: password,
+      PGDATABASE: decodeURIComponent(pathname.slice(1)),
+      PGSSLMODE: searchParams.get("sslmode") ?? "prefer",
+      PGAPPNAME: "coupon-psql",
+    };
     try {
       // Ctrl-C reaches psql from the terminal, and cancels a statement there.
-      return await exitOf(client, "SIGINT");
+      return await exitOf("psql", ["--pset=expanded=auto", "--pset=format=wrapped", ...args], {
+        env: given,
+        ignored: "SIGINT",
+      });
     } catch (error) {
       if ((error as { code?: string }).code !== "ENOENT") throw error;
       throw new Error(
@@ -199,9 +171,11 @@ async function runSql(env: Env, args: string[]): Promise<number> {
   const [statement, ...more] = args;
   if (!statement || more.length > 0)
     throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
+  // By the extended protocol PostgreSQL itself refuses several: the driver knows `simple`, its types don't.
+  const one = { prepare: false, simple: false };
   await withDatabase(env, (url) =>
     withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
-      const rows = await sql.unsafe(statement).simple().values();
+      const rows = await sql.unsafe(statement, [], one).values();
       const names: string[] = (rows.columns ?? []).map((column) => column.name);
       printTable(names, rows as unknown as unknown[][]);
     }),
@@ -266,63 +240,21 @@ async function reset(env: Env, args: string[]): Promise<number> {
       return 1;
     }
   }
-  const { version } = await embeddedStatus({ dataDir: env.DATA_DIR });
-  if (version !== undefined) {
-    // A cluster that can't start any more is removed as well.
-    const home = await startEmbedded({ dataDir: env.DATA_DIR }).then(
-      ({ directory }) => directory,
-      () => env.DATA_DIR,
-    );
-    await stopEmbedded({ dataDir: env.DATA_DIR });
-    await removeOurs(home);
-  }
-  await stopEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
-  await removeOurs(env.DATA_DIR);
+  await removeEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
+  await rm(join(env.DATA_DIR, "token.secret"), { force: true });
+  await removeEmbedded({ dataDir: env.DATA_DIR });
   say(`removed the database in ${env.DATA_DIR}`);
   return 0;
 }
 
-/** Removes what we made in a directory, and the directory when nothing else is there: it may be anyone's. */
-async function removeOurs(directory: string): Promise<void> {
-  const ours =
-    /^(postgres|postgresql-[\d.]+[\w.-]*|scratch|(superuser|setup)\.password|port|lock|token\.secret)(\.part.*)?$/;
-  const names = existsSync(directory) ? await readdir(directory) : [];
-  for (const name of names)
-    if (ours.test(name)) await rm(join(directory, name), { recursive: true, force: true });
-  await rmdir(directory).catch((error: { code?: string }) => {
-    if (!["ENOENT", "ENOTEMPTY", "EBUSY", "EACCES"].includes(error.code ?? "")) throw error;
-  });
-}
-
-/** Runs a command with SCRATCH_SERVER_URL: a server for databases to throw away, stopped at the end. */
+/** Runs a command with a server for databases to throw away. */
 async function scratch(env: Env, [command, ...args]: string[]): Promise<number> {
   if (!command) throw new Error("no command");
-  const dataDir = join(env.DATA_DIR, "scratch");
-  const given = process.env["SCRATCH_SERVER_URL"];
-  const server = given ? { url: given, started: true } : await startEmbedded({ dataDir });
-  // Two at once would drop the template, and at the end the server, under each other.
-  if (!server.started && (await isBusy(server.url)))
-    throw new Error("another ./sd test or ./sd bench runs here: wait for it, or set another DATA_DIR");
-  try {
-    await makeTemplate(server.url);
-    return await exitOf(
-      spawn(command, args, { stdio: "inherit", env: { ...process.env, SCRATCH_SERVER_URL: server.url } }),
-    );
-  } finally {
-    if (given) await dropTemplate(given);
-    else await stopEmbedded({ dataDir });
-  }
-}
-
-/** Whether anybody else is connected to this server of ours. */
-function isBusy(url: string): Promise<boolean> {
-  return withConnection(url, async (sql) => {
-    const [others] = await sql`
-      select count(*)::integer as n from pg_stat_activity
-      where pid <> pg_backend_pid() and usename like 'coupon%'
-    `;
-    return others?.["n"] > 0;
-  });
+  heedSignals();
+  const run = (given: Record<string, string>) => exitOf(command, args, { env: { ...process.env, ...given } });
+  const serverUrl = process.env["SCRATCH_SERVER_URL"];
+  if (serverUrl) return withTemplate(serverUrl, run);
+  return withSharedServer(join(env.DATA_DIR, "scratch"), (url) => withTemplate(url, run));
 }
 
 const commands: Record<string, (env: Env, args: string[]) => Promise<number>> = {
@@ -360,6 +292,8 @@ try {
   if (!command) throw new Error(`no such command: ${name}`);
   process.exitCode = await command(readEnv(), args);
 } catch (error) {
+  // What was at work is left where it is.
+  if (error instanceof Interrupted) process.exit(error.status);
   console.error(`sd: ${(error as Error).message}`);
   process.exitCode = 1;
 }

@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { databaseUrl, withConnection } from "./connect.ts";
+import { connect, databaseUrl, withConnection } from "./connect.ts";
 import { as, options, startServer } from "./debian.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { scratchDatabase } from "./scratch.ts";
@@ -57,6 +57,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     unknown: [],
     migrations: files,
     functions: undefined,
+    rights: undefined,
     logins: [], // the server has them already
   });
   assert.equal(isNothing(pending), false);
@@ -64,6 +65,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     migrations: `none applied; pending: ${files.join(", ")}`,
     roles: "differ: coupon_owner",
     functions: "compared after the migrations",
+    rights: "compared after the migrations",
   });
   assert.deepEqual(await written(url), before);
 
@@ -140,6 +142,95 @@ test("functions: missing, differing in body, comment or rights, left over; and n
     same: all,
   });
   assert.equal(isNothing(after), true, "what is left over, set-up leaves");
+});
+
+/** Every right of every object in both schemas, as the catalogue has it. */
+const rights = (url: string) =>
+  withConnection(url, async (sql) => {
+    const rows = await sql`
+      select pg_describe_object(a.classid, a.objid, a.objsubid) as name,
+        array(select r::text from unnest(a.acl) r order by 1)::text as acl
+      from (
+        select 'pg_proc'::regclass, oid, 0, proacl, pronamespace from pg_proc
+        union all select 'pg_class'::regclass, oid, 0, relacl, relnamespace from pg_class
+        union all select 'pg_class'::regclass, oid, attnum, nullif(attacl, '{}'), relnamespace
+          from pg_attribute join pg_class on attrelid = pg_class.oid
+        union all select 'pg_namespace'::regclass, oid, 0, nspacl, oid from pg_namespace
+      ) a (classid, objid, objsubid, acl, namespace)
+      where a.namespace in ('public'::regnamespace, 'coupon'::regnamespace) and a.acl is not null
+      order by 1`;
+    return rows.map((row) => Object.values(row).join(" "));
+  });
+
+test("rights that no line grants: named, and set-up takes them away; others' stay", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const login = decodeURIComponent(new URL(setupUrl).username);
+  await owner.unsafe(`grant select on coupon.users to ${login}`);
+  await owner`create function public.old() returns integer language sql as 'select 1'`;
+  await owner`grant execute on function public.old() to coupon_api`;
+  await withConnection(setupUrl, async (sql) => {
+    await sql`create table public.theirs ()`;
+    await sql`grant select on public.theirs to coupon_api, public`;
+    await sql`create function public.theirs() returns integer language sql as 'select 1'`;
+    await sql`grant execute on function public.theirs() to coupon_monitor`;
+  });
+  const before = await rights(setupUrl);
+  const same = (await pendingOf(setupUrl)).functions?.same as number;
+  await owner`grant execute on function public.set_time_zone(text, text, text) to coupon_api with grant option`;
+  await owner`grant execute on function coupon.lock_key(), coupon.check_use() to public`;
+  await owner`grant update on coupon.coupons to coupon_api`;
+  await owner`grant select (display_name), insert (id) on coupon.users to public, coupon_admin`;
+  await owner`grant usage on sequence coupon.audit_id_seq to coupon_monitor`;
+  await owner`grant create, usage on schema coupon to coupon_api`;
+  const api = connect(setupUrl, { role: "coupon_api" });
+  t.after(() => api.end());
+  await api`grant execute on function public.set_time_zone(text, text, text) to coupon_monitor`;
+  await api`update coupon.coupons set message = 'm'`;
+
+  const given = await rights(setupUrl);
+  const pending = await pendingOf(setupUrl);
+  assert.deepEqual(pending.functions, {
+    ...nothing,
+    changed: ["coupon.lock_key()", "set_time_zone(text,text,text)"],
+    leftOver: ["old()"],
+    same: same - 2,
+  });
+  assert.deepEqual(pending.rights, [
+    "function coupon.check_use()",
+    "schema coupon",
+    "sequence coupon.audit_id_seq",
+    "table coupon.coupons",
+    "table coupon.users",
+  ]);
+  assert.equal(describe(pending).rights, `differ: ${pending.rights?.join(", ")}`);
+  assert.equal(isNothing({ ...pending, functions: { ...nothing } }), false);
+  assert.deepEqual(await rights(setupUrl), given);
+
+  await setUp(setupUrl);
+  assert.deepEqual(await rights(setupUrl), before);
+  assert.equal(describe(await pendingOf(setupUrl)).rights, "as in the files");
+  await assert.rejects(api`select public.set_time_zone('UTC')`, { code: "42501" });
+  await assert.rejects(api`update coupon.coupons set message = 'm'`, { code: "42501" });
+});
+
+test("a line that goes from the rights goes from the database", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const functions = await copyOf(t, SOURCES.functions);
+  await edit(join(functions, "grants.sql"), (text) =>
+    text
+      .replace("  coupon.settings,\n", "")
+      .replace("  public.reconcile()\n", "  public.wallet(bigint, date, integer)\n"),
+  );
+  const pending = await pendingOf(setupUrl, { functions });
+  assert.deepEqual(pending.functions?.changed, ["reconcile()"]);
+  assert.deepEqual(pending.rights, ["table coupon.settings"]);
+  await setUp(setupUrl, () => {}, { functions });
+  const monitor = (right: string) => owner.unsafe(`select has_${right} as may`).then(([row]) => row?.["may"]);
+  assert.equal(await monitor("function_privilege('coupon_monitor', 'public.reconcile()', 'execute')"), false);
+  assert.equal(await monitor("table_privilege('coupon_monitor', 'coupon.settings', 'select')"), false);
+  assert.equal(await monitor("table_privilege('coupon_monitor', 'coupon.coupons', 'select')"), true);
 });
 
 test("roles: a setting that differs, and nobody gets it", async (t) => {

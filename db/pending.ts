@@ -1,6 +1,6 @@
 /**
- * What set-up would do, found by doing it: roles and functions are loaded in a transaction that is rolled back, and what the
- * catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
+ * What set-up would do, found by doing it: roles, functions and rights are loaded in a transaction that is rolled back, and
+ * what the catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
  */
 import { roleUrl, type Sql, withConnection } from "./connect.ts";
 import {
@@ -29,6 +29,8 @@ export interface Pending {
   migrations: string[];
   /** By signature; none where migrations come first, since the functions may need them. */
   functions: FunctionChanges | undefined;
+  /** Whose rights would be changed, of all that is no function of a file; undefined with `functions`. */
+  rights: string[] | undefined;
   /** Logins that would be opened. */
   logins: string[];
 }
@@ -59,12 +61,14 @@ export function pendingOf(setupUrl: string, sources: Partial<Sources> = {}): Pro
         const applied = await appliedMigrations(sql);
         const files = await migrationFiles(migrations);
         const pending = files.filter((file) => !applied.includes(versionOf(file)));
+        const loaded = pending.length > 0 ? undefined : await compareLoaded(sql, functions);
         return {
           roles,
           applied,
           unknown: applied.filter((version) => !files.map(versionOf).includes(version)),
           migrations: pending,
-          functions: pending.length > 0 ? undefined : await compareFunctions(sql, functions),
+          functions: loaded?.functions,
+          rights: loaded?.rights,
           logins,
         };
       } finally {
@@ -75,14 +79,14 @@ export function pendingOf(setupUrl: string, sources: Partial<Sources> = {}): Pro
 }
 
 /** Whether set-up would change nothing. */
-export function isNothing({ roles, migrations, functions, logins }: Pending): boolean {
-  const changes = [...(functions?.created ?? []), ...(functions?.changed ?? [])];
+export function isNothing({ roles, migrations, functions, rights, logins }: Pending): boolean {
+  const changes = [...(functions?.created ?? []), ...(functions?.changed ?? []), ...(rights ?? [])];
   return [roles, migrations, changes, logins].every((list) => list.length === 0);
 }
 
 /** In words for an operator, a part a line. */
-export function describe(pending: Pending): { migrations: string; roles: string; functions: string } {
-  const { roles, applied, unknown, migrations, functions, logins } = pending;
+export function describe(pending: Pending): Record<"migrations" | "roles" | "functions" | "rights", string> {
+  const { roles, applied, unknown, migrations, functions, rights, logins } = pending;
   const list = (names: string[]) => names.join(", ");
   const parts = (...each: [what: string, names: string[]][]) =>
     each.flatMap(([what, names]) => (names.length > 0 ? [`${what}: ${list(names)}`] : []));
@@ -100,6 +104,7 @@ export function describe(pending: Pending): { migrations: string; roles: string;
           ["left over, in no file", functions.leftOver],
         ).join("; ") || `${functions.same}, as in the files`
       : "compared after the migrations",
+    rights: rights ? parts(["differ", rights]).join() || "as in the files" : "compared after the migrations",
   };
 }
 
@@ -141,15 +146,21 @@ async function rolesOf(sql: Sql): Promise<Snapshot> {
 const differing = (before: Snapshot, after: Snapshot) =>
   [...after.keys()].filter((name) => after.get(name) !== before.get(name));
 
-async function compareFunctions(sql: Sql, directory: string): Promise<FunctionChanges> {
-  const before = await functionsOf(sql);
+async function compareLoaded(
+  sql: Sql,
+  directory: string,
+): Promise<{ functions: FunctionChanges; rights: string[] }> {
+  const [before, rights] = [await functionsOf(sql), await rightsOf(sql)];
   await runManifest(sql, directory);
   const after = await functionsOf(sql);
   const created = [...after.definitions.keys()].filter((name) => !before.definitions.has(name));
   const changed = differing(before.definitions, after.definitions).filter((name) => !created.includes(name));
   const { untouched } = after;
   const same = after.definitions.size - created.length - changed.length - untouched.length;
-  return { created, changed, leftOver: untouched, same };
+  return {
+    functions: { created, changed, leftOver: untouched, same },
+    rights: differing(rights, await rightsOf(sql)),
+  };
 }
 
 /**
@@ -174,4 +185,28 @@ async function functionsOf(sql: Sql): Promise<{ definitions: Snapshot; untouched
     definitions: new Map(rows.map((row) => [row["name"], row["definition"]])),
     untouched: rows.filter((row) => !row["is_written"]).map((row) => row["name"]),
   };
+}
+
+/** Who may do what with tables, their columns, sequences, schema coupon and triggers' functions, which no file loads. */
+async function rightsOf(sql: Sql): Promise<Snapshot> {
+  const rows = await sql`
+    select pg_describe_object(o.class, o.oid, 0) as name, array(select r from unnest(o.rights) r order by 1)::text as rights
+    from (
+      select 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner,
+        coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))::text[] || array(
+          select a.attname || ' ' || r from pg_attribute a, unnest(a.attacl) r where a.attrelid = c.oid)
+      from pg_class c
+      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+      union all
+      select 'pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))::text[]
+      from pg_proc p
+      where p.prorettype = 'trigger'::regtype
+      union all
+      select 'pg_namespace'::regclass, n.oid, n.oid, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))::text[]
+      from pg_namespace n
+    ) o (class, oid, namespace, owner, rights)
+    where o.namespace in ('public'::regnamespace, 'coupon'::regnamespace) and o.owner = 'coupon_owner'::regrole
+    order by 1
+  `;
+  return new Map(rows.map((row) => [row["name"], row["rights"]]));
 }

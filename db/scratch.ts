@@ -1,10 +1,12 @@
 /**
  * Databases to throw away, for tests and benches: each a copy of one template that set-up made, which takes
- * milliseconds. They live on SCRATCH_SERVER_URL's server if that is given, else on an embedded one of ./sd test or ./sd bench.
+ * milliseconds. They live on SCRATCH_SERVER_URL's server if that is given, else on an embedded one
+ * of ./sd test, bench, faults and fuzz.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, databaseUrl, roleUrl, type Sql, withConnection } from "./connect.ts";
+import { connect, databaseUrl, explained, roleUrl, type Sql, withConnection } from "./connect.ts";
+import { startEmbedded, stopEmbedded } from "./embedded.ts";
 import { setUp } from "./setup.ts";
 
 export interface Scratch {
@@ -19,7 +21,8 @@ export interface Scratch {
   drop(): Promise<void>;
 }
 
-const TEMPLATE = "coupon_template";
+/** Each run of ./sd has its own, since the next one may have other functions. */
+const TEMPLATE = process.env["SCRATCH_TEMPLATE"] ?? `coupon_template_${randomBytes(6).toString("hex")}`;
 
 /** Makes the template that scratchDatabase() copies, anew. */
 export async function makeTemplate(serverUrl: string): Promise<void> {
@@ -30,9 +33,54 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
   await setUp(databaseUrl(serverUrl, TEMPLATE));
 }
 
-/** Removes what makeTemplate() made, on a server that goes on. */
-export async function dropTemplate(serverUrl: string): Promise<void> {
-  await withConnection(serverUrl, (sql) => dropDatabase(sql, TEMPLATE));
+/** Runs `work` with what scratchDatabase() wants in the environment, on a server that goes on. */
+export async function withTemplate<T>(
+  serverUrl: string,
+  work: (environment: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  try {
+    await makeTemplate(serverUrl);
+    return await work({ SCRATCH_SERVER_URL: serverUrl, SCRATCH_TEMPLATE: TEMPLATE });
+  } finally {
+    await withConnection(serverUrl, (sql) => dropDatabase(sql, TEMPLATE));
+  }
+}
+
+/** Held by each run on the shared server, together; any number that nothing else locks in its first database. */
+const RUNS_LOCK = "4850179452613154";
+
+/** Runs `work` with the embedded server of `dataDir`, which all runs at the same time share; the last one out stops it. */
+export async function withSharedServer<T>(dataDir: string, work: (url: string) => Promise<T>): Promise<T> {
+  const { url, session } = await enter(dataDir);
+  try {
+    return await work(url);
+  } finally {
+    // Who can't ask any more is the last one, too: the server is gone.
+    if (await isLast(session).catch(() => true)) await stopEmbedded({ dataDir });
+    await session.end({ timeout: 1 });
+  }
+}
+
+async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
+  for (let attempt = 1; ; attempt++) {
+    const { url } = await startEmbedded({ dataDir });
+    const session = connect(url);
+    try {
+      await session`select pg_advisory_lock_shared(${RUNS_LOCK}::bigint)`;
+      return { url, session };
+    } catch (error) {
+      await session.end({ timeout: 1 });
+      // Stopped meanwhile, by the last one out.
+      if (attempt === 5) throw explained(error, url);
+    }
+  }
+}
+
+/** Lets go first and asks then, so that of two who leave at once one is told yes. Who comes now waits until the server is gone. */
+async function isLast(session: Sql): Promise<boolean> {
+  await session`select pg_advisory_unlock_shared(${RUNS_LOCK}::bigint)`;
+  const [row] = await session`select pg_try_advisory_lock(${RUNS_LOCK}::bigint) as is_last`;
+  return row?.["is_last"];
 }
 
 /** A fresh database with no users and no coupons; `drop()` ends its sessions and removes it. */

@@ -76,6 +76,7 @@ test("a database that is not set up", async (t) => {
   assert.deepEqual(lines.slice(2), [
     "roles: differ: coupon_owner",
     "functions: compared after the migrations",
+    "rights: compared after the migrations",
     "server: none is connected",
     "transaction: none is open",
     "locks: none is waited for",

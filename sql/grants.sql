@@ -1,5 +1,32 @@
 -- Who may do what; nothing else is granted anywhere. PUBLIC has no right by default (see the first migration), the
 -- server's role has no right on any table.
+
+-- First everything is taken away, so that a line which goes from here goes from every database; whoever calls meanwhile sees
+-- neither, since it is one transaction. Left as it is: what others own, what other roles were given, and a function that
+-- no file loaded just now, because servers of the last release may call it.
+do $$
+declare
+  v_object text;
+begin
+  for v_object in
+    select format('%s %s', case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass)
+    from pg_catalog.pg_class c
+    where c.relnamespace in ('public'::regnamespace, 'coupon'::regnamespace)
+      and c.relowner = 'coupon_owner'::regrole and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    union all
+    select format('routine %s', p.oid::regprocedure)
+    from pg_catalog.pg_proc p
+    where p.pronamespace in ('public'::regnamespace, 'coupon'::regnamespace)
+      and p.proowner = 'coupon_owner'::regrole
+      and (p.xmin = pg_current_xact_id()::xid or p.prorettype = 'trigger'::regtype)
+    union all
+    select 'schema coupon'
+  loop
+    execute format('revoke all on %s from public, coupon_api, coupon_admin, coupon_monitor cascade', v_object);
+  end loop;
+end
+$$;
+
 grant execute on function
   public.live_coupons(),
   public.upcoming_coupons(integer),

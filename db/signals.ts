@@ -1,0 +1,62 @@
+/**
+ * Ctrl-C and its like, for a command of ./sd that has something to put away: a signal ends its work, and never the putting
+ * away. Once a child runs, the signals are the child's.
+ */
+import { spawn } from "node:child_process";
+import { constants as os } from "node:os";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+type Signal = (typeof SIGNALS)[number];
+
+/** What the work of a command ends with at a signal. */
+export class Interrupted extends Error {
+  /** The exit status, as a shell gives it. */
+  readonly status: number;
+  constructor(signal: Signal) {
+    super(`ended by ${signal}`);
+    this.status = 128 + os.signals[signal];
+  }
+}
+
+const ending = new AbortController();
+
+function give(taker: (signal: Signal) => void): void {
+  for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, () => taker(signal));
+}
+
+/** From now on a signal ends only what asks for it: untilSignal() and exitOf(). */
+export function heedSignals(): void {
+  give((signal) => ending.abort(new Interrupted(signal)));
+}
+
+/** Does `work` unless a signal has come, and until one comes: then it is left where it is. */
+export async function untilSignal<T>(work: () => Promise<T>): Promise<T> {
+  const { signal } = ending;
+  signal.throwIfAborted();
+  const interrupted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => {
+      // What is left may fail when its database goes: the driver's own query for types, whose rejection is nobody's.
+      process.on("unhandledRejection", () => {});
+      reject(signal.reason);
+    });
+  });
+  return Promise.race([work(), interrupted]);
+}
+
+/**
+ * Runs a program unless a signal has come; those that come now are passed on to it as SIGTERM, but not the ignored one. Its
+ * exit status as a shell gives it.
+ */
+export async function exitOf(
+  program: string,
+  args: string[],
+  how: { env: NodeJS.ProcessEnv; ignored?: Signal },
+): Promise<number> {
+  ending.signal.throwIfAborted();
+  const child = spawn(program, args, { stdio: "inherit", env: how.env });
+  give((signal) => void (signal === how.ignored || child.kill("SIGTERM")));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
+  });
+}
