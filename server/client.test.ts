@@ -251,6 +251,16 @@ test("watching: states over a lost connection, by the service's clock, until the
   assert.ok(Math.abs(client.serverNow() - Number(now?.["now"])) < 500);
 });
 
+test("watching: line separators that are none of the protocol's are text", async () => {
+  const { client, coupon_id } = await buyer();
+  const message = "half price\u2028data: {}\u2029";
+  await world.scratch.owner`update coupon.coupons set message = ${message} where id = ${coupon_id}`;
+  for await (const { live } of client.watchCoupons()) {
+    assert.equal(live.find((coupon) => coupon.coupon_id === coupon_id)?.message, message);
+    break;
+  }
+});
+
 test("watching: a wrong token is told, an abort ends it", async () => {
   const wrong = clientOf("x").watchCoupons();
   await assert.rejects(() => wrong.next(), { name: "CouponError", status: 401 });

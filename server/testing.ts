@@ -119,7 +119,7 @@ async function firstEvent(response: Response): Promise<string> {
     new TextDecoderStream(),
   )) {
     text += part;
-    const [, data] = text.match(/^data: (.*)\n\n/m) ?? [];
+    const [, data] = text.match(/^data: ([^\n]*)\n\n/m) ?? [];
     if (data !== undefined) return data;
   }
   throw new Error(`a stream without an event: ${text}`);

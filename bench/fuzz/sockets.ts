@@ -193,7 +193,7 @@ function parsedAnswer({ method }: Asked, url: string, { status, headers, text }:
       .split("\n")
       .filter(Boolean)
       .map((line) => JSON.parse(line));
-  const event = () => JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? "null");
+  const event = () => JSON.parse(/^data: ([^\n]*)\n/m.exec(text)?.[1] ?? "null");
   const body =
     method === "HEAD" || isPage || text === ""
       ? null

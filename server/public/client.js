@@ -242,7 +242,7 @@ export function couponClient({
           const blocks = (rest + value).split("\n\n");
           rest = blocks.pop() ?? "";
           for (const block of blocks) {
-            const [, data] = block.match(/^data: ?(.*)$/m) ?? [];
+            const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
             if (data !== undefined) yield JSON.parse(data);
           }
         }
