@@ -119,7 +119,7 @@ const HELD_UP_MS = 300;
 const ATTEMPTS = 5;
 
 /** What a machine that is held up can bring about: an answer that took too long, or that says so. */
-const IS_LATE = /: took \d+ ms| 503: |: (55P03|57014) /;
+const IS_LATE = /: took \d+ ms| 503[: ]|: (55P03|57014) /;
 
 /** Runs one seed's inputs, and once more when an answer was late while others kept the machine from running us. */
 export async function undisturbed(
