@@ -26,7 +26,7 @@ export interface Result {
   >;
 }
 
-export const RESULTS = new URL("results.json", import.meta.url);
+const RESULTS = new URL("results.json", import.meta.url);
 export const README = new URL("../README.md", import.meta.url);
 
 export function readResult(): Result {
