@@ -88,10 +88,10 @@ test("as counted one by one: 3000 grants, 1 to 20 at a time, seldom long after t
     grants.push([count, `${at.toFixed(6)} s`]);
     left -= count;
   }
-  const lunch = await dropped("2026-05-03 11:59:59.9Z", ...grants);
+  const lunch = await dropped("2026-05-03 12:59:59.9Z", ...grants);
   for (const bucket of ["47 milliseconds", "300 milliseconds", "1 second", "7 seconds", "1 hour"]) {
     const counted = await rows(owner`
-      select date_bin(${bucket}::text::interval, g.issued_at, '2026-05-03 11:59:59.9Z')::text, count(*)::integer,
+      select date_bin(${bucket}::text::interval, g.issued_at, '2026-05-03 12:59:59.9Z')::text, count(*)::integer,
         (sum(count(*)) over (order by min(g.position)))::integer
       from coupon.user_coupons g where g.coupon_id = ${lunch} group by 1 order by 3`);
     const told = await rows(admin`
