@@ -7,9 +7,9 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { userToken } from "../bench/tokens.ts";
+import { as, bin, directory, freePort, options, startServer } from "../bench/harness/debian.ts";
+import { userToken } from "../bench/harness/tokens.ts";
 import { connect, type Sql, withConnection } from "./connect.ts";
-import { as, bin, directory, freePort, options, startServer } from "./debian.ts";
 import { setUp } from "./setup.ts";
 
 // The README's own commands, with Debian's client and server.

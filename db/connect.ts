@@ -1,4 +1,4 @@
-/** Connections of set-up, tests and benches; the server has its own in server/db.ts. */
+/** Connections of set-up, tests and benches; the server has its own in server/database/functions.ts. */
 import { scryptSync } from "node:crypto";
 import postgres from "postgres";
 

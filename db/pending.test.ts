@@ -4,10 +4,10 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { as, options, startServer } from "../bench/harness/debian.ts";
+import { scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, databaseUrl, withConnection } from "./connect.ts";
-import { as, options, startServer } from "./debian.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
-import { scratchDatabase } from "./scratch.ts";
 import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
 
 const files = (await fs.readdir(SOURCES.migrations)).sort();

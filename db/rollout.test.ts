@@ -4,11 +4,11 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { startServer } from "../bench/service.ts";
-import { addUsers, createCoupon, grantsOf } from "../bench/tables.ts";
-import { userToken } from "../bench/tokens.ts";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { startServer } from "../bench/harness/service.ts";
+import { addUsers, createCoupon, grantsOf } from "../bench/harness/tables.ts";
+import { userToken } from "../bench/harness/tokens.ts";
 import { pendingOf } from "./pending.ts";
-import { type Scratch, scratchDatabase } from "./scratch.ts";
 import { SOURCES, setUp } from "./setup.ts";
 
 // A release comes while a drop runs: servers of the old one and of the new one, migrations, all functions anew.

@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
+import { as, bin, directory, options, startServer } from "../bench/harness/debian.ts";
+import { seed } from "../server/commands/seed.ts";
 import { databaseUrl, type Sql, withConnection } from "./connect.ts";
-import { as, bin, directory, options, startServer } from "./debian.ts";
-import { seed } from "./seed.ts";
 import { setUp } from "./setup.ts";
 
 const MIGRATIONS = fileURLToPath(new URL("./migrations", import.meta.url));
@@ -496,7 +496,7 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
   const { newDatabase } = await server();
   const url = await newDatabase("entrance");
   const sd = (...[database, more]: [string, Record<string, string>]) =>
-    promisify(execFile)(process.execPath, ["--import", "tsx", "db/main.ts", "setup"], {
+    promisify(execFile)(process.execPath, ["--import", "tsx", "server/commands/main.ts", "setup"], {
       cwd: fileURLToPath(new URL("..", import.meta.url)),
       env: { PATH: process.env["PATH"], DATA_DIR: dataDir, DATABASE_URL: database, ...more },
     });

@@ -6,9 +6,9 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Scratch, scratchDatabase } from "../db/scratch.ts";
-import { signToken } from "./auth.ts";
-import { bound, env, holdCoupon, untilWaiting, userToken } from "./testing.ts";
+import { bound, env, holdCoupon, untilWaiting, userToken } from "../bench/harness/app.ts";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { signToken } from "./auth/auth.ts";
 
 const secret = env.JWT_SECRET as string;
 let scratch: Scratch;

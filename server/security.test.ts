@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { after, test } from "node:test";
-import { startService } from "../bench/service.ts";
-import { contract, type Operation } from "./contract.ts";
-import { hmacKey } from "./hs256.ts";
-import { pages } from "./pages.ts";
-import { assertProblem, env, openApp, userToken } from "./testing.ts";
+import { assertProblem, env, openApp, userToken } from "../bench/harness/app.ts";
+import { startService } from "../bench/harness/service.ts";
+import { contract, type Operation } from "./api/contract.ts";
+import { hmacKey } from "./auth/hs256.ts";
+import { pages } from "./routes/pages.ts";
 
 /** Without a database: whatever is refused here was refused before any was asked. */
 const app = await openApp("postgres://nobody@127.0.0.1:1/nothing");

@@ -2,20 +2,20 @@
 import cluster from "node:cluster";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { AggregatorRegistry, collectDefaultMetrics } from "prom-client";
-import { createApp } from "./app.ts";
-import { createAuthenticate } from "./auth.ts";
-import { createCors } from "./cors.ts";
-import { connectDb } from "./db.ts";
-import { createDemo } from "./demo.ts";
+import { createAuthenticate } from "./auth/auth.ts";
+import { createDemo } from "./auth/demo.ts";
+import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
-import { issueBefore } from "./fast.ts";
-import { createIssuing } from "./issuing.ts";
-import { createLog } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
-import { asProblem, Problem } from "./problem.ts";
-import { createRateLimit } from "./rate-limit.ts";
-import { createReadiness, newestMigration } from "./readiness.ts";
-import { createHttpServer, createRefuse } from "./wire.ts";
+import { createCors } from "./http/cors.ts";
+import { asProblem, Problem } from "./http/problem.ts";
+import { createRateLimit } from "./http/rate-limit.ts";
+import { createHttpServer, createRefuse } from "./http/wire.ts";
+import { createIssuing } from "./issuing/issuing.ts";
+import { createLog } from "./observability/log.ts";
+import { createMetrics } from "./observability/metrics.ts";
+import { createReadiness, newestMigration } from "./observability/readiness.ts";
+import { createApp } from "./routes/app.ts";
+import { issueBefore } from "./routes/fast.ts";
 import { metricsOfAll } from "./workers.ts";
 
 /** From the signal to the end, whatever still runs. */

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { on, once } from "node:events";
 import { AggregatorRegistry } from "prom-client";
 import type { Env } from "./env.ts";
-import { createLog } from "./log.ts";
+import { createLog } from "./observability/log.ts";
 
 /** Before a worker that died is replaced, ms: one that dies at once must not keep the machine busy. */
 const REPLACE_MS = 1_000;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { rows, testDatabase, value } from "./testing.ts";
+import { rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, apiUrl } = await testDatabase();
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 import { connect } from "../db/connect.ts";
-import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
 
 const { owner, admin, apiUrl, user, crowd, coupon, upcoming, issue, expire } = await testDatabase();
 const api = connect(apiUrl, { max: 4 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rows, testDatabase, value } from "./testing.ts";
+import { rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { admin, user, coupon, upcoming, issue, planted } = await testDatabase();
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, coupon, issue, use, expire, today, planted } = await testDatabase();
 

@@ -7,8 +7,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { after, test } from "node:test";
 import type { ReservedSql } from "postgres";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 import { connect } from "../db/connect.ts";
-import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
 
 const { owner, admin, adminUrl } = await testDatabase();
 const session = await admin.reserve();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rows, testDatabase } from "./testing.ts";
+import { rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { admin, user, coupon, upcoming, issue, expire } = await testDatabase();
 

@@ -8,8 +8,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, type Sql } from "../db/connect.ts";
-import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 
 fc.configureGlobal({
   includeErrorInReport: true,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusesArgument, testDatabase, value } from "./testing.ts";
+import { refusesArgument, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { admin, user, coupon, upcoming, issue, expire } = await testDatabase();
 const pause = (coupon_id: number) => value(admin`select outcome from pause_coupon(${coupon_id})`);

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type postgres from "postgres";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, type Sql } from "../db/connect.ts";
-import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 
 type Session = postgres.ReservedSql;
 type Answer = { outcome: string; [column: string]: unknown };

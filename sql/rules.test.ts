@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { rows, testDatabase, value } from "./testing.ts";
+import { rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const {
   owner,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { test } from "node:test";
-import { rows, testDatabase } from "./testing.ts";
+import { rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { admin, owner } = await testDatabase();
 

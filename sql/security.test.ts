@@ -1,8 +1,8 @@
 /** What the server's own login can't do, and what nobody gets by making something new. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { rows, testDatabase, value } from "../bench/harness/rows.ts";
 import { connect } from "../db/connect.ts";
-import { rows, testDatabase, value } from "./testing.ts";
 
 const { owner, adminUrl, apiUrl, user, coupon } = await testDatabase();
 

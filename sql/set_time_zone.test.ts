@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { refusesArgument, rows, testDatabase, value } from "./testing.ts";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, coupon, issue } = await testDatabase({ time_zone: "UTC" });
 const setZone = (name: string) => value(admin`select outcome from set_time_zone(${name})`);

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, type Sql } from "../db/connect.ts";
-import { type Scratch, scratchDatabase } from "../db/scratch.ts";
 
 const ZONES = ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12"];
 

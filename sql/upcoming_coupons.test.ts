@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusesArgument, rows, testDatabase } from "./testing.ts";
+import { refusesArgument, rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { admin, coupon, upcoming } = await testDatabase();
 

@@ -1,6 +1,6 @@
 /** One HTTP request as a client sends it, with a deadline, and what its answer means. */
 import { Agent, request as httpRequest } from "node:http";
-import { type Command, outcomes } from "../../server/outcomes.ts";
+import { type Command, outcomes } from "../../server/api/outcomes.ts";
 import type { Answer, Ask } from "./history.ts";
 
 export interface Client {
@@ -92,7 +92,7 @@ export function createClient(
   return { send, close: () => agent.destroy() };
 }
 
-/** What an answer to this command means, by the contract: server/outcomes.ts, and the 503s of the README. */
+/** What an answer to this command means, by the contract: server/api/outcomes.ts, and the 503s of the README. */
 export function read(kind: Ask["kind"], status: number, text: string): Answer {
   let body: { outcome?: string; position?: number; issued_at?: string; used_date?: string };
   try {

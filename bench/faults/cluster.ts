@@ -7,8 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import postgres, { type Sql } from "postgres";
 import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
-import { makeTemplate } from "../../db/scratch.ts";
-import { atEnd } from "../cleanup.ts";
+import { atEnd } from "../harness/cleanup.ts";
+import { makeTemplate } from "../harness/scratch.ts";
 
 export const run = promisify(execFile);
 

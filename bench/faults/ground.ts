@@ -1,7 +1,7 @@
 /** What a fault strikes: the servers, what lies between them and the database, and the database. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Scratch } from "../../db/scratch.ts";
-import { type Process, startProcess } from "../process.ts";
+import { type Process, startProcess } from "../harness/process.ts";
+import type { Scratch } from "../harness/scratch.ts";
 import type { Cluster } from "./cluster.ts";
 import type { History } from "./history.ts";
 import type { TcpProxy } from "./proxy.ts";

@@ -2,16 +2,16 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import { createApp, type Dependencies } from "../../server/app.ts";
-import { createAuthenticate } from "../../server/auth.ts";
-import { createCors } from "../../server/cors.ts";
-import type { Db } from "../../server/db.ts";
+import { createAuthenticate } from "../../server/auth/auth.ts";
+import type { Db } from "../../server/database/functions.ts";
 import { readEnv } from "../../server/env.ts";
-import { issueBefore } from "../../server/fast.ts";
-import { createIssuing } from "../../server/issuing.ts";
-import { createLog } from "../../server/log.ts";
-import { createMetrics } from "../../server/metrics.ts";
-import { createRateLimit } from "../../server/rate-limit.ts";
+import { createCors } from "../../server/http/cors.ts";
+import { createRateLimit } from "../../server/http/rate-limit.ts";
+import { createIssuing } from "../../server/issuing/issuing.ts";
+import { createLog } from "../../server/observability/log.ts";
+import { createMetrics } from "../../server/observability/metrics.ts";
+import { createApp, type Dependencies } from "../../server/routes/app.ts";
+import { issueBefore } from "../../server/routes/fast.ts";
 
 export interface Inside {
   url: string;

@@ -4,7 +4,7 @@
  * that isn't definite is asked again, the very same request: mostly at once, and at the end all that are left.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRandom } from "../stats.ts";
+import { createRandom } from "../harness/stats.ts";
 import type { Client } from "./client.ts";
 import type { Answer, Ask, History } from "./history.ts";
 

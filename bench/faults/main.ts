@@ -2,11 +2,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { cleanUpOnSignals } from "../cleanup.ts";
 import { fuzz } from "../fuzz/fuzz.ts";
 import { summaryOf } from "../fuzz/report.ts";
 import { Found } from "../fuzz/run.ts";
-import { machine } from "../machine.ts";
+import { cleanUpOnSignals } from "../harness/cleanup.ts";
+import { machine } from "../harness/machine.ts";
 import { campaign, LENGTHS, names } from "./campaign.ts";
 import { keepResults, renderRows } from "./report.ts";
 
@@ -23,12 +23,12 @@ ${names.map((name) => `  ${name}`).join("\n")}`;
 
 /** What hostile clients, and callers without a right, are shown by. */
 const TESTS = [
-  "server/hostile.test.ts",
-  "server/wire.test.ts",
-  "server/rate-limit.test.ts",
+  "server/http/hostile.test.ts",
+  "server/http/wire.test.ts",
+  "server/http/rate-limit.test.ts",
   "server/security.test.ts",
-  "server/auth.test.ts",
-  "server/dependencies.test.ts",
+  "server/auth/auth.test.ts",
+  "bench/harness/dependencies.test.ts",
   "sql/security.test.ts",
 ];
 

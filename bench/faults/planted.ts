@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { connect } from "../../db/connect.ts";
-import type { Scratch } from "../../db/scratch.ts";
-import type { Issue } from "../../server/db.ts";
-import { createRandom } from "../stats.ts";
+import type { Issue } from "../../server/database/functions.ts";
+import type { Scratch } from "../harness/scratch.ts";
+import { createRandom } from "../harness/stats.ts";
 import { BOUNDS, type Bounds, type Invariant } from "./checker.ts";
 import { CHANCES, type Chances } from "./flaky.ts";
 import type { Plant } from "./trial.ts";
@@ -28,6 +28,7 @@ export interface Bug {
 }
 
 const ROOT = new URL("../../", import.meta.url);
+const ISSUING = new URL("server/issuing/", ROOT);
 
 /** The text of a file of ours with parts of it replaced; each must be there, once. */
 export async function changed(file: string, ...changes: [from: string, to: string][]): Promise<string> {
@@ -73,7 +74,7 @@ async function inSql({ owner }: Scratch, ...texts: string[]): Promise<Plant> {
   return {};
 }
 
-/** Modules of server/ with parts replaced, loaded from a directory of their own; what they import is the real thing. */
+/** Modules of server/issuing with parts replaced, loaded from a directory of their own; what they import is the real thing. */
 async function inServer<Module>(
   file: string,
   texts: Record<string, Promise<string>>,
@@ -81,8 +82,8 @@ async function inServer<Module>(
   const directory = await mkdtemp(join(tmpdir(), "planted-"));
   await writeFile(join(directory, "package.json"), '{"type": "module"}');
   for (const [name, text] of Object.entries(texts)) {
-    const linked = (await text).replace(/ from "\.\/([\w-]+\.ts)"/g, (_, other: string) =>
-      other in texts ? ` from "./${other}"` : ` from "${new URL(`server/${other}`, ROOT)}"`,
+    const linked = (await text).replace(/ from "(\.\.?\/[\w/-]+\.ts)"/g, (_, other: string) =>
+      other.slice(2) in texts ? ` from "${other}"` : ` from "${new URL(other, ISSUING)}"`,
     );
     await writeFile(join(directory, name), linked);
   }
@@ -245,9 +246,9 @@ export const bugs: readonly Bug[] = [
     chances: { ...CHANCES, conflict: 0.3 },
     bounds: { ...BOUNDS, answerMs: 1_500 },
     async plant() {
-      const { module, end } = await inServer<typeof import("../../server/issuing.ts")>("issuing.ts", {
-        "issuing.ts": changed("server/issuing.ts"),
-        "lane.ts": changed("server/lane.ts", [
+      const { module, end } = await inServer<typeof import("../../server/issuing/issuing.ts")>("issuing.ts", {
+        "issuing.ts": changed("server/issuing/issuing.ts"),
+        "lane.ts": changed("server/issuing/lane.ts", [
           `        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
         return sendBatch(key, inTime(batch.slice(half)), 1);`,
           "        return sendBatch(key, inTime(batch.slice(0, half)), 1);",
@@ -288,9 +289,9 @@ export const bugs: readonly Bug[] = [
     about: "a call that was lost after it was sent is told as if nothing had been done",
     breaks: ["undone_stays_undone"],
     async plant() {
-      const { module, end } = await inServer<typeof import("../../server/issuing.ts")>("issuing.ts", {
-        "issuing.ts": changed("server/issuing.ts"),
-        "lane.ts": changed("server/lane.ts", [
+      const { module, end } = await inServer<typeof import("../../server/issuing/issuing.ts")>("issuing.ts", {
+        "issuing.ts": changed("server/issuing/issuing.ts"),
+        "lane.ts": changed("server/issuing/lane.ts", [
           "        for (const waiting of batch) waiting.reject(error);",
           '        for (const waiting of batch) waiting.reject(new DatabaseError("unavailable", "", "gone"));',
         ]),

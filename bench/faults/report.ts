@@ -1,8 +1,8 @@
 /** What a run found, as a table and as the README's blocks, which are made of bench/faults/results.json and nothing else. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import type { Machine } from "../machine.ts";
-import { nameOf } from "../machine.ts";
-import { table } from "../report.ts";
+import type { Machine } from "../harness/machine.ts";
+import { nameOf } from "../harness/machine.ts";
+import { table } from "../report/report.ts";
 import { INVARIANTS, type Invariant, type Verdict } from "./checker.ts";
 import type { Attempt, History } from "./history.ts";
 

@@ -1,8 +1,8 @@
 /** A database for a run: users and coupons in it, and what it holds at the end. */
 import { withConnection } from "../../db/connect.ts";
-import type { Scratch } from "../../db/scratch.ts";
-import { createRandom } from "../stats.ts";
-import { addUsers } from "../tables.ts";
+import type { Scratch } from "../harness/scratch.ts";
+import { createRandom } from "../harness/stats.ts";
+import { addUsers } from "../harness/tables.ts";
 import type { FinalState } from "./history.ts";
 
 export interface Stock {

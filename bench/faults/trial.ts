@@ -3,12 +3,12 @@
  * checker's verdict.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Scratch } from "../../db/scratch.ts";
-import { connectDb, type Db } from "../../server/db.ts";
-import type { createIssuing } from "../../server/issuing.ts";
-import { withCleanup } from "../cleanup.ts";
-import { newDatabase, newSecret } from "../service.ts";
-import { adminToken, userToken } from "../tokens.ts";
+import { connectDb, type Db } from "../../server/database/functions.ts";
+import type { createIssuing } from "../../server/issuing/issuing.ts";
+import { withCleanup } from "../harness/cleanup.ts";
+import type { Scratch } from "../harness/scratch.ts";
+import { newDatabase, newSecret } from "../harness/service.ts";
+import { adminToken, userToken } from "../harness/tokens.ts";
 import { BOUNDS, type Bounds, check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
 import { type Chances, type Flaky, flaky } from "./flaky.ts";

@@ -1,6 +1,6 @@
 /** All layers, or the one that is named, until the inputs or the time are used up. */
-import { withProgress } from "../../db/progress.ts";
-import { machine } from "../machine.ts";
+import { withProgress } from "../../server/commands/progress.ts";
+import { machine } from "../harness/machine.ts";
 import { fuzzHttp, missedBy } from "./http.ts";
 import type { Result } from "./report.ts";
 import { createTally, Found, type Layer, type Tally, type Task, undisturbed } from "./run.ts";

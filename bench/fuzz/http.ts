@@ -1,9 +1,9 @@
 /** Requests through the app, in this process: many at once, each answer judged, and the rows when all are done. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createApp } from "../../server/app.ts";
-import { createDemo } from "../../server/demo.ts";
-import { hmacKey } from "../../server/hs256.ts";
+import { createDemo } from "../../server/auth/demo.ts";
+import { hmacKey } from "../../server/auth/hs256.ts";
+import { createApp } from "../../server/routes/app.ts";
 import {
   type Answer,
   adminToken,
@@ -13,7 +13,7 @@ import {
   serviceToken,
   userToken,
   type World,
-} from "../../server/testing.ts";
+} from "../harness/app.ts";
 import { judge, routeOf } from "./judge.ts";
 import { type Asked, type Caller, type FORGED, request, targets } from "./requests.ts";
 import { checkedRun, type Tally, type Task } from "./run.ts";

@@ -4,13 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { getPath } from "hono/utils/url";
-import { contract, MAX_BODY, type Operation } from "../../server/contract.ts";
-import { assertDocumented, validatorOf } from "../../server/documented.ts";
-import { outcomes } from "../../server/outcomes.ts";
-import { pages } from "../../server/pages.ts";
-import { failures } from "../../server/problem.ts";
-import { nothing, problem } from "../../server/schemas.ts";
-import type { Answer } from "../../server/testing.ts";
+import { contract, MAX_BODY, type Operation } from "../../server/api/contract.ts";
+import { outcomes } from "../../server/api/outcomes.ts";
+import { nothing, problem } from "../../server/api/schemas.ts";
+import { failures } from "../../server/http/problem.ts";
+import { pages } from "../../server/routes/pages.ts";
+import type { Answer } from "../harness/app.ts";
+import { assertDocumented, validatorOf } from "../harness/documented.ts";
 import { type Asked, type Schema, type Target, targets } from "./requests.ts";
 import type { Json } from "./values.ts";
 

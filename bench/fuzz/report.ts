@@ -1,8 +1,8 @@
 /** What a run counted: for the terminal, and the README's block. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { outcomes } from "../../server/outcomes.ts";
-import { type Machine, nameOf } from "../machine.ts";
-import { table, withBlock } from "../report.ts";
+import { outcomes } from "../../server/api/outcomes.ts";
+import { type Machine, nameOf } from "../harness/machine.ts";
+import { table, withBlock } from "../report/report.ts";
 
 export interface Result {
   date: string;

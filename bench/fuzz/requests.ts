@@ -3,8 +3,8 @@
  * its schemas, and ones that a change or three made wrong.
  */
 import fc from "fast-check";
-import { contract, type Operation } from "../../server/contract.ts";
-import { document } from "../../server/documented.ts";
+import { contract, type Operation } from "../../server/api/contract.ts";
+import { document } from "../harness/documented.ts";
 import {
   code,
   couponId,

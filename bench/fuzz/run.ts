@@ -1,7 +1,7 @@
 /** What the layers share: one check of fast-check's, how it is counted, and how a failure is told. */
 import { AssertionError } from "node:assert";
 import fc from "fast-check";
-import type { Scratch } from "../../db/scratch.ts";
+import type { Scratch } from "../harness/scratch.ts";
 
 export type Layer = "http" | "socket" | "sql";
 

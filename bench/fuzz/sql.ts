@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import postgres from "postgres";
-import { scratchDatabase } from "../../db/scratch.ts";
+import { scratchDatabase } from "../harness/scratch.ts";
 import { anyCall, type Call, functionsOf, pasteable, ROLES, type Role, statementOf } from "./calls.ts";
 import { assertRules, furnish } from "./http.ts";
 import { MAX_MS } from "./judge.ts";

@@ -2,8 +2,8 @@
 import { arrange, copyOf, find, html, mark, put, showMeter, tell } from "./elements.js";
 import { amount, CLAIMED, countdown, moment, ofCount, USED } from "./words.js";
 
-/** @typedef {import("../contract.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
-/** @typedef {import("../contract.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
+/** @typedef {import("../api/contract.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
+/** @typedef {import("../api/contract.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
 /** @typedef {import("./page.js").Frame} Frame */
 
 /**

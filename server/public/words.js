@@ -2,8 +2,8 @@
 import { CouponError } from "./client.js";
 
 /**
- * @template {import("../outcomes.ts").Command} C
- * @typedef {import("../outcomes.ts").Outcome<C>} Outcome
+ * @template {import("../api/outcomes.ts").Command} C
+ * @typedef {import("../api/outcomes.ts").Outcome<C>} Outcome
  */
 
 /** @typedef {{ position?: number, count?: number, starts_in?: number | undefined }} Known */
@@ -81,7 +81,7 @@ export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ 
   coupon_not_found: "No such coupon",
 });
 
-/** @type {Record<import("../contract.ts").AnswerOf<"couponStatus">["coupons"][number]["state"], string>} */
+/** @type {Record<import("../api/contract.ts").AnswerOf<"couponStatus">["coupons"][number]["state"], string>} */
 export const STATE = {
   upcoming: "Upcoming",
   ended: "Ended",

@@ -1,0 +1,229 @@
+/** What the server's tests share: an app on a database of its own, and callers with tokens. */
+import assert from "node:assert/strict";
+import { STATUS_CODES } from "node:http";
+import { type Sql, withConnection } from "../../db/connect.ts";
+import { createAuthenticate, signToken } from "../../server/auth/auth.ts";
+import { connectDb, type Db } from "../../server/database/functions.ts";
+import { readEnv } from "../../server/env.ts";
+import { createCors } from "../../server/http/cors.ts";
+import { createRateLimit } from "../../server/http/rate-limit.ts";
+import { createIssuing } from "../../server/issuing/issuing.ts";
+import { createLog } from "../../server/observability/log.ts";
+import { createMetrics } from "../../server/observability/metrics.ts";
+import { createReadiness, newestMigration } from "../../server/observability/readiness.ts";
+import { createApp, type Dependencies } from "../../server/routes/app.ts";
+import { assertDocumented } from "./documented.ts";
+import { type Scratch, scratchDatabase } from "./scratch.ts";
+
+export const env = readEnv({ JWT_SECRET: "a secret of the tests, long enough for HS256" });
+
+type Json = ReturnType<typeof JSON.parse>;
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: Json;
+}
+
+export interface Call {
+  token?: string;
+  /** Sent as JSON; a string as it is. */
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+const secret = env.JWT_SECRET as string;
+export const userToken = (userId: number) => signToken(secret, env, { role: "user", subject: `${userId}` });
+export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
+export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });
+
+/** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
+export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {
+  const metrics = createMetrics();
+  const db = metrics.counted(connectDb(url, options));
+  const logged: Json[] = [];
+  const state = { draining: false };
+  const isDraining = () => state.draining;
+  const issuing = createIssuing(db, { maxWaitMs: options.maxWaitMs ?? 10_000 });
+  const dependencies: Dependencies = {
+    db,
+    issuing,
+    authenticate: await createAuthenticate(env),
+    cors: createCors(["https://shop.example"]),
+    demoToken: () => undefined,
+    log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
+    metrics,
+    rateLimit: createRateLimit(0),
+    isDraining,
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
+  };
+  const app = createApp(dependencies);
+  metrics.watch({ ...dependencies, pools: db.pools, inFlight: () => 0, streams: app.streams });
+
+  /** One request, "POST /coupons/1/issue" say, as a client would send it; its answer is one that is documented. */
+  async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
+    const [method = "", path = ""] = route.split(" ");
+    const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+    const response = await app.fetch(
+      new Request(`http://localhost${path}`, {
+        method,
+        body: text ?? null,
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(text === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
+          ...headers,
+        },
+      }),
+    );
+    const answer = {
+      status: response.status,
+      headers: response.headers,
+      body: await bodyOf(response),
+    };
+    assertDocumented(method, path, answer);
+    return answer;
+  }
+
+  return {
+    app,
+    dependencies,
+    db,
+    issuing,
+    call,
+    logged,
+    state,
+    failures: () => logged.filter((line) => line.level === "error"),
+    issue: async (couponId: number, userId: number) =>
+      call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
+    close: () => db.close(1_000),
+  };
+}
+
+/** What it said: of events the first, of lines all. */
+export async function bodyOf(response: Response): Promise<Json> {
+  const type = response.headers.get("content-type");
+  const said = type === "text/event-stream" ? await firstEvent(response) : await response.text();
+  if (type !== "application/x-ndjson") return said === "" ? null : JSON.parse(said);
+  return said
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+}
+
+/** The data of a stream's first event. */
+async function firstEvent(response: Response): Promise<string> {
+  let text = "";
+  for await (const part of (response.body as ReadableStream<Uint8Array>).pipeThrough(
+    new TextDecoderStream(),
+  )) {
+    text += part;
+    const [, data] = text.match(/^data: ([^\n]*)\n\n/m) ?? [];
+    if (data !== undefined) return data;
+  }
+  throw new Error(`a stream without an event: ${text}`);
+}
+
+/** A scratch database with its app. */
+export async function openWorld(options: { callMs?: number; maxWaitMs?: number } = {}) {
+  const scratch = await scratchDatabase();
+  const app = await openApp(scratch.apiUrl, options);
+  return {
+    ...app,
+    scratch,
+    ...createThings(scratch),
+    async close() {
+      await app.close();
+      await scratch.drop();
+    },
+  };
+}
+
+/** Users and coupons, each another one. */
+function createThings({ admin }: Scratch) {
+  let users = 0;
+  let coupons = 0;
+
+  return {
+    async newUser(): Promise<number> {
+      users += 1;
+      await admin`select import_users(array[${users}::bigint], array[${`User ${users}`}::text])`;
+      return users;
+    },
+    /** A live coupon unless told otherwise; each starts on a day of its own, so that any counts go together. */
+    async newCoupon(given: { count?: number; from?: string; until?: string } = {}): Promise<number> {
+      coupons += 1;
+      const [coupon] = await admin`
+        select c.outcome, c.coupon_id::integer
+        from create_coupon(
+          code => ${`C${coupons}`}, message => 'm', description => 'd', count => ${given.count ?? 10},
+          start_time => clock_timestamp() + ${given.from ?? `-${coupons} days`}::text::interval,
+          expiry => clock_timestamp() + ${given.until ?? "1 day"}::text::interval) c
+      `;
+      assert.equal(coupon?.["outcome"], "created");
+      return coupon?.["coupon_id"];
+    },
+  };
+}
+
+/** Asserts a problem+json with exactly these members besides title, status and request_id. */
+export function assertProblem(answer: Answer, status: number, members: Record<string, unknown>): void {
+  assert.deepEqual(answer.body, {
+    title: STATUS_CODES[status],
+    status,
+    request_id: answer.headers.get("x-request-id"),
+    ...members,
+  });
+  assert.equal(answer.status, status);
+  assert.equal(answer.headers.get("content-type"), "application/problem+json");
+  assert.equal(answer.headers.get("cache-control"), "no-store");
+}
+
+/** Waits until so many sessions of this database wait for a lock. */
+export async function untilWaiting({ owner }: Pick<Scratch, "owner">, waiters = 1): Promise<void> {
+  for (;;) {
+    const [row] = await owner`
+      select count(distinct l.pid)::integer as waiters
+      from pg_locks l
+      join pg_stat_activity a using (pid)
+      where not l.granted and a.datname = current_database()
+    `;
+    if (row?.["waiters"] >= waiters) return;
+  }
+}
+
+/** Waits until somebody waits for this session. */
+export async function untilBlockedBy({ admin }: Pick<Scratch, "admin">, session: Sql): Promise<void> {
+  const [holder] = await session`select pg_backend_pid() as pid`;
+  for (;;) {
+    const [row] = await admin`
+      select count(*)::integer as blocked
+      from pg_locks l
+      where not l.granted and ${holder?.["pid"]}::integer = any (pg_blocking_pids(l.pid))
+    `;
+    if (row?.["blocked"] > 0) return;
+  }
+}
+
+/** Another bound for the sessions that the server opens from now on: "lock_timeout = '30s'" say. */
+export async function bound({ setupUrl }: Pick<Scratch, "setupUrl">, setting: string): Promise<void> {
+  const database = new URL(setupUrl).pathname.slice(1);
+  await withConnection(setupUrl, (sql) =>
+    sql.unsafe(`alter role coupon_api in database ${database} set ${setting}`),
+  );
+}
+
+/** Holds a coupon's row, so that whoever wants to issue it waits, until the returned function is called. */
+export async function holdCoupon({ owner }: Pick<Scratch, "owner">, couponId: number) {
+  const session = await owner.reserve();
+  await session`begin`;
+  await session`select from coupon.coupons where id = ${couponId} for update`;
+  return async () => {
+    await session`rollback`;
+    session.release();
+  };
+}
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+export type { Db };

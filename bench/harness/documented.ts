@@ -1,0 +1,73 @@
+/** For tests: whether an answer is one that the OpenAPI document tells of. */
+import assert from "node:assert/strict";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { openApi } from "../../server/api/openapi.ts";
+
+interface Response {
+  headers: Record<string, unknown>;
+  content?: Record<string, { schema: object; "x-item-schema"?: object }>;
+}
+
+interface Document {
+  paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
+}
+
+export const document = openApi() as unknown as Document;
+
+const ajv = new Ajv2020({ allErrors: true });
+ajv.addFormat("date-time", /^\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/);
+ajv.addFormat("date", /^\d{4,6}-\d\d-\d\d$/);
+
+const compiled = new WeakMap<object, ValidateFunction>();
+
+export function validatorOf(schema: object): ValidateFunction {
+  const validate = compiled.get(schema) ?? ajv.compile(schema);
+  compiled.set(schema, validate);
+  return validate;
+}
+
+/** Headers that HTTP, and the browsers' rules for other origins, add. */
+const TRANSPORT = new Set([
+  "vary",
+  "access-control-allow-origin",
+  "access-control-expose-headers",
+  "content-type",
+  "content-length",
+  "date",
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+]);
+
+/** Throws when the status, a header or the body of this answer is not as the document says. Another path's are not looked at. */
+export function assertDocumented(
+  method: string,
+  target: string,
+  answer: { status: number; headers: Headers; body: unknown },
+): void {
+  const [path = ""] = target.split("?");
+  const responses = operationAt(method, path);
+  if (responses === undefined) return;
+  const where = `${method} ${target} ${answer.status}`;
+  const response = responses[answer.status];
+  assert.ok(response, `${where}: a status that is not documented`);
+  for (const [name] of answer.headers)
+    assert.ok(TRANSPORT.has(name) || name in response.headers, `${where}: header ${name} is not documented`);
+  if (response.content === undefined) {
+    assert.equal(answer.body, null, where);
+    return;
+  }
+  const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
+  const content = response.content[type];
+  assert.ok(content, `${where}: ${type} is not documented`);
+  const validate = validatorOf(content["x-item-schema"] ?? content.schema);
+  for (const said of type === "application/x-ndjson" ? (answer.body as unknown[]) : [answer.body])
+    assert.ok(validate(said), `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(said)}`);
+}
+
+/** The responses of what answers there: the path that is spelled out goes before the one with a parameter. */
+function operationAt(method: string, path: string): Record<string, Response> | undefined {
+  const templates = Object.keys(document.paths).sort((a, b) => a.split("{").length - b.split("{").length);
+  const template = templates.find((each) => new RegExp(`^${each.replace(/\{\w+\}/g, "[^/]+")}$`).test(path));
+  return template === undefined ? undefined : document.paths[template]?.[method.toLowerCase()]?.responses;
+}

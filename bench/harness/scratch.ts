@@ -1,0 +1,124 @@
+/**
+ * Databases to throw away, for tests and benches: each a copy of one template that set-up made, which takes
+ * milliseconds. They live on SCRATCH_SERVER_URL's server if that is given, else on an embedded one
+ * of ./sd test, bench, faults and fuzz.
+ */
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, databaseUrl, explained, roleUrl, type Sql, withConnection } from "../../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { setUp } from "../../db/setup.ts";
+
+export interface Scratch {
+  /** As the set-up login; acts as coupon_owner with `set role`. */
+  setupUrl: string;
+  apiUrl: string;
+  adminUrl: string;
+  /** A pool as coupon_owner: the DBA who could do anything that constraints let them. */
+  owner: Sql;
+  /** A pool as coupon_admin. */
+  admin: Sql;
+  drop(): Promise<void>;
+}
+
+/** Each run of ./sd has its own, since the next one may have other functions. */
+const TEMPLATE = process.env["SCRATCH_TEMPLATE"] ?? `coupon_template_${randomBytes(6).toString("hex")}`;
+
+/** Makes the template that scratchDatabase() copies, anew. */
+export async function makeTemplate(serverUrl: string): Promise<void> {
+  await withConnection(serverUrl, async (sql) => {
+    await dropDatabase(sql, TEMPLATE);
+    await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' template template0`);
+  });
+  await setUp(databaseUrl(serverUrl, TEMPLATE));
+}
+
+/** Runs `work` with what scratchDatabase() wants in the environment, on a server that goes on. */
+export async function withTemplate<T>(
+  serverUrl: string,
+  work: (environment: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  try {
+    await makeTemplate(serverUrl);
+    return await work({ SCRATCH_SERVER_URL: serverUrl, SCRATCH_TEMPLATE: TEMPLATE });
+  } finally {
+    await withConnection(serverUrl, (sql) => dropDatabase(sql, TEMPLATE));
+  }
+}
+
+/** Held by each run on the shared server, together; any number that nothing else locks in its first database. */
+const RUNS_LOCK = "4850179452613154";
+
+/** Runs `work` with the embedded server of `dataDir`, which all runs at the same time share; the last one out stops it. */
+export async function withSharedServer<T>(dataDir: string, work: (url: string) => Promise<T>): Promise<T> {
+  const { url, session } = await enter(dataDir);
+  try {
+    return await work(url);
+  } finally {
+    // Who can't ask any more is the last one, too: the server is gone.
+    if (await isLast(session).catch(() => true)) await stopEmbedded({ dataDir });
+    await session.end({ timeout: 1 });
+  }
+}
+
+async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
+  for (let attempt = 1; ; attempt++) {
+    const { url } = await startEmbedded({ dataDir });
+    const session = connect(url);
+    try {
+      await session`select pg_advisory_lock_shared(${RUNS_LOCK}::bigint)`;
+      return { url, session };
+    } catch (error) {
+      await session.end({ timeout: 1 });
+      // Stopped meanwhile, by the last one out.
+      if (attempt === 5) throw explained(error, url);
+    }
+  }
+}
+
+/** Lets go first and asks then, so that of two who leave at once one is told yes. Who comes now waits until the server is gone. */
+async function isLast(session: Sql): Promise<boolean> {
+  await session`select pg_advisory_unlock_shared(${RUNS_LOCK}::bigint)`;
+  const [row] = await session`select pg_try_advisory_lock(${RUNS_LOCK}::bigint) as is_last`;
+  return row?.["is_last"];
+}
+
+/** A fresh database with no users and no coupons; `drop()` ends its sessions and removes it. */
+export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_URL"]): Promise<Scratch> {
+  if (!serverUrl) throw new Error("run this through ./sd: SCRATCH_SERVER_URL is not set");
+  const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
+  const server = connect(serverUrl);
+  await server.unsafe(`create database ${name} template ${TEMPLATE} strategy file_copy`);
+  const setupUrl = databaseUrl(serverUrl, name);
+  const owner = connect(setupUrl, { max: 4, role: "coupon_owner" });
+  const adminUrl = roleUrl(setupUrl, "coupon_admin");
+  const admin = connect(adminUrl, { max: 4 });
+  return {
+    setupUrl,
+    apiUrl: roleUrl(setupUrl, "coupon_api"),
+    adminUrl,
+    owner,
+    admin,
+    async drop() {
+      await Promise.all([owner.end({ timeout: 1 }), admin.end({ timeout: 1 })]);
+      try {
+        await dropDatabase(server, name);
+      } finally {
+        await server.end({ timeout: 1 });
+      }
+    },
+  };
+}
+
+/** With its sessions. One of them may be autovacuum's, which is the superuser's and not ours to end: it ends by itself. */
+async function dropDatabase(server: Sql, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await server.unsafe(`drop database if exists ${name} with (force)`);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "42501" || attempt === 50) throw error;
+      await sleep(100);
+    }
+  }
+}

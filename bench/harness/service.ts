@@ -1,0 +1,65 @@
+/** The service as an operator runs it, on a database of its own: the process that a bench fires at. */
+import { randomBytes } from "node:crypto";
+import { atEnd } from "./cleanup.ts";
+import { type Process, startProcess } from "./process.ts";
+import { type Scratch, scratchDatabase } from "./scratch.ts";
+import { addUsers } from "./tables.ts";
+import { userToken } from "./tokens.ts";
+
+export interface Service extends Process {
+  database: Scratch;
+  /** What its tokens are signed with. */
+  secret: string;
+  /** A bearer token of this user. */
+  token(userId: number): string;
+}
+
+export const newSecret = () => randomBytes(32).toString("hex");
+
+/** Starts server/main.ts on a fresh scratch database with users 1 to `users`; `stop()` removes both. */
+export async function startService(users: number): Promise<Service> {
+  const database = await newDatabase();
+  const secret = newSecret();
+  try {
+    await addUsers(database, 1, users);
+    const server = await startServer(database.apiUrl, secret);
+    return {
+      ...server,
+      database,
+      secret,
+      token: (userId) => userToken(secret, userId),
+      async stop() {
+        await server.stop();
+        await database.drop();
+      },
+    };
+  } catch (error) {
+    await database.drop();
+    throw error;
+  }
+}
+
+/** A scratch database that doesn't outlive a bench which a signal ends. */
+export async function newDatabase(): Promise<Scratch> {
+  const database = await scratchDatabase();
+  return { ...database, drop: atEnd(database.drop) };
+}
+
+/**
+ * server/main.ts alone, on a database that is there. To profile it:
+ * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is handed on.
+ */
+export function startServer(apiUrl: string, secret: string): Promise<Process> {
+  const { BENCH_SERVER_ARGS, WORKERS } = process.env;
+  return startProcess(
+    "server/main.ts",
+    {
+      API_DATABASE_URL: apiUrl,
+      JWT_SECRET: secret,
+      HOST: "127.0.0.1",
+      PORT: "0",
+      ...(WORKERS ? { WORKERS } : {}),
+    },
+    BENCH_SERVER_ARGS?.split(" ") ?? [],
+  );
+}

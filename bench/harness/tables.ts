@@ -1,0 +1,97 @@
+/** What the scenarios do to a database besides what they measure: users, coupons, empty tables, tables like ours. */
+import type { Sql } from "../../db/connect.ts";
+import { withProgress } from "../../server/commands/progress.ts";
+import type { Scratch } from "./scratch.ts";
+
+/** Users `first` to `last`; on a terminal one sees it go on. */
+export function addUsers({ admin }: Pick<Scratch, "admin">, first: number, last: number): Promise<void> {
+  return withProgress(
+    "users",
+    () => {},
+    async (report) => {
+      for (let from = first; from <= last; from += 100_000) {
+        const to = Math.min(last, from + 99_999);
+        await admin`
+          select count(*) from import_users(
+            array(select n from generate_series(${from}::bigint, ${to}::bigint) n),
+            array(select 'User ' || n from generate_series(${from}::bigint, ${to}::bigint) n))
+        `;
+        report(to, last);
+      }
+    },
+  );
+}
+
+/** A coupon that starts in so many seconds and lasts for two days from now. */
+export async function createCoupon(sql: Sql, code: string, startsIn: number, count: number): Promise<number> {
+  const [made] = await sql`
+    select outcome, coupon_id::integer
+    from create_coupon(
+      code => ${code}::text, message => 'bench', description => '',
+      start_time => clock_timestamp() + make_interval(secs => ${startsIn}::float8),
+      expiry => clock_timestamp() + interval '2 days', count => ${count}::integer)
+  `;
+  if (made?.["outcome"] !== "created") throw new Error(`no coupon: ${made?.["outcome"]}`);
+  return made["coupon_id"];
+}
+
+/** Nobody holds anything and there is no coupon; users and settings stay. As coupon_owner, past the guards. */
+export async function emptyTables(owner: Sql): Promise<void> {
+  const tables = (
+    await owner`
+      select format('%I.%I', n.nspname, c.relname) as name
+      from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = 'coupon' and c.relkind in ('r', 'p')
+        and c.relname not in ('users', 'settings', 'schema_migrations')
+      order by c.relname
+    `
+  ).map((row) => row["name"] as string);
+  await owner.begin(async (sql) => {
+    for (const table of tables) await sql.unsafe(`alter table ${table} disable trigger user`);
+    await sql.unsafe(`truncate ${tables.join(", ")} cascade`);
+    for (const table of tables) await sql.unsafe(`alter table ${table} enable trigger user`);
+  });
+}
+
+/** How many grants of this coupon there are, the last position, and what the coupon itself says. */
+export async function grantsOf(
+  sql: Sql,
+  couponId: number,
+): Promise<{ rows: number; last: number; issued: number }> {
+  const [found] = await sql`
+    select
+      (select count(*)::integer from coupon.user_coupons where coupon_id = ${couponId}) as rows,
+      (select coalesce(max(position), 0) from coupon.user_coupons where coupon_id = ${couponId}) as last,
+      (select issued from coupon.coupons where id = ${couponId}) as issued
+  `;
+  return { rows: found?.["rows"], last: found?.["last"], issued: found?.["issued"] };
+}
+
+/**
+ * Makes `copy` a table like `original`: columns, defaults, indexes, checks and foreign keys; no triggers. Where a foreign
+ * key leads to a table in `redirected`, the copy's leads to that table's copy.
+ */
+export async function copyTable(
+  owner: Sql,
+  original: string,
+  copy: string,
+  redirected: Record<string, string> = {},
+): Promise<void> {
+  const [table] = await owner`
+    select array_to_string(reloptions, ', ') as options from pg_class where oid = ${original}::regclass`;
+  const options = table?.["options"] ? ` with (${table["options"]})` : "";
+  await owner.unsafe(`create table ${copy} (like ${original} including all)${options}`);
+  const keys = await owner`
+    select pg_get_constraintdef(oid) as definition
+    from pg_constraint
+    where conrelid = ${original}::regclass and contype = 'f' and conparentid = 0
+  `;
+  for (const key of keys) {
+    const definition = Object.entries(redirected).reduce(
+      (text, [from, to]) => text.replace(`REFERENCES ${from}(`, `REFERENCES ${to}(`),
+      key["definition"] as string,
+    );
+    await owner.unsafe(`alter table ${copy} add ${definition}`);
+  }
+}

@@ -1,0 +1,31 @@
+/** Who asks: users with a valid token each. */
+import { signToken } from "../../server/auth/auth.ts";
+import { readEnv } from "../../server/env.ts";
+import type { Shot } from "../load/closed-loop.ts";
+
+/** Issuer and audience, as the server has them when nothing else is set. */
+const expected = readEnv({});
+
+export function userToken(secret: string, userId: number): string {
+  return signToken(secret, expected, { role: "user", subject: String(userId) });
+}
+
+export function adminToken(secret: string): string {
+  return signToken(secret, expected, { role: "admin", subject: "bench" });
+}
+
+/** Makes the shots of users 1 to `users`; their tokens are signed beforehand. */
+export function createShots(secret: string, users: number): (userId: number, couponId: number) => Shot {
+  const tokens = Array.from({ length: users }, (_, i) => userToken(secret, i + 1));
+  return (userId, couponId) => issueShot(tokens[userId - 1] as string, couponId);
+}
+
+/** Asks for a coupon, for whom the token says, with a JSON body. */
+export function issueShot(token: string, couponId: number): Shot {
+  return {
+    method: "POST",
+    path: `/coupons/${couponId}/issue`,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: "{}",
+  };
+}

@@ -1,0 +1,49 @@
+/** The bars that the service has to clear: ratios of medians inside one run, on two cores with the generator beside. */
+import type { Headline } from "../report/result.ts";
+
+export interface Bar {
+  scenario: string;
+  /** The name of the headline that it is set for. */
+  headline: string;
+  /** Of a ratio the least, of a size the most, that clears it. */
+  bar: number;
+  stretch: number;
+  isAtMost: boolean;
+}
+
+export type Verdict = "PASS, stretch" | "PASS" | "MISS";
+
+export const bars: readonly Bar[] = [
+  ...[64, 256].map((n) => atLeast("refuse", `refuse / hello, ${n} connections`, 0.85, 0.95)),
+  ...[256, 1_000].map((n) => atLeast("grant", `grant / hello, ${n} connections`, 0.6, 0.8)),
+  ...[64, 256, 1_000].flatMap((n) => [
+    atLeast("grant", `grant / Redis, appendonly always, ${n} connections`, 1.5, 2.5),
+    atLeast("grant", `grant / Redis, appendonly everysec, ${n} connections`, 1.2, 2),
+    atLeast("grant", `grant / for update, ${n} connections`, 8, 20),
+  ]),
+  atLeast("sql", "issue_coupons / bare insert, batches of 1,000", 0.6, 0.85),
+  atLeast("growth", "10,000,000 earlier grants and users / none, issue_coupons at 500", 0.9, 1),
+  atLeast("growth", "10,000,000 earlier grants and users / none, service", 0.9, 1),
+  atLeast("overload", "goodput at 5 times capacity / peak", 0.9, 1),
+  atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
+  atMost("open", "memory of the server, at its peak while it answers 10,000", 300, 150),
+];
+
+/** The bar of a headline, if it has one, and whether it is cleared. */
+export function judge(
+  scenario: string,
+  { name, value }: Headline,
+): { bar: Bar; verdict: Verdict } | undefined {
+  const bar = bars.find((candidate) => candidate.scenario === scenario && candidate.headline === name);
+  if (!bar) return undefined;
+  const clears = (limit: number) => (bar.isAtMost ? value <= limit : value >= limit);
+  return { bar, verdict: clears(bar.stretch) ? "PASS, stretch" : clears(bar.bar) ? "PASS" : "MISS" };
+}
+
+function atLeast(scenario: string, headline: string, bar: number, stretch: number): Bar {
+  return { scenario, headline, bar, stretch, isAtMost: false };
+}
+
+function atMost(scenario: string, headline: string, bar: number, stretch: number): Bar {
+  return { scenario, headline, bar, stretch, isAtMost: true };
+}

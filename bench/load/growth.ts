@@ -1,0 +1,174 @@
+/**
+ * Whether the service slows down with age: grants a second with no, a million and ten million grants of earlier days behind
+ * it, and as many users, in three databases of one cluster, in turn; by issue_coupons() itself and through the service.
+ */
+import { connect, type Sql } from "../../db/connect.ts";
+import { withCleanup } from "../harness/cleanup.ts";
+import { newDatabase, newSecret, startServer } from "../harness/service.ts";
+import { sample } from "../harness/stats.ts";
+import { createCoupon, grantsOf } from "../harness/tables.ts";
+import { issueShot, userToken } from "../harness/tokens.ts";
+import { createVerdict, type Findings, type Say } from "../report/result.ts";
+import { faultsOf, fire } from "./closed-loop.ts";
+import { addHistory } from "./history.ts";
+import { figuresOf } from "./measures.ts";
+import { inTurn } from "./rounds.ts";
+import type { Scenario } from "./scenario.ts";
+
+interface GrowthOptions {
+  [name: string]: number | readonly number[];
+  rounds: number;
+  /** Grants of earlier days, and as many users. */
+  sizes: readonly number[];
+  /** Users at least. */
+  users: number;
+  /** Grants in each measured piece. */
+  rows: number;
+  connections: number;
+}
+
+export const growth: Scenario<GrowthOptions> = {
+  name: "growth",
+  about: "grants a second with 0, 1 and 10 million grants of earlier days and as many users",
+  defaults: {
+    rounds: 5,
+    sizes: [0, 1_000_000, 10_000_000],
+    users: 100_000,
+    rows: 8_000,
+    connections: 256,
+  },
+  quick: { rounds: 2, sizes: [0, 20_000], users: 10_000, rows: 1_000, connections: 64 },
+  check({ rounds, users, rows, connections, sizes }) {
+    const needed = WAYS.length * (rounds + 1) * rows;
+    if (users < needed)
+      throw new Error(`--users must be at least ${needed}: nobody is granted twice a day, in no round`);
+    if (rows < BATCH || rows < 4 * connections)
+      throw new Error(`--rows must be at least ${BATCH}, and four times --connections`);
+    if (new Set(sizes).size < sizes.length) throw new Error("--sizes must not repeat a size");
+  },
+  run,
+};
+
+const BATCH = 500;
+const COUNT = 10_000_000;
+const WAYS = [`issue_coupons at ${BATCH}`, "service"] as const;
+
+interface Aged {
+  grants: number;
+  /** Who asks, at random among all users, each once. */
+  askers: number[];
+  asked: number;
+  couponId: number;
+  url: string;
+  admin: Sql;
+  session: Sql;
+}
+
+function run(
+  { rounds, sizes, users: atLeast, rows, connections }: GrowthOptions,
+  say: Say,
+): Promise<Findings> {
+  return withCleanup(async (later) => {
+    const verdict = createVerdict();
+    const secret = newSecret();
+
+    const databases: Aged[] = [];
+    for (const grants of sizes) {
+      const users = Math.max(grants, atLeast);
+      say(
+        `a database with ${users.toLocaleString("en")} users, ${grants.toLocaleString("en")} earlier grants`,
+      );
+      const began = performance.now();
+      const database = await newDatabase();
+      later(database.drop);
+      const session = connect(database.setupUrl, { max: 1, role: "coupon_owner" });
+      later(() => session.end({ timeout: 1 }));
+      await addHistory(session, users, grants, say);
+      say(`seeded in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+      const server = await startServer(database.apiUrl, secret);
+      later(server.stop);
+      databases.push({
+        grants,
+        askers: sample(WAYS.length * (rounds + 1) * rows, users, 1),
+        asked: 0,
+        couponId: await createCoupon(database.admin, "today", 0, COUNT),
+        url: server.url,
+        admin: database.admin,
+        session,
+      });
+    }
+
+    const contenders = WAYS.flatMap((way) => databases.map((aged) => ({ aged, way })));
+    const measured = await inTurn(
+      contenders,
+      rounds,
+      async ({ aged, way }) => {
+        const { askers, asked, couponId, session, url } = aged;
+        const users = askers.slice(asked, asked + rows);
+        aged.asked += rows;
+        let perSecond: number;
+        if (way === "service") {
+          const tokens = users.map((userId) => userToken(secret, userId));
+          const shot = (index: number) => issueShot(tokens[index] as string, couponId);
+          const volley = await fire(url, rows, connections, shot);
+          verdict.failures.push(...faultsOf("the service", rows, 201, volley));
+          perSecond = volley.perSecond;
+        } else {
+          perSecond = await inBatches(session, users, couponId);
+        }
+        const { rows: made, last, issued } = await grantsOf(aged.admin, couponId);
+        const where = `after ${way} with ${aged.grants} earlier grants`;
+        verdict.equal(`rows ${where}`, made, aged.asked);
+        verdict.equal(`last position ${where}`, last, aged.asked);
+        verdict.equal(`coupons.issued ${where}`, issued, aged.asked);
+        return perSecond;
+      },
+      say,
+    );
+
+    for (const { admin, grants } of databases) {
+      say(`reconcile() with ${grants.toLocaleString("en")} earlier grants`);
+      const broken = await admin`select * from reconcile()`;
+      verdict.expect(broken.length === 0, `reconcile() returned ${JSON.stringify(broken)}`);
+    }
+    verdict.checks.push(
+      `in each database ${databases[0]?.asked} new rows for as many requests, positions without a gap, reconcile() empty`,
+    );
+
+    const measures = [...measured].map(([{ aged, way }, rates]) => ({
+      group: way,
+      name: `${aged.grants.toLocaleString("en")} earlier grants`,
+      figures: figuresOf(rates, { "grants a second": (rate) => rate }),
+    }));
+    const medianOf = (way: string, grants: number) =>
+      measures.find(
+        ({ group, name }) => group === way && name === `${grants.toLocaleString("en")} earlier grants`,
+      )?.figures["grants a second"]?.median ?? Number.NaN;
+    const [none, ...more] = sizes.toSorted((a, b) => a - b) as [number, ...number[]];
+    const headlines = more.flatMap((grants) =>
+      WAYS.map((way) => ({
+        name: `${grants.toLocaleString("en")} earlier grants and users / ${none === 0 ? "none" : none.toLocaleString("en")}, ${way}`,
+        value: medianOf(way, grants) / medianOf(way, none),
+      })),
+    );
+    return {
+      measures,
+      headlines,
+      checks: verdict.checks,
+      failures: verdict.failures,
+      notes: [
+        `As many users as earlier grants, at least ${atLeast.toLocaleString("en")}; who asks is drawn at random among all. ` +
+          `issue_coupons at ${BATCH}: by one session; service: through ${connections} connections.`,
+      ],
+    };
+  });
+}
+
+/** Grants a second */
+async function inBatches(session: Sql, users: number[], couponId: number): Promise<number> {
+  const began = performance.now();
+  for (let i = 0; i < users.length; i += BATCH)
+    await session`
+      select count(*) from issue_coupons(${couponId}::bigint, ${users.slice(i, i + BATCH).map(String)}::bigint[])`;
+  return (users.length * 1000) / (performance.now() - began);
+}

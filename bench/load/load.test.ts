@@ -1,0 +1,285 @@
+/** The parts of the bench that need no database: figures, bars, schedules, options. Exact numbers. */
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { median, percentile, sample, shuffled, spread } from "../harness/stats.ts";
+import { issueShot } from "../harness/tokens.ts";
+import { shownFigure, shownSpread } from "../report/show.ts";
+import { judge } from "./bars.ts";
+import { faultsOf, fire, steadyRate } from "./closed-loop.ts";
+import { throughputOf } from "./measures.ts";
+import { evenly, fly, openPool, readReply, recoveredAt } from "./open-loop.ts";
+import { optionsOf, readCommand, usageOf } from "./options.ts";
+import { createPace, inTurn } from "./rounds.ts";
+import { scenarios } from "./scenarios.ts";
+
+async function withServer(listener: RequestListener, work: (url: string) => Promise<void>): Promise<void> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await work(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test("median: the middle one, of an even number the mean of the two", () => {
+  assert.equal(median([5, 1, 9]), 5);
+  assert.equal(median([4, 1, 9, 2]), 3);
+  assert.equal(median([7]), 7);
+  assert.throws(() => median([]), /no value/);
+});
+
+test("spread: median, least and most, rounds in their order, six digits", () => {
+  assert.deepEqual(spread([3, 1, 2.0000004]), { median: 2, min: 1, max: 3, rounds: [3, 1, 2] });
+});
+
+test("percentile: the smallest value that so many don't exceed", () => {
+  const hundred = Array.from({ length: 100 }, (_, i) => i + 1);
+  assert.deepEqual(
+    [0, 0.5, 0.99, 0.999, 1].map((share) => percentile(hundred, share)),
+    [1, 50, 99, 100, 100],
+  );
+  assert.equal(percentile([], 0.5), 0);
+});
+
+test("shuffled: the same seed gives the same order, and nothing is lost", () => {
+  const list = () => Array.from({ length: 8 }, (_, i) => i);
+  assert.deepEqual(shuffled(list(), 1), shuffled(list(), 1));
+  assert.notDeepEqual(shuffled(list(), 1), shuffled(list(), 2));
+  assert.deepEqual(
+    shuffled(list(), 1).toSorted((a, b) => a - b),
+    list(),
+  );
+});
+
+test("sample: different numbers from 1 to the last, all of them if asked", () => {
+  assert.deepEqual(
+    sample(10, 10, 7).toSorted((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  );
+  assert.equal(new Set(sample(1_000, 1_000_000, 7)).size, 1_000);
+});
+
+test("figures are shown with the digits that mean something", () => {
+  assert.deepEqual([5123.4, 312.4, 31.24, 3.124, 0.8512, 0].map(shownFigure), [
+    "5,123",
+    "312",
+    "31.2",
+    "3.12",
+    "0.85",
+    "0",
+  ]);
+  assert.equal(shownSpread(spread([1, 2, 3])), "2.00 (1.00–3.00)");
+  assert.equal(shownSpread(spread([2])), "2.00");
+});
+
+test("a bar is cleared from its number on; a size is cleared up to it", () => {
+  const verdict = (scenario: string, name: string, value: number) =>
+    judge(scenario, { name, value })?.verdict;
+  const refuse = "refuse / hello, 256 connections";
+  assert.deepEqual(
+    [0.95, 0.9499, 0.85, 0.8499].map((value) => verdict("refuse", refuse, value)),
+    ["PASS, stretch", "PASS", "PASS", "MISS"],
+  );
+  const memory = "memory of the server, 10,000 connections open and waiting";
+  assert.deepEqual(
+    [150, 151, 300, 301].map((value) => verdict("open", memory, value)),
+    ["PASS, stretch", "PASS", "PASS", "MISS"],
+  );
+  assert.equal(verdict("grant", refuse, 1), undefined);
+  assert.equal(verdict("grant", "grant / hello, 256 connections", Number.NaN), "MISS");
+});
+
+test("inTurn: each contender once a round, the first round not kept, the order another each time", async () => {
+  const seen: string[] = [];
+  const measured = await inTurn(
+    ["a", "b", "c"],
+    2,
+    async (name, round) => {
+      seen.push(name);
+      return `${name}${round}`;
+    },
+    () => {},
+  );
+  assert.deepEqual(Object.fromEntries(measured), { a: ["a1", "a2"], b: ["b1", "b2"], c: ["c1", "c2"] });
+  for (const round of [0, 1, 2])
+    assert.deepEqual(seen.slice(round * 3, round * 3 + 3).toSorted(), ["a", "b", "c"]);
+  assert.notDeepEqual(seen.slice(0, 3), seen.slice(3, 6));
+});
+
+test("a pace goes by the last rate, with at least four requests a connection and at most all", () => {
+  const pace = createPace(500, 2_000, 10_000);
+  assert.equal(pace.requests("a", 64), 2_000);
+  pace.was("a", 6_000);
+  assert.equal(pace.requests("a", 64), 3_000);
+  assert.equal(pace.requests("a", 1_000), 4_000);
+  pace.was("a", 60_000);
+  assert.equal(pace.requests("a", 64), 10_000);
+  assert.equal(pace.requests("b", 64), 2_000);
+});
+
+test("steady rate: neither the first nor the last tenth counts", () => {
+  const instants = Float64Array.from({ length: 100 }, (_, i) => i);
+  instants[0] = -5_000;
+  instants[99] = 5_000;
+  assert.equal(steadyRate(instants), 1_000);
+  assert.equal(steadyRate(new Float64Array(1)), 0);
+});
+
+test("ratios are of medians, ours to each peer's, in each group; the ceiling has none", () => {
+  const volley = (perSecond: number) => ({
+    requests: 1,
+    seconds: 1,
+    perSecond,
+    latency: { p50: 1, p90: 1, p99: 1, p999: 1, max: 1 },
+    statuses: {},
+    errors: 0,
+    timeouts: 0,
+  });
+  const { headlines, measures } = throughputOf(
+    new Map([
+      [{ name: "this service", connections: 64 }, [volley(10), volley(30), volley(20)]],
+      [{ name: "hello", connections: 64 }, [volley(40), volley(40), volley(80)]],
+      [{ name: "the generator's ceiling", connections: 64 }, [volley(90)]],
+    ]),
+    "grant",
+  );
+  assert.deepEqual(headlines, [{ name: "grant / hello, 64 connections", value: 0.5 }]);
+  assert.equal(measures.length, 3);
+});
+
+test("evenly: the first at once, then at the same distance", () => {
+  assert.deepEqual([...evenly(4, 1)], [0, 250, 500, 750]);
+  assert.deepEqual([...evenly(1_000, 0.003)], [0, 1, 2]);
+});
+
+test("recovered: from the first of so many in a row that were quick, in the order in which they were due", () => {
+  const due = [100, 120, 140, 160, 180, 200];
+  assert.equal(recoveredAt(due, [9, 1, 9, 1, 1, 1], 5, 3), 60);
+  assert.equal(recoveredAt(due, [1, 1, 1, 1, 1, 9], 5, 3), 0);
+  assert.equal(recoveredAt(due, [1, 1, 9, 1, 1, 9], 5, 3), undefined);
+  assert.equal(recoveredAt(due.toReversed(), [1, 1, 1, 9, 9, 9], 5, 3), 60);
+});
+
+test("a reply is complete with its length, or with the last chunk", () => {
+  const head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\n";
+  assert.equal(readReply(`${head}content-length: 4\r\n\r\nfou`), undefined);
+  assert.deepEqual(readReply(`${head}Content-Length: 4\r\n\r\nfour`), {
+    status: 503,
+    head: `${head}Content-Length: 4`,
+    body: "four",
+  });
+  assert.equal(readReply(`${head}transfer-encoding: chunked\r\n\r\n4\r\nfour\r\n`), undefined);
+  assert.equal(
+    readReply(`${head}transfer-encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n`)?.body,
+    "4\r\nfour\r\n0\r\n\r\n",
+  );
+});
+
+test("open loop: every request that is due is sent once and answered", async () => {
+  let seen = 0;
+  await withServer(
+    (_, response) => {
+      seen += 1;
+      response.end(`${seen}`);
+    },
+    async (url) => {
+      const pool = await openPool(url, 3);
+      const flight = await fly(pool, {
+        due: evenly(1_000, 0.05),
+        request: (sent) => `GET /${sent} HTTP/1.1\r\nhost: x\r\n\r\n`,
+        patience: 60_000,
+      });
+      assert.deepEqual([flight.sent, flight.lost, seen, pool.lost()], [50, 0, 50, 0]);
+      assert.equal(flight.answers[200]?.took.length, 50);
+      pool.close();
+    },
+  );
+});
+
+test("open loop: latency counts from when a request was due, and who finds no connection gives up", async () => {
+  await withServer(
+    (_, response) => setTimeout(() => response.end("late"), 100),
+    async (url) => {
+      const pool = await openPool(url, 1);
+      const request = () => "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+      const waiting = await fly(pool, { due: Float64Array.of(0, 10), request, patience: 60_000 });
+      // The second one waits for the first one's connection: 200 ms in all, less the 10 that it came later.
+      assert.ok((waiting.answers[200]?.took[1] ?? 0) >= 180, `${waiting.answers[200]?.took[1]} ms`);
+      const impatient = await fly(pool, { due: Float64Array.of(0, 1), request, patience: 20 });
+      assert.deepEqual([impatient.sent, impatient.answers[200]?.took.length], [1, 1]);
+      const ended = await fly(pool, { due: Float64Array.of(0, 1), request, patience: 60_000, until: 50 });
+      assert.equal(ended.sent, 1);
+      pool.close();
+    },
+  );
+});
+
+test("fire: each shot once, in order on each connection, and its answer to its index", async () => {
+  await withServer(
+    (request, response) => {
+      request.resume();
+      response.writeHead(409).end(request.headers.authorization);
+    },
+    async (url) => {
+      const answered: string[] = [];
+      const volley = await fire(url, 50, 7, (index) => issueShot(`token-${index}`, 1), {
+        onAnswer: (index, { body }) => {
+          answered[index] = body.toString();
+        },
+      });
+      assert.deepEqual(
+        answered,
+        Array.from({ length: 50 }, (_, i) => `Bearer token-${i}`),
+      );
+      assert.deepEqual([volley.requests, volley.errors, volley.statuses], [50, 0, { 409: 50 }]);
+      assert.deepEqual(faultsOf("it", 50, 409, volley), []);
+      assert.deepEqual(faultsOf("it", 50, 201, { ...volley, errors: 3, timeouts: 2 }), [
+        'it: of 50 requests {"409":50}, 1 connections failed, 2 had no answer in 30 s',
+      ]);
+    },
+  );
+});
+
+test("options: one sentence on what is wrong", () => {
+  const read = (...args: string[]) => {
+    const { name, quick, given } = readCommand(args, scenarios);
+    const scenario = scenarios.find((candidate) => candidate.name === name);
+    assert.ok(scenario);
+    return optionsOf(scenario, quick, given);
+  };
+  assert.deepEqual(read("burst", "--requests", "1000", "--users", "500"), {
+    requests: 1_000,
+    users: 500,
+    connections: 250,
+    count: 25,
+    seed: 1,
+  });
+  assert.deepEqual(read("grant", "--quick", "--connections", "8,16")["connections"], [8, 16]);
+  for (const [args, sentence] of [
+    [["brust"], /no such scenario: brust; there are burst, refuse/],
+    [["burst", "grant"], /one name at a time/],
+    [["burst", "--rounds", "3"], /burst takes no --rounds/],
+    [["all", "--requests", "3"], /all takes no --requests/],
+    [["all", "--json", "x"], /--json needs the name of one scenario/],
+    [["burst", "--requests", "many"], /--requests must be a whole number from 1 on/],
+    [["burst", "--requests", "0"], /--requests must be a whole number from 1 on/],
+    [["grant", "--pools", "4,x"], /--pools must be whole numbers with commas between/],
+    [["burst", "--users", "600000"], /--users must be at most --requests/],
+    [["open", "--count", "10000"], /--count must be less than --connections/],
+    [["growth", "--users", "100"], /--users must be at least 96000/],
+    [["burst", "--fast"], /--fast/],
+  ] as const)
+    assert.throws(() => read(...args), { message: sentence });
+});
+
+test("quick sizes and defaults pass their own checks, and the usage names every scenario", () => {
+  for (const scenario of scenarios) {
+    optionsOf(scenario, false, {});
+    optionsOf(scenario, true, {});
+    assert.match(usageOf(scenarios), new RegExp(`^  ${scenario.name} `, "m"));
+  }
+});

@@ -1,0 +1,142 @@
+/** Results as text: for the terminal, and for the README's block of the latest runs. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { nameOf } from "../harness/machine.ts";
+import { judge } from "../load/bars.ts";
+import { renderPage } from "./page.ts";
+import type { Headline, Measure, Result } from "./result.ts";
+import { shownFigure, shownSpread } from "./show.ts";
+
+const RESULTS = new URL("../results/", import.meta.url);
+const README = new URL("../README.md", import.meta.url);
+
+/** Where the latest full run of a scenario is kept. */
+export function resultFile(scenario: string): URL {
+  return new URL(`${scenario}.json`, RESULTS);
+}
+
+export function writeResult(file: string | URL, result: Result): void {
+  if (file instanceof URL) mkdirSync(RESULTS, { recursive: true });
+  // Lists of numbers on one line each.
+  const text = JSON.stringify(result, null, 2).replace(/\[[\s\d.,e+-]+\]/g, (list) =>
+    list.replace(/\s+/g, " ").replace("[ ", "[").replace(" ]", "]"),
+  );
+  writeFileSync(file, `${text}\n`);
+}
+
+/** The latest run of each of these scenarios, as far as there is one. */
+export function readResults(scenarios: readonly string[]): Result[] {
+  return scenarios
+    .map(resultFile)
+    .filter((file) => existsSync(file))
+    .map((file) => JSON.parse(readFileSync(file, "utf8")));
+}
+
+/** Makes the page and the README's block anew from the results. */
+export function report(scenarios: readonly string[]): void {
+  mkdirSync(RESULTS, { recursive: true });
+  const results = readResults(scenarios);
+  writeFileSync(new URL("index.html", RESULTS), renderPage(results));
+  writeFileSync(README, withBlock(readFileSync(README, "utf8"), renderBlock(scenarios, results)));
+}
+
+/** The README with this between its markers; what stands around them stays. */
+export function withBlock(readme: string, block: string, name = "results"): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [from, to] = [readme.indexOf(begin), readme.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`bench/README.md has no ${begin} … ${end}`);
+  return `${readme.slice(0, from + begin.length)}\n${block}\n${readme.slice(to)}`;
+}
+
+/** Every scenario's latest run, one under the other. */
+export function renderBlock(scenarios: readonly string[], results: readonly Result[]): string {
+  return scenarios
+    .map((scenario) => {
+      const result = results.find((candidate) => candidate.scenario === scenario);
+      return result
+        ? `### ${scenario}\n\n${renderHead(result)}\n\n${renderResult(result)}`
+        : `### ${scenario}\n\nNo full run is kept yet: \`./sd bench ${scenario}\` makes one.`;
+    })
+    .join("\n\n");
+}
+
+/** When and on what it was run. */
+function renderHead({ date, seconds, machine, options }: Result): string {
+  const given = Object.entries(options).map(
+    ([name, value]) =>
+      `${name} ${[value]
+        .flat()
+        .map((n) => n.toLocaleString("en"))
+        .join("/")}`,
+  );
+  return `${date.slice(0, 10)}, ${seconds.toFixed(0)} s on ${nameOf(machine)}. ${given.join(", ")}.`;
+}
+
+/** Tables, ratios with their bars, notes and what was verified. */
+export function renderResult(result: Result): string {
+  const { measures, headlines, notes, checks, failures, answers } = result;
+  const parts = [renderMeasures(measures), renderHeadlines(result.scenario, headlines)];
+  if (answers) parts.push(renderAnswers(answers));
+  if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join("\n"));
+  parts.push(
+    failures.length === 0
+      ? `Verified: ${checks.join("; ")}.`
+      : `WRONG (${failures.length}):\n${failures.slice(0, 20).join("\n")}`,
+  );
+  return parts.filter(Boolean).join("\n\n");
+}
+
+function renderMeasures(measures: readonly Measure[]): string {
+  const figures = [...new Set(measures.flatMap((measure) => Object.keys(measure.figures)))];
+  const hasGroups = measures.some(({ group }) => group !== "");
+  const rows = measures.map(({ group, name, figures: has }) => [
+    ...(hasGroups ? [group] : []),
+    name,
+    ...figures.map((figure) => {
+      const found = has[figure];
+      return found ? shownSpread(found) : "";
+    }),
+  ]);
+  return table([...(hasGroups ? [""] : []), "", ...figures], rows);
+}
+
+function renderHeadlines(scenario: string, headlines: readonly Headline[]): string {
+  if (headlines.length === 0) return "";
+  const rows = headlines.map((headline) => {
+    const judged = judge(scenario, headline);
+    const unit = headline.unit ? ` ${headline.unit}` : "";
+    const sign = judged?.bar.isAtMost ? "≤" : "≥";
+    return [
+      headline.name,
+      `${shownFigure(headline.value)}${unit}`,
+      judged ? `${sign} ${judged.bar.bar}${unit}` : "",
+      judged ? `${sign} ${judged.bar.stretch}${unit}` : "",
+      judged?.verdict ?? "",
+    ];
+  });
+  const [bars, verdicts] = [3, 4].map((i) => rows.some((row) => row[i] !== ""));
+  return bars || verdicts
+    ? table(["", "", "bar", "stretch", ""], rows)
+    : table(
+        ["", ""],
+        rows.map((row) => row.slice(0, 2)),
+      );
+}
+
+function renderAnswers(answers: Record<string, number>): string {
+  const rows = Object.entries(answers)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, n]) => [key.slice(0, 3), key.slice(4), n.toLocaleString("en")]);
+  return table(["status", "outcome", "answers"], rows);
+}
+
+/** A Markdown table that can be read as it is. Figures stand to the right. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = head.map((name, i) => Math.max(3, name.length, ...rows.map((row) => row[i]?.length ?? 0)));
+  const isFigure = head.map((_, i) =>
+    rows.every((row) => /^([\d.,]+( \(.*\)| \w{1,2})?)?$/.test(row[i] ?? "")),
+  );
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => (isFigure[i] ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number))).join(" | ")} |`;
+  const rule = widths.map((width, i) => (isFigure[i] ? `${"-".repeat(width - 1)}:` : "-".repeat(width)));
+  return [line(head), line(rule), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,81 @@
+/** What a scenario finds, and the file that a run leaves: the README's tables and the page are made of nothing else. */
+import type { Machine } from "../harness/machine.ts";
+import type { Spread } from "../harness/stats.ts";
+
+/** One thing measured: by what it is called, in which group of comparable things. */
+export interface Measure {
+  group: string;
+  name: string;
+  /** By name and unit, "p50 ms" say; the first is the one that is compared. */
+  figures: Record<string, Spread>;
+}
+
+/** A ratio of two medians of one run (or a size), which a bar may be set for: see bars.ts. */
+export interface Headline {
+  name: string;
+  value: number;
+  unit?: string;
+}
+
+/** What was answered in each slice of a drop; lists of the same length. */
+export interface Timeline {
+  /** Length of a slice, s. */
+  slice: number;
+  /** Instants on the same clock, s from the first request. */
+  startTime: number;
+  soldOutAt: number;
+  answers: Record<string, number[]>;
+  /** Slowest answer of the slice, ms. */
+  slowest: number[];
+}
+
+export interface Findings {
+  measures: Measure[];
+  headlines: Headline[];
+  /** Sentences that were found true, with their numbers. */
+  checks: string[];
+  /** Sentences on each number that is wrong: any of them fails the run. */
+  failures: string[];
+  /** What a reader of the figures must know: pool sizes that were chosen, what was skipped. */
+  notes: string[];
+  /** "status outcome" → answers. */
+  answers?: Record<string, number>;
+  timeline?: Timeline;
+}
+
+export interface Result extends Findings {
+  scenario: string;
+  quick: boolean;
+  /** When it began, RFC 3339. */
+  date: string;
+  /** How long it took, s. */
+  seconds: number;
+  options: Record<string, number | readonly number[]>;
+  machine: Machine;
+}
+
+export type Say = (line: string) => void;
+
+/** A scenario can't run here: the reason, and what to do. */
+export class Skipped extends Error {
+  override readonly name = "Skipped";
+}
+
+/** Collects what holds and what doesn't. */
+export function createVerdict() {
+  const failures: string[] = [];
+  const checks: string[] = [];
+  return {
+    failures,
+    checks,
+    /** A number that must be exactly this. */
+    equal(what: string, actual: unknown, wanted: unknown): void {
+      if (actual !== wanted) failures.push(`${what}: ${actual}, not ${wanted}`);
+    },
+    expect(holds: boolean, otherwise: string): void {
+      if (!holds) failures.push(otherwise);
+    },
+  };
+}
+
+export type Verdict = ReturnType<typeof createVerdict>;

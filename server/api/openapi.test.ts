@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { openApp } from "../../bench/harness/app.ts";
+import { assertDocumented, document, validatorOf } from "../../bench/harness/documented.ts";
+import { failures } from "../http/problem.ts";
+import { pages } from "../routes/pages.ts";
+import { type Command, outcomes } from "./outcomes.ts";
+
+interface Media {
+  "x-item-schema"?: object;
+  schema: { properties?: { outcome?: { enum: string[] } } };
+  example?: unknown;
+  examples?: Record<string, { value: { outcome: string } }>;
+}
+
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    route: `${method.toUpperCase()} ${path}`,
+    operation,
+  })),
+);
+
+test("the document is OpenAPI 3.1", async () => {
+  const validator = new Validator();
+  const { valid, errors } = await validator.validate(
+    structuredClone(document) as unknown as Record<string, unknown>,
+  );
+  assert.deepEqual(errors, undefined);
+  assert.equal(valid, true);
+  assert.equal(validator.version, "3.1");
+});
+
+test("the router and the document have the same operations", async () => {
+  const { app, close } = await openApp("postgres://nobody@127.0.0.1:1/nothing");
+  await close();
+  const routed = app.routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
+  const documented = operations.map(({ route }) => route);
+  assert.deepEqual(
+    routed.filter((route) => !documented.includes(route)),
+    ["/metrics", ...Object.keys(pages)].map((path) => `GET ${path}`),
+    "besides them only pages, and metrics",
+  );
+  assert.deepEqual(
+    documented.filter((route) => !routed.includes(route)),
+    [],
+    "operations without a route",
+  );
+});
+
+test("each outcome of each command is documented with its status and an example, and so is every failure", () => {
+  const seen = new Set<string>();
+  for (const { operation } of operations)
+    for (const [status, { content = {} }] of Object.entries(operation.responses))
+      for (const media of Object.values(content) as Media[]) {
+        const named = media.schema.properties?.outcome?.enum ?? [];
+        if (media.examples)
+          assert.deepEqual(Object.keys(media.examples), named, `${operation.operationId} ${status}`);
+        for (const outcome of named) seen.add(`${operation.operationId} ${outcome} ${status}`);
+      }
+  for (const [command, endings] of Object.entries(outcomes)) {
+    const name = command.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+    for (const [outcome, { status }] of Object.entries(endings))
+      assert.ok(seen.has(`${name} ${outcome} ${status}`), `${command as Command}: ${outcome}`);
+  }
+  const everywhere = [...seen].map((each) => each.replace(/^\w+ /, ""));
+  for (const [outcome, { status }] of Object.entries(failures))
+    if (!["hung_up", "no_such_route", "metrics_unavailable"].includes(outcome))
+      assert.ok(everywhere.includes(`${outcome} ${status}`), outcome);
+});
+
+test("each example fits its schema", () => {
+  let examples = 0;
+  for (const { route, operation } of operations) {
+    const { requestBody } = operation as unknown as { requestBody?: { content: Record<string, Media> } };
+    const contents = [requestBody, ...Object.values(operation.responses)].flatMap((each) =>
+      Object.values((each?.content ?? {}) as Record<string, Media>),
+    );
+    for (const { schema, "x-item-schema": item, example, examples: named = {} } of contents)
+      for (const value of example === undefined
+        ? Object.values(named).map((each) => each.value)
+        : [example]) {
+        const validate = validatorOf(item ?? schema);
+        assert.ok(validate(value), `${route}: ${JSON.stringify(value)}: ${JSON.stringify(validate.errors)}`);
+        examples += 1;
+      }
+  }
+  assert.ok(examples > 150, `${examples} examples`);
+});
+
+test("an answer that is not documented is found", () => {
+  const headers = new Headers({ "content-type": "application/json", "x-request-id": "1" });
+  const good = { status: 200, headers, body: { status: "ok" } };
+  assertDocumented("GET", "/livez", good);
+  const wrong: [string, object][] = [
+    ["a status that is not documented", { status: 418 }],
+    [
+      "header x-cat is not documented",
+      { headers: new Headers({ ...Object.fromEntries(headers), "x-cat": "1" }) },
+    ],
+    ["text/html is not documented", { headers: new Headers({ "content-type": "text/html" }) }],
+    ["must NOT have additional properties", { body: { status: "ok", secret: 1 } }],
+    ["must have required property", { body: {} }],
+  ];
+  for (const [message, change] of wrong)
+    assert.throws(
+      () => assertDocumented("GET", "/livez", { ...good, ...change }),
+      (error: Error) => error.message.includes(message),
+      message,
+    );
+});

@@ -1,0 +1,294 @@
+/** The contract as an OpenAPI 3.1 document, made of the schemas that validate, with an example of each outcome. */
+import { STATUS_CODES } from "node:http";
+import { z } from "zod";
+import { failures } from "../http/problem.ts";
+import { contract, type Operation } from "./contract.ts";
+import { type Command, outcomes } from "./outcomes.ts";
+import { problem } from "./schemas.ts";
+
+type Json = Record<string, unknown>;
+type Schema = Json & { properties?: Record<string, Schema>; required?: string[] };
+
+/** Of the API: the first number changes when a client must. */
+const VERSION = "1.0.0";
+
+export function openApi(): Json {
+  const paths: Record<string, Json> = {};
+  for (const [name, operation] of Object.entries<Operation>(contract)) {
+    const [method = "", path = ""] = operation.route.split(" ");
+    paths[path] = { ...paths[path], [method.toLowerCase()]: describe(name, operation) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "coupon-drop",
+      version: VERSION,
+      description:
+        "First come, first served. A command answers with its `outcome`; everything that isn't a success is a problem (RFC 9457) with " +
+        "the same member. 503 means: send the same request again, after Retry-After. Any other problem is final for this request.",
+    },
+    servers: [{ url: "/" }],
+    tags: ["Coupons", "Users", "Operating"].map((tag) => ({ name: tag })),
+    security: [{ bearer: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description: "sub is the user id, role is user, service or admin; iss, aud and exp are needed too.",
+        },
+      },
+      headers,
+    },
+  };
+}
+
+const headers = {
+  "x-request-id": {
+    description: "The request's own x-request-id, or a new one.",
+    schema: { type: "string" },
+  },
+  traceparent: {
+    description: "Where the request came with one (W3C Trace Context): the same trace, a span of ours.",
+    schema: { type: "string" },
+  },
+  ratelimit: {
+    description: "Of a user: r more requests may follow at once, and where that is 0, t seconds later.",
+    schema: { type: "string" },
+  },
+  "retry-after": {
+    description: "Seconds after which asking again may help.",
+    schema: { type: "integer", minimum: 1 },
+  },
+  etag: { description: "Of all but server_time.", schema: { type: "string" } },
+  "cache-control": { description: "Problems are never stored.", schema: { type: "string" } },
+  "x-accel-buffering": { description: "no: nginx would keep events back.", schema: { type: "string" } },
+  "www-authenticate": { description: "What is needed.", schema: { type: "string" } },
+} as const;
+
+function describe(name: string, operation: Operation): Json {
+  const { tag, summary, description, roles, path, query, body, lines } = operation;
+  return {
+    operationId: name,
+    tags: [tag],
+    summary,
+    description: [description, roles && `Roles: ${roles.join(", ")}.`].filter(Boolean).join("\n\n"),
+    ...(roles ? {} : { security: [] }),
+    parameters: [
+      ...parametersOf(path, "path"),
+      ...parametersOf(query, "query"),
+      ...(operation.headers?.includes("etag") ? [header("if-none-match", "An ETag that was answered.")] : []),
+      header("traceparent", "Is logged and answered."),
+      header("x-request-id", "Is answered and logged; made when there is none."),
+    ],
+    ...(body ? { requestBody: requestBody(body) } : {}),
+    ...(lines ? { requestBody: lineBody(lines) } : {}),
+    responses: responsesOf(operation),
+  };
+}
+
+function header(name: string, description: string): Json {
+  return { name, in: "header", required: false, description, schema: { type: "string" } };
+}
+
+function parametersOf(schema: z.ZodObject | undefined, where: "path" | "query"): Json[] {
+  const { properties = {}, required = [] } = schema ? jsonSchema(schema, "input") : {};
+  return Object.entries(properties).map(([name, { description, ...property }]) => ({
+    name,
+    in: where,
+    required: required.includes(name),
+    ...(description === undefined ? {} : { description }),
+    schema: property,
+  }));
+}
+
+function requestBody(schema: z.ZodObject): Json {
+  const json = jsonSchema(schema, "input");
+  return {
+    required: (json.required?.length ?? 0) > 0,
+    content: { "application/json": { schema: json, example: exampleOf(json) } },
+  };
+}
+
+/** OpenAPI 3.1 has no word for what a stream is made of; 3.2 calls it itemSchema. */
+function lineBody(schema: z.ZodObject): Json {
+  const json = jsonSchema(schema, "input");
+  const line = { schema: { type: "string" }, "x-item-schema": json, example: exampleOf(json) };
+  return { required: true, content: { "application/x-ndjson": line } };
+}
+
+// ---- Answers --------------------------------------------------------------------------------------------------------
+
+/** One outcome of an operation with its status. */
+interface Ending {
+  outcome: string | undefined;
+  status: number;
+  detail: string;
+}
+
+function responsesOf(operation: Operation): Json {
+  const byStatus = new Map<number, Ending[]>();
+  for (const ending of [...commandEndings(operation.command), ...otherEndings(operation)])
+    byStatus.set(ending.status, [...(byStatus.get(ending.status) ?? []), ending]);
+  const responses: Json = {};
+  for (const [status, endings] of [...byStatus].sort(([a], [b]) => a - b))
+    responses[status] =
+      status === 304
+        ? {
+            description: "Nothing but server_time has changed.",
+            headers: headersOf("etag", "cache-control"),
+          }
+        : status < 300
+          ? success(operation, endings)
+          : refusal(operation, status, endings);
+  return responses;
+}
+
+function commandEndings(command: Command | undefined): Ending[] {
+  if (command === undefined) return [{ outcome: undefined, status: 200, detail: "It was read." }];
+  return Object.entries(outcomes[command]).map(([outcome, { status, detail }]) => ({
+    outcome,
+    status,
+    detail,
+  }));
+}
+
+/** What may become of any request like this one. */
+function otherEndings(operation: Operation): Ending[] {
+  const { roles, path, body, lines, headers, problems = {} } = operation;
+  const names: (keyof typeof failures)[] = ["invalid_request", "request_timeout"];
+  if (roles) names.push("unauthenticated", "keys_unavailable");
+  if (roles?.includes("user")) names.push("rate_limited");
+  // Who is not among the roles, or acts for somebody else.
+  if (roles && (roles.length < 3 || [path, body].some((schema) => schema && "user_id" in schema.shape)))
+    names.push("forbidden");
+  if (operation !== contract.livez && operation !== contract.demoToken)
+    // they ask no database
+    names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
+  const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
+  const ofBody = [431, ...(body ? [411, 413, 415] : lines ? [415] : [])].map(
+    (status) => ({ ...general[0], status }) as Ending,
+  );
+  const own = Object.entries(problems).map(([outcome, status]) => ({
+    outcome,
+    status,
+    detail: failures[outcome as "draining"].detail,
+  }));
+  const unchanged = headers?.includes("etag") ? [{ outcome: undefined, status: 304, detail: "" }] : [];
+  return [...general, ...ofBody, ...own, ...unchanged];
+}
+
+function success({ command, answer, stream, headers: own = [] }: Operation, endings: Ending[]): Json {
+  const members = jsonSchema(answer, "output");
+  const names = endings.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
+  const schema: Schema = command
+    ? {
+        ...members,
+        properties: { outcome: { type: "string", enum: names }, ...members.properties },
+        required: ["outcome", ...(members.required ?? [])],
+      }
+    : members;
+  const examples = command
+    ? {
+        examples: Object.fromEntries(
+          names.map((outcome) => [outcome, { value: { ...(exampleOf(schema) as Json), outcome } }]),
+        ),
+      }
+    : { example: exampleOf(schema) };
+  if (stream)
+    return {
+      description: endings.map(({ detail }) => detail).join(),
+      headers: headersOf("cache-control", "x-accel-buffering"),
+      content: {
+        [stream]: { schema: { type: "string" }, "x-item-schema": schema, ...examples },
+      },
+    };
+  return {
+    description: endings
+      .map(({ outcome, detail }) => (outcome ? `\`${outcome}\`: ${detail}` : detail))
+      .join("\n\n"),
+    headers: headersOf(...own, ...(own.length > 0 ? (["cache-control"] as const) : [])),
+    content: { "application/json": { schema, ...examples } },
+  };
+}
+
+/** A problem, with those members of the command that are known by then. */
+function refusal({ command, answer }: Operation, status: number, endings: Ending[]): Json {
+  const base = jsonSchema(problem, "output");
+  const names = endings.map(({ outcome }) => outcome as string);
+  const members = command ? jsonSchema(answer, "output").properties : {};
+  const schema: Schema = {
+    ...base,
+    properties: {
+      ...base.properties,
+      status: { const: status },
+      outcome: { type: "string", enum: names },
+      ...members,
+    },
+  };
+  const example = (ending: Ending) => ({
+    title: STATUS_CODES[status],
+    status,
+    outcome: ending.outcome,
+    detail: ending.detail,
+    request_id: exampleOf(base.properties?.["request_id"] as Schema),
+  });
+  const waits = status === 503 || status === 429 || names.includes("not_started");
+  return {
+    description: endings.map(({ outcome, detail }) => `\`${outcome}\`: ${detail}`).join("\n\n"),
+    headers: headersOf(
+      "cache-control",
+      ...(waits ? (["retry-after"] as const) : []),
+      ...(status === 401 ? (["www-authenticate"] as const) : []),
+    ),
+    content: {
+      "application/problem+json": {
+        schema,
+        examples: Object.fromEntries(endings.map((ending) => [ending.outcome, { value: example(ending) }])),
+      },
+    },
+  };
+}
+
+/** Those that every answer has, and these. */
+function headersOf(...names: (keyof typeof headers)[]): Json {
+  return Object.fromEntries(
+    ["x-request-id", "traceparent", "ratelimit", ...names].map((name) => [
+      name,
+      { $ref: `#/components/headers/${name}` },
+    ]),
+  );
+}
+
+// ---- Schemas --------------------------------------------------------------------------------------------------------
+
+function jsonSchema(schema: z.ZodType, io: "input" | "output"): Schema {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: "any",
+    override: ({ jsonSchema: found }) => {
+      const { instead, ...rest } = found as Json & { instead?: Json };
+      if (instead === undefined) return;
+      for (const name of Object.keys(found)) delete (found as Json)[name];
+      const { description, examples } = rest;
+      Object.assign(found, instead, description ? { description } : {}, examples ? { examples } : {});
+    },
+  });
+  return json as Schema;
+}
+
+/** Of the examples of its members. */
+function exampleOf(schema: Schema): unknown {
+  const { examples, const: constant, enum: values, anyOf, properties, items, type } = schema;
+  if (Array.isArray(examples)) return examples[0];
+  if (constant !== undefined) return constant;
+  if (Array.isArray(values)) return values[0];
+  if (Array.isArray(anyOf)) return exampleOf(anyOf[0] as Schema);
+  if (properties)
+    return Object.fromEntries(Object.entries(properties).map(([name, member]) => [name, exampleOf(member)]));
+  if (items) return [exampleOf(items as Schema)];
+  if (type === "object") return {};
+  throw new Error(`no example for ${JSON.stringify(schema)}`);
+}

@@ -1,0 +1,501 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { exportJWK, SignJWT } from "jose";
+import { readEnv } from "../env.ts";
+import { Problem } from "../http/problem.ts";
+import { type Caller, createAuthenticate, signToken } from "./auth.ts";
+
+const secret = "a secret of the tests, long enough for HS256";
+const env = readEnv({ JWT_SECRET: secret });
+const authenticate = await createAuthenticate(env);
+const now = Math.floor(Date.now() / 1000);
+const good = { sub: "42", role: "user", iss: "coupon-drop", aud: "coupon-drop", exp: now + 60 };
+const ofGood = { role: "user", user_id: 42, subject: "42" } as const;
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const base64url = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+function hs256(claims: object, key = secret): Promise<string> {
+  return new SignJWT({ ...claims }).setProtectedHeader({ alg: "HS256" }).sign(bytes(key));
+}
+
+// ---- HS256 ----------------------------------------------------------------------------------------------------------
+
+const callers: { who: { role: Caller["role"]; subject: string }; caller: Caller }[] = [
+  { who: { role: "user", subject: "42" }, caller: ofGood },
+  { who: { role: "service", subject: "shop" }, caller: { role: "service", subject: "shop" } },
+  { who: { role: "admin", subject: "7" }, caller: { role: "admin", subject: "7" } },
+];
+for (const { who, caller } of callers)
+  test(`our own token: ${who.role}`, async () =>
+    assert.deepEqual(await authenticate(await signToken(secret, env, who)), caller));
+
+test("the largest user_id", async () => {
+  const token = await hs256({ ...good, sub: "9007199254740991" });
+  assert.deepEqual(await authenticate(token), {
+    role: "user",
+    user_id: Number.MAX_SAFE_INTEGER,
+    subject: "9007199254740991",
+  });
+});
+
+const refused: Record<string, object> = {
+  expired: { ...good, exp: now - 1 },
+  "not yet valid": { ...good, nbf: now + 60 },
+  "another issuer": { ...good, iss: "somebody" },
+  "another audience": { ...good, aud: "somebody" },
+  "exp is text": { ...good, exp: `${now + 60}` },
+  "an unknown role": { ...good, role: "owner" },
+  "two roles": { ...good, role: ["user", "admin"] },
+  "sub is a number": { ...good, sub: 42 },
+  "sub is empty": { ...good, sub: "", role: "service" },
+  "sub is too long": { ...good, sub: "x".repeat(201), role: "service" },
+  "sub with NUL": { ...good, sub: "a\0b", role: "service" },
+  "sub with half a pair": { ...good, sub: "a\ud83c", role: "service" },
+  ...Object.fromEntries(
+    ["", "ann", "0", "-1", "042", "1.5", "1e3", " 42", "42\n", "٤٢", "9007199254740992", "1".repeat(17)].map(
+      (sub) => [`sub of a user: ${JSON.stringify(sub)}`, { ...good, sub }],
+    ),
+  ),
+  ...Object.fromEntries(
+    ["exp", "sub", "aud", "iss", "role"].map((name) => [
+      `without ${name}`,
+      Object.fromEntries(Object.entries(good).filter(([claim]) => claim !== name)),
+    ]),
+  ),
+};
+for (const [why, claims] of Object.entries(refused))
+  test(`no token of ours: ${why}`, async () => assert.equal(await authenticate(await hs256(claims)), null));
+
+const forged: Record<string, string | Promise<string>> = {
+  "another secret": hs256(good, `${secret}!`),
+  "alg none": `${base64url({ alg: "none" })}.${base64url(good)}.`,
+  "alg HS512": new SignJWT(good).setProtectedHeader({ alg: "HS512" }).sign(bytes(secret)),
+  "no signature": hs256(good).then((token) => token.replace(/[^.]*$/, "")),
+  "other claims under the signature": hs256(good).then((token) =>
+    token.replace(/\..*\./, `.${base64url({ ...good, sub: "43" })}.`),
+  ),
+  "an unknown critical header": new SignJWT(good)
+    .setProtectedHeader({ alg: "HS256", crit: ["x"], x: 1 })
+    .sign(bytes(secret), { crit: { x: true } }),
+  empty: "",
+  "no JWT": "x",
+  huge: "x".repeat(1_000_000),
+};
+for (const [why, token] of Object.entries(forged))
+  test(`no token of ours: ${why}`, async () => assert.equal(await authenticate(await token), null));
+
+// ---- Public keys ----------------------------------------------------------------------------------------------------
+
+const pairs = {
+  RS256: generateKeyPairSync("rsa", { modulusLength: 2048 }),
+  ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
+  EdDSA: generateKeyPairSync("ed25519"),
+};
+const attacker = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const pemOf = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
+const signed = (alg: string, key: KeyObject, header: object = {}) =>
+  new SignJWT(good).setProtectedHeader({ alg, ...header }).sign(key);
+const byPem = (pem: string) => createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
+
+for (const [alg, { publicKey, privateKey }] of [...Object.entries(pairs), ["PS256", pairs.RS256] as const]) {
+  test(`public key: ${alg}`, async () => {
+    const byKey = await byPem(pemOf(publicKey));
+    assert.deepEqual(await byKey(await signed(alg, privateKey)), ofGood);
+    assert.equal(await byKey(await hs256(good)), null);
+    for (const [other, pair] of Object.entries(pairs))
+      if (pair.publicKey !== publicKey) assert.equal(await byKey(await signed(other, pair.privateKey)), null);
+  });
+
+  test(`public key: the PEM of ${alg} as the secret of HS256`, async () => {
+    const pem = pemOf(publicKey);
+    const byKey = await byPem(pem);
+    const message = `${base64url({ alg: "HS256" })}.${base64url(good)}`;
+    for (const key of [pem, pem.trim(), publicKey.export({ type: "spki", format: "der" })])
+      assert.equal(
+        await byKey(`${message}.${createHmac("sha256", key).update(message).digest("base64url")}`),
+        null,
+      );
+  });
+}
+
+for (const [why, pem] of Object.entries({
+  "no key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+  P384: pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey),
+  "RSA of 1024 bits": pemOf(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey),
+}))
+  test(`public key refused at start: ${why}`, () =>
+    assert.rejects(byPem(pem), {
+      message: "JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key",
+    }));
+
+// ---- Keys that are published ----------------------------------------------------------------------------------------
+
+/** A server of this key set, on loopback, as long as `status` is 200; `fetches` counts. */
+async function publish(t: TestContext, status = 200, keys?: object[]) {
+  const jwk = { ...(await exportJWK(pairs.ES256.publicKey)), kid: "a", alg: "ES256" };
+  const published = { fetches: 0, url: "", status, keys: keys ?? [jwk] };
+  const server = createServer((_, response) => {
+    published.fetches += 1;
+    response.writeHead(published.status, { "content-type": "application/json" });
+    response.end(JSON.stringify({ keys: published.keys }));
+  });
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  published.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`;
+  return published;
+}
+
+const isUnavailable = (error: unknown) =>
+  error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable";
+
+test("JWKS: fetched once for many tokens", async (t) => {
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const together = await Promise.all(Array.from({ length: 20 }, () => byJwks(token)));
+  assert.deepEqual(together, Array(20).fill(ofGood));
+  assert.deepEqual(await byJwks(token), ofGood);
+  assert.equal(published.fetches, 1);
+});
+
+test("JWKS: unknown keys are refused, and fetch nothing more", async (t) => {
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  for (const token of [
+    await signed("ES256", pairs.ES256.privateKey, { kid: "b" }),
+    await signed("RS256", pairs.RS256.privateKey, { kid: "a" }),
+    await signed("ES256", generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey, { kid: "a" }),
+    await hs256(good),
+  ])
+    assert.equal(await byJwks(token), null);
+  assert.equal(published.fetches, 1);
+});
+
+test("JWKS: a published secret is no key", async (t) => {
+  const jwk = { kty: "oct", k: Buffer.from(secret).toString("base64url"), alg: "HS256" };
+  const published = await publish(t, 200, [jwk]);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  assert.equal(await byJwks(await hs256(good)), null);
+});
+
+test("JWKS: keys that can't be had say nothing about the token", async (t) => {
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const closed = await publish(t, 500);
+  for (const url of [closed.url, "http://127.0.0.1:1/jwks.json"]) {
+    const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: url }));
+    await assert.rejects(async () => byJwks(token), isUnavailable);
+  }
+});
+
+test("no key at all", () =>
+  assert.rejects(createAuthenticate(readEnv({})), {
+    message: "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL",
+  }));
+
+test("two keys", () =>
+  assert.rejects(
+    createAuthenticate(readEnv({ JWT_SECRET: secret, JWT_PUBLIC_KEY: pemOf(pairs.EdDSA.publicKey) })),
+    { message: "JWT_PUBLIC_KEY and JWT_SECRET are set: tokens have one key, leave one of them" },
+  ));
+
+test("JWKS: a flood of unknown keys fetches once in 30 s", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const flood = async (name: string) => {
+    const tokens = Array.from({ length: 200 }, (_, i) =>
+      signed("ES256", pairs.ES256.privateKey, { kid: `${name}-${i}` }),
+    );
+    for (const token of tokens) assert.equal(await byJwks(await token), null);
+    assert.deepEqual(
+      await Promise.all(tokens.map(async (token) => byJwks(await token))),
+      Array(200).fill(null),
+    );
+  };
+  await flood("first");
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(30_001);
+  await flood("second");
+  assert.equal(published.fetches, 2);
+  assert.deepEqual(await byJwks(await signed("ES256", pairs.ES256.privateKey, { kid: "a" })), ofGood);
+});
+
+test("JWKS: keys that can't be had are asked for once a second, however many tokens come", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t, 500);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const token = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const unavailable = () => assert.rejects(async () => byJwks(token), isUnavailable);
+  for (let i = 0; i < 50; i++) await unavailable();
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(1_000);
+  await unavailable();
+  assert.equal(published.fetches, 2);
+});
+
+test("JWKS: while they can't be had known keys are good, whatever strangers send, for an hour", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const reported: unknown[] = [];
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }), (error) =>
+    reported.push(error),
+  );
+  const known = async () =>
+    byJwks(
+      await new SignJWT({ ...good, exp: now + 86_400 })
+        .setProtectedHeader({ alg: "ES256", kid: "a" })
+        .sign(pairs.ES256.privateKey),
+    );
+  const unknown = async () => byJwks(await signed("ES256", attacker.privateKey, { kid: "mine" }));
+  assert.deepEqual(await known(), ofGood);
+  published.status = 500;
+  t.mock.timers.tick(30_000);
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 5; i++) {
+      await assert.rejects(unknown, isUnavailable);
+      assert.deepEqual(await known(), ofGood);
+    }
+    assert.deepEqual([published.fetches, reported.length], [second + 2, second + 1]);
+    t.mock.timers.tick(1_000);
+  }
+  t.mock.timers.tick(3_600_000 - 33_000 - 1);
+  assert.deepEqual(await known(), ofGood);
+  t.mock.timers.tick(1);
+  await assert.rejects(known, isUnavailable);
+  published.status = 200;
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(await known(), ofGood);
+});
+
+test("JWKS: a key that is withdrawn ends when they are fetched anew, by the first who asks 30 s later", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
+  const ask = async () => byJwks(await signed("ES256", pairs.ES256.privateKey, { kid: "a" }));
+  await ask();
+  published.keys = [];
+  t.mock.timers.tick(29_999);
+  for (let i = 0; i < 5; i++) assert.deepEqual(await ask(), ofGood);
+  assert.equal(published.fetches, 1);
+  t.mock.timers.tick(1);
+  while ((await ask()) !== null);
+  assert.equal(published.fetches, 2);
+});
+
+// ---- What a token says of its key, and absurd numbers ---------------------------------------------------------------
+
+test("a key that a token names or brings is not looked at, nor fetched", async (t) => {
+  const jwk = { ...(await exportJWK(attacker.publicKey)), kid: "mine", alg: "ES256" };
+  const theirs = await publish(t, 200, [jwk]);
+  const ours = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: ours.url }));
+  const byKey = await byPem(pemOf(pairs.ES256.publicKey));
+  const kids = [
+    "../../dev/null",
+    "/proc/self/environ",
+    "' union select 'x",
+    theirs.url,
+    "__proto__",
+    "x".repeat(2_000),
+  ];
+  const headers: object[] = [
+    ...kids.map((kid) => ({ kid })),
+    ...[1, null, {}, ["a"]].map((kid) => ({ kid })),
+    { jku: theirs.url, kid: "mine" },
+    { x5u: theirs.url },
+    { jwk },
+    { jwk, kid: "a" },
+    { x5c: [attacker.publicKey.export({ type: "spki", format: "der" }).toString("base64")] },
+  ];
+  for (const header of headers) {
+    const message = `${base64url({ alg: "ES256", ...header })}.${base64url(good)}`;
+    const signature = sign("sha256", Buffer.from(message), {
+      key: attacker.privateKey,
+      dsaEncoding: "ieee-p1363",
+    });
+    const token = `${message}.${signature.toString("base64url")}`;
+    const byEmpty = `${base64url({ alg: "HS256", ...header })}.${base64url(good)}`;
+    const empty = `${byEmpty}.${createHmac("sha256", "").update(byEmpty).digest("base64url")}`;
+    for (const each of [authenticate, byKey, byJwks])
+      for (const forged of [token, empty]) assert.equal(await each(forged), null, JSON.stringify(header));
+  }
+  assert.deepEqual([theirs.fetches, ours.fetches], [0, 1]);
+});
+
+/** Claims as text, since JSON.stringify() has no number beyond a double. */
+for (const [claim, isGood] of [
+  ['"exp": 1e308', true],
+  ['"exp": 1e999', false],
+  ['"exp": -1e999', false],
+  ['"exp": -1', false],
+  ['"exp": 0', false],
+  ['"exp": null', false],
+  ['"exp": "NaN"', false],
+  ['"exp": "Infinity"', false],
+  ['"exp": [1e308]', false],
+  ['"exp": 1e308, "nbf": 1e999', false],
+  ['"exp": 1e308, "nbf": "0"', false],
+  ['"exp": 1e308, "iat": "0"', false],
+  [`"exp": 1e308, "exp": ${now - 1}`, false],
+  ['"exp": 1e308, "sub": 42', false],
+  ['"exp": 1e308, "aud": []', false],
+  ['"exp": 1e308, "aud": {}', false],
+  ['"exp": 1e308, "__proto__": {"role": "admin"}, "role": null', false],
+] as const)
+  test(`${isGood ? "our token" : "no token of ours"}: ${claim}, by secret and by public key alike`, async () => {
+    const { exp: _, ...rest } = good;
+    const claims = Buffer.from(`${JSON.stringify(rest).slice(0, -1)}, ${claim}}`).toString("base64url");
+    const byHmac = `${base64url({ alg: "HS256" })}.${claims}`;
+    const byEc = `${base64url({ alg: "ES256" })}.${claims}`;
+    const signature = sign("sha256", Buffer.from(byEc), {
+      key: pairs.ES256.privateKey,
+      dsaEncoding: "ieee-p1363",
+    });
+    const byKey = await byPem(pemOf(pairs.ES256.publicKey));
+    assert.deepEqual(
+      [
+        await authenticate(`${byHmac}.${createHmac("sha256", secret).update(byHmac).digest("base64url")}`),
+        await byKey(`${byEc}.${signature.toString("base64url")}`),
+      ],
+      isGood ? [ofGood, ofGood] : [null, null],
+    );
+  });
+
+// ---- ./sd token -----------------------------------------------------------------------------------------------------
+
+/** Runs it with a DATA_DIR of its own; the lines and the secret that it left. */
+async function token(t: TestContext, args: string[], variables: Record<string, string> = {}) {
+  const dataDir = await mkdtemp(join(tmpdir(), "token-"));
+  t.after(() => rm(dataDir, { recursive: true }));
+  const { stdout, stderr, code } = await promisify(execFile)(
+    process.execPath,
+    ["--import", "tsx", "server/commands/token.ts", ...args],
+    { env: { PATH: process.env["PATH"], DATA_DIR: dataDir, ...variables } },
+  ).then(
+    (ended) => ({ ...ended, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
+  );
+  return { code, lines: stdout.split("\n").slice(0, -1), stderr, dataDir };
+}
+
+for (const [args, expected] of [
+  [["--user", "42"], [ofGood]],
+  [["--service"], [{ role: "service", subject: "service" }]],
+  [["--admin"], [{ role: "admin", subject: "admin" }]],
+  [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
+] as const)
+  test(`./sd token ${args.join(" ")}`, async (t) => {
+    const { code, lines, stderr, dataDir } = await token(t, [...args]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal((await stat(join(dataDir, "token.secret"))).mode & 0o777, 0o600);
+    const byMade = await createAuthenticate(
+      readEnv({ JWT_SECRET: await readFile(join(dataDir, "token.secret"), "utf8") }),
+    );
+    assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
+  });
+
+const usage = "sd: usage: ./sd token --user N | --users A-B | --service | --admin\n";
+for (const [args, stderr] of [
+  [[], usage],
+  [["--user", "ann"], usage],
+  [["--users", "3"], usage],
+  [["--admin", "42"], usage],
+  [["--root"], usage],
+  [["--user", "0"], "sd: users go from 1 on, and A-B upwards\n"],
+  [["--users", "5-3"], "sd: users go from 1 on, and A-B upwards\n"],
+  [["--users", "1-1000001"], "sd: at most 1000000 tokens at once\n"],
+] as const)
+  test(`./sd token ${args.join(" ")}: refused`, async (t) => {
+    const { code, lines, stderr: said, dataDir } = await token(t, [...args]);
+    assert.deepEqual([code, lines, said], [2, [], stderr]);
+    assert.deepEqual(await readdir(dataDir), []);
+  });
+
+test("./sd token: where others sign", async (t) => {
+  const { code, stderr } = await token(t, ["--admin"], { JWT_JWKS_URL: "https://example.org/jwks.json" });
+  assert.deepEqual(
+    [code, stderr],
+    [2, "sd: tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set\n"],
+  );
+});
+
+// ---- Remembered -----------------------------------------------------------------------------------------------------
+
+/** How often the published key is asked for says whether a token is checked anew. */
+async function counted(t: TestContext, exp = now + 3_600) {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const byKey = await byPem(pemOf(publicKey));
+  const sign = (sub: string) =>
+    new SignJWT({ ...good, sub, exp }).setProtectedHeader({ alg: "EdDSA" }).sign(privateKey);
+  /** A token that is remembered is answered at once, without a promise. */
+  const isRemembered = (token: string) => !(byKey(token) instanceof Promise);
+  return { byKey, sign, isRemembered };
+}
+
+test("a token that was right twice is remembered, for a minute at most", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = await sign("42");
+  assert.equal(isRemembered(token), false);
+  assert.deepEqual(await byKey(token), ofGood);
+  assert.deepEqual(await byKey(token), ofGood);
+  assert.equal(isRemembered(token), true);
+  assert.deepEqual(byKey(token), ofGood);
+  t.mock.timers.tick(29_000);
+  assert.equal(isRemembered(token), true);
+  t.mock.timers.tick(31_000);
+  assert.equal(isRemembered(token), false);
+});
+
+test("a token that comes again while it is checked is checked once, and was right once", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = await sign("42");
+  const { mock } = t.mock.method(crypto.subtle, "verify");
+  const together = await Promise.all([byKey(token), byKey(token), byKey(token)]);
+  assert.deepEqual([together, mock.callCount()], [[ofGood, ofGood, ofGood], 1]);
+  assert.equal(isRemembered(token), false);
+  assert.deepEqual(await byKey(token), ofGood);
+  assert.equal(isRemembered(token), true);
+});
+
+test("a remembered token ends at its exp", async (t) => {
+  const { byKey, sign } = await counted(t, now + 10);
+  const token = await sign("42");
+  await byKey(token);
+  await byKey(token);
+  t.mock.timers.tick(9_999);
+  assert.deepEqual(byKey(token), ofGood);
+  t.mock.timers.tick(1);
+  assert.equal(await byKey(token), null);
+});
+
+test("a token that was wrong is checked each time", async (t) => {
+  const { byKey, sign, isRemembered } = await counted(t);
+  const token = (await sign("42")).replace(/.$/, "");
+  assert.equal(await byKey(token), null);
+  assert.equal(isRemembered(token), false);
+});
+
+test("what is remembered is bounded: the oldest go first", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const token = (i: number) => signToken(secret, env, { role: "user", subject: `${i}` });
+  const ask = (i: number) => authenticate(token(i));
+  // A remembered caller is the same object again.
+  const twice = (i: number) => [ask(i), ask(i)][1];
+  const first = twice(1);
+  assert.equal(ask(1), first);
+  for (let i = 2; i <= 20_001; i++) twice(i);
+  assert.equal(ask(1), first);
+  for (let i = 20_002; i <= 40_002; i++) twice(i);
+  assert.notEqual(ask(1), first);
+  assert.deepEqual(ask(1), first);
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { databaseUrl, withConnection } from "../../db/connect.ts";
+import { connectDb } from "../database/functions.ts";
+import { readEnv } from "../env.ts";
+import { status } from "./status.ts";
+
+/** The table's lines up to the settings, without what differs from run to run; addresses and pids stay. */
+async function told(variables: Record<string, string>): Promise<string[]> {
+  const lines: string[] = [];
+  await status(readEnv(variables, ""), (name, words) => void lines.push(`${name}: ${words}`));
+  return lines
+    .slice(1, lines.indexOf("settings: "))
+    .map((line) =>
+      line.replace(/PostgreSQL [\d.]+( \([^)]*\))?/, "PostgreSQL").replace(/\d+\.\d+ s\b/, "<seconds> s"),
+    );
+}
+
+const where = (url: string) => `${new URL(url).host}${new URL(url).pathname}`;
+
+async function pidOf(session: { unsafe(text: string): PromiseLike<readonly Record<string, unknown>[]> }) {
+  const [row] = await session.unsafe("select pg_backend_pid() as pid");
+  return row?.["pid"];
+}
+
+async function open(t: TestContext) {
+  const scratch = await scratchDatabase();
+  t.after(() => scratch.drop());
+  return scratch;
+}
+
+test("servers, the longest transaction, and who waits for whom", async (t) => {
+  const { setupUrl, apiUrl, owner, admin } = await open(t);
+  const db = connectDb(apiUrl);
+  t.after(() => db.close(100));
+  await db.schemaVersion();
+  const holder = await owner.reserve();
+  await holder`begin`;
+  await holder`lock table coupon.users in share mode`;
+  const blocked = admin.reserve().then(async (session) => {
+    const pid = await pidOf(session);
+    return { pid, done: session`select import_users(array[1], array['Ann'])`.then(() => session.release()) };
+  });
+  const { pid: waiter, done } = await blocked;
+  for (;;) {
+    const [row] =
+      await owner`select count(*)::integer as n from pg_locks where not granted and pid = ${waiter as number}`;
+    if (row?.["n"] > 0) break;
+  }
+  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-4);
+  const pid = await pidOf(holder);
+  assert.deepEqual(lines, [
+    `server: process ${process.pid} at 127.0.0.1: 1 connections, 1 idle`,
+    `transaction: open for <seconds> s: idle in transaction, ${new URL(setupUrl).username} (coupon-setup), pid ${pid}`,
+    `locks: coupon_admin (coupon-setup), pid ${waiter}, waits <seconds> s for coupon.users, held by pid ${pid}`,
+    "content: 0 users, 0 coupons live",
+  ]);
+  await holder`rollback`;
+  holder.release();
+  await done;
+});
+
+test("a database that is not set up", async (t) => {
+  const serverUrl = process.env["SCRATCH_SERVER_URL"] as string;
+  const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
+  await withConnection(serverUrl, (sql) =>
+    sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
+  );
+  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  const url = databaseUrl(serverUrl, name);
+  const lines = await told({ DATABASE_URL: url });
+  assert.equal(lines[0], `database: PostgreSQL at ${where(url)}`);
+  assert.match(lines[1] ?? "", /^migrations: none applied; pending: 20261122000001_tables\.sql, /);
+  assert.deepEqual(lines.slice(2), [
+    "roles: differ: coupon_owner",
+    "functions: compared after the migrations",
+    "rights: compared after the migrations",
+    "server: none is connected",
+    "transaction: none is open",
+    "locks: none is waited for",
+    "content: none: run ./sd migrate, or ./sd for the demo",
+  ]);
+});
+
+test("a database that can't be compared: why, and the rest all the same", async (t) => {
+  const { setupUrl, owner } = await open(t);
+  await owner`drop function public.wallet(bigint, date, integer)`;
+  await owner`create function public.wallet(user_id bigint, before date, page_size integer) returns text return 'x'`;
+  const lines = await told({ DATABASE_URL: setupUrl });
+  assert.deepEqual(lines.slice(1, 3), [
+    "set-up: can't be compared: sql/wallet.sql: cannot change return type of existing function",
+    "server: none is connected",
+  ]);
+});
+
+test("the server's login alone: what it may see", async (t) => {
+  const { apiUrl, admin, owner } = await open(t);
+  const [row] = await admin`select migration from schema_version()`;
+  assert.deepEqual(await told({ API_DATABASE_URL: apiUrl }), [
+    `database: PostgreSQL at ${where(apiUrl)}, set up elsewhere`,
+    `migrations: the newest ${row?.["migration"]}`,
+  ]);
+  await owner`drop function public.schema_version()`;
+  assert.deepEqual((await told({ API_DATABASE_URL: apiUrl })).slice(1), [
+    "migrations: none: run ./sd migrate where set-up is done",
+  ]);
+});
+
+test("nothing listens: the settings all the same, and no password", async () => {
+  const lines: string[] = [];
+  const env = readEnv({ DATABASE_URL: "postgres://shop:hush@127.0.0.1:1/shop" }, "");
+  await assert.rejects(
+    status(env, (_, words) => void lines.push(words)),
+    { message: "no PostgreSQL answers at 127.0.0.1:1 (ECONNREFUSED): start it, or correct DATABASE_URL" },
+  );
+  assert.ok(lines.some((line) => line.includes("postgres://shop:***@127.0.0.1:1/shop")));
+  assert.ok(!lines.join().includes("hush"));
+});

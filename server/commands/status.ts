@@ -1,0 +1,148 @@
+/** ./sd status: what is there, what runs, what set-up would change, and what the settings come to. Changes nothing. */
+
+import { databaseOf, type Sql, withConnection } from "../../db/connect.ts";
+import { embeddedStatus, startEmbedded } from "../../db/embedded.ts";
+import { describe, pendingOf } from "../../db/pending.ts";
+import { type Env, shown } from "../env.ts";
+
+/** Prints a line of the table. */
+type Entry = (name: string, words: string) => void;
+
+export async function status(env: Env, entry: Entry): Promise<void> {
+  entry("data", env.DATA_DIR);
+  try {
+    await database(env, entry);
+  } finally {
+    entry("settings", "");
+    for (const { name, value, isGiven } of shown(env))
+      entry("", `${name.padEnd(16)} ${value} (${isGiven ? "given" : "default"})`);
+  }
+}
+
+async function database(env: Env, entry: Entry): Promise<void> {
+  if (env.DATABASE_URL) return described(env.DATABASE_URL, "", entry);
+  if (env.API_DATABASE_URL) return elsewhere(env.API_DATABASE_URL, entry);
+  const { running, version } = await embeddedStatus({ dataDir: env.DATA_DIR });
+  if (!running)
+    return entry(
+      "database",
+      version === undefined ? "embedded, not made yet" : `embedded, PostgreSQL ${version}, not running`,
+    );
+  // It runs: this only asks for its URL.
+  const { url } = await startEmbedded({ dataDir: env.DATA_DIR });
+  return described(url, "embedded, ", entry);
+}
+
+const where = (url: string) => `${new URL(url).host}/${databaseOf(url)}`;
+
+/** What the server's login may see. */
+function elsewhere(url: string, entry: Entry): Promise<void> {
+  return withConnection(url, async (sql) => {
+    const [now] = await sql`select current_setting('server_version') as version`;
+    entry("database", `PostgreSQL ${now?.["version"]} at ${where(url)}, set up elsewhere`);
+    const [schema] = await sql`select migration from schema_version()`.catch((error: { code?: string }) => {
+      if (error.code !== "42883") throw error;
+      return [];
+    });
+    entry(
+      "migrations",
+      schema ? `the newest ${schema["migration"]}` : "none: run ./sd migrate where set-up is done",
+    );
+  });
+}
+
+function described(url: string, kind: string, entry: Entry): Promise<void> {
+  return withConnection(url, async (sql) => {
+    const [now] = await sql`
+      select
+        current_setting('server_version') as version,
+        exists (
+          select from pg_proc p
+          where p.proname = 'live_coupons' and p.pronamespace = 'public'::regnamespace
+        ) as is_set_up
+    `;
+    entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(url)}`);
+    try {
+      for (const [part, words] of Object.entries(describe(await pendingOf(url)))) entry(part, words);
+    } catch (error) {
+      entry("set-up", `can't be compared: ${(error as Error).message}`);
+    }
+    for (const words of await servers(sql)) entry("server", words);
+    entry("transaction", await longestTransaction(sql));
+    for (const words of await waits(sql)) entry("locks", words);
+    entry(
+      "content",
+      now?.["is_set_up"] ? await content(url) : "none: run ./sd migrate, or ./sd for the demo",
+    );
+  });
+}
+
+/** A line for each server process: where it is, and what its connections do. */
+async function servers(sql: Sql): Promise<string[]> {
+  const rows = await sql`
+    select
+      format('%s at %s', s.name, s.address) as server,
+      sum(s.n)::integer as connections,
+      string_agg(s.n || ' ' || s.state, ', ' order by s.state) as states
+    from (
+      select
+        replace(a.application_name, 'coupon-server', 'process') as name, coalesce(host(a.client_addr), 'a socket') as address,
+        coalesce(a.state, 'of which nothing is told') as state, count(*) as n
+      from pg_stat_activity a
+      where a.datname = current_database() and a.application_name like 'coupon-server%'
+      group by 1, 2, 3
+    ) s
+    group by 1
+    order by 1
+  `;
+  if (rows.length === 0) return ["none is connected"];
+  return rows.map((row) => `${row["server"]}: ${row["connections"]} connections, ${row["states"]}`);
+}
+
+async function longestTransaction(sql: Sql): Promise<string> {
+  const [row] = await sql`
+    select
+      a.pid, a.usename, a.application_name, a.state,
+      round(extract(epoch from clock_timestamp() - a.xact_start), 1)::text as seconds
+    from pg_stat_activity a
+    where a.datname = current_database() and a.backend_type = 'client backend'
+      and a.xact_start is not null and a.pid <> pg_backend_pid()
+    order by a.xact_start
+    limit 1
+  `;
+  if (!row) return "none is open";
+  return `open for ${row["seconds"]} s: ${row["state"]}, ${row["usename"]} (${row["application_name"]}), pid ${row["pid"]}`;
+}
+
+/** Who waits for whom, the longest first. */
+async function waits(sql: Sql): Promise<string[]> {
+  const rows = await sql`
+    select
+      l.pid, a.usename, a.application_name, l.locktype, l.relation::regclass::text as relation,
+      round(extract(epoch from clock_timestamp() - l.waitstart), 1)::text as seconds,
+      array_to_string(pg_blocking_pids(l.pid), ', ') as holders
+    from pg_locks l
+    join pg_stat_activity a on a.pid = l.pid
+    where not l.granted and a.datname = current_database()
+    order by l.waitstart
+    limit 20
+  `;
+  if (rows.length === 0) return ["none is waited for"];
+  return rows.map(
+    (row) =>
+      `${row["usename"]} (${row["application_name"]}), pid ${row["pid"]}, waits ${row["seconds"] ?? 0} s for ` +
+      `${row["relation"] ?? `a lock (${row["locktype"]})`}, held by pid ${row["holders"]}`,
+  );
+}
+
+function content(url: string): Promise<string> {
+  return withConnection(
+    url,
+    async (sql) => {
+      const [now] = await sql`
+        select (select count(*) from coupon.users) as users, (select count(*) from live_coupons()) as live`;
+      return `${now?.["users"]} users, ${now?.["live"]} coupons live`;
+    },
+    { role: "coupon_owner" },
+  );
+}

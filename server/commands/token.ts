@@ -1,0 +1,39 @@
+/** ./sd token: bearer tokens by the secret that set-up generated, one a line. */
+import { signToken } from "../auth/auth.ts";
+import { tokenSecret } from "../auth/secret.ts";
+import { readEnv } from "../env.ts";
+
+const USAGE = "usage: ./sd token --user N | --users A-B | --service | --admin";
+
+try {
+  const env = readEnv();
+  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
+    throw new Error("tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const callers = readArguments(process.argv.slice(2));
+  const secret = await tokenSecret(env);
+  const out: string[] = [];
+  for (const who of callers) out.push(signToken(secret, env, who));
+  process.stdout.write(`${out.join("\n")}\n`);
+} catch (error) {
+  console.error(`sd: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
+
+function readArguments([flag, value, ...more]: string[]): {
+  role: "user" | "service" | "admin";
+  subject: string;
+}[] {
+  if (more.length > 0) throw new Error(USAGE);
+  if ((flag === "--service" || flag === "--admin") && value === undefined) {
+    const role = flag === "--service" ? "service" : "admin";
+    return [{ role, subject: role }];
+  }
+  const [, first, last = first] =
+    value?.match(flag === "--users" ? /^(\d{1,16})-(\d{1,16})$/ : /^(\d{1,16})$/) ?? [];
+  if ((flag !== "--user" && flag !== "--users") || first === undefined) throw new Error(USAGE);
+  const [from, to] = [Number(first), Number(last)];
+  if (from < 1 || to < from || !Number.isSafeInteger(to))
+    throw new Error("users go from 1 on, and A-B upwards");
+  if (to - from >= 1_000_000) throw new Error("at most 1000000 tokens at once");
+  return Array.from({ length: to - from + 1 }, (_, i) => ({ role: "user", subject: String(from + i) }));
+}

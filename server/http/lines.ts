@@ -1,0 +1,191 @@
+/**
+ * Users in and lists out as lines of JSON (NDJSON), however many: streams that read and ask the database only as fast as the
+ * other end takes the answer, hold one batch at a time, and no connection while a client reads or writes. The status is sent
+ * before the first line, so the last line says how it ended; without one the stream was cut off.
+ */
+import { isUtf8 } from "node:buffer";
+import { ReadableStream } from "node:stream/web";
+import type { z } from "zod";
+import { newUser } from "../api/schemas.ts";
+import { asProblem, invalidRequest, Problem } from "./problem.ts";
+
+type User = z.infer<typeof newUser>;
+
+/** How an error is told; whoever wants it logged, too, says so here. */
+type ToProblem = (error: unknown) => Problem;
+
+interface Imported {
+  outcome: "created" | "updated" | "unchanged";
+  user_id: number;
+}
+
+/** Lines in one call of import_users(): ten times as many are not faster, and hold this process up ten times as long. */
+const MAX_BATCH = 1_000;
+const MAX_LINE_BYTES = 4096;
+
+/**
+ * Imports a user a line, {"user_id": 1, "display_name": "Ann"}, and answers a line for each but blank ones, in order:
+ * {"line":1,"outcome":"created","user_id":1}, or outcome invalid with a detail: that one was not imported, the others are.
+ * The last line is outcome "done" with how many of each, or what went wrong (`outcome_unknown`, say, or `draining`) with
+ * next_line: all lines before it were imported, and it's right to send those from there on, or all of them, again.
+ */
+export function importLines(
+  input: ReadableStream<Uint8Array>,
+  importUsers: (users: User[]) => Promise<readonly Imported[]>,
+  { isDraining, toProblem = asProblem }: { isDraining: () => boolean; toProblem?: ToProblem },
+): ReadableStream<Uint8Array> {
+  async function* answers(): AsyncGenerator<object[]> {
+    const counts = { created: 0, updated: 0, unchanged: 0, invalid: 0 };
+    let lines = 0;
+    for await (const batch of oneAhead(batchesOf(input))) {
+      let imported: Iterator<Imported>;
+      try {
+        if (isDraining()) throw new Problem("draining");
+        const users = [...batch.users.values()];
+        imported = (users.length > 0 ? await importUsers(users) : []).values();
+      } catch (error) {
+        const { outcome, detail } = toProblem(error).members;
+        yield [{ outcome, detail, next_line: lines + 1 }];
+        return;
+      }
+      yield batch.rows.map(({ line, detail }) => {
+        const { outcome, ...rest } =
+          detail === undefined
+            ? (imported.next().value as Imported)
+            : { outcome: "invalid" as const, detail };
+        counts[outcome] += 1;
+        return { line, outcome, ...rest };
+      });
+      lines = batch.lines;
+    }
+    yield [{ outcome: "done", lines, ...counts }];
+  }
+  return encoded(answers());
+}
+
+/**
+ * All rows after a key, a line each, asked for page by page: page(after), and then page(the key of the last row) until one is
+ * empty. The last line is outcome "done" with how many, or what went wrong with next_after, from which to go on.
+ */
+export function exportLines<Row extends object>(
+  page: (after: number) => Promise<readonly Row[]>,
+  keyOf: (row: Row) => number,
+  after = 0,
+  toProblem: ToProblem = asProblem,
+): ReadableStream<Uint8Array> {
+  async function* pages(): AsyncGenerator<readonly object[]> {
+    let from = after;
+    let lines = 0;
+    for (;;) {
+      let rows: readonly Row[];
+      try {
+        rows = await page(from);
+      } catch (error) {
+        const { outcome, detail } = toProblem(error).members;
+        yield [{ outcome, detail, next_after: from }];
+        return;
+      }
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      yield rows;
+      from = keyOf(last);
+      lines += rows.length;
+    }
+    yield [{ outcome: "done", lines }];
+  }
+  return encoded(pages());
+}
+
+/** What is sent in one call, and the invalid lines between. */
+interface Batch {
+  rows: { line: number; detail: string | undefined }[];
+  /** By user_id, which import_users() takes once a call: a line that repeats one begins the next batch. */
+  users: Map<number, User>;
+  /** Read so far, blank ones too. */
+  lines: number;
+}
+
+async function* batchesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Batch> {
+  let lines = 0;
+  let batch: Batch = { rows: [], users: new Map(), lines };
+  for await (const complete of linesOf(input)) {
+    for (const bytes of complete) {
+      const read = readLine(bytes);
+      if (batch.rows.length === MAX_BATCH || (read?.user && batch.users.has(read.user.user_id))) {
+        yield batch;
+        batch = { rows: [], users: new Map(), lines };
+      }
+      lines += 1;
+      batch.lines = lines;
+      if (read === undefined) continue;
+      const { user, detail } = read;
+      if (user) batch.users.set(user.user_id, user);
+      batch.rows.push({ line: lines, detail });
+    }
+  }
+  yield batch;
+}
+
+/** Reads the next one while the last one is at work: the database and this process, each on a processor of its own. */
+async function* oneAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item> {
+  const ask = () => {
+    const asked = items.next();
+    asked.catch(() => {}); // it is told where it is awaited, if it ever is
+    return asked;
+  };
+  try {
+    for (let asked = await ask(); !asked.done; ) {
+      const next = ask();
+      yield asked.value;
+      asked = await next;
+    }
+  } finally {
+    // Not awaited: a client that waits for our last line before it sends more would wait for ever.
+    items.return(undefined).catch(() => {});
+  }
+}
+
+/** The lines that end in each chunk. Of a line that is too long as much is kept as shows it. */
+async function* linesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Buffer[]> {
+  let begun = Buffer.alloc(0);
+  for await (const chunk of input) {
+    const bytes = Buffer.concat([begun, chunk]);
+    const lines: Buffer[] = [];
+    let from = 0;
+    for (let to = bytes.indexOf("\n"); to !== -1; to = bytes.indexOf("\n", from)) {
+      lines.push(bytes.subarray(from, to));
+      from = to + 1;
+    }
+    begun = bytes.subarray(from, from + MAX_LINE_BYTES + 1);
+    yield lines;
+  }
+  if (begun.length > 0) yield [begun];
+}
+
+/** The user, or why it is none; undefined for a blank line. */
+function readLine(
+  bytes: Buffer,
+): { user: User; detail?: never } | { user?: never; detail: string } | undefined {
+  if (bytes.length > MAX_LINE_BYTES) return { detail: `the line: must have at most ${MAX_LINE_BYTES} bytes` };
+  if (!isUtf8(bytes)) return { detail: "the line: must be UTF-8" };
+  const text = bytes.toString();
+  if (text.trim() === "") return undefined;
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    return { detail: "the line: must be JSON" };
+  }
+  const parsed = newUser.safeParse(given);
+  if (parsed.success) return { user: parsed.data };
+  return { detail: invalidRequest(parsed.error, "the line").members.detail };
+}
+
+/** Asks for the next lines when the last ones were taken. */
+function encoded(chunks: AsyncGenerator<readonly object[]>): ReadableStream<Uint8Array> {
+  async function* bytes() {
+    for await (const lines of chunks)
+      yield Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  }
+  return ReadableStream.from(bytes());
+}

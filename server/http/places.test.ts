@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
+import { type AddressInfo, connect } from "node:net";
+import { type TestContext, test } from "node:test";
+import { getRequestListener } from "@hono/node-server";
+import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
+import { assertDocumented } from "../../bench/harness/documented.ts";
+import { createApp } from "../routes/app.ts";
+import { issueBefore } from "../routes/fast.ts";
+import { createPlaces } from "./places.ts";
+import { createHttpServer, createRefuse } from "./wire.ts";
+
+test("so many at once, so many of a user, and each is given back", () => {
+  const { take } = createPlaces("streams", 4, 2);
+  const ofUser = {
+    outcome: "rate_limited",
+    detail: "This user has 2 streams open already. Ask again later.",
+    retryAfter: 5,
+  };
+  const ofAll = {
+    outcome: "overloaded",
+    detail: "Too many streams are open already. Ask again.",
+    retryAfter: 5,
+  };
+  const giveBack = take(1);
+  take(1);
+  assert.throws(() => take(1), { status: 429, members: ofUser });
+  take(2);
+  take();
+  for (const user of [2, 3, undefined]) assert.throws(() => take(user), { status: 503, members: ofAll });
+  assert.throws(() => take(1), { status: 429, members: ofUser });
+  giveBack();
+  take(1);
+  for (const user of [3, undefined]) assert.throws(() => take(user), { status: 503, members: ofAll });
+});
+
+test("without a user the places of all are there for one", () => {
+  const { take } = createPlaces("lists", 3, 1);
+  const giveBack = [take(), take(), take()];
+  assert.throws(() => take(), { status: 503 });
+  for (const give of giveBack) give();
+  take(1);
+  assert.throws(() => take(1), { status: 429 });
+});
+
+// ---- Over HTTP ------------------------------------------------------------------------------------------------------
+
+/** What stands in for the world's own, the service on it, and how to wait for what it has answered. */
+async function listen(t: TestContext, world: World, given: Partial<World["dependencies"]> = {}) {
+  const dependencies = { ...world.dependencies, ...given };
+  const app = createApp(dependencies);
+  const service = issueBefore(getRequestListener(app.fetch), dependencies);
+  const server = createHttpServer(service, createRefuse(dependencies));
+  let connected = 0;
+  server.on("connection", (socket) => {
+    connected += 1;
+    socket.once("close", () => {
+      connected -= 1;
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    ask: async (path: string, token: string, signal?: AbortSignal) => {
+      const headers = { authorization: `Bearer ${token}`, connection: "close" };
+      return fetch(`http://127.0.0.1:${port}${path}`, { headers, signal: signal ?? null });
+    },
+
+    /** Clients that send these requests in one packet each and leave once they have `begun`, as the server knows when this returns. */
+    async leave(
+      clients: number,
+      requests: readonly string[],
+      token: string,
+      begun: Promise<unknown>,
+    ): Promise<void> {
+      const head = `HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 0\r\n\r\n`;
+      const packet = requests.map((request) => `${request} ${head}`).join("");
+      const sockets = Array.from({ length: clients }, () => connect(port, "127.0.0.1"));
+      for (const socket of sockets) socket.write(packet);
+      await begun;
+      for (const socket of sockets) socket.destroy();
+      while (connected > 0) await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+/** Lets nobody go on until it is opened; `reached` once so many wait. */
+function gate(many: number) {
+  const events = new EventEmitter();
+  const [reached, opened] = [once(events, "reached"), once(events, "opened")];
+  let waiting = 0;
+  return {
+    reached,
+    open: () => events.emit("opened"),
+    async pass(): Promise<void> {
+      waiting += 1;
+      if (waiting === many) events.emit("reached");
+      await opened;
+    },
+  };
+}
+
+/** The statuses of so many requests of this path, as the log tells them. */
+async function statusesOf({ logged }: World, path: string, many: number): Promise<number[]> {
+  for (;;) {
+    const statuses = logged.filter((line) => line.path === path).map(({ status }) => status);
+    if (statuses.length >= many) return statuses;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function openWorldOf(t: TestContext): Promise<World> {
+  const world = await openWorld();
+  t.after(world.close);
+  return world;
+}
+
+test("a user has ten streams at once, whoever else has theirs, and one that is left can be had again", async (t) => {
+  const world = await openWorldOf(t);
+  const { ask } = await listen(t, world);
+  const token = userToken(1);
+  const leaving = new AbortController();
+  const path = "/coupons/events";
+  const streams = [await ask(path, token, leaving.signal)];
+  for (let i = 1; i < 10; i++) streams.push(await ask(path, token));
+  const refused = await ask(path, token);
+  assert.equal(refused.status, 429);
+  const { detail, ...body } = JSON.parse(await refused.text());
+  assertDocumented("GET", path, {
+    status: refused.status,
+    headers: refused.headers,
+    body: { ...body, detail },
+  });
+  assert.deepEqual(
+    [refused.headers.get("retry-after"), body.outcome, detail],
+    ["5", "rate_limited", "This user has 10 streams open already. Ask again later."],
+  );
+  streams.push(await ask(path, userToken(2)));
+  for (let i = 0; i < 11; i++) streams.push(await ask(path, serviceToken));
+  leaving.abort();
+  let again = await ask(path, token);
+  while (again.status === 429) again = await ask(path, token);
+  streams.push(again);
+  assert.deepEqual(
+    streams.map(({ status }) => status),
+    Array(23).fill(200),
+  );
+});
+
+test("lists of clients that left while the database was asked keep no place", async (t) => {
+  const world = await openWorldOf(t);
+  const coupon = await world.newCoupon();
+  const path = `/coupons/${coupon}/grants`;
+  const asked = gate(22);
+  const findCoupon: World["db"]["findCoupon"] = async (which) => {
+    await asked.pass();
+    return world.db.findCoupon(which);
+  };
+  const { ask, leave } = await listen(t, world, { db: { ...world.db, findCoupon } });
+  // The second of each connection queues behind the first, which Node tells apart.
+  const requests = [`GET ${path}`, `GET ${path}`];
+  await leave(11, requests, adminToken, asked.reached);
+  asked.open();
+  assert.deepEqual(await statusesOf(world, path, 22), Array(22).fill(499));
+  const list = await ask(path, adminToken);
+  assert.deepEqual([list.status, await list.text()], [200, '{"outcome":"done","lines":0}\n']);
+});
+
+test("who leaves while its token is checked is not granted", async (t) => {
+  const world = await openWorldOf(t);
+  const coupon = await world.newCoupon();
+  const user = await world.newUser();
+  const path = `/coupons/${coupon}/issue`;
+  const { reached, open, pass } = gate(4); // the burst's own path asks, and the routes ask again
+  const { leave } = await listen(t, world, {
+    authenticate: async (token) => {
+      await pass();
+      return world.dependencies.authenticate(token);
+    },
+  });
+  await leave(1, [`POST ${path}`, `POST ${path}`], userToken(user), reached);
+  open();
+  assert.deepEqual(await statusesOf(world, path, 2), [499, 499]);
+  const [granted] = await world.scratch.owner`select issued from coupon.coupons where id = ${coupon}`;
+  assert.equal(granted?.["issued"], 0);
+});

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createLog } from "../observability/log.ts";
+import { createMetrics } from "../observability/metrics.ts";
+import { createHttpServer, createRefuse, LIMITS } from "./wire.ts";
+
+type Asked = [incoming: IncomingMessage, outgoing: ServerResponse];
+
+/** A server with these limits, whose listener does nothing by itself: `asked()` is the next request. */
+async function listen(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
+  const logged: { status?: number }[] = [];
+  const metrics = createMetrics();
+  const log = createLog("debug", (line) => void logged.push(JSON.parse(line)));
+  const waiting: Asked[] = [];
+  const listener = (...request: Asked) => {
+    waiting.push(request);
+    server.emit("asked");
+  };
+  const server = createHttpServer(listener, createRefuse({ log, metrics }), {
+    ...LIMITS,
+    checkMs: 20,
+    ...limits,
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    server,
+    statuses: () => logged.map(({ status }) => status),
+    async asked(): Promise<Asked> {
+      while (waiting.length === 0) await once(server, "asked");
+      return waiting.shift() as Asked;
+    },
+    open(): Socket {
+      const socket = connect((server.address() as AddressInfo).port, "127.0.0.1").on("error", () => {});
+      t.after(() => socket.destroy());
+      return socket;
+    },
+  };
+}
+
+/** The statuses that came until the server ended the connection. */
+async function statusesOf(socket: Socket): Promise<number[]> {
+  const text = Buffer.concat(await socket.toArray().catch(() => [])).toString();
+  return [...text.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
+}
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+
+test("the last request that a connection may bring says so, and closes it", async (t) => {
+  const { open, asked } = await listen(t, { requestsPerConnection: 2 });
+  const socket = open();
+  socket.write(get("/1") + get("/2") + get("/3"));
+  const text = socket.toArray();
+  for (const path of ["/1", "/2"]) {
+    const [incoming, outgoing] = await asked();
+    assert.equal(incoming.url, path);
+    outgoing.end();
+  }
+  const said = Buffer.concat(await text).toString();
+  assert.deepEqual(said.match(/^Connection: .*$/gim), ["Connection: keep-alive", "Connection: close"]);
+});
+
+test("one connection more than there may be is closed", async (t) => {
+  const { open, asked } = await listen(t, { connections: 1 });
+  const first = open();
+  first.write(get("/"));
+  const [, outgoing] = await asked();
+  assert.deepEqual(await statusesOf(open()), []);
+  outgoing.writeHead(200, { connection: "close" }).end();
+  assert.deepEqual(await statusesOf(first), [200]);
+});
+
+test("who stops reading is left, and who waits for an answer too long", async (t) => {
+  const { open, asked } = await listen(t, { silentMs: 300 });
+  const socket = open().pause();
+  socket.write(get("/"));
+  const [, outgoing] = await asked();
+  const began = performance.now();
+  outgoing.write(Buffer.alloc(64 * 1024 * 1024));
+  await once(outgoing, "close");
+  assert.equal(outgoing.writableFinished, false);
+  assert.ok(performance.now() - began >= 300);
+
+  open().write(get("/"));
+  await once((await asked())[1], "close");
+});
+
+test("answers in the queue of a lost connection are told, as the first of them is", async (t) => {
+  const { open, asked } = await listen(t);
+  const socket = open();
+  socket.write(get("/1") + get("/2") + get("/3"));
+  const answers = [await asked(), await asked(), await asked()];
+  const lost = answers.map(([, outgoing]) => once(outgoing, "close"));
+  socket.destroy();
+  await Promise.all(lost);
+});
+
+test("what is refused waits for the answers before it, and is counted and logged", async (t) => {
+  const { open, asked, statuses } = await listen(t);
+  const socket = open();
+  const told = statusesOf(socket);
+  socket.write(`${get("/1")}${get("/2")}garbage\r\n\r\n`);
+  const [[, first], [, second]] = [await asked(), await asked()];
+  second.end();
+  socket.write("more garbage\r\n");
+  first.writeHead(201).end();
+  assert.deepEqual(await told, [201, 200, 400]);
+  assert.deepEqual(statuses(), [400]);
+});
+
+test("late is who hasn't sent all, unless it is being answered already", async (t) => {
+  const { open, asked, statuses } = await listen(t, { headMs: 100, requestMs: 200 });
+  const post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{";
+  const [upload, late] = [open(), open()];
+  upload.write(post);
+  const [incoming, outgoing] = await asked();
+  const answered = statusesOf(upload);
+  outgoing.write("begun");
+  late.write(post);
+  assert.deepEqual(await statusesOf(late), [408]);
+  upload.write("}");
+  await incoming.resume().toArray();
+  outgoing.end();
+  upload.end();
+  assert.deepEqual(await answered, [200]);
+  assert.deepEqual(statuses(), [408]);
+});
+
+for (const before of [[], [get("/")]])
+  test(`late by a byte that comes after the refusal: not read, ${before.length} answers due before`, async (t) => {
+    const { server, open, asked, statuses } = await listen(t, { headMs: 100, requestMs: 100, lingerMs: 200 });
+    const socket = open();
+    const told = statusesOf(socket);
+    socket.write(`${before.join("")}POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{`);
+    const due = before.length > 0 ? await asked() : undefined;
+    const [incoming] = await asked();
+    const body = incoming.toArray().catch(() => "cut");
+    const sent = incoming.socket.bytesRead;
+    await once(server, "clientError");
+    socket.write("}");
+    while (incoming.socket.bytesRead === sent) await sleep(5);
+    due?.[1].end();
+    assert.deepEqual([await told, await body], [[...before.map(() => 200), 408], "cut"]);
+    assert.deepEqual(statuses(), [408]);
+  });
+
+test("a connection that nothing was sent on is closed without a word", async (t) => {
+  const { open, statuses } = await listen(t, { headMs: 100 });
+  assert.deepEqual(await statusesOf(open()), []);
+  assert.deepEqual(statuses(), []);
+});

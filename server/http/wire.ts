@@ -1,0 +1,178 @@
+/**
+ * Where a connection becomes requests: what one client may take, and the answer to what is none. That is a problem like any other,
+ * counted and logged like any other, though no route ever sees it.
+ */
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+import type { Socket } from "node:net";
+import type { Log } from "../observability/log.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { problem, type Sent } from "./answer.ts";
+import { requestIdOf } from "./headers.ts";
+import { Problem } from "./problem.ts";
+
+/** Times in ms. Node's own are a minute for a head, five for a request, looked at every 30 s, and any number of connections. */
+export const LIMITS = {
+  /** Of a request's head. */
+  headBytes: 16 * 1024,
+  headers: 100,
+  /** From the connection, or the first byte of the next request, to the end of the head … */
+  headMs: 5_000,
+  /** … and to the end of the body. Whose answer has begun may go on: POST /users/import answers while it reads. */
+  requestMs: 10_000,
+  /** How often those two are looked at. */
+  checkMs: 1_000,
+  /** Without a byte, either way: of readers that stopped and peers that are gone. Event streams send one every 15 s. */
+  silentMs: 60_000,
+  /** Between two requests: longer than a load balancer's usual 60 s, so that it is the one to close. */
+  idleMs: 65_000,
+  /** Of a process. The next one is closed at once. */
+  connections: 20_000,
+  /** The last of them is answered with Connection: close. */
+  requestsPerConnection: 100_000,
+  /** What a client that was refused may still send before its connection is cut: cut at once, it might not see the answer. */
+  lingerMs: 1_000,
+};
+
+/** Counts and logs what is no request, and makes its answer; after that the connection is closed. */
+export type Refuse = (why: Problem) => Sent;
+
+export function createRefuse({ log, metrics }: { log: Log; metrics: Pick<Metrics, "requests"> }): Refuse {
+  return ({ status, members }) => {
+    const requestId = requestIdOf(undefined);
+    metrics.requests.of("other", "unmatched")(status, 0);
+    log.request("-", "-", status, 0, requestId);
+    const sent = problem(status, members, requestId);
+    Object.assign(sent.headers, { connection: "close", "content-length": `${Buffer.byteLength(sent.text)}` });
+    return sent;
+  };
+}
+
+/** What Node keeps on a socket: the answer that is due now, of those that are not finished. */
+type Connection = Socket & { _httpMessage?: ServerResponse<IncomingMessage> | null };
+
+/** What Node marks the last answer of a connection with. */
+type Last = ServerResponse & { maxRequestsOnConnectionReached?: boolean };
+
+/** An HTTP server with these limits; `listener` gets requests that have one Host, and one Authorization at most. */
+export function createHttpServer(listener: RequestListener, refuse: Refuse, limits = LIMITS): Server {
+  const server = createServer({
+    maxHeaderSize: limits.headBytes,
+    headersTimeout: limits.headMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: limits.checkMs,
+    keepAliveTimeout: limits.idleMs,
+    requireHostHeader: false, // Node's own answer says nothing
+  });
+  server.maxHeadersCount = limits.headers + 1; // those beyond it Node leaves out
+  server.maxConnections = limits.connections;
+  server.maxRequestsPerSocket = limits.requestsPerConnection;
+  server.timeout = limits.silentMs;
+
+  server.on("request", (incoming, outgoing) => {
+    if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
+    // Of what follows in the same packet, Node drops the one, and answers the other with an empty 503.
+    if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
+      outgoing.shouldKeepAlive = false;
+    const why = faultOf(incoming, limits.headers);
+    if (why === undefined) listener(incoming, outgoing);
+    else send(outgoing, why);
+  });
+  server.on("checkExpectation", (_, outgoing) =>
+    send(outgoing, refusal(417, "Nothing but 100-continue can be expected here.")),
+  );
+  server.on("connect", (_, socket) =>
+    endAfterAnswers(socket as Connection, refusal(400, "This is no proxy.")),
+  );
+
+  const ending = new WeakSet<Connection>();
+  server.on("clientError", (error: Error & { code?: string }, duplex) => {
+    const socket = duplex as Connection;
+    const answer = socket._httpMessage;
+    const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+    if (ending.has(socket) || (isLate && answer?.headersSent && !answer.req.complete)) return;
+    ending.add(socket);
+    // Read on, so that the refusal is seen, but by no parser: what is told that nothing was done must not become whole.
+    socket
+      .removeAllListeners("data")
+      .on("data", () => {})
+      .resume();
+    endAfterAnswers(socket, refusalOf(error.code));
+  });
+  const queued = new WeakMap<Socket, Set<ServerResponse>>();
+  return server;
+
+  /** Of a connection that is lost, Node tells only the answer that is due; those that queue behind it would wait for ever. */
+  function tellWhenLost(socket: Socket, outgoing: ServerResponse): void {
+    const known = queued.get(socket);
+    const waiting = known ?? new Set();
+    waiting.add(outgoing);
+    outgoing.once("close", () => waiting.delete(outgoing));
+    if (known) return;
+    queued.set(socket, waiting);
+    socket.once("close", () => {
+      for (const each of waiting) if (each.socket === null) each.emit("close");
+    });
+  }
+
+  function send(outgoing: ServerResponse, why: Problem): void {
+    const { status, headers, text } = refuse(why);
+    outgoing.writeHead(status, headers).end(text);
+  }
+
+  /** Those to whole requests, with which this has nothing to do. */
+  function endAfterAnswers(socket: Connection, why: Problem | undefined): void {
+    const answer = socket._httpMessage;
+    if (answer?.req.complete) {
+      answer.once("close", () => endAfterAnswers(socket, why));
+      return;
+    }
+    // A connection that nothing was ever sent on: a browser opens some in advance.
+    const wasUsed = socket.bytesRead > 0;
+    if (why === undefined || !socket.writable || answer?.headersSent || !wasUsed) {
+      socket.destroy();
+      return;
+    }
+    const { status, headers, text } = refuse(why);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${text}`);
+    setTimeout(() => socket.destroy(), limits.lingerMs).unref();
+  }
+}
+
+function refusal(status: 400 | 413 | 417 | 431, detail: string): Problem {
+  return new Problem("invalid_request", { status, detail });
+}
+
+/** By the error of Node or of its parser; undefined when the connection itself is gone. */
+function refusalOf(code = ""): Problem | undefined {
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new Problem("request_timeout");
+  if (code === "HPE_HEADER_OVERFLOW") return refusal(431, "The head of the request is too large.");
+  if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") return refusal(413, "The chunk extensions are too large.");
+  return code.startsWith("HPE_") ? refusal(400, "This is not HTTP/1.1 as it should be.") : undefined;
+}
+
+/**
+ * Why no route should see a request. Of two headers of these names (RFC 9112, 3.2; RFC 9110, 5.3) a proxy before us may have read the
+ * other one.
+ */
+function faultOf({ rawHeaders, httpVersion }: IncomingMessage, maxHeaders: number): Problem | undefined {
+  if (rawHeaders.length > 2 * maxHeaders) return refusal(431, `There are more than ${maxHeaders} headers.`);
+  let hosts = 0;
+  let tokens = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
+    else if (name.length === 13 && name.toLowerCase() === "authorization") tokens += 1;
+  }
+  if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0"))
+    return refusal(400, "There must be one Host header.");
+  if (tokens > 1) return refusal(400, "There must be one Authorization header at most.");
+  return undefined;
+}

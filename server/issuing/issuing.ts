@@ -1,0 +1,66 @@
+/** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
+import type { Db, Issue } from "../database/functions.ts";
+import { createLanes, type HangUp, type LaneLimits, type Lanes, Overloaded } from "./lane.ts";
+import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
+
+export interface Issuing {
+  issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
+  lanes: Pick<Lanes<number, Issue>, "queued" | "maxQueue" | "overloaded">;
+  leases: Pick<Leases, "hits" | "held">;
+  /** Refusals told from a lease so far, by outcome. */
+  leased: Readonly<Record<string, number>>;
+}
+
+/** Requests in one call of issue_coupons(), what a batch of which size costs: bench/README.md; and how many wait for it, and how long. */
+const LIMITS: LaneLimits = { maxBatch: 1_000, maxQueue: 20_000, maxWaitMs: 2_000 };
+
+/** Calls at once for all coupons together that aren't known: whoever invents ids must not keep a real one waiting. */
+const MAX_UNKNOWN = 32;
+
+const common = new Set<string>(COMMON_REFUSALS);
+
+export function createIssuing(
+  db: Pick<Db, "issueCoupons" | "couponLease">,
+  limits: Partial<LaneLimits> = {},
+): Issuing {
+  const leases = createLeases(db.couponLease);
+  /** Coupons that were on offer, or are to be, since this process began. */
+  const known = new Set<number>();
+  let unknown = 0;
+
+  async function issueBatch(couponId: number, userIds: number[]): Promise<Issue[]> {
+    const issues = await db.issueCoupons(couponId, userIds);
+    if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
+    return issues;
+  }
+
+  async function findOut(couponId: number, userIds: number[]): Promise<Issue[]> {
+    if (unknown >= MAX_UNKNOWN) throw new Overloaded("too many coupons that aren't known are asked for");
+    unknown += 1;
+    try {
+      const issues = await issueBatch(couponId, userIds);
+      if (issues.some(({ outcome }) => outcome !== "coupon_not_found" && outcome !== "ended"))
+        known.add(couponId);
+      return issues;
+    } finally {
+      unknown -= 1;
+    }
+  }
+
+  const lanes = createLanes(
+    (couponId: number, userIds: number[]) => (known.has(couponId) ? issueBatch : findOut)(couponId, userIds),
+    { ...LIMITS, ...limits },
+  );
+  const leased: Record<string, number> = Object.fromEntries(COMMON_REFUSALS.map((refusal) => [refusal, 0]));
+  return {
+    issue(couponId, userId, hangUp) {
+      const refused = leases.refusal(couponId, userId);
+      if (refused === undefined) return lanes.submit(couponId, userId, hangUp);
+      leased[refused.outcome] = (leased[refused.outcome] as number) + 1;
+      return refused;
+    },
+    lanes,
+    leases,
+    leased,
+  };
+}

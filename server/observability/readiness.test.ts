@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { type TestContext, test } from "node:test";
+import { assertProblem, openApp } from "../../bench/harness/app.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { DatabaseError, type SchemaVersion } from "../database/functions.ts";
+import { Problem } from "../http/problem.ts";
+import { createReadiness, newestMigration } from "./readiness.ts";
+
+/** What a server that knows migration 20260000000002 says of a database that answers so. */
+async function saidOf(answer: () => Promise<SchemaVersion>, draining = false): Promise<unknown> {
+  const ready = createReadiness({
+    db: { schemaVersion: answer },
+    isDraining: () => draining,
+    newestMigration: "20260000000002",
+  });
+  try {
+    return await ready();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return [error.status, error.members];
+  }
+}
+
+const stands = (migration: string | null, oldest_server: string) => () =>
+  Promise.resolve({ migration, oldest_server });
+const fails =
+  (kind: DatabaseError["kind"], sqlstate = "") =>
+  () =>
+    Promise.reject(new DatabaseError(kind, sqlstate, "a reason"));
+const problem = (outcome: string, detail: string) => [503, { outcome, detail, retryAfter: 1 }];
+
+for (const [what, answer, expected] of [
+  ["as new as the server", stands("20260000000002", "20260000000001"), undefined],
+  ["needs just this server", stands("20260000000002", "20260000000002"), undefined],
+  ["newer, and the server still fits", stands("20260000000003", "20260000000002"), undefined],
+  [
+    "newer, and the server doesn't fit",
+    stands("20260000000003", "20260000000003"),
+    problem(
+      "server_too_old",
+      "The database's functions need a server that knows migration 20260000000003; this one knows them up to " +
+        "20260000000002. Start the newer release.",
+    ),
+  ],
+  [
+    "older",
+    stands("20260000000001", "20260000000001"),
+    problem(
+      "migrations_pending",
+      "The database stands at migration 20260000000001, and this server needs 20260000000002: run ./sd migrate.",
+    ),
+  ],
+  ...[stands(null, "20260000000001"), fails("defect", "42883")].map(
+    (answer) =>
+      [
+        "empty",
+        answer,
+        problem(
+          "migrations_pending",
+          "The database is not set up, and this server needs 20260000000002: run ./sd migrate.",
+        ),
+      ] as const,
+  ),
+  ...(["busy", "unknown", "conflict"] as const).map(
+    (kind) =>
+      [kind, fails(kind), problem("database_unavailable", "The database did not answer in time.")] as const,
+  ),
+] as const)
+  test(`a database that is ${what}`, async () => assert.deepEqual(await saidOf(answer), expected));
+
+test("draining comes first, and asks nothing", async () =>
+  assert.deepEqual(
+    await saidOf(() => assert.fail("asked"), true),
+    problem("draining", "This server is ending."),
+  ));
+
+test("what is told as it is: unreachable, and our own mistakes", async () => {
+  await assert.rejects(saidOf(fails("unavailable")), { kind: "unavailable" });
+  await assert.rejects(saidOf(fails("defect", "42501")), { kind: "defect" });
+});
+
+test("a database that never answers: a second, and not the call's own deadline", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const said = saidOf(() => new Promise(() => {}));
+  t.mock.timers.tick(999);
+  assert.equal(await Promise.race([said, Promise.resolve("waits")]), "waits");
+  t.mock.timers.tick(1);
+  assert.deepEqual(await said, problem("database_unavailable", "The database did not answer in time."));
+});
+
+test("the newest migration is the one of the files", async () => {
+  const files = (await readdir(new URL("../../db/migrations/", import.meta.url))).sort();
+  assert.equal(await newestMigration(), files.at(-1)?.split("_")[0]);
+});
+
+async function open(t: TestContext) {
+  const scratch = await scratchDatabase();
+  t.after(() => scratch.drop());
+  const app = await openApp(scratch.apiUrl);
+  t.after(() => app.close());
+  return { scratch, app };
+}
+
+test("GET /readyz on a real database: ready, older, newer, too new", async (t) => {
+  const { scratch, app } = await open(t);
+  const newest = await newestMigration();
+  const ready = async () => {
+    const { status, body } = await app.call("GET /readyz");
+    return [status, body.outcome ?? body.status];
+  };
+  assert.deepEqual(await ready(), [200, "ok"]);
+  await scratch.owner`insert into coupon.schema_migrations values ('29990101000000')`;
+  assert.deepEqual(await ready(), [200, "ok"]);
+  const [{ prosrc = "" } = {}] =
+    await scratch.owner`select prosrc from pg_proc where proname = 'schema_version'`;
+  await scratch.owner.unsafe(
+    `create or replace function public.schema_version() returns table (migration text, oldest_server text)
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+    as $$${prosrc.replace(/'\d{14}'/, "'29990101000000'")}$$`,
+  );
+  assert.deepEqual(await ready(), [503, "server_too_old"]);
+  await scratch.owner`delete from coupon.schema_migrations where version >= ${newest}`;
+  assert.deepEqual(await ready(), [503, "migrations_pending"]);
+  assert.deepEqual(app.failures(), [], "nothing of it is an error of ours");
+});
+
+test("GET /readyz on a database from before schema_version()", async (t) => {
+  const { scratch, app } = await open(t);
+  await scratch.owner`drop function public.schema_version()`;
+  assertProblem(await app.call("GET /readyz"), 503, {
+    outcome: "migrations_pending",
+    detail: `The database is not set up, and this server needs ${await newestMigration()}: run ./sd migrate.`,
+  });
+});

@@ -1,0 +1,275 @@
+/** The client of server/public, against the real service over HTTP, with faults between them. */
+import assert from "node:assert/strict";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, test } from "node:test";
+import { getRequestListener } from "@hono/node-server";
+import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
+import { issueBefore } from "../routes/fast.ts";
+import { CouponError, couponClient } from "./client.js";
+
+type Fault = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  serve: () => Promise<void>,
+) => void | Promise<void>;
+
+let world: World;
+let baseUrl: string;
+let close: () => Promise<unknown>;
+/** What meets the next requests, one each; without any they are served. */
+let faults: Fault[] = [];
+/** Every request that came. */
+let came: { route: string; at: number }[] = [];
+
+before(async () => {
+  world = await openWorld();
+  const service = issueBefore(getRequestListener(world.app.fetch), world.dependencies);
+  const server = createServer((request, response) => {
+    came.push({ route: `${request.method} ${request.url}`, at: performance.now() });
+    const served = new Promise<void>((resolve) => response.once("close", resolve));
+    const serve = () => {
+      service(request, response);
+      return served;
+    };
+    void (faults.shift() ?? serve)(request, response, serve);
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  close = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+});
+after(async () => {
+  await close();
+  await world.close();
+});
+beforeEach(() => {
+  faults = [];
+  came = [];
+});
+
+const clientOf = (token: string, options = {}) => couponClient({ baseUrl, token, ...options });
+
+/** A user, its client and a coupon. */
+async function buyer(given: Parameters<World["newCoupon"]>[0] = {}) {
+  const [user_id, coupon_id] = [await world.newUser(), await world.newCoupon(given)];
+  return { user_id, coupon_id, client: clientOf(userToken(user_id)) };
+}
+
+const hangUp: Fault = (request) => void request.socket.destroy();
+const refuse =
+  (status: number, headers: Record<string, string> = {}): Fault =>
+  (_, response) =>
+    void response
+      .writeHead(status, { "content-type": "application/problem+json", ...headers })
+      .end(JSON.stringify({ title: "t", status, outcome: "overloaded", detail: "d", request_id: "r" }));
+/** The service does it, and nobody hears. */
+const loseTheAnswer: Fault = async (request, response, serve) => {
+  response.writeHead = () => response;
+  response.write = () => true;
+  response.end = () => {
+    setImmediate(() => request.socket.destroy());
+    return response;
+  };
+  await serve();
+};
+
+test("a drop from both ends: each call with its members, each outcome a result", async () => {
+  const admin = clientOf(adminToken);
+  const [ann, ben] = [await world.newUser(), await world.newUser()];
+  const created = await admin.createCoupon({
+    code: "CLIENT",
+    message: "m",
+    description: "",
+    start_time: "2001-01-01T10:00:00Z",
+    expiry: "2101-01-01T10:00:00Z",
+    count: 1,
+  });
+  assert.equal(created.outcome, "created");
+  const { coupon_id } = created as { coupon_id: number };
+
+  const user = clientOf(userToken(ann));
+  const issued = await user.issueCoupon({ coupon_id });
+  assert.equal(issued.outcome, "issued");
+  // The compiler knows that this outcome has a position.
+  if (issued.outcome === "issued") assert.equal(issued.position, 1);
+  assert.equal((await user.issueCoupon({ coupon_id })).outcome, "already_issued");
+  const sold = await clientOf(serviceToken).issueCoupon({ coupon_id, user_id: ben });
+  assert.equal(sold.outcome, "sold_out");
+  if (sold.outcome === "sold_out") assert.equal(sold.detail, "All units of the coupon have been issued.");
+  assert.equal((await admin.setCouponCount({ coupon_id, count: 2, reason: "more" })).outcome, "changed");
+  assert.equal((await clientOf(userToken(ben)).issueCoupon({ coupon_id })).outcome, "issued");
+  assert.equal((await user.useCoupon({ coupon_id, reference: "o-1" })).outcome, "used");
+  assert.equal((await user.useCoupon({ coupon_id, reference: "o-2" })).outcome, "already_used");
+  assert.equal((await admin.undoUse({ coupon_id, user_id: ann, reason: "r" })).outcome, "restored");
+  assert.equal((await admin.pauseCoupon({ coupon_id })).outcome, "paused");
+  assert.equal((await admin.resumeCoupon({ coupon_id })).outcome, "resumed");
+  assert.equal((await admin.findCouponByCode({ code: "client" })).coupon_id, coupon_id);
+  assert.equal((await user.findCoupon({ coupon_id })).issued, 2);
+  assert.equal((await admin.couponStats({ coupon_id })).remaining, 0);
+  assert.deepEqual(
+    (await user.wallet({ user_id: ann, page_size: 1 })).coupons.map(({ code, state }) => [code, state]),
+    [["CLIENT", "issued"]],
+  );
+  assert.deepEqual(await admin.importUsers({ users: [{ user_id: ann, display_name: "Ann" }] }), {
+    users: [{ outcome: "updated", user_id: ann }],
+  });
+  assert.ok((await user.liveCoupons()).coupons.some((coupon) => coupon.coupon_id === coupon_id));
+  assert.deepEqual((await user.upcomingCoupons()).coupons, []);
+  assert.ok((await admin.couponStatus()).coupons.some((coupon) => coupon.code === "CLIENT"));
+  assert.deepEqual(await clientOf("none").livez(), { status: "ok" });
+});
+
+test("a final refusal is a result, and asked once", async () => {
+  const { client, coupon_id } = await buyer({ from: "1 hour", until: "2 hours" });
+  const result = await client.issueCoupon({ coupon_id });
+  assert.equal(result.outcome, "not_started", "although it comes with Retry-After");
+  assert.equal(came.length, 1);
+});
+
+for (const [what, call, status, outcome] of [
+  ["no token of ours", () => clientOf("x").liveCoupons(), 401, "unauthenticated"],
+  ["not for users", () => clientOf(userToken(1)).couponStatus(), 403, "forbidden"],
+  [
+    "a wrong member",
+    () => clientOf(adminToken).setCouponCount({ coupon_id: 1, count: 0 }),
+    400,
+    "invalid_request",
+  ],
+  [
+    "no such coupon, read",
+    () => clientOf(adminToken).findCoupon({ coupon_id: 999_999 }),
+    404,
+    "coupon_not_found",
+  ],
+] as const)
+  test(`an error, and asked once: ${what}`, async () => {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof CouponError);
+      assert.deepEqual([error.status, error.outcome], [status, outcome]);
+      assert.ok(error.requestId);
+      if (status === 400) assert.deepEqual(error.errors, [{ member: "count", detail: "must be at least 1" }]);
+      return true;
+    });
+    assert.equal(came.length, 1);
+  });
+
+test("503: the same request again, after Retry-After", async () => {
+  const { client, coupon_id, user_id } = await buyer();
+  faults = [refuse(503, { "retry-after": "1" })];
+  const result = await client.issueCoupon({ coupon_id, user_id });
+  assert.equal(result.outcome, "issued");
+  assert.deepEqual(
+    came.map(({ route }) => route),
+    Array(2).fill(`POST /coupons/${coupon_id}/issue`),
+  );
+  const waited = (came[1]?.at ?? 0) - (came[0]?.at ?? 0);
+  assert.ok(waited >= 990 && waited < 1_800, `${waited} ms`);
+});
+
+test("429 and a proxy's 502 without a problem: the same", async () => {
+  const { client, coupon_id } = await buyer();
+  faults = [refuse(429), (_, response) => void response.writeHead(502).end("<h1>Bad Gateway</h1>")];
+  assert.equal((await client.issueCoupon({ coupon_id })).outcome, "issued");
+  assert.equal(came.length, 3);
+});
+
+test("a connection lost before anything was done, and after: the coupon is there, once", async () => {
+  const { client, coupon_id } = await buyer();
+  faults = [hangUp, loseTheAnswer];
+  const result = await client.issueCoupon({ coupon_id });
+  assert.equal(result.outcome, "already_issued", "the answer that got lost was: issued");
+  assert.equal(came.length, 3);
+  assert.equal((await client.findCoupon({ coupon_id })).issued, 1);
+});
+
+test("no answer in time counts as lost", async () => {
+  const { user_id, coupon_id } = await buyer();
+  faults = [() => {}];
+  const result = await clientOf(userToken(user_id), { attemptMs: 100 }).issueCoupon({ coupon_id });
+  assert.equal(result.outcome, "issued");
+});
+
+test("in the end it says so: attempts, and a budget of retries for all calls together", async () => {
+  const { client, coupon_id } = await buyer();
+  faults = Array(100).fill(hangUp);
+  const lost = { name: "CouponError", outcome: "connection_lost", status: 0 };
+  await assert.rejects(() => client.issueCoupon({ coupon_id }), lost);
+  assert.equal(came.length, 5);
+  await Promise.all(
+    Array.from({ length: 20 }, () => assert.rejects(() => client.issueCoupon({ coupon_id }), lost)),
+  );
+  assert.equal(came.length, 5 + 20 + 6, "four of ten retries were spent by the first, six were left");
+});
+
+test("aborted: while it is sent, while it waits, before", async () => {
+  const { client, coupon_id } = await buyer();
+  const reason = new Error("closed the page");
+  for (const fault of [() => {}, refuse(503, { "retry-after": "60" })] as Fault[]) {
+    const controller = new AbortController();
+    faults = [
+      (request, response, serve) => {
+        void fault(request, response, serve);
+        setTimeout(() => controller.abort(reason), 50);
+      },
+    ];
+    await assert.rejects(client.issueCoupon({ coupon_id }, { signal: controller.signal }), reason);
+  }
+  await assert.rejects(client.issueCoupon({ coupon_id }, { signal: AbortSignal.abort(reason) }), reason);
+  assert.equal(came.length, 2);
+});
+
+test("a token that is asked for each time", async () => {
+  const { user_id } = await buyer();
+  let asked = 0;
+  const client = couponClient({
+    baseUrl,
+    token: async () => {
+      asked += 1;
+      return userToken(user_id);
+    },
+  });
+  await client.liveCoupons();
+  await client.liveCoupons();
+  assert.equal(asked, 2);
+});
+
+test("watching: states over a lost connection, by the service's clock, until the loop is left", async () => {
+  const { client, coupon_id, user_id } = await buyer({ count: 2 });
+  const remaining: (number | undefined)[] = [];
+  faults = [hangUp];
+  for await (const { live } of client.watchCoupons()) {
+    remaining.push(live.find((coupon) => coupon.coupon_id === coupon_id)?.remaining);
+    if (remaining.length === 1) assert.equal((await world.issue(coupon_id, user_id)).status, 201);
+    if (remaining.length === 2) break;
+  }
+  assert.deepEqual(remaining, [2, 1]);
+  assert.equal(came.filter(({ route }) => route === "GET /coupons/events").length, 2);
+  const [now] = await world.scratch.admin`select extract(epoch from clock_timestamp()) * 1000 as now`;
+  assert.ok(Math.abs(client.serverNow() - Number(now?.["now"])) < 500);
+});
+
+test("watching: line separators that are none of the protocol's are text", async () => {
+  const { client, coupon_id } = await buyer();
+  const message = "half price\u2028data: {}\u2029";
+  await world.scratch.owner`update coupon.coupons set message = ${message} where id = ${coupon_id}`;
+  for await (const { live } of client.watchCoupons()) {
+    assert.equal(live.find((coupon) => coupon.coupon_id === coupon_id)?.message, message);
+    break;
+  }
+});
+
+test("watching: a wrong token is told, an abort ends it", async () => {
+  const wrong = clientOf("x").watchCoupons();
+  await assert.rejects(() => wrong.next(), { name: "CouponError", status: 401 });
+  const controller = new AbortController();
+  const states = clientOf(adminToken).watchStatus({ signal: controller.signal });
+  assert.ok(!(await states.next()).done);
+  const reason = new Error("gone");
+  controller.abort(reason);
+  await assert.rejects(async () => {
+    for await (const _ of states);
+  }, reason);
+});

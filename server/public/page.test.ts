@@ -1,0 +1,510 @@
+/**
+ * The page in Chromium, on the real service over HTTP. With SCREENSHOTS=<directory> it also takes pictures of what it sees:
+ *   SCREENSHOTS=/tmp/pictures ./sd test server/public/page.test.ts
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { getRequestListener } from "@hono/node-server";
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
+import { env, openWorld, userToken, type World } from "../../bench/harness/app.ts";
+import { contract } from "../api/contract.ts";
+import { createDemo } from "../auth/demo.ts";
+import { createApp } from "../routes/app.ts";
+import { issueBefore } from "../routes/fast.ts";
+
+const executablePath = ["chromium", "chromium-browser", "google-chrome"]
+  .map((name) => `/usr/bin/${name}`)
+  .find((path) => existsSync(path));
+
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 800 };
+
+/** Answers instead of the service, or says nothing and lets it. */
+type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+describe("the page", { skip: executablePath ? false : "needs chromium" }, () => {
+  let world: World;
+  let browser: Browser;
+  let close: () => Promise<unknown>;
+  /** Ends every connection. */
+  let hangUp: () => void;
+  let baseUrl: string;
+  let hasDemo = true;
+  let faults: Fault[] = [];
+  /** Every request that came. */
+  let came: string[] = [];
+  /** What went wrong on any page. */
+  let complaints: string[] = [];
+
+  before(async () => {
+    browser = await chromium.launch({
+      executablePath: executablePath as string,
+      args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
+    });
+  });
+  after(() => browser?.close());
+
+  beforeEach(async () => {
+    [faults, came, complaints, hasDemo] = [[], [], [], true];
+    world = await openWorld();
+    const demo = createDemo({ ...env, DEMO: "loopback" });
+    const dependencies: World["dependencies"] = {
+      ...world.dependencies,
+      demoToken: (incoming) => (hasDemo ? demo(incoming) : undefined),
+    };
+    const service = issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies);
+    const server = createServer((request, response) => {
+      came.push(`${request.method} ${request.url}`);
+      if (!faults.some((fault) => fault(request, response))) service(request, response);
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    hangUp = () => server.closeAllConnections();
+    close = async () => {
+      for (const context of browser.contexts()) await context.close();
+      hangUp();
+      await new Promise((resolve) => server.close(resolve));
+      await world.close();
+    };
+  });
+  afterEach(() => close());
+
+  /** A person with a browser of its own; user_id: who it is in demo mode. */
+  async function visit(path: string, user_id?: number, options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ viewport: DESKTOP, timezoneId: "Asia/Seoul", ...options });
+    context.setDefaultTimeout(15_000);
+    await context.addInitScript(`
+      addEventListener("securitypolicyviolation", (event) => console.error("policy: " + event.violatedDirective));
+      ${user_id === undefined ? "" : `sessionStorage.setItem("user_id", "${user_id}");`}
+    `);
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      // A refusal has a status, which Chromium tells of itself.
+      const isRefusal =
+        /^Failed to load resource: the server responded with a status of (400|401|404|409|503)/;
+      if (message.type() === "error" && !isRefusal.test(message.text())) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("request", (request) => {
+      if (!request.url().startsWith(baseUrl) && !request.url().startsWith("data:"))
+        complaints.push(`asked ${request.url()}`);
+    });
+    await page.goto(path === "about:blank" ? path : baseUrl + path);
+    return page;
+  }
+
+  async function picture(page: Page, name: string): Promise<void> {
+    const dir = process.env["SCREENSHOTS"];
+    if (dir) await page.screenshot({ path: `${dir}/${name}.png`, fullPage: true });
+  }
+
+  const ticket = (page: Page, code: string) =>
+    page.locator(".ticket", { has: page.getByText(code, { exact: true }) });
+  const panel = (page: Page, code: string) =>
+    page.locator(".panel", { has: page.getByRole("heading", { name: code, exact: true }) });
+  const textOf = async (locator: Locator) => (await locator.textContent()) ?? "";
+
+  /** Waits until it says this. */
+  const says = (locator: Locator, text: string | RegExp) => locator.filter({ hasText: text }).waitFor();
+  const exactly = (text: string) => new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
+
+  test("a whole drop, by clicks", async () => {
+    const watching = await world.newUser();
+    const claiming: number[] = [];
+    while (claiming.length < 5) claiming.push(await world.newUser());
+    const operator = await visit("#operate");
+    const watcher = await visit("", watching, { viewport: PHONE });
+    await says(watcher.locator("#no-coupons"), "No coupons today.");
+    await says(watcher.locator("#no-grants"), "Nothing here yet.");
+    await picture(watcher, "drop-empty-phone-light");
+    const shops = await Promise.all(claiming.map((user) => visit("", user)));
+
+    // The operator puts three units on offer, a few seconds ahead.
+    const start = Math.ceil(Date.now() / 1000 + 6) * 1000;
+    const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
+    await operator.getByLabel("Code").fill("DROP");
+    await operator.getByLabel("Units", { exact: true }).fill("3");
+    await operator.getByLabel("What one gets").fill("Free pizza");
+    await operator.getByLabel("Description").fill("One slice.");
+    await operator.getByLabel("Starts (your time)").fill(local(start));
+    await operator.getByLabel("Ends (your time)").fill(local(start + 3_600_000));
+    assert.equal(
+      await textOf(operator.locator("#start_time-hint")),
+      `${new Date(start).toISOString().slice(0, 19).replace("T", " ")} UTC`,
+    );
+    await operator.getByRole("button", { name: "Create the coupon" }).click();
+    await says(operator.locator("#create .told"), "DROP: The coupon is on offer.");
+    const [row] = await world.scratch.admin`
+      select c.coupon_id::integer, c.start_time = to_timestamp(${start / 1000}) as is_right from find_coupon(code => 'DROP') c
+    `;
+    assert.equal(row?.["is_right"], true);
+    const couponId: number = row?.["coupon_id"];
+
+    // Before the start: a countdown, and a button that says why not.
+    const first = shops[0] as Page;
+    await says(ticket(first, "DROP").getByRole("timer"), /^0:0\d$/);
+    await says(ticket(first, "DROP").locator(".remaining"), exactly("3 to get"));
+    const button = ticket(first, "DROP").locator(".claim");
+    assert.equal(await button.getAttribute("aria-disabled"), "true");
+    await button.click({ force: true });
+    await says(ticket(first, "DROP").locator(".told"), /^It hasn't started: \d s to go\./);
+    await picture(first, "drop-before-desktop-light");
+    assert.equal(came.filter((route) => route.startsWith("POST /coupons/")).length, 0);
+
+    // At the start the buttons wake up, and all are pressed at once. Whose page knows before that it is sold out needn't ask.
+    const opened = (shop: Page) => ticket(shop, "DROP").and(shop.locator("[data-chance=open]"));
+    await Promise.all(shops.map((shop) => opened(shop).waitFor()));
+    assert.ok(Date.now() >= start);
+    await Promise.all(shops.map((shop) => ticket(shop, "DROP").locator(".claim").click({ force: true })));
+    const settled = await Promise.all(
+      shops.map(async (shop) => {
+        const label = ticket(shop, "DROP").locator(".claim .label");
+        await says(label, /^(Yours|Sold out)/);
+        return [await textOf(label), await textOf(ticket(shop, "DROP").locator(".told"))];
+      }),
+    );
+    const asked = came.filter((route) => route === `POST /coupons/${couponId}/issue`).length;
+    const rows = await world.scratch.owner`
+      select g.user_id::integer as user_id, g.position
+      from coupon.user_coupons g where g.coupon_id = ${couponId} order by g.position
+    `;
+    assert.deepEqual(
+      rows.map((grant) => grant["position"]),
+      [1, 2, 3],
+    );
+    const gone = "All 3 are gone: others were faster.";
+    assert.equal(settled.filter(([, told]) => told === gone).length, asked - 3);
+    assert.deepEqual(
+      settled.map(([label, told]) => [label, told === gone ? "" : told]),
+      claiming.map((user) => {
+        const position = rows.find(({ user_id }) => user_id === user)?.["position"];
+        return position
+          ? [`Yours: number ${position} of 3`, `You got number ${position} of 3.`]
+          : ["Sold out", ""];
+      }),
+    );
+
+    // Who only watched has seen it go, and so has the operator.
+    await says(ticket(watcher, "DROP").locator(".remaining"), exactly("All 3 are gone"));
+    await ticket(watcher, "DROP").getByRole("button", { name: "Sold out Free pizza" }).waitFor();
+    await picture(watcher, "drop-sold-out-phone-light");
+    await says(panel(operator, "DROP").locator(".state"), exactly("Sold out"));
+    await says(panel(operator, "DROP").locator(".remaining"), exactly("3 of 3 issued · 0 left"));
+    await says(panel(operator, "DROP").locator(".per-10"), exactly("0.3"));
+    await says(panel(operator, "DROP").locator("figcaption"), /: [123] a second at most$/);
+    await panel(operator, "DROP").locator("path:not([d=''])").waitFor({ state: "attached" });
+    const answer = (name: string) => operator.getByRole("row", { name }).getByRole("cell").last();
+    await says(answer("Issued"), exactly("3"));
+    await says(answer("Sold out"), exactly(`${asked - 3}`));
+    await picture(operator, "drop-operate-desktop-light");
+
+    // A winner finds it, and uses it.
+    const winner = shops[claiming.indexOf(rows[0]?.["user_id"])] as Page;
+    const grant = winner.locator(".grant", { hasText: "Free pizza" });
+    await says(grant.locator(".facts"), /^DROP · number 1 · Use it before /);
+    await picture(winner, "drop-held-desktop-light");
+    await grant.getByRole("button", { name: "Use Free pizza" }).click();
+    await says(grant.locator(".told"), exactly("It is used. Enjoy!"));
+    await grant.getByRole("button", { name: "Used Free pizza" }).waitFor();
+    const [used] = await world.scratch.owner`
+      select count(*)::integer as used from coupon.user_coupons g where g.coupon_id = ${couponId} and g.is_used
+    `;
+    assert.equal(used?.["used"], 1);
+
+    // The operator pauses, resumes, and adds one: a loser gets it.
+    const loser = shops[settled.findIndex(([label]) => label === "Sold out")] as Page;
+    await panel(operator, "DROP").getByRole("button", { name: "Pause DROP" }).click();
+    await says(panel(operator, "DROP").locator("> .told"), /^It is paused/);
+    await says(panel(operator, "DROP").locator(".state"), exactly("Paused"));
+    await ticket(loser, "DROP").getByRole("button", { name: "Paused Free pizza" }).waitFor();
+    await panel(operator, "DROP").getByRole("button", { name: "Resume DROP" }).click();
+    await says(panel(operator, "DROP").locator("> .told"), exactly("It is resumed."));
+    await panel(operator, "DROP").getByText("Restock").click();
+    await panel(operator, "DROP").getByLabel("Units in all").fill("4");
+    await panel(operator, "DROP").getByLabel("Reason").fill("one more was found");
+    await panel(operator, "DROP").getByRole("button", { name: "Set the units" }).click();
+    await says(panel(operator, "DROP").locator("> .told"), exactly("It has 4 units now, 1 of them left."));
+    const [audited] = await world.scratch
+      .admin`select a.reason from audit_trail(coupon_id => ${couponId}, page_size => 1) a`;
+    assert.equal(audited?.["reason"], "one more was found");
+    await ticket(loser, "DROP").getByRole("button", { name: "Claim Free pizza" }).click();
+    await says(ticket(loser, "DROP").locator(".told"), exactly("You got number 4 of 4."));
+    await says(answer("Issued"), exactly("4"));
+    await says(panel(operator, "DROP").locator(".remaining"), exactly("4 of 4 issued · 0 left"));
+
+    // And it is all still there for who comes back.
+    await winner.reload();
+    await ticket(winner, "DROP").getByRole("button", { name: "Yours: number 1 of 4" }).waitFor();
+    await winner.getByRole("button", { name: "Used Free pizza" }).waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
+  test("the button wakes up by the service's clock alone: the own one is wrong, and no event comes", async () => {
+    const user = await world.newUser();
+    await world.newCoupon({ from: "6 seconds", until: "1 hour" });
+    const page = await visit("about:blank", user);
+    await page.context().addInitScript("const now = Date.now; Date.now = () => now() + 3_600_000;");
+    await page.goto(baseUrl);
+    await says(page.getByRole("timer"), /^0:0[1-6]$/);
+    faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
+    hangUp();
+    await page.locator("[data-chance=open]").waitFor();
+    await says(page.getByRole("status"), "m: you can claim it now.");
+    await says(page.locator("#connection"), "There is no connection.");
+    await page.getByRole("button", { name: "Claim m" }).click();
+    await says(page.locator(".told"), exactly("You got number 1 of 10."));
+  });
+
+  test("by keyboard alone; what happened is read aloud, the countdown is not", async () => {
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    await world.newCoupon({ from: "1 hour", until: "2 hours" });
+    const page = await visit("", user);
+    await page.locator("[data-chance=open]").waitFor();
+    const focused = page.locator(":focus");
+    const isThere = "document.activeElement.matches('[data-chance=open] .claim')";
+    for (let i = 0; !(await page.evaluate(isThere)); i++) {
+      assert.ok(i < 12, "the button can be reached");
+      await page.keyboard.press("Tab");
+      assert.equal(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "solid");
+    }
+    await page.keyboard.press("Enter");
+    await says(page.getByRole("status"), "m: You got number 1 of 10.");
+    assert.equal(await focused.textContent(), "Yours: number 1 of 10m", "the focus stays");
+    assert.equal(
+      (await world.call(`GET /coupons/${coupon}`, { token: await userToken(user) })).body.issued,
+      1,
+    );
+    assert.equal(await page.locator("[aria-live]").count(), 1);
+    assert.equal(await page.locator("[aria-live] [role=timer], [role=timer][aria-live]").count(), 0);
+    assert.equal(await page.getByRole("timer").count(), 1);
+    assert.deepEqual(complaints, []);
+  });
+
+  test("two views, by links: title, focus and history follow", async () => {
+    const page = await visit("");
+    assert.equal(await page.title(), "Today's coupons · coupon-drop");
+    await page.getByRole("link", { name: "Operate" }).click();
+    await page.getByRole("heading", { name: "Operate", level: 1 }).waitFor();
+    assert.equal(await page.title(), "Operate · coupon-drop");
+    assert.equal(await textOf(page.locator(":focus")), "Operate");
+    assert.equal(await textOf(page.locator("[aria-current=page]")), "Operate");
+    await page.goBack();
+    await page.getByRole("heading", { name: "Today's coupons" }).waitFor();
+    assert.equal(await textOf(page.locator(":focus")), "Today's coupons");
+    assert.deepEqual(complaints, []);
+  });
+
+  test("refused in words: had one today, and not known", async () => {
+    const [user, one, other] = [await world.newUser(), await world.newCoupon(), await world.newCoupon()];
+    assert.equal((await world.issue(one, user)).status, 201);
+    const [{ code } = {}] = await world.scratch.admin`select c.code from find_coupon(${other}::bigint) c`;
+    const page = await visit("", user);
+    await ticket(page, code).locator(".claim").click();
+    await says(
+      ticket(page, code).locator(".told"),
+      "You got a coupon today already. Tomorrow you can get another one.",
+    );
+    await page.getByLabel("You are user").fill("999999");
+    await page.getByRole("button", { name: "Switch" }).click();
+    await page.locator(".grant").waitFor({ state: "detached" });
+    await ticket(page, code).locator(".claim").click();
+    await says(ticket(page, code).locator(".told"), "The shop doesn't know this user. Be another one.");
+    assert.deepEqual(complaints, []);
+  });
+
+  test("overloaded: it says that it is asked again, and it counts once", async () => {
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    const page = await visit("", user);
+    const button = page.locator("[data-chance=open] .claim");
+    await button.waitFor();
+    let refused = 0;
+    faults = [
+      ({ method, url }, response) => {
+        if (method !== "POST" || url !== `/coupons/${coupon}/issue` || refused === 3) return false;
+        refused += 1;
+        const problem = { title: "t", status: 503, outcome: "overloaded", detail: "d", request_id: "r" };
+        response.writeHead(503, { "content-type": "application/problem+json", "retry-after": "1" });
+        response.end(JSON.stringify(problem));
+        return true;
+      },
+    ];
+    await button.click();
+    const asking = page.getByRole("button", { name: "Asking … m" });
+    await asking.waitFor();
+    assert.equal(await asking.getAttribute("aria-disabled"), "true");
+    await asking.click({ force: true });
+    await says(page.locator("#connection"), "The service is very busy.");
+    await says(page.locator(".ticket .told"), /^This takes longer than usual\./);
+    await says(page.locator(".ticket .told"), exactly("You got number 1 of 10."));
+    await page.locator("#connection").waitFor({ state: "hidden" });
+    assert.equal(came.filter((route) => route === `POST /coupons/${coupon}/issue`).length, 4);
+    assert.deepEqual(complaints, []);
+  });
+
+  test("no connection: it says so, and goes on by itself", async () => {
+    const [user, other] = [await world.newUser(), await world.newUser()];
+    const coupon = await world.newCoupon();
+    const page = await visit("", user);
+    await says(page.locator(".remaining"), "10 of 10 left");
+    await page.context().setOffline(true);
+    await page.locator(".claim").click();
+    await says(page.locator("#connection"), "There is no connection.");
+    assert.equal((await world.issue(coupon, other)).status, 201);
+    await page.context().setOffline(false);
+    await says(page.locator(".ticket .told"), exactly("You got number 2 of 10."));
+    await page.locator("#connection").waitFor({ state: "hidden" });
+    await says(page.locator(".remaining"), "8 of 10 left");
+  });
+
+  test("without a demo: a token, kept for the tab and never in the URL", async () => {
+    hasDemo = false;
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    const page = await visit("");
+    const field = page.getByLabel("Your token");
+    await field.fill("nonsense");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await says(page.locator("#user-token .told"), "This is no user's token.");
+    const forged = (await userToken(user)).replace(/\.[^.]+$/, ".AAAA");
+    await field.fill(forged);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await says(page.locator("#connection"), "The shop no longer knows who you are.");
+    await says(page.locator("#shop"), "Your token");
+    assert.equal(await page.locator(":focus").getAttribute("id"), "user-token-text");
+    await field.fill(await userToken(user));
+    await page.keyboard.press("Enter");
+    await says(page.locator("#user-out"), `You are user ${user}`);
+    await page.locator(".claim").click();
+    await says(page.locator(".told"), "You got number 1 of 10.");
+    await page.reload();
+    await page.getByRole("button", { name: "Yours: number 1 of 10" }).waitFor();
+    assert.equal(page.url(), baseUrl);
+    assert.equal(
+      (await world.call(`GET /coupons/${coupon}`, { token: await userToken(user) })).body.issued,
+      1,
+    );
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await field.waitFor();
+    assert.equal(await page.locator(".grant").count(), 0);
+  });
+
+  test("a new coupon's mistakes stand beside their fields", async () => {
+    const operator = await visit("#operate");
+    const create = operator.getByRole("button", { name: "Create the coupon" });
+    const wrong = async () =>
+      Object.fromEntries(
+        await Promise.all(
+          (await operator.locator("#create [aria-invalid]").all()).map(async (field) => {
+            const name = await field.getAttribute("name");
+            return [name, await textOf(operator.locator(`#${name}-error`))];
+          }),
+        ),
+      );
+    await create.click();
+    await operator.locator("#create [aria-invalid]").first().waitFor();
+    assert.deepEqual(Object.keys(await wrong()), ["code", "count", "message"]);
+    assert.equal(await operator.locator(":focus").getAttribute("id"), "code");
+    await operator.getByLabel("Code").fill("WRONG");
+    await operator.getByLabel("Units", { exact: true }).fill("7");
+    await operator.getByLabel("What one gets").fill("x");
+    await operator.getByLabel("Starts (your time)").fill("2040-01-01T00:00:00");
+    await operator.getByLabel("Ends (your time)").fill("2030-01-01T00:00:00");
+    await create.click();
+    await says(operator.locator("#expiry-error"), "must be after start_time");
+    assert.deepEqual(await wrong(), { expiry: "must be after start_time" });
+    await operator.getByLabel("Ends (your time)").fill("2041-01-01T00:00:00");
+    await create.click();
+    await says(operator.locator("#create .told"), "WRONG: The coupon is on offer.");
+    assert.deepEqual(await wrong(), {});
+    await operator.getByLabel("Code").fill("wrong");
+    await operator.getByLabel("Units", { exact: true }).fill("8");
+    await operator.getByLabel("What one gets").fill("x");
+    await create.click();
+    await says(operator.locator("#code-error"), "Another coupon has this code.");
+    assert.deepEqual(await wrong(), { code: "Another coupon has this code." });
+    assert.deepEqual(complaints, []);
+  });
+
+  // Each text against what is behind it (WCAG 2.2, 1.4.3), by the styles as they come out.
+  const tooFaint = `(() => {
+    const parse = (color) => {
+      const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+      canvas.fillStyle = color;
+      canvas.fillRect(0, 0, 1, 1);
+      return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = ([r, g, b]) => {
+      const [x, y, z] = [r, g, b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const behind = (element) => {
+      for (let e = element; e; e = e.parentElement) {
+        const color = parse(getComputedStyle(e).backgroundColor);
+        if (color[3] === 255) return color;
+        if (color[3] !== 0) throw new Error("half transparent: " + e.className);
+      }
+      throw new Error("nothing behind it");
+    };
+    const seen = [];
+    for (const element of document.querySelectorAll("body *")) {
+      const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== "");
+      if ((!own && !("value" in element)) || !element.checkVisibility() || element.closest(".unseen, meter")) continue;
+      const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
+      seen.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML.slice(0, 80)]);
+    }
+    return { checked: seen.length, faint: seen.filter(([ratio]) => ratio < 4.5) };
+  })()`;
+
+  test("contrast, and no scrolling sideways: light and dark, phone and desktop", async () => {
+    const [user, other] = [await world.newUser(), await world.newUser()];
+    const [held, soldOut] = [await world.newCoupon(), await world.newCoupon({ count: 1 })];
+    const paused = await world.newCoupon();
+    await world.newCoupon();
+    await world.newCoupon({ from: "90 seconds", until: "1 day", count: 3 });
+    assert.equal((await world.issue(held, user)).status, 201);
+    assert.equal((await world.issue(soldOut, other)).status, 201);
+    await world.scratch.admin`select pause_coupon(${paused}::bigint)`;
+    // Where it is on show although it began on another day, and long words.
+    await world.scratch.owner`
+      update coupon.coupons set message = 'Donaudampfschifffahrtsgesellschaftskapitänsmütze', description = repeat('long', 40)
+      where id = ${held}
+    `;
+    for (const colorScheme of ["light", "dark"] as const)
+      for (const [size, viewport] of [
+        ["narrow", { width: 360, height: 640 }],
+        ["phone", PHONE],
+        ["desktop", DESKTOP],
+        ["wide", { width: 2560, height: 1200 }],
+      ] as const) {
+        const page = await visit("", user, { colorScheme, viewport, reducedMotion: "reduce" });
+        await page.locator("[data-chance=held]").waitFor();
+        await page.locator(".grant").waitFor();
+        const shop = (await page.evaluate(tooFaint)) as { checked: number; faint: unknown[] };
+        assert.deepEqual(shop.faint, [], `shop, ${colorScheme}, ${size}`);
+        assert.ok(shop.checked > 40, `${shop.checked}`);
+        const sideways = "document.documentElement.scrollWidth - innerWidth";
+        assert.equal(await page.evaluate(sideways), 0, `shop, ${size}`);
+        await picture(page, `shop-${size}-${colorScheme}`);
+        await page.getByRole("link", { name: "Operate" }).click();
+        await page.locator(".panel").first().waitFor();
+        await page.locator("summary").first().click();
+        await page.getByRole("button", { name: "Create the coupon" }).click();
+        const operate = (await page.evaluate(tooFaint)) as { checked: number; faint: unknown[] };
+        assert.deepEqual(operate.faint, [], `operate, ${colorScheme}, ${size}`);
+        assert.ok(operate.checked > 70, `${operate.checked}`);
+        assert.equal(await page.evaluate(sideways), 0, `operate, ${size}`);
+        await picture(page, `operate-${size}-${colorScheme}`);
+        await page.context().close();
+      }
+    assert.deepEqual(complaints, []);
+  });
+
+  test("/docs shows every operation, by our own files alone", async () => {
+    const page = await visit("docs");
+    await page.locator(".opblock").first().waitFor();
+    assert.equal(await page.locator(".opblock").count(), Object.keys(contract).length);
+    assert.deepEqual(complaints, []);
+  });
+});

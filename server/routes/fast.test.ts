@@ -1,0 +1,302 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { createServer, type IncomingHttpHeaders, request } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { getRequestListener } from "@hono/node-server";
+import { SignJWT } from "jose";
+import { env, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
+import { createAuthenticate } from "../auth/auth.ts";
+import { DatabaseError } from "../database/functions.ts";
+import { readEnv } from "../env.ts";
+import { Overloaded } from "../issuing/lane.ts";
+import { createApp } from "./app.ts";
+import { issueBefore } from "./fast.ts";
+
+let world: World;
+let port: number;
+let live: number;
+let soldOut: number;
+let upcoming: number;
+let holder: number;
+let other: number;
+/** Requests that reached the routes. */
+let routed = 0;
+
+const server = createServer((incoming, outgoing) => listener(incoming, outgoing));
+let listener: ReturnType<typeof issueBefore>;
+
+before(async () => {
+  world = await openWorld();
+  const routes = getRequestListener(world.app.fetch);
+  listener = issueBefore((incoming, outgoing) => {
+    routed += 1;
+    return routes(incoming, outgoing);
+  }, world.dependencies);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  port = (server.address() as AddressInfo).port;
+  live = await world.newCoupon({ count: 100 });
+  soldOut = await world.newCoupon({ count: 1 });
+  upcoming = await world.newCoupon({ from: "5 minutes" });
+  [holder, other] = [await world.newUser(), await world.newUser()];
+  await world.issue(soldOut, holder);
+});
+after(async () => {
+  server.closeAllConnections();
+  server.close();
+  await world.close();
+});
+
+interface Told {
+  status: number | undefined;
+  headers: IncomingHttpHeaders;
+  body: Record<string, unknown>;
+}
+
+function ask(
+  path: string,
+  { token, body, headers = {} }: { token?: string; body?: string; headers?: Record<string, string> } = {},
+): Promise<Told> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        port,
+        path,
+        method: "POST",
+        headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined
+            ? {}
+            : { "content-type": "application/json", "content-length": body.length }),
+          ...headers,
+        },
+      },
+      async (response) => {
+        const text = Buffer.concat(await response.toArray()).toString();
+        resolve({ status: response.statusCode, headers: response.headers, body: JSON.parse(text) });
+      },
+    );
+    sent.once("error", reject).end(body);
+  });
+}
+
+/** Until there is a lease. */
+async function leased(coupon: number): Promise<void> {
+  const { hits } = world.issuing.leases;
+  for (const before = hits(); hits() === before; await sleep(5)) await world.issue(coupon, other);
+}
+
+/** Without what is another's each time. */
+function constant({ status, headers, body }: Told) {
+  const { date: _, "x-request-id": id, "retry-after": wait, ...rest } = headers;
+  const { request_id, starts_in, ...members } = body;
+  assert.match(String(id), /./);
+  if (request_id !== undefined) assert.equal(request_id, id);
+  return {
+    status,
+    headers: { ...rest, "content-length": 0 },
+    members,
+    counts: typeof starts_in,
+    waits: typeof wait,
+    order: Object.keys(body),
+  };
+}
+
+/** The same request served before the routes, and by them because the body is spelled in another way. */
+async function both(path: string, token: string, given: { body?: string } = {}) {
+  const before = routed;
+  const fast = await ask(path, { token, ...given });
+  assert.equal(routed, before, "served before the routes");
+  const byRoutes = await ask(path, { token, body: "{ }" });
+  assert.equal(routed, before + 1);
+  return [fast, byRoutes] as const;
+}
+
+for (const given of [{}, { body: "{}" }]) {
+  const body = JSON.stringify(given);
+  for (const [outcome, status, coupon, user] of [
+    ["sold_out", 409, () => soldOut, () => other],
+    ["not_started", 409, () => upcoming, () => other],
+    ["already_issued", 200, () => soldOut, () => holder],
+    ["daily_limit_reached", 409, () => live, () => holder],
+    ["coupon_not_found", 404, () => 999_999, () => other],
+    ["user_not_found", 404, () => live, () => 888_888],
+  ] as const)
+    for (const isLeased of ["sold_out", "not_started"].includes(outcome) ? [false, true] : [false])
+      test(`${outcome}, ${body}${isLeased ? ", from a lease" : ""}: reads as from the routes`, async () => {
+        if (isLeased) await leased(coupon());
+        const [fast, byRoutes] = await both(`/coupons/${coupon()}/issue`, userToken(user()), given);
+        assert.deepEqual([fast.status, fast.body["outcome"]], [status, outcome]);
+        assert.deepEqual(constant(fast), constant(byRoutes));
+      });
+
+  test(`issued, ${body}: reads as from the routes`, async () => {
+    const [one, two] = [await world.newUser(), await world.newUser()];
+    const fast = await ask(`/coupons/${live}/issue`, { token: userToken(one), ...given });
+    const byRoutes = await ask(`/coupons/${live}/issue`, { token: userToken(two), body: "{ }" });
+    const [row] = await world.scratch.owner`
+      select position, issued_on::text from coupon.user_coupons where user_id = ${one}`;
+    assert.deepEqual(
+      [fast.status, fast.body["user_id"], fast.body["position"], fast.body["issued_on"]],
+      [201, one, row?.["position"], row?.["issued_on"]],
+    );
+    const alike = (told: Told) => ({
+      ...constant(told),
+      members: { ...told.body, request_id: 0, user_id: 0, position: 0, issued_at: 0 },
+    });
+    assert.deepEqual(alike(fast), alike(byRoutes));
+  });
+}
+
+for (const [what, error, status, outcome] of [
+  ["too much at once", new Overloaded("full"), 503, "overloaded"],
+  ["no database", new DatabaseError("unavailable", "57P03", "starting"), 503, "database_unavailable"],
+  ["no answer", new DatabaseError("unknown", "", "lost"), 503, "outcome_unknown"],
+  ["a mistake of ours", new TypeError("x"), 500, "internal_error"],
+] as const)
+  test(`${what}: reads as from the routes, and is logged as there`, async () => {
+    const { issuing } = world.dependencies;
+    const issue = () => Promise.reject(error);
+    Object.assign(issuing, { issue, real: issuing.issue });
+    const logged = world.logged.length;
+    try {
+      const [fast, byRoutes] = await both(`/coupons/${live}/issue`, userToken(other), { body: "{}" });
+      assert.deepEqual([fast.status, fast.body["outcome"]], [status, outcome]);
+      const alike = (told: Told) => {
+        const { "retry-after": after, ...rest } = constant(told).headers as Record<string, unknown>;
+        return { ...constant(told), headers: rest, retries: typeof after };
+      };
+      assert.deepEqual(alike(fast), alike(byRoutes));
+    } finally {
+      Object.assign(issuing, { issue: (issuing as unknown as { real: typeof issuing.issue }).real });
+    }
+    const lines = world.logged.slice(logged).map(({ level, message }) => `${level} ${message}`);
+    assert.deepEqual(lines.slice(0, lines.length / 2), lines.slice(lines.length / 2));
+    assert.ok(lines.length >= 2);
+  });
+
+test("repeats the caller's request id, and logs the request", async () => {
+  await leased(soldOut);
+  const { headers, body } = await ask(`/coupons/${soldOut}/issue`, {
+    token: userToken(other),
+    headers: { "X-Request-Id": "mine:1" },
+  });
+  assert.deepEqual([headers["x-request-id"], body["request_id"]], ["mine:1", "mine:1"]);
+  const { time: _, ms, ...line } = world.logged.at(-1);
+  assert.equal(typeof ms, "number");
+  assert.deepEqual(line, {
+    level: "info",
+    message: "request",
+    method: "POST",
+    path: `/coupons/${soldOut}/issue`,
+    status: 409,
+    request_id: "mine:1",
+  });
+});
+
+const odd: [
+  what: string,
+  given: () => Parameters<typeof ask>[1] & { query?: string },
+  status: number,
+  outcome: string,
+][] = [
+  ["no token", () => ({ body: "{}" }), 401, "unauthenticated"],
+  ["a wrong token", () => ({ token: "a.b.c", body: "{}" }), 401, "unauthenticated"],
+  ["a service that names nobody", () => ({ token: serviceToken, body: "{}" }), 400, "invalid_request"],
+  ["two bytes that are no object", () => ({ token: userToken(other), body: "[]" }), 400, "invalid_request"],
+  ["two bytes that are no JSON", () => ({ token: userToken(other), body: "{x" }), 400, "invalid_request"],
+  [
+    "somebody else's id",
+    () => ({ token: userToken(other), body: `{"user_id":${holder}}` }),
+    403,
+    "forbidden",
+  ],
+  ["a member that isn't one", () => ({ token: userToken(other), body: '{"x":1}' }), 400, "invalid_request"],
+  ["a query", () => ({ token: userToken(other), body: "{}", query: "?a=1" }), 400, "invalid_request"],
+  [
+    "another type",
+    () => ({ token: userToken(other), body: "{}", headers: { "content-type": "text/plain" } }),
+    415,
+    "invalid_request",
+  ],
+  [
+    "a body without its length",
+    () => ({ token: userToken(other), headers: { "transfer-encoding": "chunked" } }),
+    411,
+    "invalid_request",
+  ],
+];
+for (const [what, given, status, outcome] of odd)
+  test(`goes to the routes: ${what}`, async () => {
+    await leased(soldOut);
+    const { query = "", ...call } = given();
+    const before = routed;
+    const told = await ask(`/coupons/${soldOut}/issue${query}`, call);
+    assert.deepEqual([told.status, told.body["outcome"], routed], [status, outcome, before + 1]);
+  });
+
+test("a body in two packets, and two requests in one", async () => {
+  await leased(soldOut);
+  const head =
+    `POST /coupons/${soldOut}/issue HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${userToken(other)}\r\n` +
+    "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+  const before = world.issuing.leases.hits();
+  const socket = connect(port, "127.0.0.1");
+  let answers = "";
+  socket.on("data", (part) => {
+    answers += part;
+  });
+  socket.write(`${head}{`);
+  await sleep(30);
+  socket.write(`}${head}{}${head}{}`);
+  while ((answers.match(/"outcome":"sold_out"/g) ?? []).length < 3) await sleep(5);
+  socket.destroy();
+  assert.equal(world.issuing.leases.hits(), before + 3);
+});
+
+test("while draining it answers, and closes", async () => {
+  await leased(soldOut);
+  world.state.draining = true;
+  const { headers } = await ask(`/coupons/${soldOut}/issue`, { token: userToken(other), body: "{}" });
+  world.state.draining = false;
+  assert.equal(headers.connection, "close");
+});
+
+test("a trace is answered and logged, by either path; without one nothing is", async () => {
+  await leased(soldOut);
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const headers = { traceparent: `00-${trace}-00f067aa0ba902b7-01` };
+  const token = userToken(other);
+  for (const body of ["{}", "{ }"]) {
+    const path = `/coupons/${soldOut}/issue`;
+    const within = await ask(path, { token, body, headers });
+    assert.match(`${within.headers["traceparent"]}`, new RegExp(`^00-${trace}-(?!00f0)[0-9a-f]{16}-01$`));
+    assert.equal(world.logged.at(-1)?.trace_id, trace);
+    const without = await ask(path, { token, body, headers: { traceparent: `${headers.traceparent}-x` } });
+    assert.equal("traceparent" in without.headers, false);
+    assert.equal("trace_id" in world.logged.at(-1), false);
+  }
+});
+
+test("by public key a new token is verified once a request, and no more after two", async (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const authenticate = await createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
+  const dependencies = { ...world.dependencies, authenticate };
+  const byRoutes = listener;
+  t.after(() => {
+    listener = byRoutes;
+  });
+  listener = issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies);
+  const token = await new SignJWT({ role: "user", iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE })
+    .setProtectedHeader({ alg: "EdDSA" })
+    .setSubject(`${holder}`)
+    .setExpirationTime("1m")
+    .sign(privateKey);
+  const { mock } = t.mock.method(crypto.subtle, "verify");
+  for (const verified of [1, 2, 2]) {
+    const { status } = await ask(`/coupons/${soldOut}/issue`, { token, body: "{}" });
+    assert.deepEqual([status, mock.callCount()], [200, verified]);
+  }
+});
