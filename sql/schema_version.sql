@@ -1,12 +1,14 @@
 -- What this database is, as servers ask before they say that they are ready.
 create or replace function public.schema_version()
-returns table (migration text, oldest_server text)
+returns table (release text, migration text, oldest_server text)
 language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select
+    -- The version in package.json.
+    '0.1.0',
     max(m.version)::text,
     -- The oldest migration that a server must know to call these functions. Raise it, to the newest migration of the release,
     -- when a server of the release before can't serve here any more: a function, an argument or a column that it asks for is
@@ -16,6 +18,6 @@ as $$
 $$;
 
 comment on function public.schema_version() is
-  'One row. migration: the newest that was applied. oldest_server: the newest migration that a server must know of, at least,
-to work with these functions; GET /readyz answers server_too_old on one that doesn''t, and migrations_pending on one that knows of
-newer ones than this database.';
+  'One row. release: the version of coupon-drop that these functions came with. migration: the newest that was applied.
+oldest_server: a server works with these functions if it knows this migration. GET /readyz answers server_too_old on a server
+that does not know it, and migrations_pending on a server that knows a migration which this database does not have.';

@@ -5,12 +5,10 @@ import { failures } from "../http/problem.ts";
 import { contract, type Operation } from "./contract.ts";
 import { type Command, outcomes } from "./outcomes.ts";
 import { problem } from "./schemas.ts";
+import { version } from "./version.ts";
 
 type Json = Record<string, unknown>;
 type Schema = Json & { properties?: Record<string, Schema>; required?: string[] };
-
-/** Of the API: the first number changes when a client must. */
-const VERSION = "1.0.0";
 
 export function openApi(): Json {
   const paths: Record<string, Json> = {};
@@ -22,7 +20,7 @@ export function openApi(): Json {
     openapi: "3.1.0",
     info: {
       title: "coupon-drop",
-      version: VERSION,
+      version,
       description:
         "First come, first served. A command answers with its `outcome`; everything that isn't a success is a problem (RFC 9457) with " +
         "the same member. 503 means: send the same request again, after Retry-After. Any other problem is final for this request.",

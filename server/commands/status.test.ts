@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { databaseUrl, withConnection } from "../../db/connect.ts";
+import { version } from "../api/version.ts";
 import { connectDb } from "../database/functions.ts";
 import { readEnv } from "../env.ts";
 import { status } from "./status.ts";
@@ -72,8 +73,9 @@ test("a database that is not set up", async (t) => {
   const url = databaseUrl(serverUrl, name);
   const lines = await told({ DATABASE_URL: url });
   assert.equal(lines[0], `database: PostgreSQL at ${where(url)}`);
-  assert.match(lines[1] ?? "", /^migrations: none applied; pending: 20261122000001_tables\.sql, /);
-  assert.deepEqual(lines.slice(2), [
+  assert.equal(lines[1], `version: ${version} here, none in the database`);
+  assert.match(lines[2] ?? "", /^migrations: none applied; pending: 20261122000001_tables\.sql, /);
+  assert.deepEqual(lines.slice(3), [
     "roles: differ: coupon_owner",
     "functions: compared after the migrations",
     "rights: compared after the migrations",
@@ -89,7 +91,8 @@ test("a database that can't be compared: why, and the rest all the same", async 
   await owner`drop function public.wallet(bigint, date, integer)`;
   await owner`create function public.wallet(user_id bigint, before date, page_size integer) returns text return 'x'`;
   const lines = await told({ DATABASE_URL: setupUrl });
-  assert.deepEqual(lines.slice(1, 3), [
+  assert.deepEqual(lines.slice(1, 4), [
+    `version: ${version} here, ${version} in the database`,
     "set-up: can't be compared: sql/wallet.sql: cannot change return type of existing function",
     "server: none is connected",
   ]);
@@ -100,10 +103,12 @@ test("the server's login alone: what it may see", async (t) => {
   const [row] = await admin`select migration from schema_version()`;
   assert.deepEqual(await told({ API_DATABASE_URL: apiUrl }), [
     `database: PostgreSQL at ${where(apiUrl)}, set up elsewhere`,
+    `version: ${version} here, ${version} in the database`,
     `migrations: the newest ${row?.["migration"]}`,
   ]);
   await owner`drop function public.schema_version()`;
   assert.deepEqual((await told({ API_DATABASE_URL: apiUrl })).slice(1), [
+    `version: ${version} here, none in the database`,
     "migrations: none: run ./sd migrate where set-up is done",
   ]);
 });

@@ -3,6 +3,7 @@
 import { databaseOf, type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
+import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
 
 /** Prints a line of the table. */
@@ -40,13 +41,11 @@ function elsewhere(url: string, entry: Entry): Promise<void> {
   return withConnection(url, async (sql) => {
     const [now] = await sql`select current_setting('server_version') as version`;
     entry("database", `PostgreSQL ${now?.["version"]} at ${where(url)}, set up elsewhere`);
-    const [schema] = await sql`select migration from schema_version()`.catch((error: { code?: string }) => {
-      if (error.code !== "42883") throw error;
-      return [];
-    });
+    const schema = await schemaOf(sql);
+    entry("version", versions(schema));
     entry(
       "migrations",
-      schema ? `the newest ${schema["migration"]}` : "none: run ./sd migrate where set-up is done",
+      schema ? `the newest ${schema.migration}` : "none: run ./sd migrate where set-up is done",
     );
   });
 }
@@ -62,6 +61,7 @@ function described(url: string, kind: string, entry: Entry): Promise<void> {
         ) as is_set_up
     `;
     entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(url)}`);
+    entry("version", versions(await schemaOf(sql)));
     try {
       for (const [part, words] of Object.entries(describe(await pendingOf(url)))) entry(part, words);
     } catch (error) {
@@ -76,6 +76,25 @@ function described(url: string, kind: string, entry: Entry): Promise<void> {
     );
   });
 }
+
+interface Schema {
+  release: string;
+  migration: string;
+}
+
+/** What the database says that it is; nothing where set-up never ran. */
+async function schemaOf(sql: Sql): Promise<Schema | undefined> {
+  const [row] = await sql<Schema[]>`select release, migration from schema_version()`.catch(
+    (error: { code?: string }) => {
+      if (error.code !== "42883") throw error;
+      return [];
+    },
+  );
+  return row;
+}
+
+const versions = (schema: Schema | undefined) =>
+  `${version} here, ${schema ? `${schema.release} in the database` : "none in the database"}`;
 
 /** A line for each server process: where it is, and what its connections do. */
 async function servers(sql: Sql): Promise<string[]> {

@@ -115,7 +115,7 @@ test("GET /readyz on a real database: ready, older, newer, too new", async (t) =
   const [{ prosrc = "" } = {}] =
     await scratch.owner`select prosrc from pg_proc where proname = 'schema_version'`;
   await scratch.owner.unsafe(
-    `create or replace function public.schema_version() returns table (migration text, oldest_server text)
+    `create or replace function public.schema_version() returns table (release text, migration text, oldest_server text)
     language sql volatile security definer set search_path = pg_catalog, pg_temp
     as $$${prosrc.replace(/'\d{14}'/, "'29990101000000'")}$$`,
   );

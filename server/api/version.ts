@@ -1,0 +1,6 @@
+/** One version for package, API and database: the one in package.json. While the first number is 0, any release may change anything. */
+import { readFileSync } from "node:fs";
+
+const file = new URL("../../package.json", import.meta.url);
+
+export const { version } = JSON.parse(readFileSync(file, "utf8")) as { version: string };
