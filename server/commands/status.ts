@@ -1,15 +1,12 @@
-/** ./sd status: what is there, what runs, what set-up would change, and what the settings come to. Changes nothing. */
-
+/** ./sd status: says what is there, what runs, what set-up would change, and each setting's value. It changes nothing. */
 import { databaseOf, type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
+import { type Entry, entry as printed } from "./print.ts";
 
-/** Prints a line of the table. */
-type Entry = (name: string, words: string) => void;
-
-export async function status(env: Env, entry: Entry): Promise<void> {
+export async function status(env: Env, entry: Entry = printed): Promise<number> {
   entry("data", env.DATA_DIR);
   try {
     await database(env, entry);
@@ -18,6 +15,7 @@ export async function status(env: Env, entry: Entry): Promise<void> {
     for (const { name, value, isGiven } of shown(env))
       entry("", `${name.padEnd(16)} ${value} (${isGiven ? "given" : "default"})`);
   }
+  return 0;
 }
 
 async function database(env: Env, entry: Entry): Promise<void> {

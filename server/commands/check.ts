@@ -1,0 +1,23 @@
+/** ./sd check: compares every row with every rule, and ends with status 1 when one is broken. */
+import { roleUrl, withConnection } from "../../db/connect.ts";
+import type { Env } from "../env.ts";
+import { withDatabase } from "./database.ts";
+import { say } from "./print.ts";
+
+export function check(env: Env): Promise<number> {
+  return withDatabase(env, (url) =>
+    withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
+      const broken = await sql`select invariant, coupon_id, user_id, detail from reconcile()`;
+      const [size] = await sql`
+        select (select count(*) from coupon.coupons) as coupons, (select count(*) from coupon.user_coupons) as grants`;
+      for (const row of broken)
+        say(
+          `${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`,
+        );
+      say(
+        `${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`,
+      );
+      return broken.length === 0 ? 0 : 1;
+    }),
+  );
+}

@@ -1,0 +1,28 @@
+/** The database that a command works on: DATABASE_URL's, or else the embedded one. */
+import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import type { Env } from "../env.ts";
+import { say } from "./print.ts";
+import { heedSignals, untilSignal } from "./signals.ts";
+
+/** The database of the environment. The embedded one is started if it does not run. */
+export async function openDatabase(
+  env: Env,
+): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
+  if (env.DATABASE_URL) return { url: env.DATABASE_URL, started: false, isEmbedded: false };
+  const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: say });
+  return { url, started, isEmbedded: true };
+}
+
+/** Runs `work` on the database. Afterwards, and also after Ctrl-C, the database runs or is stopped as it was before. */
+export async function withDatabase<T>(
+  env: Env,
+  work: (url: string, isEmbedded: boolean) => Promise<T>,
+): Promise<T> {
+  heedSignals();
+  const { url, started, isEmbedded } = await openDatabase(env);
+  try {
+    return await untilSignal(() => work(url, isEmbedded));
+  } finally {
+    if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
+  }
+}

@@ -1,0 +1,34 @@
+/** ./sd migrate: set-up without the demo and without serving, which a release needs before its servers start. */
+import { embeddedStatus } from "../../db/embedded.ts";
+import { describe, isNothing, pendingOf } from "../../db/pending.ts";
+import { refuseUnknown } from "../../db/setup.ts";
+import type { Env } from "../env.ts";
+import { withDatabase } from "./database.ts";
+import { entry, say } from "./print.ts";
+import { prepare } from "./setup.ts";
+
+export async function migrate(env: Env, args: string[]): Promise<number> {
+  const [flag, ...more] = args;
+  if (more.length > 0 || (flag !== undefined && flag !== "--dry-run"))
+    throw new Error("usage: ./sd migrate [--dry-run]");
+  if (flag === "--dry-run") return dryRun(env);
+  return withDatabase(env, async (url) => {
+    await prepare({ ...env, SEED: "off" }, url);
+    return 0;
+  });
+}
+
+/** Says what set-up would do, and changes nothing. */
+async function dryRun(env: Env): Promise<number> {
+  if (!env.DATABASE_URL && (await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined) {
+    say("database    embedded, not made yet: ./sd migrate makes it");
+    return 0;
+  }
+  return withDatabase(env, async (url) => {
+    const pending = await pendingOf(url);
+    refuseUnknown(pending.unknown);
+    for (const [part, words] of Object.entries(describe(pending))) entry(part, words);
+    say(isNothing(pending) ? "nothing to do" : "nothing was changed: this was a dry run");
+    return 0;
+  });
+}

@@ -1,0 +1,30 @@
+/** What ./sd prints: lines, entries of a list, and a table of rows as psql draws it. */
+
+export const say = (line: string) => console.log(line);
+
+/** Prints a name and what is to be said of it. */
+export type Entry = (name: string, words: string) => void;
+
+export const entry: Entry = (name, words) => say(`${name.padEnd(11)} ${words}`.trimEnd());
+
+export function printTable(names: string[], rows: unknown[][]): void {
+  const cells = rows.map((row) => row.map(textOf));
+  const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
+  const line = (row: string[]) =>
+    row
+      .map((cell, i) => ` ${cell.padEnd(widths[i] ?? 0)} `)
+      .join("|")
+      .trimEnd();
+  if (names.length > 0) {
+    say(line(names));
+    say(widths.map((width) => "-".repeat(width + 2)).join("+"));
+    for (const row of cells) say(line(row));
+  }
+  say(`(${rows.length} ${rows.length === 1 ? "row" : "rows"})`);
+}
+
+function textOf(value: unknown): string {
+  if (value === null) return "";
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

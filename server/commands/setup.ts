@@ -1,0 +1,60 @@
+/** ./sd: sets up database, functions, demo and token secret, and says what to try. The database goes on running. */
+import { withConnection } from "../../db/connect.ts";
+import { type Logins, setUp } from "../../db/setup.ts";
+import { signToken } from "../auth/auth.ts";
+import { tokenSecret } from "../auth/secret.ts";
+import type { Env } from "../env.ts";
+import { openDatabase } from "./database.ts";
+import { say } from "./print.ts";
+import { seed } from "./seed.ts";
+
+export async function setup(env: Env): Promise<number> {
+  const { url, started } = await openDatabase(env);
+  const { adminUrl } = await prepare(env, url);
+  await suggest(env, adminUrl);
+  if (started) say("the database runs until ./sd stop; ./sd start serves");
+  return 0;
+}
+
+/** Makes everything ready and says how long it took. The demo is made only where SEED asks for it. */
+export async function prepare(env: Env, url: string): Promise<Logins> {
+  const began = performance.now();
+  const logins = await setUp(url, (step) => say(`  ${step}`));
+  if (env.SEED === "demo") {
+    const made = await withConnection(logins.adminUrl, (sql) => seed(sql, (line) => say(`  ${line}`)));
+    if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
+  }
+  await tokenSecret(env);
+  say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return logins;
+}
+
+/** Says what to try next. Every line works when it is pasted. */
+export async function suggest(env: Env, adminUrl: string): Promise<void> {
+  const [coupon] = await withConnection(
+    adminUrl,
+    (sql) => sql`
+      select c.coupon_id, c.code
+      from live_coupons() c
+      where not c.paused
+      order by c.sold_out, c.start_time desc
+      limit 1
+    `,
+  );
+  if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
+  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
+    return say("\ntokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const token = await signToken(await tokenSecret(env), env, { role: "user", subject: "42" });
+  const base = `http://localhost:${env.PORT}`;
+  say(`
+try it, as user 42 and coupon ${coupon["code"]}:
+
+  curl -sX POST ${base}/coupons/${coupon["coupon_id"]}/issue -H 'authorization: Bearer ${token}'
+
+  curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
+
+  ./sd psql -c 'select * from issue_coupon(user_id => 43, coupon_id => ${coupon["coupon_id"]})'
+
+or in a browser: ${base}/ (the shop, and /#operate for operators), ${base}/docs (the API)
+`);
+}
