@@ -71,7 +71,11 @@ export function trial({
       later(() => db.close(1_000));
       const layer = flaky(planted?.db?.(db) ?? db, seed * SERVERS + i, chances);
       layers.push(layer);
-      const inside = await serveInside(layer.db, secret, planted);
+      const inside = await serveInside(
+        layer.db,
+        secret,
+        planted?.createIssuing && { createIssuing: planted.createIssuing },
+      );
       later(inside.close);
       targets.push(inside.url);
     }

@@ -1,9 +1,7 @@
 /** Requests through the app, in this process: many at once, each answer judged, and the rows when all are done. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createDemo } from "../../server/auth/demo.ts";
 import { hmacKey } from "../../server/auth/hs256.ts";
-import { createApp } from "../../server/routes/app.ts";
 import {
   type Answer,
   adminToken,
@@ -73,9 +71,8 @@ export async function assertSound(world: World, streams: () => number): Promise<
   await assertRules(world);
 }
 
-export function demoApp(world: World) {
-  return createApp({ ...world.dependencies, demoToken: createDemo({ ...env, DEMO: "on" }) });
-}
+/** With the route for demo tokens, which is to be asked too. */
+export const openDemo = () => openWorld({ env: { DEMO: "on" } });
 
 /** What nobody may be told. */
 export function secretsOf({ scratch }: World): string[] {
@@ -119,11 +116,11 @@ export function authorizationOf(caller: Caller): string | undefined {
 
 /** Some inputs on a database of their own, made of this seed. */
 export async function fuzzHttp(task: Task): Promise<void> {
-  const world = await openWorld();
+  const world = await openDemo();
+  const { app } = world;
   try {
     await furnish(world);
     await task.plant?.(world.scratch);
-    const app = demoApp(world);
     const secrets = secretsOf(world);
     await checkedRun("http", task, {
       values: fc.array(request, { minLength: 1, maxLength: BURST, size: "max" }),

@@ -4,13 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import { getRequestListener } from "@hono/node-server";
 import fc from "fast-check";
-import { issueBefore } from "../../server/routes/fast.ts";
-import { type Answer, openWorld } from "../harness/app.ts";
-import { assertSound, authorizationOf, demoApp, furnish, secretsOf } from "./http.ts";
+import type { Answer } from "../harness/app.ts";
+import { assertSound, authorizationOf, furnish, openDemo, secretsOf } from "./http.ts";
 import { judge, MAX_MS, routeOf } from "./judge.ts";
 import { type Asked, request } from "./requests.ts";
 import { checkedRun, type Tally, type Task } from "./run.ts";
@@ -67,9 +64,8 @@ const FAITHFUL = new Set<Wire>(["plain", "in pieces"]);
 
 /** Some inputs on a server and a database of their own, made of this seed. */
 export async function fuzzSockets(task: Task): Promise<void> {
-  const world = await openWorld();
-  const app = demoApp(world);
-  const server = createServer(issueBefore(getRequestListener(app.fetch), world.dependencies));
+  const world = await openDemo();
+  const { app, server } = world;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   try {

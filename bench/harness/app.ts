@@ -2,16 +2,10 @@
 import assert from "node:assert/strict";
 import { STATUS_CODES } from "node:http";
 import { type Sql, withConnection } from "../../db/connect.ts";
-import { createAuthenticate, signToken } from "../../server/auth/auth.ts";
-import { connectDb, type Db } from "../../server/database/functions.ts";
-import { readEnv } from "../../server/env.ts";
-import { createCors } from "../../server/http/cors.ts";
-import { createRateLimit } from "../../server/http/rate-limit.ts";
-import { createIssuing } from "../../server/issuing/issuing.ts";
-import { createLog } from "../../server/observability/log.ts";
-import { createMetrics } from "../../server/observability/metrics.ts";
-import { createReadiness, newestMigration } from "../../server/observability/readiness.ts";
-import { createApp, type Dependencies } from "../../server/routes/app.ts";
+import { signToken } from "../../server/auth/auth.ts";
+import { compose, type Overrides } from "../../server/compose.ts";
+import type { Db } from "../../server/database/functions.ts";
+import { type Env, readEnv } from "../../server/env.ts";
 import { assertDocumented } from "./documented.ts";
 import { type Scratch, scratchDatabase } from "./scratch.ts";
 
@@ -37,28 +31,30 @@ export const userToken = (userId: number) => signToken(secret, env, { role: "use
 export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
 export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });
 
-/** The app on the database of this URL; `logged` are the lines of its log, everything from debug on. */
-export async function openApp(url: string, options: { callMs?: number; maxWaitMs?: number } = {}) {
-  const metrics = createMetrics();
-  const db = metrics.counted(connectDb(url, options));
+/** What differs in a test from the service as it is run. */
+export interface AppOptions extends Overrides {
+  env?: Partial<Env>;
+}
+
+/** The service on the database of this URL; `logged` are the lines of its log, everything from debug on. */
+export async function openApp(url: string, { env: given, ...overrides }: AppOptions = {}) {
   const logged: Json[] = [];
-  const state = { draining: false };
-  const isDraining = () => state.draining;
-  const issuing = createIssuing(db, { maxWaitMs: options.maxWaitMs ?? 10_000 });
-  const dependencies: Dependencies = {
-    db,
-    issuing,
-    authenticate: await createAuthenticate(env),
-    cors: createCors(["https://shop.example"]),
-    demoToken: () => undefined,
-    log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
-    metrics,
-    rateLimit: createRateLimit(0),
-    isDraining,
-    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
-  };
-  const app = createApp(dependencies);
-  metrics.watch({ ...dependencies, pools: db.pools, inFlight: () => 0, streams: app.streams });
+  const service = await compose(
+    {
+      ...env,
+      API_DATABASE_URL: url,
+      CORS_ORIGINS: ["https://shop.example"],
+      RATE_LIMIT: 0,
+      LOG_LEVEL: "debug",
+      ...given,
+    },
+    {
+      lanes: { maxWaitMs: 10_000 },
+      writeLog: (line) => void logged.push(JSON.parse(line)),
+      ...overrides,
+    },
+  );
+  const { app, db } = service;
 
   /** One request, "POST /coupons/1/issue" say, as a client would send it; its answer is one that is documented. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
@@ -87,13 +83,9 @@ export async function openApp(url: string, options: { callMs?: number; maxWaitMs
   }
 
   return {
-    app,
-    dependencies,
-    db,
-    issuing,
+    ...service,
     call,
     logged,
-    state,
     failures: () => logged.filter((line) => line.level === "error"),
     issue: async (couponId: number, userId: number) =>
       call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
@@ -126,7 +118,7 @@ async function firstEvent(response: Response): Promise<string> {
 }
 
 /** A scratch database with its app. */
-export async function openWorld(options: { callMs?: number; maxWaitMs?: number } = {}) {
+export async function openWorld(options: AppOptions = {}) {
   const scratch = await scratchDatabase();
   const app = await openApp(scratch.apiUrl, options);
   return {

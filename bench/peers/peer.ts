@@ -12,7 +12,7 @@
  * POOL is the number of connections to the database. Those of one event loop's turn are pipelined by both drivers.
  */
 import { readFileSync } from "node:fs";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
 import { createClient } from "@redis/client";
 import { Hono } from "hono";
@@ -20,12 +20,9 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import postgres from "postgres";
 import type { Outcome } from "../../server/api/outcomes.ts";
 import { createAuthenticate } from "../../server/auth/auth.ts";
+import { compose } from "../../server/compose.ts";
 import { readEnv } from "../../server/env.ts";
-import { createCors } from "../../server/http/cors.ts";
-import { createRateLimit } from "../../server/http/rate-limit.ts";
-import { createLog } from "../../server/observability/log.ts";
-import { createMetrics } from "../../server/observability/metrics.ts";
-import { issueBefore } from "../../server/routes/fast.ts";
+import { createIssuing } from "../../server/issuing/issuing.ts";
 import type { Constant } from "./start.ts";
 
 type Granted = {
@@ -80,14 +77,14 @@ async function issuing(issue: Issue): Promise<Server> {
   return createAdaptorServer({ fetch: app.fetch }) as Server;
 }
 
-/** As the service itself serves this request: what then differs is only who grants. */
+/** The service itself, but for who grants. */
 async function issuingFast(issue: Issue): Promise<Server> {
-  const authenticate = await createAuthenticate(readEnv());
-  const refuse: RequestListener = (_, response) => response.writeHead(400).end();
-  return createServer(
-    issueBefore(refuse, {
-      authenticate,
-      issuing: {
+  const { server } = await compose(
+    readEnv({ ...process.env, API_DATABASE_URL: "postgres://127.0.0.1:1/none" }),
+    {
+      writeLog: () => {},
+      createIssuing: (...given) => ({
+        ...createIssuing(...given),
         issue: async (couponId, userId) => {
           const { outcome, ...granted } = await issue(userId, couponId);
           return {
@@ -97,14 +94,10 @@ async function issuingFast(issue: Issue): Promise<Server> {
             starts_in: null,
           };
         },
-      },
-      log: createLog("info", () => {}),
-      cors: createCors([]),
-      rateLimit: createRateLimit(readEnv({}).RATE_LIMIT),
-      metrics: createMetrics(),
-      isDraining: () => false,
-    }),
+      }),
+    },
   );
+  return server;
 }
 
 function openPostgres(connection: Record<string, string>): postgres.Sql {

@@ -109,7 +109,7 @@ async function openProxy(t: TestContext, url: string) {
 async function openAppBehindProxy(t: TestContext) {
   const scratch = await openScratch(t);
   const proxy = await openProxy(t, scratch.apiUrl);
-  const app = await openApp(proxy.url, { callMs: 1_000 });
+  const app = await openApp(proxy.url, { database: { callMs: 1_000 } });
   t.after(() => app.close());
   return { scratch, proxy, app };
 }

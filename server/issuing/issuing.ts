@@ -1,4 +1,5 @@
 /** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
+import { outcomes } from "../api/outcomes.ts";
 import type { Db, Issue } from "../database/functions.ts";
 import { createLanes, type HangUp, type LaneLimits, type Lanes, Overloaded } from "./lane.ts";
 import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
@@ -7,8 +8,8 @@ export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
   lanes: Pick<Lanes<number, Issue>, "queued" | "maxQueue" | "overloaded">;
   leases: Pick<Leases, "hits" | "held">;
-  /** Refusals told from a lease so far, by outcome. */
-  leased: Readonly<Record<string, number>>;
+  /** What was answered so far, from leases and by the database: how often each outcome. */
+  outcomes: Readonly<Record<Issue["outcome"], number>>;
 }
 
 /** Requests in one call of issue_coupons(), what a batch of which size costs: bench/README.md; and how many wait for it, and how long. */
@@ -22,14 +23,22 @@ const common = new Set<string>(COMMON_REFUSALS);
 export function createIssuing(
   db: Pick<Db, "issueCoupons" | "couponLease">,
   limits: Partial<LaneLimits> = {},
+  onBatch: (size: number, ms: number) => void = () => {},
 ): Issuing {
   const leases = createLeases(db.couponLease);
   /** Coupons that were on offer, or are to be, since this process began. */
   const known = new Set<number>();
   let unknown = 0;
+  const answered = Object.fromEntries(
+    Object.keys(outcomes.issue_coupon).map((outcome) => [outcome, 0]),
+  ) as Record<Issue["outcome"], number>;
 
   async function issueBatch(couponId: number, userIds: number[]): Promise<Issue[]> {
-    const issues = await db.issueCoupons(couponId, userIds);
+    const began = performance.now();
+    const issues = await db
+      .issueCoupons(couponId, userIds)
+      .finally(() => onBatch(userIds.length, performance.now() - began));
+    for (const { outcome } of issues) answered[outcome] += 1;
     if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
     return issues;
   }
@@ -51,16 +60,15 @@ export function createIssuing(
     (couponId: number, userIds: number[]) => (known.has(couponId) ? issueBatch : findOut)(couponId, userIds),
     { ...LIMITS, ...limits },
   );
-  const leased: Record<string, number> = Object.fromEntries(COMMON_REFUSALS.map((refusal) => [refusal, 0]));
   return {
     issue(couponId, userId, hangUp) {
       const refused = leases.refusal(couponId, userId);
       if (refused === undefined) return lanes.submit(couponId, userId, hangUp);
-      leased[refused.outcome] = (leased[refused.outcome] as number) + 1;
+      answered[refused.outcome] += 1;
       return refused;
     },
     lanes,
     leases,
-    leased,
+    outcomes: answered,
   };
 }

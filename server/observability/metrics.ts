@@ -7,7 +7,7 @@ import type { IncomingMessage } from "node:http";
 import { type Metric, Registry } from "prom-client";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import { isLocal } from "../auth/local.ts";
-import type { Db, Pools } from "../database/functions.ts";
+import type { Pools } from "../database/functions.ts";
 import type { Sent } from "../http/answer.ts";
 import { headerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
@@ -21,7 +21,7 @@ const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
 /** Where the gauges are read when they are asked for. */
 export interface Sources {
   pools: Pools;
-  issuing: Pick<Issuing, "lanes" | "leases" | "leased">;
+  issuing: Pick<Issuing, "lanes" | "leases" | "outcomes">;
   log: Pick<Log, "dropped">;
   /** Requests that have no answer yet. */
   inFlight: () => number;
@@ -33,10 +33,8 @@ interface Options {
   /** With it /metrics answers whoever sends it, without it this machine only. */
   token?: string | undefined;
   /** The text for all workers, where there are several. */
-  read?: () => Promise<string>;
+  read?: (() => Promise<string>) | undefined;
 }
-
-const commands = Object.keys(outcomes) as Command[];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 type Labels = Record<string, string | number>;
@@ -52,8 +50,6 @@ export function createMetrics({ token, read }: Options = {}) {
   const counts = emptyCounts();
   const batchSizes = createSeries(SIZES);
   const batchSeconds = createSeries(SECONDS);
-  /** Outcomes of issue_coupon that were told from a lease. */
-  let leased: Readonly<Record<string, number>> = {};
 
   expose(
     registry,
@@ -75,7 +71,7 @@ export function createMetrics({ token, read }: Options = {}) {
 
   /** Begins to tell what is read from these. */
   function watch({ pools, issuing, log, inFlight, streams }: Sources): void {
-    leased = issuing.leased;
+    counts.issue_coupon = issuing.outcomes;
     const one = (name: string, type: "counter" | "gauge", help: string, value: () => number) =>
       expose(registry, type, name, help, () => [{ labels: {}, value: value() }]);
     const each = (name: string, help: string, value: (pool: Pools[keyof Pools]) => number) =>
@@ -87,13 +83,10 @@ export function createMetrics({ token, read }: Options = {}) {
       registry,
       "counter",
       "coupon_outcomes_total",
-      "Outcomes of commands, those told from a lease included.",
+      "Outcomes of commands, those served from a lease included.",
       () =>
-        commands.flatMap((command) =>
-          Object.entries(outcomesOf(command)).map(([outcome, value]) => ({
-            labels: { command, outcome },
-            value,
-          })),
+        Object.entries(counts).flatMap(([command, byOutcome]) =>
+          Object.entries(byOutcome).map(([outcome, value]) => ({ labels: { command, outcome }, value })),
         ),
     );
     one("coupon_http_requests_in_flight", "gauge", "Requests without an answer yet.", inFlight);
@@ -139,44 +132,16 @@ export function createMetrics({ token, read }: Options = {}) {
     one("coupon_log_lines_dropped_total", "counter", "Lines that the log only counted.", log.dropped);
   }
 
-  /** The database, with the outcomes of its commands counted: names are one chain, use_coupon is useCoupon(). */
-  function counted(db: Db): Db {
-    const byName: Record<string, unknown> = { ...db };
-    for (const command of commands) {
-      if (command === "issue_coupon") continue;
-      const name = command.replace(/_./g, (part) => part.charAt(1).toUpperCase());
-      const call = byName[name] as (...args: unknown[]) => Promise<{ outcome: string }>;
-      byName[name] = async (...args: unknown[]) => {
-        const result = await call(...args);
-        count(command, result.outcome);
-        return result;
-      };
-    }
-    byName["issueCoupons"] = async (...[couponId, userIds]: Parameters<Db["issueCoupons"]>) => {
-      const began = performance.now();
-      try {
-        const issues = await db.issueCoupons(couponId, userIds);
-        for (const { outcome } of issues) count("issue_coupon", outcome);
-        return issues;
-      } finally {
-        batchSizes.add(userIds.length);
-        batchSeconds.add((performance.now() - began) / 1000);
-      }
-    };
-    return byName as Db;
-  }
-
-  /** How often each outcome was answered so far. */
-  function outcomesOf(command: Command): Record<string, number> {
-    const byOutcome = { ...counts[command] };
-    if (command === "issue_coupon")
-      for (const outcome in leased) byOutcome[outcome] = (byOutcome[outcome] ?? 0) + (leased[outcome] ?? 0);
-    return byOutcome;
-  }
-
+  /** Counts an outcome of a command, but for issue_coupon: issuing counts its own. */
   function count(command: Command, outcome: string): void {
-    const byOutcome = counts[command] as Record<string, number>;
+    const byOutcome = counts[command];
     byOutcome[outcome] = (byOutcome[outcome] as number) + 1;
+  }
+
+  /** A call of issue_coupons(), whatever came of it. */
+  function batch(size: number, ms: number): void {
+    batchSizes.add(size);
+    batchSeconds.add(ms / 1000);
   }
 
   /** The answer to GET /metrics; never asks the database. */
@@ -198,7 +163,7 @@ export function createMetrics({ token, read }: Options = {}) {
     return { status: 200, headers, text };
   }
 
-  return { registry, watch, counted, scrape, requests, outcomesOf };
+  return { registry, watch, count, batch, scrape, requests };
 }
 
 /** Requests by route template, method and status: `requests.of("POST", "/coupons/{coupon_id}/issue")(201, 12.5)`. */
@@ -276,13 +241,12 @@ function expose(
   registry.registerMetric(metric as unknown as Metric);
 }
 
-function emptyCounts(): Record<string, Record<string, number>> {
-  return Object.fromEntries(
-    Object.entries(outcomes).map(([command, answers]) => [
-      command,
-      Object.fromEntries(Object.keys(answers).map((outcome) => [outcome, 0])),
-    ]),
-  );
+function emptyCounts(): Record<Command, Record<string, number>> {
+  const counts = Object.entries(outcomes).map(([command, answers]) => [
+    command,
+    Object.fromEntries(Object.keys(answers).map((outcome) => [outcome, 0])),
+  ]);
+  return Object.fromEntries(counts);
 }
 
 /** In constant time, whatever was sent. */

@@ -112,7 +112,7 @@ export function createApp({
   );
   const couponStatus = async () => ({
     ...(await db.couponStatus()),
-    outcomes: metrics.outcomesOf("issue_coupon"),
+    outcomes: issuing.outcomes,
   });
   const statusFeed = createFeed({ event: "status", read: couponStatus, gist: (state) => state }, log.failure);
   const lists = createPlaces("lists", MAX_LISTS);
@@ -320,6 +320,7 @@ export function createApp({
     on(name, async (asked) => {
       const { outcome, ...members } = await handler(asked);
       const which: CommandOf<K> = contract[name].command;
+      metrics.count(which, outcome);
       return respond(commandAnswer(which, { outcome, ...members }, asked.c.env.requestId));
     });
   }

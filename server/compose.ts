@@ -1,0 +1,125 @@
+/** The service, assembled once: what the server runs, tests, faults, the fuzzer and the benches run too. */
+import type { Server } from "node:http";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { createAuthenticate } from "./auth/auth.ts";
+import { createDemo } from "./auth/demo.ts";
+import { connectDb } from "./database/functions.ts";
+import type { Env } from "./env.ts";
+import { createCors } from "./http/cors.ts";
+import { asProblem, Problem } from "./http/problem.ts";
+import { createRateLimit } from "./http/rate-limit.ts";
+import { createHttpServer, createRefuse, type Refuse } from "./http/wire.ts";
+import { createIssuing } from "./issuing/issuing.ts";
+import type { LaneLimits } from "./issuing/lane.ts";
+import { createLog, type Log } from "./observability/log.ts";
+import { createMetrics } from "./observability/metrics.ts";
+import { createReadiness, newestMigration } from "./observability/readiness.ts";
+import { createApp, type Dependencies } from "./routes/app.ts";
+import { issueBefore } from "./routes/fast.ts";
+
+/** Parts of the service that stand in for its own, and what its own ones are made with. */
+export interface Overrides
+  extends Partial<
+    Pick<
+      Dependencies,
+      "authenticate" | "db" | "demoToken" | "issuing" | "metrics" | "rateLimit" | "readiness"
+    >
+  > {
+  createIssuing?: typeof createIssuing;
+  database?: Parameters<typeof connectDb>[1];
+  lanes?: Partial<LaneLimits>;
+  /** Takes the lines of the log; without it they go to stdout. */
+  writeLog?: (line: string) => void;
+  /** Reads the metrics of all workers; without it /metrics shows those of this process. */
+  readMetrics?: () => Promise<string>;
+}
+
+export type Service = Awaited<ReturnType<typeof compose>>;
+
+/** Makes all parts of the service; nothing listens yet, and no connection to the database is open. */
+export async function compose(env: Env, overrides: Overrides = {}) {
+  const state = { draining: false };
+  const dependencies = await createParts(env, overrides, () => state.draining);
+  const { db, issuing, log, metrics } = dependencies;
+  const app = createApp(dependencies);
+  const refuse = createRefuse(dependencies);
+  const routes = getRequestListener(app.fetch, { errorHandler: answerErrors(log, refuse) });
+  /** Answers requests, as the server does behind its limits. */
+  const listener = issueBefore(routes, dependencies);
+  /** The same behind the limits of a connection. */
+  const server = createHttpServer(listener, refuse);
+  const inFlight = countInFlight(server, () => {
+    if (state.draining) server.closeAllConnections();
+  });
+  metrics.watch({ pools: db.pools, issuing, log, inFlight, streams: app.streams });
+
+  /**
+   * Ends idle connections now and busy ones with their answer, which says Connection: close. Resolves when all are closed. What still
+   * runs in the database goes on: db.close() waits for it.
+   */
+  async function drain(): Promise<void> {
+    state.draining = true;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    app.endStreams();
+    server.closeIdleConnections();
+    // closeIdleConnections() leaves those that never sent a whole head, and after close() no timeout of Node's ends them.
+    if (inFlight() === 0) server.closeAllConnections();
+    await closed;
+  }
+
+  return { ...dependencies, dependencies, state, app, listener, server, drain };
+}
+
+async function createParts(env: Env, overrides: Overrides, isDraining: () => boolean): Promise<Dependencies> {
+  const log = createLog(env.LOG_LEVEL, overrides.writeLog);
+  const metrics =
+    overrides.metrics ?? createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
+  const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
+  const issuing =
+    overrides.issuing ?? (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch);
+  return {
+    db,
+    issuing,
+    authenticate: overrides.authenticate ?? (await createAuthenticate(env, log.failure)),
+    cors: createCors(env.CORS_ORIGINS),
+    demoToken: overrides.demoToken ?? createDemo(env),
+    log,
+    metrics,
+    rateLimit: overrides.rateLimit ?? createRateLimit(env.RATE_LIMIT),
+    isDraining,
+    readiness:
+      overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
+  };
+}
+
+function urlOf({ API_DATABASE_URL: url }: Env): string {
+  if (!url)
+    throw new Error("API_DATABASE_URL is not set: start with ./sd start, or give the server its login");
+  return url;
+}
+
+/** Answers what the adapter can't make a request of, and what the routes throw outside of any. */
+function answerErrors(log: Log, refuse: Refuse): (error: unknown) => Response {
+  return (error) => {
+    const isRequests = error instanceof RequestError;
+    if (!isRequests) log.failure(error);
+    const why = isRequests
+      ? new Problem("invalid_request", { detail: "The target or the Host header is not valid." })
+      : asProblem(error);
+    const { text, ...sent } = refuse(why);
+    return new Response(text, sent);
+  };
+}
+
+/** Counts requests without an answer; `whenNone` is called each time that there are none left. */
+function countInFlight(server: Server, whenNone: () => void): () => number {
+  let inFlight = 0;
+  server.on("request", (_, response) => {
+    inFlight += 1;
+    response.once("close", () => {
+      inFlight -= 1;
+      if (inFlight === 0) whenNone();
+    });
+  });
+  return () => inFlight;
+}
