@@ -3,7 +3,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Assault, assault } from "./assault.ts";
-import { INVARIANTS, type Violation } from "./checker.ts";
+import { noneChecked, type Violation } from "./checker/check.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { type Fault, faults } from "./faults.ts";
 import { bugs } from "./planted.ts";
@@ -51,7 +51,7 @@ export async function campaign(
     rows: [],
     skipped: [],
     planted: [],
-    checked: Object.fromEntries(Object.keys(INVARIANTS).map((name) => [name, 0])) as Found["checked"],
+    checked: noneChecked(),
     violations: [],
   };
   let shared: Promise<Cluster> | undefined;

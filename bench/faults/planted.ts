@@ -11,7 +11,8 @@ import { connect } from "../../db/connect.ts";
 import type { Issue } from "../../server/database/functions.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
-import { BOUNDS, type Bounds, type Invariant } from "./checker.ts";
+import { BOUNDS, type Bounds } from "./checker/bounds.ts";
+import type { Invariant } from "./checker/check.ts";
 import { CHANCES, type Chances } from "./flaky.ts";
 import type { Plant } from "./trial.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { Machine } from "../harness/machine.ts";
 import { nameOf } from "../harness/machine.ts";
 import { table } from "../report/report.ts";
-import { INVARIANTS, type Invariant, type Verdict } from "./checker.ts";
+import { INVARIANTS, type Invariant, PROMISES, type Verdict } from "./checker/check.ts";
 import type { Attempt, History } from "./history.ts";
 
 export interface Row {
@@ -143,13 +143,13 @@ export function withResults(readme: string, results: Results): string {
   ].join("\n\n");
   const promises = table(
     ["promise", "invariant", "planted bug that breaks it", "held against", "broken"],
-    (Object.keys(INVARIANTS) as Invariant[]).map((invariant) => [
-      INVARIANTS[invariant],
+    INVARIANTS.map((invariant) => [
+      PROMISES[invariant].promise,
       `\`${invariant}\``,
       planted
         .filter(({ breaks }) => breaks.includes(invariant))
         .map(({ bug }) => bug)
-        .join(", ") || "by hand, in `checker.test.ts`",
+        .join(", ") || "by hand, in the tests of checker/",
       checked[invariant].toLocaleString("en"),
       "0",
     ]),

@@ -1,0 +1,33 @@
+/** Every request is answered: in words of the contract, in time, and for good when it is sent again. */
+import type { Bounds } from "./bounds.ts";
+import { allSaid, asked, type Facts, type Findings, grouped, isOpen, ms, said } from "./facts.ts";
+
+export function* unknownIsAnswered({ history }: Facts): Findings {
+  for (const [request, attempts] of grouped(history.attempts, (attempt) => attempt.request)) {
+    const [first, last] = [attempts[0], attempts.at(-1)?.answer.is];
+    if (first && attempts.some(({ answer }) => isOpen(answer)))
+      yield last === "ok" ||
+        last === "refused" ||
+        `request ${request}, ${asked(first)}: ${allSaid(attempts)}`;
+  }
+}
+
+/** The server is not to blame for the time in which it stood still or was gone. */
+export function* answeredInTime({ history }: Facts, { answerMs }: Bounds): Findings {
+  const standstills = history.strokes.filter(({ isServers }) => isServers);
+  for (const attempt of history.attempts) {
+    const { answer, invokedAt, answeredAt } = attempt;
+    const excused = standstills.reduce(
+      (sum, { from, until }) => sum + Math.max(0, Math.min(until, answeredAt) - Math.max(from, invokedAt)),
+      0,
+    );
+    const took = answeredAt - invokedAt - excused;
+    yield took <= answerMs ||
+      `${asked(attempt)}: ${said(answer)} after ${took.toFixed(0)} ms, asked at ${ms(invokedAt)}`;
+  }
+}
+
+export function* answersOfTheContract({ history }: Facts): Findings {
+  for (const attempt of history.attempts)
+    yield attempt.answer.is !== "wrong" || `${asked(attempt)}: ${said(attempt.answer)}`;
+}

@@ -1,0 +1,170 @@
+/** What a run proves: its history and the rows of its database, arranged so that a check can look things up. */
+import type { Answer, Ask, Attempt, FinalState, History } from "../history.ts";
+
+/** What a check says of one thing that it looked at: it is right, or what is wrong with it. */
+export type Finding = true | string;
+export type Findings = Iterable<Finding>;
+
+export type AttemptTo<Kind extends Ask["kind"]> = Attempt & { ask: Extract<Ask, { kind: Kind }> };
+export type Grant = FinalState["grants"][number];
+
+/** A grant in the database, and the attempt that made it. */
+export interface Made extends Grant {
+  cause: AttemptTo<"issue">;
+  /** When a client was first told that it holds the coupon; Infinity: never. ms */
+  acknowledgedAt: number;
+}
+
+/** A restock that was done, or may have been. */
+export interface Refill {
+  count: number;
+  /** It was done between these two; `until` is Infinity where nobody was told. ms */
+  from: number;
+  until: number;
+}
+
+/** The keys of `Map<string, …>` are holdings: a user and a coupon. */
+export interface Facts {
+  history: History;
+  state: FinalState;
+  coupons: Map<number, FinalState["coupons"][number]>;
+  grants: Map<string, Grant>;
+  grantsOf: Map<number, Grant[]>;
+  grantsOfUser: Map<number, Grant[]>;
+  issues: Map<string, AttemptTo<"issue">[]>;
+  issuesOf: Map<number, AttemptTo<"issue">[]>;
+  uses: Map<string, AttemptTo<"use">[]>;
+  restocksOf: Map<number, AttemptTo<"restock">[]>;
+  refillsOf: Map<number, Refill[]>;
+  /** The attempt that made each grant, where one can have. */
+  causes: Map<string, AttemptTo<"issue">>;
+  madeOf: Map<number, Made[]>;
+  /** By each day, from when on it is known to have begun: a grant of it had been acknowledged. ms */
+  dayKnownSince: Map<string, number>;
+}
+
+/** The database's clock may be set back by so much in all: its day begins a second time. ms */
+const SET_BACK_MS = 60_000;
+
+export function gather(history: History, state: FinalState): Facts {
+  const [issues, uses, restocks] = [
+    attemptsTo(history, "issue"),
+    attemptsTo(history, "use"),
+    attemptsTo(history, "restock"),
+  ];
+  const issuesBy = grouped(issues, ({ ask }) => holding(ask));
+  const restocksOf = grouped(restocks, ({ ask }) => ask.coupon);
+  const grantsOf = grouped(state.grants, ({ coupon }) => coupon);
+  const causes = new Map<string, AttemptTo<"issue">>();
+  for (const key of state.grants.map(holding)) {
+    const cause = causeOf(issuesBy.get(key) ?? []);
+    if (cause) causes.set(key, cause);
+  }
+  const made = (grant: Grant): Made[] => {
+    const cause = causes.get(holding(grant));
+    return cause ? [{ ...grant, cause, acknowledgedAt: firstOk(issuesBy.get(holding(grant))) }] : [];
+  };
+  const dayKnownSince = new Map<string, number>();
+  for (const grant of state.grants) {
+    const day = new Date(Date.parse(grant.issued_at) - SET_BACK_MS).toISOString().slice(0, 10);
+    const since = dayKnownSince.get(day) ?? Number.POSITIVE_INFINITY;
+    dayKnownSince.set(day, Math.min(since, firstOk(issuesBy.get(holding(grant)))));
+  }
+  return {
+    history,
+    state,
+    coupons: new Map(state.coupons.map((row) => [row.coupon, row])),
+    grants: new Map(state.grants.map((grant) => [holding(grant), grant])),
+    grantsOf,
+    grantsOfUser: grouped(state.grants, ({ user }) => user),
+    issues: issuesBy,
+    issuesOf: grouped(issues, ({ ask }) => ask.coupon),
+    uses: grouped(uses, ({ ask }) => holding(ask)),
+    restocksOf,
+    refillsOf: new Map([...restocksOf].map(([coupon, of]) => [coupon, of.flatMap(refill)])),
+    causes,
+    madeOf: new Map([...grantsOf].map(([coupon, of]) => [coupon, of.flatMap(made)])),
+    dayKnownSince,
+  };
+}
+
+function attemptsTo<Kind extends Ask["kind"]>({ attempts }: History, kind: Kind): AttemptTo<Kind>[] {
+  return attempts.filter((attempt): attempt is AttemptTo<Kind> => attempt.ask.kind === kind);
+}
+
+/** The attempt that was told issued; else the first of those that were not told what became of them. */
+function causeOf(attempts: readonly AttemptTo<"issue">[]): AttemptTo<"issue"> | undefined {
+  return (
+    attempts.find(({ answer }) => answer.is === "ok" && answer.outcome === "issued") ??
+    attempts.filter(({ answer }) => isOpen(answer)).toSorted((a, b) => a.invokedAt - b.invokedAt)[0]
+  );
+}
+
+function refill({ ask, answer, invokedAt, answeredAt }: AttemptTo<"restock">): Refill[] {
+  if (!mayBeDone(answer)) return [];
+  const until = answer.is === "ok" ? answeredAt : Number.POSITIVE_INFINITY;
+  return [{ count: ask.count, from: invokedAt, until }];
+}
+
+// ---- What an answer proves ----------------------------------------------------------------------------------------------
+
+/** Whether nobody knows if it was done. */
+export function isOpen({ is }: Answer): boolean {
+  return is === "unknown" || is === "wrong";
+}
+
+export function mayBeDone(answer: Answer): boolean {
+  return answer.is === "ok" || isOpen(answer);
+}
+
+/** When one of these was first acknowledged; Infinity: never. */
+export function firstOk(attempts: readonly Attempt[] = []): number {
+  return earliest(attempts.filter(({ answer }) => answer.is === "ok").map(({ answeredAt }) => answeredAt));
+}
+
+export function earliest(instants: readonly number[]): number {
+  return instants.reduce((first, instant) => Math.min(first, instant), Number.POSITIVE_INFINITY);
+}
+
+/** The day of a grant: the service's time zone is UTC in a run. */
+export function dayOf(instant: string): string {
+  return instant.slice(0, 10);
+}
+
+export function grouped<Key, Value>(
+  values: readonly Value[],
+  keyOf: (value: Value) => Key,
+): Map<Key, Value[]> {
+  const groups = new Map<Key, Value[]>();
+  for (const value of values) {
+    const group = groups.get(keyOf(value));
+    if (group) group.push(value);
+    else groups.set(keyOf(value), [value]);
+  }
+  return groups;
+}
+
+// ---- How a finding tells them -------------------------------------------------------------------------------------------
+
+export function holding({ coupon, user }: { coupon: number; user: number }): string {
+  return `user ${user} of coupon ${coupon}`;
+}
+
+export function asked({ ask }: Attempt): string {
+  return Object.values(ask).join(" ");
+}
+
+export function said(answer: Answer): string {
+  return answer.is === "ok" && answer.position !== undefined
+    ? `${answer.outcome} ${answer.position}`
+    : answer.outcome;
+}
+
+/** What each of these attempts was told. */
+export function allSaid(attempts: readonly Attempt[]): string {
+  return attempts.map(({ answer }) => said(answer)).join(", ");
+}
+
+export function ms(instant: number): string {
+  return `${instant.toFixed(1)} ms`;
+}

@@ -1,0 +1,117 @@
+/** Nobody is refused what is theirs, or for a reason that does not hold. */
+import type { Attempt } from "../history.ts";
+import {
+  type AttemptTo,
+  asked,
+  dayOf,
+  type Facts,
+  type Findings,
+  firstOk,
+  holding,
+  mayBeDone,
+  ms,
+  said,
+} from "./facts.ts";
+
+export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
+  for (const [key, attempts] of issues) {
+    const acknowledgedAt = firstOk(attempts);
+    for (const { answer, invokedAt, answeredAt } of attempts)
+      if (answer.is === "refused")
+        yield invokedAt <= acknowledgedAt ||
+          `${key} was told to hold it at ${ms(acknowledgedAt)}, and ${answer.outcome} at ${ms(answeredAt)}`;
+  }
+  for (const [key, attempts] of uses) {
+    const holdsSince = firstOk(issues.get(key));
+    for (const { ask, answer, invokedAt, answeredAt } of attempts) {
+      if (answer.is !== "refused") continue;
+      const usedAt = firstOk(attempts.filter((other) => other.ask.reference === ask.reference));
+      yield invokedAt <= (answer.outcome === "already_used" ? usedAt : holdsSince) ||
+        `${key} was told ${answer.outcome} of ${ask.reference} at ${ms(answeredAt)}`;
+    }
+  }
+}
+
+export function* refusalIsTrue(facts: Facts): Findings {
+  for (const coupon of facts.coupons.keys()) {
+    yield* issueRefusals(facts, coupon);
+    yield* restockRefusals(facts, coupon);
+  }
+  for (const [key, attempts] of facts.uses) yield* useRefusals(facts, key, attempts);
+}
+
+function* issueRefusals(facts: Facts, coupon: number): Findings {
+  const grantedBy = grantsBy(facts, coupon);
+  for (const attempt of facts.issuesOf.get(coupon) ?? []) {
+    const { ask, answer, invokedAt, answeredAt } = attempt;
+    if (answer.is !== "refused") continue;
+    const told = `user ${ask.user} was told ${answer.outcome} of coupon ${coupon} at ${ms(answeredAt)}`;
+    switch (answer.outcome) {
+      case "sold_out": {
+        const [granted, count] = [grantedBy(answeredAt), countAt(facts, coupon, invokedAt)];
+        yield granted >= count || `${told}: at most ${granted} of ${count} could have been granted by then`;
+        break;
+      }
+      case "daily_limit_reached":
+        yield isDaySpent(facts, attempt) || `${told}: the user held no other of that day`;
+        break;
+      default:
+        yield `${told}: nothing of the kind was done`;
+    }
+  }
+}
+
+/** No other coupon is of its day, so that its count is never taken: it can only be below what is issued. */
+function* restockRefusals(facts: Facts, coupon: number): Findings {
+  const grantedBy = grantsBy(facts, coupon);
+  for (const { ask, answer, answeredAt } of facts.restocksOf.get(coupon) ?? []) {
+    if (answer.is !== "refused") continue;
+    const granted = grantedBy(answeredAt);
+    yield (answer.outcome === "below_issued" && ask.count < granted) ||
+      `coupon ${coupon}: count ${ask.count} was told ${answer.outcome} at ${ms(answeredAt)}, ` +
+        `at most ${granted} could have been granted by then`;
+  }
+}
+
+function* useRefusals({ grants }: Facts, key: string, attempts: AttemptTo<"use">[]): Findings {
+  const reference = grants.get(key)?.use_reference;
+  for (const attempt of attempts) {
+    const { ask, answer, answeredAt } = attempt;
+    if (answer.is !== "refused") continue;
+    const isUsedByAnother = attempts.some(
+      (other) =>
+        other.ask.reference !== ask.reference &&
+        other.ask.reference === reference &&
+        mayBeDone(other.answer) &&
+        other.invokedAt <= answeredAt,
+    );
+    yield (answer.outcome === "already_used" ? isUsedByAnother : answer.outcome === "not_issued") ||
+      `${asked(attempt)}: ${said(answer)}, the database has ${reference}`;
+  }
+}
+
+/** How many of its grants can have been made by an instant: those that had been asked for. */
+function grantsBy({ madeOf }: Facts, coupon: number): (instant: number) => number {
+  const instants = (madeOf.get(coupon) ?? []).map(({ cause }) => cause.invokedAt).toSorted((a, b) => a - b);
+  return (instant) => instants.findLastIndex((at) => at <= instant) + 1;
+}
+
+/** Its count at an instant, at least: restocks that may not have been done by then do not count. */
+function countAt({ history, refillsOf }: Facts, coupon: number, instant: number): number {
+  const refills = (refillsOf.get(coupon) ?? []).filter(({ until }) => until < instant);
+  return Math.max(history.counts.get(coupon) ?? 0, ...refills.map(({ count }) => count));
+}
+
+/** Whether the user can have held another coupon of a day that was not known to be over. */
+function isDaySpent(
+  { grantsOfUser, causes, dayKnownSince }: Facts,
+  { ask, invokedAt, answeredAt }: AttemptTo<"issue">,
+): boolean {
+  return (grantsOfUser.get(ask.user) ?? []).some((grant) => {
+    const cause: Attempt | undefined = causes.get(holding(grant));
+    const isOver = [...dayKnownSince].some(
+      ([day, since]) => since < invokedAt && day > dayOf(grant.issued_at),
+    );
+    return grant.coupon !== ask.coupon && cause !== undefined && cause.invokedAt <= answeredAt && !isOver;
+  });
+}

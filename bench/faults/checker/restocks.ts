@@ -1,0 +1,18 @@
+/** The count in the database is one that was asked for, and no later one was acknowledged. */
+import type { Attempt } from "../history.ts";
+import { asked, type Facts, type Findings, isOpen } from "./facts.ts";
+
+export function* restockIsKept({ history, state, restocksOf }: Facts): Findings {
+  for (const { coupon, count } of state.coupons) {
+    const attempts = restocksOf.get(coupon) ?? [];
+    const told = attempts.filter(({ answer }) => answer.is === "ok");
+    const toThisCount = attempts.filter(({ ask }) => ask.count === count);
+    const mayBeLast = ({ answer, answeredAt }: Attempt) =>
+      isOpen(answer) ||
+      (answer.is === "ok" &&
+        !told.some(({ ask, invokedAt }) => ask.count !== count && invokedAt > answeredAt));
+    const first = history.counts.get(coupon);
+    yield (told.length > 0 ? toThisCount.some(mayBeLast) : count === first || toThisCount.length > 0) ||
+      `coupon ${coupon}: count ${count}, told ${told.map(asked).join(", ") || first}`;
+  }
+}

@@ -1,0 +1,102 @@
+/** Small histories for the tests: right ones, and ones in which something is broken by hand. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Answer, type Ask, type FinalState, type History, newHistory } from "../history.ts";
+import { check, INVARIANTS, type Invariant, PROMISES } from "./check.ts";
+
+export const AT = "2026-11-22T10:00:00.000001Z";
+export const issued = (position: number, at = AT): Answer => ({ is: "ok", outcome: "issued", position, at });
+export const again = (position: number, at = AT): Answer => ({
+  is: "ok",
+  outcome: "already_issued",
+  position,
+  at,
+});
+export const used: Answer = { is: "ok", outcome: "used", at: AT };
+export const changed: Answer = { is: "ok", outcome: "changed" };
+export const refused = (outcome: string): Answer => ({ is: "refused", outcome });
+export const overloaded: Answer = { is: "undone", outcome: "overloaded" };
+export const unknown: Answer = { is: "unknown", outcome: "outcome_unknown" };
+
+export const issue = (user: number, coupon = 1): Ask => ({ kind: "issue", coupon, user });
+export const use = (user: number, reference = "r"): Ask => ({ kind: "use", coupon: 1, user, reference });
+export const restock = (count: number): Ask => ({ kind: "restock", coupon: 1, count });
+
+/** One request each, or another attempt of an earlier one; each takes 1 ms, and the next is sent 1 ms later, unless said. */
+export type Attempts = [
+  ask: Ask,
+  answer: Answer,
+  given?: { request?: number; invokedAt?: number; answeredAt?: number },
+][];
+type Change = (history: History, state: FinalState) => void;
+
+export interface World {
+  history: History;
+  state: FinalState;
+}
+
+/** Coupons of two units; the grants are of coupon 1, to users 1, 2, … at positions 1, 2, …, unless said. */
+export function world(
+  attempts: Attempts,
+  grants: Partial<FinalState["grants"][number]>[],
+  change: Change = () => {},
+): World {
+  const history = newHistory(1, new Map([[1, 2]]));
+  for (const [i, [ask, answer, given = {}]] of attempts.entries())
+    history.attempts.push({ request: i, ask, answer, invokedAt: 2 * i, answeredAt: 2 * i + 1, ...given });
+  const state: FinalState = {
+    coupons: [],
+    grants: grants.map((grant, i) => ({
+      coupon: 1,
+      user: i + 1,
+      position: i + 1,
+      issued_on: "2026-11-22",
+      issued_at: AT,
+      used_date: grant.use_reference ? AT : null,
+      use_reference: null,
+      ...grant,
+    })),
+    uses: [],
+    broken: [],
+  };
+  for (const { coupon, user, use_reference } of state.grants)
+    if (use_reference) state.uses.push({ coupon, user, reference: use_reference });
+  for (const coupon of new Set([1, ...state.grants.map((grant) => grant.coupon)])) {
+    if (!history.counts.has(coupon)) history.counts.set(coupon, 2);
+    const rows = state.grants.filter((grant) => grant.coupon === coupon).length;
+    state.coupons.push({ coupon, count: 2, issued: rows });
+  }
+  change(history, state);
+  return { history, state };
+}
+
+/** Of a world: the count of coupon 1 in the database. */
+export function counting(count: number): Change {
+  return (_, { coupons }) => {
+    (coupons[0] as { count: number }).count = count;
+  };
+}
+
+/** Each promise that is broken, once. */
+export function brokenIn({ history, state }: World): Invariant[] {
+  return [...new Set(check(history, state).violations.map(({ invariant }) => invariant))];
+}
+
+export type Case = [invariants: Invariant[], name: string, broken: World];
+
+/** A test a case, and that each check of this module has a case that breaks its promise. */
+export function testCases(checks: Record<string, unknown>, cases: readonly Case[]): void {
+  for (const [invariants, name, broken] of cases)
+    test(`${invariants.join(", ")}: ${name}`, () => {
+      assert.deepEqual(brokenIn(broken).toSorted(), invariants.toSorted());
+    });
+  test("each promise has a case that breaks it", () => {
+    const broken = new Set(cases.flatMap(([invariants]) => invariants));
+    const here = INVARIANTS.filter((name) => Object.values(checks).includes(PROMISES[name].check));
+    assert.notEqual(here.length, 0);
+    assert.deepEqual(
+      here.filter((name) => !broken.has(name)),
+      [],
+    );
+  });
+}
