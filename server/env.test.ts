@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
+import { checkBlock } from "../bench/harness/readme-blocks.ts";
 import { readEnv, shown, variables } from "./env.ts";
 
 const defaults = {
@@ -124,10 +125,10 @@ test("shown: no secret, and whether it was given", () => {
     DATABASE_URL: ["postgres://a:***@example.org:5432/d?sslmode=require&password=***&x=1", true],
     API_DATABASE_URL: ["postgres://coupon_api@example.org/d", true],
     SEED: ["demo", false],
-    DEMO: ["loopback where the demo is seeded and the secret is a generated one, else off", false],
+    DEMO: ["loopback if the demo is seeded and the token secret was generated, else off", false],
     CORS_ORIGINS: ["none", false],
     RATE_LIMIT: ["100", false],
-    METRICS_TOKEN: ["none: it answers this machine only", false],
+    METRICS_TOKEN: ["none: only clients on this machine can read it", false],
     LOG_LEVEL: ["info", false],
     JWT_SECRET: ["set (64 characters)", true],
     JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY----- ", true],
@@ -137,39 +138,29 @@ test("shown: no secret, and whether it was given", () => {
   });
 });
 
-// ---- What is made of the texts -------------------------------------------------------------------------------------
+// ---- .env.example and the table in server/README.md, which follow the texts ------------------------------------------
 
-const HEAD = `# Settings of ./sd. Copy this to .env, and take the # from what you set. What the environment gives wins.
+const HEAD = `# Settings of ./sd. Copy this file to .env and uncomment what you set. The environment overrides it.
 `;
 
-/** Compares what a file says with what it should, or with UPDATE_README=1 writes it. */
-function follows(file: string, actual: string, expected: string): void {
-  const path = new URL(`../${file}`, import.meta.url);
-  const whole = readFileSync(path, { encoding: "utf8", flag: "a+" });
-  if (process.env["UPDATE_README"])
-    writeFileSync(path, actual === "" ? expected : whole.replace(actual, () => expected));
-  else assert.equal(actual, expected, `${file} follows server/env.ts: write it anew with UPDATE_README=1`);
-}
+const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 test(".env.example has every variable, with its default", () => {
   const entries = variables.map(
     ({ name, description, default: value, otherwise }) =>
-      `\n# ${description}${otherwise ? ` (without it: ${otherwise})` : ""}\n#${name}=${value ?? ""}\n`,
+      `\n# ${sentence(description)}.${otherwise ? ` Default: ${otherwise}.` : ""}\n#${name}=${value ?? ""}\n`,
   );
   const path = new URL("../.env.example", import.meta.url);
-  follows(".env.example", readFileSync(path, { encoding: "utf8", flag: "a+" }), HEAD + entries.join(""));
+  const expected = HEAD + entries.join("");
+  if (process.env["UPDATE_README"]) writeFileSync(path, expected);
+  else assert.equal(readFileSync(path, "utf8"), expected, "write it with UPDATE_README=1");
 });
 
-test("the README's table of settings", () => {
+test("the table of settings in server/README.md", () => {
   const rows = variables.map(
     ({ name, description, default: value, otherwise }) =>
-      `| \`${name}\` | ${description} | ${value ?? otherwise ?? ""} |\n`,
+      `| \`${name}\` | ${description} | ${value ? `\`${value}\`` : (otherwise ?? "")} |\n`,
   );
-  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const [table = ""] = readme.match(/<!-- settings -->\n.*?<!-- \/settings -->/s) ?? [];
-  follows(
-    "README.md",
-    table,
-    `<!-- settings -->\n| variable | meaning | default |\n| --- | --- | --- |\n${rows.join("")}<!-- /settings -->`,
-  );
+  const head = "| variable | meaning | default |\n| --- | --- | --- |\n";
+  checkBlock(new URL("README.md", import.meta.url), "settings", head + rows.join(""));
 });

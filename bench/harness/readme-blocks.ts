@@ -1,0 +1,31 @@
+/** Blocks of a Markdown file that code makes: the lines between `<!-- name -->` and `<!-- /name -->`. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+
+/** The lines of the block, without its markers. */
+export function readBlock(file: URL, name: string): string {
+  const text = readFileSync(file, "utf8");
+  const { from, to } = placeOf(text, name);
+  return text.slice(from, to);
+}
+
+/** The text with other lines in the block. */
+export function withBlock(text: string, name: string, lines: string): string {
+  const { from, to } = placeOf(text, name);
+  return `${text.slice(0, from)}${lines.trim()}\n${text.slice(to)}`;
+}
+
+/** Asserts that the block has these lines. With UPDATE_README=1 it writes them instead. */
+export function checkBlock(file: URL, name: string, lines: string): void {
+  const text = readFileSync(file, "utf8");
+  const updated = withBlock(text, name, lines);
+  if (process.env["UPDATE_README"]) writeFileSync(file, updated);
+  else assert.equal(text, updated, `${file.pathname}, block ${name}: UPDATE_README=1 writes what is true`);
+}
+
+function placeOf(text: string, name: string): { from: number; to: number } {
+  const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`];
+  const [at, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (at < 0 || to < at) throw new Error(`no block ${begin.trim()} … ${end}`);
+  return { from: at + begin.length, to };
+}
