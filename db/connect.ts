@@ -1,6 +1,7 @@
-/** Connections of set-up, tests and benches; the server has its own in server/database/functions.ts. */
+/** Connections of set-up, tests and benches; the server has its own in server/database/pool.ts. */
 import { scryptSync } from "node:crypto";
 import postgres from "postgres";
+import { type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
 
 export type Sql = postgres.Sql;
 
@@ -39,7 +40,7 @@ export function explained(error: unknown, url: string): unknown {
   const { host, username } = new URL(url);
   const login = decodeURIComponent(username);
   const database = databaseOf(url);
-  const sentences: Record<string, string> = {
+  const turnedAway: Record<(typeof TURNED_AWAY)[number], string> = {
     "28P01": login.startsWith("coupon_")
       ? `${login} can't log in at ${host} yet: run ./sd, which sets up`
       : `${login} can't log in at ${host}: correct the password in DATABASE_URL`,
@@ -47,21 +48,17 @@ export function explained(error: unknown, url: string): unknown {
     "3D000": `there is no database ${database} at ${host}: create it, owned by ${login}, or correct DATABASE_URL`,
     "53300": `${host} has no connection left: end one, or raise max_connections`,
     "57P03": `${host} is starting up or shutting down: try again`,
-    ENOTFOUND: `there is no host ${host}: correct DATABASE_URL`,
-    CONNECTION_CLOSED: `${host} closed the connection: see its log`,
-    ECONNRESET: `${host} closed the connection: see its log`,
   };
-  const unreachable = [
-    "ECONNREFUSED",
-    "ETIMEDOUT",
-    "EHOSTUNREACH",
-    "ENETUNREACH",
-    "EAI_AGAIN",
-    "CONNECT_TIMEOUT",
-  ];
-  const sentence = unreachable.includes(code ?? "")
-    ? `no PostgreSQL answers at ${host} (${code}): start it, or correct DATABASE_URL`
-    : sentences[code ?? ""];
+  const unreachable = `no PostgreSQL answers at ${host} (${code}): start it, or correct DATABASE_URL`;
+  const closed = `${host} closed the connection: see its log`;
+  const sentences: Record<string, string> = {
+    ...Object.fromEntries([...UNREACHABLE, "ETIMEDOUT"].map((each) => [each, unreachable])),
+    ENOTFOUND: `there is no host ${host}: correct DATABASE_URL`,
+    ...turnedAway,
+    CONNECTION_CLOSED: closed,
+    ECONNRESET: closed,
+  };
+  const sentence = sentences[code ?? ""];
   return sentence === undefined ? error : new Error(sentence, { cause: error });
 }
 

@@ -1,9 +1,10 @@
 /**
  * Faults between the server and its database, by chance and a seed: around the methods of Db that issue and use. What is thrown
- * is what server/database/functions.ts would throw for it; the layers above can't tell the difference.
+ * is what server/database/pool.ts would throw for it; the layers above can't tell the difference.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DatabaseError, type Db, type Issue } from "../../server/database/functions.ts";
+import { DatabaseError } from "../../server/database/errors.ts";
+import type { Db, Issue } from "../../server/database/functions.ts";
 import { createRandom } from "../harness/stats.ts";
 
 /** Out of 1, for each call. */

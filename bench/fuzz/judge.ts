@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { getPath } from "hono/utils/url";
 import { contract, MAX_BODY, type Operation } from "../../server/api/contract.ts";
+import { failures } from "../../server/api/failures.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { nothing, problem } from "../../server/api/schemas.ts";
-import { failures } from "../../server/http/problem.ts";
 import { pages } from "../../server/routes/pages.ts";
 import type { Answer } from "../harness/app.ts";
 import { assertDocumented, validatorOf } from "../harness/documented.ts";

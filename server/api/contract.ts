@@ -3,11 +3,9 @@
  * from here, the OpenAPI document and the client's types are made of it.
  */
 import type { z } from "zod";
-import type { Caller } from "../auth/auth.ts";
+import type { Role } from "./caller.ts";
 import type { Command, outcomes } from "./outcomes.ts";
 import * as s from "./schemas.ts";
-
-type Role = Caller["role"];
 
 export interface Operation {
   route: `${"GET" | "POST"} /${string}`;

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { openApp } from "../../bench/harness/app.ts";
 import { assertDocumented, document, validatorOf } from "../../bench/harness/documented.ts";
-import { failures } from "../http/problem.ts";
 import { pages } from "../routes/pages.ts";
+import { failures } from "./failures.ts";
 import { type Command, outcomes } from "./outcomes.ts";
 
 interface Media {

@@ -1,8 +1,8 @@
 /** The contract as an OpenAPI 3.1 document, made of the schemas that validate, with an example of each outcome. */
 import { STATUS_CODES } from "node:http";
 import { z } from "zod";
-import { failures } from "../http/problem.ts";
 import { contract, type Operation } from "./contract.ts";
+import { failures } from "./failures.ts";
 import { type Command, outcomes } from "./outcomes.ts";
 import { problem } from "./schemas.ts";
 import { version } from "./version.ts";

@@ -72,6 +72,15 @@ export const outcomes = {
 export type Command = keyof typeof outcomes;
 export type Outcome<C extends Command> = Extract<keyof (typeof outcomes)[C], string>;
 
+/** The outcomes of issuing that hold for everybody who doesn't hold the coupon: those that a lease may repeat. */
+export const COMMON_REFUSALS = [
+  "not_started",
+  "ended",
+  "paused",
+  "sold_out",
+] as const satisfies readonly Outcome<"issue_coupon">[];
+export type CommonRefusal = (typeof COMMON_REFUSALS)[number];
+
 /** The answer that an outcome of this command gets. */
 export function answerOf<C extends Command>(command: C, outcome: Outcome<C>): Answer {
   return (outcomes[command] as Record<string, Answer>)[outcome] as Answer;

@@ -9,9 +9,10 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { exportJWK, SignJWT } from "jose";
+import type { Caller } from "../api/caller.ts";
 import { readEnv } from "../env.ts";
 import { Problem } from "../http/problem.ts";
-import { type Caller, createAuthenticate, signToken } from "./auth.ts";
+import { createAuthenticate, signToken } from "./auth.ts";
 
 const secret = "a secret of the tests, long enough for HS256";
 const env = readEnv({ JWT_SECRET: secret });

@@ -4,14 +4,11 @@
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import type { Caller, Role } from "../api/caller.ts";
 import { isText } from "../api/schemas.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
 import { hmacKey } from "./hs256.ts";
-
-export type Caller =
-  | { role: "user"; user_id: number; subject: string }
-  | { role: "service" | "admin"; subject: string };
 
 /** The caller of a token; null when the token is not one of ours, or no longer. Throws when the keys can't be had. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
@@ -201,7 +198,7 @@ function readCaller(subject: unknown, role: unknown): Caller | null {
 export function signToken(
   secret: string,
   expected: Expectation,
-  who: { role: Caller["role"]; subject: string },
+  who: { role: Role; subject: string },
 ): string {
   const now = Math.floor(Date.now() / 1000);
   return hmacKey(secret).sign({

@@ -1,8 +1,9 @@
 /** Tokens for whoever tries the service out, so that its page works at once: anybody may be anybody. Never for a real service. */
 import type { IncomingMessage } from "node:http";
+import type { Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
 import { headerOf } from "../http/headers.ts";
-import { type Caller, signToken } from "./auth.ts";
+import { signToken } from "./auth.ts";
 import { isLocal } from "./local.ts";
 
 type Incoming = Pick<IncomingMessage, "rawHeaders" | "socket">;
@@ -10,7 +11,7 @@ type Incoming = Pick<IncomingMessage, "rawHeaders" | "socket">;
 /** What makes a token for a caller; undefined where whoever asks is not one to hand tokens to. */
 export type DemoToken = (
   incoming: Incoming | undefined,
-) => ((who: { role: Caller["role"]; subject: string }) => string) | undefined;
+) => ((who: { role: Role; subject: string }) => string) | undefined;
 
 /** Names that only this machine answers to: a page of elsewhere whose name was pointed at us sends its own. */
 const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;

@@ -18,7 +18,8 @@ import {
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded.ts";
-import { connectDb, openSocket, whole } from "./functions.ts";
+import { connectDb } from "./functions.ts";
+import { openSocket, whole } from "./pool.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 

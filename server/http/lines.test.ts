@@ -9,7 +9,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { getRequestListener } from "@hono/node-server";
 import { openWorld } from "../../bench/harness/app.ts";
-import { DatabaseError } from "../database/functions.ts";
+import { DatabaseError } from "../database/errors.ts";
 import { exportLines, importLines } from "./lines.ts";
 
 type User = { user_id: number; display_name: string };

@@ -1,7 +1,7 @@
 /** Everything that isn't a success, as what the client is told of it. */
 import type { z } from "zod";
-import { DatabaseError } from "../database/functions.ts";
-import { HungUp, Overloaded } from "../issuing/lane.ts";
+import { type Failure, failures, HungUp, Overloaded } from "../api/failures.ts";
+import { DatabaseError } from "../database/errors.ts";
 
 export interface ProblemMembers {
   /** Machine-readable: an outcome of the command, or why it has none. */
@@ -14,42 +14,6 @@ export interface ProblemMembers {
   retryAfter?: number;
   [member: string]: unknown;
 }
-
-/** What may become of any request, besides the outcomes of its command: the status and, unless more is known, the detail. */
-export const failures = {
-  invalid_request: { status: 400, detail: "The request is not as it should be." },
-  unauthenticated: { status: 401, detail: "A bearer token is needed." },
-  forbidden: { status: 403, detail: "The caller may not do this." },
-  coupon_not_found: { status: 404, detail: "There is no such coupon." },
-  no_such_route: { status: 404, detail: "There is nothing at this path." },
-  request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
-  /** Nobody reads this one: it is for the log. */
-  hung_up: { status: 499, detail: "The client hung up; nothing was done." },
-  rate_limited: { status: 429, detail: "Too many requests of this user; nothing was done. Ask again later." },
-  internal_error: { status: 500, detail: "This is our mistake, and was logged." },
-  overloaded: { status: 503, detail: "Too many requests at once; nothing was done. Ask again." },
-  database_unavailable: {
-    status: 503,
-    detail: "The database can't be reached; nothing was done. Ask again.",
-  },
-  outcome_unknown: {
-    status: 503,
-    detail: "The database did not answer; the request may have been done. Send the same request again.",
-  },
-  keys_unavailable: {
-    status: 503,
-    detail: "The keys of the tokens can't be reached; nothing was done. Ask again.",
-  },
-  metrics_unavailable: { status: 503, detail: "Not every worker answered. Ask again." },
-  migrations_pending: { status: 503, detail: "The database is older than this server: run ./sd migrate." },
-  server_too_old: {
-    status: 503,
-    detail: "The database is newer than this server knows: start the newer release.",
-  },
-  draining: { status: 503, detail: "This server is ending." },
-} as const satisfies Record<string, { status: number; detail: string }>;
-
-export type Failure = keyof typeof failures;
 
 export class Problem extends Error {
   override readonly name = "Problem";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { openWorld } from "../../bench/harness/app.ts";
+import { Overloaded } from "../api/failures.ts";
 import type { Issue } from "../database/functions.ts";
 import { createIssuing } from "./issuing.ts";
-import { Overloaded } from "./lane.ts";
 
 /** Issuing whose calls wait in `calls` until the test answers them all; each coupon is answered with its outcome here. */
 function held(outcomes: Record<number, Issue["outcome"]>) {

@@ -1,8 +1,9 @@
 /** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
-import { outcomes } from "../api/outcomes.ts";
+import { Overloaded } from "../api/failures.ts";
+import { COMMON_REFUSALS, outcomes } from "../api/outcomes.ts";
 import type { Db, Issue } from "../database/functions.ts";
-import { createLanes, type HangUp, type LaneLimits, type Lanes, Overloaded } from "./lane.ts";
-import { COMMON_REFUSALS, createLeases, type Leases } from "./lease.ts";
+import { createLanes, type HangUp, type LaneLimits, type Lanes } from "./lane.ts";
+import { createLeases, type Leases } from "./lease.ts";
 
 export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;

@@ -12,8 +12,9 @@ import {
   untilWaiting,
   userToken,
 } from "../../bench/harness/app.ts";
-import { DatabaseError } from "../database/functions.ts";
-import { createLanes, HungUp, type LaneLimits, Overloaded } from "./lane.ts";
+import { HungUp, Overloaded } from "../api/failures.ts";
+import { DatabaseError } from "../database/errors.ts";
+import { createLanes, type LaneLimits } from "./lane.ts";
 
 const LIMITS = { maxBatch: 4, maxQueue: 100, maxWaitMs: 10_000 };
 

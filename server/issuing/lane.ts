@@ -3,7 +3,8 @@
  * takes all that wait, up to `maxBatch`. No timer: an idle lane sends a request at once. So the busier it is the larger
  * the batches, and a lock, a flush and a round trip are shared by all of them.
  */
-import { DatabaseError } from "../database/functions.ts";
+import { HungUp, Overloaded } from "../api/failures.ts";
+import { DatabaseError } from "../database/errors.ts";
 
 export interface LaneLimits {
   /** Requests in one call. */
@@ -12,15 +13,6 @@ export interface LaneLimits {
   maxQueue: number;
   /** How long a request may wait for its batch, ms. */
   maxWaitMs: number;
-}
-
-export class Overloaded extends Error {
-  override readonly name = "Overloaded";
-}
-
-/** Nobody waits for the answer any more, and nothing was sent. */
-export class HungUp extends Error {
-  override readonly name = "HungUp";
 }
 
 /** Calls back when the client hangs up; at any later time it may call back in vain. */

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openApp, openWorld } from "../../bench/harness/app.ts";
+import { COMMON_REFUSALS } from "../api/outcomes.ts";
 import type { Lease } from "../database/functions.ts";
-import { COMMON_REFUSALS, createLeases } from "./lease.ts";
+import { createLeases } from "./lease.ts";
 
 // ---- By hand --------------------------------------------------------------------------------------------------------
 

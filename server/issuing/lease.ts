@@ -3,11 +3,8 @@
  * long that stays so (a second at most, never beyond start_time) and who holds the coupon nevertheless; it lets nobody change
  * the coupon meanwhile. Nothing else is kept: a grant is always the database's answer.
  */
+import type { CommonRefusal } from "../api/outcomes.ts";
 import type { Issue, Lease } from "../database/functions.ts";
-
-/** The outcomes of issuing that hold for everybody who doesn't hold the coupon: those that a lease may repeat. */
-export const COMMON_REFUSALS = ["not_started", "ended", "paused", "sold_out"] as const;
-export type CommonRefusal = (typeof COMMON_REFUSALS)[number];
 
 export interface Leases {
   /** The refusal of this user, when it can be told without asking. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DatabaseError } from "../database/functions.ts";
+import { DatabaseError } from "../database/errors.ts";
 import type { Env } from "../env.ts";
 import { createLog, SAMPLE } from "./log.ts";
 

@@ -3,7 +3,8 @@ import { readdir } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { assertProblem, openApp } from "../../bench/harness/app.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
-import { DatabaseError, type SchemaVersion } from "../database/functions.ts";
+import { DatabaseError } from "../database/errors.ts";
+import type { SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
 import { createReadiness, newestMigration } from "./readiness.ts";
 

@@ -1,14 +1,13 @@
 /** Whether this server and its database can serve together: what a load balancer and a roll-out ask. */
 import { readdir } from "node:fs/promises";
-import { DatabaseError, type Db, type SchemaVersion } from "../database/functions.ts";
-import { type Failure, Problem } from "../http/problem.ts";
+import type { Failure } from "../api/failures.ts";
+import { DatabaseError, UNDEFINED_FUNCTION } from "../database/errors.ts";
+import type { Db, SchemaVersion } from "../database/functions.ts";
+import { Problem } from "../http/problem.ts";
 import { createShared } from "../http/shared.ts";
 
 /** A load balancer's own patience is a few seconds. */
 const ANSWER_MS = 1_000;
-
-/** undefined_function: a database from before schema_version(), or an empty one. */
-const NO_FUNCTION = "42883";
 
 const MIGRATIONS = new URL("../../db/migrations/", import.meta.url);
 
@@ -63,7 +62,7 @@ function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersi
 /** A failed question, as what it says about this server; our own mistakes and what is told as unavailable anyway stay so. */
 function explained(error: unknown, newestMigration: string): unknown {
   if (!(error instanceof DatabaseError) || error.kind === "unavailable") return error;
-  if (error.sqlstate === NO_FUNCTION) return pending(null, newestMigration);
+  if (error.sqlstate === UNDEFINED_FUNCTION) return pending(null, newestMigration);
   if (error.kind === "defect") return error;
   return notReady("database_unavailable", "The database did not answer in time.", error);
 }

@@ -16,7 +16,8 @@ import {
 } from "../../bench/harness/app.ts";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import { signToken } from "../auth/auth.ts";
-import { DatabaseError, parseSeconds } from "../database/functions.ts";
+import { DatabaseError } from "../database/errors.ts";
+import { parseSeconds } from "../database/pool.ts";
 import { createApp } from "./app.ts";
 import { pages } from "./pages.ts";
 

@@ -3,6 +3,7 @@
  */
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
+import type { Caller } from "../api/caller.ts";
 import {
   type AnswerOf,
   type CommandName,
@@ -15,7 +16,7 @@ import {
 } from "../api/contract.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { nothing } from "../api/schemas.ts";
-import type { Authenticate, Caller } from "../auth/auth.ts";
+import type { Authenticate } from "../auth/auth.ts";
 import type { DemoToken } from "../auth/demo.ts";
 import type { Db, Note } from "../database/functions.ts";
 import { commandAnswer, issueAnswer, problem, type Sent, success } from "../http/answer.ts";

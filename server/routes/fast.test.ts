@@ -7,10 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { SignJWT } from "jose";
 import { env, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
+import { Overloaded } from "../api/failures.ts";
 import { createAuthenticate } from "../auth/auth.ts";
-import { DatabaseError } from "../database/functions.ts";
+import { DatabaseError } from "../database/errors.ts";
 import { readEnv } from "../env.ts";
-import { Overloaded } from "../issuing/lane.ts";
 import { createApp } from "./app.ts";
 import { issueBefore } from "./fast.ts";
 

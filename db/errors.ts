@@ -1,0 +1,21 @@
+/** What a connection that was not made fails with, by code: the system's, the driver's, and PostgreSQL's SQLSTATEs. */
+
+/** Nothing answers there. */
+export const UNREACHABLE = [
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "CONNECT_TIMEOUT",
+] as const;
+
+/** PostgreSQL lets nobody in, or not this one: no such role, wrong password, no such database, no room, starting or stopping. */
+export const TURNED_AWAY = ["28000", "28P01", "3D000", "53300", "57P03"] as const;
+
+const noSession: ReadonlySet<string> = new Set([...UNREACHABLE, ...TURNED_AWAY]);
+
+/** Whether no session began, so that nothing was sent. */
+export function isNoSession(code: string): boolean {
+  return noSession.has(code);
+}
