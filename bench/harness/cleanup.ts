@@ -28,12 +28,15 @@ export async function withCleanup<T>(work: (later: (end: End) => void) => Promis
   }
 }
 
+const last = () => [...pending].at(-1);
+
 /** From now on Ctrl-C and the like clean up first. */
 export function cleanUpOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.once(signal, async () => {
       console.error(`${signal}: cleaning up`);
-      for (const end of [...pending].reverse()) await end().catch((error) => console.error(error));
+      // The last first, and what whoever is still at work makes meanwhile.
+      for (let end = last(); end; end = last()) await end().catch((error) => console.error(error));
       process.exit(128 + constants.signals[signal]);
     });
 }

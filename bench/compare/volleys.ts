@@ -1,0 +1,99 @@
+/** One volley at one side: what it was answered, what it cost, and what it left in the database. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
+import { issueShot } from "../harness/tokens.ts";
+import { answerOf } from "../peers/start.ts";
+import type { Verdict } from "../report/result.ts";
+import { between, hasProc } from "./cpu.ts";
+import type { Generator } from "./generator.ts";
+import type { Side } from "./side.ts";
+
+/** By name and unit. */
+export type Figures = Record<string, number>;
+
+export const RATE = "answers a second";
+
+export interface Kind {
+  name: "refuse" | "grant";
+  connections: readonly number[];
+  count: number;
+  /** What every request is answered with. */
+  isRefused: boolean;
+}
+
+export const kinds: readonly Kind[] = [
+  { name: "refuse", connections: [64, 256], count: 1, isRefused: true },
+  { name: "grant", connections: [64, 256, 1_000], count: 1_000_000, isRefused: false },
+];
+
+export interface Volley {
+  kind: Kind;
+  connections: number;
+  seconds: number;
+  lastRate: number | undefined;
+}
+
+/** `winner` is the token of a user who is not in the generator's crowd. */
+export async function measure(
+  side: Side,
+  { kind, connections, seconds, lastRate }: Volley,
+  generator: Generator,
+  winner: string,
+  verdict: Verdict,
+): Promise<Figures> {
+  const { owner, url } = side;
+  await emptyTables(owner);
+  const couponId = await createCoupon(owner, kind.name, 0, kind.count);
+  if (kind.isRefused) await takeTheLast(url, winner, couponId);
+  const before = await side.cpu();
+  const { answers, refused, failed, perSecond, p50, p99 } = await generator.volley({
+    url,
+    couponId,
+    connections,
+    seconds,
+    lastRate,
+  });
+  const { rows, last, issued } = await settled(() => grantsOf(owner, couponId));
+  const after = await side.cpu();
+
+  const who = `${kind.name} by ${side.name}, ${connections} connections`;
+  verdict.equal(`${who}: failed requests`, failed, 0);
+  verdict.equal(`${who}: refusals`, refused, kind.isRefused ? answers : 0);
+  const [least, most] = kind.isRefused ? [1, 1] : [answers, answers + generator.openAtEnd(connections)];
+  verdict.expect(rows >= least && rows <= most, `${who}: ${rows} rows, not ${least} to ${most}`);
+  verdict.equal(`${who}: last position`, last, rows);
+  verdict.equal(`${who}: coupons.issued`, issued, rows);
+
+  const work = kind.isRefused ? answers : rows;
+  const postgresql = between(before.postgresql, after.postgresql, (command) =>
+    command.startsWith(`postgres: ${side.login} `),
+  );
+  const { others: server } = between(before.server, after.server, () => false);
+  const microseconds = (cpu: number) => (cpu * 1e6) / work;
+  return {
+    [RATE]: perSecond,
+    ...(hasProc && {
+      "CPU of all, µs each": microseconds(server + postgresql.mine + postgresql.others),
+      "CPU of the server, µs each": microseconds(server),
+      "CPU of its backends, µs each": microseconds(postgresql.mine),
+      "CPU of PostgreSQL otherwise, µs each": microseconds(postgresql.others),
+    }),
+    "p50 ms": p50,
+    "p99 ms": p99,
+  };
+}
+
+async function takeTheLast(url: string, winner: string, couponId: number): Promise<void> {
+  const { status, body } = await answerOf(url, issueShot(winner, couponId));
+  if (status !== 201) throw new Error(`the only unit: ${status} ${JSON.stringify(body)}`);
+}
+
+/** What `look` finds, as soon as it finds the same twice: what was under way when the generator ended is then done. */
+async function settled<T>(look: () => Promise<T>): Promise<T> {
+  for (let found = await look(); ; ) {
+    await sleep(100);
+    const again = await look();
+    if (JSON.stringify(again) === JSON.stringify(found)) return found;
+    found = again;
+  }
+}
