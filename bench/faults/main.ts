@@ -23,7 +23,7 @@ ${names.map((name) => `  ${name}`).join("\n")}`;
 
 /** What hostile clients, and callers without a right, are shown by. */
 const TESTS = [
-  "server/http/hostile.test.ts",
+  "server/http/hostile.long.test.ts",
   "server/http/wire.test.ts",
   "server/http/rate-limit.test.ts",
   "server/security.test.ts",

@@ -1,6 +1,6 @@
 /**
  * The page in Chromium, on the real service over HTTP. With SCREENSHOTS=<directory> it also takes pictures of what it sees:
- *   SCREENSHOTS=/tmp/pictures ./sd test server/public/page.test.ts
+ *   SCREENSHOTS=/tmp/pictures ./sd test server/public/page.long.test.ts
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";

@@ -1,0 +1,97 @@
+/** ./sd test says what happened, and ends with a status that is true. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { type TestContext, test } from "node:test";
+
+/** Runs test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
+async function runOf(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
+  const directory = await mkdtemp(join(tmpdir(), "runner-"));
+  t.after(() => rm(directory, { recursive: true }));
+  for (const [name, text] of Object.entries(files))
+    await writeFile(join(directory, name), `import { describe, test } from "node:test";\n${text}\n`);
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const paths = asked.map((name) => join(directory, name));
+  const runner = spawn(process.execPath, ["--import", "tsx", "bench/harness/runner.ts", ...paths], { env });
+  const [said, complained, [status]] = await Promise.all([
+    runner.stdout.toArray(),
+    runner.stderr.toArray(),
+    once(runner, "exit"),
+  ]);
+  return {
+    status,
+    said: said.join("").replaceAll(relative(process.cwd(), directory), "DIR"),
+    complained: complained.join(""),
+  };
+}
+
+/** Lines that must be there, in this order. */
+function assertSays(said: string, ...lines: RegExp[]): void {
+  let rest = said;
+  for (const line of lines) {
+    const found = rest.match(line);
+    assert.ok(found?.index !== undefined, `${line} is not in:\n${rest}`);
+    rest = rest.slice(found.index + found[0].length);
+  }
+}
+
+test("all passed: status 0, and the counts alone on the last line", async (t) => {
+  const { status, said } = await runOf(t, {
+    "a.test.ts": 'test("one", () => {}); describe("some", () => { test("two", () => {}); });',
+    "b.test.ts": 'test("three", () => {});',
+  });
+  assert.equal(status, 0);
+  assertSays(said, /^2\/2 +\d+\.\d s {2}DIR\/[ab]\.test\.ts$/m, /^folder +files +passed +time$/m);
+  assertSays(said, /^DIR +2 +3 +\d+\.\d s$/m, /\n3 passed, 0 failed, 0 skipped\n$/);
+});
+
+test("failures: each with its place, message and what its file printed; status 1", async (t) => {
+  const { status, said } = await runOf(t, {
+    "fails.test.ts": `describe("sums", () => { test("bad", () => {
+      console.log("printed before");
+      throw new Error("it is wrong", { cause: new Error("for a reason") });
+    }); });`,
+    "passes.test.ts": 'console.log("printed by one that passes"); test("good", () => {});',
+    "ends.test.ts": 'console.error("why it ended"); process.exit(3);',
+    "has-none.test.ts": "",
+  });
+  assert.equal(status, 1);
+  assertSays(
+    said,
+    /^FAILED {2}DIR\/fails\.test\.ts › sums › bad\n {4}Error: it is wrong\n/m,
+    /caused by Error: for a reason/,
+  );
+  assertSays(
+    said,
+    /^FAILED {2}DIR\/ends\.test\.ts\n {4}The process ended with exit status 3\.\n {4}why it ended/m,
+  );
+  assertSays(said, /^FAILED {2}DIR\/has-none\.test\.ts\n {4}There is no test in this file\./m);
+  assertSays(said, /^DIR\/fails\.test\.ts printed:\n {4}printed before$/m, /^failed:\n {2}DIR\/fails/m);
+  assert.doesNotMatch(said, /printed by one that passes|node:internal/);
+  assert.match(said, /\n1 passed, 3 failed, 0 skipped\n$/);
+});
+
+test("skipped: why, and which; a suite counts, which node leaves out", async (t) => {
+  const { status, said } = await runOf(t, {
+    "a.test.ts": `test("good", () => {}); test("bare", { skip: true }, () => {});
+      describe("pictures", { skip: "needs chromium" }, () => { test("one", () => {}); });`,
+  });
+  assert.equal(status, 0);
+  assertSays(said, /^skipped: no reason is given\n {2}DIR\/a\.test\.ts › bare$/m);
+  assertSays(said, /^skipped: needs chromium\n {2}DIR\/a\.test\.ts › pictures$/m);
+  assert.match(said, /\n1 passed, 0 failed, 2 skipped\n$/);
+});
+
+test("nothing to run: status 1, and why", async (t) => {
+  const skipped = await runOf(t, { "a.test.ts": 'test("bare", { skip: "needs a PostgreSQL" }, () => {});' });
+  assert.equal(skipped.status, 1);
+  assert.match(skipped.said, /\nNo test ran\.\n/);
+  const away = await runOf(t, {}, ["nothing.test.ts"]);
+  assert.equal(away.status, 1);
+  assert.match(away.complained, /^sd: there is no test file or folder .*nothing\.test\.ts\n$/);
+  const empty = await runOf(t, {}, ["."]);
+  assert.deepEqual([empty.status, empty.complained], [1, "sd: there are no test files\n"]);
+});

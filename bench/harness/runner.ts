@@ -1,0 +1,52 @@
+/**
+ * ./sd test: finds the test files, runs each in a process of its own and reports.
+ *
+ *   ./sd test               every test but those in files named *.long.test.ts
+ *   ./sd test --all         those too: faults, fuzz, clusters of processes, browsers
+ *   ./sd test sql db/a.ts   the files of a folder, and one file
+ */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "node:test";
+import { report } from "./reporter.ts";
+
+const FOLDERS = ["bench", "db", "server", "sql"];
+
+/** Three, because they wait for each other's locks and for PostgreSQL more than they compute. */
+const AT_ONCE = 3;
+
+/** Only for a test that hangs: node gives it to a whole file, and a busy machine may take ten times as long as a quiet one. */
+const FILE_TIMEOUT_MS = 1_800_000;
+
+function filesIn(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return names.filter((name) => name.endsWith(".test.ts")).map((name) => join(folder, name));
+}
+
+function chosen(args: string[]): string[] {
+  const [first] = args;
+  if (first === undefined) return FOLDERS.flatMap(filesIn).filter((name) => !name.endsWith(".long.test.ts"));
+  if (first === "--all" && args.length === 1) return FOLDERS.flatMap(filesIn);
+  return args.flatMap((path) => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (!found) throw new Error(`there is no test file or folder ${path}`);
+    return found.isDirectory() ? filesIn(path) : [path];
+  });
+}
+
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.once(signal, () => {
+    process.exitCode = 1;
+    stopping.abort();
+  });
+
+try {
+  const files = chosen(process.argv.slice(2));
+  if (files.length === 0) throw new Error("there are no test files");
+  const events = run({ files, concurrency: AT_ONCE, timeout: FILE_TIMEOUT_MS, signal: stopping.signal });
+  for await (const text of report(events)) process.stdout.write(text);
+} catch (error) {
+  console.error(`sd: ${(error as Error).message}`);
+  process.exitCode = 1;
+}
