@@ -3,8 +3,8 @@ import type { IncomingMessage } from "node:http";
 import type { Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
 import { headerOf } from "../http/headers.ts";
+import { isLocal } from "../http/local.ts";
 import { signToken } from "./auth.ts";
-import { isLocal } from "./local.ts";
 
 type Incoming = Pick<IncomingMessage, "rawHeaders" | "socket">;
 

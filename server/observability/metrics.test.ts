@@ -15,7 +15,8 @@ import {
 import { outcomes } from "../api/outcomes.ts";
 import { createApp } from "../routes/app.ts";
 import { issueBefore } from "../routes/fast.ts";
-import { createMetrics, createRequests } from "./metrics.ts";
+import { createMetrics } from "./metrics.ts";
+import { createRequests } from "./requests.ts";
 
 /** The values of a text for Prometheus, by series. */
 type Series = Record<string, number>;
@@ -251,7 +252,7 @@ test("the text: a histogram's lines", async () => {
   const name = "coupon_http_request_duration_seconds";
   assert.ok(
     text.startsWith(
-      `# HELP ${name} Requests by route, method and status, and how long each took.\n# TYPE ${name} histogram\n` +
+      `# HELP ${name} Requests by route, method and status, and their duration.\n# TYPE ${name} histogram\n` +
         `${name}_bucket{${labels},le="0.001"} 0\n${name}_bucket{${labels},le="0.0025"} 1\n`,
     ),
     text,

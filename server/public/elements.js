@@ -1,6 +1,22 @@
 /** The page's elements: found, copied from their templates, written to. Nothing is ever made of a string of HTML. */
 
 /**
+ * What a view gets.
+ * @typedef {object} Frame
+ * @property {import("./client.js").CouponClient} client
+ * @property {() => number | undefined} userId Who looks.
+ * @property {(text: string) => void} say Reads it aloud; whoever can see it needs it shown too, where it happened.
+ * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known.
+ * @property {(error: unknown) => void} broke The same, of what nobody has asked for.
+ */
+
+/**
+ * @typedef {object} View
+ * @property {(signal: AbortSignal) => void} open It is shown, to somebody whose token there is, until the signal.
+ * @property {() => void} forget Somebody else looks from now on.
+ */
+
+/**
  * The one element of this selector, which must be there.
  * @template {Element} T
  * @param {string} selector

@@ -17,8 +17,8 @@ import { amount, CREATED, inWords, PAUSED, RESTOCKED, RESUMED, STATE, TOLD } fro
 const SPAN = 120;
 
 /**
- * @param {import("./page.js").Frame} frame
- * @returns {import("./page.js").View}
+ * @param {import("./elements.js").Frame} frame
+ * @returns {import("./elements.js").View}
  */
 export function createOperate({ client, say, failed, broke }) {
   /** @type {Map<number, Panel>} */

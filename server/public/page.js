@@ -10,21 +10,8 @@ import { whatFailed } from "./words.js";
 
 /** @typedef {"user" | "admin"} Role */
 
-/**
- * What a view gets.
- * @typedef {object} Frame
- * @property {import("./client.js").CouponClient} client
- * @property {() => number | undefined} userId Who looks.
- * @property {(text: string) => void} say Reads it aloud; whoever can see it needs it shown too, where it happened.
- * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known.
- * @property {(error: unknown) => void} broke The same, of what nobody has asked for.
- */
-
-/**
- * @typedef {object} View
- * @property {(signal: AbortSignal) => void} open It is shown, to somebody whose token there is, until the signal.
- * @property {() => void} forget Somebody else looks from now on.
- */
+/** @typedef {import("./elements.js").Frame} Frame */
+/** @typedef {import("./elements.js").View} View */
 
 /** What the service answers when it has too much to do: the client asks again. */
 const BUSY = new Set([429, 502, 503, 504]);

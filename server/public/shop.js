@@ -4,7 +4,7 @@ import { amount, CLAIMED, countdown, moment, ofCount, USED } from "./words.js";
 
 /** @typedef {import("../api/contract.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
 /** @typedef {import("../api/contract.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
-/** @typedef {import("./page.js").Frame} Frame */
+/** @typedef {import("./elements.js").Frame} Frame */
 
 /**
  * What stands in the way of a claim, if anything. Only for what the button looks like: it is the service that decides.
@@ -37,7 +37,7 @@ const EVENTS_KNOW = 2_500;
 
 /**
  * @param {Frame} frame
- * @returns {import("./page.js").View}
+ * @returns {import("./elements.js").View}
  */
 export function createShop({ client, userId, say, failed, broke }) {
   /** @type {Map<number, Ticket>} */

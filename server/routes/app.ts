@@ -32,7 +32,7 @@ import { bodyOf, header, parsed, queryOf } from "../http/request.ts";
 import { createShared } from "../http/shared.ts";
 import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
-import { type Metrics, methodOf } from "../observability/metrics.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import { createPages, pages } from "./pages.ts";
 
 export interface Dependencies {
@@ -397,7 +397,7 @@ export function createApp({
     if (trace) response.headers.set("traceparent", trace.traceparent);
     const ms = performance.now() - began;
     const { method } = request;
-    metrics.requests.of(methodOf(method), route)(response.status, ms);
+    metrics.requests.of(method, route)(response.status, ms);
     log.request(method, new URL(request.url).pathname, response.status, ms, requestId, trace?.traceId);
     return response;
   }

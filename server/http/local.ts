@@ -1,6 +1,6 @@
 /** Whether a request comes from this machine itself. */
 import type { IncomingMessage } from "node:http";
-import { headerOf } from "../http/headers.ts";
+import { headerOf } from "./headers.ts";
 
 const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
 /** What a proxy adds: it may be on this machine when its client is not. */
