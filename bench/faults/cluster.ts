@@ -1,16 +1,14 @@
 /** A PostgreSQL of a run's own, which may be killed, filled up and set back: never the one that others share. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import postgres, { type Sql } from "postgres";
 import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { makeTemplate } from "../harness/scratch.ts";
-
-export const run = promisify(execFile);
+import { run, signal } from "./processes.ts";
 
 export interface Cluster {
   /** As the set-up login. */
@@ -22,7 +20,7 @@ export interface Cluster {
   asSuperuser<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   /** The postmaster first, then all that it started. */
   pids(): Promise<number[]>;
-  kill(signal: NodeJS.Signals): Promise<void>;
+  kill(name: NodeJS.Signals): Promise<void>;
   /** Until it answers, whether it has to be started, recovers by itself or runs. */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -95,13 +93,8 @@ export async function startCluster(given: ClusterOptions = {}): Promise<Cluster>
         const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
         return [pid, ...children.split(" ").filter(Boolean).map(Number)];
       },
-      async kill(signal) {
-        for (const pid of await cluster.pids())
-          try {
-            process.kill(pid, signal);
-          } catch {
-            // It has ended by itself meanwhile, the postmaster being gone.
-          }
+      async kill(name) {
+        signal(await cluster.pids(), name);
       },
       async start() {
         for (const until = performance.now() + START_MS; ; await sleep(50))

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { assault } from "./assault.ts";
-import { CALLS, names } from "./campaign.ts";
+import { names } from "./campaign.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
-import { type Fault, faults } from "./faults.ts";
+import type { Fault } from "./fault.ts";
+import { CALLS, faults } from "./faults.ts";
 import { changed } from "./planted.ts";
-import { rowOf } from "./report.ts";
+import { rowOf } from "./row.ts";
 import { trial } from "./trial.ts";
 
 const SEED = 1;
@@ -37,7 +38,7 @@ for (const fault of faults) {
   }, async () => {
     const run = await assault(fault, { seed: SEED, strokes: 1, isShort: true }, shared);
     assert.deepEqual(run.verdict.violations, []);
-    const row = rowOf(fault, 1, run);
+    const row = rowOf(fault.name, 1, run.verdict.violations, run.history);
     assert.equal(run.history.strokes.length, 1);
     assert.ok(row.acknowledged > 0, "nothing was acknowledged");
     for (const noticed of SHORT[fault.name as keyof typeof SHORT])
@@ -66,7 +67,7 @@ test("commits that are not on disk when they are told: a crash loses what was ac
     },
     shared,
   );
-  assert.ok(rowOf(fault, 2, run).lost > 0, "nothing was lost");
+  assert.ok(rowOf(fault.name, 2, run.verdict.violations, run.history).lost > 0, "nothing was lost");
 });
 
 test(`${CALLS.name}: ${CALLS.about}`, async () => {

@@ -29,15 +29,6 @@ export interface Ground {
   hold(least: number, most: number): Promise<void>;
 }
 
-const SEEN_MS = 10_000;
-
-/** A stroke that nobody sees is none: it ends the run, so that it is never counted as one that broke nothing. */
-export async function untilSeen(what: string, isSeen: () => boolean | Promise<boolean>): Promise<void> {
-  for (const until = performance.now() + SEEN_MS; performance.now() < until; await sleep(10))
-    if (await isSeen()) return;
-  throw new Error(`the fault did nothing: not seen ${what}`);
-}
-
 /** server/main.ts; one that ends and was not dismissed is a death in the history. */
 export async function startServer(
   apiUrl: string,

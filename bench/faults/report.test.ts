@@ -6,7 +6,8 @@ import { INVARIANTS } from "./checker/check.ts";
 import { faults } from "./faults.ts";
 import { type Answer, newHistory } from "./history.ts";
 import { bugs } from "./planted.ts";
-import { README, readResults, renderRows, rowOf, withResults } from "./report.ts";
+import { README, readResults, renderRows, withResults } from "./report.ts";
+import { rowOf } from "./row.ts";
 
 test("a row: requests once each, what was told of them, what the retry found done, the worst recovery", () => {
   const history = newHistory(1, new Map());
@@ -29,10 +30,9 @@ test("a row: requests once each, what was told of them, what the retry found don
   const violations = (["grant_is_kept", "within_count", "within_count", "live_again"] as const).map(
     (invariant) => ({ invariant, detail: "" }),
   );
-  const row = rowOf({ name: "f", about: "g" }, 2, { history, verdict: { violations, checked: {} as never } });
+  const row = rowOf("f", 2, violations, history);
   assert.deepEqual(row, {
     fault: "f",
-    about: "g",
     times: 2,
     requests: 4,
     acknowledged: 2,

@@ -1,0 +1,46 @@
+/** Signals to processes, and programs that a fault needs. */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { untilSeen } from "./seen.ts";
+
+export const run = promisify(execFile);
+
+/** To those that are still there: one may have ended by itself, as an autovacuum worker does. */
+export function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids)
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+}
+
+/** Stops them (SIGSTOP) until `meanwhile` is over. */
+export async function standStill(pids: readonly number[], meanwhile: () => Promise<void>): Promise<void> {
+  signal(pids, "SIGSTOP");
+  try {
+    await untilSeen("all stopped", async () => {
+      const states = await Promise.all(pids.map(stateOf));
+      const running = states.filter((state) => state !== undefined);
+      return running.length > 0 && running.every((state) => state === "T");
+    });
+    await meanwhile();
+  } finally {
+    signal(pids, "SIGCONT");
+  }
+}
+
+/** The letter of /proc; undefined: it has ended. */
+async function stateOf(pid: number): Promise<string | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  // Its name, which may be anything, stands in brackets before its state.
+  return stat?.[stat.lastIndexOf(")") + 2];
+}
+
+export function has(command: string, ...args: string[]): Promise<boolean> {
+  return run(command, args).then(
+    () => true,
+    () => false,
+  );
+}
