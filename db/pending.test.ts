@@ -284,6 +284,23 @@ test("another release's database: said, and set-up leaves its functions alone", 
   assert.deepEqual([...(await functions())], before);
 });
 
+test("a database from before the first release: said, with what to do", async (t) => {
+  const { owner, setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  await owner`delete from coupon.schema_migrations`;
+  await owner`insert into coupon.schema_migrations values ('20261122000007')`;
+  assert.equal(
+    describe(await pendingOf(setupUrl)).migrations,
+    `1 applied, the newest 20261122000007; pending: ${files.join(", ")}; ` +
+      "from before the first release, see ./sd reset: 20261122000007",
+  );
+  await assert.rejects(setUp(setupUrl), {
+    message:
+      "the database was made before the first release and can't be migrated: " +
+      "./sd reset removes an embedded one, with all in it; else give DATABASE_URL of another one",
+  });
+});
+
 test("a file that doesn't load is named, and nothing is changed", async (t) => {
   const { setupUrl, drop } = await scratchDatabase();
   t.after(drop);

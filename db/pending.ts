@@ -8,6 +8,7 @@ import {
   appliedMigrations,
   canLogIn,
   checkRights,
+  isUnreleased,
   LOGINS,
   migrationFiles,
   runFile,
@@ -94,7 +95,10 @@ export function describe(pending: Pending): Record<"migrations" | "roles" | "fun
     migrations: [
       applied.length > 0 ? `${applied.length} applied, the newest ${applied.at(-1)}` : "none applied",
       migrations.length > 0 ? `pending: ${list(migrations)}` : "none pending",
-      ...parts(["of another release", unknown]),
+      ...parts(
+        ["from before the first release, see ./sd reset", unknown.filter(isUnreleased)],
+        ["of another release", unknown.filter((version) => !isUnreleased(version))],
+      ),
     ].join("; "),
     roles: parts(["differ", roles], ["can't log in yet", logins]).join("; ") || "as in the files",
     functions: functions
@@ -165,7 +169,7 @@ async function compareLoaded(
 
 /**
  * All that a file says of a function: definition, comment, rights. `untouched` are those that this transaction has not
- * written. Triggers' functions live in the migrations.
+ * written. Functions of triggers and indexes belong to the tables: they live in the migrations.
  */
 async function functionsOf(sql: Sql): Promise<{ definitions: Snapshot; untouched: string[] }> {
   const rows = await sql`
@@ -179,6 +183,10 @@ async function functionsOf(sql: Sql): Promise<{ definitions: Snapshot; untouched
     from pg_proc p
     where p.pronamespace in ('public'::regnamespace, 'coupon'::regnamespace)
       and p.proowner = 'coupon_owner'::regrole and p.prokind in ('f', 'p') and p.prorettype <> 'trigger'::regtype
+      and not exists (
+        select from pg_depend d
+        join pg_index i on i.indexrelid = d.objid
+        where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid)
     order by 1
   `;
   return {

@@ -109,11 +109,21 @@ export async function appliedMigrations(sql: Sql): Promise<string[]> {
   return rows.map((row) => row["version"]);
 }
 
+/** The first migration that was ever released. What was applied before it belongs to a state that nothing migrates. */
+const FIRST_RELEASED = "20261128000001";
+
+export const isUnreleased = (version: string) => version < FIRST_RELEASED;
+
 /**
  * Refuses a database that a newer release has migrated: the functions of this one would replace the newer ones, under servers
  * that call them. Whoever still serves with this release needs no set-up. `unknown` are versions without a file.
  */
 export function refuseUnknown(unknown: string[]): void {
+  if (unknown.some(isUnreleased))
+    throw new Error(
+      "the database was made before the first release and can't be migrated: " +
+        "./sd reset removes an embedded one, with all in it; else give DATABASE_URL of another one",
+    );
   if (unknown.length > 0)
     throw new Error(
       `the database has migration ${unknown.join(", ")} of another release: set up with that one. ` +

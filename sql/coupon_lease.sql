@@ -70,9 +70,10 @@ begin
   holders := array(
     select g.user_id
     from coupon.user_coupons g
-    where g.coupon_id * 134217728 + g.position
-      between coupon_lease.coupon_id * 134217728 + coupon_lease.known_position + 1
-        and coupon_lease.coupon_id * 134217728 + v_coupon.issued);
+    where coupon.position_key(g.coupon_id, g.position)
+        > coupon.position_key(coupon_lease.coupon_id, coupon_lease.known_position)
+      and coupon.position_key(g.coupon_id, g.position)
+        <= coupon.position_key(coupon_lease.coupon_id, v_coupon.issued));
   return next;
 end
 $$;

@@ -43,7 +43,7 @@ as $$
   cross join coupon.coupons c
   cross join lateral (select coupon.common_refusal(c, now.at) as refusal) r
   left join coupon.user_coupons l
-    on l.coupon_id * 134217728 + l.position = c.id * 134217728 + c.issued
+    on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
   cross join lateral (
     select case when l.issued_at >= now.at - interval '60 seconds'
       then coupon.issued_before(c.id, now.at - interval '60 seconds', 0, c.issued)

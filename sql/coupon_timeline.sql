@@ -35,13 +35,13 @@ begin
   select c.* into v_coupon from coupon.coupons c where c.id = coupon_timeline.coupon_id;
   select g.issued_at into v_first
   from coupon.user_coupons g
-  where g.coupon_id * 134217728 + g.position = v_coupon.id * 134217728 + 1;
+  where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(v_coupon.id, 1);
   if not found then
     return;
   end if;
   select greatest(g.issued_at, v_first) into v_last
   from coupon.user_coupons g
-  where g.coupon_id * 134217728 + g.position = v_coupon.id * 134217728 + v_coupon.issued;
+  where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(v_coupon.id, v_coupon.issued);
 
   begins_at := date_bin(v_bucket, v_first, v_coupon.start_time);
   v_buckets := 1 + floor(extract(epoch from v_last - begins_at) / extract(epoch from v_bucket));
@@ -63,7 +63,8 @@ begin
       issued := issued + grants;
       select g.issued_at into v_next
       from coupon.user_coupons g
-      where g.coupon_id * 134217728 + g.position = v_coupon.id * 134217728 + coupon_timeline.issued + 1;
+      where coupon.position_key(g.coupon_id, g.position)
+        = coupon.position_key(v_coupon.id, coupon_timeline.issued + 1);
     end if;
     return next;
     begins_at := v_end;

@@ -34,8 +34,9 @@ begin
   select g.position, g.user_id, g.issued_on, g.issued_at, g.used_date, g.use_reference
   from coupon.coupons c
   join coupon.user_coupons g
-    on g.coupon_id * 134217728 + g.position > c.id * 134217728 + list_grants.after
-    and g.coupon_id * 134217728 + g.position <= c.id * 134217728 + list_grants.after + list_grants.page_size
+    on coupon.position_key(g.coupon_id, g.position) > coupon.position_key(c.id, list_grants.after)
+    and coupon.position_key(g.coupon_id, g.position)
+      <= coupon.position_key(c.id, list_grants.after + list_grants.page_size)
   where c.id = list_grants.coupon_id
   order by g.position;
 end

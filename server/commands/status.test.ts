@@ -74,7 +74,7 @@ test("a database that is not set up", async (t) => {
   const lines = await told({ DATABASE_URL: url });
   assert.equal(lines[0], `database: PostgreSQL at ${where(url)}`);
   assert.equal(lines[1], `version: ${version} here, none in the database`);
-  assert.match(lines[2] ?? "", /^migrations: none applied; pending: 20261122000001_tables\.sql, /);
+  assert.match(lines[2] ?? "", /^migrations: none applied; pending: 20261128000001_tables\.sql, /);
   assert.deepEqual(lines.slice(3), [
     "roles: differ: coupon_owner",
     "functions: compared after the migrations",

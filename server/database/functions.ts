@@ -48,7 +48,7 @@ export type Lease =
       holders: number[];
     };
 
-/** Names of migrations, "20261122000001" say: what the database stands at, and what a server must know at least. */
+/** Names of migrations, "20261128000001" for example: what the database stands at, and what a server must know at least. */
 export interface SchemaVersion {
   migration: string | null;
   oldest_server: string;

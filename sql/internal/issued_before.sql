@@ -22,7 +22,7 @@ begin
     v_middle := v_high - (v_high - v_low) / 2;
     select g.issued_at into v_issued_at
     from coupon.user_coupons g
-    where g.coupon_id * 134217728 + g.position = issued_before.coupon_id * 134217728 + v_middle;
+    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(issued_before.coupon_id, v_middle);
     if v_issued_at < issued_before.instant then
       v_low := v_middle;
     else

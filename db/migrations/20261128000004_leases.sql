@@ -1,23 +1,23 @@
 -- migrate:up
 
--- A lease is a promise: what refuses a coupon for everybody doesn't change before it runs out. Whoever wants to change it
--- waits; so a server may repeat the refusal without asking, and still nobody is told "sold out" once somebody else could
--- have been granted.
+-- A lease is a promise: until it runs out, nothing changes that refuses the coupon for everybody. Whoever wants such a
+-- change waits. So a server may repeat the refusal without asking, and nobody is told "sold out" while somebody else could
+-- be granted.
 create table coupon.leases (
   coupon_id bigint primary key,
   valid_until timestamptz not null
 );
 comment on table coupon.leases is
-  'Until when a server may repeat a coupon''s refusal without asking: one row for each coupon that ever was leased, written by
-coupon_lease(). A change of the coupon waits for it: trigger coupons_outlive_leases. Without a foreign key, which would lock the coupon''s
-row before issuing is locked, and deadlock.';
+  'Until when servers may repeat the refusal of a coupon without asking. One row for each coupon that ever was leased, written
+by coupon_lease(). A change of the coupon waits for it: trigger coupons_outlive_leases. No foreign key: that would lock
+the coupon''s row before the issuing lock, and so deadlock.';
 comment on column coupon.leases.valid_until is
-  'When the last of its leases runs out: at most a second ahead, never beyond start_time or expiry.';
+  'When its last lease runs out: at most a second from now, never beyond start_time or expiry.';
 
--- It calls what is in sql/, unlike other guards: a database without those functions has no coupon that could be changed.
+-- Unlike the other guards it calls a function of sql/. That is safe: without those functions no coupon can be made.
 create function coupon.check_leases() returns trigger
   language plpgsql
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform coupon.outlive_leases(old.id);
@@ -25,8 +25,8 @@ begin
 end
 $$;
 comment on function coupon.check_leases() is
-  'For any change of what decides whether a coupon is refused: it comes after the coupon''s leases. The functions wait before
-they lock issuing, so that nobody waits with them; an update by hand waits here.';
+  'For any change of what decides whether a coupon is refused: it waits until the coupon''s leases have run out. The commands
+have waited before they lock issuing, so that nobody waits with them; an update by hand waits here.';
 
 create trigger coupons_outlive_leases
   before update of start_time, expiry, count, paused on coupon.coupons

@@ -1,13 +1,16 @@
 -- migrate:up
 
--- Constraints that PostgreSQL can't declare in a table: each is a trigger that raises 23514 (check_violation) under a
--- constraint name of its own. They belong to the tables, so they live in a migration and call nothing in sql/.
--- Those on the way of a grant are planned for probes by key, because a plan may be older than the rows.
+-- Constraints that SQL can't declare. Each is a trigger that raises 23514 (check_violation) under a constraint name of its
+-- own. They belong to the tables, so they live in a migration and call nothing in sql/.
+--
+-- pg_temp stands last in search_path, because PostgreSQL otherwise looks for types in the caller's temporary schema first:
+-- a caller's own "date", with a check that calls what the caller likes, would run with the owner's rights.
+-- enable_seqscan is off where a grant passes: its plan may be older than the rows, so it must not scan a table.
 
--- One firing for each insert statement, that is for each batch.
+-- Fires once for each insert statement, and so once a batch.
 create function coupon.check_new_grants() returns trigger
   language plpgsql
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
 as $$
 declare
@@ -35,17 +38,18 @@ begin
   loop
     if v_batch.last_position <> v_batch.issued
       or v_batch.first_position <> v_batch.issued - v_batch.rows + 1
-      -- A probe of its own: within the query above it may be planned as a hash of all grants.
+      -- Not in the query above: there the planner may make a hash of all grants for it.
       or v_batch.first_position > 1 and not exists (
         select from coupon.user_coupons p
-        where p.coupon_id * 134217728 + p.position = v_batch.id * 134217728 + v_batch.first_position - 1) then
+        where coupon.position_key(p.coupon_id, p.position)
+          = coupon.position_key(v_batch.id, v_batch.first_position - 1)) then
       raise exception 'coupon % has issued %: % new grants can''t have positions % to %',
         v_batch.id, v_batch.issued, v_batch.rows, v_batch.first_position, v_batch.last_position
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
           constraint = 'user_coupons_position_follows_issued',
           hint = 'Call issue_coupon(user_id, coupon_id).';
     end if;
-    -- Not transaction_timestamp(): a transaction may have begun before expiry, or yesterday.
+    -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
     if v_batch.first_issued_at < statement_timestamp() or v_batch.last_issued_at > clock_timestamp()
       or v_batch.first_issued_at <> v_batch.last_issued_at then
       raise exception 'issued_at is not the database clock of this statement'
@@ -69,8 +73,8 @@ begin
           constraint = 'user_coupons_begin_unused';
     end if;
   end loop;
-  -- A foreign key would lock each user's row: a random page written for every grant, which with many users costs more than
-  -- the grant itself. Users are permanent, so there is nothing to lock against. A scalar subquery: a probe a user.
+  -- No foreign key: that would lock each user's row and so write a random page for every grant, which with many users costs
+  -- more than the grant itself. Users are permanent, so no lock is needed. A scalar subquery is one probe for each user.
   if exists (
     select from new_grants n
     where (select true from coupon.users u where u.id = n.user_id) is null)
@@ -83,8 +87,9 @@ begin
 end
 $$;
 comment on function coupon.check_new_grants() is
-  'Rules 1, 2, 3 and 6 for any insert into user_coupons: new positions are the next ones up to coupons.issued (which is
-checked against count), at the database clock, not before start_time, on today''s date.';
+  'Rules 1, 2, 3 and 6 for any insert into user_coupons: the new positions are the next ones, up to coupons.issued (which
+is checked against count); they are issued now by the database clock, not before start_time, on today''s date, to users
+who exist.';
 
 create trigger user_coupons_check_new_grants
   after insert on coupon.user_coupons
@@ -94,8 +99,8 @@ create trigger user_coupons_check_new_grants
 
 create function coupon.check_issued_equals_grants() returns trigger
   language plpgsql
-  security definer -- deferred: before PostgreSQL 18 it runs at commit as whoever commits
-  set search_path = ''
+  security definer -- before PostgreSQL 18 a deferred trigger runs as whoever commits
+  set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
 as $$
 declare
@@ -103,15 +108,15 @@ declare
   v_has_last boolean;
   v_has_more boolean;
 begin
-  -- As they are at commit: one transaction may have issued several batches.
+  -- Not new.issued: one transaction may issue several batches, and only what it leaves at commit counts.
   select c.issued into v_issued from coupon.coupons c where c.id = new.id;
-  -- New grants have no gaps, so two probes tell the highest position.
+  -- Positions have no gaps, so two probes find out whether this is the highest one.
   v_has_last := v_issued = 0 or exists (
     select from coupon.user_coupons g
-    where g.coupon_id * 134217728 + g.position = new.id * 134217728 + v_issued);
+    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(new.id, v_issued));
   v_has_more := exists (
     select from coupon.user_coupons g
-    where g.coupon_id * 134217728 + g.position = new.id * 134217728 + v_issued + 1);
+    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(new.id, v_issued + 1));
   if v_has_more or not v_has_last then
     raise exception 'coupon % says issued %, and its grants have % positions', new.id, v_issued,
       case when v_has_more then 'more' else 'fewer' end
@@ -133,7 +138,7 @@ create constraint trigger coupons_issued_equals_grants
 
 create function coupon.refuse_change() returns trigger
   language plpgsql
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception '%', tg_argv[1]
@@ -141,9 +146,9 @@ begin
 end
 $$;
 comment on function coupon.refuse_change() is
-  'Raises under the constraint name and with the sentence that the trigger gives; when, says the trigger.';
+  'Raises 23514 with the constraint name and the sentence that the trigger gives as arguments. The trigger says when.';
 
--- So that "once issued" stays true within a transaction as well.
+-- Without it a transaction could set issued back to 0, move start_time, and issue again.
 create trigger coupons_issued_never_falls
   before update on coupon.coupons
   for each row
@@ -199,7 +204,7 @@ create trigger user_coupons_grant_is_immutable
 
 create function coupon.check_use() returns trigger
   language plpgsql
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   if old.used_date is null then
@@ -247,7 +252,7 @@ create trigger audit_is_permanent_truncate
 
 create function coupon.check_audit() returns trigger
   language plpgsql
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_is_so boolean;
@@ -280,8 +285,8 @@ begin
 end
 $$;
 comment on function coupon.check_audit() is
-  'For any insert into audit: it tells who is at it, now, and what is so: the use that was made or is undone, the
-coupon or the time zone as it has become.';
+  'For any insert into audit: login and at are those of this statement, and the values are what the tables say, of the use
+that was made or is undone, of the coupon, or of the time zone.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit
@@ -290,8 +295,8 @@ create trigger audit_tells_what_is
 
 create function coupon.check_use_is_undone() returns trigger
   language plpgsql
-  security definer -- deferred: before PostgreSQL 18 it runs at commit as whoever commits
-  set search_path = ''
+  security definer -- before PostgreSQL 18 a deferred trigger runs as whoever commits
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   if exists (
@@ -307,7 +312,7 @@ begin
 end
 $$;
 comment on function coupon.check_use_is_undone() is
-  'For any undo_use in the audit: at commit the use is gone.';
+  'For any undo_use in the audit: at commit the use is no longer there.';
 
 create constraint trigger audit_undo_is_done
   after insert on coupon.audit

@@ -1,6 +1,7 @@
 -- migrate:up
 
--- One enum a command, named after it; values in order of precedence: the first that applies is the answer.
+-- What callers get. An enum for each command, named after it; its values stand in order of precedence, and the first that
+-- applies is the answer.
 
 create type public.create_coupon_outcome as enum
   ('already_created', 'code_taken', 'start_time_taken', 'count_taken', 'day_full', 'created');
@@ -69,8 +70,31 @@ create type public.coupon_state as enum
 comment on type public.coupon_state is
   'upcoming: not started · ended: expired · paused · sold_out · live: can be had. The first that applies.';
 
+create type public.coupon_offer as (
+  coupon_id bigint,
+  code text,
+  message text,
+  description text,
+  start_time timestamptz,
+  expiry timestamptz,
+  count integer,
+  issued integer,
+  remaining integer,
+  sold_out boolean,
+  paused boolean,
+  starts_in interval,
+  metadata jsonb,
+  server_time timestamptz
+);
+comment on type public.coupon_offer is
+  'A coupon as callers see it: live_coupons(), upcoming_coupons(), find_coupon().';
+comment on column public.coupon_offer.remaining is 'count - issued.';
+comment on column public.coupon_offer.starts_in is 'Time until start_time by the database clock; null once started.';
+comment on column public.coupon_offer.server_time is 'The database clock of this answer.';
+
 -- migrate:down
 
+drop type public.coupon_offer;
 drop type public.coupon_state;
 drop type public.wallet_state;
 drop type public.import_users_outcome;

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- Unlogged: what is here is on its way, and its file is still there after a crash. The numbers come from a cache, or each row
--- would pay for the sequence.
+-- Unlogged, since rows only pass through: after a crash the file that they came from is still there. The identity caches
+-- 1,000 numbers, because a row would otherwise pay for the sequence.
 create unlogged table coupon.incoming_users (
   line bigint generated always as identity (cache 1000),
   user_id text,
@@ -9,14 +9,14 @@ create unlogged table coupon.incoming_users (
   session_pid integer not null default pg_backend_pid()
 );
 comment on table coupon.incoming_users is
-  'Where psql''s \copy puts the users of a file, before import_incoming_users() in the same session takes them away:
+  'Where psql''s \copy puts the users of a file, until import_incoming_users() of the same session takes them:
 \copy coupon.incoming_users (user_id, display_name) from ''users.csv'' csv header';
 comment on column coupon.incoming_users.line is
-  'In the file''s order; other sessions'' rows may lie between.';
+  'Rises in the order of the file. Rows of other sessions may lie between.';
 comment on column coupon.incoming_users.user_id is
-  'Text, like the name: a bad one is reported with its line, and doesn''t end the \copy.';
+  'Text, so that a bad id does not end the \copy: the import reports it with its line.';
 comment on column coupon.incoming_users.session_pid is
-  'Whose row it is: the session that copied it here. Rows of sessions that have ended are removed by the next import.';
+  'The session that copied the row here. The next import removes the rows of sessions that have ended.';
 
 create type public.import_incoming_users_outcome as enum ('invalid', 'created', 'updated', 'unchanged');
 comment on type public.import_incoming_users_outcome is

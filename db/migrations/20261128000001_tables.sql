@@ -1,12 +1,13 @@
 -- migrate:up
 
--- Tables live here, functions that callers use live in public. dbmate keeps its own table in this schema too and may
--- have made it already.
+-- Schema coupon holds the tables and what only functions call; what callers call is in schema public. dbmate keeps its
+-- own table here too, and may have made the schema already.
 create schema if not exists coupon;
 comment on schema coupon is
   'State of the coupon service. Callers never touch it: they call the functions in schema public (\df public.*).';
 
--- Nothing that the owner makes later is executable by everyone. Only the global form of this statement has an effect.
+-- PUBLIC gets no right on what the owner makes later. Only this global form does that: PostgreSQL adds the rights that a
+-- statement with "in schema" names to the global ones, so that form can't take any away.
 alter default privileges revoke execute on functions from public;
 alter default privileges revoke usage on types from public;
 
@@ -20,7 +21,7 @@ create table coupon.settings (
 comment on table coupon.settings is
   'What holds for the whole service; exactly one row.';
 comment on column coupon.settings.time_zone is
-  'The zone in which a calendar day begins and ends (IANA name, default UTC): it decides users'' daily limit and on
+  'The zone in which a calendar day begins and ends (IANA name, default UTC). It decides the users'' daily limit, and on
 which day a coupon is on offer. Change it with set_time_zone().';
 insert into coupon.settings default values;
 
@@ -73,28 +74,44 @@ create table coupon.coupons (
 create unique index coupons_code_is_unique on coupon.coupons (lower(code));
 
 comment on table coupon.coupons is
-  'A coupon on offer: count units, first come first served, from start_time until expiry. Made by create_coupon().
-Half of each page is kept free, so that the update of issued once a batch stays on the page and moves no index.';
+  'A coupon on offer: count units, first come, first served, from start_time until expiry. Made by create_coupon().
+Half of each page stays free: the update of issued, one a batch, then finds room on the same page and touches no index.';
 comment on column coupon.coupons.code is
   'What a shop types in: letters, digits, - and _; unique whatever its case.';
 comment on column coupon.coupons.time_zone is
-  'coupon.settings.time_zone, repeated so that live_on can be derived by a constraint; follows it on change.';
+  'The same as coupon.settings.time_zone, repeated here because live_on is computed from columns of its own row. The foreign
+key keeps it equal.';
 comment on column coupon.coupons.live_on is
   'The calendar day of start_time in the service''s time zone; a day offers at most three coupons.';
 comment on column coupon.coupons.slot is
   'Which of the three places of its day (1 to 3) the coupon takes.';
 comment on column coupon.coupons.issued is
-  'Units issued so far = rows in coupon.user_coupons = their highest position. Moved by issue_coupons() alone, one
-update a batch; the constraint trigger coupons_issued_equals_grants compares it with the grants at commit.';
+  'Units issued so far: the number of its rows in coupon.user_coupons, and their highest position. Only issue_coupons()
+changes it, with one update a batch. At commit the constraint trigger coupons_issued_equals_grants compares it with the
+grants.';
 comment on column coupon.coupons.paused is
   'While true nothing is issued: pause_coupon(), resume_coupon().';
 comment on column coupon.coupons.metadata is
   'A JSON object of the creator''s own, at most 4096 characters and 5 levels deep.';
 comment on constraint coupons_one_per_slot on coupon.coupons is
-  'Deferrable, like the other two of a day, so that it is judged at the end of a statement: another time zone may move
-every coupon to the next day.';
+  'Deferrable, like the other two keys of a day, so that PostgreSQL checks it at the end of a statement and not after each
+row: set_time_zone() may move every coupon to the next day.';
 comment on constraint coupons_id_and_expiry on coupon.coupons is
-  'So that a grant''s foreign key can carry the expiry: user_coupons_coupon_and_expiry.';
+  'Here for the foreign key user_coupons_coupon_and_expiry, by which each grant carries the coupon''s expiry.';
+
+-- No "set search_path", unlike every other function: PostgreSQL inlines no function that has a setting. The body is parsed
+-- here and now, so no path matters to it later.
+create function coupon.position_key(coupon_id bigint, "position" integer)
+returns bigint
+language sql
+immutable
+parallel safe
+return position_key.coupon_id * 134217728 + position_key.position;
+
+comment on function coupon.position_key(bigint, integer) is
+  'A coupon''s position as one number, coupon_id * 2^27 + position: the key of the index user_coupons_one_per_position. A
+query that compares it uses the index, as PostgreSQL inlines the function. Never change what it computes: the index
+would be wrong.';
 
 create table coupon.user_coupons (
   user_id bigint not null,
@@ -117,18 +134,21 @@ create table coupon.user_coupons (
   constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry)
     on update cascade on delete restrict
 );
-create unique index user_coupons_one_per_position on coupon.user_coupons ((coupon_id * 134217728 + position));
+create unique index user_coupons_one_per_position
+  on coupon.user_coupons (coupon.position_key(coupon_id, position));
 
 comment on table coupon.user_coupons is
-  'A grant: this user holds this coupon. Written by issue_coupons() and use_coupon() only, never deleted. Keys are led
-by coupon and by day, so that the inserts of a drop fall on neighbouring pages however many users there are.';
+  'A grant: this user holds this coupon. Only issue_coupons(), use_coupon(), undo_use() and set_coupon_expiry() write it; no
+row is ever deleted. Its keys begin with the coupon or the day, so that the inserts of a drop fall on neighbouring pages,
+however many users there are.';
 comment on index coupon.user_coupons_one_per_position is
-  'Unique (coupon_id, position) as one number (position < 2^27 = 134217728). As two columns the planner, whose statistics
-are always from before the drop, takes it for the way to a coupon''s users, and reads all its grants for each batch.';
+  'Unique (coupon_id, position), as one number on purpose. The planner''s statistics are always from before the drop: an
+index on the two columns would look to it like the way to a coupon''s users, and each batch would read all grants of
+its coupon.';
 comment on column coupon.user_coupons.issued_at is
-  'The database clock when the batch held the lock.';
+  'When it was issued: the database clock, read while the batch held the issuing lock.';
 comment on column coupon.user_coupons.expiry is
-  'The coupon''s expiry, kept equal by the foreign key, so that "used before expiry" is a check of this row.';
+  'The coupon''s expiry. The foreign key keeps it equal, and so "used before expiry" is a check of this row alone.';
 comment on column coupon.user_coupons.used_date is
   'The instant of use; null while unused.';
 comment on column coupon.user_coupons.issued_on is
@@ -138,13 +158,13 @@ comment on column coupon.user_coupons.position is
 comment on column coupon.user_coupons.is_used is
   'Derived from used_date.';
 comment on column coupon.user_coupons.use_reference is
-  'The caller''s own id of the use (an order number); the same one again is answered as before.';
+  'The caller''s own id of the use, an order number for example. The same one again gets the same answer.';
 
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_time_zone', 'import_users');
 comment on type coupon.audited_command is
-  'The functions that write the audit: each command but issuing.';
+  'The functions that write the audit: all commands but issuing, since a grant is its own record.';
 
 create table coupon.audit (
   id bigint generated always as identity,
@@ -168,35 +188,36 @@ create index audit_by_time on coupon.audit (at, id);
 create index audit_by_coupon on coupon.audit (coupon_id, at, id);
 
 comment on table coupon.audit is
-  'What was changed by whom, when and why: a row for each command but issuing that changed something, none for a replay.
-Rows are only ever added; without one a use can''t be taken back. Read it with audit_trail().';
+  'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.
+Rows are only added. A use can''t be taken back without one. Read it with audit_trail().';
 comment on column coupon.audit.at is
-  'The database clock when it was done.';
+  'When it was done, by the database clock.';
 comment on column coupon.audit.coupon_id is
-  'The coupon it was done to. No foreign key: the audit outlives a coupon that is deleted.';
+  'The coupon that was changed. No foreign key: the audit outlives a coupon that is deleted.';
 comment on column coupon.audit.user_id is
-  'Whose use it was; null for all else.';
+  'Whose use it was. Null for all other commands.';
 comment on column coupon.audit.used_date is
-  'Which use: the grant''s used_date after use_coupon(), before undo_use().';
+  'Which use: the used_date of the grant, after use_coupon() or before undo_use().';
 comment on column coupon.audit.login is
-  'The database login that called: coupon_api is the server.';
+  'The database login that called the function; coupon_api is the server.';
 comment on column coupon.audit.actor is
-  'On whose behalf, as the caller said; the server says role:subject of the bearer token. Null from psql.';
+  'On whose behalf, as the caller says. The server gives role:subject of the bearer token. Usually null from psql.';
 comment on column coupon.audit.command is
   'The function that was called.';
 comment on column coupon.audit.old_values is
-  'What it was before, of that which changed.';
+  'The values before the change, of what changed.';
 comment on column coupon.audit.new_values is
-  'What it is after it. Of import_users(): how many it created and updated.';
+  'The values after the change. For import_users(): how many users it created and updated.';
 comment on column coupon.audit.reason is
-  'Why, as the caller said.';
+  'Why, as the caller says.';
 
 -- migrate:down
 
--- The schema stays: dbmate's own table is in it.
+-- The schema stays, since dbmate's own table is in it.
 drop table coupon.audit;
 drop type coupon.audited_command;
 drop table coupon.user_coupons;
+drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;
 drop table coupon.users;
 drop table coupon.settings;
