@@ -6,25 +6,25 @@ import { createDemo } from "./auth/demo.ts";
 import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
 import { createCors } from "./http/cors.ts";
-import { asProblem, Problem } from "./http/problem.ts";
-import { createRateLimit } from "./http/rate-limit.ts";
-import { createHttpServer, createRefuse, type Refuse } from "./http/wire.ts";
+import { createExchanges } from "./http/exchange.ts";
+import { Problem } from "./http/problem.ts";
+import { createRateLimit, type RateLimit } from "./http/rate-limit.ts";
+import { createHttpServer } from "./http/wire.ts";
 import { createIssuing } from "./issuing/issuing.ts";
 import type { LaneLimits } from "./issuing/lane.ts";
-import { createLog, type Log } from "./observability/log.ts";
+import { createLog } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import { createReadiness, newestMigration } from "./observability/readiness.ts";
 import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
+import { respond } from "./routes/operation.ts";
 
 /** Parts of the service that stand in for its own, and what its own ones are made with. */
 export interface Overrides
   extends Partial<
-    Pick<
-      Dependencies,
-      "authenticate" | "db" | "demoToken" | "issuing" | "metrics" | "rateLimit" | "readiness"
-    >
+    Pick<Dependencies, "authenticate" | "db" | "demoToken" | "issuing" | "metrics" | "readiness">
   > {
+  rateLimit?: RateLimit;
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
@@ -42,8 +42,8 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   const dependencies = await createParts(env, overrides, () => state.draining);
   const { db, issuing, log, metrics } = dependencies;
   const app = createApp(dependencies);
-  const refuse = createRefuse(dependencies);
-  const routes = getRequestListener(app.fetch, { errorHandler: answerErrors(log, refuse) });
+  const { refuse } = dependencies.exchanges;
+  const routes = getRequestListener(app.fetch, { errorHandler: (error) => respond(refuse(toldOf(error))) });
   /** Answers requests, as the server does behind its limits. */
   const listener = issueBefore(routes, dependencies);
   /** The same behind the limits of a connection. */
@@ -77,15 +77,17 @@ async function createParts(env: Env, overrides: Overrides, isDraining: () => boo
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
   const issuing =
     overrides.issuing ?? (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch);
+  const cors = createCors(env.CORS_ORIGINS);
+  const rateLimit = overrides.rateLimit ?? createRateLimit(env.RATE_LIMIT);
   return {
     db,
     issuing,
     authenticate: overrides.authenticate ?? (await createAuthenticate(env, log.failure)),
-    cors: createCors(env.CORS_ORIGINS),
+    cors,
     demoToken: overrides.demoToken ?? createDemo(env),
     log,
     metrics,
-    rateLimit: overrides.rateLimit ?? createRateLimit(env.RATE_LIMIT),
+    exchanges: createExchanges({ log, metrics, cors, rateLimit, isDraining }),
     isDraining,
     readiness:
       overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
@@ -98,17 +100,10 @@ function urlOf({ API_DATABASE_URL: url }: Env): string {
   return url;
 }
 
-/** Answers what the adapter can't make a request of, and what the routes throw outside of any. */
-function answerErrors(log: Log, refuse: Refuse): (error: unknown) => Response {
-  return (error) => {
-    const isRequests = error instanceof RequestError;
-    if (!isRequests) log.failure(error);
-    const why = isRequests
-      ? new Problem("invalid_request", { detail: "The target or the Host header is not valid." })
-      : asProblem(error);
-    const { text, ...sent } = refuse(why);
-    return new Response(text, sent);
-  };
+/** The adapter's error, where it could make no request of what came, as the problem that it is. */
+function toldOf(error: unknown): unknown {
+  if (!(error instanceof RequestError)) return error;
+  return new Problem("invalid_request", { detail: "The target or the Host header is not valid." });
 }
 
 /** Counts requests without an answer; `whenNone` is called each time that there are none left. */

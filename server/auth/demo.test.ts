@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import { env, openApp } from "../../bench/harness/app.ts";
-import { createApp } from "../routes/app.ts";
 import { createDemo } from "./demo.ts";
 
 const who = { role: "user", subject: "42" } as const;
@@ -42,11 +39,15 @@ test("off: nobody, on: anybody, and without a secret nobody", () => {
   assert.equal(createDemo({ ...env, JWT_SECRET: undefined, DEMO: "on" })(near), undefined);
 });
 
+/** These never ask the database. */
+const NOWHERE = "postgres://nobody@127.0.0.1:1/nothing";
+
 test("the route hands out tokens that are right, and is not there where there is no demo", async (t) => {
-  const world = await openApp("postgres://nobody@127.0.0.1:1/nothing");
+  const world = await openApp(NOWHERE);
   t.after(world.close);
-  const dependencies = { ...world.dependencies, demoToken: demo };
-  const server = createServer(getRequestListener(createApp(dependencies).fetch)).listen(0, "127.0.0.1");
+  const { server, authenticate, close } = await openApp(NOWHERE, { demoToken: demo });
+  t.after(close);
+  server.listen(0, "127.0.0.1");
   t.after(() => server.close());
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as AddressInfo;
@@ -58,7 +59,6 @@ test("the route hands out tokens that are right, and is not there where there is
     });
     return { status: answer.status, body: (await answer.json()) as Record<string, string> };
   };
-  const { authenticate } = world.dependencies;
   const user = await post({ role: "user", user_id: 42 });
   assert.deepEqual(await authenticate(user.body["token"] ?? ""), {
     role: "user",

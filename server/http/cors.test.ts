@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import { openWorld, userToken, type World } from "../../bench/harness/app.ts";
-import { issueBefore } from "../routes/fast.ts";
 import { createCors } from "./cors.ts";
 
 const SHOP = "https://shop.example";
@@ -14,11 +11,7 @@ let base: string;
 let close: () => Promise<unknown>;
 before(async () => {
   world = await openWorld();
-  const { app, dependencies } = world;
-  const server = createServer(issueBefore(getRequestListener(app.fetch), dependencies)).listen(
-    0,
-    "127.0.0.1",
-  );
+  const server = world.server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   close = () => new Promise((resolve) => server.close(resolve));

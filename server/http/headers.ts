@@ -1,13 +1,21 @@
 /** Request headers from Node's own list of names and values: to ask Node or Hono for one makes an object of all of them first. */
 import { randomUUID } from "node:crypto";
 
+/** Node's list; of a request that no socket brought, a test's say, the headers that it has. */
+export type GivenHeaders = readonly string[] | Headers;
+
 /** The header of this name, given in lower case; the first, should there be several. */
-export function headerOf(rawHeaders: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const given = rawHeaders[i] as string;
-    if (given.length === name.length && given.toLowerCase() === name) return rawHeaders[i + 1];
+export function headerOf(headers: GivenHeaders, name: string): string | undefined {
+  if (!isList(headers)) return headers.get(name) ?? undefined;
+  for (let i = 0; i < headers.length; i += 2) {
+    const given = headers[i] as string;
+    if (given.length === name.length && given.toLowerCase() === name) return headers[i + 1];
   }
   return undefined;
+}
+
+function isList(headers: GivenHeaders): headers is readonly string[] {
+  return Array.isArray(headers);
 }
 
 /** The caller's own x-request-id where it is one that can be repeated, else a new one. */

@@ -2,13 +2,17 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
-import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
+import {
+  type AppOptions,
+  adminToken,
+  openApp,
+  openWorld,
+  serviceToken,
+  userToken,
+  type World,
+} from "../../bench/harness/app.ts";
 import { assertDocumented } from "../../bench/harness/documented.ts";
-import { createApp } from "../routes/app.ts";
-import { issueBefore } from "../routes/fast.ts";
 import { createPlaces } from "./places.ts";
-import { createHttpServer, createRefuse } from "./wire.ts";
 
 test("so many at once, so many of a user, and each is given back", () => {
   const { take } = createPlaces("streams", 4, 2);
@@ -45,12 +49,10 @@ test("without a user the places of all are there for one", () => {
 
 // ---- Over HTTP ------------------------------------------------------------------------------------------------------
 
-/** What stands in for the world's own, the service on it, and how to wait for what it has answered. */
-async function listen(t: TestContext, world: World, given: Partial<World["dependencies"]> = {}) {
-  const dependencies = { ...world.dependencies, ...given };
-  const app = createApp(dependencies);
-  const service = issueBefore(getRequestListener(app.fetch), dependencies);
-  const server = createHttpServer(service, createRefuse(dependencies));
+/** A service on the world's database, with what stands in for parts of it, and how to wait for what it has answered. */
+async function listen(t: TestContext, { scratch }: World, given: AppOptions = {}) {
+  const { server, logged, close } = await openApp(scratch.apiUrl, given);
+  t.after(close);
   let connected = 0;
   server.on("connection", (socket) => {
     connected += 1;
@@ -67,6 +69,15 @@ async function listen(t: TestContext, world: World, given: Partial<World["depend
   const { port } = server.address() as AddressInfo;
 
   return {
+    /** The statuses of so many requests of this path, as the log tells them. */
+    async statusesOf(path: string, many: number): Promise<number[]> {
+      for (;;) {
+        const statuses = logged.filter((line) => line.path === path).map(({ status }) => status);
+        if (statuses.length >= many) return statuses;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+
     ask: async (path: string, token: string, signal?: AbortSignal) => {
       const headers = { authorization: `Bearer ${token}`, connection: "close" };
       return fetch(`http://127.0.0.1:${port}${path}`, { headers, signal: signal ?? null });
@@ -104,15 +115,6 @@ function gate(many: number) {
       await opened;
     },
   };
-}
-
-/** The statuses of so many requests of this path, as the log tells them. */
-async function statusesOf({ logged }: World, path: string, many: number): Promise<number[]> {
-  for (;;) {
-    const statuses = logged.filter((line) => line.path === path).map(({ status }) => status);
-    if (statuses.length >= many) return statuses;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 async function openWorldOf(t: TestContext): Promise<World> {
@@ -162,12 +164,12 @@ test("lists of clients that left while the database was asked keep no place", as
     await asked.pass();
     return world.db.findCoupon(which);
   };
-  const { ask, leave } = await listen(t, world, { db: { ...world.db, findCoupon } });
+  const { ask, leave, statusesOf } = await listen(t, world, { db: { ...world.db, findCoupon } });
   // The second of each connection queues behind the first, which Node tells apart.
   const requests = [`GET ${path}`, `GET ${path}`];
   await leave(11, requests, adminToken, asked.reached);
   asked.open();
-  assert.deepEqual(await statusesOf(world, path, 22), Array(22).fill(499));
+  assert.deepEqual(await statusesOf(path, 22), Array(22).fill(499));
   const list = await ask(path, adminToken);
   assert.deepEqual([list.status, await list.text()], [200, '{"outcome":"done","lines":0}\n']);
 });
@@ -178,7 +180,7 @@ test("who leaves while its token is checked is not granted", async (t) => {
   const user = await world.newUser();
   const path = `/coupons/${coupon}/issue`;
   const { reached, open, pass } = gate(4); // the burst's own path asks, and the routes ask again
-  const { leave } = await listen(t, world, {
+  const { leave, statusesOf } = await listen(t, world, {
     authenticate: async (token) => {
       await pass();
       return world.dependencies.authenticate(token);
@@ -186,7 +188,7 @@ test("who leaves while its token is checked is not granted", async (t) => {
   });
   await leave(1, [`POST ${path}`, `POST ${path}`], userToken(user), reached);
   open();
-  assert.deepEqual(await statusesOf(world, path, 2), [499, 499]);
+  assert.deepEqual(await statusesOf(path, 2), [499, 499]);
   const [granted] = await world.scratch.owner`select issued from coupon.coupons where id = ${coupon}`;
   assert.equal(granted?.["issued"], 0);
 });

@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import { openWorld, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { assertDocumented } from "../../bench/harness/documented.ts";
-import { createApp } from "../routes/app.ts";
-import { issueBefore } from "../routes/fast.ts";
-import { createRateLimit, rateLimitHeaders } from "./rate-limit.ts";
+import { createRateLimit, rateLimitHeader } from "./rate-limit.ts";
 
 /** With a clock that the test sets, ms. */
 function limited(limit: number) {
@@ -61,18 +57,13 @@ test("whoever sends much stays known among a million others, and the table doesn
 test("0: no limit, and nothing is told", () => {
   const { take } = limited(0);
   for (let i = 0; i < 10_000; i++) assert.equal(take(1).allowed, true);
-  assert.deepEqual(rateLimitHeaders(take(1)), {});
+  assert.equal(rateLimitHeader(take(1)), undefined);
 });
 
 test("over HTTP: by the routes and before them, for a user on all of them together, not for services", async (t) => {
-  const world = await openWorld();
+  const world = await openWorld({ rateLimit: createRateLimit(4, () => 0) });
   t.after(world.close);
-  const dependencies = { ...world.dependencies, rateLimit: createRateLimit(4, () => 0) };
-  const app = createApp(dependencies);
-  const server = createServer(issueBefore(getRequestListener(app.fetch), dependencies)).listen(
-    0,
-    "127.0.0.1",
-  );
+  const server = world.server.listen(0, "127.0.0.1");
   t.after(() => server.close());
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as AddressInfo;

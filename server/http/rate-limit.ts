@@ -17,10 +17,10 @@ export interface Verdict {
   resetIn: number;
 }
 
-/** What a client is told of it (draft-ietf-httpapi-ratelimit-headers-10); nothing where there is no limit. */
-export function rateLimitHeaders({ remaining, resetIn }: Verdict): Record<string, string> {
-  if (!Number.isFinite(remaining)) return {};
-  return { ratelimit: `"user";r=${remaining};t=${Math.ceil(resetIn)}` };
+/** The header that tells a client (draft-ietf-httpapi-ratelimit-headers-10), "ratelimit"; none where there is no limit. */
+export function rateLimitHeader({ remaining, resetIn }: Verdict): string | undefined {
+  if (!Number.isFinite(remaining)) return undefined;
+  return `"user";r=${remaining};t=${Math.ceil(resetIn)}`;
 }
 
 /** The requests of RATE_LIMIT are those of so many seconds; all of them may come at once. */

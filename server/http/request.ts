@@ -1,14 +1,27 @@
 /** What a request brings, checked: whatever is wrong is told member by member. */
+import type { Http2Bindings, HttpBindings } from "@hono/node-server";
+import type { Context } from "hono";
 import type { z } from "zod";
 import { MAX_BODY } from "../api/contract.ts";
-import type { Ctx } from "../routes/app.ts";
+import type { Exchange } from "./exchange.ts";
 import { headerOf, JSON_TYPE } from "./headers.ts";
 import { invalidRequest, Problem } from "./problem.ts";
 
+/** What comes with a request: its exchange, and Node's request and response, which a test that calls the app itself hasn't got. */
+export type Bindings = { exchange: Exchange } & Partial<HttpBindings | Http2Bindings>;
+export type Ctx = Context<{ Bindings: Bindings }>;
+
 /** A header by its name in lower case. */
 export function header(c: Ctx, name: string): string | undefined {
-  const { rawHeaders } = c.env.incoming ?? {};
-  return rawHeaders ? headerOf(rawHeaders, name) : c.req.header(name);
+  return headerOf(c.env.exchange.headers, name);
+}
+
+/**
+ * Nothing is done for whoever left while its token was checked or the database asked. By the socket: "close" is told once, and of an
+ * answer that queues behind another one of its connection nothing else tells.
+ */
+export function unlessLeft({ env: { incoming } }: Ctx): void {
+  if (incoming?.socket.destroyed) throw new Problem("hung_up");
 }
 
 /** Each member once. */

@@ -6,21 +6,29 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "../observability/log.ts";
 import { createMetrics } from "../observability/metrics.ts";
-import { createHttpServer, createRefuse, LIMITS } from "./wire.ts";
+import { createCors } from "./cors.ts";
+import { createExchanges } from "./exchange.ts";
+import { createRateLimit } from "./rate-limit.ts";
+import { createHttpServer, LIMITS } from "./wire.ts";
 
 type Asked = [incoming: IncomingMessage, outgoing: ServerResponse];
 
 /** A server with these limits, whose listener does nothing by itself: `asked()` is the next request. */
 async function listen(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
   const logged: { status?: number }[] = [];
-  const metrics = createMetrics();
-  const log = createLog("debug", (line) => void logged.push(JSON.parse(line)));
+  const { refuse } = createExchanges({
+    log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
+    metrics: createMetrics(),
+    cors: createCors([]),
+    rateLimit: createRateLimit(0),
+    isDraining: () => false,
+  });
   const waiting: Asked[] = [];
   const listener = (...request: Asked) => {
     waiting.push(request);
     server.emit("asked");
   };
-  const server = createHttpServer(listener, createRefuse({ log, metrics }), {
+  const server = createHttpServer(listener, refuse, {
     ...LIMITS,
     checkMs: 20,
     ...limits,

@@ -11,10 +11,7 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { Socket } from "node:net";
-import type { Log } from "../observability/log.ts";
-import type { Metrics } from "../observability/metrics.ts";
-import { problem, type Sent } from "./answer.ts";
-import { requestIdOf } from "./headers.ts";
+import type { Sent } from "./answer.ts";
 import { Problem } from "./problem.ts";
 
 /** Times in ms. Node's own are a minute for a head, five for a request, looked at every 30 s, and any number of connections. */
@@ -41,18 +38,7 @@ export const LIMITS = {
 };
 
 /** Counts and logs what is no request, and makes its answer; after that the connection is closed. */
-export type Refuse = (why: Problem) => Sent;
-
-export function createRefuse({ log, metrics }: { log: Log; metrics: Pick<Metrics, "requests"> }): Refuse {
-  return ({ status, members }) => {
-    const requestId = requestIdOf(undefined);
-    metrics.requests.of("other", "unmatched")(status, 0);
-    log.request("-", "-", status, 0, requestId);
-    const sent = problem(status, members, requestId);
-    Object.assign(sent.headers, { connection: "close", "content-length": `${Buffer.byteLength(sent.text)}` });
-    return sent;
-  };
-}
+type Refuse = (why: Problem) => Sent;
 
 /** What Node keeps on a socket: the answer that is due now, of those that are not finished. */
 type Connection = Socket & { _httpMessage?: ServerResponse<IncomingMessage> | null };

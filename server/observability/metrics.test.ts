@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer, request } from "node:http";
+import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import fc from "fast-check";
 import {
   adminToken,
@@ -13,8 +12,6 @@ import {
   type World,
 } from "../../bench/harness/app.ts";
 import { outcomes } from "../api/outcomes.ts";
-import { createApp } from "../routes/app.ts";
-import { issueBefore } from "../routes/fast.ts";
 import { createMetrics } from "./metrics.ts";
 import { createRequests } from "./requests.ts";
 
@@ -37,13 +34,8 @@ function more(before: Series, after: Series): Series {
   return Object.fromEntries(grown.filter(([, by]) => by !== 0));
 }
 
-/** The app as serve() has it, on a port. */
-async function listen(
-  t: { after: (end: () => unknown) => void },
-  { dependencies }: Pick<World, "dependencies">,
-) {
-  const routes = getRequestListener(createApp(dependencies).fetch);
-  const server = createServer(issueBefore(routes, dependencies));
+/** The service on a port. */
+async function listen(t: { after: (end: () => unknown) => void }, { server }: Pick<World, "server">) {
   t.after(() => server.close());
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -292,8 +284,9 @@ test("/metrics is for this machine; from elsewhere there is nothing", async () =
 });
 
 test("with METRICS_TOKEN: whoever sends it, and nobody else", async (t) => {
-  const metrics = createMetrics({ token: "0123456789+/~.=_" });
-  const askWithToken = await listen(t, { dependencies: { ...world.dependencies, metrics } });
+  const app = await openApp(world.scratch.apiUrl, { env: { METRICS_TOKEN: "0123456789+/~.=_" } });
+  t.after(app.close);
+  const askWithToken = await listen(t, app);
   const away = { "x-forwarded-for": "192.0.2.1" };
   for (const headers of [
     {},
@@ -328,9 +321,10 @@ test("/metrics never asks the database: none is there", async (t) => {
 });
 
 test("what can't be told is asked for again", async (t) => {
-  const read = () => Promise.reject(new Error("a worker is silent"));
-  const metrics = createMetrics({ read });
-  const askAll = await listen(t, { dependencies: { ...world.dependencies, metrics } });
+  const readMetrics = () => Promise.reject(new Error("a worker is silent"));
+  const app = await openApp(world.scratch.apiUrl, { readMetrics });
+  t.after(app.close);
+  const askAll = await listen(t, app);
   const { status, text } = await askAll("GET", "/metrics");
   assert.deepEqual([status, JSON.parse(text).outcome], [503, "metrics_unavailable"]);
 });

@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
-import { issueBefore } from "../routes/fast.ts";
 import { CouponError, couponClient } from "./client.js";
 
 type Fault = (
@@ -24,12 +22,11 @@ let came: { route: string; at: number }[] = [];
 
 before(async () => {
   world = await openWorld();
-  const service = issueBefore(getRequestListener(world.app.fetch), world.dependencies);
   const server = createServer((request, response) => {
     came.push({ route: `${request.method} ${request.url}`, at: performance.now() });
     const served = new Promise<void>((resolve) => response.once("close", resolve));
     const serve = () => {
-      service(request, response);
+      world.listener(request, response);
       return served;
     };
     void (faults.shift() ?? serve)(request, response, serve);

@@ -7,13 +7,10 @@ import { existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
 import { env, openWorld, userToken, type World } from "../../bench/harness/app.ts";
 import { contract } from "../api/contract.ts";
 import { createDemo } from "../auth/demo.ts";
-import { createApp } from "../routes/app.ts";
-import { issueBefore } from "../routes/fast.ts";
 
 const executablePath = ["chromium", "chromium-browser", "google-chrome"]
   .map((name) => `/usr/bin/${name}`)
@@ -49,16 +46,11 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
 
   beforeEach(async () => {
     [faults, came, complaints, hasDemo] = [[], [], [], true];
-    world = await openWorld();
     const demo = createDemo({ ...env, DEMO: "loopback" });
-    const dependencies: World["dependencies"] = {
-      ...world.dependencies,
-      demoToken: (incoming) => (hasDemo ? demo(incoming) : undefined),
-    };
-    const service = issueBefore(getRequestListener(createApp(dependencies).fetch), dependencies);
+    world = await openWorld({ demoToken: (incoming) => (hasDemo ? demo(incoming) : undefined) });
     const server = createServer((request, response) => {
       came.push(`${request.method} ${request.url}`);
-      if (!faults.some((fault) => fault(request, response))) service(request, response);
+      if (!faults.some((fault) => fault(request, response))) world.listener(request, response);
     }).listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;

@@ -4,24 +4,18 @@
  * anything goes on to the routes, where the same issuing() and issueAnswer() are behind the same path.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { issueAnswer, problem, type Sent } from "../http/answer.ts";
-import { bearerOf, headerOf, JSON_TYPE, requestIdOf, type Trace, traceOf } from "../http/headers.ts";
-import { asProblem, Problem } from "../http/problem.ts";
-import { rateLimitHeaders } from "../http/rate-limit.ts";
+import { issueAnswer, type Sent } from "../http/answer.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { bearerOf, headerOf, JSON_TYPE } from "../http/headers.ts";
 import type { Dependencies } from "./app.ts";
 
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
-type IssueDependencies = Pick<Dependencies, "authenticate" | "cors" | "log" | "rateLimit" | "isDraining"> & {
-  issuing: Pick<Dependencies["issuing"], "issue">;
-  metrics: Pick<Dependencies["metrics"], "requests">;
-};
-
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, cors, log, metrics, rateLimit, isDraining }: IssueDependencies,
+  { issuing, authenticate, exchanges }: Pick<Dependencies, "issuing" | "authenticate" | "exchanges">,
 ): RequestListener {
-  const tell = metrics.requests.of("POST", "/coupons/{coupon_id}/issue");
+  const count = exchanges.counterOf("POST", "/coupons/{coupon_id}/issue");
   return (incoming, outgoing) => {
     const began = performance.now();
     const couponId = incoming.method === "POST" ? Number(TARGET.exec(incoming.url ?? "")?.[1] ?? 0) : 0;
@@ -50,50 +44,31 @@ export function issueBefore(
   }
 
   function issue(
-    incoming: IncomingMessage,
+    { url, rawHeaders }: IncomingMessage,
     outgoing: ServerResponse,
     couponId: number,
     userId: number,
     began: number,
   ): void {
-    const requestId = requestIdOf(headerOf(incoming.rawHeaders, "x-request-id"));
-    const trace = traceOf(headerOf(incoming.rawHeaders, "traceparent"));
-    const rate = rateLimit.take(userId);
-    const answer = (sent: Sent) => {
-      Object.assign(sent.headers, rateLimitHeaders(rate));
-      send(incoming, outgoing, sent, requestId, trace, began);
-    };
-    const fail = (error: unknown) => {
-      const { cause, status, members } = asProblem(error);
-      if (cause !== undefined && status >= 500) log.failure(cause, requestId);
-      answer(problem(status, members, requestId));
-    };
-    if (!rate.allowed) {
-      fail(new Problem("rate_limited", { retryAfter: rate.resetIn }));
+    const exchange = exchanges.begin(began, "POST", url as string, rawHeaders, count);
+    const problem = exchanges.limit(exchange, userId);
+    if (problem) {
+      send(outgoing, exchange, exchanges.failed(exchange, problem));
       return;
     }
-    const answered = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
-    if (answered instanceof Promise)
-      answered.then((result) => answer(issueAnswer(couponId, result, requestId)), fail);
-    else answer(issueAnswer(couponId, answered, requestId));
+    const issued = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
+    if (issued instanceof Promise)
+      issued.then(
+        (issue) => send(outgoing, exchange, issueAnswer(couponId, issue, exchange.requestId)),
+        (error) => send(outgoing, exchange, exchanges.failed(exchange, error)),
+      );
+    else send(outgoing, exchange, issueAnswer(couponId, issued, exchange.requestId));
   }
 
-  function send(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    { status, headers, text }: Sent,
-    requestId: string,
-    trace: Trace | undefined,
-    began: number,
-  ): void {
+  function send(outgoing: ServerResponse, exchange: Exchange, { status, headers, text }: Sent): void {
+    exchanges.end(exchange, status, headers);
     headers["content-length"] = String(Buffer.byteLength(text));
-    if (trace) headers["traceparent"] = trace.traceparent;
-    if (isDraining()) headers["connection"] = "close";
-    Object.assign(headers, cors.headers(headerOf(incoming.rawHeaders, "origin")));
     outgoing.writeHead(status, headers).end(text);
-    const ms = performance.now() - began;
-    tell(status, ms);
-    log.request("POST", incoming.url as string, status, ms, requestId, trace?.traceId);
   }
 }
 

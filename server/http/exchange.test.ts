@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DatabaseError } from "../database/errors.ts";
+import { createCors } from "./cors.ts";
+import { createExchanges } from "./exchange.ts";
+import { Problem } from "./problem.ts";
+import { createRateLimit } from "./rate-limit.ts";
+
+const SHOP = "https://shop.example";
+
+/** Exchanges, and what they tell. */
+function told({ draining = false, limit = 0 } = {}) {
+  const counted: string[] = [];
+  const logged: unknown[][] = [];
+  const exchanges = createExchanges({
+    log: {
+      request: (method, path, status, ms, ...ids) => {
+        assert.ok(ms >= 0 && ms < 60_000);
+        logged.push([method, path, status, ...ids]);
+      },
+      failure: (error, requestId) => logged.push([error, requestId]),
+    },
+    metrics: {
+      requests: { of: (method, route) => (status) => void counted.push(`${method} ${route} ${status}`) },
+    },
+    cors: createCors([SHOP]),
+    rateLimit: createRateLimit(limit, () => 0),
+    isDraining: () => draining,
+  });
+  const begin = (headers: string[] | Headers, method = "GET") =>
+    exchanges.begin(performance.now(), method, "/livez", headers);
+  return { ...exchanges, begin, counted, logged };
+}
+
+test("counts and logs each once, by its own id or a new one", () => {
+  const { begin, counterOf, end, counted, logged } = told();
+  const [mine, other, strange] = [begin(["X-Request-ID", "mine:1"]), begin([]), begin([], "PROPFIND")];
+  mine.count = counterOf("GET", "/livez");
+  for (const exchange of [mine, other, strange]) end(exchange, 200, {});
+  assert.deepEqual(counted, ["GET /livez 200", "GET unmatched 200", "PROPFIND unmatched 200"]);
+  assert.match(other.requestId, /^[0-9a-f-]{36}$/);
+  assert.deepEqual(logged, [
+    ["GET", "/livez", 200, "mine:1", undefined],
+    ["GET", "/livez", 200, other.requestId, undefined],
+    ["PROPFIND", "/livez", 200, strange.requestId, undefined],
+  ]);
+});
+
+test("the same headers from Node's list and from a Headers object", () => {
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const { begin, end, limit } = told({ draining: true, limit: 3 });
+  const given = { Origin: SHOP, Traceparent: traceparent };
+  for (const [i, headers] of [Object.entries(given).flat(), new Headers(given)].entries()) {
+    const exchange = begin(headers);
+    assert.equal(limit(exchange, 7), undefined);
+    const answer: Record<string, string> = {};
+    end(exchange, 200, answer);
+    const { traceparent: answered, "access-control-expose-headers": _, ...rest } = answer;
+    assert.match(`${answered}`, /^00-4bf92f3577b34da6a3ce929d0e0e4736-(?!00f0)[0-9a-f]{16}-01$/);
+    assert.deepEqual(rest, {
+      ratelimit: `"user";r=${2 - i};t=0`,
+      connection: "close",
+      vary: "origin",
+      "access-control-allow-origin": SHOP,
+    });
+  }
+});
+
+test("one request too many of a user is a problem, and says what is left", () => {
+  const { begin, end, limit } = told({ limit: 1 });
+  assert.equal(limit(begin([]), 7), undefined);
+  const exchange = begin([]);
+  assert.equal(limit(exchange, 7)?.members.outcome, "rate_limited");
+  const answer: Record<string, string> = {};
+  end(exchange, 429, answer);
+  assert.deepEqual(answer, { ratelimit: '"user";r=0;t=10', vary: "origin" });
+});
+
+test("a failure of ours is logged with the request's id, a refusal is not", () => {
+  const { begin, failed, logged } = told();
+  const exchange = begin(["x-request-id", "mine:1"]);
+  const ours = new DatabaseError("defect", "42703", "no such column");
+  assert.equal(failed(exchange, ours).status, 500);
+  const argument = new DatabaseError("argument", "22P05", "no such character");
+  assert.equal(failed(exchange, argument).status, 400);
+  assert.equal(failed(exchange, new Problem("no_such_route")).status, 404);
+  assert.deepEqual(logged, [[ours, "mine:1"]]);
+});
+
+test("what is no request is answered with its problem, counted and logged, and closes its connection", () => {
+  const { refuse, counted, logged } = told();
+  const { status, headers, text } = refuse(new Problem("request_timeout"));
+  const { "x-request-id": id, ...rest } = headers;
+  assert.equal(status, 408);
+  assert.deepEqual(rest, {
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    connection: "close",
+    "content-length": `${text.length}`,
+  });
+  assert.equal(JSON.parse(text).request_id, id);
+  assert.deepEqual([counted, logged], [["- unmatched 408"], [["-", "-", 408, id, undefined]]]);
+});

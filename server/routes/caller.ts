@@ -1,0 +1,58 @@
+/** Who calls, for whom it acts, and how the audit names it. */
+import type { Caller } from "../api/caller.ts";
+import type { Authenticate } from "../auth/auth.ts";
+import type { Note } from "../database/functions.ts";
+import type { Exchanges } from "../http/exchange.ts";
+import { bearerOf } from "../http/headers.ts";
+import { Problem } from "../http/problem.ts";
+import { type Ctx, header } from "../http/request.ts";
+
+/** The caller of a request, if its role is one of these; else 401 or 403, and 429 where a user asks too often. */
+export type CallerOf = (c: Ctx, roles: readonly Caller["role"][]) => Promise<Caller>;
+
+export function createCallerOf({
+  authenticate,
+  exchanges,
+}: {
+  authenticate: Authenticate;
+  exchanges: Pick<Exchanges, "limit">;
+}): CallerOf {
+  return async (c, roles) => {
+    const token = bearerOf(header(c, "authorization"));
+    const who = token === undefined ? null : await authenticate(token);
+    if (who === null)
+      throw new Problem(
+        "unauthenticated",
+        token === undefined ? {} : { detail: "The bearer token is not valid." },
+      );
+    if (!roles.includes(who.role))
+      throw new Problem("forbidden", { detail: `This takes the role ${roles.join(" or ")}.` });
+    const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);
+    if (problem) throw problem;
+    return who;
+  };
+}
+
+/** As the audit names a caller. */
+export function actorOf({ role, subject }: Caller): string {
+  return `${role}:${subject}`;
+}
+
+export function noteOf(who: Caller, reason: string | undefined): Note {
+  return { actor: actorOf(who), reason };
+}
+
+/** A user acts for itself only; a service and an admin for whom they name. */
+export function actsFor(who: Caller, user_id: number | undefined): number {
+  if (who.role === "user") {
+    if (user_id !== undefined && user_id !== who.user_id)
+      throw new Problem("forbidden", { detail: "A user acts for itself only." });
+    return who.user_id;
+  }
+  if (user_id === undefined)
+    throw new Problem("invalid_request", {
+      detail: `user_id: is needed from role ${who.role}`,
+      errors: [{ member: "user_id", detail: `is needed from role ${who.role}` }],
+    });
+  return user_id;
+}
