@@ -246,7 +246,7 @@ function showChart(panel, samples) {
     .join("");
   mark(find("path", SVGPathElement, panel), { d: path });
   const now = amount(Math.round(bars.at(-1)?.rate ?? 0));
-  const text = `Last two minutes: ${amount(Math.round(most))} a second at most`;
+  const text = `Last two minutes: peak ${amount(Math.round(most))} per second`;
   mark(find("svg", SVGElement, panel), { "aria-label": `${text}, ${now} now` });
   put(html("figcaption", panel), text);
 }

@@ -23,8 +23,8 @@ const SAID_MS = 8_000;
 /** What a person sees of the connection; nothing while all is well. */
 const CONNECTION = {
   there: "",
-  busy: "The service is very busy. It is asked again by itself; nothing is lost.",
-  lost: "There is no connection. What you see may be old; it is tried again by itself.",
+  busy: "The service is very busy. This page keeps trying; nothing is lost.",
+  lost: "There is no connection. What you see may be old. This page keeps trying.",
 };
 
 const TITLES = { shop: "Today's coupons", operate: "Operate" };
@@ -61,7 +61,7 @@ for (const role of /** @type {const} */ (["user", "admin"])) {
   onSignIn(`#${role}-token`, (data) => {
     const token = String(data.get("token")).trim();
     const isRight = claimsOf(token).role === role;
-    const text = isRight ? "" : `This is no ${role === "user" ? "user" : "operator"}'s token.`;
+    const text = isRight ? "" : `This is not ${role === "user" ? "a user" : "an operator"}'s token.`;
     tell(html(`#${role}-token`), text, "bad");
     if (!isRight) return say(text);
     forget(role);
@@ -228,7 +228,7 @@ function showConnection(state) {
   const isOther = state === "there" && told !== CONNECTION.busy && told !== CONNECTION.lost;
   if (told === text || isOther) return;
   showBanner(text);
-  say(text || "All is well again.");
+  say(text || "Everything works again.");
 }
 
 /** @param {string} text */

@@ -119,7 +119,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
     await operator.getByLabel("Code").fill("DROP");
     await operator.getByLabel("Units", { exact: true }).fill("3");
-    await operator.getByLabel("What one gets").fill("Free pizza");
+    await operator.getByLabel("What the user gets").fill("Free pizza");
     await operator.getByLabel("Description").fill("One slice.");
     await operator.getByLabel("Starts (your time)").fill(local(start));
     await operator.getByLabel("Ends (your time)").fill(local(start + 3_600_000));
@@ -128,7 +128,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
       `${new Date(start).toISOString().slice(0, 19).replace("T", " ")} UTC`,
     );
     await operator.getByRole("button", { name: "Create the coupon" }).click();
-    await says(operator.locator("#create .told"), "DROP: The coupon is on offer.");
+    await says(operator.locator("#create .told"), "DROP: The coupon is created.");
     const [row] = await world.scratch.admin`
       select c.coupon_id::integer, c.start_time = to_timestamp(${start / 1000}) as is_right from find_coupon(code => 'DROP') c
     `;
@@ -142,7 +142,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     const button = ticket(first, "DROP").locator(".claim");
     assert.equal(await button.getAttribute("aria-disabled"), "true");
     await button.click({ force: true });
-    await says(ticket(first, "DROP").locator(".told"), /^It hasn't started: \d s to go\./);
+    await says(ticket(first, "DROP").locator(".told"), /^It starts in \d s\./);
     await picture(first, "drop-before-desktop-light");
     assert.equal(came.filter((route) => route.startsWith("POST /coupons/")).length, 0);
 
@@ -186,7 +186,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     await says(panel(operator, "DROP").locator(".state"), exactly("Sold out"));
     await says(panel(operator, "DROP").locator(".remaining"), exactly("3 of 3 issued · 0 left"));
     await says(panel(operator, "DROP").locator(".per-10"), exactly("0.3"));
-    await says(panel(operator, "DROP").locator("figcaption"), /: [123] a second at most$/);
+    await says(panel(operator, "DROP").locator("figcaption"), /: peak [123] per second$/);
     await panel(operator, "DROP").locator("path:not([d=''])").waitFor({ state: "attached" });
     const answer = (name: string) => operator.getByRole("row", { name }).getByRole("cell").last();
     await says(answer("Issued"), exactly("3"));
@@ -199,7 +199,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     await says(grant.locator(".facts"), /^DROP · number 1 · Use it before /);
     await picture(winner, "drop-held-desktop-light");
     await grant.getByRole("button", { name: "Use Free pizza" }).click();
-    await says(grant.locator(".told"), exactly("It is used. Enjoy!"));
+    await says(grant.locator(".told"), exactly("Used. Enjoy!"));
     await grant.getByRole("button", { name: "Used Free pizza" }).waitFor();
     const [used] = await world.scratch.owner`
       select count(*)::integer as used from coupon.user_coupons g where g.coupon_id = ${couponId} and g.is_used
@@ -297,13 +297,13 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     await ticket(page, code).locator(".claim").click();
     await says(
       ticket(page, code).locator(".told"),
-      "You got a coupon today already. Tomorrow you can get another one.",
+      "You already got a coupon today. You can get another one tomorrow.",
     );
     await page.getByLabel("You are user").fill("999999");
     await page.getByRole("button", { name: "Switch" }).click();
     await page.locator(".grant").waitFor({ state: "detached" });
     await ticket(page, code).locator(".claim").click();
-    await says(ticket(page, code).locator(".told"), "The shop doesn't know this user. Be another one.");
+    await says(ticket(page, code).locator(".told"), "The shop doesn't know this user. Choose another one.");
     assert.deepEqual(complaints, []);
   });
 
@@ -358,7 +358,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     const field = page.getByLabel("Your token");
     await field.fill("nonsense");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await says(page.locator("#user-token .told"), "This is no user's token.");
+    await says(page.locator("#user-token .told"), "This is not a user's token.");
     const forged = (await userToken(user)).replace(/\.[^.]+$/, ".AAAA");
     await field.fill(forged);
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -400,7 +400,7 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     assert.equal(await operator.locator(":focus").getAttribute("id"), "code");
     await operator.getByLabel("Code").fill("WRONG");
     await operator.getByLabel("Units", { exact: true }).fill("7");
-    await operator.getByLabel("What one gets").fill("x");
+    await operator.getByLabel("What the user gets").fill("x");
     await operator.getByLabel("Starts (your time)").fill("2040-01-01T00:00:00");
     await operator.getByLabel("Ends (your time)").fill("2030-01-01T00:00:00");
     await create.click();
@@ -408,11 +408,11 @@ describe("the page", { skip: executablePath ? false : "needs chromium" }, () => 
     assert.deepEqual(await wrong(), { expiry: "must be after start_time" });
     await operator.getByLabel("Ends (your time)").fill("2041-01-01T00:00:00");
     await create.click();
-    await says(operator.locator("#create .told"), "WRONG: The coupon is on offer.");
+    await says(operator.locator("#create .told"), "WRONG: The coupon is created.");
     assert.deepEqual(await wrong(), {});
     await operator.getByLabel("Code").fill("wrong");
     await operator.getByLabel("Units", { exact: true }).fill("8");
-    await operator.getByLabel("What one gets").fill("x");
+    await operator.getByLabel("What the user gets").fill("x");
     await create.click();
     await says(operator.locator("#code-error"), "Another coupon has this code.");
     assert.deepEqual(await wrong(), { code: "Another coupon has this code." });

@@ -117,7 +117,7 @@ export function createShop({ client, userId, say, failed, broke }) {
     }
     const none = html("#no-coupons");
     none.hidden = places.today.length > 0;
-    if (isKnown) put(none, "No coupons today. As soon as there is one, it is here.");
+    if (isKnown) put(none, "No coupons today. New ones appear here.");
     for (const ticket of tickets.values()) show(ticket);
   }
 
@@ -189,8 +189,7 @@ export function createShop({ client, userId, say, failed, broke }) {
     tell(element, "");
     show(ticket);
     const patience = setTimeout(() => {
-      const text =
-        "This takes longer than usual. It is asked again until there is an answer; nothing is lost.";
+      const text = "This takes longer than usual. This page keeps trying; nothing is lost.";
       tell(element, text, "wait");
       say(text);
     }, PATIENCE);

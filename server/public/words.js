@@ -10,48 +10,48 @@ import { CouponError } from "./client.js";
 
 /** What became of a claim. The compiler sees to it that none is missing. */
 export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: Known) => string>} */ ({
-  coupon_not_found: () => "There is no such coupon any more.",
-  already_issued: ({ position, count }) => `You have it already: number ${ofCount(position, count)}.`,
+  coupon_not_found: () => "This coupon no longer exists.",
+  already_issued: ({ position, count }) => `You already have it: number ${ofCount(position, count)}.`,
   not_started: ({ starts_in }) =>
-    starts_in ? `It hasn't started: ${inWords(starts_in)} to go.` : "It hasn't started.",
+    starts_in ? `It starts in ${inWords(starts_in)}.` : "It hasn't started yet.",
   ended: () => "It has ended.",
-  paused: () => "It is paused for the moment. It may go on: look again.",
+  paused: () => "It is paused. It may continue: try again later.",
   sold_out: ({ count }) =>
     `All ${count === undefined ? "" : `${amount(count)} `}are gone: others were faster.`,
-  user_not_found: () => "The shop doesn't know this user. Be another one.",
-  daily_limit_reached: () => "You got a coupon today already. Tomorrow you can get another one.",
+  user_not_found: () => "The shop doesn't know this user. Choose another one.",
+  daily_limit_reached: () => "You already got a coupon today. You can get another one tomorrow.",
   issued: ({ position, count }) => `You got number ${ofCount(position, count)}.`,
 });
 
 /** What became of a use. */
 export const USED =
   /** @satisfies {Record<Outcome<"use_coupon">, (known: { used_date?: string }) => string>} */ ({
-    coupon_not_found: () => "There is no such coupon any more.",
+    coupon_not_found: () => "This coupon no longer exists.",
     not_issued: () => "You don't have this coupon.",
     already_used: ({ used_date }) => `You used it before${used_date ? `: ${moment(used_date)}` : ""}.`,
-    expired: () => "It ended before you used it.",
-    used: () => "It is used. Enjoy!",
+    expired: () => "It expired before you used it.",
+    used: () => "Used. Enjoy!",
   });
 
 /** What became of a new coupon, and which field is in the way. */
 export const CREATED =
   /** @satisfies {Record<Outcome<"create_coupon">, [text: string, member?: string]>} */ ({
-    already_created: ["This very coupon is there already."],
+    already_created: ["This coupon already exists."],
     code_taken: ["Another coupon has this code.", "code"],
     start_time_taken: ["Another coupon of that day starts at this time.", "start_time"],
     count_taken: ["Another coupon of that day has this many units.", "count"],
-    day_full: ["That day has three coupons already. Take another day.", "start_time"],
-    created: ["The coupon is on offer."],
+    day_full: ["That day already has three coupons. Choose another day.", "start_time"],
+    created: ["The coupon is created."],
   });
 
 export const PAUSED = /** @satisfies {Record<Outcome<"pause_coupon">, string>} */ ({
-  coupon_not_found: "There is no such coupon any more.",
-  already_paused: "It is paused already.",
-  paused: "It is paused: nobody gets it until it is resumed.",
+  coupon_not_found: "This coupon no longer exists.",
+  already_paused: "It is already paused.",
+  paused: "It is paused: nobody can get it until you resume it.",
 });
 
 export const RESUMED = /** @satisfies {Record<Outcome<"resume_coupon">, string>} */ ({
-  coupon_not_found: "There is no such coupon any more.",
+  coupon_not_found: "This coupon no longer exists.",
   not_paused: "It is not paused.",
   resumed: "It is resumed.",
 });
@@ -59,9 +59,12 @@ export const RESUMED = /** @satisfies {Record<Outcome<"resume_coupon">, string>}
 /** What became of a restock, and which field is in the way. */
 export const RESTOCKED =
   /** @satisfies {Record<Outcome<"set_coupon_count">, (known: { issued?: number, remaining?: number }) => [text: string, member?: string]>} */ ({
-    coupon_not_found: () => ["There is no such coupon any more."],
-    unchanged: () => ["It has that many units already."],
-    below_issued: ({ issued = 0 }) => [`${amount(issued)} are issued already: not below that.`, "count"],
+    coupon_not_found: () => ["This coupon no longer exists."],
+    unchanged: () => ["It already has this number of units."],
+    below_issued: ({ issued = 0 }) => [
+      `${amount(issued)} are already issued: the count cannot be lower.`,
+      "count",
+    ],
     count_taken: () => ["Another coupon of that day has this many units.", "count"],
     changed: ({ issued = 0, remaining = 0 }) => [
       `It has ${amount(issued + remaining)} units now, ${amount(remaining)} of them left.`,
@@ -71,12 +74,12 @@ export const RESTOCKED =
 /** An outcome of a request to issue, for a table. */
 export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ ({
   issued: "Issued",
-  already_issued: "Had it already",
+  already_issued: "Already issued",
   sold_out: "Sold out",
   not_started: "Not started",
   paused: "Paused",
   ended: "Ended",
-  daily_limit_reached: "Had one that day",
+  daily_limit_reached: "Daily limit reached",
   user_not_found: "No such user",
   coupon_not_found: "No such coupon",
 });
@@ -95,20 +98,20 @@ export const STATE = {
  * @param {unknown} error
  */
 export function whatFailed(error) {
-  if (!(error instanceof CouponError)) return "Something in this page went wrong.";
+  if (!(error instanceof CouponError)) return "Something went wrong in this page.";
   switch (error.outcome) {
     case "connection_lost":
-      return "There is no connection. Nothing is lost: press again, it counts once.";
+      return "There is no connection. Press again: it counts only once.";
     case "overloaded":
     case "database_unavailable":
     case "keys_unavailable":
-      return "The shop is very busy and nothing was done. Press again, it counts once.";
+      return "The shop is very busy, and nothing was done. Press again: it counts only once.";
     case "outcome_unknown":
-      return "It may be done or not. Press again to know, it counts once.";
+      return "We don't know whether it was done. Press again to find out: it counts only once.";
     case "unauthenticated":
       return "The shop no longer knows who you are. Sign in and press again.";
     case "forbidden":
-      return "This is not for you to do.";
+      return "You are not allowed to do this.";
     default:
       return error.detail;
   }
