@@ -49,7 +49,7 @@ const PAUSE_MS = 50;
 /** So that hardly anybody asks twice by chance. */
 const REQUESTS_PER_COUPON = 30;
 /** A bug may bring all to a standstill. */
-const LONGEST_MS = 10_000;
+const LONGEST_MS = 30_000;
 
 export function trial({
   seed,
