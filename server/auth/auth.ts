@@ -1,6 +1,6 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
- * user is its user_id.
+ * user is its user_id. Time is read from Date, as jose (6.2.17) does for the age of published keys: tests move both by mocking Date.
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";

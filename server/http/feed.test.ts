@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createFeed, type FeedTimes } from "./feed.ts";
+import { createClock } from "../../bench/harness/clock.ts";
+import { createFeed } from "./feed.ts";
 
 interface State {
   n: number;
   at: number;
 }
 
-const TIMES: FeedTimes = { every: 5, heartbeat: 1_000, life: 60_000 };
-
 const told = (n: number, at: number) => `event: state\ndata: {"n":${n},"at":${at}}\n\n`;
 
 /** A feed of a state that the test sets, and how often it was read. */
-function newFeed(times: Partial<FeedTimes> = {}) {
+function newFeed() {
+  const clock = createClock();
   const world = { n: 1, reads: 0, error: undefined as Error | undefined, failures: [] as unknown[] };
   const read = async (): Promise<State> => {
     world.reads += 1;
@@ -24,9 +24,9 @@ function newFeed(times: Partial<FeedTimes> = {}) {
   const feed = createFeed(
     { event: "state", read, gist: ({ n }) => n },
     (error) => void world.failures.push(error),
-    { ...TIMES, ...times },
+    clock,
   );
-  return { feed, world };
+  return { clock, feed, world };
 }
 
 function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">) {
@@ -41,26 +41,22 @@ function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">) {
   };
 }
 
-/** Until so many reads were made from now on. */
-async function afterReads(world: { reads: number }, more: number): Promise<void> {
-  const goal = world.reads + more;
-  while (world.reads < goal) await new Promise((resolve) => setImmediate(resolve));
-}
-
 test("first the state as it is, then each one that differs", async () => {
-  const { feed, world } = newFeed();
+  const { clock, feed, world } = newFeed();
   const watcher = watch({ feed });
   assert.equal(await watcher.next(), "retry: 1000\n\n");
   assert.equal(await watcher.next(), told(1, 1));
-  await afterReads(world, 5);
+  await clock.pass(5_000);
+  assert.equal(world.reads, 6);
   world.n = 2;
-  assert.match((await watcher.next()) ?? "", /^event: state\ndata: \{"n":2,"at":\d+\}\n\n$/);
+  await clock.pass(1_000);
+  assert.equal(await watcher.next(), told(2, 7));
   feed.end();
   assert.equal(await watcher.next(), undefined);
 });
 
 test("who comes later is told the state as it is then, though nothing of it has changed", async (t) => {
-  const { feed } = newFeed({ every: 60_000 });
+  const { feed } = newFeed();
   t.after(feed.end);
   const first = watch({ feed });
   await first.next();
@@ -71,7 +67,7 @@ test("who comes later is told the state as it is then, though nothing of it has 
 });
 
 test("however many come, who watches already is told once a turn", async (t) => {
-  const { feed, world } = newFeed({ every: 60_000 });
+  const { feed, world } = newFeed();
   t.after(feed.end);
   const first = watch({ feed });
   await first.next();
@@ -86,7 +82,7 @@ test("however many come, who watches already is told once a turn", async (t) => 
 });
 
 test("who comes while reads fail is told nothing that is old", async (t) => {
-  const { feed, world } = newFeed();
+  const { clock, feed, world } = newFeed();
   t.after(feed.end);
   const first = watch({ feed });
   await first.next();
@@ -95,14 +91,15 @@ test("who comes while reads fail is told nothing that is old", async (t) => {
   const later = watch({ feed });
   await later.next();
   const state = later.next();
-  while (world.failures.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  await clock.pass(2_000);
+  assert.equal(world.failures.length, 3); // one when it came, and one a second
   world.error = undefined;
-  const [, at] = (await state)?.match(/"n":1,"at":(\d+)/) ?? [];
-  assert.ok(Number(at) > 3, at);
+  await clock.pass(1_000);
+  assert.equal(await state, told(1, 5));
 });
 
 test("one read serves all, and none is made when nobody watches", async () => {
-  const { feed, world } = newFeed();
+  const { clock, feed, world } = newFeed();
   const all = Array.from({ length: 5 }, () => watch({ feed }));
   for (const { next } of all) await next();
   const states = await Promise.all(all.map(({ next }) => next()));
@@ -110,10 +107,9 @@ test("one read serves all, and none is made when nobody watches", async () => {
   assert.deepEqual(states, [told(1, 1), ...Array(4).fill(told(1, 2))]);
   for (const { cancel } of all) await cancel();
   assert.equal(feed.watchers(), 0);
-  await afterReads(world, 0);
-  await new Promise((resolve) => setTimeout(resolve, 4 * TIMES.every));
+  await clock.pass(1_000); // the turn that finds nobody
   const reads = world.reads;
-  await new Promise((resolve) => setTimeout(resolve, 4 * TIMES.every));
+  await clock.pass(60_000);
   assert.equal(world.reads, reads);
   const again = watch({ feed });
   await again.next();
@@ -122,35 +118,46 @@ test("one read serves all, and none is made when nobody watches", async () => {
 });
 
 test("who reads slowly misses states, not the latest, and nothing piles up", async () => {
-  const { feed, world } = newFeed();
+  const { clock, feed, world } = newFeed();
   const watcher = watch({ feed });
-  for (let n = 2; n <= 50; n++) {
+  for (let n = 2; n <= 20; n++) {
     world.n = n;
-    await afterReads(world, 1);
+    await clock.pass(1_000);
   }
-  await afterReads(world, 1);
   assert.equal(await watcher.next(), "retry: 1000\n\n");
-  assert.match((await watcher.next()) ?? "", /"n":50/);
+  assert.equal(await watcher.next(), told(20, world.reads));
   feed.end();
   assert.equal(await watcher.next(), undefined);
 });
 
-test("without news a heartbeat; who doesn't read for two of them is left", async () => {
-  const { feed } = newFeed({ heartbeat: 20 });
+test("without news a heartbeat after 15 s; who reads nothing for 30 s is left", async () => {
+  const { clock, feed } = newFeed();
   const [reading, silent] = [watch({ feed }), watch({ feed })];
-  await reading.next();
-  await reading.next();
-  assert.equal(await reading.next(), ":\n\n");
-  while (feed.watchers() === 2) await reading.next();
+  for (let i = 0; i < 2; i++) await reading.next();
+  for (let heartbeat = 1; heartbeat <= 2; heartbeat++) {
+    const next = reading.next();
+    await clock.pass(15_000);
+    assert.equal(await next, ":\n\n");
+    assert.equal(feed.watchers(), 2);
+  }
+  await clock.pass(1_000);
+  assert.equal(feed.watchers(), 1);
   assert.equal(await silent.next(), "retry: 1000\n\n");
   assert.equal(await silent.next(), undefined);
   feed.end();
 });
 
-test("a stream ends after its life", async () => {
-  const { feed } = newFeed({ life: 20 });
+test("a stream ends after a quarter of an hour", async () => {
+  const { clock, feed } = newFeed();
   const watcher = watch({ feed });
-  for (;;) if ((await watcher.next()) === undefined) break;
+  const pieces: (string | undefined)[] = [];
+  const ended = (async () => {
+    while (pieces.at(-1) !== undefined || pieces.length === 0) pieces.push(await watcher.next());
+  })();
+  await clock.pass(15 * 60_000);
+  assert.equal(feed.watchers(), 1);
+  await clock.pass(1_000);
+  await ended;
   assert.equal(feed.watchers(), 0);
 });
 
@@ -164,13 +171,14 @@ test("whoever comes once it has ended is sent on at once", async () => {
 });
 
 test("a read that fails is told, and the next state comes", async () => {
-  const { feed, world } = newFeed();
+  const { clock, feed, world } = newFeed();
   world.error = new Error("no database");
   const watcher = watch({ feed });
   await watcher.next();
-  await afterReads(world, 2);
-  assert.equal(world.failures[0], world.error);
+  await clock.pass(2_000);
+  assert.deepEqual(world.failures, [world.error, world.error, world.error]);
   world.error = undefined;
-  assert.match((await watcher.next()) ?? "", /"n":1/);
+  await clock.pass(1_000);
+  assert.equal(await watcher.next(), told(1, 4));
   feed.end();
 });

@@ -2,6 +2,7 @@
  * Server-Sent Events (WHATWG HTML, 9.2) of a state that many watch. It is read once for all of them, only while somebody
  * watches, and told when it has changed. Who reads slowly misses states, never the latest one, and costs no memory.
  */
+import { type Clock, systemClock } from "../clock.ts";
 import { createShared } from "./shared.ts";
 
 export interface Feed {
@@ -21,21 +22,18 @@ export interface FeedSource<T> {
   gist: (state: T) => unknown;
 }
 
-/** ms. */
-export interface FeedTimes {
-  /** From one read to the next. */
-  every: number;
-  /** Without news a comment is sent: proxies end what is silent for a minute. Who doesn't read for twice as long is left. */
-  heartbeat: number;
-  /** A stream ends after this; whoever goes on watching comes with a token that is still good. */
-  life: number;
-}
-
-const TIMES: FeedTimes = { every: 1_000, heartbeat: 15_000, life: 15 * 60_000 };
+/** From one read to the next. */
+const EVERY_MS = 1_000;
+/** Without news a comment is sent: proxies end what is silent for a minute. A watcher that reads nothing for twice as long is left. */
+const HEARTBEAT_MS = 15_000;
+/** A stream ends after this; whoever goes on watching comes with a token that is still good. */
+const LIFE_MS = 15 * 60_000;
 
 interface Watcher {
   controller: ReadableStreamDefaultController<Uint8Array>;
   since: number;
+  /** Reads that had begun when it came: a state tells what time it is, so those are too old for it. */
+  missed: number;
   /** When it was sent something last, and the gist that it was told. */
   sentAt: number;
   told: string | undefined;
@@ -43,7 +41,8 @@ interface Watcher {
 
 /** A state as it was read. */
 interface Read {
-  askedAt: number;
+  /** 1, 2, 3 …, by when it began. */
+  number: number;
   gist: string;
   event: Uint8Array;
 }
@@ -57,21 +56,23 @@ const RETRY = encode("retry: 1000\n\n");
 export function createFeed<T>(
   { event, read, gist }: FeedSource<T>,
   failed: (error: unknown) => void,
-  times: FeedTimes = TIMES,
+  clock: Clock = systemClock,
 ): Feed {
   const watchers = new Set<Watcher>();
   let latest: Read | undefined;
+  let reads = 0;
   let running = false;
-  let timer: NodeJS.Timeout | undefined;
+  let callOff = () => {};
   let ended = false;
 
   const look = createShared(async () => {
-    const askedAt = performance.now();
+    reads += 1;
+    const number = reads;
     try {
       const state = await read();
       const data = JSON.stringify(state);
       latest = {
-        askedAt,
+        number,
         gist: JSON.stringify(gist(state)),
         event: encode(`event: ${event}\ndata: ${data}\n\n`),
       };
@@ -81,27 +82,26 @@ export function createFeed<T>(
   });
 
   async function turn(): Promise<void> {
-    const began = performance.now();
+    const began = clock.now();
     await look();
     for (const watcher of watchers) tell(watcher);
     running = watchers.size > 0;
-    if (running) timer = setTimeout(turn, Math.max(0, times.every - (performance.now() - began)));
+    if (running) callOff = clock.after(Math.max(0, EVERY_MS - (clock.now() - began)), turn);
   }
 
   function tell(watcher: Watcher): void {
     if (!watchers.has(watcher)) return;
-    const at = performance.now();
+    const at = clock.now();
     const silent = at - watcher.sentAt;
     const isReading = (watcher.controller.desiredSize ?? 0) > 0;
-    if (at - watcher.since > times.life || (!isReading && silent > 2 * times.heartbeat)) {
+    if (at - watcher.since > LIFE_MS || (!isReading && silent > 2 * HEARTBEAT_MS)) {
       leave(watcher);
       return;
     }
     if (!isReading) return;
-    // A state tells what time it is: one from before the watcher came is too old for it.
     const news =
-      latest && latest.askedAt >= watcher.since && latest.gist !== watcher.told ? latest : undefined;
-    if (news === undefined && silent < times.heartbeat) return;
+      latest && latest.number > watcher.missed && latest.gist !== watcher.told ? latest : undefined;
+    if (news === undefined && silent < HEARTBEAT_MS) return;
     // Before it is sent: whoever waits for it takes it, and asks for more, within enqueue().
     watcher.sentAt = at;
     if (news) watcher.told = news.gist;
@@ -118,8 +118,8 @@ export function createFeed<T>(
       let watcher: Watcher;
       return new ReadableStream<Uint8Array>({
         start(controller) {
-          const at = performance.now();
-          watcher = { controller, since: at, sentAt: at, told: undefined };
+          const at = clock.now();
+          watcher = { controller, since: at, missed: reads, sentAt: at, told: undefined };
           controller.enqueue(RETRY);
           watchers.add(watcher);
           if (ended) leave(watcher);
@@ -137,7 +137,7 @@ export function createFeed<T>(
     watchers: () => watchers.size,
     end() {
       ended = true;
-      clearTimeout(timer);
+      callOff();
       for (const watcher of watchers) leave(watcher);
     },
   };

@@ -4,6 +4,8 @@
  * whoever sent least loses least, and whoever sends much stays known.
  */
 
+import { type Clock, systemClock } from "../clock.ts";
+
 export interface RateLimit {
   /** Counts one request of this user. */
   take(userId: number): Verdict;
@@ -32,8 +34,8 @@ const WAYS = 4;
 
 const FREE: Verdict = { allowed: true, remaining: Number.POSITIVE_INFINITY, resetIn: 0 };
 
-/** `limit` requests in WINDOW_S seconds; 0: no limit. `now` in ms. */
-export function createRateLimit(limit: number, now: () => number = () => performance.now()): RateLimit {
+/** `limit` requests in WINDOW_S seconds; 0: no limit. */
+export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = systemClock): RateLimit {
   if (limit === 0) return { take: () => FREE };
   const perMs = limit / (WINDOW_S * 1000);
   const users = new Float64Array(SETS * WAYS);
@@ -46,7 +48,7 @@ export function createRateLimit(limit: number, now: () => number = () => perform
 
   return {
     take(userId) {
-      const at = now();
+      const at = clock.now();
       const first = setOf(userId) * WAYS;
       let place = first;
       for (let way = first; way < first + WAYS; way++) {

@@ -1,6 +1,7 @@
 /** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
 import { Overloaded } from "../api/failures.ts";
 import { COMMON_REFUSALS, outcomes } from "../api/outcomes.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Db, Issue } from "../database/functions.ts";
 import { createLanes, type HangUp, type LaneLimits, type Lanes } from "./lane.ts";
 import { createLeases, type Leases } from "./lease.ts";
@@ -25,8 +26,9 @@ export function createIssuing(
   db: Pick<Db, "issueCoupons" | "couponLease">,
   limits: Partial<LaneLimits> = {},
   onBatch: (size: number, ms: number) => void = () => {},
+  clock: Clock = systemClock,
 ): Issuing {
-  const leases = createLeases(db.couponLease);
+  const leases = createLeases(db.couponLease, clock);
   /** Coupons that were on offer, or are to be, since this process began. */
   const known = new Set<number>();
   let unknown = 0;
@@ -35,10 +37,10 @@ export function createIssuing(
   ) as Record<Issue["outcome"], number>;
 
   async function issueBatch(couponId: number, userIds: number[]): Promise<Issue[]> {
-    const began = performance.now();
+    const began = clock.now();
     const issues = await db
       .issueCoupons(couponId, userIds)
-      .finally(() => onBatch(userIds.length, performance.now() - began));
+      .finally(() => onBatch(userIds.length, clock.now() - began));
     for (const { outcome } of issues) answered[outcome] += 1;
     if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
     return issues;
@@ -60,6 +62,7 @@ export function createIssuing(
   const lanes = createLanes(
     (couponId: number, userIds: number[]) => (known.has(couponId) ? issueBatch : findOut)(couponId, userIds),
     { ...LIMITS, ...limits },
+    clock,
   );
   return {
     issue(couponId, userId, hangUp) {

@@ -12,6 +12,7 @@ import {
   untilWaiting,
   userToken,
 } from "../../bench/harness/app.ts";
+import { createClock, settled } from "../../bench/harness/clock.ts";
 import { HungUp, Overloaded } from "../api/failures.ts";
 import { DatabaseError } from "../database/errors.ts";
 import { createLanes, type LaneLimits } from "./lane.ts";
@@ -27,6 +28,7 @@ interface Sent {
 
 /** Lanes whose batches wait in `sent` until the test answers them; by default each item is answered in capitals. */
 function heldLanes(limits: Partial<LaneLimits> = {}) {
+  const clock = createClock();
   const sent: Sent[] = [];
   const lanes = createLanes<string, string>(
     (key, items) =>
@@ -35,9 +37,10 @@ function heldLanes(limits: Partial<LaneLimits> = {}) {
         sent.push({ key, items, answer, fail: reject });
       }),
     { ...LIMITS, ...limits },
+    clock,
   );
   const submit = (items: string, key = 1) => [...items].map((item) => lanes.submit(key, item));
-  return { lanes, sent, submit };
+  return { clock, lanes, sent, submit };
 }
 
 /** Lanes with an answer for each batch; `sent` says which there were. */
@@ -56,10 +59,6 @@ function answeringLanes(answer: (items: string[]) => readonly string[], limits: 
   return { lanes, sent, submit };
 }
 
-/** A few turns of the event loop: the answers of a batch are told after the next one is written. */
-async function settled() {
-  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
 const failure = (kind: DatabaseError["kind"]) => new DatabaseError(kind, "XXXXX", kind);
 
 test("an idle lane sends at once", () => {
@@ -131,12 +130,12 @@ test("when all who waited hung up, nothing is sent and the lane goes on", async 
 });
 
 test("a batch in halves ends in time: who has waited too long is refused, not sent again", async () => {
-  const { lanes, sent } = heldLanes({ maxWaitMs: 40 });
+  const { clock, lanes, sent } = heldLanes({ maxWaitMs: 40 });
   const [a, b, c] = [..."abc"].map((item) => lanes.submit(1, item));
   sent[0]?.answer();
   await a;
   await settled();
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  await clock.pass(41);
   sent[1]?.fail(failure("conflict"));
   for (const late of [b, c]) await assert.rejects(late as Promise<string>, { name: "Overloaded" });
   assert.deepEqual([sent.length, lanes.queued()], [2, 0]);
@@ -201,10 +200,14 @@ test("a full queue refuses at once, and takes more when there is room", async ()
 });
 
 test("who waits too long is refused, in every lane, and who is in flight is not", async () => {
-  const { lanes, sent, submit } = heldLanes({ maxWaitMs: 20 });
+  const { clock, lanes, sent, submit } = heldLanes({ maxWaitMs: 20 });
   const flying = [...submit("a", 1), ...submit("b", 2)];
-  for (const waiting of [...submit("cd", 1), ...submit("e", 2)])
-    await assert.rejects(waiting, new Overloaded("waited too long for a place in a batch"));
+  const late = [...submit("cd", 1), ...submit("e", 2)].map((waiting) => waiting.catch((error) => error));
+  await clock.pass(15);
+  assert.deepEqual([lanes.queued(), lanes.overloaded()], [3, 0]);
+  await clock.pass(5);
+  for (const waiting of late)
+    assert.deepEqual(await waiting, new Overloaded("waited too long for a place in a batch"));
   assert.deepEqual([lanes.queued(), lanes.overloaded()], [0, 3]);
   const later = submit("f", 1);
   for (const batch of sent) batch.answer();

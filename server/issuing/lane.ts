@@ -4,6 +4,7 @@
  * the batches, and a lock, a flush and a round trip are shared by all of them.
  */
 import { HungUp, Overloaded } from "../api/failures.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { DatabaseError } from "../database/errors.ts";
 
 export interface LaneLimits {
@@ -54,6 +55,7 @@ const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setI
 export function createLanes<Item, Result>(
   send: (key: number, items: Item[]) => Promise<readonly Result[]>,
   limits: LaneLimits,
+  clock: Clock = systemClock,
 ): Lanes<Item, Result> {
   type Queue = Waiting<Item, Result>[];
   const lanes = new Map<number, Queue>();
@@ -133,7 +135,7 @@ export function createLanes<Item, Result>(
 
   /** A batch in halves takes its time: who has waited too long is told so, and nothing was done for it. */
   function inTime(batch: Queue): Queue {
-    const oldest = performance.now() - limits.maxWaitMs;
+    const oldest = clock.now() - limits.maxWaitMs;
     for (const waiting of batch) if (waiting.since < oldest) waiting.reject(tooLong());
     return batch.filter((waiting) => waiting.since >= oldest);
   }
@@ -143,12 +145,12 @@ export function createLanes<Item, Result>(
   function watch(): void {
     if (watching || queued === 0) return;
     watching = true;
-    setTimeout(expire, limits.maxWaitMs / 4);
+    clock.after(limits.maxWaitMs / 4, expire);
   }
 
   /** The oldest stand in front. */
   function expire(): void {
-    const oldest = performance.now() - limits.maxWaitMs;
+    const oldest = clock.now() - limits.maxWaitMs;
     for (const queue of lanes.values()) {
       const fresh = queue.findIndex((waiting) => waiting.since > oldest);
       const late = queue.splice(0, fresh === -1 ? queue.length : fresh);
@@ -162,7 +164,7 @@ export function createLanes<Item, Result>(
     submit(key, item, hangUp) {
       if (queued >= limits.maxQueue) return Promise.reject(overload("too many requests wait"));
       return new Promise((resolve, reject) => {
-        const waiting = { item, since: performance.now(), waits: true, resolve, reject };
+        const waiting = { item, since: clock.now(), waits: true, resolve, reject };
         const queue = lanes.get(key);
         queued += 1;
         watch();

@@ -4,6 +4,7 @@
  * the coupon meanwhile. Nothing else is kept: a grant is always the database's answer.
  */
 import type { CommonRefusal } from "../api/outcomes.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Issue, Lease } from "../database/functions.ts";
 
 export interface Leases {
@@ -19,7 +20,7 @@ export interface Leases {
 
 interface Held {
   refusal: CommonRefusal;
-  /** On performance.now()'s clock, ms. From renewAt on the next lease is asked for, so that nobody waits when this one ends. */
+  /** On the clock's now(), ms. From renewAt on the next lease is asked for, so that nobody waits when this one ends. */
   renewAt: number;
   until: number;
   startsAt: number | null;
@@ -35,7 +36,7 @@ const ASK_AGAIN_MS = 100;
 
 export function createLeases(
   ask: (couponId: number, knownPosition: number) => Promise<Lease>,
-  now: () => number = () => performance.now(),
+  clock: Clock = systemClock,
 ): Leases {
   const leases = new Map<number, Held>();
   const asking = new Set<number>();
@@ -53,11 +54,11 @@ export function createLeases(
   async function take(couponId: number): Promise<void> {
     const known = leases.get(couponId);
     // Counted from before the question: the database's second began later.
-    const sentAt = now();
+    const sentAt = clock.now();
     const lease = await ask(couponId, known?.issued ?? 0);
     if (lease.outcome !== "leased") {
       leases.delete(couponId);
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS).unref());
+      await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
       return;
     }
     const holders = known?.holders ?? new Set();
@@ -83,7 +84,7 @@ export function createLeases(
     refusal(couponId, userId) {
       const lease = leases.get(couponId);
       if (lease === undefined) return undefined;
-      const at = now();
+      const at = clock.now();
       if (at >= lease.until || lease.holders.has(userId)) return undefined;
       if (at >= lease.renewAt) renew(couponId);
       hits += 1;
@@ -99,7 +100,7 @@ export function createLeases(
     renew,
     hits: () => hits,
     held() {
-      const at = now();
+      const at = clock.now();
       return [...leases.values()].filter(({ until }) => until > at).length;
     },
   };
