@@ -24,7 +24,7 @@ function told({ draining = false, limit = 0 } = {}) {
       requests: { of: (method, route) => (status) => void counted.push(`${method} ${route} ${status}`) },
     },
     cors: createCors([SHOP]),
-    rateLimit: createRateLimit(limit, () => 0),
+    rateLimit: createRateLimit(limit, { now: () => 0 }),
     isDraining: () => draining,
   });
   const begin = (headers: string[] | Headers, method = "GET") =>
