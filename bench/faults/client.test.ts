@@ -45,10 +45,11 @@ test("answers by what they promise", () => {
   assert.deepEqual(read("issue", 502, "<html>"), { is: "wrong", outcome: "502 <html>" });
 });
 
-async function serve(t: TestContext, listener: RequestListener) {
+/** A server, and a client with this deadline. */
+async function serve(t: TestContext, listener: RequestListener, given: { deadlineMs?: number } = {}) {
   const server = createServer(listener);
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const client = createClient((user) => `token ${user}`, "admin", { deadlineMs: 50 });
+  const client = createClient((user) => `token ${user}`, "admin", given);
   t.after(() => {
     client.close();
     server.closeAllConnections();
@@ -82,15 +83,18 @@ test("what is sent", async (t) => {
   ]);
 });
 
-test("no answer: nothing listened, the connection was lost, the deadline passed, the client hung up", async (t) => {
-  const ask = { kind: "issue", coupon: 7, user: 1 } as const;
-  let isLost = true;
-  const { client, server, url } = await serve(t, (request) => void (isLost && request.socket.destroy()));
-  assert.deepEqual(await client.send(url, ask), { is: "unknown", outcome: "lost" });
-  isLost = false;
-  assert.deepEqual(await client.send(url, ask), { is: "unknown", outcome: "deadline" });
-  assert.deepEqual(await client.send(url, ask, 1), { is: "unknown", outcome: "hung_up" });
+const ASK = { kind: "issue", coupon: 7, user: 1 } as const;
+
+test("no answer: the connection was lost, nothing listened", async (t) => {
+  const { client, server, url } = await serve(t, (request) => void request.socket.destroy());
+  assert.deepEqual(await client.send(url, ASK), { is: "unknown", outcome: "lost" });
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
-  assert.deepEqual(await client.send(url, ask), { is: "undone", outcome: "unreachable" });
+  assert.deepEqual(await client.send(url, ASK), { is: "undone", outcome: "unreachable" });
+});
+
+test("no answer: the deadline passed, the client hung up", async (t) => {
+  const { client, url } = await serve(t, () => {}, { deadlineMs: 50 });
+  assert.deepEqual(await client.send(url, ASK), { is: "unknown", outcome: "deadline" });
+  assert.deepEqual(await client.send(url, ASK, 1), { is: "unknown", outcome: "hung_up" });
 });
