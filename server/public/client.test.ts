@@ -163,7 +163,7 @@ test("503: the same request again, after Retry-After", async () => {
     Array(2).fill(`POST /coupons/${coupon_id}/issue`),
   );
   const waited = (came[1]?.at ?? 0) - (came[0]?.at ?? 0);
-  assert.ok(waited >= 990 && waited < 1_800, `${waited} ms`);
+  assert.ok(waited >= 990, `${waited} ms`);
 });
 
 test("429 and a proxy's 502 without a problem: the same", async () => {
@@ -182,11 +182,22 @@ test("a connection lost before anything was done, and after: the coupon is there
   assert.equal((await client.findCoupon({ coupon_id })).issued, 1);
 });
 
-test("no answer in time counts as lost", async () => {
+test("no answer in time counts as lost", async (t) => {
   const { user_id, coupon_id } = await buyer();
-  faults = [() => {}];
+  const attempts: AbortController[] = [];
+  const { mock } = t.mock.method(AbortSignal, "timeout", () => {
+    const attempt = new AbortController();
+    attempts.push(attempt);
+    return attempt.signal;
+  });
+  // The time of the first attempt runs out when its request has come.
+  faults = [() => attempts[0]?.abort()];
   const result = await clientOf(userToken(user_id), { attemptMs: 100 }).issueCoupon({ coupon_id });
   assert.equal(result.outcome, "issued");
+  assert.deepEqual(
+    mock.calls.map((call) => call.arguments),
+    [[100], [100]],
+  );
 });
 
 test("in the end it says so: attempts, and a budget of retries for all calls together", async () => {
@@ -201,19 +212,22 @@ test("in the end it says so: attempts, and a budget of retries for all calls tog
   assert.equal(came.length, 5 + 20 + 6, "four of ten retries were spent by the first, six were left");
 });
 
-test("aborted: while it is sent, while it waits, before", async () => {
+test("aborted: while it is sent, while it waits, before", async (t) => {
   const { client, coupon_id } = await buyer();
   const reason = new Error("closed the page");
-  for (const fault of [() => {}, refuse(503, { "retry-after": "60" })] as Fault[]) {
-    const controller = new AbortController();
-    faults = [
-      (request, response, serve) => {
-        void fault(request, response, serve);
-        setTimeout(() => controller.abort(reason), 50);
-      },
-    ];
-    await assert.rejects(client.issueCoupon({ coupon_id }, { signal: controller.signal }), reason);
-  }
+  const sending = new AbortController();
+  faults = [() => sending.abort(reason)];
+  await assert.rejects(client.issueCoupon({ coupon_id }, { signal: sending.signal }), reason);
+
+  const waiting = new AbortController();
+  faults = [refuse(503, { "retry-after": "60" })];
+  const { setTimeout: start } = globalThis;
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+    if (ms >= 60_000) setImmediate(() => waiting.abort(reason));
+    return start(work, ms);
+  });
+  await assert.rejects(client.issueCoupon({ coupon_id }, { signal: waiting.signal }), reason);
+
   await assert.rejects(client.issueCoupon({ coupon_id }, { signal: AbortSignal.abort(reason) }), reason);
   assert.equal(came.length, 2);
 });
@@ -236,16 +250,20 @@ test("a token that is asked for each time", async () => {
 test("watching: states over a lost connection, by the service's clock, until the loop is left", async () => {
   const { client, coupon_id, user_id } = await buyer({ count: 2 });
   const remaining: (number | undefined)[] = [];
+  let heard = "";
   faults = [hangUp];
-  for await (const { live } of client.watchCoupons()) {
+  for await (const { live, server_time } of client.watchCoupons()) {
+    heard = server_time;
     remaining.push(live.find((coupon) => coupon.coupon_id === coupon_id)?.remaining);
     if (remaining.length === 1) assert.equal((await world.issue(coupon_id, user_id)).status, 201);
     if (remaining.length === 2) break;
   }
   assert.deepEqual(remaining, [2, 1]);
   assert.equal(came.filter(({ route }) => route === "GET /coupons/events").length, 2);
+  const told = client.serverNow();
   const [now] = await world.scratch.admin`select extract(epoch from clock_timestamp()) * 1000 as now`;
-  assert.ok(Math.abs(client.serverNow() - Number(now?.["now"])) < 500);
+  // Both clocks are this machine's: what was on its way for long is behind, and never ahead.
+  assert.ok(Date.parse(heard) <= told && told <= Number(now?.["now"]), `${heard}, ${told}`);
 });
 
 test("watching: line separators that are none of the protocol's are text", async () => {
