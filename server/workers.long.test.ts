@@ -1,0 +1,163 @@
+/** Servers that end, die and start anew while clients ask: one after another behind a port, and several workers behind it. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { Agent } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
+import { afterEach, beforeEach, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { failedServer, issueBy, load, startLogging } from "../bench/harness/logging-server.ts";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+
+let scratch: Scratch;
+beforeEach(async () => {
+  scratch = await scratchDatabase();
+});
+afterEach(() => scratch.drop());
+
+const startServer = (t: TestContext, variables?: Record<string, string>) =>
+  startLogging(t, scratch, variables);
+
+const LOST = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
+
+test("a restart: each is answered, or lost its connection while nobody listened and got nothing", async (t) => {
+  const first = await startServer(t);
+  const { asked, answered, end } = await load(t, scratch, first.url);
+  await answered(200);
+  const ending = performance.now();
+  first.child.kill("SIGTERM");
+  assert.deepEqual(await first.exited, [0, null]);
+  const second = await startServer(t, { PORT: `${first.port}` });
+  const listening = performance.now();
+  await answered(200);
+  await end();
+
+  const lost = asked.filter(({ status }) => status === undefined);
+  for (const { code, began, ended } of lost) {
+    assert.ok(LOST.has(`${code}`), code);
+    assert.ok(ended >= ending && began <= listening, `${code} while one listened`);
+  }
+  assert.ok(lost.some(({ code }) => code === "ECONNREFUSED"));
+  const statuses = new Set(asked.map(({ status }) => status).filter((status) => status !== undefined));
+  assert.deepEqual(
+    [...statuses].filter((status) => status !== 201 && status !== 503),
+    [],
+  );
+  second.child.kill("SIGTERM");
+  assert.deepEqual(await second.exited, [0, null]);
+});
+
+/** A server with so many workers, and their process ids. */
+async function startWorkers(t: TestContext, many: number) {
+  const server = await startServer(t, { WORKERS: `${many}` });
+  const workers = (await server.seen("worker listening", many)).map(({ pid }) => pid as number);
+  return { ...server, workers };
+}
+
+test("WORKERS=3: three processes behind one port, exact together, and all end on SIGTERM", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(t, 3);
+  await scratch.admin`
+    select count(*) from import_users(array(select generate_series(100, 399)), array_fill('n'::text, array[300]))`;
+  const [made] = await scratch.admin`
+    select coupon_id::integer from create_coupon('W', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 25)`;
+  const users = Array.from({ length: 600 }, (_, i) => 100 + (i % 300));
+  // A connection each, so that every worker gets some.
+  const statuses = await Promise.all(
+    users.map(async (user) => {
+      const agent = new Agent();
+      const { status } = await issueBy(agent, url, made?.["coupon_id"], user);
+      return status;
+    }),
+  );
+  const count = (status: number) => statuses.filter((given) => given === status).length;
+  assert.equal(count(201), 25);
+  assert.equal(count(409), 600 - 25 - count(200));
+  const [row] = await scratch.owner`
+    select count(*)::integer as rows, max(position) as last from coupon.user_coupons where coupon_id = ${made?.["coupon_id"]}`;
+  assert.deepEqual({ ...row }, { rows: 25, last: 25 });
+
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+  await seen("stopped", 4);
+  for (const pid of workers) assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+});
+
+test("a worker that dies is replaced, and the port answers on", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(t, 2);
+  process.kill(workers[0] as number, "SIGKILL");
+  await seen("worker died");
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  await seen("worker listening", 3);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("workers end when their primary process was killed", async (t) => {
+  const { child, exited, workers } = await startWorkers(t, 2);
+  child.kill("SIGKILL");
+  await exited;
+  for (const pid of workers)
+    for (let alive = true; alive; await sleep(20))
+      try {
+        process.kill(pid, 0);
+      } catch {
+        alive = false;
+      }
+});
+
+test("WORKERS and a port that is in use: said once", async (t) => {
+  const other = createServer();
+  t.after(() => other.close());
+  other.listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  assert.deepEqual(await failedServer(scratch, { PORT: `${port}`, WORKERS: "2" }), [
+    1,
+    `server: port ${port} is in use: end what listens there, or set PORT to another one\n`,
+  ]);
+});
+
+test("a worker that is ended under load is replaced, and no connection is refused", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(t, 2);
+  const { asked, answered, end } = await load(t, scratch, url);
+  await answered(200);
+  const ending = performance.now();
+  process.kill(workers[0] as number, "SIGTERM");
+  await seen("worker died");
+  await seen("worker listening", 3);
+  const replaced = performance.now();
+  await answered(200);
+  await end();
+
+  for (const { status, code, began, ended } of asked) {
+    if (status === 201) continue;
+    assert.ok(code === "ECONNRESET" || code === "EPIPE", `${status ?? code}`);
+    assert.ok(ended >= ending && began <= replaced);
+  }
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent", async (t) => {
+  const { child, url, exited, workers } = await startWorkers(t, 2);
+  const text = async () => (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
+  const ready = () => fetch(`${url}/readyz`, { headers: { connection: "close" } });
+  for (let i = 0; i < 7; i++) assert.equal((await ready()).status, 200);
+  const count = /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} 7$/m;
+  for (let i = 0; i < 4; i++) {
+    const said = await text();
+    assert.match(said, count);
+    // Of both: each pool has its connections.
+    assert.match(said, /^coupon_pool_size{pool="command"} 16$/m);
+    assert.match(said, /^process_cpu_seconds_total /m);
+  }
+
+  const [silent = 0] = workers;
+  process.kill(silent, "SIGSTOP");
+  const asked = [1, 2].map(() => fetch(`${url}/metrics`, { headers: { connection: "close" } }));
+  assert.equal((await Promise.race(asked)).status, 503);
+  process.kill(silent, "SIGCONT");
+  await Promise.all(asked);
+  assert.match(await text(), count);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
