@@ -188,6 +188,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.check_issued_equals_grants()": "",
   "coupon.check_leases()": "",
   "coupon.check_new_grants()": "",
+  "coupon.check_reason_and_actor(text,text)": "",
   "coupon.check_use()": "",
   "coupon.check_use_is_undone()": "",
   "coupon.commit_durably()": "",
@@ -201,6 +202,8 @@ const RIGHTS: Record<string, string> = {
   "coupon.position_key(bigint,integer)": "dm",
   "coupon.refuse_argument(text,text)": "",
   "coupon.refuse_change()": "",
+  "coupon.set_paused(bigint,boolean,text,text)": "",
+  "coupon.write_users(bigint[],text[],text,text)": "",
 };
 
 test("who may call which function", async () => {

@@ -41,11 +41,10 @@ begin
     ('count', create_coupon.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
     ('metadata', jsonb_typeof(create_coupon.metadata) <> 'object', 'must be a JSON object'),
     ('metadata', length(create_coupon.metadata::text) > 4096, 'must have at most 4096 characters'),
-    ('metadata', create_coupon.metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")', 'must be at most 5 levels deep'),
-    ('reason', length(create_coupon.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(create_coupon.actor) not between 1 and 250, 'must have 1 to 250 characters')
+    ('metadata', create_coupon.metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")', 'must be at most 5 levels deep')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(create_coupon.reason, create_coupon.actor);
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
 

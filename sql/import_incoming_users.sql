@@ -10,12 +10,7 @@ set search_path = pg_catalog, pg_temp
 set enable_nestloop = off
 as $$
 begin
-  perform coupon.refuse_argument(a.name, a.why)
-  from (values
-    ('reason', length(import_incoming_users.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(import_incoming_users.actor) not between 1 and 250, 'must have 1 to 250 characters')
-  ) a (name, is_bad, why)
-  where a.is_bad;
+  perform coupon.check_reason_and_actor(import_incoming_users.reason, import_incoming_users.actor);
 
   -- The sessions as they are now: a list that this transaction has looked at before would lack the newest ones.
   perform pg_stat_clear_snapshot();
@@ -50,35 +45,16 @@ begin
       coalesce(j.detail, 'user_id: repeats line ' || nullif(
         min(j.line) over (partition by j.user_id, j.detail), j.line)) as detail
     from judged j
-  ), written as (
-    insert into coupon.users as u (id, display_name)
-    select c.user_id, c.display_name
-    from checked c
-    where c.detail is null
-    order by c.user_id
-    on conflict on constraint users_pkey do update
-      set display_name = excluded.display_name
-      where u.display_name <> excluded.display_name
-    returning u.id, (u.xmax = 0) as is_new -- xmax is 0 in a row that no update has touched
-  ), audited as (
-    insert into coupon.audit (command, new_values, reason, actor)
-    select
-      'import_users',
-      jsonb_build_object(
-        'created', count(*) filter (where w.is_new), 'updated', count(*) filter (where not w.is_new)),
-      import_incoming_users.reason, import_incoming_users.actor
-    from written w
-    having count(*) > 0
   )
   select
-    case
-      when c.detail is not null then 'invalid'
-      when w.is_new then 'created'
-      when w.id is not null then 'updated'
-      else 'unchanged' end::public.import_incoming_users_outcome,
+    coalesce(w.outcome::text, 'invalid')::public.import_incoming_users_outcome,
     c.line, c.user_id, c.detail
   from checked c
-  left join written w on w.id = c.user_id
+  left join coupon.write_users(
+    (select array_agg(v.user_id order by v.line) from checked v where v.detail is null),
+    (select array_agg(v.display_name order by v.line) from checked v where v.detail is null),
+    import_incoming_users.reason, import_incoming_users.actor) w
+    on c.detail is null and w.user_id = c.user_id
   order by c.line;
 end
 $$;

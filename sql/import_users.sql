@@ -1,5 +1,4 @@
--- Makes users, or gives them another name: one row each, created · updated · unchanged, in the order given. Rows are
--- written by id, so that two imports can't deadlock.
+-- Makes users, or gives them another name: one row each, created · updated · unchanged, in the order given.
 create or replace function public.import_users(
   user_ids bigint[],
   display_names text[],
@@ -21,11 +20,10 @@ begin
     ('display_names', array_ndims(import_users.display_names) > 1, 'must have one dimension'),
     ('user_ids', cardinality(import_users.user_ids) > 100000, 'must have at most 100000 elements'),
     ('display_names', cardinality(import_users.display_names) <> cardinality(import_users.user_ids),
-      'must have as many elements as user_ids'),
-    ('reason', length(import_users.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(import_users.actor) not between 1 and 250, 'must have 1 to 250 characters')
+      'must have as many elements as user_ids')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(import_users.reason, import_users.actor);
 
   perform coupon.refuse_argument(a.name, a.why)
   from (
@@ -43,32 +41,9 @@ begin
   ) a (name, why);
 
   return query
-  with written as (
-    insert into coupon.users as u (id, display_name)
-    select i.id, i.display_name
-    from unnest(import_users.user_ids, import_users.display_names) i (id, display_name)
-    order by i.id
-    on conflict on constraint users_pkey do update
-      set display_name = excluded.display_name
-      where u.display_name <> excluded.display_name
-    returning u.id, (u.xmax = 0) as is_new -- xmax is 0 in a row that no update has touched
-  ), audited as (
-    insert into coupon.audit (command, new_values, reason, actor)
-    select
-      'import_users',
-      jsonb_build_object(
-        'created', count(*) filter (where w.is_new), 'updated', count(*) filter (where not w.is_new)),
-      import_users.reason, import_users.actor
-    from written w
-    having count(*) > 0
-  )
-  select
-    case when w.is_new then 'created' when w.id is not null then 'updated' else 'unchanged' end
-      ::public.import_users_outcome,
-    i.id
-  from unnest(import_users.user_ids) with ordinality i (id, place)
-  left join written w on w.id = i.id
-  order by i.place;
+  select w.outcome, w.user_id
+  from coupon.write_users(
+    import_users.user_ids, import_users.display_names, import_users.reason, import_users.actor) w;
 end
 $$;
 

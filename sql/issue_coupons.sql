@@ -1,9 +1,10 @@
--- The one body of issuing: a batch of users, in order of arrival, for one coupon; issue_coupon() is its one-user form.
+-- Issues a coupon to a batch of users in order of arrival: the one body of the rules; issue_coupon() is its one-user form.
 -- coupon_not_found · already_issued · not_started · ended · paused · sold_out · user_not_found · daily_limit_reached ·
--- issued. Takes the issuing lock when somebody can be granted, and only then.
+-- issued. Takes the issuing lock if somebody in the batch can be granted, and only then.
 --
--- Planned for probes by key: a plan made while the tables were small would read a whole day's grants for each batch.
--- And planned once: with plans of their own, small batches would pay more for planning than for reading.
+-- enable_seqscan is off because plans may be older than the rows: one made while the tables were small would read all
+-- grants of a day for each batch. The plans are generic because small batches would pay more for a plan of their own than
+-- for reading.
 create or replace function public.issue_coupons(coupon_id bigint, user_ids bigint[])
 returns table (
   outcome public.issue_coupon_outcome,
@@ -33,6 +34,7 @@ declare
   v_left integer;
   v_locked boolean := false;
 begin
+  -- 1. Assert the arguments.
   if issue_coupons.coupon_id is null then
     perform coupon.refuse_argument('coupon_id', 'must not be null');
   elsif issue_coupons.user_ids is null then
@@ -46,6 +48,7 @@ begin
   end if;
 
   loop
+    -- 2. Is the coupon refused for everybody? The clock is read after the coupon, and so after any wait for the lock.
     v_winners := null;
     select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
     v_now := clock_timestamp();
@@ -54,8 +57,8 @@ begin
       when v_coupon.id is null then 'coupon_not_found'
       else coupon.common_refusal(v_coupon, v_now) end;
 
-    -- One who can be granted is reason enough for the lock, and mostly the first in the batch is; then all is read once,
-    -- by what is true under the lock. Scalar subqueries, so that it is a probe a user which ends at the first found.
+    -- 3. If not, can anybody be granted? One is enough, and mostly the first one can. Then take the lock, and go back to
+    -- step 2 for what is true under it. Scalar subqueries make this a probe for each user, which ends at the first found.
     if v_refusal is null and not v_locked and exists (
       select from unnest(issue_coupons.user_ids) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
@@ -69,6 +72,8 @@ begin
       continue;
     end if;
 
+    -- 4. Who exists, who has spent the day, who holds the coupon? Holders are read last: whoever was granted meanwhile is
+    -- told so, and never that the day is spent. They are read even if everybody else is refused.
     if v_refusal is null then
       v_known := array(select u.id from coupon.users u where u.id = any (issue_coupons.user_ids));
       v_spent := array(
@@ -76,13 +81,13 @@ begin
         from coupon.user_coupons g
         where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids));
     end if;
-    -- Read last: whoever was granted meanwhile is told so, and never that the day is spent.
     v_held := array(
       select g
       from coupon.user_coupons g
       where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids));
     exit when v_refusal is not null;
 
+    -- 5. Choose who can be granted, in order of arrival; who asks twice counts once.
     select array_agg(c.user_id order by c.arrival), array_agg(c.arrival order by c.arrival)
     into v_winners, v_arrivals
     from (
@@ -94,9 +99,10 @@ begin
       and not exists (select from unnest(v_spent) s (user_id) where s.user_id = c.user_id)
       and not exists (select from unnest(v_held) h where h.user_id = c.user_id);
     exit when v_winners is null or v_locked;
-    -- Without the lock, somebody can be granted since it was asked above: once more.
+    -- Without the lock nobody could be granted in step 3, and now somebody can: once more.
   end loop;
 
+  -- 6. Write: the coupon's counter, then a row for each of them, as far as the stock goes. Rows are inserted by user.
   if v_winners is not null then
     perform coupon.commit_durably();
     v_left := v_coupon.count - v_coupon.issued;
@@ -112,6 +118,7 @@ begin
     perform coupon.fence_replay();
   end if;
 
+  -- 7. Answer each request, in order of arrival.
   return query
   select
     case

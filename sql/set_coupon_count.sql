@@ -19,11 +19,10 @@ begin
   from (values
     ('coupon_id', set_coupon_count.coupon_id is null, 'must not be null'),
     ('count', set_coupon_count.count is null, 'must not be null'),
-    ('count', set_coupon_count.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
-    ('reason', length(set_coupon_count.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(set_coupon_count.actor) not between 1 and 250, 'must have 1 to 250 characters')
+    ('count', set_coupon_count.count not between 1 and 100000000, 'must lie between 1 and 100000000')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(set_coupon_count.reason, set_coupon_count.actor);
 
   perform coupon.outlive_leases(set_coupon_count.coupon_id);
   perform from coupon.settings s for no key update;

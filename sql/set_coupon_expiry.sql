@@ -21,11 +21,10 @@ begin
     ('coupon_id', set_coupon_expiry.coupon_id is null, 'must not be null'),
     ('expiry', set_coupon_expiry.expiry is null, 'must not be null'),
     ('expiry', not (set_coupon_expiry.expiry >= '1970-01-01Z' and set_coupon_expiry.expiry < '9999-12-31Z'),
-      'must lie between 1970 and 9999'),
-    ('reason', length(set_coupon_expiry.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(set_coupon_expiry.actor) not between 1 and 250, 'must have 1 to 250 characters')
+      'must lie between 1970 and 9999')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(set_coupon_expiry.reason, set_coupon_expiry.actor);
 
   perform coupon.outlive_leases(set_coupon_expiry.coupon_id);
   perform coupon.lock_issuing(set_coupon_expiry.coupon_id);

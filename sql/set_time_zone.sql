@@ -10,13 +10,10 @@ as $$
 declare
   v_was text;
 begin
-  perform coupon.refuse_argument(a.name, a.why)
-  from (values
-    ('time_zone', set_time_zone.time_zone is null, 'must not be null'),
-    ('reason', length(set_time_zone.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(set_time_zone.actor) not between 1 and 250, 'must have 1 to 250 characters')
-  ) a (name, is_bad, why)
-  where a.is_bad;
+  if set_time_zone.time_zone is null then
+    perform coupon.refuse_argument('time_zone', 'must not be null');
+  end if;
+  perform coupon.check_reason_and_actor(set_time_zone.reason, set_time_zone.actor);
   if not exists (select from pg_catalog.pg_timezone_names z where z.name = set_time_zone.time_zone) then
     perform coupon.refuse_argument('time_zone', 'must be a name of pg_timezone_names, Europe/Berlin say');
   end if;

@@ -14,11 +14,10 @@ begin
   from (values
     ('user_id', undo_use.user_id is null, 'must not be null'),
     ('coupon_id', undo_use.coupon_id is null, 'must not be null'),
-    ('reason', undo_use.reason is null, 'must not be null'),
-    ('reason', length(undo_use.reason) not between 1 and 500, 'must have 1 to 500 characters'),
-    ('actor', length(undo_use.actor) not between 1 and 250, 'must have 1 to 250 characters')
+    ('reason', undo_use.reason is null, 'must not be null')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(undo_use.reason, undo_use.actor);
 
   select g.* into v_grant from coupon.user_coupons g
   where g.coupon_id = undo_use.coupon_id and g.user_id = undo_use.user_id

@@ -14,10 +14,10 @@ begin
     ('user_id', use_coupon.user_id is null, 'must not be null'),
     ('coupon_id', use_coupon.coupon_id is null, 'must not be null'),
     ('reference', use_coupon.reference is null, 'must not be null'),
-    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters'),
-    ('actor', length(use_coupon.actor) not between 1 and 250, 'must have 1 to 250 characters')
+    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_reason_and_actor(null, use_coupon.actor);
 
   select g.* into v_grant from coupon.user_coupons g
   where g.coupon_id = use_coupon.coupon_id and g.user_id = use_coupon.user_id;

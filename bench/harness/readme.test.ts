@@ -18,6 +18,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** The transcripts of each file, in order. All of a file run on one fresh service, as a reader pastes them. */
 const TRANSCRIPTS = {
   "README.md": ["psql", "console"],
+  "sql/README.md": ["psql"],
   "server/README.md": ["console"],
 } as const;
 
