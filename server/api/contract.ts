@@ -45,8 +45,8 @@ export const contract = {
   createCoupon: {
     route: "POST /coupons",
     tag: "Coupons",
-    summary: "Put a coupon on offer",
-    description: "A day offers three coupons at most, each with another start time and another count.",
+    summary: "Create a coupon",
+    description: "A day has at most three coupons, with different codes, start times and counts.",
     roles: ADMIN,
     body: s.newCoupon,
     command: "create_coupon",
@@ -66,7 +66,7 @@ export const contract = {
     tag: "Coupons",
     summary: "The coupons that have started and not expired",
     description:
-      "With an ETag: send it as If-None-Match, and 304 says that nothing but server_time has changed.",
+      "The answer has an ETag. Send it as If-None-Match: 304 means that nothing but server_time has changed.",
     roles: ANYONE,
     answer: s.offers,
     headers: ["etag"],
@@ -82,10 +82,10 @@ export const contract = {
   watchCoupons: {
     route: "GET /coupons/events",
     tag: "Coupons",
-    summary: "The coupons on offer and the next ones, live",
+    summary: "Live and upcoming coupons, as a stream of events",
     description:
-      "Server-Sent Events, named coupons: first the state as it is then, after that each one that differs, at most one a second. A user has ten streams at " +
-      "once of a server: one more is 429.",
+      "Server-Sent Events named coupons: first the current state, then at most one update per second, when something has changed. " +
+      "A user can have ten streams open at one server; one more is answered 429.",
     roles: ANYONE,
     answer: s.couponsState,
     stream: "text/event-stream",
@@ -93,15 +93,15 @@ export const contract = {
   couponStatus: {
     route: "GET /coupons/status",
     tag: "Operating",
-    summary: "Each coupon that is live, upcoming or of today, and how fast it goes",
+    summary: "Every coupon that is live, upcoming or of today, with its speed",
     roles: ADMIN,
     answer: s.couponStatuses,
   },
   watchStatus: {
     route: "GET /coupons/status/events",
     tag: "Operating",
-    summary: "Each coupon that is live, upcoming or of today, and how fast it goes, live",
-    description: "Server-Sent Events, named status, one a second.",
+    summary: "Every coupon that is live, upcoming or of today, with its speed, as a stream of events",
+    description: "Server-Sent Events named status, one per second.",
     roles: ADMIN,
     answer: s.couponStatuses,
     stream: "text/event-stream",
@@ -129,7 +129,7 @@ export const contract = {
     tag: "Coupons",
     summary: "Issue a coupon to a user: the drop",
     description:
-      "First come, first served. Asking again is safe at any time: whoever holds the coupon is told so again, with the same position.",
+      "First come, first served. Retries are safe at any time: a user who already holds the coupon gets the same position again.",
     roles: ANYONE,
     path: s.couponPath,
     body: s.forUser,
@@ -149,8 +149,8 @@ export const contract = {
   undoUse: {
     route: "POST /coupons/{coupon_id}/undo-use",
     tag: "Operating",
-    summary: "Take a use back",
-    description: "The answer says which use it was.",
+    summary: "Undo a use",
+    description: "The answer says which use was undone.",
     roles: ADMIN,
     path: s.couponPath,
     body: s.undoUse,
@@ -160,7 +160,7 @@ export const contract = {
   pauseCoupon: {
     route: "POST /coupons/{coupon_id}/pause",
     tag: "Operating",
-    summary: "Issue no more of a coupon",
+    summary: "Pause a coupon",
     roles: ADMIN,
     path: s.couponPath,
     body: s.why,
@@ -170,7 +170,7 @@ export const contract = {
   resumeCoupon: {
     route: "POST /coupons/{coupon_id}/resume",
     tag: "Operating",
-    summary: "Issue a paused coupon again",
+    summary: "Resume a paused coupon",
     roles: ADMIN,
     path: s.couponPath,
     body: s.why,
@@ -180,7 +180,7 @@ export const contract = {
   setCouponCount: {
     route: "POST /coupons/{coupon_id}/count",
     tag: "Operating",
-    summary: "Change how many units there are: a restock",
+    summary: "Change the number of units",
     roles: ADMIN,
     path: s.couponPath,
     body: s.newCount,
@@ -200,7 +200,7 @@ export const contract = {
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",
-    summary: "What a user holds, the newest day first",
+    summary: "The coupons that a user holds, newest day first",
     roles: ANYONE,
     path: s.userPath,
     query: s.walletQuery,
@@ -209,8 +209,8 @@ export const contract = {
   importUsers: {
     route: "POST /users",
     tag: "Users",
-    summary: "Make users, or rename them",
-    description: "All or nothing, at most 10,000 at once; the same again changes nothing.",
+    summary: "Create or rename users",
+    description: "At most 10,000 users, all or nothing. Sending the same users again changes nothing.",
     roles: ADMIN,
     body: s.newUsers,
     maxBody: MAX_USERS_BODY,
@@ -219,8 +219,9 @@ export const contract = {
   demoToken: {
     route: "POST /demo/token",
     tag: "Operating",
-    summary: "A token to try the service with",
-    description: "As DEMO says, for this machine only at first; elsewhere there is no such route.",
+    summary: "A token to try the service",
+    description:
+      "The setting DEMO says who gets one: by default only clients on this machine. Others get 404.",
     roles: null,
     body: s.demoCaller,
     answer: s.token,
@@ -229,10 +230,10 @@ export const contract = {
   importUserLines: {
     route: "POST /users/import",
     tag: "Users",
-    summary: "Make users, or rename them: any number of them, in a stream",
+    summary: "Create or rename any number of users, as a stream of lines",
     description:
-      "A user a line, and an answer a line while it goes on; a line that is wrong is told, and the others are imported. The last line " +
-      "says done, or what went wrong and from which line on to send again.",
+      "Send one user per line; each line is answered by one line while the upload goes on. A wrong line is reported, and the others are " +
+      "imported. The last line says done, or what went wrong and from which line to send again.",
     roles: ADMIN,
     query: s.whyQuery,
     lines: s.newUser,
@@ -242,9 +243,9 @@ export const contract = {
   listUsers: {
     route: "GET /users",
     tag: "Users",
-    summary: "All users, in a stream",
+    summary: "All users, as a stream of lines",
     description:
-      "A user a line, by id. The last line says done, or what went wrong and after which id to go on.",
+      "One user per line, by id. The last line says done, or what went wrong and after which id to continue.",
     roles: ADMIN,
     query: s.afterUserQuery,
     answer: s.listedUser,
@@ -253,9 +254,9 @@ export const contract = {
   listGrants: {
     route: "GET /coupons/{coupon_id}/grants",
     tag: "Operating",
-    summary: "Who holds a coupon, in a stream",
+    summary: "The users who hold a coupon, as a stream of lines",
     description:
-      "A grant a line, by position. The last line says done, or what went wrong and after which position to go on.",
+      "One grant per line, by position. The last line says done, or what went wrong and after which position to continue.",
     roles: ADMIN,
     path: s.couponPath,
     query: s.afterPositionQuery,
@@ -266,14 +267,14 @@ export const contract = {
   livez: {
     route: "GET /livez",
     tag: "Operating",
-    summary: "Whether the process lives",
+    summary: "Whether the process runs",
     roles: null,
     answer: s.health,
   },
   readyz: {
     route: "GET /readyz",
     tag: "Operating",
-    summary: "Whether requests should be sent here",
+    summary: "Whether the server can serve requests",
     roles: null,
     answer: s.health,
     problems: { draining: 503, migrations_pending: 503, server_too_old: 503 },

@@ -2,7 +2,7 @@
 
 /** The status of each and, unless more is known, the detail. */
 export const failures = {
-  invalid_request: { status: 400, detail: "The request is not as it should be." },
+  invalid_request: { status: 400, detail: "The request is not valid." },
   unauthenticated: { status: 401, detail: "A bearer token is needed." },
   forbidden: { status: 403, detail: "The caller may not do this." },
   coupon_not_found: { status: 404, detail: "There is no such coupon." },
@@ -10,12 +10,15 @@ export const failures = {
   request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
   /** Nobody reads this one: it is for the log. */
   hung_up: { status: 499, detail: "The client hung up; nothing was done." },
-  rate_limited: { status: 429, detail: "Too many requests of this user; nothing was done. Ask again later." },
+  rate_limited: {
+    status: 429,
+    detail: "Too many requests from this user; nothing was done. Send the request again later.",
+  },
   internal_error: { status: 500, detail: "This is our mistake, and was logged." },
-  overloaded: { status: 503, detail: "Too many requests at once; nothing was done. Ask again." },
+  overloaded: { status: 503, detail: "The server is overloaded; nothing was done. Send the request again." },
   database_unavailable: {
     status: 503,
-    detail: "The database can't be reached; nothing was done. Ask again.",
+    detail: "The database cannot be reached; nothing was done. Send the request again.",
   },
   outcome_unknown: {
     status: 503,
@@ -23,13 +26,13 @@ export const failures = {
   },
   keys_unavailable: {
     status: 503,
-    detail: "The keys of the tokens can't be reached; nothing was done. Ask again.",
+    detail: "The keys of the tokens cannot be fetched; nothing was done. Send the request again.",
   },
-  metrics_unavailable: { status: 503, detail: "Not every worker answered. Ask again." },
+  metrics_unavailable: { status: 503, detail: "Not every worker answered. Send the request again." },
   migrations_pending: { status: 503, detail: "The database is older than this server: run ./sd migrate." },
   server_too_old: {
     status: 503,
-    detail: "The database is newer than this server knows: start the newer release.",
+    detail: "The database needs a newer server: start the newer release.",
   },
   draining: { status: 503, detail: "This server is ending." },
 } as const satisfies Record<string, { status: number; detail: string }>;

@@ -22,8 +22,8 @@ export function openApi(): Json {
       title: "coupon-drop",
       version,
       description:
-        "First come, first served. A command answers with its `outcome`; everything that isn't a success is a problem (RFC 9457) with " +
-        "the same member. 503 means: send the same request again, after Retry-After. Any other problem is final for this request.",
+        "First come, first served. Every answer of a command has an `outcome`. Everything that is not a success is a problem (RFC 9457) " +
+        "with the same member. 503 means: send the same request again, after Retry-After. Any other problem is final for this request.",
     },
     servers: [{ url: "/" }],
     tags: ["Coupons", "Users", "Operating"].map((tag) => ({ name: tag })),
@@ -45,25 +45,28 @@ export function openApi(): Json {
 
 const headers = {
   "x-request-id": {
-    description: "The request's own x-request-id, or a new one.",
+    description: "The x-request-id of the request, or a new one.",
     schema: { type: "string" },
   },
   traceparent: {
-    description: "Where the request came with one (W3C Trace Context): the same trace, a span of ours.",
+    description: "Only if the request has one (W3C Trace Context): the same trace with a span of the server.",
     schema: { type: "string" },
   },
   ratelimit: {
-    description: "Of a user: r more requests may follow at once, and where that is 0, t seconds later.",
+    description: "For users: r more requests may follow at once; if r is 0, the next one after t seconds.",
     schema: { type: "string" },
   },
   "retry-after": {
-    description: "Seconds after which asking again may help.",
+    description: "Seconds to wait before sending the request again.",
     schema: { type: "integer", minimum: 1 },
   },
-  etag: { description: "Of all but server_time.", schema: { type: "string" } },
+  etag: { description: "Covers everything but server_time.", schema: { type: "string" } },
   "cache-control": { description: "Problems are never stored.", schema: { type: "string" } },
-  "x-accel-buffering": { description: "no: nginx would keep events back.", schema: { type: "string" } },
-  "www-authenticate": { description: "What is needed.", schema: { type: "string" } },
+  "x-accel-buffering": {
+    description: "no: it keeps nginx from buffering events.",
+    schema: { type: "string" },
+  },
+  "www-authenticate": { description: "The kind of token that is needed.", schema: { type: "string" } },
 } as const;
 
 function describe(name: string, operation: Operation): Json {

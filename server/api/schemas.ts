@@ -83,10 +83,10 @@ function isStorable(value: unknown): boolean {
 }
 
 const code = text(1, 64).meta({
-  description: "Unique, whatever its case.",
+  description: "Unique, in upper or lower case.",
   examples: ["LUNCH-20261122"],
 });
-const message = text(1, 200).meta({ description: "For the people who want it.", examples: ["Free lunch"] });
+const message = text(1, 200).meta({ description: "Shown to users.", examples: ["Free lunch"] });
 const description = text(0, 2000).meta({ examples: ["Half price on any lunch, until tomorrow."] });
 const count = whole(MAX_COUNT).meta({
   description: "Units that can be issued.",
@@ -94,7 +94,7 @@ const count = whole(MAX_COUNT).meta({
 });
 const reason = text(1, 500).meta({ description: "Why, for the audit.", examples: ["asked by marketing"] });
 const reference = text(1, 200).meta({
-  description: "The order, say, that the coupon is used for. The same reference again is a replay.",
+  description: "For example the order that the coupon is used for. The same reference again is a replay.",
   examples: ["order-1"],
 });
 const displayName = text(1, 200).meta({ examples: ["Ann"] });
@@ -120,7 +120,7 @@ export const newCoupon = z.strictObject({
 
 /** Who it is for: a user says nothing or itself, a service and an admin must say. */
 const forWhom = userId.optional().meta({
-  description: "Whom it is for. A user may leave it out; a service and an admin must give it.",
+  description: "The user to act for. A user may omit it; a service or an admin must give it.",
 });
 export const forUser = z.strictObject({ user_id: forWhom });
 export const use = z.strictObject({ user_id: forWhom, reference });
@@ -144,7 +144,7 @@ export const newUsers = z.strictObject({
 export const demoCaller = z
   .strictObject({
     role: z.enum(["user", "admin"], "must be user or admin"),
-    user_id: userId.optional().meta({ description: "Which user, for role user." }),
+    user_id: userId.optional().meta({ description: "The user, if role is user." }),
   })
   .refine(({ role, user_id }) => (role === "user") === (user_id !== undefined), {
     path: ["user_id"],
@@ -170,7 +170,7 @@ export const walletQuery = z.strictObject({
     .optional()
     .meta({
       instead: { type: "string", format: "date" },
-      description: "next_before of the page before this one.",
+      description: "next_before of the previous page.",
       examples: ["2026-11-22"],
     }),
   page_size: pageSize(50),
@@ -187,7 +187,7 @@ const afterUpTo = (max: number) =>
       .prefault("0")
       .meta({
         instead: { type: "integer", minimum: 0, maximum: max, default: 0 },
-        description: "next_after of a list that broke off.",
+        description: "next_after of a list that ended early.",
       }),
   });
 export const afterUserQuery = afterUpTo(Number.MAX_SAFE_INTEGER);
@@ -211,7 +211,7 @@ const natural = (description: string, example = 3) =>
     .min(0)
     .meta({ description, examples: [example] });
 
-const serverTime = at("The database's clock: count down with this one.");
+const serverTime = at("The database's clock. Count down with it.");
 const position = natural("First come, first served: 1, 2, 3 …");
 const issuedOn = day("The user's coupon of this day, in the service's time zone.");
 const issuedAt = at("When it was issued.");
@@ -223,14 +223,14 @@ const offered = z.strictObject({
   code: z.string().meta({ examples: ["LUNCH-20261122"] }),
   message: z.string().meta({ examples: ["Free lunch"] }),
   description: z.string().meta({ examples: ["Half price on any lunch, until tomorrow."] }),
-  start_time: at("From then on it can be had."),
-  expiry: at("From then on it can be neither had nor used."),
+  start_time: at("It can be issued from then on."),
+  expiry: at("It can no longer be issued or used from then on."),
   count: natural("Units in all.", 25),
   issued: natural("Units that somebody has."),
   remaining: natural("Units that are left.", 22),
   sold_out: z.boolean().meta({ examples: [false] }),
   paused: z.boolean().meta({ examples: [false] }),
-  starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null once it has come." }),
+  starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null after it." }),
   metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
 });
 export const offer = offered.extend({ server_time: serverTime });
@@ -274,7 +274,7 @@ export const couponStatuses = z.strictObject({
   coupons: z.array(couponStatus),
   server_time: serverTime,
   outcomes: z.record(z.string(), z.int()).meta({
-    description: "What this server process has answered to requests for coupons since it began, by outcome.",
+    description: "Answers to issue requests by this server process since it started, by outcome.",
     examples: [{ issued: 25, sold_out: 40210 }],
   }),
 });
@@ -313,17 +313,17 @@ const ending = {
     .meta({ description: "In the last line: done, or what went wrong.", examples: ["done"] }),
   detail: z
     .string()
-    .meta({ description: "For people: what went wrong.", examples: ["This server is ending."] }),
+    .meta({ description: "For people: what went wrong.", examples: ["The server is shutting down."] }),
 };
 const next = (what: string) =>
-  z.int().meta({ description: `Of a stream that broke off: ${what}.`, examples: [1001] });
-const lineCount = natural("In the last line: lines in all.", 1000);
+  z.int().meta({ description: `If the stream ended early: ${what}.`, examples: [1001] });
+const lineCount = natural("In the last line: the number of lines.", 1000);
 
 export const importedLine = z.strictObject({
   line: z
     .int()
     .optional()
-    .meta({ description: "Which line this is about, from 1 on.", examples: [1] }),
+    .meta({ description: "The number of the line, from 1 on.", examples: [1] }),
   outcome: z.string().meta({
     description: "created, updated, unchanged or invalid; in the last line done, or what went wrong.",
     examples: ["created"],
@@ -366,7 +366,7 @@ export const listedGrant = z.strictObject({
 });
 
 export const token = z.strictObject({
-  token: z.string().meta({ description: "Good for a day.", examples: ["eyJhbGciOiJIUzI1NiIs…"] }),
+  token: z.string().meta({ description: "Valid for a day.", examples: ["eyJhbGciOiJIUzI1NiIs…"] }),
 });
 
 export const health = z.strictObject({ status: z.literal("ok") });
@@ -379,7 +379,7 @@ export const created = z.strictObject({
     .int()
     .min(1)
     .max(3)
-    .meta({ description: "Which of the day's three.", examples: [1] }),
+    .meta({ description: "Its place among the three coupons of the day.", examples: [1] }),
 });
 export const issued = z.strictObject({
   coupon_id: couponId,
@@ -413,7 +413,7 @@ export const problem = z.strictObject({
     .meta({ description: "Which members of the request are wrong, and why." }),
   starts_in: startsIn.optional(),
   request_id: z.string().meta({
-    description: "As in x-request-id; the log knows it.",
+    description: "The same as x-request-id; the log has it too.",
     examples: ["13995f1a-2fa7-45f5-8d21-ec54ee71ee54"],
   }),
 });

@@ -24,8 +24,8 @@ import { openSocket, whole } from "./pool.ts";
 type App = Awaited<ReturnType<typeof openApp>>;
 
 const details = {
-  database_unavailable: "The database can't be reached; nothing was done. Ask again.",
-  overloaded: "The database is busy; nothing was done. Ask again.",
+  database_unavailable: "The database cannot be reached; nothing was done. Send the request again.",
+  overloaded: "The database is busy; nothing was done. Send the request again.",
   outcome_unknown:
     "The database did not answer; the request may have been done. Send the same request again.",
 };

@@ -324,7 +324,7 @@ const failures: [error: Error, outcome: string, detail: string][] = [
   [
     new DatabaseError("busy", "55P03", "x"),
     "overloaded",
-    "The database is busy; nothing was done. Ask again.",
+    "The database is busy; nothing was done. Send the request again.",
   ],
   [new Error("x"), "internal_error", "This is our mistake, and was logged."],
 ];
@@ -393,7 +393,7 @@ test("over HTTP: a long upload, and one that is told the end before it has come 
   open.sent.write(lines(1, 1_500)); // and no end
   assert.deepEqual(JSON.parse(await open.answered), {
     outcome: "database_unavailable",
-    detail: "The database can't be reached; nothing was done. Ask again.",
+    detail: "The database cannot be reached; nothing was done. Send the request again.",
     next_line: 1,
   });
 });
@@ -469,7 +469,7 @@ test("an export goes on after a key, and one that fails says after which", async
   assert.deepEqual(rest, [{ key: 8 }, { key: 9 }, { outcome: "done", lines: 2 }]);
   const away = {
     outcome: "database_unavailable",
-    detail: "The database can't be reached; nothing was done. Ask again.",
+    detail: "The database cannot be reached; nothing was done. Send the request again.",
     next_after: 6,
   };
   const failing = (after: number) =>

@@ -10,7 +10,7 @@ export interface ProblemMembers {
   detail: string;
   /** Which members of the request are wrong, and why. */
   errors?: { member: string; detail: string }[];
-  /** Seconds after which asking again may help. */
+  /** Seconds to wait before sending the request again. */
   retryAfter?: number;
   [member: string]: unknown;
 }
@@ -75,7 +75,7 @@ export function asProblem(error: unknown): Problem {
     case "conflict":
       return new Problem(
         "overloaded",
-        { detail: "The database is busy; nothing was done. Ask again.", retryAfter: soon() },
+        { detail: "The database is busy; nothing was done. Send the request again.", retryAfter: soon() },
         error,
       );
     case "unknown":

@@ -74,7 +74,7 @@ export const RESTOCKED =
 /** An outcome of a request to issue, for a table. */
 export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ ({
   issued: "Issued",
-  already_issued: "Already issued",
+  already_issued: "Already held",
   sold_out: "Sold out",
   not_started: "Not started",
   paused: "Paused",
