@@ -1,7 +1,6 @@
 /** What is sent: a status, headers and a text. A command's success is JSON, everything else application/problem+json (RFC 9457). */
 import { STATUS_CODES } from "node:http";
 import { answerOf, type Command, type Outcome } from "../api/outcomes.ts";
-import type { Issue } from "../database/functions.ts";
 import type { ProblemMembers } from "./problem.ts";
 
 export interface Sent {
@@ -28,7 +27,12 @@ export function commandAnswer<C extends Command>(
   return problem(status, members, requestId);
 }
 
-export function issueAnswer(coupon_id: number, issue: Issue, requestId: string): Sent {
+/** `issue` is what became of a request to issue, with the seconds until the start where that is known. */
+export function issueAnswer(
+  coupon_id: number,
+  issue: { outcome: Outcome<"issue_coupon">; starts_in: number | null },
+  requestId: string,
+): Sent {
   const { outcome, starts_in, ...rest } = issue;
   return commandAnswer("issue_coupon", { outcome, coupon_id, ...rest }, requestId, starts_in);
 }

@@ -1,4 +1,7 @@
-/** Which other origins' pages may call us (WHATWG Fetch, 3.2): those that the environment names, no others. */
+/**
+ * Which other origins' pages may call us (WHATWG Fetch, 3.2): those that the environment names, no others. Ours, since hono/cors is for
+ * a router's answers, and the burst's short way, which has no router, must say the same.
+ */
 
 export interface Cors {
   /** What an answer to this origin says; nothing for one that is not allowed. */

@@ -1,4 +1,7 @@
-/** Entity tags (RFC 9110, 8.8.3): of the same content the same, in every process. */
+/**
+ * Entity tags (RFC 9110, 8.8.3): of the same content the same, in every process. Ours, since hono/etag hashes each answer anew (a page
+ * of 1.4 MB, too), keeps few headers of a 304, and does not know "If-None-Match: *" (hono 4.13.19).
+ */
 import { createHash } from "node:crypto";
 
 /** A strong one, of 132 bits; behind W/ it is weak. */

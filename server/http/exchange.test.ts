@@ -33,9 +33,9 @@ function told({ draining = false, limit = 0 } = {}) {
 }
 
 test("counts and logs each once, by its own id or a new one", () => {
-  const { begin, counterOf, end, counted, logged } = told();
+  const { begin, matched, end, counted, logged } = told();
   const [mine, other, strange] = [begin(["X-Request-ID", "mine:1"]), begin([]), begin([], "PROPFIND")];
-  mine.count = counterOf("GET", "/livez");
+  matched(mine, "/livez");
   for (const exchange of [mine, other, strange]) end(exchange, 200, {});
   assert.deepEqual(counted, ["GET /livez 200", "GET unmatched 200", "PROPFIND unmatched 200"]);
   assert.match(other.requestId, /^[0-9a-f-]{36}$/);

@@ -15,7 +15,7 @@ export interface Exchange {
   readonly headers: GivenHeaders;
   readonly requestId: string;
   readonly trace: Trace | undefined;
-  /** Counts it, by its method and route. */
+  /** Counts it: as one of its method and route. */
   count: Count;
   /** What its user may still send, once that is known. */
   rate: Verdict | undefined;
@@ -51,6 +51,11 @@ const UNMATCHED = "unmatched";
 /** Plain functions on a plain object: methods that close over each request would be made anew for each. */
 export function createExchanges({ log, metrics, cors, rateLimit, isDraining }: Observers) {
   const counterOf = metrics.requests.of;
+
+  /** It is one of this route, given as its template. */
+  function matched(exchange: Exchange, route: string): void {
+    exchange.count = counterOf(exchange.method, route);
+  }
 
   /** `began` by performance.now(). */
   function begin(
@@ -112,5 +117,5 @@ export function createExchanges({ log, metrics, cors, rateLimit, isDraining }: O
     return sent;
   }
 
-  return { begin, counterOf, limit, problemOf, failed, end, refuse };
+  return { begin, counterOf, matched, limit, problemOf, failed, end, refuse };
 }

@@ -61,6 +61,7 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
   server.maxRequestsPerSocket = limits.requestsPerConnection;
   server.timeout = limits.silentMs;
 
+  const tellWhenLost = createTellWhenLost();
   server.on("request", (incoming, outgoing) => {
     if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
     // Of what follows in the same packet, Node drops the one, and answers the other with an empty 503.
@@ -68,13 +69,13 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
       outgoing.shouldKeepAlive = false;
     const why = faultOf(incoming, limits.headers);
     if (why === undefined) listener(incoming, outgoing);
-    else send(outgoing, why);
+    else send(outgoing, refuse(why));
   });
   server.on("checkExpectation", (_, outgoing) =>
-    send(outgoing, refusal(417, "Nothing but 100-continue can be expected here.")),
+    send(outgoing, refuse(refusal(417, "Nothing but 100-continue can be expected here."))),
   );
   server.on("connect", (_, socket) =>
-    endAfterAnswers(socket as Connection, refusal(400, "This is no proxy.")),
+    endAfterAnswers(socket as Connection, () => refuse(refusal(400, "This is no proxy.")), limits.lingerMs),
   );
 
   const ending = new WeakSet<Connection>();
@@ -89,13 +90,16 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
       .removeAllListeners("data")
       .on("data", () => {})
       .resume();
-    endAfterAnswers(socket, refusalOf(error.code));
+    const why = refusalOf(error.code);
+    endAfterAnswers(socket, why && (() => refuse(why)), limits.lingerMs);
   });
-  const queued = new WeakMap<Socket, Set<ServerResponse>>();
   return server;
+}
 
-  /** Of a connection that is lost, Node tells only the answer that is due; those that queue behind it would wait for ever. */
-  function tellWhenLost(socket: Socket, outgoing: ServerResponse): void {
+/** Of a connection that is lost, Node tells only the answer that is due; those that queue behind it would wait for ever. */
+function createTellWhenLost(): (socket: Socket, outgoing: ServerResponse) => void {
+  const queued = new WeakMap<Socket, Set<ServerResponse>>();
+  return (socket, outgoing) => {
     const known = queued.get(socket);
     const waiting = known ?? new Set();
     waiting.add(outgoing);
@@ -105,31 +109,33 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     socket.once("close", () => {
       for (const each of waiting) if (each.socket === null) each.emit("close");
     });
-  }
+  };
+}
 
-  function send(outgoing: ServerResponse, why: Problem): void {
-    const { status, headers, text } = refuse(why);
-    outgoing.writeHead(status, headers).end(text);
-  }
+function send(outgoing: ServerResponse, { status, headers, text }: Sent): void {
+  outgoing.writeHead(status, headers).end(text);
+}
 
-  /** Those to whole requests, with which this has nothing to do. */
-  function endAfterAnswers(socket: Connection, why: Problem | undefined): void {
-    const answer = socket._httpMessage;
-    if (answer?.req.complete) {
-      answer.once("close", () => endAfterAnswers(socket, why));
-      return;
-    }
-    // A connection that nothing was ever sent on: a browser opens some in advance.
-    const wasUsed = socket.bytesRead > 0;
-    if (why === undefined || !socket.writable || answer?.headersSent || !wasUsed) {
-      socket.destroy();
-      return;
-    }
-    const { status, headers, text } = refuse(why);
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${text}`);
-    setTimeout(() => socket.destroy(), limits.lingerMs).unref();
+/**
+ * Ends a connection once the whole requests before are answered, and with this refusal where it can still be read: then the client may
+ * send for as many ms more.
+ */
+function endAfterAnswers(socket: Connection, refuse: (() => Sent) | undefined, lingerMs: number): void {
+  const answer = socket._httpMessage;
+  if (answer?.req.complete) {
+    answer.once("close", () => endAfterAnswers(socket, refuse, lingerMs));
+    return;
   }
+  // A connection that nothing was ever sent on: a browser opens some in advance.
+  const wasUsed = socket.bytesRead > 0;
+  if (refuse === undefined || !socket.writable || answer?.headersSent || !wasUsed) {
+    socket.destroy();
+    return;
+  }
+  const { status, headers, text } = refuse();
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${text}`);
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }
 
 function refusal(status: 400 | 413 | 417 | 431, detail: string): Problem {

@@ -7,21 +7,20 @@ import type { DemoToken } from "../auth/demo.ts";
 import type { Db } from "../database/functions.ts";
 import { issueAnswer, success } from "../http/answer.ts";
 import type { Cors } from "../http/cors.ts";
-import { etagOf, isNamed } from "../http/etag.ts";
+import { isNamed } from "../http/etag.ts";
 import type { Exchange, Exchanges } from "../http/exchange.ts";
-import { createFeed } from "../http/feed.ts";
 import { headerOf, LINES_TYPE } from "../http/headers.ts";
 import { exportLines, importLines } from "../http/lines.ts";
 import { createPlaces } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
 import { type Bindings, type Ctx, header } from "../http/request.ts";
-import { createShared } from "../http/shared.ts";
 import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { actorOf, actsFor, noteOf } from "./caller.ts";
 import { type App, createOperations, lines, type Operations, respond } from "./operation.ts";
-import { createPages, pages } from "./pages.ts";
+import { addPages } from "./pages.ts";
+import { createStates, type States } from "./states.ts";
 
 export interface Dependencies {
   db: Db;
@@ -38,8 +37,6 @@ export interface Dependencies {
   readiness: () => Promise<void>;
 }
 
-/** Coupons that a page counts down to. */
-const UPCOMING = 10;
 /** Rows of a list that are read at once. */
 const PAGE = 10_000;
 /** Streams at once, of a process … */
@@ -50,7 +47,7 @@ const MAX_STREAMS_OF_USER = 10;
 const MAX_STATUS_STREAMS = 50;
 
 export function createApp(parts: Dependencies) {
-  const { cors, exchanges } = parts;
+  const { cors, exchanges, metrics } = parts;
   const app: App = new Hono<{ Bindings: Bindings }>();
   app.onError((error, c) => respond(exchanges.failed(c.env.exchange, error)));
   app.notFound((c) => respond(exchanges.failed(c.env.exchange, new Problem("no_such_route"))));
@@ -61,8 +58,11 @@ export function createApp(parts: Dependencies) {
   addChanges(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
-  addMetrics(app, parts);
   addPages(app, exchanges);
+  app.get("/metrics", async (c) => {
+    exchanges.matched(c.env.exchange, "/metrics");
+    return respond(await metrics.scrape(c.env.incoming, c.env.exchange.requestId));
+  });
 
   /** Around the routes, and not a middleware of theirs, which costs a fifth of a refusal in promises. */
   function fetch(request: Request, env: Partial<Bindings> = {}): Response | Promise<Response> {
@@ -95,36 +95,6 @@ export function createApp(parts: Dependencies) {
       states.coupons.end();
       states.status.end();
     },
-  };
-}
-
-type States = ReturnType<typeof createStates>;
-
-/** What many ask for or watch at once: read once for all of them. */
-function createStates({ db, issuing, log }: Dependencies) {
-  const readStatus = async () => ({ ...(await db.couponStatus()), outcomes: issuing.outcomes });
-  return {
-    live: createShared(async () => {
-      const live = await db.liveCoupons();
-      // Weak: of the coupons alone, since server_time is another each time.
-      return { text: JSON.stringify(live), etag: `W/${etagOf(JSON.stringify(live.coupons))}` };
-    }),
-    coupons: createFeed(
-      {
-        event: "coupons",
-        read: async () => {
-          const [{ coupons: live }, { coupons: upcoming, server_time }] = await Promise.all([
-            db.liveCoupons(),
-            db.upcomingCoupons(UPCOMING),
-          ]);
-          return { live, upcoming, server_time };
-        },
-        gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
-      },
-      log.failure,
-    ),
-    readStatus,
-    status: createFeed({ event: "status", read: readStatus, gist: (state) => state }, log.failure),
   };
 }
 
@@ -267,25 +237,4 @@ function addHealth({ read }: Operations, { demoToken, readiness }: Dependencies)
     await readiness();
     return { status: "ok" as const };
   });
-}
-
-function addMetrics(app: App, { exchanges, metrics }: Dependencies): void {
-  app.get("/metrics", async (c) => {
-    c.env.exchange.count = exchanges.counterOf(c.req.method, "/metrics");
-    return respond(await metrics.scrape(c.env.incoming, c.env.exchange.requestId));
-  });
-}
-
-/** What a browser is given. */
-function addPages(app: App, exchanges: Exchanges): void {
-  const page = createPages();
-  for (const path of Object.keys(pages))
-    app.get(path, async (c) => {
-      c.env.exchange.count = exchanges.counterOf(c.req.method, path);
-      const sent = await page(path);
-      const headers = { ...sent.headers, "x-request-id": c.env.exchange.requestId };
-      if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
-        return new Response(null, { status: 304, headers });
-      return new Response(sent.bytes, { headers });
-    });
 }

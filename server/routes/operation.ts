@@ -56,7 +56,7 @@ export function createOperations(app: App, { authenticate, exchanges, metrics }:
     const { route, roles, path, query, body, maxBody }: Operation = contract[name];
     const [method = "", template = ""] = route.split(" ");
     app.on(method, template.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
-      c.env.exchange.count = exchanges.counterOf(c.req.method, template);
+      exchanges.matched(c.env.exchange, template);
       first(c);
       const who = roles && (await callerOf(c, roles));
       const asked = {

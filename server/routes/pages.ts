@@ -3,7 +3,10 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { openApi } from "../api/openapi.ts";
-import { etagOf } from "../http/etag.ts";
+import { etagOf, isNamed } from "../http/etag.ts";
+import type { Exchanges } from "../http/exchange.ts";
+import { header } from "../http/request.ts";
+import type { App } from "./operation.ts";
 
 const publicFile = (name: string) => new URL(`../public/${name}`, import.meta.url);
 const swagger = (name: string) =>
@@ -78,4 +81,18 @@ async function read(path: string, readBytes: ReadBytes): Promise<Page> {
     },
     bytes,
   };
+}
+
+/** Adds a route for each. */
+export function addPages(app: App, exchanges: Pick<Exchanges, "matched">): void {
+  const page = createPages();
+  for (const path of Object.keys(pages))
+    app.get(path, async (c) => {
+      exchanges.matched(c.env.exchange, path);
+      const sent = await page(path);
+      const headers = { ...sent.headers, "x-request-id": c.env.exchange.requestId };
+      if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
+        return new Response(null, { status: 304, headers });
+      return new Response(sent.bytes, { headers });
+    });
 }
