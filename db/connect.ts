@@ -1,45 +1,55 @@
-/** Connections of set-up, tests and benches; the server has its own in server/database/pool.ts. */
-import { scryptSync } from "node:crypto";
+/** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
 import { type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
 
-/** A small pool as whoever the URL says. A URL without sslmode uses TLS where the server offers it, as psql does. */
-export function connect(url: string, options: { max?: number; role?: string } = {}): Sql {
-  const hasSslMode = new URL(url).searchParams.has("sslmode");
-  return postgres(url, {
+export interface Options {
+  max?: number;
+  /** A role to act as, of which the login is a member. */
+  role?: string;
+  /**
+   * With false the driver (postgres 3.4.9) does not ask for the server's types at first. Arrays are then texts; but where
+   * PostgreSQL may go down meanwhile, no failure of that query is left that nobody can catch.
+   */
+  fetchTypes?: boolean;
+}
+
+/** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
+export function connect(to: Target | string, options: Options = {}): Sql {
+  const target = typeof to === "string" ? targetOf(to) : to;
+  return postgres(target.url, {
     max: options.max ?? 1,
     connect_timeout: 10,
     max_lifetime: null, // a session may hold a lock for as long as it wants
+    fetch_types: options.fetchTypes ?? true,
     onnotice: () => {},
-    ...(hasSslMode ? {} : { ssl: "prefer" as const }),
+    ...(target.sslMode === undefined ? { ssl: "prefer" as const } : {}),
     connection: { application_name: "coupon-setup", ...(options.role ? { role: options.role } : {}) },
   });
 }
 
 /** Runs `work` on one connection and closes it. */
 export async function withConnection<T>(
-  url: string,
+  to: Target | string,
   work: (sql: Sql) => Promise<T>,
-  options: { role?: string } = {},
+  options: Omit<Options, "max"> = {},
 ): Promise<T> {
-  const sql = connect(url, { max: 1, ...options });
+  const sql = connect(to, { max: 1, ...options });
   try {
     return await work(sql);
   } catch (error) {
-    throw explained(error, url);
+    throw explained(error, to);
   } finally {
     await sql.end({ timeout: 1 });
   }
 }
 
-/** A connection that failed, as one sentence that says what to do and never the password; other errors as they are. */
-export function explained(error: unknown, url: string): unknown {
+/** A connection that failed, as one sentence that says what to do and never the password. Other errors stay as they are. */
+export function explained(error: unknown, to: Target | string): unknown {
   const { code, message } = error as { code?: string; message?: string };
-  const { host, username } = new URL(url);
-  const login = decodeURIComponent(username);
-  const database = databaseOf(url);
+  const { host, login, database } = typeof to === "string" ? targetOf(to) : to;
   const turnedAway: Record<(typeof TURNED_AWAY)[number], string> = {
     "28P01": login.startsWith("coupon_")
       ? `${login} can't log in at ${host} yet: run ./sd, which sets up`
@@ -59,32 +69,5 @@ export function explained(error: unknown, url: string): unknown {
     ECONNRESET: closed,
   };
   const sentence = sentences[code ?? ""];
-  return sentence === undefined ? error : new Error(sentence, { cause: error });
-}
-
-/** A URL without database means the one that is called like the login, as it does for psql. */
-export function databaseOf(url: string): string {
-  const { pathname, username } = new URL(url);
-  return decodeURIComponent(pathname.length > 1 ? pathname.slice(1) : username);
-}
-
-/**
- * The URL of a login role of ours on the same database. Its password is derived from the one in the set-up URL
- * (scrypt, RFC 7914, so that a weak one stays as hard to guess), hence nothing has to be stored or shared: every
- * checkout that was given the same DATABASE_URL comes to the same. A URL without password gives one without.
- */
-export function roleUrl(setupUrl: string, role: "coupon_api" | "coupon_admin"): string {
-  const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
-  url.username = role;
-  if (url.password !== "") {
-    url.password = scryptSync(decodeURIComponent(url.password), `coupon-drop ${role}`, 32).toString("hex");
-  }
-  return url.href;
-}
-
-/** The URL for another database of the same server. */
-export function databaseUrl(url: string, database: string): string {
-  const other = new URL(url);
-  other.pathname = `/${encodeURIComponent(database)}`;
-  return other.href;
+  return sentence === undefined ? error : Object.assign(new Error(sentence, { cause: error }), { code });
 }

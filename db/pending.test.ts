@@ -3,12 +3,17 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { as, options, startServer } from "../bench/harness/debian.ts";
+import { after, type TestContext, test } from "node:test";
+import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { options, startDebian } from "../bench/harness/debian.ts";
 import { scratchDatabase } from "../bench/harness/scratch.ts";
-import { connect, databaseUrl, withConnection } from "./connect.ts";
+import { connect, withConnection } from "./connect.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
+import { type Target, targetOf } from "./target.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
 
 const files = (await fs.readdir(SOURCES.migrations)).sort();
 const versions = files.map((file) => file.split("_")[0] as string);
@@ -29,8 +34,8 @@ async function edit(path: string, change: (text: string) => string): Promise<voi
 }
 
 /** All that set-up makes, by the transaction that wrote it last. */
-const written = (url: string) =>
-  withConnection(url, async (sql) => {
+const written = (target: Target) =>
+  withConnection(target, async (sql) => {
     const rows = await sql`
       select oid::text, xmin::text from pg_proc where pronamespace::regnamespace::text in ('public', 'coupon')
       union all select oid::text, xmin::text from pg_class where relnamespace::regnamespace::text in ('public', 'coupon')
@@ -47,10 +52,10 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
   );
   t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
-  const url = databaseUrl(serverUrl, name);
+  const target = targetOf(serverUrl).on(name);
 
-  const before = await written(url);
-  const pending = await pendingOf(url);
+  const before = await written(target);
+  const pending = await pendingOf(target);
   assert.deepEqual(pending, {
     roles: ["coupon_owner"], // may not yet create in this database
     applied: [],
@@ -67,24 +72,24 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     functions: "compared after the migrations",
     rights: "compared after the migrations",
   });
-  assert.deepEqual(await written(url), before);
+  assert.deepEqual(await written(target), before);
 
-  await setUp(url);
-  const after = await pendingOf(url);
+  await setUp(target);
+  const after = await pendingOf(target);
   assert.equal(isNothing(after), true);
   assert.deepEqual({ ...after.functions, same: 0 }, nothing);
   assert.deepEqual(after.applied, versions);
 });
 
 test("a server that has never seen us: all roles, both logins, and none is made", options, async () => {
-  const superUrl = await startServer("host all all 127.0.0.1/32 scram-sha-256");
-  await withConnection(superUrl, (sql) => sql`create role shop login createrole password 'secret'`);
+  const { target: superuser } = await startDebian();
+  await withConnection(superuser, (sql) => sql`create role shop login createrole password 'secret'`);
   await withConnection(
-    superUrl,
+    superuser,
     (sql) => sql`create database shop owner shop encoding 'UTF8' template template0`,
   );
-  const url = as(superUrl, "shop", "secret", "shop");
-  const pending = await pendingOf(url);
+  const target = superuser.withLogin("shop", "secret").on("shop");
+  const pending = await pendingOf(target);
   assert.deepEqual(pending.roles, ["coupon_admin", "coupon_api", "coupon_monitor", "coupon_owner"]);
   assert.deepEqual(pending.logins, ["coupon_api", "coupon_admin"]);
   assert.equal(
@@ -92,18 +97,18 @@ test("a server that has never seen us: all roles, both logins, and none is made"
     "differ: coupon_admin, coupon_api, coupon_monitor, coupon_owner; can't log in yet: coupon_api, coupon_admin",
   );
   const [ours] = await withConnection(
-    superUrl,
+    superuser,
     (sql) => sql`select count(*)::integer as n from pg_roles where rolname like 'coupon%'`,
   );
   assert.equal(ours?.["n"], 0);
-  await setUp(url);
-  assert.equal(isNothing(await pendingOf(url)), true);
+  await setUp(target);
+  assert.equal(isNothing(await pendingOf(target)), true);
 });
 
 test("functions: missing, differing in body, comment or rights, left over; and none is changed", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
-  const all = (await pendingOf(setupUrl)).functions?.same as number;
+  const all = (await pendingOf(target)).functions?.same as number;
   const functions = await copyOf(t, SOURCES.functions);
   await edit(join(functions, "wallet.sql"), (text) => text.replace("begin\n", "begin\n  perform 1;\n"));
   await edit(join(functions, "coupon_stats.sql"), (text) =>
@@ -119,8 +124,8 @@ test("functions: missing, differing in body, comment or rights, left over; and n
   await owner`revoke execute on function public.find_coupon(bigint, text) from coupon_monitor`;
   await owner`create function public.theirs() returns integer language sql as 'select 1'`;
 
-  const before = await written(setupUrl);
-  const pending = await pendingOf(setupUrl, { functions });
+  const before = await written(target);
+  const pending = await pendingOf(target, { functions });
   assert.deepEqual(pending.functions, {
     created: ["mine(integer)"],
     changed: ["coupon_stats(bigint)", "find_coupon(bigint,text)", "wallet(bigint,date,integer)"],
@@ -132,10 +137,10 @@ test("functions: missing, differing in body, comment or rights, left over; and n
     "missing: mine(integer); differ: coupon_stats(bigint), find_coupon(bigint,text), wallet(bigint,date,integer); " +
       "left over, in no file: coupon.lock_key(), theirs()",
   );
-  assert.deepEqual(await written(setupUrl), before);
+  assert.deepEqual(await written(target), before);
 
-  await setUp(setupUrl, () => {}, { functions });
-  const after = await pendingOf(setupUrl, { functions });
+  await setUp(target, () => {}, { functions });
+  const after = await pendingOf(target, { functions });
   assert.deepEqual(after.functions, {
     ...nothing,
     leftOver: ["coupon.lock_key()", "theirs()"],
@@ -145,8 +150,8 @@ test("functions: missing, differing in body, comment or rights, left over; and n
 });
 
 /** Every right of every object in both schemas, as the catalogue has it. */
-const rights = (url: string) =>
-  withConnection(url, async (sql) => {
+const rights = (target: Target) =>
+  withConnection(target, async (sql) => {
     const rows = await sql`
       select pg_describe_object(a.classid, a.objid, a.objsubid) as name,
         array(select r::text from unnest(a.acl) r order by 1)::text as acl
@@ -163,33 +168,33 @@ const rights = (url: string) =>
   });
 
 test("rights that no line grants: named, and set-up takes them away; others' stay", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
-  const login = decodeURIComponent(new URL(setupUrl).username);
+  const login = target.login;
   await owner.unsafe(`grant select on coupon.users to ${login}`);
   await owner`create function public.old() returns integer language sql as 'select 1'`;
   await owner`grant execute on function public.old() to coupon_api`;
-  await withConnection(setupUrl, async (sql) => {
+  await withConnection(target, async (sql) => {
     await sql`create table public.theirs ()`;
     await sql`grant select on public.theirs to coupon_api, public`;
     await sql`create function public.theirs() returns integer language sql as 'select 1'`;
     await sql`grant execute on function public.theirs() to coupon_monitor`;
   });
-  const before = await rights(setupUrl);
-  const same = (await pendingOf(setupUrl)).functions?.same as number;
+  const before = await rights(target);
+  const same = (await pendingOf(target)).functions?.same as number;
   await owner`grant execute on function public.set_time_zone(text, text, text) to coupon_api with grant option`;
   await owner`grant execute on function coupon.lock_key(), coupon.check_use() to public`;
   await owner`grant update on coupon.coupons to coupon_api`;
   await owner`grant select (display_name), insert (id) on coupon.users to public, coupon_admin`;
   await owner`grant usage on sequence coupon.audit_id_seq to coupon_monitor`;
   await owner`grant create, usage on schema coupon to coupon_api`;
-  const api = connect(setupUrl, { role: "coupon_api" });
+  const api = connect(target, { role: "coupon_api" });
   t.after(() => api.end());
   await api`grant execute on function public.set_time_zone(text, text, text) to coupon_monitor`;
   await api`update coupon.coupons set message = 'm'`;
 
-  const given = await rights(setupUrl);
-  const pending = await pendingOf(setupUrl);
+  const given = await rights(target);
+  const pending = await pendingOf(target);
   assert.deepEqual(pending.functions, {
     ...nothing,
     changed: ["coupon.lock_key()", "set_time_zone(text,text,text)"],
@@ -205,17 +210,17 @@ test("rights that no line grants: named, and set-up takes them away; others' sta
   ]);
   assert.equal(describe(pending).rights, `differ: ${pending.rights?.join(", ")}`);
   assert.equal(isNothing({ ...pending, functions: { ...nothing } }), false);
-  assert.deepEqual(await rights(setupUrl), given);
+  assert.deepEqual(await rights(target), given);
 
-  await setUp(setupUrl);
-  assert.deepEqual(await rights(setupUrl), before);
-  assert.equal(describe(await pendingOf(setupUrl)).rights, "as in the files");
+  await setUp(target);
+  assert.deepEqual(await rights(target), before);
+  assert.equal(describe(await pendingOf(target)).rights, "as in the files");
   await assert.rejects(api`select public.set_time_zone('UTC')`, { code: "42501" });
   await assert.rejects(api`update coupon.coupons set message = 'm'`, { code: "42501" });
 });
 
 test("a line that goes from the rights goes from the database", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   const functions = await copyOf(t, SOURCES.functions);
   await edit(join(functions, "grants.sql"), (text) =>
@@ -223,10 +228,10 @@ test("a line that goes from the rights goes from the database", async (t) => {
       .replace("  coupon.settings,\n", "")
       .replace("  public.reconcile()\n", "  public.wallet(bigint, date, integer)\n"),
   );
-  const pending = await pendingOf(setupUrl, { functions });
+  const pending = await pendingOf(target, { functions });
   assert.deepEqual(pending.functions?.changed, ["reconcile()"]);
   assert.deepEqual(pending.rights, ["table coupon.settings"]);
-  await setUp(setupUrl, () => {}, { functions });
+  await setUp(target, () => {}, { functions });
   const monitor = (right: string) => owner.unsafe(`select has_${right} as may`).then(([row]) => row?.["may"]);
   assert.equal(await monitor("function_privilege('coupon_monitor', 'public.reconcile()', 'execute')"), false);
   assert.equal(await monitor("table_privilege('coupon_monitor', 'coupon.settings', 'select')"), false);
@@ -234,11 +239,11 @@ test("a line that goes from the rights goes from the database", async (t) => {
 });
 
 test("roles: a setting that differs, and nobody gets it", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   const functions = await copyOf(t, SOURCES.functions);
   await edit(join(functions, "roles.sql"), (text) => text.replaceAll("30s", "31s"));
-  const pending = await pendingOf(setupUrl, { functions });
+  const pending = await pendingOf(target, { functions });
   // A copy of a database has no rights of its own: coupon_owner may not create in it.
   assert.deepEqual(pending.roles, ["coupon_admin", "coupon_owner"]);
   assert.equal(describe(pending).roles, "differ: coupon_admin, coupon_owner");
@@ -247,14 +252,14 @@ test("roles: a setting that differs, and nobody gets it", async (t) => {
 });
 
 test("a migration that is pending: the functions are not compared before it", async (t) => {
-  const { setupUrl, drop } = await scratchDatabase();
+  const { target, drop } = await scratchDatabase();
   t.after(drop);
   const migrations = await copyOf(t, SOURCES.migrations);
   await fs.writeFile(
     join(migrations, "29990101000000_more.sql"),
     "-- migrate:up\ncreate table coupon.more ();\n",
   );
-  const pending = await pendingOf(setupUrl, { migrations });
+  const pending = await pendingOf(target, { migrations });
   assert.deepEqual(pending.migrations, ["29990101000000_more.sql"]);
   assert.equal(pending.functions, undefined);
   assert.equal(
@@ -264,10 +269,10 @@ test("a migration that is pending: the functions are not compared before it", as
 });
 
 test("another release's database: said, and set-up leaves its functions alone", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   await owner`insert into coupon.schema_migrations values ('29990101000000')`;
-  const pending = await pendingOf(setupUrl);
+  const pending = await pendingOf(target);
   assert.deepEqual(pending.unknown, ["29990101000000"]);
   assert.equal(
     describe(pending).migrations,
@@ -276,7 +281,7 @@ test("another release's database: said, and set-up leaves its functions alone", 
   const functions = () =>
     owner`select oid, xmin::text from pg_proc where proowner = 'coupon_owner'::regrole order by oid`.values();
   const before = [...(await functions())];
-  await assert.rejects(setUp(setupUrl), {
+  await assert.rejects(setUp(target), {
     message:
       "the database has migration 29990101000000 of another release: set up with that one. " +
       "To serve with this one meanwhile, give API_DATABASE_URL and no DATABASE_URL",
@@ -302,25 +307,25 @@ test("a database from before the first release: said, with what to do", async (t
 });
 
 test("a file that doesn't load is named, and nothing is changed", async (t) => {
-  const { setupUrl, drop } = await scratchDatabase();
+  const { target, drop } = await scratchDatabase();
   t.after(drop);
   const functions = await copyOf(t, SOURCES.functions);
   await edit(join(functions, "wallet.sql"), (text) =>
     text.replace("state public.wallet_state", "state text"),
   );
-  const before = await written(setupUrl);
-  await assert.rejects(pendingOf(setupUrl, { functions }), {
+  const before = await written(target);
+  await assert.rejects(pendingOf(target, { functions }), {
     message: "sql/wallet.sql: cannot change return type of existing function",
   });
-  assert.deepEqual(await written(setupUrl), before);
+  assert.deepEqual(await written(target), before);
 });
 
 test("while another set-up is at work: a sentence, after two seconds", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   const session = await owner.reserve();
   await session`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
-  await assert.rejects(pendingOf(setupUrl), {
+  await assert.rejects(pendingOf(target), {
     message: "another set-up is at work: ask again when it has ended",
   });
   await session`select pg_advisory_unlock(${SETUP_LOCK}::bigint)`;

@@ -2,14 +2,13 @@
  * What set-up would do, found by doing it: roles, functions and rights are loaded in a transaction that is rolled back, and
  * what the catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
  */
-import { roleUrl, type Sql, withConnection } from "./connect.ts";
+import { type Sql, withConnection } from "./connect.ts";
 import {
   amongOthers,
   appliedMigrations,
   canLogIn,
   checkRights,
   isUnreleased,
-  LOGINS,
   migrationFiles,
   runFile,
   runManifest,
@@ -18,6 +17,7 @@ import {
   type Sources,
   versionOf,
 } from "./setup.ts";
+import { LOGINS, type Target } from "./target.ts";
 
 export interface Pending {
   /** Roles that would be made or changed. */
@@ -45,11 +45,11 @@ export interface FunctionChanges {
 }
 
 /** Throws what set-up would throw: rights that are missing, a file that doesn't load. */
-export function pendingOf(setupUrl: string, sources: Partial<Sources> = {}): Promise<Pending> {
+export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promise<Pending> {
   const { migrations, functions } = { ...SOURCES, ...sources };
-  return withConnection(setupUrl, async (sql) => {
+  return withConnection(target, async (sql) => {
     await checkRights(sql);
-    const logins = await closedLogins(setupUrl);
+    const logins = await closedLogins(target);
     return amongOthers(async () => {
       await sql`begin`;
       try {
@@ -121,9 +121,9 @@ async function takeTurn(sql: Sql): Promise<void> {
   });
 }
 
-async function closedLogins(setupUrl: string): Promise<string[]> {
+async function closedLogins(target: Target): Promise<string[]> {
   const closed: string[] = [];
-  for (const role of LOGINS) if (!(await canLogIn(roleUrl(setupUrl, role)))) closed.push(role);
+  for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
   return closed;
 }
 

@@ -1,7 +1,4 @@
-/**
- * Makes a database ready, from whatever state: rights checked, roles, migrations, functions, logins. Idempotent, and one
- * at a time per database. Progress goes to `log`, a line a step.
- */
+/** Makes a database ready, from whatever state: checks rights, makes roles, migrates, loads functions, opens logins. */
 import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
-import { connect, databaseOf, databaseUrl, explained, roleUrl, type Sql, withConnection } from "./connect.ts";
+import { connect, explained, type Sql, withConnection } from "./connect.ts";
+import { LOGINS, type Target } from "./target.ts";
 
 /** Where a release's migrations and functions are; tests give others. */
 export const SOURCES = {
@@ -26,32 +24,26 @@ const MIGRATION_LOCK_MS = 1_000;
 /** With longer and longer pauses between them, half a minute in all. */
 const MIGRATION_ATTEMPTS = 10;
 
-export const LOGINS = ["coupon_api", "coupon_admin"] as const;
-
-export interface Logins {
-  /** The server's login: EXECUTE on its functions, nothing else. */
-  apiUrl: string;
-  /** Operators' and DBAs' login. */
-  adminUrl: string;
-}
-
-/** `sources` are other directories than db/migrations and sql, as tests give them. */
+/**
+ * Sets up, as often as you like; set-ups of one database at the same time take turns. Afterwards `target.as(…)` can log in.
+ * `log` gets a line for each step. `sources` are other directories than db/migrations and sql, as tests give them.
+ */
 export async function setUp(
-  setupUrl: string,
+  target: Target,
   log: (line: string) => void = () => {},
   sources: Partial<Sources> = {},
-): Promise<Logins> {
+): Promise<void> {
   const { migrations, functions } = { ...SOURCES, ...sources };
-  return withConnection(setupUrl, async (sql) => {
+  await withConnection(target, async (sql) => {
     await checkRights(sql);
     await sql`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
     log("roles");
     await amongOthers(() => runFile(sql, functions, "roles.sql"));
     log("migrations");
-    await migrate(sql, setupUrl, migrations, log);
+    await migrate(sql, target, migrations, log);
     log("functions");
-    await loadFunctions(setupUrl, functions);
-    return openLogins(sql, setupUrl);
+    await loadFunctions(target, functions);
+    await openLogins(sql, target);
   });
 }
 
@@ -134,29 +126,28 @@ export function refuseUnknown(unknown: string[]): void {
 /** Runs dbmate as coupon_owner, so that everything belongs to the role without login. */
 async function migrate(
   sql: Sql,
-  setupUrl: string,
+  target: Target,
   directory: string,
   log: (line: string) => void,
 ): Promise<void> {
   const files = await migrationFiles(directory);
-  const applied = await withConnection(setupUrl, appliedMigrations, { role: "coupon_owner" });
+  const applied = await withConnection(target, appliedMigrations, { role: "coupon_owner" });
   refuseUnknown(applied.filter((version) => !files.map(versionOf).includes(version)));
-  const url = new URL(databaseUrl(setupUrl, databaseOf(setupUrl)));
-  if (!url.searchParams.has("sslmode")) {
-    // dbmate's driver wants to be told; we say what our own connection came to.
-    const [tls] = await sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`;
-    url.searchParams.set("sslmode", tls?.["ssl"] ? "require" : "disable");
-  }
-  url.searchParams.set("role", "coupon_owner");
   const pending = files.filter((file) => !applied.includes(versionOf(file)));
-  // Whoever issues waits behind a migration that waits for a lock, so it must not for long; but an index that is made
-  // concurrently keeps nobody waiting, and is left invalid when it is given up.
   const texts = await Promise.all(pending.map((file) => readFile(join(directory, file), "utf8")));
-  if (!texts.some((text) => text.includes("transaction:false")))
-    url.searchParams.set("lock_timeout", `${MIGRATION_LOCK_MS}`);
+  const url = target.urlWith({
+    // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told. We tell what our own connection came to.
+    sslmode: target.sslMode ?? ((await isEncrypted(sql)) ? "require" : "disable"),
+    role: "coupon_owner",
+    // Whoever issues waits behind a migration that waits for a lock, so it must not wait for long. But an index that is made
+    // concurrently keeps nobody waiting, and is left invalid when it is given up.
+    ...(texts.some((text) => text.includes("transaction:false"))
+      ? {}
+      : { lock_timeout: `${MIGRATION_LOCK_MS}` }),
+  });
   for (let attempt = 1; ; attempt++) {
     try {
-      await runDbmate(url.href, directory, log);
+      await runDbmate(url, directory, log);
       return;
     } catch (error) {
       if (!(error instanceof LockNotFree) || attempt === MIGRATION_ATTEMPTS) throw error;
@@ -164,6 +155,11 @@ async function migrate(
       await sleep(attempt * 500);
     }
   }
+}
+
+async function isEncrypted(sql: Sql): Promise<boolean> {
+  const [row] = await sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`;
+  return row?.["ssl"] === true;
 }
 
 /** A migration that was undone, since somebody holds what it wants to lock. */
@@ -207,8 +203,8 @@ async function runDbmate(databaseUrl: string, directory: string, log: (line: str
 }
 
 /** Replaces all functions and rights, in the manifest's order, in one transaction. */
-async function loadFunctions(setupUrl: string, directory: string): Promise<void> {
-  await withConnection(setupUrl, (owner) => owner.begin((sql) => runManifest(sql, directory)), {
+async function loadFunctions(target: Target, directory: string): Promise<void> {
+  await withConnection(target, (owner) => owner.begin((sql) => runManifest(sql, directory)), {
     role: "coupon_owner",
   });
 }
@@ -248,40 +244,37 @@ export async function amongOthers<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Lets coupon_api and coupon_admin log in with their derived passwords; touches nothing when they can already. */
-async function openLogins(sql: Sql, setupUrl: string): Promise<Logins> {
-  for (const role of LOGINS) {
-    const url = roleUrl(setupUrl, role);
-    if (await canLogIn(url)) continue;
-    const { password } = new URL(url);
+/** Lets coupon_api and coupon_admin log in with their derived passwords. It changes nothing when they can already. */
+async function openLogins(sql: Sql, target: Target): Promise<void> {
+  for (const login of LOGINS) {
+    if (await canLogIn(target.as(login))) continue;
+    const { password } = target.as(login);
     // The derived password is hexadecimal: nothing to quote.
     await amongOthers(() =>
-      sql.unsafe(`alter role ${role} login password ${password === "" ? "null" : `'${password}'`}`),
+      sql.unsafe(`alter role ${login} login password ${password === "" ? "null" : `'${password}'`}`),
     ).catch((error: { code?: string }) => {
-      const login = decodeURIComponent(new URL(setupUrl).username);
       throw error.code === "42501"
         ? new Error(
-            `${login} may not give ${role} its password: as superuser run "alter role ${login} createrole"`,
+            `${target.login} may not give ${login} its password: as superuser run "alter role ${target.login} createrole"`,
           )
         : error;
     });
-    if (!(await canLogIn(url)))
+    if (!(await canLogIn(target.as(login))))
       throw new Error(
-        `${role} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
+        `${login} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
       );
   }
-  return { apiUrl: roleUrl(setupUrl, "coupon_api"), adminUrl: roleUrl(setupUrl, "coupon_admin") };
 }
 
-export async function canLogIn(url: string): Promise<boolean> {
-  const sql = connect(url);
+export async function canLogIn(target: Target): Promise<boolean> {
+  const sql = connect(target);
   try {
     await sql`select 1`;
     return true;
   } catch (error) {
     // Class 28: no such login, or another password.
     if (String((error as { code?: string }).code).startsWith("28")) return false;
-    throw explained(error, url);
+    throw explained(error, target);
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -7,9 +7,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { connect, roleUrl, type Sql, withConnection } from "../db/connect.ts";
-import { startEmbedded, stopEmbedded } from "../db/embedded.ts";
+import { connect, type Sql, withConnection } from "../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../db/embedded/embedded.ts";
 import { setUp } from "../db/setup.ts";
+import { targetOf } from "../db/target.ts";
 
 let dataDir: string;
 let watch: Sql;
@@ -18,8 +19,8 @@ let url: string;
 before(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "coupon-replication-"));
   await restart("");
-  await setUp(url);
-  await withConnection(roleUrl(url, "coupon_admin"), async (admin) => {
+  await setUp(targetOf(url));
+  await withConnection(targetOf(url).as("coupon_admin"), async (admin) => {
     await admin`select from import_users(array(select generate_series(1, 7)), array_fill('Ann'::text, array[7]))`;
     for (const [code, start] of [
       ["A", "1 minute"],
@@ -54,7 +55,7 @@ const REFUSALS = [
 
 for (const call of [...REPLAYS, ...REFUSALS])
   test(`without synchronous standbys ${call} gets no transaction id`, async () => {
-    const assigned = await withConnection(roleUrl(url, "coupon_api"), (api) =>
+    const assigned = await withConnection(targetOf(url).as("coupon_api"), (api) =>
       api.begin(async (sql) => {
         await sql.unsafe(`select from ${call}`);
         return sql`select pg_current_xact_id_if_assigned() as id`;
@@ -121,7 +122,7 @@ test("the standby is given up: a retry is told what had no answer", async () => 
   );
   assert.equal(await answer("undo_use(user_id => 1, coupon_id => 1, reason => 'mistake')", "on"), "not_used");
   const broken = await withConnection(
-    roleUrl(url, "coupon_admin"),
+    targetOf(url).as("coupon_admin"),
     (admin) => admin`select * from reconcile()`,
   );
   assert.deepEqual([...broken], []);
@@ -129,7 +130,7 @@ test("the standby is given up: a retry is told what had no answer", async () => 
 
 /** The outcome of a call; if it waits for the standby its session is ended. */
 async function answer(call: string, synchronousCommit: string): Promise<string> {
-  const api = connect(roleUrl(url, "coupon_api"));
+  const api = connect(targetOf(url).as("coupon_api"));
   try {
     await api`select set_config('synchronous_commit', ${synchronousCommit}, false)`;
     const outcome = api.unsafe(`select outcome from ${call}`).then(

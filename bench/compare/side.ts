@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
-import { removeEmbedded, startEmbedded } from "../../db/embedded.ts";
+import { removeEmbedded, startEmbedded } from "../../db/embedded/embedded.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { newSecret } from "../harness/service.ts";
 import { hasProc, parentOf, type Snapshot, snapshot } from "./cpu.ts";

@@ -4,8 +4,8 @@ import { chmod, mkdtemp, readFile, realpath, rm, stat, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import postgres, { type Sql } from "postgres";
-import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { type Sql, withConnection } from "../../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { makeTemplate } from "../harness/scratch.ts";
 import { run, signal } from "./processes.ts";
@@ -41,14 +41,9 @@ const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_s
 /** Twice what startEmbedded() waits: a recovery syncs each file, and the disk may be others' too. */
 const START_MS = 120_000;
 
-/** One connection; without the driver's own query for types, whose rejection would be nobody's when PostgreSQL goes down. */
-export async function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, connect_timeout: 5, fetch_types: false, onnotice: () => {} });
-  try {
-    return await work(sql);
-  } finally {
-    await sql.end({ timeout: 0 });
-  }
+/** Runs `work` on one connection to a PostgreSQL that may go down meanwhile. */
+export function visit<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  return withConnection(url, work, { fetchTypes: false });
 }
 
 export async function startCluster(given: ClusterOptions = {}): Promise<Cluster> {

@@ -30,13 +30,17 @@ export async function withCleanup<T>(work: (later: (end: End) => void) => Promis
 
 const last = () => [...pending].at(-1);
 
-/** From now on Ctrl-C and the like clean up first. */
+/** Ends and removes all that is left, the last first, and what whoever is still at work makes meanwhile. */
+export async function cleanUp(): Promise<void> {
+  for (let end = last(); end; end = last()) await end().catch((error) => console.error(error));
+}
+
+/** From now on Ctrl-C and the like clean up first. In a test file this is the runner's time limit. */
 export function cleanUpOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.once(signal, async () => {
       console.error(`${signal}: cleaning up`);
-      // The last first, and what whoever is still at work makes meanwhile.
-      for (let end = last(); end; end = last()) await end().catch((error) => console.error(error));
+      await cleanUp();
       process.exit(128 + constants.signals[signal]);
     });
 }

@@ -1,38 +1,94 @@
-/** A foreign server for tests: Debian's PostgreSQL, with passwords, on loopback. */
-import assert from "node:assert/strict";
+/** A foreign server: Debian's PostgreSQL of any version that is installed, a new cluster with passwords, on loopback. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import * as fs from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { connect, databaseUrl } from "../../db/connect.ts";
+import { withConnection } from "../../db/connect.ts";
+import { freePort } from "../../db/embedded/port.ts";
+import { type Target, targetOf } from "../../db/target.ts";
+import { atEnd } from "./cleanup.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
-/** Where the newest of Debian's versions has its programs. */
-export const [bin] = existsSync("/usr/lib/postgresql")
-  ? readdirSync("/usr/lib/postgresql")
+const HOME = "/usr/lib/postgresql";
+
+/** The versions that are installed, the newest first. */
+export const versions: readonly string[] = existsSync(HOME)
+  ? readdirSync(HOME)
+      .filter((version) => existsSync(programsOf(version, "postgres")))
       .sort((a, b) => Number(b) - Number(a))
-      .map((version) => `/usr/lib/postgresql/${version}/bin`)
-      .filter((directory) => existsSync(join(directory, "pg_ctl")))
   : [];
 
+/** The newest version's programs. */
+export const bin = join(HOME, versions[0] ?? "none", "bin");
+
 /** For a test that can't do without. */
-export const options = { skip: bin === undefined ? "needs Debian's postgresql package" : false };
+export const options = { skip: versions.length === 0 ? "needs Debian's postgresql package" : false };
 
-const servers: ChildProcess[] = [];
-const directories: string[] = [];
+function programsOf(version: string, name: string): string {
+  return join(HOME, version, "bin", name);
+}
 
-after(cleanUp);
-// The runner's time limit.
-process.once("SIGTERM", () => void cleanUp().finally(() => process.exit(1)));
+export interface DebianServer {
+  /** The superuser, on database postgres. */
+  target: Target;
+  stop(): Promise<void>;
+}
 
-async function cleanUp(): Promise<void> {
-  for (const server of servers) await ended(server, "SIGQUIT");
-  for (const directory of directories) await fs.rm(directory, { recursive: true });
+/** Starts a server on a new cluster. `access` are the lines of its pg_hba.conf. It is stopped and removed by cleanUp() at the latest. */
+export async function startDebian(
+  access: readonly string[] = ["host all all 127.0.0.1/32 scram-sha-256"],
+  version = versions[0],
+): Promise<DebianServer> {
+  if (version === undefined || !versions.includes(version))
+    throw new Error(
+      `${HOME} has no PostgreSQL ${version ?? ""}: apt-get install postgresql-${version ?? 15}`,
+    );
+  const account = await serverAccount();
+  const home = await temporaryDirectory();
+  const data = join(home, "data");
+  await fs.writeFile(join(home, "password"), "super", { mode: 0o644 });
+  if (account) await fs.chown(home, account.uid, account.gid);
+  const as = { ...account, cwd: "/", env: { PATH: "/usr/bin:/bin", LC_ALL: "C" } };
+  const login = ["-U", "postgres", `--pwfile=${home}/password`, "-A", "scram-sha-256"];
+  const initdb = ["-D", data, ...login, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
+  await promisify(execFile)(programsOf(version, "initdb"), initdb, as);
+  await fs.writeFile(join(data, "pg_hba.conf"), `${access.join("\n")}\n`);
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    const settings = [
+      ...[`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories="],
+      ...["fsync=off", "max_connections=300"],
+    ];
+    const args = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
+    const server = spawn(programsOf(version, "postgres"), args, { ...as, stdio: "ignore" });
+    const stop = atEnd(() => ended(server, "SIGQUIT"));
+    const target = targetOf(`postgres://postgres:super@127.0.0.1:${port}/postgres`);
+    if (await answers(server, target)) return { target, stop };
+    if (attempt === 5) throw new Error(`Debian's PostgreSQL ${version} does not start in ${data}`);
+  }
+}
+
+/** Whom PostgreSQL runs as, which refuses root. */
+async function serverAccount(): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = (await fs.readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+  const [, , uid, gid] = users.find(([name]) => name === "postgres" || name === "nobody") ?? [];
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Waits until the server answers, or has ended: somebody else took its port. */
+async function answers(server: ChildProcess, target: Target): Promise<boolean> {
+  for (; server.exitCode === null; await sleep(20)) {
+    const isUp = await withConnection(target, (sql) => sql`select 1`).then(
+      () => true,
+      () => false,
+    );
+    if (isUp) return true;
+  }
+  return false;
 }
 
 async function ended(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
@@ -42,81 +98,17 @@ async function ended(server: ChildProcess, signal: NodeJS.Signals): Promise<void
   await exit;
 }
 
-/** A directory of its own, removed at the end. */
-export async function directory(): Promise<string> {
-  const path = await fs.realpath(await fs.mkdtemp(join(tmpdir(), "debian-")));
-  directories.push(path);
-  return path;
-}
-
-export async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as { port: number };
-  listener.close();
-  await once(listener, "close");
-  return port;
-}
-
-/** The URL of the superuser of a new cluster, with these lines as its pg_hba.conf. */
-export async function startServer(...access: string[]): Promise<string> {
-  const home = await directory();
-  const account: { uid?: number; gid?: number } = {};
-  if (process.getuid?.() === 0) {
-    const users = (await fs.readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
-    const [, , uid, gid] = users.find(([name]) => name === "postgres" || name === "nobody") ?? [];
-    Object.assign(account, { uid: Number(uid), gid: Number(gid) });
-    await fs.chown(home, Number(uid), Number(gid));
+/** Runs `work` with the URL of a login that is no superuser and may create roles and databases, as set-up wants it. */
+export async function withDebian<T>(
+  version: string | undefined,
+  work: (serverUrl: string) => Promise<T>,
+): Promise<T> {
+  const { target, stop } = await startDebian(undefined, version);
+  try {
+    const login = "create role coupon_ci login createrole createdb password 'ci'";
+    await withConnection(target, (sql) => sql.unsafe(login));
+    return await work(target.withLogin("coupon_ci", "ci").url);
+  } finally {
+    await stop();
   }
-  const data = join(home, "data");
-  const env = { PATH: "/usr/bin:/bin", LC_ALL: "C" };
-  await fs.writeFile(join(home, "password"), "super", { mode: 0o644 });
-  const initdb = [
-    "-D",
-    data,
-    "-U",
-    "postgres",
-    `--pwfile=${home}/password`,
-    "-A",
-    "scram-sha-256",
-    "-E",
-    "UTF8",
-  ];
-  await promisify(execFile)(join(bin as string, "initdb"), [...initdb, "--locale=C.UTF-8", "--no-sync"], {
-    ...account,
-    cwd: "/",
-    env,
-  });
-  await fs.writeFile(join(data, "pg_hba.conf"), `${access.join("\n")}\n`);
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
-    const settings = [`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
-    const server = spawn(
-      join(bin as string, "postgres"),
-      ["-D", data, ...settings.flatMap((setting) => ["-c", setting])],
-      { ...account, cwd: "/", env, stdio: "ignore" },
-    );
-    servers.push(server);
-    const url = `postgres://postgres:super@127.0.0.1:${port}/postgres`;
-    for (const deadline = Date.now() + 30_000; Date.now() < deadline; await sleep(20)) {
-      if (server.exitCode !== null) break;
-      const sql = connect(url);
-      const answers = await sql`select 1`.then(
-        () => true,
-        () => false,
-      );
-      await sql.end({ timeout: 0 });
-      if (answers) return url;
-    }
-    assert.ok(attempt < 5, "the server starts");
-    await ended(server, "SIGQUIT");
-  }
-}
-
-/** A URL of the same server. */
-export function as(url: string, login: string, password: string, database: string): string {
-  const other = new URL(databaseUrl(url, database));
-  other.username = login;
-  other.password = encodeURIComponent(password);
-  return other.href;
 }

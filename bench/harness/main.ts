@@ -1,7 +1,11 @@
-/** Runs a command with a server for databases to throw away: what ./sd test, bench, faults and fuzz do. */
+/**
+ * Runs a command with a server for databases to throw away, as ./sd test, bench, faults and fuzz do: SCRATCH_SERVER_URL's, which may
+ * be "debian" or "debian:15" for a new one of Debian's PostgreSQL, else the embedded one that all runs share.
+ */
 import { join } from "node:path";
 import { exitOf, heedSignals, Interrupted } from "../../server/commands/signals.ts";
 import { readEnv } from "../../server/env.ts";
+import { withDebian } from "./debian.ts";
 import { withSharedServer, withTemplate } from "./scratch.ts";
 
 try {
@@ -9,10 +13,12 @@ try {
   if (!command) throw new Error("no command");
   heedSignals();
   const run = (given: Record<string, string>) => exitOf(command, args, { env: { ...process.env, ...given } });
-  const serverUrl = process.env["SCRATCH_SERVER_URL"];
-  process.exitCode = serverUrl
-    ? await withTemplate(serverUrl, run)
-    : await withSharedServer(join(readEnv().DATA_DIR, "scratch"), (url) => withTemplate(url, run));
+  const onServer = (url: string) => withTemplate(url, run);
+  const given = process.env["SCRATCH_SERVER_URL"];
+  const [name, version] = given?.split(":") ?? [];
+  if (name === "debian") process.exitCode = await withDebian(version, onServer);
+  else if (given) process.exitCode = await onServer(given);
+  else process.exitCode = await withSharedServer(join(readEnv().DATA_DIR, "scratch"), onServer);
 } catch (error) {
   // What was at work is left where it is.
   if (error instanceof Interrupted) process.exit(error.status);

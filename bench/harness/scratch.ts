@@ -5,12 +5,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, databaseUrl, explained, roleUrl, type Sql, withConnection } from "../../db/connect.ts";
-import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { connect, explained, type Sql, withConnection } from "../../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { setUp } from "../../db/setup.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 
 export interface Scratch {
-  /** As the set-up login; acts as coupon_owner with `set role`. */
+  /** As the set-up login, which may act as coupon_owner with `set role`. The URLs are of the same database. */
+  target: Target;
   setupUrl: string;
   apiUrl: string;
   adminUrl: string;
@@ -30,7 +32,7 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
     await dropDatabase(sql, TEMPLATE);
     await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' template template0`);
   });
-  await setUp(databaseUrl(serverUrl, TEMPLATE));
+  await setUp(targetOf(serverUrl).on(TEMPLATE));
 }
 
 /** Runs `work` with what scratchDatabase() wants in the environment, on a server that goes on. */
@@ -89,14 +91,14 @@ export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_UR
   const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
   const server = connect(serverUrl);
   await server.unsafe(`create database ${name} template ${TEMPLATE} strategy file_copy`);
-  const setupUrl = databaseUrl(serverUrl, name);
-  const owner = connect(setupUrl, { max: 4, role: "coupon_owner" });
-  const adminUrl = roleUrl(setupUrl, "coupon_admin");
-  const admin = connect(adminUrl, { max: 4 });
+  const target = targetOf(serverUrl).on(name);
+  const owner = connect(target, { max: 4, role: "coupon_owner" });
+  const admin = connect(target.as("coupon_admin"), { max: 4 });
   return {
-    setupUrl,
-    apiUrl: roleUrl(setupUrl, "coupon_api"),
-    adminUrl,
+    target,
+    setupUrl: target.url,
+    apiUrl: target.as("coupon_api").url,
+    adminUrl: target.as("coupon_admin").url,
     owner,
     admin,
     async drop() {

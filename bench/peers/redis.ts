@@ -1,10 +1,10 @@
 /** A redis-server of our own: on loopback, on a free port, in a directory of its own, ended by its id. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
+import { freePort } from "../../db/embedded/port.ts";
 import { readEnv } from "../../server/env.ts";
 import { atEnd } from "../harness/cleanup.ts";
 
@@ -90,15 +90,4 @@ export async function startRedis(fsync: Fsync): Promise<Redis> {
     },
     stop,
   };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

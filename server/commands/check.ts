@@ -1,12 +1,12 @@
 /** ./sd check: compares every row with every rule, and ends with status 1 when one is broken. */
-import { roleUrl, withConnection } from "../../db/connect.ts";
+import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { say } from "./print.ts";
 
 export function check(env: Env): Promise<number> {
-  return withDatabase(env, (url) =>
-    withConnection(roleUrl(url, "coupon_admin"), async (sql) => {
+  return withDatabase(env, (target) =>
+    withConnection(target.as("coupon_admin"), async (sql) => {
       const broken = await sql`select invariant, coupon_id, user_id, detail from reconcile()`;
       const [size] = await sql`
         select (select count(*) from coupon.coupons) as coupons, (select count(*) from coupon.user_coupons) as grants`;

@@ -1,5 +1,6 @@
 /** The database that a command works on: DATABASE_URL's, or else the embedded one. */
-import { startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 import type { Env } from "../env.ts";
 import { say } from "./print.ts";
 import { heedSignals, untilSignal } from "./signals.ts";
@@ -7,21 +8,21 @@ import { heedSignals, untilSignal } from "./signals.ts";
 /** The database of the environment. The embedded one is started if it does not run. */
 export async function openDatabase(
   env: Env,
-): Promise<{ url: string; started: boolean; isEmbedded: boolean }> {
-  if (env.DATABASE_URL) return { url: env.DATABASE_URL, started: false, isEmbedded: false };
+): Promise<{ target: Target; started: boolean; isEmbedded: boolean }> {
+  if (env.DATABASE_URL) return { target: targetOf(env.DATABASE_URL), started: false, isEmbedded: false };
   const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: say });
-  return { url, started, isEmbedded: true };
+  return { target: targetOf(url), started, isEmbedded: true };
 }
 
 /** Runs `work` on the database. Afterwards, and also after Ctrl-C, the database runs or is stopped as it was before. */
 export async function withDatabase<T>(
   env: Env,
-  work: (url: string, isEmbedded: boolean) => Promise<T>,
+  work: (target: Target, isEmbedded: boolean) => Promise<T>,
 ): Promise<T> {
   heedSignals();
-  const { url, started, isEmbedded } = await openDatabase(env);
+  const { target, started, isEmbedded } = await openDatabase(env);
   try {
-    return await untilSignal(() => work(url, isEmbedded));
+    return await untilSignal(() => work(target, isEmbedded));
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { withConnection } from "../../db/connect.ts";
-import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 
 // The real ./sd, as a user runs it: each run a process group of its own, in a data directory of its own.
 

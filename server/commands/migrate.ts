@@ -1,5 +1,5 @@
 /** ./sd migrate: set-up without the demo and without serving, which a release needs before its servers start. */
-import { embeddedStatus } from "../../db/embedded.ts";
+import { embeddedStatus } from "../../db/embedded/embedded.ts";
 import { describe, isNothing, pendingOf } from "../../db/pending.ts";
 import { refuseUnknown } from "../../db/setup.ts";
 import type { Env } from "../env.ts";
@@ -12,8 +12,8 @@ export async function migrate(env: Env, args: string[]): Promise<number> {
   if (more.length > 0 || (flag !== undefined && flag !== "--dry-run"))
     throw new Error("usage: ./sd migrate [--dry-run]");
   if (flag === "--dry-run") return dryRun(env);
-  return withDatabase(env, async (url) => {
-    await prepare({ ...env, SEED: "off" }, url);
+  return withDatabase(env, async (target) => {
+    await prepare({ ...env, SEED: "off" }, target);
     return 0;
   });
 }
@@ -24,8 +24,8 @@ async function dryRun(env: Env): Promise<number> {
     say("database    embedded, not made yet: ./sd migrate makes it");
     return 0;
   }
-  return withDatabase(env, async (url) => {
-    const pending = await pendingOf(url);
+  return withDatabase(env, async (target) => {
+    const pending = await pendingOf(target);
     refuseUnknown(pending.unknown);
     for (const [part, words] of Object.entries(describe(pending))) entry(part, words);
     say(isNothing(pending) ? "nothing to do" : "nothing was changed: this was a dry run");

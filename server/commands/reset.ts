@@ -2,7 +2,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { removeEmbedded } from "../../db/embedded.ts";
+import { removeEmbedded } from "../../db/embedded/embedded.ts";
 import type { Env } from "../env.ts";
 import { say } from "./print.ts";
 

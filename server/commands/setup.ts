@@ -1,6 +1,7 @@
 /** ./sd: sets up database, functions, demo and token secret, and says what to try. The database goes on running. */
 import { withConnection } from "../../db/connect.ts";
-import { type Logins, setUp } from "../../db/setup.ts";
+import { setUp } from "../../db/setup.ts";
+import type { Target } from "../../db/target.ts";
 import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
@@ -9,30 +10,31 @@ import { say } from "./print.ts";
 import { seed } from "./seed.ts";
 
 export async function setup(env: Env): Promise<number> {
-  const { url, started } = await openDatabase(env);
-  const { adminUrl } = await prepare(env, url);
-  await suggest(env, adminUrl);
+  const { target, started } = await openDatabase(env);
+  await prepare(env, target);
+  await suggest(env, target);
   if (started) say("the database runs until ./sd stop; ./sd start serves");
   return 0;
 }
 
 /** Makes everything ready and says how long it took. The demo is made only where SEED asks for it. */
-export async function prepare(env: Env, url: string): Promise<Logins> {
+export async function prepare(env: Env, target: Target): Promise<void> {
   const began = performance.now();
-  const logins = await setUp(url, (step) => say(`  ${step}`));
+  await setUp(target, (step) => say(`  ${step}`));
   if (env.SEED === "demo") {
-    const made = await withConnection(logins.adminUrl, (sql) => seed(sql, (line) => say(`  ${line}`)));
+    const made = await withConnection(target.as("coupon_admin"), (sql) =>
+      seed(sql, (line) => say(`  ${line}`)),
+    );
     if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
   }
   await tokenSecret(env);
   say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  return logins;
 }
 
 /** Says what to try next. Every line works when it is pasted. */
-export async function suggest(env: Env, adminUrl: string): Promise<void> {
+export async function suggest(env: Env, target: Target): Promise<void> {
   const [coupon] = await withConnection(
-    adminUrl,
+    target.as("coupon_admin"),
     (sql) => sql`
       select c.coupon_id, c.code
       from live_coupons() c

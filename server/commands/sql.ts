@@ -1,5 +1,5 @@
 /** ./sd sql: runs one statement as coupon_admin and prints its rows, where there is no psql. */
-import { roleUrl, withConnection } from "../../db/connect.ts";
+import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { printTable } from "./print.ts";
@@ -11,8 +11,8 @@ export async function sql(env: Env, args: string[]): Promise<number> {
   const [statement, ...more] = args;
   if (!statement || more.length > 0)
     throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
-  await withDatabase(env, (url) =>
-    withConnection(roleUrl(url, "coupon_admin"), async (connection) => {
+  await withDatabase(env, (target) =>
+    withConnection(target.as("coupon_admin"), async (connection) => {
       const rows = await connection.unsafe(statement, [], ONE_STATEMENT).values();
       const names: string[] = (rows.columns ?? []).map((column) => column.name);
       printTable(names, rows as unknown as unknown[][]);

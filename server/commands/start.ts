@@ -11,14 +11,14 @@ export async function start(env: Env): Promise<number> {
     say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
     return serve(env, env.API_DATABASE_URL);
   }
-  return withDatabase(env, async (url, isEmbedded) => {
+  return withDatabase(env, async (target, isEmbedded) => {
     if (isEmbedded)
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
-    const { apiUrl, adminUrl } = await prepare(env, url);
-    await suggest(env, adminUrl);
-    return serve(env, env.API_DATABASE_URL ?? apiUrl);
+    await prepare(env, target);
+    await suggest(env, target);
+    return serve(env, env.API_DATABASE_URL ?? target.as("coupon_api").url);
   });
 }
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
-import { databaseUrl, withConnection } from "../../db/connect.ts";
+import { withConnection } from "../../db/connect.ts";
+import { targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { connectDb } from "../database/functions.ts";
 import { readEnv } from "../env.ts";
@@ -70,7 +71,7 @@ test("a database that is not set up", async (t) => {
     sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
   );
   t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
-  const url = databaseUrl(serverUrl, name);
+  const { url } = targetOf(serverUrl).on(name);
   const lines = await told({ DATABASE_URL: url });
   assert.equal(lines[0], `database: PostgreSQL at ${where(url)}`);
   assert.equal(lines[1], `version: ${version} here, none in the database`);

@@ -1,7 +1,8 @@
 /** ./sd status: says what is there, what runs, what set-up would change, and each setting's value. It changes nothing. */
-import { databaseOf, type Sql, withConnection } from "../../db/connect.ts";
-import { embeddedStatus, startEmbedded } from "../../db/embedded.ts";
+import { type Sql, withConnection } from "../../db/connect.ts";
+import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
 import { type Entry, entry as printed } from "./print.ts";
@@ -19,8 +20,8 @@ export async function status(env: Env, entry: Entry = printed): Promise<number> 
 }
 
 async function database(env: Env, entry: Entry): Promise<void> {
-  if (env.DATABASE_URL) return described(env.DATABASE_URL, "", entry);
-  if (env.API_DATABASE_URL) return elsewhere(env.API_DATABASE_URL, entry);
+  if (env.DATABASE_URL) return described(targetOf(env.DATABASE_URL), "", entry);
+  if (env.API_DATABASE_URL) return elsewhere(targetOf(env.API_DATABASE_URL), entry);
   const { running, version } = await embeddedStatus({ dataDir: env.DATA_DIR });
   if (!running)
     return entry(
@@ -29,16 +30,16 @@ async function database(env: Env, entry: Entry): Promise<void> {
     );
   // It runs: this only asks for its URL.
   const { url } = await startEmbedded({ dataDir: env.DATA_DIR });
-  return described(url, "embedded, ", entry);
+  return described(targetOf(url), "embedded, ", entry);
 }
 
-const where = (url: string) => `${new URL(url).host}/${databaseOf(url)}`;
+const where = ({ host, database }: Target) => `${host}/${database}`;
 
 /** What the server's login may see. */
-function elsewhere(url: string, entry: Entry): Promise<void> {
-  return withConnection(url, async (sql) => {
+function elsewhere(target: Target, entry: Entry): Promise<void> {
+  return withConnection(target, async (sql) => {
     const [now] = await sql`select current_setting('server_version') as version`;
-    entry("database", `PostgreSQL ${now?.["version"]} at ${where(url)}, set up elsewhere`);
+    entry("database", `PostgreSQL ${now?.["version"]} at ${where(target)}, set up elsewhere`);
     const schema = await schemaOf(sql);
     entry("version", versions(schema));
     entry(
@@ -48,8 +49,8 @@ function elsewhere(url: string, entry: Entry): Promise<void> {
   });
 }
 
-function described(url: string, kind: string, entry: Entry): Promise<void> {
-  return withConnection(url, async (sql) => {
+function described(target: Target, kind: string, entry: Entry): Promise<void> {
+  return withConnection(target, async (sql) => {
     const [now] = await sql`
       select
         current_setting('server_version') as version,
@@ -58,10 +59,10 @@ function described(url: string, kind: string, entry: Entry): Promise<void> {
           where p.proname = 'live_coupons' and p.pronamespace = 'public'::regnamespace
         ) as is_set_up
     `;
-    entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(url)}`);
+    entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(target)}`);
     entry("version", versions(await schemaOf(sql)));
     try {
-      for (const [part, words] of Object.entries(describe(await pendingOf(url)))) entry(part, words);
+      for (const [part, words] of Object.entries(describe(await pendingOf(target)))) entry(part, words);
     } catch (error) {
       entry("set-up", `can't be compared: ${(error as Error).message}`);
     }
@@ -70,7 +71,7 @@ function described(url: string, kind: string, entry: Entry): Promise<void> {
     for (const words of await waits(sql)) entry("locks", words);
     entry(
       "content",
-      now?.["is_set_up"] ? await content(url) : "none: run ./sd migrate, or ./sd for the demo",
+      now?.["is_set_up"] ? await content(target) : "none: run ./sd migrate, or ./sd for the demo",
     );
   });
 }
@@ -152,9 +153,9 @@ async function waits(sql: Sql): Promise<string[]> {
   );
 }
 
-function content(url: string): Promise<string> {
+function content(target: Target): Promise<string> {
   return withConnection(
-    url,
+    target,
     async (sql) => {
       const [now] = await sql`
         select (select count(*) from coupon.users) as users, (select count(*) from live_coupons()) as live`;

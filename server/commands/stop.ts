@@ -1,5 +1,5 @@
 /** ./sd stop: stops the embedded PostgreSQL. */
-import { stopEmbedded } from "../../db/embedded.ts";
+import { stopEmbedded } from "../../db/embedded/embedded.ts";
 import type { Env } from "../env.ts";
 import { say } from "./print.ts";
 

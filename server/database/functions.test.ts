@@ -17,7 +17,7 @@ import {
 } from "../../bench/harness/app.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
-import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { connectDb } from "./functions.ts";
 import { openSocket, whole } from "./pool.ts";
 

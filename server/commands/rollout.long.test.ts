@@ -4,12 +4,12 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
-import { startServer } from "../bench/harness/service.ts";
-import { addUsers, createCoupon, grantsOf } from "../bench/harness/tables.ts";
-import { userToken } from "../bench/harness/tokens.ts";
-import { pendingOf } from "./pending.ts";
-import { SOURCES, setUp } from "./setup.ts";
+import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { startServer } from "../../bench/harness/service.ts";
+import { addUsers, createCoupon, grantsOf } from "../../bench/harness/tables.ts";
+import { userToken } from "../../bench/harness/tokens.ts";
+import { pendingOf } from "../../db/pending.ts";
+import { SOURCES, setUp } from "../../db/setup.ts";
 
 // A release comes while a drop runs: servers of the old one and of the new one, migrations, all functions anew.
 
@@ -149,26 +149,26 @@ async function during(t: TestContext, work: (scratch: Scratch) => Promise<void>)
 }
 
 test("migrations and new functions while a coupon is issued: nobody sees it, and every row is right", (t) =>
-  during(t, async ({ setupUrl }) => {
+  during(t, async ({ target }) => {
     const { sources, add } = await release(t);
     for (const [n, text] of [additive(1), index(2), additive(3)].entries()) {
       await add(`2999010100000${n}`, text);
-      await pendingOf(setupUrl, sources);
-      await setUp(setupUrl, () => {}, sources);
-      await pendingOf(setupUrl, sources);
+      await pendingOf(target, sources);
+      await setUp(target, () => {}, sources);
+      await pendingOf(target, sources);
     }
   }));
 
 test("a migration behind somebody's long transaction: who issues does not wait with it", (t) =>
-  during(t, async ({ setupUrl, owner }) => {
+  during(t, async ({ target, owner }) => {
     const { sources, add } = await release(t);
     await add("29990101000001", additive(1));
     const reader = await owner.reserve();
     await reader`begin`;
     await reader`select count(*) from coupon.coupons`;
-    await setUp(setupUrl); // the functions wait for nobody
+    await setUp(target); // the functions wait for nobody
     const steps: string[] = [];
-    const done = setUp(setupUrl, (step) => steps.push(step), sources);
+    const done = setUp(target, (step) => steps.push(step), sources);
     const again = "29990101000001_more.sql waits for a lock: again in a moment";
     while (steps.filter((step) => step === again).length < 2) await new Promise(setImmediate);
     await reader`commit`;
@@ -185,11 +185,11 @@ test("servers and databases of two releases", async (t) => {
 
   const next = await release(t);
   await next.add("29990101000001", additive(1));
-  await setUp(scratch.setupUrl, () => {}, next.sources);
+  await setUp(scratch.target, () => {}, next.sources);
   assert.deepEqual(await ready(old.url), [200, "ok"], "the old server on the new schema");
 
   await next.edit("schema_version.sql", (text) => text.replace(/'\d{14}'/, "'29990101000001'"));
-  await setUp(scratch.setupUrl, () => {}, next.sources);
+  await setUp(scratch.target, () => {}, next.sources);
   assert.deepEqual(await ready(old.url), [503, "server_too_old"]);
 
   const behind = await scratchDatabase();

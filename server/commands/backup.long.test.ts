@@ -3,18 +3,25 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { after, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { as, bin, directory, freePort, options, startServer } from "../bench/harness/debian.ts";
-import { userToken } from "../bench/harness/tokens.ts";
-import { connect, type Sql, withConnection } from "./connect.ts";
-import { setUp } from "./setup.ts";
+import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { bin, options, startDebian } from "../../bench/harness/debian.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { userToken } from "../../bench/harness/tokens.ts";
+import { connect, type Sql, withConnection } from "../../db/connect.ts";
+import { freePort } from "../../db/embedded/port.ts";
+import { setUp } from "../../db/setup.ts";
+import type { Target } from "../../db/target.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
 
 // The README's own commands, with Debian's client and server.
 
-const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 const README = readFileSync(join(CHECKOUT, "README.md"), "utf8");
 const SECRET = "a secret of the tests, long enough for HS256";
 const USERS = 30_000;
@@ -28,14 +35,14 @@ function commands(mark: string): string[] {
   return text.trim().split("\n");
 }
 
-/** A new server with what the README says of login and database; the URL of `shop`. */
-async function newServer(): Promise<string> {
-  const superUrl = await startServer("host all all 127.0.0.1/32 scram-sha-256");
+/** A new server with what the README says of login and database; as `shop`. */
+async function newServer(): Promise<Target> {
+  const { target } = await startDebian();
   const [, statements = ""] = README.match(/^```sql\n(create role shop.*?)```$/ms) ?? [];
   assert.equal(statements.trim().split("\n").length, 2);
   for (const statement of statements.replace("…", "secret").trim().split("\n"))
-    await withConnection(superUrl, (sql) => sql.unsafe(statement));
-  return as(superUrl, "shop", "secret", "coupons");
+    await withConnection(target, (sql) => sql.unsafe(statement));
+  return target.withLogin("shop", "secret").on("coupons");
 }
 
 const grantsOf = async (sql: Sql) =>
@@ -61,8 +68,8 @@ async function issueOn(sql: Sql, until: () => boolean): Promise<number> {
 async function environment() {
   return {
     PATH: `${bin}:${process.env["PATH"]}`,
-    BACKUP: join(await directory(), "coupons.dump"),
-    DATA_DIR: join(await directory(), "data"),
+    BACKUP: join(await temporaryDirectory(), "coupons.dump"),
+    DATA_DIR: join(await temporaryDirectory(), "data"),
     ENV_FILE: "",
     HOST: "127.0.0.1",
     PORT: `${await freePort()}`,
@@ -94,9 +101,9 @@ test(
   "dumped while it is issued, restored elsewhere: one instant, and it goes on from there",
   options,
   async (t) => {
-    const [oldUrl, newUrl] = await Promise.all([newServer(), newServer()]);
-    const { apiUrl, adminUrl } = await setUp(oldUrl);
-    const old = connect(adminUrl);
+    const [source, target] = await Promise.all([newServer(), newServer()]);
+    await setUp(source);
+    const old = connect(source.as("coupon_admin"));
     t.after(() => old.end({ timeout: 1 }));
     await old`
     select count(*) from import_users(
@@ -114,7 +121,7 @@ test(
 
     const env = await environment();
     const sh = (script: string) => promisify(execFile)("sh", ["-ec", script], { cwd: CHECKOUT, env });
-    const session = connect(apiUrl);
+    const session = connect(source.as("coupon_api"));
     t.after(() => session.end({ timeout: 1 }));
     let dumped = false;
     const issuing = issueOn(session, () => dumped);
@@ -124,25 +131,25 @@ test(
     const before: number = await issuedNow();
     const [dump, ...none] = commands("backup");
     assert.deepEqual(none, []);
-    await sh(`export DATABASE_URL='${oldUrl}'\n${dump}`);
-    const after: number = await issuedNow();
+    await sh(`export DATABASE_URL='${source.url}'\n${dump}`);
+    const afterwards: number = await issuedNow();
     dumped = true;
     await issuing;
-    t.diagnostic(`${before} grants before the dump, ${after} after it`);
-    assert.ok(after > before, "issuing went on");
+    t.diagnostic(`${before} grants before the dump, ${afterwards} after it`);
+    assert.ok(afterwards > before, "issuing went on");
 
     const restore = commands("restore");
     const [given, start] = [restore.shift(), restore.pop()];
     assert.match(given ?? "", /^export DATABASE_URL=\S+ SEED=off$/);
     assert.equal(start, "./sd start");
-    const settings = given?.replace(/=postgres:\S+/, `='${newUrl}'`);
+    const settings = given?.replace(/=postgres:\S+/, `='${target.url}'`);
     const { stdout, stderr } = await sh([settings, ...restore].join("\n"));
     assert.equal(stderr, "");
-    const restored = connect(adminUrl.replace(new URL(oldUrl).host, new URL(newUrl).host));
+    const restored = connect(target.as("coupon_admin"));
     t.after(() => restored.end({ timeout: 1 }));
 
     const rows = await grantsOf(restored);
-    assert.ok(rows.length >= before && rows.length <= after, `${rows.length} grants`);
+    assert.ok(rows.length >= before && rows.length <= afterwards, `${rows.length} grants`);
     assert.match(stdout, new RegExp(`^0 broken invariants in 2 coupons and ${rows.length} grants$`, "m"));
     const coupons = await restored`select id::integer, issued from coupon.coupons order by id`;
     assert.deepEqual(

@@ -1,0 +1,47 @@
+/** What tests of set-up share: Debian's PostgreSQL with the login `shop`, who is no superuser and may create roles. */
+import { type Sql, withConnection } from "../../db/connect.ts";
+import type { Target } from "../../db/target.ts";
+import { startDebian } from "./debian.ts";
+
+/** What a URL must encode, a shell would expand and SQL would end at. */
+export const PASSWORD = `it's "100%" $HOME/@:?#&=\\ é`;
+
+export interface Shop {
+  superuser: Target;
+  /** Makes a database and answers it as `shop`. */
+  newDatabase(name: string, how?: string): Promise<Target>;
+}
+
+/** Starts a server; `access` are the lines of its pg_hba.conf. */
+export async function startShop(access?: string[]): Promise<Shop> {
+  const { target: superuser } = await startDebian(access);
+  const literal = PASSWORD.replaceAll("'", "''");
+  await run(superuser, `create role shop login createrole nosuperuser password '${literal}'`);
+  return {
+    superuser,
+    async newDatabase(name, how = "owner shop encoding 'UTF8'") {
+      await run(superuser, `create database ${name} ${how} template template0`);
+      return superuser.withLogin("shop", PASSWORD).on(name);
+    },
+  };
+}
+
+/** Runs one statement or more. */
+export function run(target: Target, statements: string): Promise<unknown> {
+  return withConnection(target, (sql) => sql.unsafe(statements).simple());
+}
+
+export function rows(target: Target, statement: string): Promise<unknown[][]> {
+  return withConnection(target, async (sql: Sql) => [...(await sql.unsafe(statement).values())]);
+}
+
+/** Makes a live coupon of 10 and the users 1 to 3. */
+export async function stock(target: Target): Promise<void> {
+  await run(
+    target.as("coupon_admin"),
+    `select * from import_users(array[1, 2, 3], array['Ann', 'Ben', 'Cem']);
+    select * from create_coupon('C1', 'm', 'd', now() - interval '1 hour', now() + interval '1 hour', 10)`,
+  );
+}
+
+export const SCHEMA_VERSIONS = "select version from coupon.schema_migrations order by version";

@@ -1,0 +1,94 @@
+/** Which database, and as whom: a URL, read once. Everything that sets up, compares or connects is given a target. */
+import { scryptSync } from "node:crypto";
+
+/** The roles of ours that log in: the server's, with EXECUTE on its functions and nothing else, and operators' and DBAs'. */
+export const LOGINS = ["coupon_api", "coupon_admin"] as const;
+export type Login = (typeof LOGINS)[number];
+
+export interface Target {
+  /** What a driver takes. It names its database. */
+  readonly url: string;
+  /** The server, in words for a person: "db.example:5432". */
+  readonly host: string;
+  readonly database: string;
+  readonly login: string;
+  /** "" where there is none. */
+  readonly password: string;
+  /** Whether and how the connection uses TLS, where the URL says so. */
+  readonly sslMode: string | undefined;
+  /**
+   * The same database, as a login of ours. Its password is derived from this login's (scrypt, RFC 7914, so that a weak one
+   * stays as hard to guess). So nothing has to be stored or shared: every checkout that was given the same DATABASE_URL comes
+   * to the same. A target without password gives one without.
+   */
+  as(login: Login): Target;
+  /** Another database of the same server, as the same login. */
+  on(database: string): Target;
+  /** The same server and database, as somebody else. */
+  withLogin(login: string, password: string): Target;
+  /** The URL with more parameters. */
+  urlWith(parameters: Record<string, string>): string;
+  /** What libpq's programs take from the environment, where other users of the machine cannot read the password. */
+  libpqVariables(): Record<string, string>;
+}
+
+/** A URL without database means the one that is called like the login, as it does for psql. */
+export function targetOf(given: string): Target {
+  const url = new URL(given);
+  const login = decodeURIComponent(url.username);
+  const password = decodeURIComponent(url.password);
+  const database = decodeURIComponent(url.pathname.slice(1)) || login;
+  url.pathname = `/${encodeURIComponent(database)}`;
+  /** Made once each, since scrypt takes its time. */
+  const logins = new Map<Login, Target>();
+  const sslMode = url.searchParams.get("sslmode") ?? undefined;
+  const edited = (edit: (copy: URL) => void): string => {
+    const copy = new URL(url);
+    edit(copy);
+    return copy.href;
+  };
+  const target: Target = {
+    url: url.href,
+    host: url.host,
+    database,
+    login,
+    password,
+    sslMode,
+    as(other) {
+      const known = logins.get(other);
+      const made = known ?? target.withLogin(other, password === "" ? "" : derivedPassword(password, other));
+      logins.set(other, made);
+      return made;
+    },
+    on: (other) =>
+      targetOf(
+        edited((copy) => {
+          copy.pathname = `/${encodeURIComponent(other)}`;
+        }),
+      ),
+    withLogin: (other, itsPassword) =>
+      targetOf(
+        edited((copy) => {
+          copy.username = encodeURIComponent(other);
+          copy.password = encodeURIComponent(itsPassword);
+        }),
+      ),
+    urlWith: (parameters) =>
+      edited((copy) => {
+        for (const [name, value] of Object.entries(parameters)) copy.searchParams.set(name, value);
+      }),
+    libpqVariables: () => ({
+      PGHOST: url.hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
+      PGPORT: url.port || "5432",
+      PGUSER: login,
+      PGPASSWORD: password,
+      PGDATABASE: database,
+      PGSSLMODE: sslMode ?? "prefer",
+    }),
+  };
+  return target;
+}
+
+function derivedPassword(password: string, login: Login): string {
+  return scryptSync(password, `coupon-drop ${login}`, 32).toString("hex");
+}
