@@ -34,10 +34,11 @@ function programsOf(version: string, name: string): string {
 export interface DebianServer {
   /** The superuser, on database postgres. */
   target: Target;
+  /** Ends the server and removes its cluster, as cleanUp() does. */
   stop(): Promise<void>;
 }
 
-/** Starts a server on a new cluster. `access` are the lines of its pg_hba.conf. It is stopped and removed by cleanUp() at the latest. */
+/** Starts a server on a new cluster; `access` are the lines of its pg_hba.conf. */
 export async function startDebian(
   access: readonly string[] = ["host all all 127.0.0.1/32 scram-sha-256"],
   version = versions[0],
@@ -64,7 +65,10 @@ export async function startDebian(
     ];
     const args = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
     const server = spawn(programsOf(version, "postgres"), args, { ...as, stdio: "ignore" });
-    const stop = atEnd(() => ended(server, "SIGQUIT"));
+    const stop = atEnd(async () => {
+      await ended(server, "SIGQUIT");
+      await fs.rm(home, { recursive: true, force: true });
+    });
     const target = targetOf(`postgres://postgres:super@127.0.0.1:${port}/postgres`);
     if (await answers(server, target)) return { target, stop };
     if (attempt === 5) throw new Error(`Debian's PostgreSQL ${version} does not start in ${data}`);
