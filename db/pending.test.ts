@@ -290,16 +290,16 @@ test("another release's database: said, and set-up leaves its functions alone", 
 });
 
 test("a database from before the first release: said, with what to do", async (t) => {
-  const { owner, setupUrl, drop } = await scratchDatabase();
+  const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   await owner`delete from coupon.schema_migrations`;
   await owner`insert into coupon.schema_migrations values ('20261122000007')`;
   assert.equal(
-    describe(await pendingOf(setupUrl)).migrations,
+    describe(await pendingOf(target)).migrations,
     `1 applied, the newest 20261122000007; pending: ${files.join(", ")}; ` +
       "from before the first release, see ./sd reset: 20261122000007",
   );
-  await assert.rejects(setUp(setupUrl), {
+  await assert.rejects(setUp(target), {
     message:
       "the database was made before the first release and can't be migrated: " +
       "./sd reset removes an embedded one, with all in it; else give DATABASE_URL of another one",
