@@ -1,6 +1,6 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
- * user is its user_id. Time is read from Date, as jose (6.2.17) does for the age of published keys: tests move both by mocking Date.
+ * user is its user_id. The clock is Date, because jose (6.2.17) uses it for the age of published keys: tests move both by mocking Date.
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
@@ -10,10 +10,10 @@ import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
 import { hmacKey } from "./hs256.ts";
 
-/** The caller of a token; null when the token is not one of ours, or no longer. Throws when the keys can't be had. */
+/** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
 
-/** A token that was found to be right, and until when it is (NumericDate of RFC 7519: seconds since 1970). */
+/** The caller of a valid token, and when the token expires (NumericDate of RFC 7519: seconds since 1970). */
 type Verified = { caller: Caller; exp: number };
 type Verify = (token: string) => Verified | null | Promise<Verified | null>;
 
@@ -21,19 +21,19 @@ type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
 const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
-/** How often published keys are asked for at most … */
+/** Published keys are fetched at most this often. */
 const RETRY_KEYS_MS = 1_000;
-/** … and for how long known ones are good without: most outages are shorter, and a key that was withdrawn meanwhile must end. */
+/** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
 const KEPT_KEYS_MS = 3_600_000;
 
-/** Who asked twice asks again: tokens found right twice are remembered, twice this many at most (about 500 bytes each) … */
+/** Tokens that were valid twice are remembered, at most twice this many (about 500 bytes each): whoever comes twice comes again. */
 const REMEMBERED = 20_000;
-/** … and checked anew after this long, so that a key that was withdrawn doesn't live on. */
+/** A remembered token is checked again after this long, so that a withdrawn key ends. */
 const REMEMBERED_MS = 60_000;
 
 /**
- * Checks tokens by the key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET, one of them. `report` is told why
- * published keys couldn't be fetched anew, where nobody waited for them.
+ * Checks tokens with the one key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET. `report` gets the error when
+ * published keys could not be fetched in the background.
  */
 export async function createAuthenticate(
   env: Env,
@@ -54,18 +54,18 @@ export async function createAuthenticate(
 }
 
 /**
- * Two generations instead of an age for each: when the young one is full, or old enough, it takes the place of the old. Only
- * a token that is seen again gets in: to keep the tokens of those who ask once cost more than to check them.
+ * Remembers valid tokens in two generations instead of an age for each: when the young one is full or old enough, it replaces the
+ * old one. Only a token that comes a second time is remembered: remembering tokens that come once cost more than checking them.
  */
 function remembering(verify: Verify): Authenticate {
   let young = new Map<string, Verified>();
   let old = new Map<string, Verified>();
   let since = Date.now();
-  /** Tokens that are being checked: whoever brings one of them meanwhile waits for the same answer. */
+  /** Tokens that are being checked: requests with the same token wait for the same check. */
   const checking = new Map<string, Promise<Caller | null>>();
   const seen = new Uint32Array(65_536);
 
-  /** By a hash of the signature's end; a collision remembers a token too early, or once more in vain. */
+  /** By a hash of the last characters of the signature. After a collision a token is remembered too early or too late. */
   function isSeenAgain(token: string): boolean {
     let hash = 0;
     for (let i = Math.max(0, token.length - 12); i < token.length; i++)
@@ -101,7 +101,7 @@ function remembering(verify: Verify): Authenticate {
   };
 }
 
-/** The key with its own algorithms; which of them is never taken from a token alone. */
+/** The key and the algorithms that fit it. The token cannot choose another algorithm. */
 function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
   let key: KeyObject | undefined;
   try {
@@ -116,8 +116,8 @@ function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
 }
 
 /**
- * Published keys: fetched anew by the first who asks 30 s later, which holds up nobody whose key is known. Not to reach them says
- * nothing about a token, and takes nothing from those of known keys.
+ * Published keys. The first request that comes 30 s after the last fetch fetches them again, and requests with a known key do not wait
+ * for that. If the key server is down, tokens of known keys stay valid, and a token of an unknown key is neither valid nor invalid.
  */
 function remoteKeys(url: URL, report: (error: unknown) => void): JWTVerifyGetKey {
   let askedAt = -Infinity;
@@ -164,7 +164,7 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
   };
 }
 
-/** The same checks of the claims as jose makes with the options above. */
+/** Checks the claims as jose does with the options above. */
 function authenticateBySecret(secret: string, expected: Expectation): Verify {
   const key = hmacKey(secret);
   return (token) => {
@@ -194,7 +194,7 @@ function readCaller(subject: unknown, role: unknown): Caller | null {
   return Number.isSafeInteger(user_id) ? { role, user_id, subject } : null;
 }
 
-/** A token by the shared secret, good for a day: for development, tests and benches. */
+/** Signs a token with the shared secret; it is valid for a day. For development, tests and benches. */
 export function signToken(
   secret: string,
   expected: Expectation,

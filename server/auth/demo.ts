@@ -1,4 +1,4 @@
-/** Tokens for whoever tries the service out, so that its page works at once: anybody may be anybody. Never for a real service. */
+/** Demo tokens of any user or admin, so that the page works at once. Never for a real service. */
 import type { IncomingMessage } from "node:http";
 import type { Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
@@ -8,12 +8,12 @@ import { signToken } from "./auth.ts";
 
 type Incoming = Pick<IncomingMessage, "rawHeaders" | "socket">;
 
-/** What makes a token for a caller; undefined where whoever asks is not one to hand tokens to. */
+/** Returns a function that signs tokens, or undefined if this client may not have one. */
 export type DemoToken = (
   incoming: Incoming | undefined,
 ) => ((who: { role: Role; subject: string }) => string) | undefined;
 
-/** Names that only this machine answers to: a page of elsewhere whose name was pointed at us sends its own. */
+/** Host names that only this machine has. A foreign page whose name resolves to us (DNS rebinding) sends its own. */
 const LOOPBACK_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i;
 
 export function createDemo(env: Pick<Env, "DEMO" | "JWT_SECRET" | "JWT_ISSUER" | "JWT_AUDIENCE">): DemoToken {
@@ -23,7 +23,7 @@ export function createDemo(env: Pick<Env, "DEMO" | "JWT_SECRET" | "JWT_ISSUER" |
   return (incoming) => (mode === "on" || (isLocal(incoming) && isOwnPage(incoming)) ? sign : undefined);
 }
 
-/** Whether the request names this machine, and comes from no other site's page. */
+/** Whether the Host header names this machine and the request does not come from a page of another site. */
 function isOwnPage(incoming: Incoming | undefined): boolean {
   const host = headerOf(incoming?.rawHeaders ?? [], "host") ?? "";
   const origin = headerOf(incoming?.rawHeaders ?? [], "origin");

@@ -1,17 +1,17 @@
-/** The secret that bearer tokens are signed with, where no other key is given. */
+/** The secret that signs and verifies bearer tokens, if no other key is given. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Env } from "../env.ts";
 
-/** JWT_SECRET, or else 256 random bits, made once in DATA_DIR and readable by this user only. */
+/** JWT_SECRET, or 256 random bits that are generated once in DATA_DIR and readable by this user only. */
 export async function tokenSecret(env: Env): Promise<string> {
   if (env.JWT_SECRET) return env.JWT_SECRET;
   await mkdir(env.DATA_DIR, { recursive: true });
   const path = join(env.DATA_DIR, "token.secret");
   if (!existsSync(path)) {
-    // Written aside, so that nobody reads a half; the first of two gets its link.
+    // Written to another file first, so that nobody reads half of it. If two processes do this, the first link wins.
     const aside = `${path}.${randomBytes(6).toString("hex")}`;
     await writeFile(aside, randomBytes(32).toString("hex"), { mode: 0o600, flush: true });
     await link(aside, path).catch((error: { code?: string }) => {

@@ -1,4 +1,4 @@
-/** One request to issue: repeated from a lease where the database allows it, else sent through the coupon's lane. */
+/** Answers one request to issue: with a refusal from a valid lease, or else by the next batch of the coupon's lane. */
 import { Overloaded } from "../api/failures.ts";
 import { COMMON_REFUSALS, outcomes } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -10,14 +10,14 @@ export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
   lanes: Pick<Lanes<number, Issue>, "queued" | "maxQueue" | "overloaded">;
   leases: Pick<Leases, "hits" | "held">;
-  /** What was answered so far, from leases and by the database: how often each outcome. */
+  /** How often each outcome was answered, from leases and by the database. */
   outcomes: Readonly<Record<Issue["outcome"], number>>;
 }
 
-/** Requests in one call of issue_coupons(), what a batch of which size costs: bench/README.md; and how many wait for it, and how long. */
+/** Requests in one call of issue_coupons(), requests that wait, and how long. bench/README.md says what a batch of each size costs. */
 const LIMITS: LaneLimits = { maxBatch: 1_000, maxQueue: 20_000, maxWaitMs: 2_000 };
 
-/** Calls at once for all coupons together that aren't known: whoever invents ids must not keep a real one waiting. */
+/** Concurrent calls that look up unknown coupons, so that a flood of invented ids cannot delay a real coupon. */
 const MAX_UNKNOWN = 32;
 
 const common = new Set<string>(COMMON_REFUSALS);
@@ -29,7 +29,7 @@ export function createIssuing(
   clock: Clock = systemClock,
 ): Issuing {
   const leases = createLeases(db.couponLease, clock);
-  /** Coupons that were on offer, or are to be, since this process began. */
+  /** Coupons that this process has seen live or upcoming. */
   const known = new Set<number>();
   let unknown = 0;
   const answered = Object.fromEntries(

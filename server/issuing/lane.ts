@@ -1,7 +1,7 @@
 /**
- * A lane: requests for one coupon queue in order of arrival while one batch is in flight; when it returns, the next batch
- * takes all that wait, up to `maxBatch`. No timer: an idle lane sends a request at once. So the busier it is the larger
- * the batches, and a lock, a flush and a round trip are shared by all of them.
+ * A lane queues the requests for one coupon in order of arrival while one batch is in flight. When the batch returns, the next one
+ * takes all that wait, up to `maxBatch`. There is no timer: an idle lane sends a request at once. The busier a lane is, the larger
+ * its batches, and all requests of a batch share one lock, one flush and one round trip.
  */
 import { HungUp, Overloaded } from "../api/failures.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -10,19 +10,19 @@ import { DatabaseError } from "../database/errors.ts";
 export interface LaneLimits {
   /** Requests in one call. */
   maxBatch: number;
-  /** Requests that wait in all lanes together; one more is refused at once. */
+  /** Requests that may wait in all lanes together; further ones are refused at once. */
   maxQueue: number;
   /** How long a request may wait for its batch, ms. */
   maxWaitMs: number;
 }
 
-/** Calls back when the client hangs up; at any later time it may call back in vain. */
+/** Calls the listener when the client hangs up. It may still do so after the answer; that has no effect. */
 export type HangUp = (listener: () => void) => void;
 
 interface Waiting<Item, Result> {
   item: Item;
   since: number;
-  /** In the queue; then in a batch, or gone. */
+  /** Whether it is still in the queue. */
   waits: boolean;
   resolve: (result: Result) => void;
   reject: (error: unknown) => void;
@@ -32,25 +32,25 @@ type Tell = () => void;
 
 export interface Lanes<Item, Result> {
   /**
-   * Rejects with Overloaded or, when the client hung up before its batch was sent, HungUp: nothing was sent; or with the
-   * DatabaseError of its batch.
+   * Rejects with Overloaded, or with HungUp if the client hung up before its batch was sent: in both cases nothing was sent. Rejects
+   * with the DatabaseError of its batch if that failed.
    */
   submit(key: number, item: Item, hangUp?: HangUp): Promise<Result>;
   /** Requests that wait. */
   queued(): number;
   maxQueue: number;
-  /** Requests that were rejected with Overloaded so far, by a lane or by `send`. */
+  /** Requests rejected with Overloaded, by a lane or by `send`. */
   overloaded(): number;
 }
 
 const hungUp = () => new HungUp("the client hung up");
 
-/** The driver writes a call at the end of the event loop's turn in which it was made. */
+/** The driver (postgres 3.4.9) writes a call at the end of the event-loop turn in which it was made. */
 const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /**
- * Lanes by key; `send` answers one result for each item, in order. A failed batch that the database took back is sent
- * again in halves, so that an item that can't be done fails alone.
+ * Lanes by key. `send` returns one result for each item, in order. A failed batch that the database rolled back is sent again in
+ * halves, so that an item that cannot be done fails alone.
  */
 export function createLanes<Item, Result>(
   send: (key: number, items: Item[]) => Promise<readonly Result[]>,
@@ -69,7 +69,7 @@ export function createLanes<Item, Result>(
   const tooLong = () => overload("waited too long for a place in a batch");
 
   /**
-   * The next batch is sent before the answers of the last one are told: so the database is at work while they are written.
+   * Sends the next batch before the answers of the last one are written, so that the database works meanwhile.
    */
   async function run(key: number, queue: Queue): Promise<void> {
     let tell: Tell = () => {};
@@ -83,7 +83,7 @@ export function createLanes<Item, Result>(
     lanes.delete(key);
   }
 
-  /** The first who still wait. */
+  /** Takes the first requests that still wait. */
   function take(queue: Queue): Queue {
     const batch: Queue = [];
     let seen = 0;
@@ -105,7 +105,7 @@ export function createLanes<Item, Result>(
     waiting.reject(why());
   }
 
-  /** Answers with what tells those who wait. */
+  /** Sends a batch, and returns a function that settles its requests. */
   async function sendBatch(key: number, batch: Queue, attempt: number): Promise<Tell> {
     if (batch.length === 0) return () => {};
     try {
@@ -133,14 +133,14 @@ export function createLanes<Item, Result>(
     }
   }
 
-  /** A batch in halves takes its time: who has waited too long is told so, and nothing was done for it. */
+  /** Sending a batch in halves takes time. Rejects the requests that have waited too long meanwhile; nothing was done for them. */
   function inTime(batch: Queue): Queue {
     const oldest = clock.now() - limits.maxWaitMs;
     for (const waiting of batch) if (waiting.since < oldest) waiting.reject(tooLong());
     return batch.filter((waiting) => waiting.since >= oldest);
   }
 
-  /** While anybody waits, looks for those who have waited too long. */
+  /** While requests wait, looks for those that have waited too long. */
   let watching = false;
   function watch(): void {
     if (watching || queued === 0) return;
@@ -148,7 +148,7 @@ export function createLanes<Item, Result>(
     clock.after(limits.maxWaitMs / 4, expire);
   }
 
-  /** The oldest stand in front. */
+  /** The oldest requests are at the front of each queue. */
   function expire(): void {
     const oldest = clock.now() - limits.maxWaitMs;
     for (const queue of lanes.values()) {

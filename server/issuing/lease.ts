@@ -1,37 +1,37 @@
 /**
- * Leases: refusals that the database lets this process repeat without asking. The database says what is refused, for how
- * long that stays so (a second at most, never beyond start_time) and who holds the coupon nevertheless; it lets nobody change
- * the coupon meanwhile. Nothing else is kept: a grant is always the database's answer.
+ * A lease allows this process to repeat a refusal without a query. The database says what is refused, how long that stays true (a
+ * second at most, never beyond start_time), and which users hold the coupon and must not be refused. Until then it delays every
+ * change that would end the refusal. Nothing else is cached: a grant is always the database's answer.
  */
 import type { CommonRefusal } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Issue, Lease } from "../database/functions.ts";
 
 export interface Leases {
-  /** The refusal of this user, when it can be told without asking. */
+  /** The refusal for this user, if a valid lease has it. */
   refusal(couponId: number, userId: number): Issue | undefined;
-  /** Asks for a lease, unless it is being asked for. Called when the database has refused somebody. */
+  /** Asks for a lease, unless a question is under way. Called when the database has refused somebody. */
   renew(couponId: number): void;
-  /** Refusals told so far without asking. */
+  /** Refusals served from leases. */
   hits(): number;
-  /** Coupons whose refusal can be told now. */
+  /** Coupons with a valid lease. */
   held(): number;
 }
 
 interface Held {
   refusal: CommonRefusal;
-  /** On the clock's now(), ms. From renewAt on the next lease is asked for, so that nobody waits when this one ends. */
+  /** In ms of the clock's now(). From renewAt on the next lease is requested, so that nobody waits when this one ends. */
   renewAt: number;
   until: number;
   startsAt: number | null;
-  /** Everybody up to this position is among the holders. */
+  /** The holders up to this position are known. */
   issued: number;
   holders: Set<number>;
 }
 
-/** Coupons with a lease at once: three a day are on offer, and each may have 100,000 holders. */
+/** Coupons that can have a lease at the same time: a day has three, and each may have 100,000 holders. */
 const MAX_LEASES = 16;
-/** After "not leased", ms. */
+/** Pause after the answer "not leased", ms. */
 const ASK_AGAIN_MS = 100;
 
 export function createLeases(
@@ -46,14 +46,14 @@ export function createLeases(
     if (asking.has(couponId)) return;
     asking.add(couponId);
     take(couponId)
-      // The database's failure is told to those who wait for it; without a lease everybody does.
+      // Ignored: without a lease every request asks the database, and gets its error.
       .catch(() => {})
       .finally(() => asking.delete(couponId));
   }
 
   async function take(couponId: number): Promise<void> {
     const known = leases.get(couponId);
-    // Counted from before the question: the database's second began later.
+    // Measured before the question is sent, so that the lease ends here before it ends in the database.
     const sentAt = clock.now();
     const lease = await ask(couponId, known?.issued ?? 0);
     if (lease.outcome !== "leased") {

@@ -1,4 +1,4 @@
-/** All metrics of a process, by name. They are read when /metrics is asked for. */
+/** All metrics of a process. Their values are read when /metrics is requested. */
 import { Registry } from "prom-client";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import type { Pools } from "../database/functions.ts";
@@ -7,10 +7,10 @@ import { createRequests } from "./requests.ts";
 import { createScrape } from "./scrape.ts";
 import { createSeries, expose, histogram, SECONDS, type Value } from "./series.ts";
 
-/** Upper bounds of the buckets of requests in a batch. */
+/** Upper bounds of the buckets of batch sizes. */
 const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
 
-/** Where the numbers are that others count. */
+/** The parts that count by themselves. */
 export interface Sources {
   pools: Pools;
   issuing: {
@@ -19,16 +19,16 @@ export interface Sources {
     outcomes: Readonly<Record<string, number>>;
   };
   log: Pick<Log, "dropped">;
-  /** Requests that have no answer yet. */
+  /** Requests in flight. */
   inFlight: () => number;
-  /** Event streams that are open. */
+  /** Open event streams. */
   streams: () => number;
 }
 
 interface Options {
-  /** With it /metrics answers whoever sends it, without it this machine only. */
+  /** The token that /metrics requires. Without it only clients on this machine get an answer. */
   token?: string | undefined;
-  /** The text for all workers, where there are several. */
+  /** Reads the metrics of all workers, if there are several. */
   read?: (() => Promise<string>) | undefined;
 }
 
@@ -61,19 +61,19 @@ export function createMetrics({ token, read }: Options = {}) {
     registry,
     requests,
     scrape: createScrape(token, registry.contentType, read ?? (() => registry.metrics())),
-    /** From now on the numbers of these are shown, too. */
+    /** Adds the metrics of these sources. */
     watch(sources: Sources): void {
       exposeOutcomes(registry, { ...counts, issue_coupon: sources.issuing.outcomes });
       exposeIssuing(registry, sources.issuing);
       exposePools(registry, sources.pools);
       exposeProcess(registry, sources);
     },
-    /** Counts an outcome of a command, but for issue_coupon: issuing counts its own. */
+    /** Counts an outcome of a command other than issue_coupon, which issuing counts itself. */
     count(command: Command, outcome: string): void {
       const byOutcome = counts[command];
       byOutcome[outcome] = (byOutcome[outcome] as number) + 1;
     },
-    /** A call of issue_coupons(), whatever came of it. */
+    /** Counts a call of issue_coupons(), successful or not. */
     batch(size: number, ms: number): void {
       batchSizes.add(size);
       batchSeconds.add(ms / 1000);
@@ -141,7 +141,7 @@ function exposeProcess(registry: Registry, { inFlight, streams, log }: Sources):
   exposeOne(registry, "counter", "coupon_log_lines_dropped_total", "Log lines sampled out.", log.dropped);
 }
 
-/** A metric of one number. */
+/** A metric without labels. */
 function exposeOne(
   registry: Registry,
   type: "counter" | "gauge",

@@ -1,4 +1,4 @@
-/** Whether this server and its database can serve together: what a load balancer and a roll-out ask. */
+/** Whether this server and its database can serve together: load balancers and roll-outs ask this. */
 import { readdir } from "node:fs/promises";
 import type { Failure } from "../api/failures.ts";
 import { DatabaseError, UNDEFINED_FUNCTION } from "../database/errors.ts";
@@ -6,21 +6,20 @@ import type { Db, SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
 import { createShared } from "../http/shared.ts";
 
-/** A load balancer's own patience is a few seconds. */
+/** A load balancer waits a few seconds for an answer. */
 const ANSWER_MS = 1_000;
 
 const MIGRATIONS = new URL("../../db/migrations/", import.meta.url);
 
-/** The version of the newest migration that this release brings: of files, since none of them is ever left out. */
+/** The version of the newest migration of this release. */
 export async function newestMigration(directory: URL | string = MIGRATIONS): Promise<string> {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".sql")).sort();
   return names.at(-1)?.split("_")[0] ?? "";
 }
 
 /**
- * Throws a 503 that says what is in the way: draining · database_unavailable · migrations_pending · server_too_old. Answers
- * within a second, by a deadline of its own. A database that is newer than this server is fine as long as its functions are:
- * that is a roll-out.
+ * Throws a 503 with the reason: draining · database_unavailable · migrations_pending · server_too_old. It has a deadline of one second.
+ * During a roll-out the database is newer than this server; that is fine while oldest_server allows it.
  */
 export function createReadiness({
   db,
@@ -31,7 +30,7 @@ export function createReadiness({
   isDraining: () => boolean;
   newestMigration: string;
 }): () => Promise<void> {
-  // Anybody may ask, as often as they like: it costs the database one question at a time.
+  // Anybody may ask, any number of times: all of them share one query at a time.
   const schemaVersion = createShared(() => db.schemaVersion());
 
   return async () => {
@@ -59,7 +58,7 @@ function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersi
   });
 }
 
-/** A failed question, as what it says about this server; our own mistakes and what is told as unavailable anyway stay so. */
+/** Turns a failed query into the reason why this server is not ready. Defects and database_unavailable stay as they are. */
 function explained(error: unknown, newestMigration: string): unknown {
   if (!(error instanceof DatabaseError) || error.kind === "unavailable") return error;
   if (error.sqlstate === UNDEFINED_FUNCTION) return pending(null, newestMigration);

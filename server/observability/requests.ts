@@ -1,7 +1,7 @@
-/** Requests, counted by route, method and status. Each label has few values, whatever is sent. */
+/** Counts requests by route, method and status. Each label has few values, whatever clients send. */
 import { createSeries, SECONDS, type Series } from "./series.ts";
 
-/** Any other method is "other": a client may invent as many as it likes. */
+/** Any other method is counted as "other", because clients can invent methods. */
 const METHODS = ["GET", "HEAD", "POST"];
 
 /** Requests by route template, method and status: `requests.of("POST", "/coupons/{coupon_id}/issue")(201, 12.5)`. */

@@ -7,7 +7,8 @@ import { isLocal } from "../http/local.ts";
 import { Problem } from "../http/problem.ts";
 
 /**
- * Answers GET /metrics; never asks the database. With a token it answers whoever sends it, without one this machine only.
+ * Answers GET /metrics without asking the database. If a token is configured, the request must have it; otherwise only clients on
+ * this machine get an answer.
  */
 export function createScrape(token: string | undefined, contentType: string, read: () => Promise<string>) {
   return async (
@@ -25,7 +26,7 @@ export function createScrape(token: string | undefined, contentType: string, rea
   };
 }
 
-/** In constant time, whatever was sent. */
+/** Compares in constant time. */
 function isToken(authorization: string | undefined, token: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(authorization?.replace(/^bearer /i, "") ?? ""), digest(token));

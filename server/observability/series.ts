@@ -1,6 +1,6 @@
 /**
- * Numbers as Prometheus reads them. Counted in plain arrays, since a counter of prom-client (15.1.3) hashes its labels at each call;
- * prom-client reads them when /metrics is asked for, writes the text, and adds up the workers.
+ * Histograms and counters for Prometheus. They count in plain arrays, because a counter of prom-client (15.1.3) hashes its labels at
+ * each call. prom-client reads them when /metrics is requested, formats them, and sums the workers.
  */
 import type { Metric, Registry } from "prom-client";
 
@@ -35,7 +35,7 @@ export function createSeries(bounds: readonly number[], labels: Labels = {}) {
   };
 }
 
-/** As Prometheus wants it: each bucket holds those below it too. */
+/** As Prometheus expects, each bucket includes the ones below it. */
 export function histogram(name: string, { labels, bounds, buckets, sum }: Series): Value[] {
   let count = 0;
   const upTo = [...buckets].map((n, i) => {
@@ -49,7 +49,7 @@ export function histogram(name: string, { labels, bounds, buckets, sum }: Series
   ];
 }
 
-/** A registry wants no more of a metric than this, its types do. */
+/** A registry of prom-client (15.1.3) needs only these members; its types ask for more. */
 export function expose(
   registry: Registry,
   type: "counter" | "gauge" | "histogram",
