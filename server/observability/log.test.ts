@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createClock } from "../../bench/harness/clock.ts";
 import { DatabaseError } from "../database/errors.ts";
 import type { Env } from "../env.ts";
 import { createLog, SAMPLE } from "./log.ts";
@@ -7,11 +8,12 @@ import { createLog, SAMPLE } from "./log.ts";
 /** What a log at this level writes of each kind of line. */
 function linesAt(level: Env["LOG_LEVEL"]) {
   const lines: Record<string, unknown>[] = [];
-  const log = createLog(level, (line) => {
+  const clock = createClock();
+  const write = (line: string) => {
     assert.match(line, /^{.*}\n$/);
     lines.push(JSON.parse(line));
-  });
-  return { log, lines };
+  };
+  return { log: createLog(level, write, clock), lines, clock };
 }
 
 const requests: [method: string, status: number, level: string][] = [
@@ -39,9 +41,8 @@ for (const threshold of LEVELS)
     );
   });
 
-test("refusals and failures: some a second of each status, then how many more; grants each", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { log, lines } = linesAt("info");
+test("refusals and failures: some a second of each status, then how many more; grants each", async () => {
+  const { log, lines, clock } = linesAt("info");
   const burst = () => {
     lines.length = 0;
     for (let i = 0; i < 1_000; i++)
@@ -51,7 +52,7 @@ test("refusals and failures: some a second of each status, then how many more; g
   for (let second = 0; second < 2; second++) {
     assert.deepEqual(burst(), [1_000, SAMPLE, SAMPLE]);
     lines.length = 0;
-    t.mock.timers.tick(1_000);
+    await clock.pass(1_000);
     assert.deepEqual(
       lines.map(({ time: _, ...line }) => line),
       [
@@ -62,15 +63,14 @@ test("refusals and failures: some a second of each status, then how many more; g
   }
 });
 
-test("an outage is a few lines a second, each kind for itself", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { log, lines } = linesAt("error");
+test("an outage is a few lines a second, each kind for itself", async () => {
+  const { log, lines, clock } = linesAt("error");
   for (let i = 0; i < 500; i++)
     for (const sqlstate of ["53300", "57P03"])
       log.failure(new DatabaseError("unavailable", sqlstate, "away"));
   assert.equal(lines.length, 2 * SAMPLE);
   assert.equal(log.dropped(), 2 * (500 - SAMPLE));
-  t.mock.timers.tick(1_000);
+  await clock.pass(1_000);
   const { time: _, ...last } = lines.at(-1) ?? {};
   assert.deepEqual(last, {
     level: "error",

@@ -1,5 +1,10 @@
-/** JSON, a line an event, to stdout. */
+/**
+ * JSON, a line an event, to stdout. Which lines are written is ours: libraries such as pino know levels, but not "ten a second of each
+ * kind, and then how many more".
+ */
+import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
+import { createStdout } from "./stdout.ts";
 
 export interface Log {
   /** What the process does. */
@@ -18,7 +23,7 @@ export interface Log {
   ): void;
   /** An error of ours or of the database, with its SQLSTATE, SAMPLE a second of each kind; the client is told none of it. */
   failure(error: unknown, requestId?: string): void;
-  /** Lines that were only counted so far. */
+  /** Lines that were left out so far: sampled out, or more than stdout's reader took. */
   dropped(): number;
 }
 
@@ -28,13 +33,28 @@ type Level = (typeof LEVELS)[number];
 /** Lines a second of one kind, so that a burst or an outage can't drown the log, or the process in writing it. */
 export const SAMPLE = 10;
 
-export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout()): Log {
+/** `write` answers false when it has no room for a line. */
+export function createLog(
+  threshold: Env["LOG_LEVEL"],
+  write: (line: string) => unknown = createStdout(),
+  clock: Clock = systemClock,
+): Log {
   const wanted = new Set<Level>(LEVELS.slice(LEVELS.indexOf(threshold)));
   const seen = new Map<string | number, number>();
   let dropped = 0;
+  /** Lines that there was no room for since the last one that was written. */
+  let missing = 0;
 
   function line(level: Level, message: string, members: Record<string, unknown>): void {
-    write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...members })}\n`);
+    if (missing > 0 && put("warn", "not logged", { why: "stdout was full", count: missing })) missing = 0;
+    if (missing === 0 && put(level, message, members)) return;
+    missing += 1;
+    dropped += 1;
+  }
+
+  function put(level: Level, message: string, members: Record<string, unknown>): boolean {
+    const time = new Date(clock.wall()).toISOString();
+    return write(`${JSON.stringify({ time, level, message, ...members })}\n`) !== false;
   }
 
   /** Whether this one is written; who isn't is counted, in a line a second. */
@@ -42,11 +62,11 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
     const before = seen.get(key) ?? 0;
     seen.set(key, before + 1);
     if (before === 0)
-      setTimeout(() => {
+      clock.after(1_000, () => {
         const more = (seen.get(key) ?? 0) - SAMPLE;
         seen.delete(key);
         if (more > 0) line(level, "not logged", { ...kind, count: more });
-      }, 1_000).unref();
+      });
     if (before < SAMPLE) return true;
     dropped += 1;
     return false;
@@ -85,19 +105,5 @@ export function createLog(threshold: Env["LOG_LEVEL"], write = bufferedStdout())
       });
     },
     dropped: () => dropped,
-  };
-}
-
-/** One write for all lines of a turn of the event loop: each is a system call that blocks. */
-function bufferedStdout(): (line: string) => void {
-  let lines = "";
-  const flush = () => {
-    if (lines !== "") process.stdout.write(lines);
-    lines = "";
-  };
-  process.once("exit", flush);
-  return (line) => {
-    if (lines === "") setImmediate(flush);
-    lines += line;
   };
 }

@@ -138,7 +138,13 @@ function exposePools(registry: Registry, pools: Pools): void {
 function exposeProcess(registry: Registry, { inFlight, streams, log }: Sources): void {
   exposeOne(registry, "gauge", "coupon_http_requests_in_flight", "Requests in flight.", inFlight);
   exposeOne(registry, "gauge", "coupon_streams_open", "Open event streams.", streams);
-  exposeOne(registry, "counter", "coupon_log_lines_dropped_total", "Log lines sampled out.", log.dropped);
+  exposeOne(
+    registry,
+    "counter",
+    "coupon_log_lines_dropped_total",
+    "Log lines left out: sampled out, or more than the reader of stdout took.",
+    log.dropped,
+  );
 }
 
 /** A metric without labels. */
