@@ -3,12 +3,13 @@ import type { Server } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { createAuthenticate } from "./auth/auth.ts";
 import { createDemo } from "./auth/demo.ts";
+import { systemClock } from "./clock.ts";
 import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
 import { createCors } from "./http/cors.ts";
 import { createExchanges } from "./http/exchange.ts";
 import { Problem } from "./http/problem.ts";
-import { createRateLimit, type RateLimit } from "./http/rate-limit.ts";
+import { createRateLimit } from "./http/rate-limit.ts";
 import { createHttpServer } from "./http/wire.ts";
 import { createIssuing } from "./issuing/issuing.ts";
 import type { LaneLimits } from "./issuing/lane.ts";
@@ -19,12 +20,9 @@ import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
 import { respond } from "./routes/operation.ts";
 
-/** Parts of the service that stand in for its own, and what its own ones are made with. */
+/** Parts that stand in for the service's own, and what its own ones are made with. */
 export interface Overrides
-  extends Partial<
-    Pick<Dependencies, "authenticate" | "db" | "demoToken" | "issuing" | "metrics" | "readiness">
-  > {
-  rateLimit?: RateLimit;
+  extends Partial<Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken">> {
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
@@ -71,26 +69,24 @@ export async function compose(env: Env, overrides: Overrides = {}) {
 }
 
 async function createParts(env: Env, overrides: Overrides, isDraining: () => boolean): Promise<Dependencies> {
+  const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog);
-  const metrics =
-    overrides.metrics ?? createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
+  const metrics = createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
-  const issuing =
-    overrides.issuing ?? (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch);
   const cors = createCors(env.CORS_ORIGINS);
-  const rateLimit = overrides.rateLimit ?? createRateLimit(env.RATE_LIMIT);
+  const rateLimit = createRateLimit(env.RATE_LIMIT, clock);
   return {
+    clock,
     db,
-    issuing,
+    issuing: (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch, clock),
     authenticate: overrides.authenticate ?? (await createAuthenticate(env, log.failure)),
     cors,
     demoToken: overrides.demoToken ?? createDemo(env),
     log,
     metrics,
-    exchanges: createExchanges({ log, metrics, cors, rateLimit, isDraining }),
+    exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
     isDraining,
-    readiness:
-      overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
+    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
 }
 

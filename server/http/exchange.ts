@@ -2,6 +2,7 @@
  * A request and its answer, from beginning to end: what is the same for the routes, for the plain request's short way and for what is
  * refused on the wire. Its id, its trace, the headers that every answer has, the count and the line in the log.
  */
+import type { Clock } from "../clock.ts";
 import { problem, type Sent } from "./answer.ts";
 import type { Cors } from "./cors.ts";
 import { type GivenHeaders, headerOf, requestIdOf, type Trace, traceOf } from "./headers.ts";
@@ -26,6 +27,7 @@ export type Count = (status: number, ms: number) => void;
 
 /** Whom an exchange is told to. */
 export interface Observers {
+  clock: Pick<Clock, "now">;
   log: {
     request(
       method: string,
@@ -49,7 +51,7 @@ export type Exchanges = ReturnType<typeof createExchanges>;
 const UNMATCHED = "unmatched";
 
 /** Plain functions on a plain object: methods that close over each request would be made anew for each. */
-export function createExchanges({ log, metrics, cors, rateLimit, isDraining }: Observers) {
+export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }: Observers) {
   const counterOf = metrics.requests.of;
 
   /** It is one of this route, given as its template. */
@@ -57,7 +59,7 @@ export function createExchanges({ log, metrics, cors, rateLimit, isDraining }: O
     exchange.count = counterOf(exchange.method, route);
   }
 
-  /** `began` by performance.now(). */
+  /** `began` on the clock's now(). */
   function begin(
     began: number,
     method: string,
@@ -102,14 +104,14 @@ export function createExchanges({ log, metrics, cors, rateLimit, isDraining }: O
   }
 
   function record({ began, method, path, requestId, trace, count }: Exchange, status: number): void {
-    const ms = performance.now() - began;
+    const ms = clock.now() - began;
     count(status, ms);
     log.request(method, path, status, ms, requestId, trace?.traceId);
   }
 
   /** Answers what is no request: nothing of it was read, and its connection is closed after this. */
   function refuse(why: unknown): Sent {
-    const exchange = begin(performance.now(), "-", "-", []);
+    const exchange = begin(clock.now(), "-", "-", []);
     const sent = failed(exchange, why);
     record(exchange, sent.status);
     sent.headers["connection"] = "close";

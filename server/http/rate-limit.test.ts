@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { openWorld, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { assertDocumented } from "../../bench/harness/documented.ts";
+import { systemClock } from "../clock.ts";
 import { createRateLimit, rateLimitHeader } from "./rate-limit.ts";
 
 /** With a clock that the test sets, ms. */
@@ -61,7 +62,7 @@ test("0: no limit, and nothing is told", () => {
 });
 
 test("over HTTP: by the routes and before them, for a user on all of them together, not for services", async (t) => {
-  const world = await openWorld({ rateLimit: createRateLimit(4, { now: () => 0 }) });
+  const world = await openWorld({ env: { RATE_LIMIT: 4 }, clock: { ...systemClock, now: () => 0 } });
   t.after(world.close);
   const server = world.server.listen(0, "127.0.0.1");
   t.after(() => server.close());

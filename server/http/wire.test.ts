@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../clock.ts";
 import { createLog } from "../observability/log.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { createCors } from "./cors.ts";
@@ -17,6 +18,7 @@ type Asked = [incoming: IncomingMessage, outgoing: ServerResponse];
 async function listen(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
   const logged: { status?: number }[] = [];
   const { refuse } = createExchanges({
+    clock: systemClock,
     log: createLog("debug", (line) => void logged.push(JSON.parse(line))),
     metrics: createMetrics(),
     cors: createCors([]),

@@ -4,6 +4,7 @@
 import { Hono } from "hono";
 import type { Authenticate } from "../auth/auth.ts";
 import type { DemoToken } from "../auth/demo.ts";
+import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
 import { issueAnswer, success } from "../http/answer.ts";
 import type { Cors } from "../http/cors.ts";
@@ -23,6 +24,7 @@ import { addPages } from "./pages.ts";
 import { createStates, type States } from "./states.ts";
 
 export interface Dependencies {
+  clock: Clock;
   db: Db;
   issuing: Issuing;
   authenticate: Authenticate;
@@ -47,7 +49,7 @@ const MAX_STREAMS_OF_USER = 10;
 const MAX_STATUS_STREAMS = 50;
 
 export function createApp(parts: Dependencies) {
-  const { cors, exchanges, metrics } = parts;
+  const { clock, cors, exchanges, metrics } = parts;
   const app: App = new Hono<{ Bindings: Bindings }>();
   app.onError((error, c) => respond(exchanges.failed(c.env.exchange, error)));
   app.notFound((c) => respond(exchanges.failed(c.env.exchange, new Problem("no_such_route"))));
@@ -68,7 +70,7 @@ export function createApp(parts: Dependencies) {
   function fetch(request: Request, env: Partial<Bindings> = {}): Response | Promise<Response> {
     const { method, headers, url } = request;
     const given = env.incoming?.rawHeaders ?? headers;
-    const exchange = exchanges.begin(performance.now(), method, new URL(url).pathname, given);
+    const exchange = exchanges.begin(clock.now(), method, new URL(url).pathname, given);
     const answer =
       method === "OPTIONS" && headerOf(given, "access-control-request-method") !== undefined
         ? new Response(null, { status: 204, headers: cors.preflight(headerOf(given, "origin")) })

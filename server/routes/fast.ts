@@ -13,11 +13,16 @@ const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
 export function issueBefore(
   routes: RequestListener,
-  { issuing, authenticate, exchanges }: Pick<Dependencies, "issuing" | "authenticate" | "exchanges">,
+  {
+    authenticate,
+    clock,
+    exchanges,
+    issuing,
+  }: Pick<Dependencies, "authenticate" | "clock" | "exchanges" | "issuing">,
 ): RequestListener {
   const count = exchanges.counterOf("POST", "/coupons/{coupon_id}/issue");
   return (incoming, outgoing) => {
-    const began = performance.now();
+    const began = clock.now();
     const couponId = incoming.method === "POST" ? Number(TARGET.exec(incoming.url ?? "")?.[1] ?? 0) : 0;
     const length = couponId === 0 ? undefined : plainLength(incoming.rawHeaders);
     if (length === undefined) return routes(incoming, outgoing);

@@ -1,4 +1,5 @@
 /** What many ask for or watch at once: read once for all of them. */
+import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
 import { etagOf } from "../http/etag.ts";
 import { createFeed } from "../http/feed.ts";
@@ -7,6 +8,7 @@ import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
 
 interface Parts {
+  clock: Clock;
   db: Db;
   issuing: Pick<Issuing, "outcomes">;
   log: Pick<Log, "failure">;
@@ -17,7 +19,7 @@ const UPCOMING = 10;
 
 export type States = ReturnType<typeof createStates>;
 
-export function createStates({ db, issuing, log }: Parts) {
+export function createStates({ clock, db, issuing, log }: Parts) {
   const readStatus = async () => ({ ...(await db.couponStatus()), outcomes: issuing.outcomes });
   return {
     live: createShared(async () => {
@@ -38,8 +40,9 @@ export function createStates({ db, issuing, log }: Parts) {
         gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
       },
       log.failure,
+      clock,
     ),
     readStatus,
-    status: createFeed({ event: "status", read: readStatus, gist: (state) => state }, log.failure),
+    status: createFeed({ event: "status", read: readStatus, gist: (state) => state }, log.failure, clock),
   };
 }
