@@ -1,10 +1,10 @@
-/** Time, passed in to whatever waits or measures, so that a test can move it. */
+/** The clock, passed to everything that waits or measures, so that a test can move it. */
 export interface Clock {
-  /** Milliseconds on a clock that only goes forward: how long something takes. */
+  /** Milliseconds on a clock that only goes forward: for durations. */
   now(): number;
-  /** Milliseconds since 1970, on a clock that may be set back: what a token or a log line names. */
+  /** Milliseconds since 1970, on a clock that can be set: for tokens and log lines. */
   wall(): number;
-  /** Calls `then` once, `ms` later, if the process still runs; returns what calls it off. */
+  /** Calls `then` once after `ms`, without keeping the process alive. Returns a function that cancels it. */
   after(ms: number, then: () => void): () => void;
 }
 

@@ -1,4 +1,4 @@
-/** The service, assembled once: what the server runs, tests, faults, the fuzzer and the benches run too. */
+/** Assembles the service. The server, tests, faults, the fuzzer and the benches all use this. */
 import type { Server } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { createAuthenticate } from "./auth/auth.ts";
@@ -20,21 +20,21 @@ import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
 import { respond } from "./routes/operation.ts";
 
-/** Parts that stand in for the service's own, and what its own ones are made with. */
+/** Parts that replace the service's own, and options of its own parts. */
 export interface Overrides
   extends Partial<Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken">> {
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
-  /** Takes the lines of the log; without it they go to stdout. */
+  /** Receives the log's lines. Default: stdout. */
   writeLog?: (line: string) => void;
-  /** Reads the metrics of all workers; without it /metrics shows those of this process. */
+  /** Reads the metrics of all workers. Default: the metrics of this process. */
   readMetrics?: () => Promise<string>;
 }
 
 export type Service = Awaited<ReturnType<typeof compose>>;
 
-/** Makes all parts of the service; nothing listens yet, and no connection to the database is open. */
+/** Creates all parts of the service. It does not listen yet and has no database connection open. */
 export async function compose(env: Env, overrides: Overrides = {}) {
   const state = { draining: false };
   const dependencies = await createParts(env, overrides, () => state.draining);
@@ -44,7 +44,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   const routes = getRequestListener(app.fetch, { errorHandler: (error) => respond(refuse(toldOf(error))) });
   /** Answers requests, as the server does behind its limits. */
   const listener = issueBefore(routes, dependencies);
-  /** The same behind the limits of a connection. */
+  /** The same, with the limits of a connection. */
   const server = createHttpServer(listener, refuse);
   const inFlight = countInFlight(server, () => {
     if (state.draining) server.closeAllConnections();
@@ -52,15 +52,15 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   metrics.watch({ pools: db.pools, issuing, log, inFlight, streams: app.streams });
 
   /**
-   * Ends idle connections now and busy ones with their answer, which says Connection: close. Resolves when all are closed. What still
-   * runs in the database goes on: db.close() waits for it.
+   * Closes idle connections now, and busy ones after their answer, which says Connection: close. Resolves when all are closed. Calls that
+   * still run in the database continue: db.close() waits for them.
    */
   async function drain(): Promise<void> {
     state.draining = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     app.endStreams();
     server.closeIdleConnections();
-    // closeIdleConnections() leaves those that never sent a whole head, and after close() no timeout of Node's ends them.
+    // Node's closeIdleConnections() skips connections that never sent a complete head, and after close() no timeout ends those.
     if (inFlight() === 0) server.closeAllConnections();
     await closed;
   }
@@ -96,13 +96,13 @@ function urlOf({ API_DATABASE_URL: url }: Env): string {
   return url;
 }
 
-/** The adapter's error, where it could make no request of what came, as the problem that it is. */
+/** Turns an error of the adapter, which could not read the request, into a problem. */
 function toldOf(error: unknown): unknown {
   if (!(error instanceof RequestError)) return error;
   return new Problem("invalid_request", { detail: "The target or the Host header is not valid." });
 }
 
-/** Counts requests without an answer; `whenNone` is called each time that there are none left. */
+/** Counts requests in flight. Calls `whenNone` each time the count returns to 0. */
 function countInFlight(server: Server, whenNone: () => void): () => number {
   let inFlight = 0;
   server.on("request", (_, response) => {

@@ -1,17 +1,17 @@
-/** What a failed call means for the caller: the driver's errors and PostgreSQL's SQLSTATEs, by kind. */
+/** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
 import { isNoSession } from "../../db/errors.ts";
 
-/** What a call that got no answer from its function came to. */
+/** A call that failed. */
 export class DatabaseError extends Error {
   override readonly name = "DatabaseError";
   /**
-   * unavailable: it was not done, the database can't be reached. busy: it was not done, a lock or a statement took too
-   * long. conflict: it was not done, a constraint or a concurrent transaction refused it. unknown: sent, and then no
-   * answer. argument: the caller's mistake. defect: ours.
+   * unavailable: not done, because the database cannot be reached. busy: not done, because a lock or a statement took too long.
+   * conflict: not done, because a constraint or a concurrent transaction refused it. unknown: it was sent, and no answer came; it may
+   * have been done. argument: a mistake of the caller. defect: a mistake of this program.
    */
   readonly kind: "unavailable" | "busy" | "conflict" | "unknown" | "argument" | "defect";
   readonly sqlstate: string;
-  /** Of the constraint that refused, or of the argument that is wrong. */
+  /** The name of the constraint that refused, or of the wrong argument. */
   readonly subject: string | undefined;
 
   constructor(
@@ -28,10 +28,10 @@ export class DatabaseError extends Error {
   }
 }
 
-/** Our own code for a connection that was accepted and closed, or reset, before a word came back: no call was sent. */
+/** Our code for a connection that was accepted and then closed or reset before it answered: no call was sent. */
 export const HUNG_UP = "HUNG_UP";
 
-/** The driver's, for a call on a pool that was closed. */
+/** The driver's code for a call on a closed pool. */
 const CONNECTION_ENDED = "CONNECTION_ENDED";
 
 /** SQLSTATE undefined_function: the database is older than this server, or empty. */
@@ -55,11 +55,11 @@ export function explain(error: unknown): DatabaseError {
     new DatabaseError(kind, code, message, subject, error);
 
   if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return as("unavailable");
-  // Rolled back by the database: waited too long for a lock, ran too long, no space, standby.
+  // Rolled back: waited too long for a lock, ran too long, no disk space, a standby.
   if (["55P03", "57014", "53100", "53200", "25006"].includes(code)) return as("busy");
   if (/^(23|40)...$/.test(code)) return as("conflict", constraint_name);
   if (/^22...$/.test(code)) return as("argument", column_name);
-  // Not an answer of PostgreSQL, or its last word on a connection that it closes: the commit may have come before.
+  // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.
   if (!/^[0-9A-Z]{5}$/.test(code) || /^(08|57P|58|XX)/.test(code)) return as("unknown");
   return as("defect");
 }

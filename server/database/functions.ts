@@ -1,4 +1,4 @@
-/** One method a function of the database. The server has no other SQL. */
+/** One method for each function of the database. The server has no other SQL. */
 import type postgres from "postgres";
 import type { z } from "zod";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
@@ -6,9 +6,9 @@ import type { couponStats, couponStatuses, newCoupon, offer, wallet } from "../a
 import { DatabaseError } from "./errors.ts";
 import { createPool, type Pool } from "./pool.ts";
 
-/** An instant, RFC 3339 in UTC with all digits that PostgreSQL keeps. */
+/** An instant: RFC 3339 in UTC, to the microsecond. */
 type Instant = string;
-/** A length of time in seconds. */
+/** A duration in seconds. */
 type Seconds = number;
 
 export type Offer = z.infer<typeof offer>;
@@ -26,7 +26,7 @@ export interface Issue {
   starts_in: Seconds | null;
 }
 
-/** One of a coupon's list. */
+/** A row of a coupon's list of grants. */
 export interface Grant {
   position: number;
   user_id: number;
@@ -36,7 +36,7 @@ export interface Grant {
   use_reference: string | null;
 }
 
-/** valid_for and starts_in count from when it was asked for. */
+/** valid_for and starts_in count from the moment of the question. */
 export type Lease =
   | { outcome: "coupon_not_found" | "not_leased" }
   | {
@@ -48,13 +48,13 @@ export type Lease =
       holders: number[];
     };
 
-/** Names of migrations, "20261128000001" for example: what the database stands at, and what a server must know at least. */
+/** Versions of migrations, "20261128000001" for example: the newest one applied, and the one that a server must know. */
 export interface SchemaVersion {
   migration: string | null;
   oldest_server: string;
 }
 
-/** What the audit is told: on whose behalf, "admin:root" say, and why. */
+/** For the audit: on whose behalf, for example "admin:root", and why. */
 export interface Note {
   actor: string;
   reason?: string | undefined;
@@ -69,7 +69,7 @@ export interface Use<C extends Command> {
 export type Db = ReturnType<typeof connectDb>;
 export type Pools = Db["pools"];
 
-/** Connections, by what they are for: a slow list must not stand before a grant. */
+/** Connections by purpose, so that a slow list cannot delay a grant. */
 const POOLS = { issue: 4, command: 8, read: 4 } as const;
 
 export function connectDb(url: string, options: { callMs?: number } = {}) {
@@ -85,9 +85,9 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...reports(read),
     schemaVersion: () =>
       read<SchemaVersion>((sql) => sql`select migration, oldest_server from schema_version()`).then(only),
-    /** What each pool does now, and which errors it met so far. */
+    /** The current figures of each pool, and its errors so far. */
     pools: { issue: issue.figures, command: command.figures, read: read.figures },
-    /** Ends all connections; calls in flight get `ms` to finish. */
+    /** Closes all connections. Calls in flight have `ms` to finish. */
     close: (ms: number) => Promise.all([issue, command, read].map((pool) => pool.close(ms))),
   };
 }
@@ -187,7 +187,7 @@ function operating(command: Pool) {
 
 function onOffer(read: Pool) {
   return {
-    // The join gives the database's time also when there is no coupon.
+    // The join returns the database's time even if there is no coupon.
     liveCoupons: () =>
       read<Offer>(
         (sql) => sql`
@@ -276,7 +276,7 @@ function noted(sql: postgres.Sql, { reason, actor }: Note) {
   return sql`reason => ${reason ?? null}::text, actor => ${actor}::text`;
 }
 
-/** An array as PostgreSQL reads it from text; the driver knows arrays only with fetch_types. */
+/** An array as text, as PostgreSQL reads it: the driver (postgres 3.4.9) supports arrays only with fetch_types. */
 function arrayOf(values: readonly (number | string)[]): string {
   const element = (value: number | string) =>
     typeof value === "number" ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;

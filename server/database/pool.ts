@@ -1,20 +1,20 @@
-/** Connections to the database: how many calls run and wait, for how long, over which sockets, and how values are read. */
+/** Connections to the database: bounded calls with deadlines, sockets, and parsing of values. */
 import { connect as connectSocket } from "node:net";
 import postgres from "postgres";
 import { DatabaseError, explain, HUNG_UP } from "./errors.ts";
 
-/** Deadline of a call: beyond the role's statement_timeout (5 s), so that only a lost database gets here. */
+/** Deadline of a call. It is longer than the role's statement_timeout (5 s), so only a lost database exceeds it. */
 const CALL_MS = 6_000;
 
-/** Calls that may wait for a connection of a pool, and how long; beyond it they are refused, the database untouched. */
+/** Calls that may wait for a connection of a pool, and how long. Further calls are refused before they reach the database. */
 const MAX_WAITING = 2_000;
 const MAX_WAIT_MS = 2_000;
 
 export type Pool = ReturnType<typeof createPool>;
 
 /**
- * A pool that runs at most `max` calls at once, one a connection: the driver alone would send several down one connection,
- * and a call behind one that waits for a lock would share its fate.
+ * A pool that runs at most `max` calls at once, one per connection. The driver alone would pipeline several calls on one connection,
+ * and a call behind one that waits for a lock would wait too.
  */
 export function createPool(url: string, max: number, callMs = CALL_MS) {
   let sql = open(url, max);
@@ -27,7 +27,7 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
     return explained;
   }
 
-  /** Runs one statement, which is one transaction. Never cancels: an unknown answer must stay one. */
+  /** Runs one statement, which is one transaction. It never cancels a statement: that would turn an unknown outcome into a wrong one. */
   async function call<Row>(statement: (sql: postgres.Sql) => PromiseLike<readonly object[]>): Promise<Row[]> {
     const turn = turns.take();
     if (turn !== undefined)
@@ -39,7 +39,7 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
     try {
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
-          // A connection that lost its other end never reports: leave this pool to its fate.
+          // A half-open connection never reports an error, so this pool is replaced.
           retire(used, 0);
           reject(new DatabaseError("unknown", "", `no answer from the database in ${callMs} ms`));
         }, callMs);
@@ -56,9 +56,9 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
   }
 
   /**
-   * No call goes to this pool any more; those in flight get `ms` to finish. The driver (postgres 3.4.9) goes on with a connection
-   * whose socket was lost: it counts rows that had come into the next result, and gives a call that it never sent the next
-   * one's answer.
+   * Sends no more calls to this pool. Calls in flight have `ms` to finish. The driver (postgres 3.4.9) continues to use a connection
+   * whose socket was lost: rows that had arrived appear in the next result, and a call that it never sent gets the answer of the next
+   * call.
    */
   function retire(used: postgres.Sql, ms: number): void {
     if (sql === used) sql = open(url, max);
@@ -79,7 +79,7 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
   return call;
 }
 
-/** Places for `max` calls at once, in order of arrival. */
+/** Lets `max` calls run at once, in order of arrival. */
 function createTurns(max: number) {
   let running = 0;
   const waiting: (() => void)[] = [];
@@ -101,13 +101,13 @@ function createTurns(max: number) {
   }
 
   return {
-    /** Takes a place; where none is free, what to wait for. */
+    /** Takes a place. If none is free, returns a promise of one. */
     take(): Promise<void> | undefined {
       if (running >= max) return wait();
       running += 1;
       return undefined;
     },
-    /** Hands a place on to the first who waits. */
+    /** Gives the place to the first call that waits. */
     pass(): void {
       const next = waiting.shift();
       if (next) next();
@@ -120,7 +120,7 @@ function createTurns(max: number) {
 
 type Answered<Row> = Row[] & { command?: string | null; count?: number | null };
 
-/** What the driver gives for a call that it forgot to send, when its connection was lost, is an empty result without a command. */
+/** The driver (postgres 3.4.9) returns an empty result without a command for a call that it never sent on a lost connection. */
 export function whole<Row>(rows: Answered<Row>): Row[] {
   if (rows.command !== "SELECT" || rows.count !== rows.length)
     throw new DatabaseError("unknown", "", `${rows.length} rows of ${rows.count} of ${rows.command}`);
@@ -128,11 +128,11 @@ export function whole<Row>(rows: Answered<Row>): Row[] {
 }
 
 /**
- * A proxy without a backend accepts and hangs up. The driver takes that for a network's passing mood and connects again at
- * once, without end: 2,000 connections in 3 s for one call. As an error of the socket it is told to the caller, and the
- * back-off works.
+ * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
+ * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
  *
- * And it is told of an error and of the close in one go: a call that it hands to a connection between the two is never sent.
+ * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
+ * between the two.
  */
 export function openSocket({
   host: [host],
@@ -173,13 +173,13 @@ function open(url: string, max: number): postgres.Sql {
     max,
     connect_timeout: 2,
     idle_timeout: 0,
-    // Soon back after an outage; the driver's own back-off grows without limit.
+    // Short, to reconnect soon after an outage; the driver's own back-off grows without limit.
     backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
     onnotice: () => {},
-    // The driver's query for the types of arrays runs first on each connection, and when that one is lost meanwhile its
-    // rejection is nobody's: it would end the process.
+    // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
+    // meanwhile, nobody handles the rejection, which would end the process.
     fetch_types: false,
-    ...({ socket: openSocket } as object), // an option that the driver's types don't know
+    ...({ socket: openSocket } as object), // the driver has this option, its types do not
     ...(hasSslMode ? {} : { ssl: "prefer" as const }),
     connection: {
       application_name: `coupon-server ${process.pid}`,
@@ -196,12 +196,12 @@ function open(url: string, max: number): postgres.Sql {
   });
 }
 
-/** "2026-11-22 12:58:52.455223+00", as PostgreSQL writes it in UTC, to RFC 3339. */
+/** Converts PostgreSQL's "2026-11-22 12:58:52.455223+00" to RFC 3339. */
 function parseInstant(text: string): string {
   return text.replace(" ", "T").replace(/\+00$/, "Z");
 }
 
-/** An ISO 8601 duration of days and smaller, which is all that the difference of two instants has. */
+/** Parses an ISO 8601 duration of days and smaller units; the difference of two instants has no larger ones. */
 export function parseSeconds(text: string): number {
   const part = (unit: string, within: string) => Number(within.match(`(-?[0-9.]+)${unit}`)?.[1] ?? 0);
   const [days = "", time = ""] = text.split("T");
