@@ -5,6 +5,7 @@
  *   ./sd test --all         those too: faults, fuzz, clusters of processes, browsers
  *   ./sd test sql db/a.ts   the files of a folder, and one file
  */
+import { setMaxListeners } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "node:test";
@@ -35,6 +36,7 @@ function chosen(args: string[]): string[] {
 }
 
 const stopping = new AbortController();
+setMaxListeners(0, stopping.signal); // node listens once a file
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.once(signal, () => {
     process.exitCode = 1;

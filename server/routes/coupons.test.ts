@@ -1,0 +1,409 @@
+/** Coupons: made, found, listed, and how they sell. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { adminToken, assertProblem, openWorld, serviceToken, userToken } from "../../bench/harness/app.ts";
+import { INSTANT, offer, routesWorld, WRONG_IDS, type Wrong } from "../../bench/harness/routes.ts";
+
+const { world, asAdmin, asAdminGet, asUser, outcomeTests, wrongBodyTests, wrongTargetTests } = routesWorld();
+
+for (const [name, run] of outcomeTests("create_coupon", {
+  created: async () => {
+    const answer = await asAdmin("POST /coupons", offer("CREATED", "2030-01-01"));
+    return [answer, { coupon_id: answer.body.coupon_id, live_on: "2030-01-01", slot: 1 }];
+  },
+  already_created: async () => {
+    const first = await asAdmin("POST /coupons", offer("TWICE", "2030-01-02"));
+    const { outcome: _, ...same } = first.body;
+    return [await asAdmin("POST /coupons", offer("TWICE", "2030-01-02")), same];
+  },
+  code_taken: async () => {
+    const first = await asAdmin("POST /coupons", offer("TAKEN", "2030-01-03"));
+    const { outcome: _, ...other } = first.body;
+    return [await asAdmin("POST /coupons", offer("taken", "2030-01-03")), other];
+  },
+  start_time_taken: async () => {
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("TIME", "2030-01-04"))).body;
+    const answer = await asAdmin("POST /coupons", { ...offer("TIME-2", "2030-01-04"), count: 2 });
+    return [answer, { coupon_id, live_on: "2030-01-04" }];
+  },
+  count_taken: async () => {
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("COUNT", "2030-01-05"))).body;
+    const answer = await asAdmin("POST /coupons", {
+      ...offer("COUNT-2", "2030-01-05"),
+      start_time: "2030-01-05T11:00:00Z",
+    });
+    return [answer, { coupon_id, live_on: "2030-01-05" }];
+  },
+  day_full: async () => {
+    for (const i of [1, 2, 3, 4]) {
+      const start_time = `2030-01-06T0${i}:00:00Z`;
+      const answer = await asAdmin("POST /coupons", {
+        ...offer(`FULL-${i}`, "2030-01-06"),
+        start_time,
+        count: i,
+      });
+      if (i === 4) return [answer, { live_on: "2030-01-06" }];
+      assert.equal(answer.status, 201);
+    }
+    throw new Error("not reached");
+  },
+}))
+  test(name, run);
+
+test("a coupon that isn't there: by id, by code, its stats", async () => {
+  for (const path of ["/coupons/999999", "/coupons?code=NOBODY", "/coupons/999999/stats"])
+    assertProblem(await asAdminGet(path), 404, {
+      outcome: "coupon_not_found",
+      detail: "There is no such coupon.",
+    });
+});
+
+test("a coupon comes back as it was given: by id, by code, in the list", async () => {
+  const metadata = {
+    text: 'Zoë "🎟️" \\ \u0001',
+    numbers: [0, -1, 1.5, 9_007_199_254_740_991, 1e300],
+    nothing: null,
+    deep: { a: { b: { c: [true] } } },
+    ["__proto__"]: { kept: true },
+    "": [],
+  };
+  const given = {
+    ...offer("EXACT", "2030-02-01"),
+    message: `${"m".repeat(199)}🎟`,
+    description: "",
+    start_time: "2030-02-01T10:00:00.123456Z",
+    expiry: "2030-02-03T00:00:00.000001+05:30",
+    metadata,
+  };
+  const { body } = await asAdmin("POST /coupons", given);
+  assert.equal(body.outcome, "created");
+  const byId = await asAdminGet(`/coupons/${body.coupon_id}`);
+  const { server_time, starts_in, ...coupon } = byId.body;
+  assert.match(server_time, INSTANT);
+  assert.deepEqual(coupon, {
+    ...given,
+    coupon_id: body.coupon_id,
+    expiry: "2030-02-02T18:30:00.000001Z",
+    issued: 0,
+    remaining: 1,
+    sold_out: false,
+    paused: false,
+  });
+  const micros = (time: string) =>
+    BigInt(Date.parse(`${time.slice(0, 19)}Z`)) * 1000n + BigInt(`${time.slice(20, -1)}000000`.slice(0, 6));
+  assert.equal(
+    Math.round(starts_in * 1e6),
+    Number(micros(given.start_time) - micros(server_time)),
+    "starts_in is start_time - server_time",
+  );
+
+  const { server_time: _, starts_in: __, ...byCode } = (await asAdminGet("/coupons?code=exact")).body;
+  assert.deepEqual(byCode, coupon);
+  const list = (await asAdminGet("/coupons/upcoming")).body;
+  assert.match(list.server_time, INSTANT);
+  const listed = list.coupons.find((row: { coupon_id: number }) => row.coupon_id === body.coupon_id);
+  assert.deepEqual({ ...listed, starts_in: 0 }, { ...coupon, starts_in: 0 });
+});
+
+test("live and upcoming, without coupons: an empty list and the time", async () => {
+  const empty = await openWorld();
+  try {
+    for (const path of ["/coupons/live", "/coupons/upcoming"]) {
+      const { body } = await empty.call(`GET ${path}`, { token: serviceToken });
+      assert.deepEqual(body.coupons, []);
+      assert.match(body.server_time, INSTANT);
+    }
+  } finally {
+    await empty.close();
+  }
+});
+
+test("live: an ETag, and 304 until a coupon changes", async () => {
+  const live = (etag?: string) =>
+    world().call("GET /coupons/live", {
+      token: userToken(1),
+      ...(etag === undefined ? {} : { headers: { "if-none-match": etag } }),
+    });
+  const coupon = await world().newCoupon();
+  const first = await live();
+  const etag = first.headers.get("etag") ?? "";
+  assert.match(etag, /^W\/"[\w-]{22}"$/);
+  assert.equal(first.headers.get("cache-control"), "private, no-cache");
+  assert.equal((await live()).headers.get("etag"), etag);
+  for (const known of [etag, etag.slice(2), `"other", ${etag}`, "*"]) {
+    const { status, headers, body } = await live(known);
+    assert.deepEqual([status, headers.get("etag"), body], [304, etag, null], known);
+  }
+  assert.equal((await live('"other"')).status, 200);
+
+  await world().issue(coupon, await world().newUser());
+  const changed = await live(etag);
+  assert.equal(changed.status, 200);
+  assert.notEqual(changed.headers.get("etag"), etag);
+});
+
+test("live: one query serves all who wait", async () => {
+  const asked = world().db.liveCoupons;
+  let queries = 0;
+  world().db.liveCoupons = () => {
+    queries += 1;
+    return asked();
+  };
+  try {
+    const token = userToken(1);
+    const answers = await Promise.all(
+      Array.from({ length: 500 }, () => world().call("GET /coupons/live", { token })),
+    );
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.ok(queries <= 3, `${queries} queries`);
+    assert.equal(new Set(answers.map(({ body }) => JSON.stringify(body))).size, queries);
+  } finally {
+    world().db.liveCoupons = asked;
+  }
+});
+
+test("live: what runs, sold out and paused ones too", async () => {
+  const here = await openWorld();
+  try {
+    const [open, out, paused] = [
+      await here.newCoupon(),
+      await here.newCoupon({ count: 1 }),
+      await here.newCoupon(),
+    ];
+    await here.newCoupon({ until: "-1 second" });
+    await here.newCoupon({ from: "1 hour" });
+    await here.issue(out, await here.newUser());
+    await here.call(`POST /coupons/${paused}/pause`, { token: adminToken });
+    const { body } = await here.call("GET /coupons/live", { token: userToken(1) });
+    assert.deepEqual(
+      body.coupons.map((c: Record<string, unknown>) => [
+        c["coupon_id"],
+        c["remaining"],
+        c["sold_out"],
+        c["paused"],
+        c["starts_in"],
+      ]),
+      [
+        [paused, 10, false, true, null],
+        [out, 0, true, false, null],
+        [open, 10, false, false, null],
+      ],
+    );
+  } finally {
+    await here.close();
+  }
+});
+
+test("stats: from the first grant to the last", async () => {
+  const coupon_id = await world().newCoupon({ count: 2, from: "-90061.5 seconds" });
+  const stats = async () => (await asAdminGet(`/coupons/${coupon_id}/stats`)).body;
+  const { code, time_to_sell_out: none, ...fresh } = await stats();
+  assert.equal(none, null);
+  assert.deepEqual(fresh, {
+    coupon_id,
+    count: 2,
+    issued: 0,
+    remaining: 2,
+    used: 0,
+    first_issued_at: null,
+    last_issued_at: null,
+  });
+  const [first, second] = [await world().newUser(), await world().newUser()];
+  const first_issued_at = (await world().issue(coupon_id, first)).body.issued_at;
+  const last_issued_at = (await world().issue(coupon_id, second)).body.issued_at;
+  await asUser(first, `POST /coupons/${coupon_id}/use`, { body: { reference: "r" } });
+  const { time_to_sell_out, ...sold } = await stats();
+  assert.deepEqual(sold, {
+    ...fresh,
+    code,
+    issued: 2,
+    remaining: 0,
+    used: 1,
+    first_issued_at,
+    last_issued_at,
+  });
+  assert.ok(time_to_sell_out > 90_061.5 && time_to_sell_out < 90_361);
+});
+
+const coupon = offer("WRONG", "2030-03-01");
+const nested = (levels: number): unknown => (levels === 0 ? 1 : { a: nested(levels - 1) });
+for (const [name, run] of wrongBodyTests([
+  ["an unknown member", "POST /coupons", { ...coupon, id: 1 }, ["id", "is not a member of this request"]],
+  ["code missing", "POST /coupons", { ...coupon, code: undefined }, ["code", "must be a string"]],
+  ["code a number", "POST /coupons", { ...coupon, code: 1 }, ["code", "must be a string"]],
+  ["code empty", "POST /coupons", { ...coupon, code: "" }, ["code", "must not be empty"]],
+  [
+    "code too long",
+    "POST /coupons",
+    { ...coupon, code: "C".repeat(65) },
+    ["code", "must have at most 64 characters"],
+  ],
+  [
+    "code much too long",
+    "POST /coupons",
+    { ...coupon, code: "C".repeat(500) },
+    ["code", "must have at most 64 characters"],
+  ],
+  ["code with NUL", "POST /coupons", { ...coupon, code: "A\0" }, ["code", "must be valid text"]],
+  [
+    "message with half a pair",
+    "POST /coupons",
+    { ...coupon, message: "\ud83c" },
+    ["message", "must be valid text"],
+  ],
+  [
+    "message too long",
+    "POST /coupons",
+    { ...coupon, message: "🎟".repeat(201) },
+    ["message", "must have at most 200 characters"],
+  ],
+  [
+    "description too long",
+    "POST /coupons",
+    { ...coupon, description: "d".repeat(2001) },
+    ["description", "must have at most 2000 characters"],
+  ],
+  ...[
+    "2030-03-01",
+    "2030-03-01T10:00:00",
+    "2030-02-30T10:00:00Z",
+    "now",
+    "2030-03-01 10:00:00Z",
+    "infinity",
+    1_900_000_000,
+    null,
+  ].map(
+    (time): Wrong => [
+      `start_time ${time}`,
+      "POST /coupons",
+      { ...coupon, start_time: time },
+      ["start_time", "must be a time like 2026-11-22T10:00:00Z"],
+    ],
+  ),
+  ...(
+    [
+      ["1", "must be a number"],
+      [null, "must be a number"],
+      [0, "must be at least 1"],
+      [-1, "must be at least 1"],
+      [1.5, "must be a whole number"],
+      [100_000_001, "must be at most 100000000"],
+    ] as const
+  ).map(
+    ([count, why]): Wrong => [
+      `count ${JSON.stringify(count)}`,
+      "POST /coupons",
+      { ...coupon, count },
+      ["count", why],
+    ],
+  ),
+  ...[[], "{}", null, 1].map(
+    (metadata): Wrong => [
+      `metadata ${JSON.stringify(metadata)}`,
+      "POST /coupons",
+      { ...coupon, metadata },
+      ["metadata", "must be a JSON object"],
+    ],
+  ),
+  [
+    "metadata of 6 levels",
+    "POST /coupons",
+    { ...coupon, metadata: nested(6) },
+    ["metadata", "must be at most 5 levels deep"],
+  ],
+  [
+    "metadata of 7,000 levels",
+    "POST /coupons",
+    JSON.stringify({ ...coupon, metadata: { a: 0 } }).replace(
+      '"a":0',
+      `"a":${"[".repeat(7000)}${"]".repeat(7000)}`,
+    ),
+    ["metadata", "must be at most 5 levels deep"],
+  ],
+  [
+    "metadata too long",
+    "POST /coupons",
+    { ...coupon, metadata: { a: "x".repeat(4096) } },
+    ["metadata", "must have at most 4096 characters"],
+  ],
+  [
+    "metadata with NUL",
+    "POST /coupons",
+    { ...coupon, metadata: { a: ["\0"] } },
+    ["metadata", "must have valid text and numbers only"],
+  ],
+  [
+    "metadata with half a pair",
+    "POST /coupons",
+    { ...coupon, metadata: { "\udc00": 1 } },
+    ["metadata", "must have valid text and numbers only"],
+  ],
+  [
+    "metadata with an endless number",
+    "POST /coupons",
+    JSON.stringify({ ...coupon, metadata: { a: 0 } }).replace('"a":0', '"a":1e999'),
+    ["metadata", "must have valid text and numbers only"],
+  ],
+]))
+  test(name, run);
+
+test("metadata of 5 levels", async () => {
+  const answer = await asAdmin("POST /coupons", { ...offer("LEVELS", "2030-03-02"), metadata: nested(5) });
+  assert.equal(answer.status, 201);
+});
+
+// What only SQL knows to be wrong: class 22.
+const wrongForSql: [name: string, route: string, body: object, ...members: [string, string][]][] = [
+  [
+    "code with a space",
+    "POST /coupons",
+    { ...coupon, code: "A B" },
+    ["code", "must be 1 to 64 letters, digits, - or _"],
+  ],
+  [
+    "expiry before start",
+    "POST /coupons",
+    { ...coupon, expiry: coupon.start_time },
+    ["expiry", "must be after start_time"],
+  ],
+  [
+    "before 1970",
+    "POST /coupons",
+    { ...coupon, start_time: "1969-12-31T23:59:59Z" },
+    ["start_time", "must lie between 1970 and 9999"],
+  ],
+  [
+    "metadata that is longer in SQL",
+    "POST /coupons",
+    { ...coupon, metadata: { a: Array(2000).fill(1) } },
+    ["metadata", "must have at most 4096 characters"],
+  ],
+];
+for (const [name, route, body, [member, detail] = ["", ""]] of wrongForSql)
+  test(`400 from SQL: ${name}`, async () =>
+    assertProblem(await asAdmin(route, body), 400, {
+      outcome: "invalid_request",
+      detail: `${member} ${detail}`,
+      errors: [{ member, detail }],
+    }));
+
+for (const time of ["0000-01-01T00:00:00Z", "2030-03-01T10:00:00+23:59"])
+  test(`400 from PostgreSQL: ${time}`, async () =>
+    assertProblem(await asAdmin("POST /coupons", { ...coupon, start_time: time }), 400, {
+      outcome: "invalid_request",
+      detail: "A value in the request can't be stored.",
+    }));
+
+for (const [name, run] of wrongTargetTests([
+  ["/coupons", "code", "must be a string"],
+  ["/coupons?code=", "code", "must not be empty"],
+  ["/coupons?code=A&code=B", "code", "must be a string"],
+  ["/coupons?code=A&x=1", "x", "is not a member of this request"],
+  ["/coupons?code=%00", "code", "must be valid text"],
+  ["/coupons/live?x", "x", "is not a member of this request"],
+  ["/coupons/upcoming?page_size=0", "page_size", "must be a whole number"],
+  ["/coupons/1?x=1", "x", "is not a member of this request"],
+  ["/coupons/1/stats?x=1", "x", "is not a member of this request"],
+  ...WRONG_IDS.map(([id, why]): [string, string, string] => [`/coupons/${id}`, "coupon_id", why]),
+]))
+  test(name, run);
