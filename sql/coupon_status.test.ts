@@ -13,14 +13,14 @@ test("nothing on offer, no row", async () => {
 });
 
 test("upcoming, ended today, paused, sold_out, live: earliest first, those that ended before today left out", async () => {
-  await coupon({ starts_in: "-52 days", ends_in: "-1 day" });
+  await coupon({ from: "-52 days", until: "-1 day" });
   const [later, live, ended, soldOut] = [
     await upcoming(9),
-    await coupon({ starts_in: "-1 hour" }),
-    await coupon({ starts_in: "-2 hours", ends_in: "-1 second", count: 11 }),
-    await coupon({ starts_in: "-54 days", count: 1 }),
+    await coupon({ from: "-1 hour" }),
+    await coupon({ from: "-2 hours", until: "-1 second", count: 11 }),
+    await coupon({ from: "-54 days", count: 1 }),
   ];
-  const [soon, paused] = [await upcoming(8), await coupon({ starts_in: "-53 days" })];
+  const [soon, paused] = [await upcoming(8), await coupon({ from: "-53 days" })];
   await issue(await user(), soldOut);
   for (const stopped of [soon, paused]) await admin`select from pause_coupon(${stopped})`;
   assert.deepEqual(await states(), [
@@ -35,8 +35,8 @@ test("upcoming, ended today, paused, sold_out, live: earliest first, those that 
 
 test("ended before paused, paused before sold_out: as issuing refuses", async () => {
   const [ended, soldOut] = [
-    await coupon({ starts_in: "-3 hours", ends_in: "-1 second", count: 12 }),
-    await coupon({ starts_in: "-55 days", count: 1 }),
+    await coupon({ from: "-3 hours", until: "-1 second", count: 12 }),
+    await coupon({ from: "-55 days", count: 1 }),
   ];
   await issue(await user(), soldOut);
   for (const stopped of [ended, soldOut]) await admin`select from pause_coupon(${stopped})`;

@@ -20,9 +20,9 @@ test("the last seven days, with 0 for those without anything", async () => {
 
 test("coupons and count by the day of their start, issued and used by the day of the grant", async () => {
   const [old, b, c] = [
-    await coupon({ starts_in: "-5 days", count: 100 }),
-    await coupon({ starts_in: "-2 days", count: 20 }),
-    await coupon({ starts_in: "-49 hours", count: 30 }),
+    await coupon({ from: "-5 days", count: 100 }),
+    await coupon({ from: "-2 days", count: 20 }),
+    await coupon({ from: "-49 hours", count: 30 }),
   ];
   await planted(old, [8, "4 days"]);
   await planted(b, [3, "47 hours"], [2, "2 days -2 hours"]);

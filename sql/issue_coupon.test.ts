@@ -79,7 +79,7 @@ test("already_issued: same position, same instant", async () => {
 });
 
 test("already_issued: on another day, with the day of the grant", async () => {
-  const [holder, lunch] = [await user(), await coupon({ starts_in: "-60 days" })];
+  const [holder, lunch] = [await user(), await coupon({ from: "-60 days" })];
   await grantedBefore(2, holder, lunch);
   assert.deepEqual(
     await rows(admin`

@@ -9,10 +9,10 @@ test("nothing is live: no row", async () => {
 });
 
 test("what has started and not expired, earliest first, sold out and paused ones too", async () => {
-  const paused = await coupon({ starts_in: "-1 day" });
-  const soldOut = await coupon({ starts_in: "-3 days", count: 1 });
-  const lunch = await coupon({ starts_in: "-2 days", count: 10 });
-  const ended = await coupon({ starts_in: "-4 days" });
+  const paused = await coupon({ from: "-1 day" });
+  const soldOut = await coupon({ from: "-3 days", count: 1 });
+  const lunch = await coupon({ from: "-2 days", count: 10 });
+  const ended = await coupon({ from: "-4 days" });
   await upcoming(1);
   await admin`select from pause_coupon(${paused})`;
   await issue(await user(), soldOut);

@@ -5,7 +5,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type postgres from "postgres";
+import { makeCoupon, makeUsers } from "../bench/harness/coupons.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { inTime, until, waiting, waitsFirst } from "../bench/harness/waiting.ts";
 import { connect, type Sql } from "../db/connect.ts";
 
 type Session = postgres.ReservedSql;
@@ -401,40 +403,33 @@ test("undo_use against use_coupon: at most one new use, and the row says which",
 
 test("set_coupon_expiry against use_coupon: a use waits for it, and is judged by the new expiry", async () => {
   const [coupon, user] = await granted();
-  const [{ expiry }] = (await at(0)`select (clock_timestamp() + interval '700 ms')::text as expiry`) as [
-    { expiry: string },
-  ];
-  assert.equal(
-    (await row(at(0)`select * from set_coupon_expiry(${coupon}, ${expiry}::timestamptz)`)).outcome,
-    "changed",
-  );
+  const expiry = await inTime(async (ms) => {
+    const soon = await instantIn(ms);
+    const { outcome } = await expireAt(at(0), coupon, soon);
+    return outcome === "changed" ? soon : undefined;
+  });
   await at(0)`begin`;
   assert.equal((await setExpiry(at(0), coupon, "1 day")).outcome, "changed");
   const used = use(at(1), user, coupon, "order 1");
-  await waiting(1);
-  await until(
-    async () => (await watch`select from clock_timestamp() c where c > ${expiry}::timestamptz`).count === 1,
-  );
+  await waiting(watch);
+  await untilPast(expiry);
   await at(0)`commit`;
   assert.equal((await used).outcome, "used");
 });
 
 test("set_coupon_expiry that waited for a use later than it fails as a whole", async () => {
   const [coupon, user] = await granted();
-  const held = at(1);
-  const [{ expiry }] = (await at(0)`select (clock_timestamp() + interval '700 ms')::text as expiry`) as [
-    { expiry: string },
-  ];
-  const shortened = await holding(theGrant(coupon, user), async (owner) => {
-    const answer = row(held`select * from set_coupon_expiry(${coupon}, ${expiry}::timestamptz)`);
-    await waiting(1);
-    await until(
-      async () => (await watch`select from clock_timestamp() c where c > ${expiry}::timestamptz`).count === 1,
-    );
-    await owner`
-      update coupon.user_coupons set used_date = clock_timestamp(), use_reference = 'order 1'
-      where coupon_id = ${coupon}`;
-    return { answer };
+  const shortened = await inTime(async (ms) => {
+    const expiry = await instantIn(ms);
+    return holding(theGrant(coupon, user), async (owner) => {
+      const answer = expireAt(at(1), coupon, expiry);
+      if (!(await waitsFirst(watch, answer))) return undefined;
+      await untilPast(expiry);
+      await owner`
+        update coupon.user_coupons set used_date = clock_timestamp(), use_reference = 'order 1'
+        where coupon_id = ${coupon}`;
+      return { answer };
+    });
   });
   assert.equal((await shortened.answer).outcome, "user_coupons_used_before_expiry");
 });
@@ -481,7 +476,7 @@ test("a replay that reads while the batch commits is a replay, and goes red when
       await holder`begin`;
       await holder`select pg_advisory_xact_lock(7)`;
       const replayed = issue(replayer, user, coupon);
-      await waiting(1, scratch.watch);
+      await waiting(scratch.watch);
       await claimer`select from import_users(array[${user}::bigint], array['new'])`;
       assert.equal((await issue(claimer, user, coupon)).outcome, "issued");
       await holder`commit`;
@@ -503,7 +498,7 @@ test("the burst goes red without the lock: claims end at a constraint", async (t
   await holder`begin`;
   assert.equal((await issue(holder, 1, 1)).outcome, "issued");
   const answer = issue(rival, 2, 1);
-  await waiting(1, scratch.watch);
+  await waiting(scratch.watch);
   await holder`commit`;
   for (const session of [holder, rival]) session.release();
   assert.equal((await answer).outcome, "user_coupons_one_per_position");
@@ -518,7 +513,7 @@ test("a user at two coupons goes red without the lock: the day is kept by its co
   await holder`begin`;
   assert.equal((await issue(holder, 1, 1)).outcome, "issued");
   const answer = issue(rival, 1, 2);
-  await waiting(1, scratch.watch);
+  await waiting(scratch.watch);
   await holder`commit`;
   for (const session of [holder, rival]) session.release();
   assert.equal((await answer).outcome, "user_coupons_one_per_user_and_day");
@@ -536,7 +531,7 @@ test("without lock and constraints reconcile() shows the damage", async (t) => {
   await holder`begin`;
   await issue(holder, 1, 1);
   const answer = issue(rival, 2, 1);
-  await waiting(1, scratch.watch);
+  await waiting(scratch.watch);
   await holder`commit`;
   for (const session of [holder, rival]) session.release();
   assert.equal((await answer)["position"], 1);
@@ -565,9 +560,9 @@ async function race<T>(hold: Hold, asks: (() => Promise<T>)[], order?: "in turn"
     const answers: Promise<T>[] = [];
     for (const ask of asks) {
       answers.push(ask());
-      if (order === "in turn") await waiting(answers.length);
+      if (order === "in turn") await waiting(watch, answers.length);
     }
-    await waiting(asks.length);
+    await waiting(watch, asks.length);
     return { answers };
   });
   return Promise.all(started.answers);
@@ -585,27 +580,15 @@ async function holding<T>(hold: Hold, work: (owner: Session) => Promise<T>): Pro
   }
 }
 
-/** Returns when exactly `count` sessions wait for a lock. */
-async function waiting(count: number, by = watch): Promise<void> {
-  let seen: unknown;
-  await until(
-    async () => {
-      [{ waiters: seen }] = (await by`
-        select count(*)::integer as waiters
-        from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`) as [{ waiters: number }];
-      return seen === count;
-    },
-    () => `${count} sessions wait (${seen} do)`,
-  );
+/** The instant so many ms from now, by the database clock. */
+async function instantIn(ms: number): Promise<string> {
+  const [row] = await watch`select (clock_timestamp() + ${ms} * interval '1 ms')::text as at`;
+  return row?.["at"];
 }
 
-async function until(
-  done: () => Promise<boolean>,
-  what: string | (() => string) = "the clock",
-): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await done()); )
-    assert.ok(Date.now() < deadline, `not in 20 s: ${typeof what === "string" ? what : what()}`);
+function untilPast(instant: string): Promise<void> {
+  const isPast = () => watch`select from clock_timestamp() c where c > ${instant}::timestamptz`;
+  return until(async () => (await isPast()).count === 1, `past ${instant}`);
 }
 
 // ---- Calls ------------------------------------------------------------------------------------------------
@@ -647,6 +630,10 @@ function setExpiry(session: Sql | Session, coupon: number, hence: string): Promi
   return row(session`select * from set_coupon_expiry(${coupon}, clock_timestamp() + ${hence}::interval)`);
 }
 
+function expireAt(session: Session, coupon: number, expiry: string): Promise<Answer> {
+  return row(session`select * from set_coupon_expiry(${coupon}, ${expiry}::timestamptz)`);
+}
+
 function importUsers(session: Session, ids: number[], name: string): Promise<Answer[]> {
   return rows(session`select outcome from import_users(${ids}::bigint[], ${ids.map(() => name)}::text[])`);
 }
@@ -659,19 +646,14 @@ let users = 0;
 /** A coupon of its own day; start and expiry as intervals from now. */
 async function newCoupon(count: number, times: { start?: string; expiry?: string } = {}): Promise<number> {
   coupons += 1;
-  const [made] = await database.admin`
-    select outcome, coupon_id::integer
-    from create_coupon(${`C-${coupons}`}, 'm', 'd',
-      clock_timestamp() + ${times.start ?? `-${coupons + 9} days`}::interval,
-      clock_timestamp() + ${times.expiry ?? "1 day"}::interval, ${count})`;
-  assert.equal(made?.["outcome"], "created");
-  return made?.["coupon_id"];
+  const { start = `-${coupons + 9} days`, expiry = "1 day" } = times;
+  return makeCoupon(database.admin, { code: `C-${coupons}`, count, from: start, until: expiry });
 }
 
 async function newUsers(count: number): Promise<number[]> {
   const ids = upTo(count).map((n) => users + n);
   users += count;
-  await database.admin`select from import_users(${ids}::bigint[], ${ids.map((id) => `user ${id}`)}::text[])`;
+  await makeUsers(database.admin, ids);
   return ids;
 }
 
@@ -698,11 +680,9 @@ async function broken(t: {
     await scratch.drop();
   });
   await noon(scratch.owner);
-  await scratch.admin`select from import_users(array[1, 2], array['Ann', 'Ben'])`;
+  await makeUsers(scratch.admin, [1, 2]);
   for (const count of [5, 6])
-    await scratch.admin`
-      select from create_coupon(${`C-${count}`}, 'm', 'd', clock_timestamp() - ${count} * interval '1 minute',
-        clock_timestamp() + interval '1 day', ${count})`;
+    await makeCoupon(scratch.admin, { code: `C-${count}`, count, from: `-${count} minutes` });
   return { ...scratch, ...own };
 }
 

@@ -6,8 +6,8 @@ const { owner, admin, crowd, coupon, upcoming, issue, use, expire, grantedBefore
 
 // A busy database in which all is well: two of 3 issued, one of them used; one sold out; one ended; one to come.
 const [ann, ben, cid, dan] = (await crowd(4)) as [number, number, number, number];
-const lunch = await coupon({ count: 3, starts_in: "-20 days" });
-const dinner = await coupon({ count: 1, starts_in: "-30 days" });
+const lunch = await coupon({ count: 3, from: "-20 days" });
+const dinner = await coupon({ count: 1, from: "-30 days" });
 const ended = await coupon();
 const soon = await upcoming(1);
 for (const [user_id, coupon_id] of [
@@ -20,7 +20,7 @@ for (const [user_id, coupon_id] of [
 await use(ann, lunch, "first");
 await admin`select from undo_use(${ann}, ${lunch}, 'cancelled')`;
 await use(ann, lunch, "second");
-await grantedBefore(1, ann, await coupon({ starts_in: "-90 days" }));
+await grantedBefore(1, ann, await coupon({ from: "-90 days" }));
 await expire(ended);
 
 const off = (table: string, ...constraints: string[]) =>

@@ -31,7 +31,7 @@ const [live, other, soldOut, soon, ended, fresh, old] = [
   await upcoming(1),
   await coupon(),
   await coupon({ count: 7 }),
-  await coupon({ starts_in: "-70 days" }),
+  await coupon({ from: "-70 days" }),
 ];
 const used = 2;
 for (const [user_id, coupon_id] of [

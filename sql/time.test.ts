@@ -1,11 +1,13 @@
 /**
- * Instants by the database clock, to the microsecond, and days by the service's zone. The clock can't be set: claims are
- * made so fast that they come on both sides of an instant, and grants of another day are planted past the guards.
+ * Instants by the database clock, to the microsecond, and days by the service's zone. The clock can't be set. So claims are made in
+ * a loop of the database that begins before an instant and ends after it, and grants of another day are planted past the guards.
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { makeCoupon, plantGrants } from "../bench/harness/coupons.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { inTime, until, waiting, waitsFirst } from "../bench/harness/waiting.ts";
 import { connect, type Sql } from "../db/connect.ts";
 
 const ZONES = ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12"];
@@ -30,7 +32,7 @@ test("start_time is the first instant, expiry the first one after the last, to t
 
 test("around start_time: not_started before it by the database clock, issued from it on", async (t) => {
   const { owner, admin } = await service(t, 50);
-  assert.deepEqual(await claimsAroundStart(owner, await newCoupon(admin, { start: "500 ms" })), {
+  assert.deepEqual(await claimsAroundStart(owner, await newCoupon(admin, { start: "1 day" })), {
     asked_before: true,
     issued: 50,
     others: 0,
@@ -48,7 +50,7 @@ test("around start_time goes red when issuing starts 100 ms late", async (t) => 
     select replace(pg_get_functiondef(p.oid), '.start_time', '.start_time + interval ''100 ms''') as text
     from pg_proc p where p.proname = 'common_refusal'`;
   await owner.unsafe(refusal?.["text"]);
-  const { refused_too_late } = await claimsAroundStart(owner, await newCoupon(admin, { start: "500 ms" }));
+  const { refused_too_late } = await claimsAroundStart(owner, await newCoupon(admin, { start: "1 day" }));
   assert.ok(Number(refused_too_late) > 0);
 });
 
@@ -56,8 +58,11 @@ test("around expiry: issued before it by the database clock, ended from it on", 
   const { owner, admin } = await service(t, 5000);
   const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day", count: 20_000 });
   await owner.unsafe(CLAIMS);
-  await admin`select from set_coupon_expiry(${coupon}, clock_timestamp() + interval '500 ms')`;
-  const [seen] = await owner`
+  const seen = await around(
+    owner,
+    "expiry",
+    coupon,
+    (sql) => sql`
     select
       count(*) filter (where c.outcome = 'issued') > 0 as asked_before,
       count(*) filter (where c.outcome = 'ended')::integer as ended,
@@ -65,11 +70,9 @@ test("around expiry: issued before it by the database clock, ended from it on", 
       count(*) filter (where c.issued_at >= o.expiry)::integer as issued_too_late,
       count(*) filter (where c.outcome = 'ended' and c.after < o.expiry)::integer as ended_too_early
     from coupon.coupons o, coupon.claims(o.id, 5000, o.expiry) c
-    where o.id = ${coupon}`;
-  assert.deepEqual(
-    { ...seen },
-    { asked_before: true, ended: 1, others: 0, issued_too_late: 0, ended_too_early: 0 },
+    where o.id = ${coupon}`,
   );
+  assert.deepEqual(seen, { asked_before: true, ended: 1, others: 0, issued_too_late: 0, ended_too_early: 0 });
   assert.deepEqual([...(await admin`select * from reconcile()`)], []);
 });
 
@@ -78,8 +81,11 @@ test("around expiry: used before it by the database clock, expired from it on", 
   const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day", count: 5000 });
   await admin`select from issue_coupons(${coupon}, array(select generate_series(1, 5000)))`;
   await owner.unsafe(USES);
-  await admin`select from set_coupon_expiry(${coupon}, clock_timestamp() + interval '1 s')`;
-  const [seen] = await owner`
+  const seen = await around(
+    owner,
+    "expiry",
+    coupon,
+    (sql) => sql`
     select
       count(*) filter (where u.outcome = 'used') > 0 as asked_before,
       count(*) filter (where u.outcome = 'expired')::integer as expired,
@@ -88,11 +94,16 @@ test("around expiry: used before it by the database clock, expired from it on", 
       count(*) filter (where u.used_date not between u.before and u.after)::integer as misdated,
       count(*) filter (where u.outcome = 'expired' and u.after < o.expiry)::integer as expired_too_early
     from coupon.coupons o, coupon.uses(o.id, o.expiry) u
-    where o.id = ${coupon}`;
-  assert.deepEqual(
-    { ...seen },
-    { asked_before: true, expired: 1, others: 0, used_too_late: 0, misdated: 0, expired_too_early: 0 },
+    where o.id = ${coupon}`,
   );
+  assert.deepEqual(seen, {
+    asked_before: true,
+    expired: 1,
+    others: 0,
+    used_too_late: 0,
+    misdated: 0,
+    expired_too_early: 0,
+  });
   const [replay] = await admin`
     select a.outcome as same, b.outcome as other
     from use_coupon(1, ${coupon}, 'order') a, use_coupon(1, ${coupon}, 'another order') b`;
@@ -100,31 +111,41 @@ test("around expiry: used before it by the database clock, expired from it on", 
 });
 
 test("upcoming until start_time, live from then until expiry, by the server_time of the answer", async (t) => {
-  const { admin } = await service(t);
-  await newCoupon(admin, { start: "500 ms", expiry: "1 s" });
-  const seen = new Set<string>();
-  await until(async () => {
-    const offers = await admin`
-      select 'upcoming' as list, server_time < start_time and starts_in = start_time - server_time as is_right
-      from upcoming_coupons()
-      union all
-      select 'live', server_time >= start_time and server_time < expiry and starts_in is null
-      from live_coupons()`;
-    for (const offer of offers) assert.equal(offer["is_right"], true);
-    for (const offer of offers) seen.add(offer["list"]);
-    return seen.size > 0 && offers.length === 0;
+  const { owner, admin } = await service(t);
+  const coupon = await newCoupon(admin, { start: "1 day" });
+  const seen = await inTime(async (ms) => {
+    await owner`
+      update coupon.coupons
+      set start_time = clock_timestamp() + ${ms} * interval '1 ms', expiry = clock_timestamp() + ${2 * ms} * interval '1 ms'
+      where id = ${coupon}`;
+    const lists = new Set<string>();
+    for (let isOver = false; !isOver; ) {
+      const offers = await admin`
+        select 'upcoming' as list, server_time < start_time and starts_in = start_time - server_time as is_right
+        from upcoming_coupons()
+        union all
+        select 'live', server_time >= start_time and server_time < expiry and starts_in is null
+        from live_coupons()`;
+      for (const offer of offers) assert.equal(offer["is_right"], true);
+      for (const offer of offers) lists.add(offer["list"]);
+      isOver = offers.length === 0;
+    }
+    return lists.size === 2 ? [...lists] : undefined;
   });
-  assert.deepEqual([...seen], ["upcoming", "live"]);
+  assert.deepEqual(seen, ["upcoming", "live"]);
 });
 
 test("a claim that waited past expiry is told that the coupon ended", async (t) => {
   const { owner, admin, watch } = await service(t, 1);
-  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "700 ms" });
-  const { answer } = await holding(owner, `select coupon.lock_issuing(${coupon})`, async () => {
-    const answer = issue(admin, 1, coupon);
-    await waiting(watch);
-    await until(() => isPast(owner, `select expiry from coupon.coupons where id = ${coupon}`));
-    return { answer };
+  const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day" });
+  const { answer } = await inTime(async (ms) => {
+    await setInstant(owner, "expiry", coupon, ms);
+    return holding(owner, `select coupon.lock_issuing(${coupon})`, async () => {
+      const answer = issue(admin, 1, coupon);
+      if (!(await waitsFirst(watch, answer))) return undefined;
+      await untilPast(watch, `select expiry from coupon.coupons where id = ${coupon}`);
+      return { answer };
+    });
   });
   assert.deepEqual(await answer, { outcome: "ended", position: null, issued_on: null });
   assert.deepEqual([...(await admin`select * from reconcile()`)], []);
@@ -134,12 +155,15 @@ test("a use that waited past expiry is told that the coupon expired", async (t) 
   const { owner, admin, watch } = await service(t, 1);
   const coupon = await newCoupon(admin, { start: "-1 day", expiry: "1 day" });
   assert.equal((await issue(admin, 1, coupon)).outcome, "issued");
-  await admin`select from set_coupon_expiry(${coupon}, clock_timestamp() + interval '700 ms')`;
-  const { answer } = await holding(owner, "select from coupon.user_coupons for no key update", async () => {
-    const answer = admin`select outcome, used_date from use_coupon(1, ${coupon}, 'order 1')`.execute();
-    await waiting(watch);
-    await until(() => isPast(owner, `select expiry from coupon.coupons where id = ${coupon}`));
-    return { answer };
+  const { answer } = await inTime(async (ms) => {
+    await setInstant(owner, "expiry", coupon, ms);
+    return holding(owner, "select from coupon.user_coupons for no key update", async () => {
+      const answer = admin`select outcome, used_date from use_coupon(1, ${coupon}, 'order 1')`.execute();
+      await waiting(watch);
+      const isInTime = !(await isPast(watch, `select expiry from coupon.coupons where id = ${coupon}`));
+      await untilPast(watch, `select expiry from coupon.coupons where id = ${coupon}`);
+      return isInTime ? { answer } : undefined;
+    });
   });
   assert.deepEqual([...(await answer)], [{ outcome: "expired", used_date: null }]);
 });
@@ -152,7 +176,7 @@ test("set_coupon_expiry that waited past the new expiry is told that it is in th
     const answer =
       admin`select outcome from set_coupon_expiry(${coupon}, ${soon?.["at"]}::timestamptz)`.execute();
     await waiting(watch);
-    await until(() => isPast(holder, `select '${soon?.["at"]}'::timestamptz`));
+    await untilPast(holder, `select '${soon?.["at"]}'::timestamptz`);
     return { answer };
   });
   assert.deepEqual([...(await answer)], [{ outcome: "in_the_past" }]);
@@ -165,7 +189,7 @@ test("a claim is judged and dated by the clock after its wait, not by when it wa
   const early = await holding(owner, "lock table coupon.coupons in access exclusive mode", async (holder) => {
     const answer = issue(admin, 1, coupon);
     await waiting(watch);
-    await until(() => isPast(holder, `select start_time from coupon.coupons where id = ${coupon}`));
+    await untilPast(holder, `select start_time from coupon.coupons where id = ${coupon}`);
     return { answer };
   });
   assert.equal((await early.answer).outcome, "issued");
@@ -190,8 +214,8 @@ for (const zone of ZONES)
       await newCoupon(admin, { start: "-9 days" }),
       await newCoupon(admin, { start: "-8 days" }),
     ];
-    await plant(owner, 1, held, "date_trunc('day', local) - interval '1 us'");
-    await plant(owner, 2, held, "date_trunc('day', local)");
+    await plantGrants(owner, held, [1], "date_trunc('day', local) - interval '1 us'");
+    await plantGrants(owner, held, [2], "date_trunc('day', local)");
     const today = localDay(new Date(), zone);
     assert.equal((await issue(admin, 2, other)).outcome, "daily_limit_reached");
     assert.deepEqual(await issue(admin, 1, other), { outcome: "issued", position: 1, issued_on: today });
@@ -205,7 +229,7 @@ test("a retry after midnight is a replay of yesterday's grant, whatever today br
     await newCoupon(admin, { start: "-9 days", count: 2 }),
     await newCoupon(admin, { start: "-8 days" }),
   ];
-  await plant(owner, 1, held, "local - interval '1 day'");
+  await plantGrants(owner, held, [1], "local - interval '1 day'");
   const [day] = await owner`select issued_on::text from coupon.user_coupons`;
   const replay = { outcome: "already_issued", position: 1, issued_on: day?.["issued_on"] };
   assert.notEqual(replay.issued_on, localDay(new Date(), "Europe/Berlin"));
@@ -316,14 +340,18 @@ const CLAIMS = `
       from public.issue_coupon(v_user, claims.coupon_id) i;
       after := clock_timestamp();
       return next;
-      exit when outcome not in ('issued', 'not_started') or after > transaction_timestamp() + interval '10 s';
+      exit when outcome not in ('issued', 'not_started') or after > around + interval '10 s';
       if outcome = 'issued' then v_user := v_user + 1; end if;
     end loop;
   end $$`;
 
 async function claimsAroundStart(owner: Sql, coupon: number): Promise<Record<string, unknown>> {
   await owner.unsafe(CLAIMS);
-  const [seen] = await owner`
+  return around(
+    owner,
+    "start_time",
+    coupon,
+    (sql) => sql`
     select
       count(*) filter (where c.outcome = 'not_started') > 0 as asked_before,
       count(*) filter (where c.outcome = 'issued')::integer as issued,
@@ -336,8 +364,35 @@ async function claimsAroundStart(owner: Sql, coupon: number): Promise<Record<str
       max(c.before) filter (where c.outcome = 'not_started')
         < min(c.before) filter (where c.outcome = 'issued') as in_order
     from coupon.coupons o, coupon.claims(o.id, 50, o.start_time) c
-    where o.id = ${coupon}`;
-  return { ...seen };
+    where o.id = ${coupon}`,
+  );
+}
+
+/** Puts the coupon's start_time or expiry so many ms ahead. */
+const setInstant = (sql: Sql, instant: "start_time" | "expiry", coupon: number, ms: number) => sql`
+  update coupon.coupons set ${sql(instant)} = clock_timestamp() + ${ms} * interval '1 ms' where id = ${coupon}`;
+
+/** What a statement finds that begins before an instant of the coupon; undone when it began too late, and done again. */
+function around(
+  owner: Sql,
+  instant: "start_time" | "expiry",
+  coupon: number,
+  statement: (sql: Sql) => PromiseLike<readonly Record<string, unknown>[]>,
+): Promise<Record<string, unknown>> {
+  return inTime(async (ms) => {
+    const session = await owner.reserve();
+    try {
+      await session`begin`;
+      await setInstant(session, instant, coupon, ms);
+      const [seen] = await statement(session);
+      if (!seen?.["asked_before"]) return undefined;
+      await session`commit`;
+      return { ...seen };
+    } finally {
+      await session`rollback`;
+      session.release();
+    }
+  });
 }
 
 /** From 50 ms before an instant on uses grant after grant until one has expired. */
@@ -356,7 +411,7 @@ const USES = `
       from public.use_coupon(v_user, uses.coupon_id, 'order') u;
       after := clock_timestamp();
       return next;
-      exit when outcome <> 'used' or after > transaction_timestamp() + interval '10 s';
+      exit when outcome <> 'used' or after > around + interval '10 s';
     end loop;
   end $$`;
 
@@ -374,13 +429,9 @@ async function service(t: TestContext, users = 0, zone = "UTC"): Promise<Scratch
     select from import_users(
       array(select n from generate_series(1, ${users}::bigint) n),
       array(select 'user ' || n from generate_series(1, ${users}::bigint) n))`;
-  await until(
-    async () =>
-      (
-        await watch`
-        select where (clock_timestamp() at time zone ${zone})::time between '00:00:01' and '23:59:45'`
-      ).count === 1,
-  );
+  const isFarFromMidnight = () => watch`
+    select where (clock_timestamp() at time zone ${zone})::time between '00:00:01' and '23:59:45'`;
+  await until(async () => (await isFarFromMidnight()).count === 1, "far from midnight");
   return { ...database, watch };
 }
 
@@ -392,13 +443,7 @@ async function newCoupon(
   { start, expiry = "99 years", count = 1000 }: { start: string; expiry?: string; count?: number },
 ): Promise<number> {
   coupons += 1;
-  const instant = (time: string) =>
-    time.includes(":") ? admin`${time}::timestamptz` : admin`clock_timestamp() + ${time}::interval`;
-  const [made] = await admin`
-    select outcome, coupon_id::integer
-    from create_coupon(${`C-${coupons}`}, 'm', 'd', ${instant(start)}, ${instant(expiry)}, ${count})`;
-  assert.equal(made?.["outcome"], "created");
-  return made?.["coupon_id"];
+  return makeCoupon(admin, { code: `C-${coupons}`, count, from: start, until: expiry });
 }
 
 /** The days on which coupons that start at these instants would be offered in that zone. */
@@ -431,22 +476,6 @@ async function issue(admin: Sql, user: number, coupon: number): Promise<Issued> 
   return { ...row };
 }
 
-/** Puts the next grant of a coupon at another instant, past the guards; `at` is an expression of `local` time now. */
-async function plant(owner: Sql, user: number, coupon: number, at: string): Promise<void> {
-  await owner.begin(async (sql) => {
-    await sql`alter table coupon.user_coupons disable trigger user`;
-    await sql`update coupon.coupons set issued = issued + 1 where id = ${coupon}`;
-    await sql`
-      insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
-      select ${user}, c.id, t.at at time zone c.time_zone, c.expiry, t.at::date, c.issued
-      from coupon.coupons c
-      cross join lateral (select clock_timestamp() at time zone c.time_zone as local) now
-      cross join lateral (select ${sql.unsafe(at)} as at) t
-      where c.id = ${coupon}`;
-    await sql`alter table coupon.user_coupons enable trigger user`;
-  });
-}
-
 function localDay(instant: Date, timeZone: string): string {
   // en-CA writes a date as ISO 8601 does.
   return new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(instant);
@@ -465,22 +494,10 @@ async function holding<T>(owner: Sql, statement: string, work: (holder: Sql) => 
   }
 }
 
-async function waiting(watch: Sql): Promise<void> {
-  await until(
-    async () =>
-      (
-        await watch`
-        select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`
-      ).count === 1,
-  );
-}
-
 async function isPast(sql: Sql, instant: string): Promise<boolean> {
   return (await sql`select where clock_timestamp() > (${sql.unsafe(instant)})`).count === 1;
 }
 
-async function until(done: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await done()); )
-    assert.ok(Date.now() < deadline, "not in 20 s");
+function untilPast(sql: Sql, instant: string): Promise<void> {
+  return until(() => isPast(sql, instant), `past ${instant}`);
 }

@@ -83,7 +83,7 @@ test("coupon_not_found before not_issued", async () => {
 });
 
 test("not_issued before expired", async () => {
-  assert.equal(await use(await user(), await coupon({ ends_in: "-1 second" }), "r"), "not_issued");
+  assert.equal(await use(await user(), await coupon({ until: "-1 second" }), "r"), "not_issued");
 });
 
 test("already_used before expired, and a replay of used before both", async () => {

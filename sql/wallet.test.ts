@@ -14,8 +14,8 @@ test("issued, used, expired", async () => {
   const [holder, fresh, used, ended] = [
     await user(),
     await coupon(),
-    await coupon({ starts_in: "-30 days" }),
-    await coupon({ starts_in: "-40 days" }),
+    await coupon({ from: "-30 days" }),
+    await coupon({ from: "-40 days" }),
   ];
   await grantedBefore(2, holder, ended);
   await grantedBefore(1, holder, used);
@@ -54,7 +54,7 @@ test("page by page: each coupon once, the newest first", async () => {
   const coupons: number[] = [];
   for (const days of [1, 2, 3, 4, 5]) {
     // Days on which only others got something lie between.
-    const lunch = await coupon({ starts_in: `-${50 + days} days` });
+    const lunch = await coupon({ from: `-${50 + days} days` });
     await grantedBefore(days * 2, holder, lunch);
     await grantedBefore(days * 2 + 1, await user(), lunch);
     coupons.push(lunch);

@@ -1,5 +1,6 @@
 /** A database for a run: users and coupons in it, and what it holds at the end. */
 import { withConnection } from "../../db/connect.ts";
+import { createThings } from "../harness/coupons.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
@@ -25,18 +26,11 @@ export async function fillStock(
   await addUsers({ admin }, 1, users + PROBES);
   const random = createRandom(seed);
   const counts = Array.from({ length: coupons }, () => 10 + Math.floor(random() * 21));
-  const made = await admin`
-    select c.outcome, c.coupon_id::integer as coupon, n.count
-    from unnest(${`{${[...counts, PROBES].join()}}`}::text::integer[]) with ordinality n (count, place)
-    cross join create_coupon(
-      code => 'drop-' || n.place, message => 'faults', description => '',
-      start_time => clock_timestamp() - n.place * interval '1 day', expiry => clock_timestamp() + interval '3 days',
-      count => n.count) c
-    order by n.place
-  `;
-  const list = made.map((row) => ({ coupon: row["coupon"] as number, count: row["count"] as number }));
-  const probe = list.pop();
-  return { users, coupons: list, probe: { coupon: probe?.coupon ?? 0, count: PROBES, firstUser: users + 1 } };
+  const { newCoupon } = createThings(admin);
+  const made: Stock["coupons"] = [];
+  for (const count of counts) made.push({ coupon: await newCoupon({ count, until: "3 days" }), count });
+  const probe = await newCoupon({ count: PROBES, until: "3 days" });
+  return { users, coupons: made, probe: { coupon: probe, count: PROBES, firstUser: users + 1 } };
 }
 
 /** Everything that a history is held against, read as coupon_owner. */

@@ -6,6 +6,7 @@ import { signToken } from "../../server/auth/auth.ts";
 import { compose, type Overrides } from "../../server/compose.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { type Env, readEnv } from "../../server/env.ts";
+import { createThings } from "./coupons.ts";
 import { assertDocumented } from "./documented.ts";
 import { type Scratch, scratchDatabase } from "./scratch.ts";
 
@@ -124,37 +125,10 @@ export async function openWorld(options: AppOptions = {}) {
   return {
     ...app,
     scratch,
-    ...createThings(scratch),
+    ...createThings(scratch.admin),
     async close() {
       await app.close();
       await scratch.drop();
-    },
-  };
-}
-
-/** Users and coupons, each another one. */
-function createThings({ admin }: Scratch) {
-  let users = 0;
-  let coupons = 0;
-
-  return {
-    async newUser(): Promise<number> {
-      users += 1;
-      await admin`select import_users(array[${users}::bigint], array[${`User ${users}`}::text])`;
-      return users;
-    },
-    /** A live coupon unless told otherwise; each starts on a day of its own, so that any counts go together. */
-    async newCoupon(given: { count?: number; from?: string; until?: string } = {}): Promise<number> {
-      coupons += 1;
-      const [coupon] = await admin`
-        select c.outcome, c.coupon_id::integer
-        from create_coupon(
-          code => ${`C${coupons}`}, message => 'm', description => 'd', count => ${given.count ?? 10},
-          start_time => clock_timestamp() + ${given.from ?? `-${coupons} days`}::text::interval,
-          expiry => clock_timestamp() + ${given.until ?? "1 day"}::text::interval) c
-      `;
-      assert.equal(coupon?.["outcome"], "created");
-      return coupon?.["coupon_id"];
     },
   };
 }

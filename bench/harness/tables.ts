@@ -1,6 +1,7 @@
 /** What the scenarios do to a database besides what they measure: users, coupons, empty tables, tables like ours. */
 import type { Sql } from "../../db/connect.ts";
 import { withProgress } from "../../server/commands/progress.ts";
+import { makeCoupon } from "./coupons.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** Users `first` to `last`; on a terminal one sees it go on. */
@@ -23,16 +24,8 @@ export function addUsers({ admin }: Pick<Scratch, "admin">, first: number, last:
 }
 
 /** A coupon that starts in so many seconds and lasts for two days from now. */
-export async function createCoupon(sql: Sql, code: string, startsIn: number, count: number): Promise<number> {
-  const [made] = await sql`
-    select outcome, coupon_id::integer
-    from create_coupon(
-      code => ${code}::text, message => 'bench', description => '',
-      start_time => clock_timestamp() + make_interval(secs => ${startsIn}::float8),
-      expiry => clock_timestamp() + interval '2 days', count => ${count}::integer)
-  `;
-  if (made?.["outcome"] !== "created") throw new Error(`no coupon: ${made?.["outcome"]}`);
-  return made["coupon_id"];
+export function createCoupon(sql: Sql, code: string, startsIn: number, count: number): Promise<number> {
+  return makeCoupon(sql, { code, count, from: `${startsIn} seconds`, until: "2 days" });
 }
 
 /** Nobody holds anything and there is no coupon; users and settings stay. As coupon_owner, past the guards. */

@@ -1,0 +1,62 @@
+/** Waits for what a test is about, as the database shows it. */
+import assert from "node:assert/strict";
+import type { Sql } from "../../db/connect.ts";
+
+/** Far more than a busy machine needs. It only ends a test that would wait for ever, and says for what. */
+const PATIENCE_MS = 120_000;
+
+export async function until(done: () => Promise<boolean>, what: string | (() => string)): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE_MS; !(await done()); )
+    assert.ok(Date.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
+}
+
+/**
+ * Returns when exactly `count` sessions of this database wait for a lock, or sleep in coupon.outlive_leases(). `watch` is a
+ * connection of the set-up login, since others don't see for what a session waits.
+ */
+export async function waiting(watch: Sql, count = 1, on: "Lock" | "PgSleep" = "Lock"): Promise<void> {
+  let seen: unknown;
+  await until(
+    async () => {
+      [{ waiters: seen }] = (await watch`
+        select count(*)::integer as waiters
+        from pg_stat_activity
+        where datname = current_database() and ${on} in (wait_event_type, wait_event)`) as [
+        { waiters: number },
+      ];
+      return seen === count;
+    },
+    () => `${count} sessions wait (${seen} do)`,
+  );
+}
+
+/** Whether a session waits before `work` is done. */
+export async function waitsFirst(
+  watch: Sql,
+  work: PromiseLike<unknown>,
+  on: "Lock" | "PgSleep" = "Lock",
+): Promise<boolean> {
+  let isDone = false;
+  const settled = () => {
+    isDone = true;
+  };
+  work.then(settled, settled);
+  while (!isDone) {
+    const seen = await watch`
+      select from pg_stat_activity where datname = current_database() and ${on} in (wait_event_type, wait_event)`;
+    if (seen.count > 0) return true;
+  }
+  return false;
+}
+
+/**
+ * Repeats an attempt that must begin before an instant, which lies so many ms ahead, until one did: on a busy machine the
+ * instant may have passed before anything began. `attempt` returns undefined when it was too late.
+ */
+export async function inTime<T>(attempt: (ms: number) => Promise<T | undefined>): Promise<T> {
+  for (let ms = 300; ms < PATIENCE_MS; ms *= 2) {
+    const result = await attempt(ms);
+    if (result !== undefined) return result;
+  }
+  assert.fail("always too late");
+}
