@@ -1,4 +1,4 @@
-/** What is sent: a status, headers and a text. A command's success is JSON, everything else application/problem+json (RFC 9457). */
+/** Answers: a status, headers and a text. The success of a command is JSON, everything else application/problem+json (RFC 9457). */
 import { STATUS_CODES } from "node:http";
 import { answerOf, type Command, type Outcome } from "../api/outcomes.ts";
 import type { ProblemMembers } from "./problem.ts";
@@ -9,7 +9,7 @@ export interface Sent {
   text: string;
 }
 
-/** The result of a command with the status of its outcome; a refusal as a problem, with its members that aren't null. */
+/** The answer for the result of a command, with the status of its outcome. A refusal becomes a problem with the members that are not null. */
 export function commandAnswer<C extends Command>(
   command: C,
   result: { outcome: Outcome<C> } & Record<string, unknown>,
@@ -27,7 +27,7 @@ export function commandAnswer<C extends Command>(
   return problem(status, members, requestId);
 }
 
-/** `issue` is what became of a request to issue, with the seconds until the start where that is known. */
+/** The answer to a request to issue; `issue` has the seconds until the start if they are known. */
 export function issueAnswer(
   coupon_id: number,
   issue: { outcome: Outcome<"issue_coupon">; starts_in: number | null },

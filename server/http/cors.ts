@@ -1,25 +1,25 @@
 /**
- * Which other origins' pages may call us (WHATWG Fetch, 3.2): those that the environment names, no others. Ours, since hono/cors is for
- * a router's answers, and the burst's short way, which has no router, must say the same.
+ * Which pages of other origins may call us (WHATWG Fetch, 3.2): those that the environment names. This is our own code, because hono/cors
+ * needs a router, and the burst's short way, which has none, must send the same headers.
  */
 
 export interface Cors {
-  /** What an answer to this origin says; nothing for one that is not allowed. */
+  /** The headers of an answer to this origin; none if it is not allowed. */
   headers(origin: string | undefined): Record<string, string>;
-  /** What a preflight request is answered. */
+  /** The headers of the answer to a preflight request. */
   preflight(origin: string | undefined): Record<string, string>;
 }
 
 const METHODS = "GET, POST";
 const REQUEST_HEADERS = "authorization, content-type, if-none-match, traceparent, x-request-id";
 const ANSWER_HEADERS = "etag, ratelimit, retry-after, traceparent, x-request-id";
-/** How long a browser remembers a preflight's answer, s: beyond two hours none does. */
+/** How long a browser may cache the answer to a preflight, s. No browser does so for more than two hours. */
 const MAX_AGE = "7200";
 
 export function createCors(origins: readonly string[]): Cors {
   const allowed = new Set(origins);
   const none = {};
-  /** Whatever is answered depends on who asks, so a cache must know. */
+  /** The answer depends on the origin, so caches must know. */
   const varies = { vary: "origin" };
 
   function headers(origin: string | undefined): Record<string, string> {

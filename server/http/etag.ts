@@ -1,10 +1,10 @@
 /**
- * Entity tags (RFC 9110, 8.8.3): of the same content the same, in every process. Ours, since hono/etag hashes each answer anew (a page
- * of 1.4 MB, too), keeps few headers of a 304, and does not know "If-None-Match: *" (hono 4.13.19).
+ * Entity tags (RFC 9110, 8.8.3). The same content has the same tag in every process. This is our own code, because hono/etag (hono
+ * 4.13.19) hashes every answer again (even a page of 1.4 MB), drops headers of a 304, and ignores "If-None-Match: *".
  */
 import { createHash } from "node:crypto";
 
-/** A strong one, of 132 bits; behind W/ it is weak. */
+/** A strong tag of 132 bits. The prefix W/ makes it weak. */
 export function etagOf(content: string | Uint8Array): string {
   return `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
 }

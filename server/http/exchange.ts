@@ -1,6 +1,6 @@
 /**
- * A request and its answer, from beginning to end: what is the same for the routes, for the plain request's short way and for what is
- * refused on the wire. Its id, its trace, the headers that every answer has, the count and the line in the log.
+ * One request and its answer. It has what the routes, the short way of the plain request and refusals on the wire share: request id,
+ * trace, the headers of every answer, the metrics and the log line.
  */
 import type { Clock } from "../clock.ts";
 import { problem, type Sent } from "./answer.ts";
@@ -16,16 +16,16 @@ export interface Exchange {
   readonly headers: GivenHeaders;
   readonly requestId: string;
   readonly trace: Trace | undefined;
-  /** Counts it: as one of its method and route. */
+  /** Counts it by method and route. */
   count: Count;
-  /** What its user may still send, once that is known. */
+  /** The rate limit of its user, once that is known. */
   rate: Verdict | undefined;
 }
 
-/** Counts an answer of a method and route: its status, and how many ms it took. */
+/** Counts an answer by its status and its duration in ms. */
 export type Count = (status: number, ms: number) => void;
 
-/** Whom an exchange is told to. */
+/** What an exchange reports to. */
 export interface Observers {
   clock: Pick<Clock, "now">;
   log: {
@@ -47,14 +47,14 @@ export interface Observers {
 
 export type Exchanges = ReturnType<typeof createExchanges>;
 
-/** The route of a request until one is found. */
+/** The route label of a request before its route is known. */
 const UNMATCHED = "unmatched";
 
-/** Plain functions on a plain object: methods that close over each request would be made anew for each. */
+/** Plain functions on a plain object: closures would be created for each request. */
 export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }: Observers) {
   const counterOf = metrics.requests.of;
 
-  /** It is one of this route, given as its template. */
+  /** Sets its route, given as the template. */
   function matched(exchange: Exchange, route: string): void {
     exchange.count = counterOf(exchange.method, route);
   }
@@ -72,14 +72,14 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     return { began, method, path, headers, requestId, trace, count, rate: undefined };
   }
 
-  /** Counts it for its user; the problem if it is one too many. */
+  /** Counts it against the rate limit of its user. Returns the problem if the limit is exceeded. */
   function limit(exchange: Exchange, userId: number): Problem | undefined {
     const rate = rateLimit.take(userId);
     exchange.rate = rate;
     return rate.allowed ? undefined : new Problem("rate_limited", { retryAfter: rate.resetIn });
   }
 
-  /** Any error as the problem that the client is told; one of ours gets into the log. */
+  /** Turns any error into the problem that the client gets. Logs it if it is a failure of ours. */
   function problemOf({ requestId }: Exchange, error: unknown): Problem {
     const found = asProblem(error);
     if (found.cause !== undefined && found.status >= 500) log.failure(found.cause, requestId);
@@ -92,7 +92,7 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     return problem(status, members, exchange.requestId);
   }
 
-  /** Ends it with this status, just before it is sent: adds what every answer's headers have, counts it and logs it. */
+  /** Ends it with this status, just before the answer is sent: adds the headers of every answer, counts it and logs it. */
   function end(exchange: Exchange, status: number, answer: Record<string, string>): void {
     const { headers, trace, rate } = exchange;
     const left = rate && rateLimitHeader(rate);
@@ -109,7 +109,7 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     log.request(method, path, status, ms, requestId, trace?.traceId);
   }
 
-  /** Answers what is no request: nothing of it was read, and its connection is closed after this. */
+  /** Answers something that is not a valid request; its connection is closed afterwards. */
   function refuse(why: unknown): Sent {
     const exchange = begin(clock.now(), "-", "-", []);
     const sent = failed(exchange, why);

@@ -1,16 +1,16 @@
 /**
- * Server-Sent Events (WHATWG HTML, 9.2) of a state that many watch. It is read once for all of them, only while somebody
- * watches, and told when it has changed. Who reads slowly misses states, never the latest one, and costs no memory.
+ * Server-Sent Events (WHATWG HTML, 9.2) of a state that many clients watch. One query serves all of them, only while somebody watches, and
+ * an event is sent when the state has changed. A slow reader misses states but never the latest one, and costs no memory.
  */
 import { type Clock, systemClock } from "../clock.ts";
 import { createShared } from "./shared.ts";
 
 export interface Feed {
-  /** A stream of events: first the state as it is now. */
+  /** Opens a stream of events; the first one is the current state. */
   watch(): ReadableStream<Uint8Array>;
-  /** Who watches now. */
+  /** The number of open streams. */
   watchers(): number;
-  /** Ends all streams: whoever wants to go on connects again, to another server. */
+  /** Ends all streams. Clients that want to continue connect again, to another server. */
   end(): void;
 }
 
@@ -18,30 +18,31 @@ export interface FeedSource<T> {
   /** The name of the events. */
   event: string;
   read: () => Promise<T>;
-  /** What of a state is worth telling: who was told one that is like it in this is not told. */
+  /** The part of a state that matters: a watcher gets no event while this part is unchanged. */
   gist: (state: T) => unknown;
 }
 
 /** From one read to the next. */
 const EVERY_MS = 1_000;
-/** Without news a comment is sent: proxies end what is silent for a minute. A watcher that reads nothing for twice as long is left. */
+/** After this long without news a comment is sent, because proxies end connections that are silent for a minute. A watcher that reads
+ * nothing for twice as long is disconnected. */
 const HEARTBEAT_MS = 15_000;
-/** A stream ends after this; whoever goes on watching comes with a token that is still good. */
+/** A stream ends after this long. A client that continues must connect with a valid token. */
 const LIFE_MS = 15 * 60_000;
 
 interface Watcher {
   controller: ReadableStreamDefaultController<Uint8Array>;
   since: number;
-  /** Reads that had begun when it came: a state tells what time it is, so those are too old for it. */
+  /** Reads that began before it came are too old for it, because a state contains the time. */
   missed: number;
-  /** When it was sent something last, and the gist that it was told. */
+  /** The time and the gist of the last event that it was sent. */
   sentAt: number;
   told: string | undefined;
 }
 
 /** A state as it was read. */
 interface Read {
-  /** 1, 2, 3 …, by when it began. */
+  /** 1, 2, 3 …, in the order in which the reads began. */
   number: number;
   gist: string;
   event: Uint8Array;
@@ -49,10 +50,10 @@ interface Read {
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const HEARTBEAT = encode(":\n\n");
-/** First of all: after a lost connection come back in a second. */
+/** Sent first: after a lost connection, the client reconnects in a second. */
 const RETRY = encode("retry: 1000\n\n");
 
-/** A read that fails is told to `failed`, and the streams go on with the next one. */
+/** A failed read is reported to `failed`, and the streams continue with the next read. */
 export function createFeed<T>(
   { event, read, gist }: FeedSource<T>,
   failed: (error: unknown) => void,
@@ -102,7 +103,7 @@ export function createFeed<T>(
     const news =
       latest && latest.number > watcher.missed && latest.gist !== watcher.told ? latest : undefined;
     if (news === undefined && silent < HEARTBEAT_MS) return;
-    // Before it is sent: whoever waits for it takes it, and asks for more, within enqueue().
+    // Before enqueue(), because a waiting reader takes the event and asks for more within enqueue().
     watcher.sentAt = at;
     if (news) watcher.told = news.gist;
     watcher.controller.enqueue(news?.event ?? HEARTBEAT);
@@ -129,7 +130,7 @@ export function createFeed<T>(
             void turn();
           }
         },
-        // It was read: what is new meanwhile can be sent.
+        // The reader took the last event: a newer state can be sent.
         pull: () => tell(watcher),
         cancel: () => void watchers.delete(watcher),
       });

@@ -1,10 +1,10 @@
-/** Request headers from Node's own list of names and values: to ask Node or Hono for one makes an object of all of them first. */
+/** Reads request headers from Node's raw list: asking Node or Hono for one header first creates an object of all of them. */
 import { randomUUID } from "node:crypto";
 
-/** Node's list; of a request that no socket brought, a test's say, the headers that it has. */
+/** Node's raw list; for a request without a socket (in a test), the headers of the Request. */
 export type GivenHeaders = readonly string[] | Headers;
 
-/** The header of this name, given in lower case; the first, should there be several. */
+/** The header of this name (in lower case); the first one if there are several. */
 export function headerOf(headers: GivenHeaders, name: string): string | undefined {
   if (!isList(headers)) return headers.get(name) ?? undefined;
   for (let i = 0; i < headers.length; i += 2) {
@@ -18,26 +18,26 @@ function isList(headers: GivenHeaders): headers is readonly string[] {
   return Array.isArray(headers);
 }
 
-/** The caller's own x-request-id where it is one that can be repeated, else a new one. */
+/** The x-request-id of the request if it is safe to repeat, else a new one. */
 export function requestIdOf(given: string | null | undefined): string {
   return given && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 export interface Trace {
-  /** Of the trace that the caller is in. */
+  /** The id of the caller's trace. */
   traceId: string;
-  /** What it is answered: its trace, by a span of ours. */
+  /** The traceparent of the answer: the same trace with a span of ours. */
   traceparent: string;
 }
 
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;
 
-/** A traceparent header of version 00 (W3C Trace Context); of its flags only "sampled" is known, and repeated. */
+/** Parses a traceparent header of version 00 (W3C Trace Context). Of its flags only "sampled" is known and repeated. */
 export function traceOf(given: string | null | undefined): Trace | undefined {
   const [, traceId, flags] = given?.match(TRACEPARENT) ?? [];
   if (traceId === undefined) return undefined;
   const sampled = Number.parseInt(flags as string, 16) & 1;
-  // Of a UUID the first and the last digits are random; Node keeps some ready, where randomBytes() costs 5 µs.
+  // The first and last digits of a UUID are random. Node keeps random UUIDs ready; randomBytes() would cost 5 µs.
   const random = randomUUID();
   return { traceId, traceparent: `00-${traceId}-${random.slice(0, 4)}${random.slice(24)}-0${sampled}` };
 }

@@ -1,7 +1,7 @@
 /**
- * Users in and lists out as lines of JSON (NDJSON), however many: streams that read and ask the database only as fast as the
- * other end takes the answer, hold one batch at a time, and no connection while a client reads or writes. The status is sent
- * before the first line, so the last line says how it ended; without one the stream was cut off.
+ * Imports and lists as streams of JSON lines (NDJSON) of any length. They read, and query the database, only as fast as the client reads.
+ * They hold one batch at a time, and no database connection while the client reads or writes. The status is sent before the first
+ * line, so the last line says how the stream ended; a stream without it was cut off.
  */
 import { isUtf8 } from "node:buffer";
 import { ReadableStream } from "node:stream/web";
@@ -11,7 +11,7 @@ import { asProblem, invalidRequest, Problem } from "./problem.ts";
 
 type User = z.infer<typeof newUser>;
 
-/** How an error is told; whoever wants it logged, too, says so here. */
+/** Turns an error into the problem that the client gets; the caller can also log it here. */
 type ToProblem = (error: unknown) => Problem;
 
 interface Imported {
@@ -19,15 +19,15 @@ interface Imported {
   user_id: number;
 }
 
-/** Lines in one call of import_users(): ten times as many are not faster, and hold this process up ten times as long. */
+/** Lines in one call of import_users(). Ten times as many are not faster, and block this process ten times as long. */
 const MAX_BATCH = 1_000;
 const MAX_LINE_BYTES = 4096;
 
 /**
- * Imports a user a line, {"user_id": 1, "display_name": "Ann"}, and answers a line for each but blank ones, in order:
- * {"line":1,"outcome":"created","user_id":1}, or outcome invalid with a detail: that one was not imported, the others are.
- * The last line is outcome "done" with how many of each, or what went wrong (`outcome_unknown`, say, or `draining`) with
- * next_line: all lines before it were imported, and it's right to send those from there on, or all of them, again.
+ * Imports one user per line, {"user_id": 1, "display_name": "Ann"}, and answers each line that is not blank, in order:
+ * {"line":1,"outcome":"created","user_id":1}, or outcome invalid with a detail; the other lines are still imported. The last line has
+ * outcome "done" and the counts, or what went wrong (for example `outcome_unknown` or `draining`) and next_line: all lines before it
+ * were imported, and the client sends again from there on, or everything.
  */
 export function importLines(
   input: ReadableStream<Uint8Array>,
@@ -64,8 +64,8 @@ export function importLines(
 }
 
 /**
- * All rows after a key, a line each, asked for page by page: page(after), and then page(the key of the last row) until one is
- * empty. The last line is outcome "done" with how many, or what went wrong with next_after, from which to go on.
+ * Lists all rows after a key, one per line. Calls page(after), then page(the key of the last row), until a page is empty. The last line
+ * has outcome "done" and the count, or what went wrong and next_after, from which to continue.
  */
 export function exportLines<Row extends object>(
   page: (after: number) => Promise<readonly Row[]>,
@@ -96,12 +96,12 @@ export function exportLines<Row extends object>(
   return encoded(pages());
 }
 
-/** What is sent in one call, and the invalid lines between. */
+/** The users of one call, and the invalid lines between them. */
 interface Batch {
   rows: { line: number; detail: string | undefined }[];
-  /** By user_id, which import_users() takes once a call: a line that repeats one begins the next batch. */
+  /** By user_id. import_users() takes each only once a call, so a line that repeats one begins the next batch. */
   users: Map<number, User>;
-  /** Read so far, blank ones too. */
+  /** Lines read so far, including blank ones. */
   lines: number;
 }
 
@@ -126,11 +126,11 @@ async function* batchesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Bat
   yield batch;
 }
 
-/** Reads the next one while the last one is at work: the database and this process, each on a processor of its own. */
+/** Reads the next batch while the database works on the last one. */
 async function* oneAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item> {
   const ask = () => {
     const asked = items.next();
-    asked.catch(() => {}); // it is told where it is awaited, if it ever is
+    asked.catch(() => {}); // handled where it is awaited, if it is
     return asked;
   };
   try {
@@ -140,12 +140,12 @@ async function* oneAhead<Item>(items: AsyncGenerator<Item>): AsyncGenerator<Item
       asked = await next;
     }
   } finally {
-    // Not awaited: a client that waits for our last line before it sends more would wait for ever.
+    // Not awaited: a client that waits for our last line before it sends more would deadlock with us.
     items.return(undefined).catch(() => {});
   }
 }
 
-/** The lines that end in each chunk. Of a line that is too long as much is kept as shows it. */
+/** The lines that end in each chunk. Of a line that is too long, only so much is kept as shows that it is. */
 async function* linesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Buffer[]> {
   let begun = Buffer.alloc(0);
   for await (const chunk of input) {
@@ -162,7 +162,7 @@ async function* linesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Buffe
   if (begun.length > 0) yield [begun];
 }
 
-/** The user, or why it is none; undefined for a blank line. */
+/** The user, or why the line is not valid; undefined for a blank line. */
 function readLine(
   bytes: Buffer,
 ): { user: User; detail?: never } | { user?: never; detail: string } | undefined {
@@ -181,7 +181,7 @@ function readLine(
   return { detail: invalidRequest(parsed.error, "the line").members.detail };
 }
 
-/** Asks for the next lines when the last ones were taken. */
+/** Requests the next lines when the client has taken the last ones. */
 function encoded(chunks: AsyncGenerator<readonly object[]>): ReadableStream<Uint8Array> {
   async function* bytes() {
     for await (const lines of chunks)

@@ -1,15 +1,15 @@
-/** What goes on for long and holds memory meanwhile has places: so many of a process, and so many of them for one user. */
+/** Limits the number of long requests that hold memory (streams, lists), per process and per user. */
 import { Problem } from "./problem.ts";
 
 export interface Places {
-  /** Takes a place and returns what gives it back. Throws the problem of who gets none. */
+  /** Takes a place and returns a function that gives it back. Throws a problem if none is free. */
   take(userId?: number): () => void;
 }
 
 /** Seconds after which to ask again. */
 const ASK_AGAIN_S = 5;
 
-/** `what` is open in them; without a user_id (of services and admins) only the places of all count. */
+/** `what` names what is limited. Requests without a user_id (of services and admins) count only against the limit of the process. */
 export function createPlaces(what: string, max: number, maxOfUser = max): Places {
   const holders: (number | undefined)[] = [];
   return {

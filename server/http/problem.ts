@@ -1,10 +1,10 @@
-/** Everything that isn't a success, as what the client is told of it. */
+/** Problems: what the client gets for everything that is not a success. */
 import type { z } from "zod";
 import { type Failure, failures, HungUp, Overloaded } from "../api/failures.ts";
 import { DatabaseError } from "../database/errors.ts";
 
 export interface ProblemMembers {
-  /** Machine-readable: an outcome of the command, or why it has none. */
+  /** For programs: an outcome of the command, or why there is none. */
   outcome: string;
   /** For a person. */
   detail: string;
@@ -20,7 +20,7 @@ export class Problem extends Error {
   readonly status: number;
   readonly members: ProblemMembers;
 
-  /** Whatever of `given` differs from the table; a cause is logged. */
+  /** `given` overrides the table; the cause is logged. */
   constructor(
     outcome: Failure,
     given: Partial<Omit<ProblemMembers, "outcome">> & { status?: number } = {},
@@ -33,7 +33,7 @@ export class Problem extends Error {
   }
 }
 
-/** What zod found, member by member, in what was given. */
+/** Turns zod's issues into a problem that names each wrong member. */
 export function invalidRequest(error: z.ZodError, given = "the request"): Problem {
   const errors = error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
@@ -50,10 +50,10 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
   });
 }
 
-/** 1 to 3 s, at random, so that those who are refused together don't come back together. */
+/** 1 to 3 s at random, so that clients that were refused together do not come back together. */
 const soon = () => 1 + Math.random() * 2;
 
-/** Any error as the problem that the client is told; nothing of ours shows. */
+/** Turns any error into the problem that the client gets, without internal details. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof HungUp) return new Problem("hung_up");

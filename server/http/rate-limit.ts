@@ -1,7 +1,7 @@
 /**
- * How many requests a user may send: a token bucket each (as RFC 9331 describes one, in requests instead of bits), in a
- * table of fixed size, so that nobody can make it grow. Where a set of the table is full, the bucket that is fullest is forgotten:
- * whoever sent least loses least, and whoever sends much stays known.
+ * Limits the requests of each user by a token bucket (as in RFC 9331, in requests instead of bits), in a table of fixed size, so that
+ * nobody can make it grow. If a set of the table is full, the fullest bucket is forgotten: its user sent the least and loses the
+ * least, and users who send much stay known.
  */
 
 import { type Clock, systemClock } from "../clock.ts";
@@ -19,16 +19,16 @@ export interface Verdict {
   resetIn: number;
 }
 
-/** The header that tells a client (draft-ietf-httpapi-ratelimit-headers-10), "ratelimit"; none where there is no limit. */
+/** The header "ratelimit" (draft-ietf-httpapi-ratelimit-headers-10); none if there is no limit. */
 export function rateLimitHeader({ remaining, resetIn }: Verdict): string | undefined {
   if (!Number.isFinite(remaining)) return undefined;
   return `"user";r=${remaining};t=${Math.ceil(resetIn)}`;
 }
 
-/** The requests of RATE_LIMIT are those of so many seconds; all of them may come at once. */
+/** RATE_LIMIT counts requests in this many seconds; all of them may come at once. */
 export const WINDOW_S = 10;
 
-/** Users that are known at once, 24 bytes each. */
+/** The table has SETS * WAYS users, 24 bytes each. */
 const SETS = 16_384;
 const WAYS = 4;
 
@@ -42,7 +42,7 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
   const level = new Float64Array(SETS * WAYS);
   const since = new Float64Array(SETS * WAYS);
 
-  /** Requests in the bucket of this place now. */
+  /** The current number of requests in the bucket at this place. */
   const filled = (place: number, at: number) =>
     Math.min(limit, (level[place] as number) + (at - (since[place] as number)) * perMs);
 
@@ -69,7 +69,7 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
   };
 }
 
-/** Multiplied by the golden ratio of 32 bits (Knuth, TAOCP 6.4), so that neighbouring ids part; both halves of an id count. */
+/** Fibonacci hashing (Knuth, TAOCP 6.4) spreads neighbouring ids; both 32-bit halves of an id count. */
 function setOf(userId: number): number {
   const folded = (userId ^ (userId / 4_294_967_296)) >>> 0;
   return Math.imul(folded, 2_654_435_769) >>> (32 - Math.log2(SETS));

@@ -1,4 +1,4 @@
-/** What a request brings, checked: whatever is wrong is told member by member. */
+/** Reads and checks path, query and body of a request; the problem names each wrong member. */
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { z } from "zod";
@@ -7,7 +7,7 @@ import type { Exchange } from "./exchange.ts";
 import { headerOf, JSON_TYPE } from "./headers.ts";
 import { invalidRequest, Problem } from "./problem.ts";
 
-/** What comes with a request: its exchange, and Node's request and response, which a test that calls the app itself hasn't got. */
+/** What the routes get with a request: its exchange, and Node's request and response (a test that calls the app has neither). */
 export type Bindings = { exchange: Exchange } & Partial<HttpBindings | Http2Bindings>;
 export type Ctx = Context<{ Bindings: Bindings }>;
 
@@ -17,14 +17,14 @@ export function header(c: Ctx, name: string): string | undefined {
 }
 
 /**
- * Nothing is done for whoever left while its token was checked or the database asked. By the socket: "close" is told once, and of an
- * answer that queues behind another one of its connection nothing else tells.
+ * Throws if the client left while its token was checked or the database was asked: then nothing more is done for it. It looks at the
+ * socket, because "close" is emitted only once, and an answer that queues behind another one of its connection emits nothing else.
  */
 export function unlessLeft({ env: { incoming } }: Ctx): void {
   if (incoming?.socket.destroyed) throw new Problem("hung_up");
 }
 
-/** Each member once. */
+/** The query's members; each may occur only once. */
 export function queryOf(c: Ctx, schema: z.ZodType): unknown {
   const given = Object.entries(c.req.queries()).map(([name, values]) => [
     name,
@@ -33,7 +33,7 @@ export function queryOf(c: Ctx, schema: z.ZodType): unknown {
   return parsed(schema, Object.fromEntries(given));
 }
 
-/** The JSON body; none at all is an empty object. */
+/** The JSON body. An empty body counts as {}. */
 export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Promise<unknown> {
   const length = header(c, "content-length");
   if (length === undefined && header(c, "transfer-encoding") !== undefined)
@@ -59,7 +59,7 @@ export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Pr
   return parsed(schema, given);
 }
 
-/** Where a schema has no words of its own, zod's would be told: of what is no object, or a list for the query gave it twice. */
+/** Replaces zod's messages where a schema has none of its own: for a value that is not an object, or a query member given twice. */
 function inOurWords({ code, expected }: { code?: string; expected?: string }): string | undefined {
   if (code !== "invalid_type") return undefined;
   return expected === "object" ? "must be an object" : "must be given once";

@@ -1,6 +1,5 @@
 /**
- * One question for all who wait: while an answer is on its way, whoever comes shares the next one, so that nobody is told
- * what was true before they asked.
+ * One query for all who wait. Callers that come while a query runs share the next one, so nobody gets an answer from before the question.
  */
 export function createShared<T>(ask: () => Promise<T>): () => Promise<T> {
   let running: Promise<unknown> | undefined;
