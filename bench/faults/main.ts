@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { fuzz } from "../fuzz/fuzz.ts";
-import { summaryOf } from "../fuzz/report.ts";
+import { summaryOf, sumsOf } from "../fuzz/report.ts";
 import { Found } from "../fuzz/run.ts";
 import { cleanUpOnSignals } from "../harness/cleanup.ts";
 import { machine } from "../harness/machine.ts";
@@ -99,7 +99,7 @@ async function testsPass(): Promise<boolean> {
 async function fuzzFindsNothing(inputs: number, seed: number, serverUrl: string): Promise<boolean> {
   console.log("\nfuzz");
   try {
-    console.log(summaryOf(await fuzz({ inputs, seed, serverUrl }, (line) => console.log(line))));
+    console.log(summaryOf(sumsOf(await fuzz({ inputs, seed, serverUrl }, (line) => console.log(line)))));
     return true;
   } catch (error) {
     if (!(error instanceof Found)) throw error;

