@@ -5,24 +5,19 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRandom } from "../harness/stats.ts";
+import { type AsksOptions, createAsks } from "./asks.ts";
 import type { Client } from "./client.ts";
 import type { Answer, Ask, History } from "./history.ts";
 
-export interface LoadOptions {
+export interface LoadOptions extends AsksOptions {
   seed: number;
   client: Client;
   /** Addresses of the servers that run; may change at any time. */
   targets: readonly string[];
-  /** Users 1 to `users` may ask. */
-  users: number;
-  /** In the order in which they drop. */
-  coupons: readonly { coupon: number; count: number }[];
   /** Clients at once. */
   clients: number;
   /** Between two requests of a client, at most, ms. */
   pauseMs: number;
-  /** Without restocks where the clock of the database jumps: leases trust it. */
-  restocks: boolean;
   history: History;
   /** The load ends by itself after so many requests. */
   requests?: number;
@@ -37,12 +32,8 @@ export interface Load {
   insist(ask: Ask, ms: number, target?: string): Promise<Answer>;
 }
 
-/** New users who ask for a coupon before the next one drops, by its count. */
-const ASKERS_PER_UNIT = 2.5;
 const RETRY_MS = 300;
 
-/** How often (out of 1) what is asked. */
-const SHARES = { again: 0.12, second: 0.08, straggler: 0.08, use: 0.18, reuse: 0.03, restock: 0.01 };
 const HANGS_UP = 0.005;
 /** Who isn't told what became of it mostly asks again at once; who is told that nothing was done half of the time. */
 const RETRIES = { unknown: 0.8, undone: 0.5 };
@@ -53,18 +44,12 @@ interface Pending {
 }
 
 export function startLoad(options: LoadOptions): Load {
-  const { seed, client, targets, users, coupons, clients, pauseMs, restocks, history } = options;
+  const { seed, client, targets, clients, pauseMs, history } = options;
   const most = options.requests ?? Number.POSITIVE_INFINITY;
-  let requests = 0;
-  let lastUser = 0;
-  let drop = 0;
-  let left = 0;
-  let running = true;
-  const asked: Extract<Ask, { kind: "issue" }>[] = [];
-  const held: Extract<Ask, { kind: "issue" }>[] = [];
-  const used: Extract<Ask, { kind: "use" }>[] = [];
-  const restocked = new Set<number>();
+  const asks = createAsks(options);
   const unanswered: Pending[] = [];
+  let requests = 0;
+  let running = true;
 
   const working = Promise.all(
     Array.from({ length: clients }, (_, i) => work(createRandom(seed * 1_000 + i))),
@@ -73,61 +58,9 @@ export function startLoad(options: LoadOptions): Load {
   async function work(random: () => number): Promise<void> {
     await sleep(random() * pauseMs);
     while (running && requests < most) {
-      await pursue({ request: requests++, ask: draw(random) }, random);
+      await pursue({ request: requests++, ask: asks.draw(random) }, random);
       await sleep(random() * pauseMs);
     }
-  }
-
-  function draw(random: () => number): Ask {
-    const among = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)];
-    const recent = <T>(list: readonly T[]) => among(list.slice(-200));
-    // One of the two that dropped before the coupon of the moment.
-    const earlier = coupons[(drop + coupons.length - 2 - Math.floor(random() * 2)) % coupons.length];
-    let r = random();
-    for (const [what, share] of Object.entries(SHARES) as [keyof typeof SHARES, number][]) {
-      r -= share;
-      if (r >= 0) continue;
-      if (what === "again") return recent(asked) ?? fresh();
-      if (what === "straggler" || what === "restock") {
-        if (drop < 3 || !earlier) return fresh();
-        if (what === "straggler") return { ...fresh(), coupon: earlier.coupon };
-        if (!restocks || restocked.has(earlier.coupon)) return fresh();
-        restocked.add(earlier.coupon);
-        return {
-          kind: "restock",
-          coupon: earlier.coupon,
-          count: earlier.count + 1 + Math.floor(random() * 10),
-        };
-      }
-      const mine = recent(what === "second" ? asked : held);
-      if (mine === undefined) return fresh();
-      if (what === "second") return { ...fresh(), user: mine.user };
-      const use = recent(used);
-      if (what === "reuse" && use)
-        return { ...use, reference: random() < 0.5 ? use.reference : `other-${use.user}` };
-      const { user, coupon } = mine;
-      used.push({ kind: "use", user, coupon, reference: `order-${user}` });
-      return used.at(-1) as Ask;
-    }
-    return fresh();
-  }
-
-  /** A new user; each coupon is asked for until well beyond its last unit. */
-  function fresh(): Extract<Ask, { kind: "issue" }> {
-    if (left === 0) {
-      const next = coupons[drop % coupons.length];
-      drop += 1;
-      left = Math.ceil((next?.count ?? 1) * ASKERS_PER_UNIT);
-    }
-    left -= 1;
-    lastUser = (lastUser % users) + 1;
-    const ask = {
-      kind: "issue",
-      user: lastUser,
-      coupon: coupons[(drop - 1) % coupons.length]?.coupon ?? 0,
-    } as const;
-    asked.push(ask);
-    return ask;
   }
 
   /** Asks until the answer is definite, or the client gives up. */
@@ -135,7 +68,7 @@ export function startLoad(options: LoadOptions): Load {
     for (let isUnknown = false; ; await sleep(random() * RETRY_MS)) {
       const target = targets[Math.floor(random() * targets.length)];
       const { is } = await attempt(pending, target, random() < HANGS_UP ? random() * 5 : undefined);
-      if (is === "ok" && pending.ask.kind === "issue") held.push(pending.ask);
+      if (is === "ok" && pending.ask.kind === "issue") asks.given(pending.ask);
       if (is === "ok" || is === "refused") return;
       isUnknown ||= is !== "undone";
       if (running && random() < (is === "undone" ? RETRIES.undone : RETRIES.unknown)) continue;

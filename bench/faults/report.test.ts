@@ -1,12 +1,12 @@
 /** The table of a run, and the README held against the results that are kept. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { checkBlock } from "../harness/readme-blocks.ts";
 import { INVARIANTS } from "./checker/check.ts";
 import { faults } from "./faults.ts";
 import { type Answer, newHistory } from "./history.ts";
 import { bugs } from "./planted.ts";
-import { README, readResults, renderRows, withResults } from "./report.ts";
+import { blocksOf, README, readResults, renderRows } from "./report.ts";
 import { rowOf } from "./row.ts";
 
 test("a row: requests once each, what was told of them, what the retry found done, the worst recovery", () => {
@@ -53,8 +53,7 @@ test("a row: requests once each, what was told of them, what the retry found don
 test("bench/faults/README.md shows the results that are kept: of every fault, bug and promise", () => {
   const results = readResults();
   assert.ok(results, "run ./sd faults");
-  const readme = readFileSync(README, "utf8");
-  assert.equal(withResults(readme, results), readme, "run ./sd faults");
+  for (const [name, block] of Object.entries(blocksOf(results))) checkBlock(README, name, block);
   const ran = [...results.rows.map(({ fault }) => fault), ...results.skipped.map(({ fault }) => fault)];
   assert.deepEqual(
     faults.filter(({ name }) => !ran.includes(name)),

@@ -3,7 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { compactJson } from "../harness/compact-json.ts";
 import type { Machine } from "../harness/machine.ts";
 import { nameOf } from "../harness/machine.ts";
-import { table, withBlock } from "../report/report.ts";
+import { withBlock } from "../harness/readme-blocks.ts";
+import { table } from "../report/report.ts";
 import { INVARIANTS, type Invariant, PROMISES } from "./checker/check.ts";
 import { CALLS, faults } from "./faults.ts";
 import { bugs } from "./planted.ts";
@@ -62,17 +63,21 @@ export function readResults(): Results | undefined {
 /** Keeps the results, and makes the README anew. */
 export function keepResults(results: Results): void {
   writeFileSync(RESULTS, `${compactJson(results)}\n`);
-  writeFileSync(README, withResults(readFileSync(README, "utf8"), results));
+  const blocks = Object.entries(blocksOf(results));
+  const readme = readFileSync(README, "utf8");
+  writeFileSync(
+    README,
+    blocks.reduce((text, [name, block]) => withBlock(text, name, block), readme),
+  );
 }
 
-/** The README with what these results say between its markers. */
-export function withResults(readme: string, results: Results): string {
-  const blocks = {
+/** The README's blocks, by their names. */
+export function blocksOf(results: Results): Record<string, string> {
+  return {
     promises: renderPromises(results),
     bugs: renderBugs(results),
     faults: renderFaults(results),
   };
-  return Object.entries(blocks).reduce((text, [name, block]) => withBlock(text, block, name), readme);
 }
 
 function renderPromises({ checked }: Results): string {

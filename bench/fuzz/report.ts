@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { compactJson } from "../harness/compact-json.ts";
 import { type Machine, nameOf } from "../harness/machine.ts";
-import { table, withBlock } from "../report/report.ts";
+import { withBlock } from "../harness/readme-blocks.ts";
+import { table } from "../report/report.ts";
 
 /** What one run counted, by layer. */
 export interface Run extends Omit<Result, "layers" | "outcomes"> {
@@ -52,7 +53,7 @@ export function readResult(): Result {
 
 export function keep(result: Result): void {
   writeFileSync(RESULTS, `${compactJson(result)}\n`);
-  writeFileSync(README, withBlock(readFileSync(README, "utf8"), renderBlock(result), "fuzz"));
+  writeFileSync(README, withBlock(readFileSync(README, "utf8"), "fuzz", renderBlock(result)));
 }
 
 const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1);
