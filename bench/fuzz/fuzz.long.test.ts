@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import { contract } from "../../server/api/contract.ts";
-import { changed } from "../faults/planted.ts";
 import { scratchDatabase } from "../harness/scratch.ts";
+import { bugs, planted } from "./bugs.ts";
 import { functionsOf } from "./functions.ts";
 import { onlyRefused } from "./fuzz.ts";
 import { fuzzHttp, missedBy } from "./http.ts";
@@ -44,66 +44,7 @@ test("calls of all functions", async (t) => {
   assert.ok(tally.outcomes.size >= 30, `outcomes: ${[...tally.outcomes.keys()]}`);
 });
 
-/** A function's text with parts replaced. */
-const planted =
-  (file: string, ...changes: [from: string, to: string][]): NonNullable<Task["plant"]> =>
-  async ({ owner }) => {
-    await owner.unsafe(await changed(file, ...changes));
-  };
-
-const BUGS: {
-  name: string;
-  fuzz: (task: Task) => Promise<void>;
-  plant: NonNullable<Task["plant"]>;
-  found: RegExp;
-}[] = [
-  {
-    name: "a function without its bound lets the constraint answer",
-    fuzz: fuzzSql,
-    plant: planted("sql/use_coupon.sql", [
-      "    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters'),\n",
-      "",
-    ]),
-    found: /^use_coupon: 23514 /,
-  },
-  {
-    name: "a function that computes beyond its type",
-    fuzz: fuzzSql,
-    plant: planted("sql/find_coupon.sql", ["begin\n", "begin\n  perform find_coupon.coupon_id + 1;\n"]),
-    found: /^find_coupon: 22003 /,
-  },
-  {
-    name: "a rule broken",
-    fuzz: fuzzSql,
-    plant: async (scratch) => {
-      await scratch.owner`drop trigger audit_tells_what_is on coupon.audit`;
-      await planted("sql/use_coupon.sql", [
-        "values ('use_coupon', use_coupon.coupon_id, use_coupon.user_id, use_coupon.used_date,",
-        "values ('use_coupon', use_coupon.coupon_id, use_coupon.user_id, use_coupon.used_date - interval '1 second',",
-      ])(scratch);
-    },
-    found: /^when all was done: [\s\S]*audited_use_is_there/,
-  },
-  {
-    name: "a failure of the database behind a route",
-    fuzz: fuzzHttp,
-    plant: planted("sql/set_coupon_count.sql", [
-      "when set_coupon_count.count < v_coupon.issued then 'below_issued'",
-      "when false then 'below_issued'",
-    ]),
-    found: /POST .*\/count 503: a failure of ours/,
-  },
-  {
-    name: "a constraint's name in a sentence",
-    fuzz: fuzzHttp,
-    plant: planted("sql/internal/refuse_argument.sql", [
-      "%', argument, why",
-      "% (coupons_count_check)', argument, why",
-    ]),
-    found: /tells of our insides: .*coupons_count_check/,
-  },
-];
-for (const { name, fuzz, plant, found } of BUGS)
+for (const { name, fuzz, plant, found } of bugs)
   test(`found: ${name}`, async () => {
     await assert.rejects(
       fuzz({ seed: SEED, inputs: 5_000, tally: createTally(), plant, shrinkMs: 0 }),

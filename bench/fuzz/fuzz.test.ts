@@ -1,8 +1,9 @@
-/** ./sd fuzz at its shortest: some inputs of each layer, and a bug of each kind that it must find. The rest is in the long tests. */
+/** ./sd fuzz at its shortest: some inputs of each layer, and a planted bug that it must find. The rest is in the long tests. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changed } from "../faults/planted.ts";
 import { checkBlock } from "../harness/readme-blocks.ts";
+import type { Scratch } from "../harness/scratch.ts";
+import { bugs } from "./bugs.ts";
 import { fuzzHttp } from "./http.ts";
 import { README, readResult, renderBlock, sumsOf } from "./report.ts";
 import { createTally, type Task, undisturbed } from "./run.ts";
@@ -27,19 +28,21 @@ for (const [name, fuzz, inputs] of LAYERS)
     assert.ok(all.done() >= inputs, `${all.done()} of ${inputs}`);
   });
 
-test("found: a function without its bound lets the constraint answer", async () => {
-  const plant: NonNullable<Task["plant"]> = async ({ owner }) => {
-    await owner.unsafe(
-      await changed("sql/use_coupon.sql", [
-        "    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters'),\n",
-        "",
-      ]),
-    );
-  };
-  await assert.rejects(
-    fuzzSql({ seed: SEED, inputs: 5_000, tally: createTally(), plant, shrinkMs: 0 }),
-    /^Found: use_coupon: 23514 [\s\S]*again: \.\/sd fuzz --layer sql --seed 1 --inputs 5000$/,
-  );
+test("found: a planted bug", async () => {
+  const [bug] = bugs;
+  assert.ok(bug);
+  const task = { seed: SEED, inputs: 5_000, tally: createTally(), plant: bug.plant, shrinkMs: 0 };
+  await assert.rejects(bug.fuzz(task), ({ message }: Error) => {
+    assert.match(message, bug.found);
+    assert.match(message, /again: \.\/sd fuzz --layer sql --seed 1 --inputs 5000$/);
+    return true;
+  });
+});
+
+test("every text that a planted bug replaces is there", async () => {
+  const owner = Object.assign(async () => [], { unsafe: async () => [] });
+  for (const { name, plant } of bugs)
+    await plant({ owner } as unknown as Scratch).catch((error) => assert.fail(`${name}: ${error}`));
 });
 
 test("what is kept of a run: sums of all routes, outcomes of all layers", () => {
