@@ -1,6 +1,6 @@
 /**
- * WORKERS processes behind one port. Each has lanes, leases and connections of its own: they are to each other what servers on
- * other machines are, and as right. One that dies is replaced.
+ * WORKERS processes behind one port. Each has lanes, leases and connections of its own, as servers on different machines have. A worker
+ * that dies is replaced.
  */
 import cluster, { type Worker } from "node:cluster";
 import { randomUUID } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * Where a connection becomes requests: what one client may take, and the answer to what is none. That is a problem like any other,
- * counted and logged like any other, though no route ever sees it.
+ * The HTTP server: the limits of a connection, and the answer to bytes that are no request. Like any refusal that answer is a problem
+ * document, counted and logged, though no route sees it.
  */
 import {
   createServer,
@@ -37,7 +37,7 @@ export const LIMITS = {
   lingerMs: 1_000,
 };
 
-/** Counts and logs what is no request, and makes its answer; after that the connection is closed. */
+/** Makes the answer to what is no request, counts it and logs it. The connection is closed after it. */
 type Refuse = (why: Problem) => Sent;
 
 /** What Node keeps on a socket: the answer that is due now, of those that are not finished. */
@@ -64,7 +64,7 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
   const tellWhenLost = createTellWhenLost();
   server.on("request", (incoming, outgoing) => {
     if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
-    // Of what follows in the same packet, Node drops the one, and answers the other with an empty 503.
+    // Node drops what follows an upgrade in the same packet, and answers what follows the last request with an empty 503.
     if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
       outgoing.shouldKeepAlive = false;
     const why = faultOf(incoming, limits.headers);
@@ -85,7 +85,7 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
     if (ending.has(socket) || (isLate && answer?.headersSent && !answer.req.complete)) return;
     ending.add(socket);
-    // Read on, so that the refusal is seen, but by no parser: what is told that nothing was done must not become whole.
+    // Read on, so that the client sees the refusal, but without the parser: a request that was refused must not be completed later.
     socket
       .removeAllListeners("data")
       .on("data", () => {})
@@ -96,7 +96,7 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
   return server;
 }
 
-/** Of a connection that is lost, Node tells only the answer that is due; those that queue behind it would wait for ever. */
+/** When a connection is lost, Node emits "close" on the answer that is due only. Those queued behind it would wait for ever. */
 function createTellWhenLost(): (socket: Socket, outgoing: ServerResponse) => void {
   const queued = new WeakMap<Socket, Set<ServerResponse>>();
   return (socket, outgoing) => {
@@ -117,8 +117,8 @@ function send(outgoing: ServerResponse, { status, headers, text }: Sent): void {
 }
 
 /**
- * Ends a connection once the whole requests before are answered, and with this refusal where it can still be read: then the client may
- * send for as many ms more.
+ * Ends a connection once the complete requests on it are answered. Sends the refusal where the client can still read it, and cuts the
+ * connection `lingerMs` later.
  */
 function endAfterAnswers(socket: Connection, refuse: (() => Sent) | undefined, lingerMs: number): void {
   const answer = socket._httpMessage;
@@ -126,7 +126,7 @@ function endAfterAnswers(socket: Connection, refuse: (() => Sent) | undefined, l
     answer.once("close", () => endAfterAnswers(socket, refuse, lingerMs));
     return;
   }
-  // A connection that nothing was ever sent on: a browser opens some in advance.
+  // Browsers open connections in advance and send nothing on them.
   const wasUsed = socket.bytesRead > 0;
   if (refuse === undefined || !socket.writable || answer?.headersSent || !wasUsed) {
     socket.destroy();
@@ -151,8 +151,8 @@ function refusalOf(code = ""): Problem | undefined {
 }
 
 /**
- * Why no route should see a request. Of two headers of these names (RFC 9112, 3.2; RFC 9110, 5.3) a proxy before us may have read the
- * other one.
+ * Why a request must not reach a route. With two Host or two Authorization headers (RFC 9112, 3.2; RFC 9110, 5.3) a proxy in front may
+ * have read the other one.
  */
 function faultOf({ rawHeaders, httpVersion }: IncomingMessage, maxHeaders: number): Problem | undefined {
   if (rawHeaders.length > 2 * maxHeaders) return refusal(431, `There are more than ${maxHeaders} headers.`);

@@ -1,6 +1,4 @@
-/**
- * The routes. What each takes and who may call it stands in the contract; here is what it does: one call, and its answer.
- */
+/** The routes. The contract says what each takes and who may call it; here stands what it does: one call, and its answer. */
 import { Hono } from "hono";
 import type { Authenticate } from "../auth/auth.ts";
 import type { DemoToken } from "../auth/demo.ts";
@@ -66,7 +64,7 @@ export function createApp(parts: Dependencies) {
     return respond(await metrics.scrape(c.env.incoming, c.env.exchange.requestId));
   });
 
-  /** Around the routes, and not a middleware of theirs, which costs a fifth of a refusal in promises. */
+  /** Around the router, not as its middleware: the promises of a middleware cost a fifth of a refusal. */
   function fetch(request: Request, env: Partial<Bindings> = {}): Response | Promise<Response> {
     const { method, headers, url } = request;
     const given = env.incoming?.rawHeaders ?? headers;
@@ -92,7 +90,7 @@ export function createApp(parts: Dependencies) {
     routes: app.routes,
     /** Streams that are open. */
     streams: () => states.coupons.watchers() + states.status.watchers(),
-    /** Ends what would go on for ever. */
+    /** Ends all event streams. */
     endStreams() {
       states.coupons.end();
       states.status.end();
@@ -100,7 +98,7 @@ export function createApp(parts: Dependencies) {
   };
 }
 
-/** Coupons, as whoever wants one meets them. */
+/** Coupons for whoever wants one. */
 function addCoupons(
   { on, command, read, stream }: Operations,
   states: States,
@@ -218,7 +216,7 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isDraining }:
   });
 }
 
-/** Whether this server lives and can serve; and the demo's tokens. */
+/** Probes, and the tokens of the demo. */
 function addHealth({ read }: Operations, { demoToken, readiness }: Dependencies): void {
   const signerFor = (c: Ctx) => {
     const sign = demoToken(c.env.incoming);

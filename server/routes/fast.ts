@@ -1,7 +1,7 @@
 /**
- * The request that a burst is made of, served on Node's own request and response: POST /coupons/7/issue by a user, with the body
- * {} or none. The router, the adapter and the general validation would cost more than all the rest of it. Whatever differs in
- * anything goes on to the routes, where the same issuing() and issueAnswer() are behind the same path.
+ * The short way of the request that a burst consists of: POST /coupons/7/issue by a user, with the body {} or none. It is answered on
+ * Node's own request and response, because the router, the adapter and the general validation cost more than all the rest. Any request
+ * that differs takes the routes, where the same issuing and issueAnswer() serve the same path.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { issueAnswer, type Sent } from "../http/answer.ts";
@@ -35,12 +35,12 @@ export function issueBefore(
     incoming.once("end", () => {
       const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
       if (body.toString() === "{}") issue(incoming, outgoing, couponId, userId, began);
-      // Where the adapter looks for a body that was read before it came.
+      // The adapter (@hono/node-server) takes a body that was read before from rawBody.
       else routes(Object.assign(incoming, { rawBody: body }), outgoing);
     });
   };
 
-  /** Whose request it is, if a user's and known at once: by public key a new token takes a while, and the routes wait for it. */
+  /** The user, if the token is a user's and can be checked at once. By public key a new token takes a while: the routes wait for it. */
   function userOf(rawHeaders: readonly string[]): number | undefined {
     const token = bearerOf(headerOf(rawHeaders, "authorization"));
     const who = token === undefined ? null : authenticate(token);
