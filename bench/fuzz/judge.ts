@@ -4,10 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { getPath } from "hono/utils/url";
+import { problem } from "../../server/api/answers.ts";
 import { contract, MAX_BODY, type Operation } from "../../server/api/contract.ts";
 import { failures } from "../../server/api/failures.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
-import { nothing, problem } from "../../server/api/schemas.ts";
+import { nothing } from "../../server/api/requests.ts";
 import { pages } from "../../server/routes/pages.ts";
 import type { Answer } from "../harness/app.ts";
 import { assertDocumented, validatorOf } from "../harness/documented.ts";
@@ -193,7 +194,7 @@ const sentences = new Set<string>(
     ({ detail }) => detail,
   ),
 );
-/** How sentences about a member begin: ours in schemas.ts and coupon.refuse_argument()'s, and no others. */
+/** How sentences about a member begin: ours in server/api and coupon.refuse_argument()'s, and no others. */
 const ABOUT_A_MEMBER =
   /^(must (be|have|lie|not)|is (needed from role|not a member of this request)|goes with role|or code must)/;
 const GENERAL = new Set([

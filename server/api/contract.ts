@@ -3,9 +3,10 @@
  * from here, the OpenAPI document and the client's types are made of it.
  */
 import type { z } from "zod";
+import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
-import type { Command, outcomes } from "./outcomes.ts";
-import * as s from "./schemas.ts";
+import type { Command } from "./outcomes.ts";
+import * as requests from "./requests.ts";
 
 export interface Operation {
   route: `${"GET" | "POST"} /${string}`;
@@ -48,17 +49,17 @@ export const contract = {
     summary: "Create a coupon",
     description: "A day has at most three coupons, with different codes, start times and counts.",
     roles: ADMIN,
-    body: s.newCoupon,
+    body: requests.newCoupon,
     command: "create_coupon",
-    answer: s.created,
+    answer: answers.created,
   },
   findCouponByCode: {
     route: "GET /coupons",
     tag: "Coupons",
     summary: "A coupon by its code",
     roles: ["service", "admin"],
-    query: s.byCode,
-    answer: s.offer,
+    query: requests.byCode,
+    answer: answers.offer,
     problems: notFound,
   },
   liveCoupons: {
@@ -68,7 +69,7 @@ export const contract = {
     description:
       "The answer has an ETag. Send it as If-None-Match: 304 means that nothing but server_time has changed.",
     roles: ANYONE,
-    answer: s.offers,
+    answer: answers.offers,
     headers: ["etag"],
   },
   upcomingCoupons: {
@@ -76,8 +77,8 @@ export const contract = {
     tag: "Coupons",
     summary: "The next coupons to start",
     roles: ANYONE,
-    query: s.upcomingQuery,
-    answer: s.offers,
+    query: requests.upcomingQuery,
+    answer: answers.offers,
   },
   watchCoupons: {
     route: "GET /coupons/events",
@@ -87,7 +88,7 @@ export const contract = {
       "Server-Sent Events named coupons: first the current state, then at most one update per second, when something has changed. " +
       "A user can have ten streams open at one server; one more is answered 429.",
     roles: ANYONE,
-    answer: s.couponsState,
+    answer: answers.couponsState,
     stream: "text/event-stream",
   },
   couponStatus: {
@@ -95,7 +96,7 @@ export const contract = {
     tag: "Operating",
     summary: "Every coupon that is live, upcoming or of today, with its speed",
     roles: ADMIN,
-    answer: s.couponStatuses,
+    answer: answers.couponStatuses,
   },
   watchStatus: {
     route: "GET /coupons/status/events",
@@ -103,7 +104,7 @@ export const contract = {
     summary: "Every coupon that is live, upcoming or of today, with its speed, as a stream of events",
     description: "Server-Sent Events named status, one per second.",
     roles: ADMIN,
-    answer: s.couponStatuses,
+    answer: answers.couponStatuses,
     stream: "text/event-stream",
   },
   findCoupon: {
@@ -111,8 +112,8 @@ export const contract = {
     tag: "Coupons",
     summary: "A coupon",
     roles: ANYONE,
-    path: s.couponPath,
-    answer: s.offer,
+    path: requests.couponPath,
+    answer: answers.offer,
     problems: notFound,
   },
   couponStats: {
@@ -120,8 +121,8 @@ export const contract = {
     tag: "Operating",
     summary: "How a drop went",
     roles: ADMIN,
-    path: s.couponPath,
-    answer: s.couponStats,
+    path: requests.couponPath,
+    answer: answers.couponStats,
     problems: notFound,
   },
   issueCoupon: {
@@ -131,20 +132,20 @@ export const contract = {
     description:
       "First come, first served. Retries are safe at any time: a user who already holds the coupon gets the same position again.",
     roles: ANYONE,
-    path: s.couponPath,
-    body: s.forUser,
+    path: requests.couponPath,
+    body: requests.forUser,
     command: "issue_coupon",
-    answer: s.issued,
+    answer: answers.issued,
   },
   useCoupon: {
     route: "POST /coupons/{coupon_id}/use",
     tag: "Coupons",
     summary: "Use a coupon, once",
     roles: ANYONE,
-    path: s.couponPath,
-    body: s.use,
+    path: requests.couponPath,
+    body: requests.use,
     command: "use_coupon",
-    answer: s.used,
+    answer: answers.used,
   },
   undoUse: {
     route: "POST /coupons/{coupon_id}/undo-use",
@@ -152,59 +153,59 @@ export const contract = {
     summary: "Undo a use",
     description: "The answer says which use was undone.",
     roles: ADMIN,
-    path: s.couponPath,
-    body: s.undoUse,
+    path: requests.couponPath,
+    body: requests.undoUse,
     command: "undo_use",
-    answer: s.used,
+    answer: answers.used,
   },
   pauseCoupon: {
     route: "POST /coupons/{coupon_id}/pause",
     tag: "Operating",
     summary: "Pause a coupon",
     roles: ADMIN,
-    path: s.couponPath,
-    body: s.why,
+    path: requests.couponPath,
+    body: requests.why,
     command: "pause_coupon",
-    answer: s.changed,
+    answer: answers.changed,
   },
   resumeCoupon: {
     route: "POST /coupons/{coupon_id}/resume",
     tag: "Operating",
     summary: "Resume a paused coupon",
     roles: ADMIN,
-    path: s.couponPath,
-    body: s.why,
+    path: requests.couponPath,
+    body: requests.why,
     command: "resume_coupon",
-    answer: s.changed,
+    answer: answers.changed,
   },
   setCouponCount: {
     route: "POST /coupons/{coupon_id}/count",
     tag: "Operating",
     summary: "Change the number of units",
     roles: ADMIN,
-    path: s.couponPath,
-    body: s.newCount,
+    path: requests.couponPath,
+    body: requests.newCount,
     command: "set_coupon_count",
-    answer: s.stock,
+    answer: answers.stock,
   },
   setCouponExpiry: {
     route: "POST /coupons/{coupon_id}/expiry",
     tag: "Operating",
     summary: "Change when a coupon expires",
     roles: ADMIN,
-    path: s.couponPath,
-    body: s.newExpiry,
+    path: requests.couponPath,
+    body: requests.newExpiry,
     command: "set_coupon_expiry",
-    answer: s.changed,
+    answer: answers.changed,
   },
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",
     summary: "The coupons that a user holds, newest day first",
     roles: ANYONE,
-    path: s.userPath,
-    query: s.walletQuery,
-    answer: s.wallet,
+    path: requests.userPath,
+    query: requests.walletQuery,
+    answer: answers.wallet,
   },
   importUsers: {
     route: "POST /users",
@@ -212,9 +213,9 @@ export const contract = {
     summary: "Create or rename users",
     description: "At most 10,000 users, all or nothing. Sending the same users again changes nothing.",
     roles: ADMIN,
-    body: s.newUsers,
+    body: requests.newUsers,
     maxBody: MAX_USERS_BODY,
-    answer: s.importedUsers,
+    answer: answers.importedUsers,
   },
   demoToken: {
     route: "POST /demo/token",
@@ -223,8 +224,8 @@ export const contract = {
     description:
       "The setting DEMO says who gets one: by default only clients on this machine. Others get 404.",
     roles: null,
-    body: s.demoCaller,
-    answer: s.token,
+    body: requests.demoCaller,
+    answer: answers.token,
     problems: { no_such_route: 404 },
   },
   importUserLines: {
@@ -235,9 +236,9 @@ export const contract = {
       "Send one user per line; each line is answered by one line while the upload goes on. A wrong line is reported, and the others are " +
       "imported. The last line says done, or what went wrong and from which line to send again.",
     roles: ADMIN,
-    query: s.whyQuery,
-    lines: s.newUser,
-    answer: s.importedLine,
+    query: requests.whyQuery,
+    lines: requests.newUser,
+    answer: answers.importedLine,
     stream: "application/x-ndjson",
   },
   listUsers: {
@@ -247,8 +248,8 @@ export const contract = {
     description:
       "One user per line, by id. The last line says done, or what went wrong and after which id to continue.",
     roles: ADMIN,
-    query: s.afterUserQuery,
-    answer: s.listedUser,
+    query: requests.afterUserQuery,
+    answer: answers.listedUser,
     stream: "application/x-ndjson",
   },
   listGrants: {
@@ -258,9 +259,9 @@ export const contract = {
     description:
       "One grant per line, by position. The last line says done, or what went wrong and after which position to continue.",
     roles: ADMIN,
-    path: s.couponPath,
-    query: s.afterPositionQuery,
-    answer: s.listedGrant,
+    path: requests.couponPath,
+    query: requests.afterPositionQuery,
+    answer: answers.listedGrant,
     stream: "application/x-ndjson",
     problems: notFound,
   },
@@ -269,83 +270,14 @@ export const contract = {
     tag: "Operating",
     summary: "Whether the process runs",
     roles: null,
-    answer: s.health,
+    answer: answers.health,
   },
   readyz: {
     route: "GET /readyz",
     tag: "Operating",
     summary: "Whether the server can serve requests",
     roles: null,
-    answer: s.health,
+    answer: answers.health,
     problems: { draining: 503, migrations_pending: 503, server_too_old: 503 },
   },
 } as const satisfies Record<string, Operation>;
-
-export type OperationName = keyof typeof contract;
-type Contract = typeof contract;
-
-type Shape<K extends OperationName, M extends string> =
-  Contract[K] extends Record<M, infer S extends z.ZodType> ? z.infer<S> : Record<string, never>;
-
-/** What a request brings, checked. */
-export interface Given<K extends OperationName> {
-  path: Shape<K, "path">;
-  query: Shape<K, "query">;
-  body: Shape<K, "body">;
-}
-
-type StatusOf<C extends Command, O extends keyof (typeof outcomes)[C]> = (typeof outcomes)[C][O] extends {
-  status: infer S;
-}
-  ? S
-  : never;
-
-/** The outcomes of a command that are a success. */
-export type Success<C extends Command> = {
-  [O in keyof (typeof outcomes)[C]]: StatusOf<C, O> extends 200 | 201 ? O : never;
-}[keyof (typeof outcomes)[C]];
-
-/** The outcomes of a command that are none. */
-export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Success<C>>;
-
-/** The names of operations of one kind. */
-export type CommandName = {
-  [K in OperationName]: Contract[K] extends { command: Command } ? K : never;
-}[OperationName];
-/** Those that tell events, for ever. */
-export type FeedName = {
-  [K in OperationName]: Contract[K] extends { stream: "text/event-stream" } ? K : never;
-}[OperationName];
-/** Those that answer in lines, which is for scripts. */
-export type LinesName = {
-  [K in OperationName]: Contract[K] extends { stream: "application/x-ndjson" } ? K : never;
-}[OperationName];
-export type CommandOf<K extends CommandName> = Contract[K]["command"];
-export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;
-
-// ---- As a client sees it --------------------------------------------------------------------------------------------
-
-/** What must and what may be given, as it is once it is read: an id is a number in a path too. */
-type Members<K extends OperationName, M extends string> =
-  Contract[K] extends Record<M, infer S extends z.ZodType>
-    ? { [P in keyof z.input<S>]: P extends keyof z.output<S> ? z.output<S>[P] : never }
-    : unknown;
-
-/** All members of a request, wherever they go. */
-export type RequestOf<K extends OperationName> = Members<K, "path"> &
-  Members<K, "query"> &
-  Members<K, "body">;
-
-type Problem = Omit<z.infer<typeof s.problem>, "outcome">;
-
-/** What a call comes to: of a command one of its outcomes, with what is known then. */
-export type ResultOf<K extends OperationName> = K extends CommandName
-  ?
-      | { [O in Success<CommandOf<K>>]: { outcome: O } & AnswerOf<K> }[Success<CommandOf<K>>]
-      | { [O in Refusal<CommandOf<K>>]: { outcome: O } & Problem & Partial<AnswerOf<K>> }[Refusal<
-          CommandOf<K>
-        >]
-  : AnswerOf<K>;
-
-/** Where an operation is. */
-export type RouteOf<K extends OperationName> = Contract[K]["route"];

@@ -5,7 +5,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { Caller, Role } from "../api/caller.ts";
-import { isText } from "../api/schemas.ts";
+import { isText } from "../api/values.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
 import { hmacKey } from "./hs256.ts";

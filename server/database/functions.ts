@@ -1,8 +1,9 @@
 /** One method for each function of the database. The server has no other SQL. */
 import type postgres from "postgres";
 import type { z } from "zod";
+import type { couponStats, couponStatuses, offer, wallet } from "../api/answers.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
-import type { couponStats, couponStatuses, newCoupon, offer, wallet } from "../api/schemas.ts";
+import type { newCoupon } from "../api/requests.ts";
 import { DatabaseError } from "./errors.ts";
 import { createPool, type Pool } from "./pool.ts";
 

@@ -7,19 +7,19 @@
  *   if (result.outcome === "issued") console.log(`number ${result.position}`);
  */
 
-/** @typedef {import("../api/contract.ts").OperationName} OperationName */
-/** @typedef {import("../api/contract.ts").FeedName} FeedName */
-/** @typedef {Exclude<OperationName, import("../api/contract.ts").LinesName>} MethodName */
+/** @typedef {import("../api/contract-types.ts").OperationName} OperationName */
+/** @typedef {import("../api/contract-types.ts").FeedName} FeedName */
+/** @typedef {Exclude<OperationName, import("../api/contract-types.ts").LinesName>} MethodName */
 /** @typedef {Exclude<MethodName, FeedName>} CallName */
 
 /**
  * @template {OperationName} K
- * @typedef {import("../api/contract.ts").RequestOf<K>} RequestOf
+ * @typedef {import("../api/contract-types.ts").RequestOf<K>} RequestOf
  */
 
 /**
  * @template {OperationName} K
- * @typedef {import("../api/contract.ts").ResultOf<K>} ResultOf
+ * @typedef {import("../api/contract-types.ts").ResultOf<K>} ResultOf
  */
 
 /**
@@ -48,7 +48,7 @@
  * @property {number} [attemptMs] How long one attempt may take: beyond what the service itself allows.
  */
 
-const ROUTES = /** @satisfies {{ [K in MethodName]: import("../api/contract.ts").RouteOf<K> }} */ ({
+const ROUTES = /** @satisfies {{ [K in MethodName]: import("../api/contract-types.ts").RouteOf<K> }} */ ({
   createCoupon: "POST /coupons",
   findCouponByCode: "GET /coupons",
   liveCoupons: "GET /coupons/live",

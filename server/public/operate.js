@@ -3,7 +3,7 @@ import { CouponError } from "./client.js";
 import { arrange, copyOf, find, html, mark, onSubmit, put, showMeter, tell } from "./elements.js";
 import { amount, CREATED, inWords, PAUSED, RESTOCKED, RESUMED, STATE, TOLD } from "./words.js";
 
-/** @typedef {import("../api/contract.ts").AnswerOf<"watchStatus">} Status */
+/** @typedef {import("../api/contract-types.ts").AnswerOf<"watchStatus">} Status */
 /** @typedef {Status["coupons"][number]} Coupon */
 
 /**

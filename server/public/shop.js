@@ -2,8 +2,8 @@
 import { arrange, copyOf, find, html, mark, put, showMeter, tell } from "./elements.js";
 import { amount, CLAIMED, countdown, moment, ofCount, USED } from "./words.js";
 
-/** @typedef {import("../api/contract.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
-/** @typedef {import("../api/contract.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
+/** @typedef {import("../api/contract-types.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
+/** @typedef {import("../api/contract-types.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
 /** @typedef {import("./elements.js").Frame} Frame */
 
 /**

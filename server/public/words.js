@@ -84,7 +84,7 @@ export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ 
   coupon_not_found: "No such coupon",
 });
 
-/** @type {Record<import("../api/contract.ts").AnswerOf<"couponStatus">["coupons"][number]["state"], string>} */
+/** @type {Record<import("../api/contract-types.ts").AnswerOf<"couponStatus">["coupons"][number]["state"], string>} */
 export const STATE = {
   upcoming: "Upcoming",
   ended: "Ended",

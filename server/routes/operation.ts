@@ -1,18 +1,17 @@
 /** The shapes that operations of the contract have: a command, a read, a stream of events, a list in lines, or none of these. */
 import type { Hono } from "hono";
 import type { Caller } from "../api/caller.ts";
-import {
-  type AnswerOf,
-  type CommandName,
-  type CommandOf,
-  contract,
-  type FeedName,
-  type Given,
-  type Operation,
-  type OperationName,
-} from "../api/contract.ts";
+import { contract, type Operation } from "../api/contract.ts";
+import type {
+  AnswerOf,
+  CommandName,
+  CommandOf,
+  FeedName,
+  Given,
+  OperationName,
+} from "../api/contract-types.ts";
 import type { Outcome } from "../api/outcomes.ts";
-import { nothing } from "../api/schemas.ts";
+import { nothing } from "../api/requests.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import type { Exchanges } from "../http/exchange.ts";

@@ -1,0 +1,74 @@
+/** What follows from the contract for those who serve it, and for clients. */
+import type { z } from "zod";
+import type { problem } from "./answers.ts";
+import type { contract } from "./contract.ts";
+import type { Command, outcomes } from "./outcomes.ts";
+
+export type OperationName = keyof typeof contract;
+type Contract = typeof contract;
+
+type Shape<K extends OperationName, M extends string> =
+  Contract[K] extends Record<M, infer S extends z.ZodType> ? z.infer<S> : Record<string, never>;
+
+/** What a request brings, checked. */
+export interface Given<K extends OperationName> {
+  path: Shape<K, "path">;
+  query: Shape<K, "query">;
+  body: Shape<K, "body">;
+}
+
+type StatusOf<C extends Command, O extends keyof (typeof outcomes)[C]> = (typeof outcomes)[C][O] extends {
+  status: infer S;
+}
+  ? S
+  : never;
+
+/** The outcomes of a command that are a success. */
+export type Success<C extends Command> = {
+  [O in keyof (typeof outcomes)[C]]: StatusOf<C, O> extends 200 | 201 ? O : never;
+}[keyof (typeof outcomes)[C]];
+
+/** The outcomes of a command that are none. */
+export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Success<C>>;
+
+/** The names of operations of one kind. */
+export type CommandName = {
+  [K in OperationName]: Contract[K] extends { command: Command } ? K : never;
+}[OperationName];
+/** Those that tell events, for ever. */
+export type FeedName = {
+  [K in OperationName]: Contract[K] extends { stream: "text/event-stream" } ? K : never;
+}[OperationName];
+/** Those that answer in lines, which is for scripts. */
+export type LinesName = {
+  [K in OperationName]: Contract[K] extends { stream: "application/x-ndjson" } ? K : never;
+}[OperationName];
+export type CommandOf<K extends CommandName> = Contract[K]["command"];
+export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;
+
+// ---- As a client sees it --------------------------------------------------------------------------------------------
+
+/** What must and what may be given, as it is once it is read: an id is a number in a path too. */
+type Members<K extends OperationName, M extends string> =
+  Contract[K] extends Record<M, infer S extends z.ZodType>
+    ? { [P in keyof z.input<S>]: P extends keyof z.output<S> ? z.output<S>[P] : never }
+    : unknown;
+
+/** All members of a request, wherever they go. */
+export type RequestOf<K extends OperationName> = Members<K, "path"> &
+  Members<K, "query"> &
+  Members<K, "body">;
+
+type Problem = Omit<z.infer<typeof problem>, "outcome">;
+
+/** What a call comes to: of a command one of its outcomes, with what is known then. */
+export type ResultOf<K extends OperationName> = K extends CommandName
+  ?
+      | { [O in Success<CommandOf<K>>]: { outcome: O } & AnswerOf<K> }[Success<CommandOf<K>>]
+      | { [O in Refusal<CommandOf<K>>]: { outcome: O } & Problem & Partial<AnswerOf<K>> }[Refusal<
+          CommandOf<K>
+        >]
+  : AnswerOf<K>;
+
+/** Where an operation is. */
+export type RouteOf<K extends OperationName> = Contract[K]["route"];

@@ -1,0 +1,112 @@
+/**
+ * The shapes of requests: types, presence and sizes. Descriptions and examples are for the OpenAPI document, which is made of these;
+ * it says `instead` in place of what zod knows.
+ */
+import { z } from "zod";
+import {
+  code,
+  count,
+  description,
+  displayName,
+  idInPath,
+  instant,
+  MAX_COUNT,
+  MAX_METADATA_DEPTH,
+  message,
+  metadata,
+  reason,
+  reference,
+  userId,
+} from "./values.ts";
+
+export const newCoupon = z.strictObject({
+  code,
+  message,
+  description,
+  start_time: instant,
+  expiry: instant.meta({ examples: ["2026-11-23T12:00:00Z"] }),
+  count,
+  metadata: metadata
+    .meta({
+      instead: { type: "object" },
+      description: `Anything of yours: at most ${MAX_METADATA_DEPTH} levels, 4096 characters.`,
+      examples: [{ campaign: "autumn" }],
+    })
+    .default({}),
+  reason: reason.optional(),
+});
+
+/** Who it is for: a user says nothing or itself, a service and an admin must say. */
+const forWhom = userId.optional().meta({
+  description: "The user to act for. A user may omit it; a service or an admin must give it.",
+});
+export const forUser = z.strictObject({ user_id: forWhom });
+export const use = z.strictObject({ user_id: forWhom, reference });
+export const undoUse = z.strictObject({ user_id: userId, reason });
+export const why = z.strictObject({ reason: reason.optional() });
+export const newCount = z.strictObject({ count, reason: reason.optional() });
+export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
+export const newUser = z.strictObject({ user_id: userId, display_name: displayName }, "must be an object");
+export const newUsers = z.strictObject({
+  users: z
+    .array(newUser, "must be an array")
+    .min(1, "must not be empty")
+    .max(10_000, "must have at most 10000 users")
+    .refine(
+      (users) => new Set(users.map((user) => user.user_id)).size === users.length,
+      "must not repeat a user_id",
+    ),
+  reason: reason.optional(),
+});
+
+export const demoCaller = z
+  .strictObject({
+    role: z.enum(["user", "admin"], "must be user or admin"),
+    user_id: userId.optional().meta({ description: "The user, if role is user." }),
+  })
+  .refine(({ role, user_id }) => (role === "user") === (user_id !== undefined), {
+    path: ["user_id"],
+    error: "goes with role user",
+  });
+
+export const nothing = z.strictObject({});
+export const couponPath = z.strictObject({ coupon_id: idInPath(7) });
+export const userPath = z.strictObject({ user_id: idInPath(42) });
+export const byCode = z.strictObject({ code });
+const pageSize = (otherwise: number) =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().max(1000, "must be at most 1000"))
+    .default(otherwise)
+    .meta({ instead: { type: "integer", minimum: 1, maximum: 1000, default: otherwise } });
+export const upcomingQuery = z.strictObject({ page_size: pageSize(100) });
+export const walletQuery = z.strictObject({
+  before: z.iso
+    .date("must be a day like 2026-11-22")
+    .optional()
+    .meta({
+      instead: { type: "string", format: "date" },
+      description: "next_before of the previous page.",
+      examples: ["2026-11-22"],
+    }),
+  page_size: pageSize(50),
+});
+
+export const whyQuery = z.strictObject({ reason: reason.optional() });
+const afterUpTo = (max: number) =>
+  z.strictObject({
+    after: z
+      .string()
+      .regex(/^(0|[1-9][0-9]{0,15})$/, "must be a whole number")
+      .transform(Number)
+      .pipe(z.number().max(max, `must be at most ${max}`))
+      .prefault("0")
+      .meta({
+        instead: { type: "integer", minimum: 0, maximum: max, default: 0 },
+        description: "next_after of a list that ended early.",
+      }),
+  });
+export const afterUserQuery = afterUpTo(Number.MAX_SAFE_INTEGER);
+export const afterPositionQuery = afterUpTo(MAX_COUNT);

@@ -1,0 +1,100 @@
+/** The members that requests and answers are made of, with their bounds. What a coupon may do is SQL's to say. */
+import { z } from "zod";
+
+export const MAX_METADATA_DEPTH = 5;
+/** Units of a coupon. */
+export const MAX_COUNT = 100_000_000;
+
+/** The bounds come first and end the check: int() has a word of its own on what is too large. */
+const whole = (max: number) =>
+  z
+    .number("must be a number")
+    .min(1, { error: "must be at least 1", abort: true })
+    .max(max, { error: `must be at most ${max}`, abort: true })
+    .int("must be a whole number");
+
+const id = whole(Number.MAX_SAFE_INTEGER);
+export const couponId = id.meta({ examples: [7] });
+export const userId = id.meta({ examples: [42] });
+
+/** An id in a path or a query. */
+const idText = z
+  .string()
+  .regex(/^[1-9][0-9]{0,15}$/, "must be a whole number from 1")
+  .transform(Number)
+  .pipe(id);
+export const idInPath = (example: number) =>
+  idText.meta({
+    instead: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    examples: [example],
+  });
+
+const text = (min: number, max: number) =>
+  z
+    .string("must be a string")
+    .min(min, min === 1 ? "must not be empty" : `must have at least ${min} characters`)
+    // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
+    .max(max * 2, { error: `must have at most ${max} characters`, abort: true })
+    .refine((value) => [...value].length <= max, `must have at most ${max} characters`)
+    .refine(isText, "must be valid text")
+    .meta({ instead: { type: "string", minLength: min, maxLength: max } });
+
+/** What PostgreSQL can store: no NUL, no half of a surrogate pair. */
+export function isText(value: string): boolean {
+  return !value.includes("\0") && value.isWellFormed();
+}
+
+export const instant = z.iso
+  .datetime({ offset: true, error: "must be a time like 2026-11-22T10:00:00Z" })
+  .max(40, "must have at most 40 characters")
+  .meta({
+    instead: { type: "string", format: "date-time", maxLength: 40 },
+    examples: ["2026-11-22T12:00:00Z"],
+  });
+
+/** JSON already, so all that is left to ask is its size; not z.json(), which follows any depth and drops `__proto__`. */
+export const metadata = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    { error: "must be a JSON object", abort: true },
+  )
+  .refine((value) => depthOf(value) <= MAX_METADATA_DEPTH, {
+    error: `must be at most ${MAX_METADATA_DEPTH} levels deep`,
+    abort: true,
+  })
+  .refine((value) => JSON.stringify(value).length <= 4096, "must have at most 4096 characters")
+  .refine(isStorable, "must have valid text and numbers only");
+
+/** How many levels of arrays and objects; stops counting where it is too deep anyway. */
+function depthOf(value: unknown, depth = 0): number {
+  if (value === null || typeof value !== "object" || depth > MAX_METADATA_DEPTH) return depth;
+  return Math.max(depth + 1, ...Object.values(value).map((member) => depthOf(member, depth + 1)));
+}
+
+/** No NUL, no half of a surrogate pair, no number beyond a double, which JSON.parse makes infinite. */
+function isStorable(value: unknown): boolean {
+  if (typeof value === "string") return isText(value);
+  if (typeof value === "number") return Number.isFinite(value);
+  if (value === null || typeof value !== "object") return true;
+  return Object.entries(value).every(([key, member]) => isText(key) && isStorable(member));
+}
+
+export const code = text(1, 64).meta({
+  description: "Unique, in upper or lower case.",
+  examples: ["LUNCH-20261122"],
+});
+export const message = text(1, 200).meta({ description: "Shown to users.", examples: ["Free lunch"] });
+export const description = text(0, 2000).meta({ examples: ["Half price on any lunch, until tomorrow."] });
+export const count = whole(MAX_COUNT).meta({
+  description: "Units that can be issued.",
+  examples: [25],
+});
+export const reason = text(1, 500).meta({
+  description: "Why, for the audit.",
+  examples: ["asked by marketing"],
+});
+export const reference = text(1, 200).meta({
+  description: "For example the order that the coupon is used for. The same reference again is a replay.",
+  examples: ["order-1"],
+});
+export const displayName = text(1, 200).meta({ examples: ["Ann"] });
