@@ -19,10 +19,10 @@ import type { Target } from "../../db/target.ts";
 after(cleanUp);
 cleanUpOnSignals();
 
-// The README's own commands, with Debian's client and server.
+// The commands of db/README.md, with Debian's client and server.
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
-const README = readFileSync(join(CHECKOUT, "README.md"), "utf8");
+const README = readFileSync(join(CHECKOUT, "db/README.md"), "utf8");
 const SECRET = "a secret of the tests, long enough for HS256";
 const USERS = 30_000;
 const BATCH = 50;
@@ -31,11 +31,11 @@ const BATCH = 50;
 function commands(mark: string): string[] {
   const [, text] =
     README.match(new RegExp(`<!-- ${mark} -->\n\`\`\`sh\n(.*?)\`\`\`\n<!-- /${mark} -->`, "s")) ?? [];
-  assert.ok(text, `${mark} in the README`);
+  assert.ok(text, `${mark} in db/README.md`);
   return text.trim().split("\n");
 }
 
-/** A new server with what the README says of login and database; as `shop`. */
+/** A new server with what db/README.md says of login and database; as `shop`. */
 async function newServer(): Promise<Target> {
   const { target } = await startDebian();
   const [, statements = ""] = README.match(/^```sql\n(create role shop.*?)```$/ms) ?? [];
@@ -90,10 +90,10 @@ async function started(t: TestContext, script: string, env: NodeJS.ProcessEnv): 
     await ended;
   });
   const url = `http://127.0.0.1:${env["PORT"]}`;
-  for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+  for (;;) {
     assert.equal(child.exitCode, null, "./sd start ended");
-    assert.ok(Date.now() < deadline, "./sd start serves within a minute");
     if ((await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200) return url;
+    await sleep(20);
   }
 }
 
