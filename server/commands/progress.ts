@@ -1,4 +1,7 @@
-/** How far something long has come: a bar on a terminal, a line now and then anywhere else. */
+/**
+ * How far something long has come: a bar on a terminal, a line now and then anywhere else. Ours, because cli-progress 3.12.0 (six
+ * packages) prints bars into a log too, by the clock and not by tenths, and knows neither CI nor NO_COLOR.
+ */
 
 /** What is written to: process.stdout, or a test's. */
 export interface Screen {

@@ -1,6 +1,6 @@
 /**
- * Ctrl-C and its like, for a command of ./sd that has something to put away: a signal ends its work, and never the putting
- * away. Once a child runs, the signals are the child's.
+ * Ctrl-C and its like, for a command of ./sd that must clean up: a signal ends its work, and never the cleaning up. Once a
+ * child runs, the signals are the child's.
  */
 import { spawn } from "node:child_process";
 import { constants as os } from "node:os";
@@ -20,8 +20,16 @@ export class Interrupted extends Error {
 
 const ending = new AbortController();
 
-function give(taker: (signal: Signal) => void): void {
-  for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, () => taker(signal));
+type Taker = (signal: Signal) => void;
+let current: Taker | undefined;
+
+/** From now on signals are this one's, and no longer the last one's. */
+function give(taker: Taker): void {
+  for (const signal of SIGNALS) {
+    if (current) process.removeListener(signal, current);
+    process.on(signal, taker);
+  }
+  current = taker;
 }
 
 /** From now on a signal ends only what asks for it: untilSignal() and exitOf(). */

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { withConnection } from "../../db/connect.ts";
+import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { cleanUp, cleanUpOnSignals } from "./cleanup.ts";
+import { newDataDir } from "./embedded.ts";
+import { ended, nothingRuns, type Run, runSd, said, sd } from "./sd.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+/** What ./sd test runs, with another program than the tests. */
+const MAIN = ["--import", "tsx", "bench/harness/main.ts"];
+
+/** A run of a program that uses a database of its own once it is told to. */
+async function sharer(dataDir: string): Promise<Run & { goOn(): Promise<void> }> {
+  const program = `
+    const { scratchDatabase } = await import("./bench/harness/scratch.ts");
+    console.log("in");
+    for await (const _ of process.stdin) break;
+    const { admin, drop } = await scratchDatabase();
+    console.log((await admin\`select count(*) as n from live_coupons()\`)[0].n);
+    await drop();
+    process.exit();`;
+  const command = [process.execPath, "--import", "tsx", "--input-type=module", "-e", program];
+  const run = sd([...MAIN, ...command], { dataDir, command: process.execPath });
+  await said(run, /^in$/m);
+  assert.deepEqual([run.stdout, run.stderr], ["in\n", ""]);
+  return Object.assign(run, {
+    async goOn() {
+      run.child.stdin.end("go on\n");
+      assert.equal(await ended(run), 0, run.stderr);
+      assert.equal(run.stdout, "in\n0\n");
+    },
+  });
+}
+
+test("several runs at once share a server, and the last one out stops it", async () => {
+  const dataDir = await newDataDir();
+  const home = join(dataDir, "scratch");
+  const short = () => runSd([...MAIN, "true"], { dataDir, command: process.execPath });
+  const [first, second] = await Promise.all([sharer(dataDir), sharer(dataDir)]);
+  // Nobody else has a session meanwhile.
+  assert.equal((await short()).status, 0);
+  await first.goOn();
+  assert.equal((await embeddedStatus({ dataDir: home })).running, true);
+  const { url } = await startEmbedded({ dataDir: home });
+  const left = await withConnection(url, (sql) =>
+    sql`select from pg_database where datname like 'coupon\_%'`.then((all) => all.length),
+  );
+  assert.equal(left, 1, "the second one's template");
+  await second.goOn();
+  await nothingRuns(home);
+
+  // Coming and going at the same time.
+  const runs = await Promise.all([short(), short(), short()]);
+  for (const { status, stderr } of runs) assert.deepEqual([status, stderr], [0, ""]);
+  await nothingRuns(home);
+});

@@ -1,0 +1,142 @@
+/** ./sd for tests, as a user runs it: each run a process group of its own, in a data directory of its own. */
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { withConnection } from "../../db/connect.ts";
+import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { freePort } from "../../db/embedded/port.ts";
+import { atEnd } from "./cleanup.ts";
+
+export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface How {
+  dataDir: string;
+  port?: number;
+  command?: string;
+  env?: Record<string, string>;
+  account?: { uid?: number; gid?: number };
+}
+
+/** What a run of ./sd is given: nothing of the caller's environment but the way to its programs. */
+export function environment({ dataDir, port = 1, env = {} }: How): Record<string, string | undefined> {
+  const PATH = process.env["PATH"];
+  return { PATH, HOME: tmpdir(), DATA_DIR: dataDir, PORT: `${port}`, ENV_FILE: "", ...env };
+}
+
+/** A run of ./sd, with what it has said so far. */
+export function sd(args: readonly string[], how: How) {
+  const child = spawn(how.command ?? "./sd", args, {
+    ...how.account,
+    cwd: CHECKOUT,
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+    env: environment(how),
+  });
+  atEnd(async () => signalGroup(child, "SIGKILL"));
+  const run = { child, port: how.port ?? 1, stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk) => (run.stdout += chunk));
+  child.stderr.on("data", (chunk) => (run.stderr += chunk));
+  // Some commands end before anything could be written to them.
+  child.stdin.on("error", () => {});
+  return run;
+}
+
+export type Run = ReturnType<typeof sd>;
+
+export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "ESRCH");
+  }
+}
+
+/** The exit status or the signal, once the process is gone and its pipes are empty. */
+export async function ended({ child }: Run): Promise<number | string | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+  return child.exitCode ?? child.signalCode;
+}
+
+/** Waits until it holds; the runner's time limit is for what never does. */
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await sleep(2);
+}
+
+/** Waits until the run has said this. It must not end before. */
+export function said(run: Run, words: string | RegExp): Promise<void> {
+  return until(() => {
+    if (run.stdout.search(words) >= 0) return true;
+    assert.equal(run.child.exitCode ?? run.child.signalCode, null, `${run.stdout}\n${run.stderr}`);
+    return false;
+  });
+}
+
+/** Runs ./sd to its end. */
+export async function runSd(args: readonly string[], how: How, input = "") {
+  const run = sd(args, how);
+  run.child.stdin.end(input);
+  const status = await new Promise((resolve) => void run.child.once("close", resolve));
+  return { status, stdout: run.stdout, stderr: run.stderr };
+}
+
+/** ./sd start, or another command, until it serves. */
+export async function started(how: How, args: readonly string[] = ["start"]): Promise<Run> {
+  const run = sd(args, { ...how, port: how.port ?? (await freePort()) });
+  await said(run, '"message":"listening"');
+  const isReady = () => fetch(`http://127.0.0.1:${run.port}/readyz`).then(({ status }) => status === 200);
+  await until(isReady);
+  return run;
+}
+
+/** Stops it with SIGTERM to ./sd alone. */
+export async function stop(run: Run): Promise<void> {
+  run.child.kill("SIGTERM");
+  assert.equal(await ended(run), 0, run.stderr);
+}
+
+/** Processes of this data directory: those that were given it, and PostgreSQL's, which work in it. Linux only. */
+export function processesOf(dataDir: string): string[] {
+  if (process.platform !== "linux") return [];
+  return readdirSync("/proc").filter((pid) => {
+    if (!/^\d+$/.test(pid) || pid === `${process.pid}`) return false;
+    try {
+      // A zombie has neither.
+      return (
+        readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`DATA_DIR=${dataDir}`) ||
+        `${readlinkSync(`/proc/${pid}/cwd`)}/`.startsWith(`${dataDir}/`)
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Asserts that nothing runs any more and that the database was shut down in order. */
+export async function nothingRuns(dataDir: string): Promise<void> {
+  assert.deepEqual(await embeddedStatus({ dataDir }), { running: false, version: "18" });
+  assert.deepEqual(processesOf(dataDir), []);
+  const log = await readFile(join(dataDir, "postgres/postgres.log"), "utf8");
+  assert.match(log.trimEnd().split("\n").at(-1) ?? "", /database system is shut down$/);
+}
+
+/** One statement on an embedded database that runs; the first value of its first row. */
+export async function firstOf(dataDir: string, statement: string): Promise<unknown> {
+  const { url } = await startEmbedded({ dataDir });
+  const [row] = await withConnection(url, (sql) => sql.unsafe(statement).values(), { role: "coupon_owner" });
+  return row?.[0];
+}
+
+/** The program's path, or nothing. */
+export function which(name: string): string | undefined {
+  try {
+    return execFileSync("sh", ["-c", 'command -v "$1"', "sh", name], { encoding: "utf8" }).trim();
+  } catch {
+    return undefined;
+  }
+}

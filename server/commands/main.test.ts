@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import * as fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { promisify } from "node:util";
+import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { CHECKOUT, runSd } from "../../bench/harness/sd.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+/** This checkout by links, with another .env. */
+async function checkoutWith(settings: string): Promise<string> {
+  const checkout = await temporaryDirectory();
+  for (const name of await fs.readdir(CHECKOUT))
+    if (!name.startsWith(".")) await fs.symlink(join(CHECKOUT, name), join(checkout, name));
+  await fs.writeFile(join(checkout, ".env"), settings);
+  return checkout;
+}
+
+test(".env is read, the environment wins, and a wrong name is refused", async () => {
+  const checkout = await checkoutWith(
+    "PORT=4001\nWORKERS=2\nJWT_SECRET='a secret of the tests, long enough for HS256'\n",
+  );
+  const dataDir = join(await temporaryDirectory(), "data");
+  const run = (args: string[], env: Record<string, string> = {}) =>
+    promisify(execFile)(join(checkout, "sd"), args, {
+      cwd: "/",
+      env: { PATH: process.env["PATH"], HOME: tmpdir(), DATA_DIR: dataDir, ...env },
+    });
+
+  const { stdout, stderr } = await run(["status"], { PORT: "4002" });
+  assert.match(stdout, /^ {12}PORT {13}4002 \(given\)$/m);
+  assert.match(stdout, /^ {12}WORKERS {10}2 \(given\)$/m);
+  assert.match(stdout, /^ {12}JWT_SECRET {7}set \(44 characters\) \(given\)$/m);
+  assert.equal(stderr, "");
+  const none = await run(["status"], { ENV_FILE: "" });
+  assert.match(none.stdout, /^ {12}WORKERS {10}1 \(default\)$/m);
+  assert.equal((await run(["token", "--user", "1"])).stdout.split(".").length, 3);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" }, "the secret is the file's");
+
+  await fs.appendFile(join(checkout, ".env"), "WORKER=3\n");
+  for (const [args, code] of [
+    [["status"], 1],
+    [["token", "--user", "1"], 2],
+  ] as const)
+    await assert.rejects(run([...args]), {
+      code,
+      stdout: "",
+      stderr: "sd: the environment is wrong. .env: there is no variable WORKER, see .env.example\n",
+    });
+});
+
+test("./sd test has nothing of .env", async () => {
+  const checkout = await checkoutWith("PORT=4001\n");
+  const probe = join(checkout, "probe.test.ts");
+  await fs.writeFile(
+    probe,
+    `import assert from "node:assert/strict"; import { test } from "node:test"; import { execFileSync } from "node:child_process";
+    test("nothing", () => {
+      assert.equal(process.env["PORT"], undefined);
+      assert.match(execFileSync("./sd", ["status"], { encoding: "utf8" }), /PORT +3000 .default/);
+    });`,
+  );
+  await promisify(execFile)(join(checkout, "sd"), ["test", probe], {
+    env: {
+      PATH: process.env["PATH"],
+      HOME: tmpdir(),
+      SCRATCH_SERVER_URL: process.env["SCRATCH_SERVER_URL"],
+    },
+  });
+});
+
+test("a wrong setting: a sentence, and status 1", async () => {
+  const how = { dataDir: join(await temporaryDirectory(), "data"), env: { PORT: "65536" } };
+  assert.deepEqual(await runSd(["start"], how), {
+    status: 1,
+    stdout: "",
+    stderr: "sd: the environment is wrong. PORT: must be a whole number from 0 to 65535\n",
+  });
+});
+
+test("an unknown command: the usage, status 1; help: status 0", async () => {
+  const dataDir = join(await temporaryDirectory(), "data");
+  const help = await runSd(["help"], { dataDir });
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /^usage: \.\/sd \[command\]\n/);
+  for (const wrong of ["strat", "--yes"]) {
+    const { status, stdout, stderr } = await runSd([wrong], { dataDir });
+    assert.equal(stderr, `${help.stdout}sd: no such command: ${wrong}\n`);
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  }
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+});
+
+test("DATABASE_URL where nothing listens: one sentence without its password, and status 1", async () => {
+  const dataDir = await temporaryDirectory();
+  const env = { DATABASE_URL: "postgres://shop:hush@localhost:1/shop" };
+  for (const args of [["start"], ["check"]]) {
+    const { status, stdout, stderr } = await runSd(args, { dataDir, env });
+    assert.equal(
+      stderr,
+      "sd: no PostgreSQL answers at localhost:1 (ECONNREFUSED): start it, or correct DATABASE_URL\n",
+    );
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  }
+});

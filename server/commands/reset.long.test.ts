@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { atEnd, cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { madeDataDir, newDataDir } from "../../bench/harness/embedded.ts";
+import { printed } from "../../bench/harness/printed.ts";
+import { processesOf, runSd } from "../../bench/harness/sd.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { nameOf } from "../../db/embedded/place.ts";
+import { tokenSecret } from "../auth/secret.ts";
+import { readEnv } from "../env.ts";
+import { reset } from "./reset.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+const envOf = (dataDir: string) => readEnv({ DATA_DIR: dataDir }, "");
+
+test("reset asks, removes what is ours, and nothing else", async (t) => {
+  const dataDir = await madeDataDir();
+  const env = envOf(dataDir);
+  await startEmbedded({ dataDir });
+  await tokenSecret(env);
+  await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
+  const kept = (await fs.readdir(dataDir)).sort();
+
+  for (const answer of ["no\n", ""]) {
+    const { status, stdout } = await runSd(["reset"], { dataDir }, answer);
+    assert.match(stdout, /nothing was removed\n$/);
+    assert.equal(status, 1);
+    assert.deepEqual((await fs.readdir(dataDir)).sort(), kept);
+  }
+  assert.equal((await embeddedStatus({ dataDir })).running, true, "it still runs");
+
+  assert.equal((await runSd(["reset"], { dataDir }, "yes\n")).status, 0);
+  assert.deepEqual(await fs.readdir(dataDir), ["mine.txt"]);
+  assert.deepEqual(processesOf(dataDir), []);
+
+  await fs.rm(join(dataDir, "mine.txt"));
+  const removed = [`removed the database in ${dataDir}`];
+  assert.deepEqual(await printed(t, () => reset(env, ["--yes"])), removed);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+  assert.deepEqual(await printed(t, () => reset(env, ["--yes"])), removed, "again: nothing to do");
+
+  const given = readEnv({ DATA_DIR: dataDir, DATABASE_URL: "postgres://a@b/c" }, "");
+  await assert.rejects(reset(given, ["--yes"]), {
+    message: "DATABASE_URL is set, and ./sd reset removes only the embedded database",
+  });
+});
+
+test("reset where root's PostgreSQL can't reach the checkout", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("only root's PostgreSQL is another user's");
+  const dataDir = await newDataDir(await temporaryDirectory(0o700));
+  const dataDirs = [dataDir, join(dataDir, "scratch")];
+  const homes = dataDirs.map((path) => join("/var/lib/coupon-drop", nameOf(path)));
+  for (const home of homes) atEnd(() => fs.rm(home, { recursive: true, force: true }));
+  atEnd(() => stopEmbedded({ dataDir: join(dataDir, "scratch") }));
+  for (const each of dataDirs) await startEmbedded({ dataDir: each });
+  assert.deepEqual(
+    homes.map((home) => existsSync(join(home, "postgres"))),
+    [true, true],
+  );
+  // One that can't start any more is removed as well.
+  await stopEmbedded({ dataDir });
+  await fs.writeFile(join(homes[0] as string, "postgres/PG_VERSION"), "17\n");
+  assert.deepEqual(await printed(t, () => reset(envOf(dataDir), ["--yes"])), [
+    `removed the database in ${dataDir}`,
+  ]);
+  assert.deepEqual([...homes, dataDir].filter(existsSync), []);
+});

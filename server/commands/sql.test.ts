@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { printed } from "../../bench/harness/printed.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { readEnv } from "../env.ts";
+import { sql } from "./sql.ts";
+
+test("one statement as coupon_admin, its rows as psql draws them", async (t) => {
+  const { setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const env = readEnv({ DATABASE_URL: setupUrl }, "");
+  const statement = "select current_user, 1 as n, null as nothing, true as t, '{}'::jsonb as j";
+  assert.deepEqual(await printed(t, () => sql(env, [statement])), [
+    " current_user | n | nothing | t    | j",
+    "--------------+---+---------+------+----",
+    " coupon_admin | 1 |         | true | {}",
+    "(1 row)",
+  ]);
+  assert.deepEqual(await printed(t, () => sql(env, ["select 1 as n where false"])), [
+    " n",
+    "---",
+    "(0 rows)",
+  ]);
+  for (const [args, message] of [
+    [["select 1; select 2"], "cannot insert multiple commands into a prepared statement"],
+    [["selct 1"], 'syntax error at or near "selct"'],
+    [[], 'give one statement: ./sd sql "select * from live_coupons()"'],
+    [["select 1", "2"], 'give one statement: ./sd sql "select * from live_coupons()"'],
+    [["delete from coupon.users"], "permission denied for table users"],
+  ] as const)
+    await assert.rejects(sql(env, [...args]), { message });
+});
