@@ -150,7 +150,7 @@ function render({ kind, connections, volleys }: Series): string {
     const ratios = ours.map((value, round) => value / (theirs[round] as number));
     // A process that does nothing has no ratio.
     const ratio = ratios.every(Number.isFinite)
-      ? shownSpread({ ...spread(ratios), median: median(ours) / median(theirs) })
+      ? shownSpread([median(ours) / median(theirs), Math.min(...ratios), Math.max(...ratios)])
       : "";
     return [figure, shownSpread(spread(ours)), shownSpread(spread(theirs)), ratio];
   });

@@ -15,12 +15,16 @@ export function withBlock(text: string, name: string, lines: string): string {
   return `${text.slice(0, from)}${lines.trim()}\n${text.slice(to)}`;
 }
 
+export function writeBlock(file: URL, name: string, lines: string): void {
+  writeFileSync(file, withBlock(readFileSync(file, "utf8"), name, lines));
+}
+
 /** Asserts that the block has these lines. With UPDATE_README=1 it writes them instead. */
 export function checkBlock(file: URL, name: string, lines: string): void {
+  if (process.env["UPDATE_README"]) writeBlock(file, name, lines);
   const text = readFileSync(file, "utf8");
   const updated = withBlock(text, name, lines);
-  if (process.env["UPDATE_README"]) writeFileSync(file, updated);
-  else assert.equal(text, updated, `${file.pathname}, block ${name}: UPDATE_README=1 writes what is true`);
+  assert.equal(text, updated, `${file.pathname}, block ${name}: UPDATE_README=1 writes what is true`);
 }
 
 function placeOf(text: string, name: string): { from: number; to: number } {

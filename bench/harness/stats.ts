@@ -1,16 +1,9 @@
 /** Figures of several rounds in one: the middle one, and how far they spread. */
 
-export interface Spread {
-  median: number;
-  min: number;
-  max: number;
-  /** In the order of the rounds. */
-  rounds: number[];
-}
+export type Spread = readonly [median: number, least: number, most: number];
 
 export function spread(rounds: readonly number[]): Spread {
-  const kept = rounds.map(short);
-  return { median: short(median(kept)), min: Math.min(...kept), max: Math.max(...kept), rounds: kept };
+  return [short(median(rounds)), short(Math.min(...rounds)), short(Math.max(...rounds))];
 }
 
 /** The middle value; of an even number of values the mean of the two in the middle. */

@@ -1,7 +1,14 @@
 /** Who asks: users with a valid token each. */
 import { signToken } from "../../server/auth/auth.ts";
 import { readEnv } from "../../server/env.ts";
-import type { Shot } from "../load/closed-loop.ts";
+
+/** A request of a bench. */
+export interface Shot {
+  method: "GET" | "POST";
+  path: string;
+  headers: Record<string, string>;
+  body: string;
+}
 
 /** Issuer and audience, as the server has them when nothing else is set. */
 const expected = readEnv({});

@@ -1,16 +1,10 @@
 /** Fires requests, each once, by autocannon, closed loop: the next one of a connection goes when the one before is answered. */
 import autocannon from "autocannon";
 import { percentile } from "../harness/stats.ts";
+import type { Shot } from "../harness/tokens.ts";
 
 /** Far beyond what the slowest peer takes with a thousand waiting. */
 const TIMEOUT_S = 30;
-
-export interface Shot {
-  method: "GET" | "POST";
-  path: string;
-  headers: Record<string, string>;
-  body: string;
-}
 
 export interface Answer {
   status: number;

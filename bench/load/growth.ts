@@ -143,7 +143,7 @@ function run(
     const medianOf = (way: string, grants: number) =>
       measures.find(
         ({ group, name }) => group === way && name === `${grants.toLocaleString("en")} earlier grants`,
-      )?.figures["grants a second"]?.median ?? Number.NaN;
+      )?.figures["grants a second"]?.[0] ?? Number.NaN;
     const [none, ...more] = sizes.toSorted((a, b) => a - b) as [number, ...number[]];
     const headlines = more.flatMap((grants) =>
       WAYS.map((way) => ({

@@ -1,8 +1,8 @@
 /** ./sd bench: the load scenarios. The exit status says whether all numbers are right: 1 if not, 2 if it could not run. */
 import { cleanUpOnSignals } from "../harness/cleanup.ts";
 import { machine, nameOf } from "../harness/machine.ts";
-import { renderResult, report, resultFile, writeResult } from "../report/report.ts";
-import { type Result, Skipped } from "../report/result.ts";
+import { DROP, renderResult, report, resultFile, writeResult } from "../report/report.ts";
+import { type Drop, type Result, Skipped, type Timeline } from "../report/result.ts";
 import { optionsOf, readCommand, usageOf } from "./options.ts";
 import type { Options, Scenario } from "./scenario.ts";
 import { names, scenarios } from "./scenarios.ts";
@@ -16,7 +16,7 @@ try {
     say(usageOf(scenarios));
   } else if (name === "report") {
     report(names);
-    say("made bench/README.md's tables and bench/results/index.html anew");
+    say("made the tables of bench/README.md and bench/results/drop.svg anew");
   } else {
     const chosen = scenarios.filter((scenario) => name === "all" || scenario.name === name);
     // All are checked before the first one runs.
@@ -64,10 +64,17 @@ function keep(result: Result, isFull: boolean, json: string | undefined): void {
     say(`written to ${json}`);
   }
   if (isFull) {
-    writeResult(resultFile(result.scenario), result);
+    const { timeline, ...kept } = result;
+    writeResult(resultFile(result.scenario), kept);
+    if (timeline) writeResult(DROP, dropOf(result, timeline));
     report(names);
-    say(`kept in bench/results/${result.scenario}.json; README and page follow it`);
+    say(`kept in bench/results/${result.scenario}.json; bench/README.md and the picture follow it`);
   } else if (json === undefined) {
     say("not kept: only a full run with nothing changed is, any other with --json FILE");
   }
+}
+
+function dropOf({ date, machine, options }: Result, timeline: Timeline): Drop {
+  const { requests, connections, count } = options as Record<string, number>;
+  return { date, machine, requests, connections, count, ...timeline } as Drop;
 }

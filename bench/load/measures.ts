@@ -42,7 +42,7 @@ export function throughputOf(
       "p99 ms": (volley) => volley.latency.p99,
     }),
   }));
-  const rate = ({ figures }: Measure) => figures[RATE]?.median ?? 0;
+  const rate = ({ figures }: Measure) => figures[RATE]?.[0] ?? 0;
   const headlines = measures
     .filter(({ name }) => name !== OURS && name !== CEILING)
     .map((peer) => {

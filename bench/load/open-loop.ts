@@ -25,6 +25,8 @@ export interface Plan {
   /** From this instant on, ms from the start, nothing more is sent: who still waits for a connection gives up. */
   until?: number;
   onAnswer?(answer: { sent: number; status: number; head: string; body: string }): void;
+  /** ms; performance.now() otherwise. */
+  clock?(): number;
 }
 
 export interface Flight {
@@ -110,7 +112,14 @@ export async function openPool(url: string, connections: number): Promise<Pool> 
 /** Carries a plan out, and waits until all that was sent is answered or lost. */
 export function fly(
   pool: Pool,
-  { due, request, patience, until = Number.POSITIVE_INFINITY, onAnswer }: Plan,
+  {
+    due,
+    request,
+    patience,
+    until = Number.POSITIVE_INFINITY,
+    onAnswer,
+    clock = () => performance.now(),
+  }: Plan,
 ): Promise<Flight> {
   const { free } = pool;
   const answers: Flight["answers"] = {};
@@ -121,7 +130,7 @@ export function fly(
   let lost = 0;
   let open = 0;
   let ended = 0;
-  const began = performance.now();
+  const began = clock();
 
   return new Promise((resolve) => {
     const send = (line: Line, dueAt: number) => {
@@ -129,7 +138,7 @@ export function fly(
       open += 1;
       line.ask(request(number), (answer) => {
         open -= 1;
-        const now = performance.now() - began;
+        const now = clock() - began;
         if (answer === undefined) {
           lost += 1;
         } else {
@@ -145,7 +154,7 @@ export function fly(
     };
     /** Sends what is due; those who wait go first. */
     const turn = () => {
-      const now = performance.now() - began;
+      const now = clock() - began;
       if (now > until) next = due.length;
       while (next < due.length && (due[next] as number) <= now) {
         const dueAt = due[next] as number;

@@ -122,7 +122,7 @@ function run({ rounds, connections, count }: OpenOptions, say: Say): Promise<Fin
     });
     const many = connections.toLocaleString("en");
     const memory = (name: string, figure: string) => {
-      const value = figures[figure]?.median;
+      const value = figures[figure]?.[0];
       return value === undefined ? [] : [{ name: `memory of the server, ${name}`, value, unit: "MB" }];
     };
     return {

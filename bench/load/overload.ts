@@ -7,10 +7,10 @@ import { watchMemory } from "../harness/process.ts";
 import { type Service, startService } from "../harness/service.ts";
 import { median, percentile, spread } from "../harness/stats.ts";
 import { addUsers, createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
-import { createShots } from "../harness/tokens.ts";
+import { createShots, type Shot } from "../harness/tokens.ts";
 import { answerOf, startPeer } from "../peers/start.ts";
-import { createVerdict, type Findings, type Say, type Verdict } from "../report/result.ts";
-import { faultsOf, fire, type Shot } from "./closed-loop.ts";
+import { createVerdict, type Findings, type Measure, type Say, type Verdict } from "../report/result.ts";
+import { faultsOf, fire } from "./closed-loop.ts";
 import { figuresOf } from "./measures.ts";
 import { evenly, type Flight, fly, openPool, type Pool, recoveredAt, wire } from "./open-loop.ts";
 import { inTurn } from "./rounds.ts";
@@ -162,8 +162,7 @@ function run(
       }),
     }));
     const closed = { group: "", name: "closed loop", figures: { [GOODPUT]: spread(capacities) } };
-    const medianOf = (measure: { figures: Record<string, { median: number }> }) =>
-      measure.figures[GOODPUT]?.median ?? 0;
+    const medianOf = ({ figures }: Pick<Measure, "figures">) => figures[GOODPUT]?.[0] ?? 0;
     const peak = Math.max(medianOf(closed), ...measures.map(medianOf));
     return {
       measures: [closed, ...measures],

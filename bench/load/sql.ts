@@ -63,7 +63,7 @@ function run({ rounds, batches, rows }: SqlOptions, say: Say): Promise<Findings>
       figures: { [FIGURE]: spread(us) },
     }));
     const medianOf = (name: string, group: string) =>
-      measures.find((measure) => measure.name === name && measure.group === group)?.figures[FIGURE]?.median ??
+      measures.find((measure) => measure.name === name && measure.group === group)?.figures[FIGURE]?.[0] ??
       Number.NaN;
     const headlines = batches.map(groupOf).map((group) => ({
       name: `issue_coupons / bare insert, ${group}`,

@@ -1,7 +1,7 @@
 /** Starts the peers of peer.ts. */
 
 import { type Process, startProcess } from "../harness/process.ts";
-import type { Shot } from "../load/closed-loop.ts";
+import type { Shot } from "../harness/tokens.ts";
 
 /** What a peer without a database answers. */
 export interface Constant {

@@ -1,14 +1,24 @@
-/** The README's block and the page, held against the results that are kept. */
+/** The README's block and the picture, held against the results that are kept. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { checkBlock } from "../harness/readme-blocks.ts";
 import { spread } from "../harness/stats.ts";
 import { names } from "../load/scenarios.ts";
-import { renderPage } from "./page.ts";
-import { readResults, renderBlock, renderResult, table, withBlock, writeResult } from "./report.ts";
-import type { Result } from "./result.ts";
+import { renderDrop } from "./drop.ts";
+import {
+  PICTURE,
+  README,
+  readDrop,
+  readResults,
+  renderBlock,
+  renderResult,
+  table,
+  writeResult,
+} from "./report.ts";
+import type { Drop, Result } from "./result.ts";
 
 const example: Result = {
   scenario: "refuse",
@@ -37,13 +47,6 @@ const example: Result = {
   failures: [],
   notes: ["A note."],
   answers: { "409 sold_out": 1_000, "201 issued": 5 },
-  timeline: {
-    slice: 0.1,
-    startTime: 0.1,
-    soldOutAt: 0.15,
-    answers: { not_started: [5, 0], issued: [0, 2], sold_out: [0, 9] },
-    slowest: [3, 12],
-  },
 };
 
 test("a table that reads as it is", () => {
@@ -83,15 +86,6 @@ test("a block with what there is, and how to make what there isn't", () => {
   assert.match(block, /### grant\n\nNo full run is kept yet: `\.\/sd bench grant` makes one\.$/);
 });
 
-test("a block replaces what stood between the markers, and nothing else", () => {
-  const readme = "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n";
-  assert.equal(
-    withBlock(readme, "new $& $1"),
-    "before\n<!-- results -->\nnew $& $1\n<!-- /results -->\nafter\n",
-  );
-  assert.throws(() => withBlock("no markers", "new"), /has no <!-- results -->/);
-});
-
 test("a result is the same when it is read again", (t) => {
   const directory = mkdtempSync(join(tmpdir(), "bench-"));
   t.after(() => rmSync(directory, { recursive: true }));
@@ -99,29 +93,61 @@ test("a result is the same when it is read again", (t) => {
   writeResult(file, example);
   const text = readFileSync(file, "utf8");
   assert.deepEqual(JSON.parse(text), example);
-  assert.match(text, /"rounds": \[900, 1000, 1100\]/);
+  assert.match(text, /"a second": \[1000, 900, 1100\]/);
 });
 
-test("the page: every figure and picture, nothing from elsewhere, nothing unescaped", () => {
-  const page = renderPage([example]);
+const drop: Drop = {
+  date: example.date,
+  machine: example.machine,
+  requests: 1_000,
+  connections: 10,
+  count: 5,
+  sellOut: 12.3,
+  whole: { from: -1, slice: 1, answers: { not_started: [400, 0], issued: [0, 5], sold_out: [0, 595] } },
+  start: { from: -0.005, slice: 0.005, answers: { not_started: [9, 2], issued: [0, 5] } },
+};
+
+test("the picture: title, numbers and machine as text, nothing from elsewhere, nothing unescaped", () => {
+  const picture = renderDrop(drop);
   for (const part of [
-    "<h2>refuse</h2>",
-    "refuse / hello, 64 connections",
-    "MISS",
-    "<polygon",
-    "<polyline",
-    "<rect",
+    "1,000 requests for 5 coupons",
+    "400 told “not started”",
+    "595 told “sold out”",
+    "The start: 5 granted within 12.3 ms",
+    "answers in 5 ms",
+    "One run of 2026-11-22 through 10 connections",
+    "Some &#60;CPU&#62;",
   ])
-    assert.ok(page.includes(part), part);
-  assert.ok(page.includes("Some &#60;CPU&#62;"));
-  assert.doesNotMatch(page, /<script|https?:|url\(|NaN|undefined/);
+    assert.ok(picture.includes(part), part);
+  assert.doesNotMatch(
+    picture.replace('xmlns="http://www.w3.org/2000/svg"', ""),
+    /<script|https?:|url\(|NaN|undefined/,
+  );
 });
 
-test("bench/README.md and the page show the results that are kept", () => {
-  const results = readResults(names);
-  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  assert.equal(withBlock(readme, renderBlock(names, results)), readme, "run ./sd bench report");
-  const page = new URL("../results/index.html", import.meta.url);
-  if (results.length > 0 || existsSync(page))
-    assert.equal(readFileSync(page, "utf8"), renderPage(results), "run ./sd bench report");
+test("the picture: areas and bars are as high as their numbers", () => {
+  const picture = renderDrop(drop);
+  const heights = (key: string) => {
+    const [, points = ""] = picture.match(new RegExp(`<polygon class="${key}" points="([^"]*)"`)) ?? [];
+    const ys = points.split(" ").map((point) => Number(point.split(",")[1]));
+    return ys.slice(0, 3).map((y, i) => (ys[5 - i] ?? 0) - y);
+  };
+  const [, full = 0] = picture.match(/<rect class="waiting"[^>]* height="(\d+)"/)?.map(Number) ?? [];
+  const share = (height: number) => Math.round((height / full) * 1_000);
+  assert.deepEqual(heights("early").map(share), [0, 400, 400]);
+  assert.deepEqual(heights("gone").map(share), [0, 0, 595]);
+  const bars = (key: string) =>
+    [...picture.matchAll(new RegExp(`<rect class="${key}"[^>]* height="([\\d.]+)"/>`, "g"))].map(
+      ([, height]) => Number(height),
+    );
+  const [nine = 0, two = 0] = bars("early");
+  assert.deepEqual(
+    [two, bars("granted")[0]].map((height) => Math.round(((height ?? 0) / nine) * 9)),
+    [2, 5],
+  );
+});
+
+test("bench/README.md and the picture show the results that are kept", () => {
+  checkBlock(README, "results", renderBlock(names, readResults(names)));
+  assert.equal(readFileSync(PICTURE, "utf8"), renderDrop(readDrop()), "run ./sd bench report");
 });

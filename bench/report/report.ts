@@ -1,26 +1,26 @@
-/** Results as text: for the terminal, and for the README's block of the latest runs. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+/** Results as text: for the terminal, and for the README's block of the latest runs; and the picture of the latest drop. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { written } from "../harness/json.ts";
 import { nameOf } from "../harness/machine.ts";
+import { writeBlock } from "../harness/readme-blocks.ts";
 import { judge } from "../load/bars.ts";
-import { renderPage } from "./page.ts";
-import type { Headline, Measure, Result } from "./result.ts";
+import { renderDrop } from "./drop.ts";
+import type { Drop, Headline, Measure, Result } from "./result.ts";
 import { shownFigure, shownSpread } from "./show.ts";
 
 const RESULTS = new URL("../results/", import.meta.url);
-const README = new URL("../README.md", import.meta.url);
+export const README = new URL("../README.md", import.meta.url);
+export const PICTURE = new URL("drop.svg", RESULTS);
+/** The drop that the picture shows. */
+export const DROP = new URL("drop.json", RESULTS);
 
 /** Where the latest full run of a scenario is kept. */
 export function resultFile(scenario: string): URL {
   return new URL(`${scenario}.json`, RESULTS);
 }
 
-export function writeResult(file: string | URL, result: Result): void {
-  if (file instanceof URL) mkdirSync(RESULTS, { recursive: true });
-  // Lists of numbers on one line each.
-  const text = JSON.stringify(result, null, 2).replace(/\[[\s\d.,e+-]+\]/g, (list) =>
-    list.replace(/\s+/g, " ").replace("[ ", "[").replace(" ]", "]"),
-  );
-  writeFileSync(file, `${text}\n`);
+export function writeResult(file: string | URL, result: Result | Drop): void {
+  writeFileSync(file, `${written(result)}\n`);
 }
 
 /** The latest run of each of these scenarios, as far as there is one. */
@@ -31,20 +31,14 @@ export function readResults(scenarios: readonly string[]): Result[] {
     .map((file) => JSON.parse(readFileSync(file, "utf8")));
 }
 
-/** Makes the page and the README's block anew from the results. */
-export function report(scenarios: readonly string[]): void {
-  mkdirSync(RESULTS, { recursive: true });
-  const results = readResults(scenarios);
-  writeFileSync(new URL("index.html", RESULTS), renderPage(results));
-  writeFileSync(README, withBlock(readFileSync(README, "utf8"), renderBlock(scenarios, results)));
+export function readDrop(): Drop {
+  return JSON.parse(readFileSync(DROP, "utf8"));
 }
 
-/** The README with this between its markers; what stands around them stays. */
-export function withBlock(readme: string, block: string, name = "results"): string {
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-  const [from, to] = [readme.indexOf(begin), readme.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`bench/README.md has no ${begin} … ${end}`);
-  return `${readme.slice(0, from + begin.length)}\n${block}\n${readme.slice(to)}`;
+/** Draws the latest drop anew and writes the README's block anew, both from what is kept. */
+export function report(scenarios: readonly string[]): void {
+  writeFileSync(PICTURE, renderDrop(readDrop()));
+  writeBlock(README, "results", renderBlock(scenarios, readResults(scenarios)));
 }
 
 /** Every scenario's latest run, one under the other. */

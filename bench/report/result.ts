@@ -1,4 +1,4 @@
-/** What a scenario finds, and the file that a run leaves: the README's tables and the page are made of nothing else. */
+/** What a scenario finds, and the files that a run leaves: the README's tables and the picture are made of nothing else. */
 import type { Machine } from "../harness/machine.ts";
 import type { Spread } from "../harness/stats.ts";
 
@@ -17,16 +17,31 @@ export interface Headline {
   unit?: string;
 }
 
-/** What was answered in each slice of a drop; lists of the same length. */
-export interface Timeline {
-  /** Length of a slice, s. */
+/** How many were answered what, in slices of time; lists of the same length. */
+export interface Slices {
+  /** When the first slice begins, s from the coupon's start. */
+  from: number;
+  /** How long each is, s. */
   slice: number;
-  /** Instants on the same clock, s from the first request. */
-  startTime: number;
-  soldOutAt: number;
   answers: Record<string, number[]>;
-  /** Slowest answer of the slice, ms. */
-  slowest: number[];
+}
+
+/** A burst over time. */
+export interface Timeline {
+  /** From start_time to the last grant by the database clock, ms. */
+  sellOut: number;
+  whole: Slices;
+  /** The moments around the start. */
+  start: Slices;
+}
+
+/** What the picture of a drop is drawn from: results/drop.json. */
+export interface Drop extends Timeline {
+  date: string;
+  machine: Machine;
+  requests: number;
+  connections: number;
+  count: number;
 }
 
 export interface Findings {

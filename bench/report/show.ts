@@ -11,7 +11,7 @@ export function shownFigure(value: number): string {
 }
 
 /** The median, and from where to where the rounds went. */
-export function shownSpread({ median, min, max, rounds }: Spread): string {
+export function shownSpread([median, least, most]: Spread): string {
   const middle = shownFigure(median);
-  return rounds.length === 1 || min === max ? middle : `${middle} (${shownFigure(min)}–${shownFigure(max)})`;
+  return least === most ? middle : `${middle} (${shownFigure(least)}–${shownFigure(most)})`;
 }
