@@ -1,17 +1,27 @@
-/** JSON to keep and to compare line by line: what holds nothing but plain values stands on one line. */
+/** JSON to keep and to compare line by line: plain values and lists of them stand on one line, and whatever else fits. */
+const WIDTH = 240;
+
 export function compactJson(value: unknown, indent = ""): string {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const isList = Array.isArray(value);
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .map(([name, member]) => [isList ? "" : `${JSON.stringify(name)}: `, member] as const);
-  const [begin, end] = isList ? ["[", "]"] : ["{", "}"];
-  const isFlat = members.every(([, member]) => member === null || typeof member !== "object");
-  if (isFlat) {
-    const line = members.map(([name, member]) => `${name}${JSON.stringify(member)}`).join(", ");
-    return isList || line === "" ? `${begin}${line}${end}` : `${begin} ${line} ${end}`;
-  }
+  const line = inOneLine(value);
+  if (value === null || typeof value !== "object") return line;
+  const isFlat = Object.values(value).every((member) => member === null || typeof member !== "object");
+  if (isFlat || indent.length + line.length <= WIDTH) return line;
   const deeper = `${indent}  `;
-  const lines = members.map(([name, member]) => `${deeper}${name}${compactJson(member, deeper)}`);
+  const lines = membersOf(value, (member) => compactJson(member, deeper)).map((member) => deeper + member);
+  const [begin, end] = Array.isArray(value) ? "[]" : "{}";
   return `${begin}\n${lines.join(",\n")}\n${indent}${end}`;
+}
+
+function inOneLine(value: unknown): string {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const members = membersOf(value, inOneLine).join(", ");
+  if (Array.isArray(value)) return `[${members}]`;
+  return members === "" ? "{}" : `{ ${members} }`;
+}
+
+function membersOf(value: object, write: (member: unknown) => string): string[] {
+  if (Array.isArray(value)) return value.map(write);
+  return Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .map(([name, member]) => `${JSON.stringify(name)}: ${write(member)}`);
 }

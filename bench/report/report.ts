@@ -1,6 +1,6 @@
 /** Results as text: for the terminal, and for the README's block of the latest runs; and the picture of the latest drop. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { written } from "../harness/json.ts";
+import { compactJson } from "../harness/compact-json.ts";
 import { nameOf } from "../harness/machine.ts";
 import { writeBlock } from "../harness/readme-blocks.ts";
 import { judge } from "../load/bars.ts";
@@ -20,7 +20,7 @@ export function resultFile(scenario: string): URL {
 }
 
 export function writeResult(file: string | URL, result: Result | Drop): void {
-  writeFileSync(file, `${written(result)}\n`);
+  writeFileSync(file, `${compactJson(result)}\n`);
 }
 
 /** The latest run of each of these scenarios, as far as there is one. */
