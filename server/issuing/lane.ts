@@ -59,14 +59,9 @@ export function createLanes<Item, Result>(
 ): Lanes<Item, Result> {
   type Queue = Waiting<Item, Result>[];
   const lanes = new Map<number, Queue>();
+  const overloads = createOverloads();
+  const sendBatch = createSending(send, limits.maxWaitMs, clock, overloads);
   let queued = 0;
-  let overloaded = 0;
-
-  function overload(why: string): Overloaded {
-    overloaded += 1;
-    return new Overloaded(why);
-  }
-  const tooLong = () => overload("waited too long for a place in a batch");
 
   /**
    * Sends the next batch before the answers of the last one are written, so that the database works meanwhile.
@@ -105,41 +100,6 @@ export function createLanes<Item, Result>(
     waiting.reject(why());
   }
 
-  /** Sends a batch, and returns a function that settles its requests. */
-  async function sendBatch(key: number, batch: Queue, attempt: number): Promise<Tell> {
-    if (batch.length === 0) return () => {};
-    try {
-      const results = await send(
-        key,
-        batch.map((waiting) => waiting.item),
-      );
-      if (results.length !== batch.length)
-        throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
-      return () => {
-        for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
-      };
-    } catch (error) {
-      if (error instanceof Overloaded) overloaded += batch.length;
-      const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
-      if (undone && batch.length > 1) {
-        const half = Math.ceil(batch.length / 2);
-        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
-        return sendBatch(key, inTime(batch.slice(half)), 1);
-      }
-      if (undone && error.kind === "conflict" && attempt < 3) return sendBatch(key, batch, attempt + 1);
-      return () => {
-        for (const waiting of batch) waiting.reject(error);
-      };
-    }
-  }
-
-  /** Sending a batch in halves takes time. Rejects the requests that have waited too long meanwhile; nothing was done for them. */
-  function inTime(batch: Queue): Queue {
-    const oldest = clock.now() - limits.maxWaitMs;
-    for (const waiting of batch) if (waiting.since < oldest) waiting.reject(tooLong());
-    return batch.filter((waiting) => waiting.since >= oldest);
-  }
-
   /** While requests wait, looks for those that have waited too long. */
   let watching = false;
   function watch(): void {
@@ -154,7 +114,7 @@ export function createLanes<Item, Result>(
     for (const queue of lanes.values()) {
       const fresh = queue.findIndex((waiting) => waiting.since > oldest);
       const late = queue.splice(0, fresh === -1 ? queue.length : fresh);
-      for (const waiting of late) remove(waiting, tooLong);
+      for (const waiting of late) remove(waiting, overloads.tooLong);
     }
     watching = false;
     watch();
@@ -162,7 +122,7 @@ export function createLanes<Item, Result>(
 
   return {
     submit(key, item, hangUp) {
-      if (queued >= limits.maxQueue) return Promise.reject(overload("too many requests wait"));
+      if (queued >= limits.maxQueue) return Promise.reject(overloads.new("too many requests wait"));
       return new Promise((resolve, reject) => {
         const waiting = { item, since: clock.now(), waits: true, resolve, reject };
         const queue = lanes.get(key);
@@ -180,6 +140,69 @@ export function createLanes<Item, Result>(
     },
     queued: () => queued,
     maxQueue: limits.maxQueue,
-    overloaded: () => overloaded,
+    overloaded: overloads.total,
+  };
+}
+
+/** What sends one batch. When the database rolled it back, its halves are sent, and a single item up to three times. */
+function createSending<Item, Result>(
+  send: (key: number, items: Item[]) => Promise<readonly Result[]>,
+  maxWaitMs: number,
+  clock: Clock,
+  overloads: ReturnType<typeof createOverloads>,
+) {
+  return sendBatch;
+
+  /** Sends a batch, and returns a function that settles its requests. */
+  async function sendBatch(key: number, batch: Waiting<Item, Result>[], attempt: number): Promise<Tell> {
+    if (batch.length === 0) return () => {};
+    try {
+      const results = await send(
+        key,
+        batch.map((waiting) => waiting.item),
+      );
+      if (results.length !== batch.length)
+        throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
+      return () => {
+        for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
+      };
+    } catch (error) {
+      if (error instanceof Overloaded) overloads.add(batch.length);
+      const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
+      if (undone && batch.length > 1) {
+        const half = Math.ceil(batch.length / 2);
+        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
+        return sendBatch(key, inTime(batch.slice(half)), 1);
+      }
+      if (undone && error.kind === "conflict" && attempt < 3) return sendBatch(key, batch, attempt + 1);
+      return () => {
+        for (const waiting of batch) waiting.reject(error);
+      };
+    }
+  }
+
+  /** Sending a batch in halves takes time. Rejects the requests that have waited too long meanwhile; nothing was done for them. */
+  function inTime(batch: Waiting<Item, Result>[]): Waiting<Item, Result>[] {
+    const oldest = clock.now() - maxWaitMs;
+    for (const waiting of batch) if (waiting.since < oldest) waiting.reject(overloads.tooLong());
+    return batch.filter((waiting) => waiting.since >= oldest);
+  }
+}
+
+/** Counts the requests that are rejected with Overloaded. */
+function createOverloads() {
+  let total = 0;
+  const add = (requests: number) => {
+    total += requests;
+  };
+  const rejection = (why: string) => {
+    add(1);
+    return new Overloaded(why);
+  };
+  return {
+    add,
+    new: rejection,
+    tooLong: () => rejection("waited too long for a place in a batch"),
+    total: () => total,
   };
 }
