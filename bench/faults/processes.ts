@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
+import { succeeds } from "../../db/embedded/run.ts";
 import { untilSeen } from "./seen.ts";
 
 export const run = promisify(execFile);
@@ -39,8 +40,5 @@ async function stateOf(pid: number): Promise<string | undefined> {
 }
 
 export function has(command: string, ...args: string[]): Promise<boolean> {
-  return run(command, args).then(
-    () => true,
-    () => false,
-  );
+  return succeeds(run(command, args));
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
+import { listen } from "../../db/embedded/port.ts";
 import { openProxy } from "./proxy.ts";
 
 async function open(t: TestContext) {
@@ -14,7 +15,7 @@ async function open(t: TestContext) {
       socket.write(data);
     });
   });
-  await new Promise<void>((resolve) => void echo.listen(0, "127.0.0.1", resolve));
+  await listen(echo, { host: "127.0.0.1", port: 0 });
   const proxy = await openProxy(`postgres://u:p@127.0.0.1:${(echo.address() as AddressInfo).port}/d`);
   t.after(async () => {
     await proxy.close();

@@ -1,5 +1,6 @@
 /** A TCP proxy between server and database, for all that a network does to a connection. */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { listen } from "../../db/embedded/port.ts";
 
 export type Mode =
   | { is: "pass" }
@@ -83,7 +84,7 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
     }
   }
 
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  await listen(server, { host: "127.0.0.1", port: 0 });
   const url = new URL(databaseUrl);
   url.port = String((server.address() as AddressInfo).port);
   const proxy: TcpProxy = {

@@ -3,9 +3,9 @@
  * about their length.
  */
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import fc from "fast-check";
+import { listen } from "../../db/embedded/port.ts";
 import type { Answer } from "../harness/app.ts";
 import { judge, MAX_MS, routeOf } from "./judge.ts";
 import { type Asked, request } from "./requests.ts";
@@ -37,8 +37,7 @@ const FAITHFUL = new Set<Wire>(["plain", "in pieces"]);
 export async function fuzzSockets(task: Task): Promise<void> {
   const world = await openDemo();
   const { app, server } = world;
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
+  await listen(server, { host: "127.0.0.1", port: 0 });
   try {
     await furnish(world);
     await task.plant?.(world.scratch);

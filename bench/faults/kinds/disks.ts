@@ -2,9 +2,11 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Cluster, fill } from "../cluster.ts";
+import { succeeds } from "../../../db/embedded/run.ts";
+import type { Cluster } from "../cluster.ts";
+import { fill } from "../disks.ts";
 import type { Fault } from "../fault.ts";
-import { has, run } from "../processes.ts";
+import { has } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
 import { isRefused } from "./sessions.ts";
 
@@ -79,11 +81,10 @@ export const disks: readonly Fault[] = [
 /** Writes until the WAL segments that are there already are used up. */
 async function useUpSegments({ asSuperuser }: Cluster): Promise<void> {
   const isUp = () =>
-    asSuperuser(
-      (sql) => sql`select pg_logical_emit_message(false, 'faults', repeat('x', 1000000)), pg_switch_wal()`,
-    ).then(
-      () => true,
-      () => false,
+    succeeds(
+      asSuperuser(
+        (sql) => sql`select pg_logical_emit_message(false, 'faults', repeat('x', 1000000)), pg_switch_wal()`,
+      ),
     );
   for (let i = 0; i < 100 && (await isUp()); i++);
 }
@@ -119,8 +120,6 @@ async function restart({ kill, start }: Cluster): Promise<void> {
 
 async function needsMount(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "root, to mount a small disk";
-  const tried = await run("unshare", ["--mount", "mount", "-t", "tmpfs", "faults", "/tmp"]).catch(
-    () => undefined,
-  );
-  return tried ? undefined : "the right to mount a small disk";
+  const mayMount = await has("unshare", "--mount", "mount", "-t", "tmpfs", "faults", "/tmp");
+  return mayMount ? undefined : "the right to mount a small disk";
 }
