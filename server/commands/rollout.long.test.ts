@@ -168,9 +168,15 @@ test("a migration behind somebody's long transaction: who issues does not wait w
     await reader`select count(*) from coupon.coupons`;
     await setUp(target); // the functions wait for nobody
     const steps: string[] = [];
-    const done = setUp(target, (step) => steps.push(step), sources);
     const again = "29990101000001_more.sql waits for a lock: again in a moment";
-    while (steps.filter((step) => step === again).length < 2) await new Promise(setImmediate);
+    let done: Promise<void> = Promise.resolve();
+    await new Promise<void>((waitedTwice) => {
+      const log = (step: string) => {
+        steps.push(step);
+        if (steps.filter((each) => each === again).length === 2) waitedTwice();
+      };
+      done = setUp(target, log, sources);
+    });
     await reader`commit`;
     reader.release();
     await done;
