@@ -1,10 +1,12 @@
 /** ./sd faults at its shortest: one fault against a server, calls that fail, and a bug that is found. The rest is in the long tests. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import type { Scratch } from "../harness/scratch.ts";
 import { assault } from "./assault.ts";
 import { names } from "./campaign.ts";
 import { faults } from "./faults.ts";
+import { TESTS } from "./others.ts";
 import { bugs } from "./planted.ts";
 import { trial } from "./trial.ts";
 
@@ -54,4 +56,12 @@ test("every text that a planted bug replaces is there", async () => {
 
 test("no two faults have one name", () => {
   assert.equal(new Set(names).size, names.length);
+});
+
+test("the tests that ./sd faults runs are there", () => {
+  const root = new URL("../../", import.meta.url);
+  assert.deepEqual(
+    TESTS.filter((file) => !existsSync(new URL(file, root))),
+    [],
+  );
 });

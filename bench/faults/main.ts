@@ -1,36 +1,21 @@
 /** ./sd faults: the service under everything that is against it. The exit status: 1 when a promise was broken, 2 when it could not run. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { fuzz } from "../fuzz/fuzz.ts";
-import { summaryOf, sumsOf } from "../fuzz/report.ts";
-import { Found } from "../fuzz/run.ts";
 import { cleanUpOnSignals } from "../harness/cleanup.ts";
 import { machine } from "../harness/machine.ts";
 import { campaign, LENGTHS, names } from "./campaign.ts";
+import { fuzzFindsNothing, testsPass } from "./others.ts";
 import { keepResults, renderRows } from "./report.ts";
 
 const USAGE = `usage: ./sd faults [--quick | --long] [--seed N] [fault …]
 
-Strikes the running service with each fault, many times, under load, and holds every answer against the database; then hostile
-clients and callers without a right, as the tests have them, and ./sd fuzz with ${Object.values(LENGTHS)
+Strikes the running service with each fault, many times, under load, and holds every answer against the database. Then runs the
+tests of hostile clients and of callers without a right, and ./sd fuzz with ${Object.values(LENGTHS)
   .map(({ inputs }) => inputs.toLocaleString("en"))
   .join(", ")} inputs. A quarter of an hour;
 --quick: a few minutes; --long: an operator's night. The same seed gives the same requests, strokes and inputs. Faults that are
 named are all that runs.
 
 ${names.map((name) => `  ${name}`).join("\n")}`;
-
-/** What hostile clients, and callers without a right, are shown by. */
-const TESTS = [
-  "server/http/hostile.long.test.ts",
-  "server/http/wire.test.ts",
-  "server/http/rate-limit.test.ts",
-  "server/security.test.ts",
-  "server/auth/auth.test.ts",
-  "bench/harness/dependencies.test.ts",
-  "sql/security.test.ts",
-];
 
 cleanUpOnSignals();
 try {
@@ -85,25 +70,4 @@ async function run(
     ...(isAll ? [await testsPass(), await fuzzFindsNothing(LENGTHS[length].inputs, seed, url)] : []),
   ];
   if (isRight.includes(false)) process.exitCode = 1;
-}
-
-async function testsPass(): Promise<boolean> {
-  console.log(`\n${TESTS.join(" ")}`);
-  const node = spawn(process.execPath, ["--import", "tsx", "--test", "--test-reporter=dot", ...TESTS], {
-    stdio: "inherit",
-  });
-  const [code] = await once(node, "exit");
-  return code === 0;
-}
-
-async function fuzzFindsNothing(inputs: number, seed: number, serverUrl: string): Promise<boolean> {
-  console.log("\nfuzz");
-  try {
-    console.log(summaryOf(sumsOf(await fuzz({ inputs, seed, serverUrl }, (line) => console.log(line)))));
-    return true;
-  } catch (error) {
-    if (!(error instanceof Found)) throw error;
-    console.log(`WRONG: ${error.message}`);
-    return false;
-  }
 }
