@@ -94,6 +94,7 @@ function testEnded(tally: Tally, file: string, names: readonly string[], test: E
     : `${file} › ${names.slice(0, test.nesting).concat(test.name).join(" › ")}`;
   const error = "error" in test.details ? test.details.error : undefined;
   const { skip = false, todo = false } = test;
+  if (error && kindOf(error) === "testAborted") return ""; // the run was stopped, which its exit status says
   if (isFile(test) && !error) return failed(tally, what, file, "There is no test in this file.");
   if (isFile(test)) return failed(tally, what, file, `${endOf(error)}\n${tally.printed.get(file) ?? ""}`);
   if (skip !== false || todo !== false) {

@@ -48,6 +48,7 @@ try {
   if (files.length === 0) throw new Error("there are no test files");
   const events = run({ files, concurrency: AT_ONCE, timeout: FILE_TIMEOUT_MS, signal: stopping.signal });
   for await (const text of report(events)) process.stdout.write(text);
+  if (stopping.signal.aborted) console.error("sd: stopped by a signal; not every test ran");
 } catch (error) {
   console.error(`sd: ${(error as Error).message}`);
   process.exitCode = 1;
