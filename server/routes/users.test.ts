@@ -161,8 +161,8 @@ test("wallet: pages of several days, the newest first", async () => {
   assert.deepEqual(used, {
     state: "used",
     coupon_id: ids[1],
-    message: "m",
-    description: "d",
+    message: "message",
+    description: "",
     position: 1,
     issued_on: "2025-05-02",
     issued_at: "2025-05-02T10:00:00.5Z",
