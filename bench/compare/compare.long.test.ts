@@ -1,0 +1,88 @@
+/** ./sd bench compare as it is typed, on this very commit: both sides are set up, compared and removed. */
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+
+const isGit = (() => {
+  try {
+    execFileSync("git", ["rev-parse", "HEAD"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+const needsGit = { skip: !isGit && "needs a git checkout" };
+
+/** With a data directory and a temporary one of its own, so that what is left in them is its own. */
+function compare(t: TestContext, ...args: string[]) {
+  const home = mkdtempSync(join(tmpdir(), "coupon-"));
+  t.after(() => rmSync(home, { recursive: true }));
+  const child = spawn(process.execPath, ["--import", "tsx", "bench/compare/main.ts", ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, DATA_DIR: join(home, "data"), TMPDIR: home },
+  });
+  const told = { status: 0, said: "", complained: "" };
+  child.stdout.on("data", (text) => {
+    told.said += text;
+  });
+  child.stderr.on("data", (text) => {
+    told.complained += text;
+  });
+  return {
+    child,
+    ended: once(child, "close").then(([status]) => ({ ...told, status })),
+    async says(words: string) {
+      while (!told.said.includes(words)) await once(child.stdout, "data");
+    },
+    left: () => ({
+      files: readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => /compare-/.test(name)),
+      worktrees: execFileSync("git", ["worktree", "list"], { encoding: "utf8" }).includes(home),
+    }),
+  };
+}
+
+const NOTHING = { files: [], worktrees: false };
+
+test(
+  "both scenarios in short: a table each, with a ratio of the rates; nothing is left",
+  needsGit,
+  async (t) => {
+    const run = compare(t, "HEAD", "--quick", "--rounds", "1", "--generator", "autocannon");
+    const { status, said, complained } = await run.ended;
+    assert.equal(status, 0, `${said}\n${complained}`);
+    for (const name of ["refuse", "grant"])
+      assert.match(
+        said,
+        new RegExp(`^\\| ${name}, 64 connections +\\| +working tree \\| +[0-9a-f]{7,} \\| +ratio \\|$`, "m"),
+      );
+    const rates = said.match(/^\| answers a second +\| +[\d.,]+ \| +[\d.,]+ \| +[\d.]+ \|$/gm);
+    assert.equal(rates?.length, 2, said);
+    assert.match(said, /^1 rounds? in turn, by autocannon, on /m);
+    assert.deepEqual(run.left(), NOTHING);
+  },
+);
+
+test("ended by Ctrl-C while it sets up, it leaves nothing", needsGit, async (t) => {
+  const run = compare(t, "HEAD", "--quick");
+  await run.says("setting up both");
+  run.child.kill("SIGINT");
+  assert.equal((await run.ended).status, 130);
+  assert.deepEqual(run.left(), NOTHING);
+});
+
+test("what it can't do, in a sentence", needsGit, async (t) => {
+  for (const [args, sentence] of [
+    [[], /^compare: usage: \.\/sd bench compare REV/],
+    [["no-such-revision"], /^compare: git knows no revision no-such-revision here/],
+    [["HEAD", "burst"], /^compare: no such scenario: burst/],
+    [["HEAD", "--rounds", "0"], /^compare: --rounds must be a whole number from 1 to 999/],
+  ] as const) {
+    const { status, complained } = await compare(t, ...args).ended;
+    assert.equal(status, 2);
+    assert.match(complained, sentence);
+  }
+});
