@@ -1,4 +1,5 @@
--- Who changed what, when and why, the newest first: everything, or a coupon's, a user's uses, what came since an instant.
+-- Who changed what, when and why, the newest first: everything, or a coupon's, a user's uses, what
+-- came since an instant.
 --
 -- Planned for each call, so that each of these is a range of an index in that order: a page costs the same however long
 -- the audit is.

@@ -79,7 +79,8 @@ end
 $$;
 
 comment on function public.coupon_lease(bigint, integer) is
-  'For a server: the coupon''s refusal that holds for everybody but its holders, and for how long it may be repeated without
-asking (valid_for, counted from before the call: at most a second, never beyond start_time or expiry). holders are the
-user_ids of the positions after known_position up to issued; nobody else gets the coupon meanwhile. Outcomes in order:
-coupon_not_found, not_leased (ask issue_coupons), leased. A change of the coupon waits until its leases have run out.';
+  'For a server: the coupon''s refusal that holds for everybody but its holders, and for how long it
+may be repeated without asking (valid_for, counted from before the call: at most a second, never
+beyond start_time or expiry). holders are the user_ids of the positions after known_position up to
+issued; nobody else gets the coupon meanwhile. Outcomes in order: coupon_not_found, not_leased (ask
+issue_coupons), leased. A change of the coupon waits until its leases have run out.';

@@ -59,7 +59,8 @@ as $$
 $$;
 
 comment on function public.coupon_status() is
-  'Each coupon that is live, upcoming or of today, earliest first. state: upcoming, ended, paused, sold_out or live, the first
-that applies. starts_in is null once started, since_start before. per_second_10s, per_second_60s: grants a second, over
-the last 10 and 60 seconds. As cheap with ten million grants as with ten: good for \watch 1. Uses would have to be
-counted: coupon_stats(), daily_summary().';
+  'Each coupon that is live, upcoming or of today, earliest first. state: upcoming, ended, paused,
+sold_out or live, the first that applies. starts_in is null once started, since_start before.
+per_second_10s, per_second_60s: grants a second, over the last 10 and 60 seconds. As cheap with ten
+million grants as with ten: good for \watch 1. Uses would have to be counted: coupon_stats(),
+daily_summary().';

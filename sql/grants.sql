@@ -1,9 +1,10 @@
 -- Who may do what; nothing else is granted anywhere. PUBLIC has no right by default (see the first migration), the
 -- server's role has no right on any table.
 
--- First everything is taken away, so that a line which goes from here goes from every database; whoever calls meanwhile sees
--- neither, since it is one transaction. Left as it is: what others own, what other roles were given, and a function that
--- no file loaded just now, because servers of the last release may call it.
+-- First take all rights away, so that a right whose line is removed here ends in every database.
+-- All is one transaction: nobody who calls meanwhile misses a right. Three things are left alone:
+-- what others own, what was granted to other roles, and functions that no file has just loaded,
+-- because servers of the last release may call them.
 do $$
 declare
   v_object text;
@@ -68,8 +69,9 @@ grant execute on function
   public.reconcile()
 to coupon_admin, coupon_monitor;
 
--- Whoever reads the grants must be able to call it. A session keeps how it has expanded an index's expression, and expands no
--- function that its user may not call: without this right no later query of the session would use the index.
+-- Who reads user_coupons needs this. PostgreSQL inlines no function that the current user may not
+-- execute, and a session keeps the expression of an index as it first read it. Without this right a
+-- session that has read the table would not use the index any more, in our functions either.
 grant execute on function
   coupon.position_key(bigint, integer)
 to coupon_monitor;

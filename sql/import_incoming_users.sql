@@ -1,5 +1,5 @@
--- Imports what this session copied into coupon.incoming_users, and takes it away: one row each, invalid · created · updated ·
--- unchanged, in the file's order. One statement for all of them; users are written by id, so that two imports can't deadlock.
+-- Imports the rows that this session copied into coupon.incoming_users, and deletes them there. One
+-- row each, in the file's order: invalid · created · updated · unchanged.
 create or replace function public.import_incoming_users(reason text default null, actor text default null)
 returns table (outcome public.import_incoming_users_outcome, line bigint, user_id bigint, detail text)
 language plpgsql
@@ -60,7 +60,8 @@ end
 $$;
 
 comment on function public.import_incoming_users(text, text) is
-  'Imports what this session has \copied into coupon.incoming_users (user_id, display_name), as import_users() would, and
-empties it. One row a line, 1 is the first after the header: invalid (with a detail: not imported, the others are), created,
-updated, unchanged. An id that comes twice counts where it is first right. The same file again changes nothing.
-reason and actor (on whose behalf) go to the audit, a row a call.';
+  'Imports what this session has \copied into coupon.incoming_users (user_id, display_name), as
+import_users() would, and empties it. One row a line, 1 is the first after the header: invalid (with
+a detail: not imported, the others are), created, updated, unchanged. An id that comes twice counts
+where it is first right. The same file again changes nothing. reason and actor (on whose behalf) go
+to the audit, a row a call.';

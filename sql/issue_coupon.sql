@@ -1,5 +1,5 @@
--- Issues one unit of a coupon to a user: issue_coupons() for one. coupon_not_found · already_issued · not_started · ended
--- · paused · sold_out · user_not_found · daily_limit_reached · issued.
+-- Issues one unit of a coupon to a user: issue_coupons() for one. coupon_not_found · already_issued
+-- · not_started · ended · paused · sold_out · user_not_found · daily_limit_reached · issued.
 create or replace function public.issue_coupon(user_id bigint, coupon_id bigint)
 returns table (
   outcome public.issue_coupon_outcome,

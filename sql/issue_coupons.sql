@@ -1,10 +1,11 @@
--- Issues a coupon to a batch of users in order of arrival: the one body of the rules; issue_coupon() is its one-user form.
--- coupon_not_found · already_issued · not_started · ended · paused · sold_out · user_not_found · daily_limit_reached ·
--- issued. Takes the issuing lock if somebody in the batch can be granted, and only then.
+-- Issues a coupon to a batch of users in order of arrival: the one body of the rules;
+-- issue_coupon() is its one-user form. coupon_not_found · already_issued · not_started · ended ·
+-- paused · sold_out · user_not_found · daily_limit_reached · issued. Takes the issuing lock if
+-- somebody in the batch can be granted, and only then.
 --
--- enable_seqscan is off because plans may be older than the rows: one made while the tables were small would read all
--- grants of a day for each batch. The plans are generic because small batches would pay more for a plan of their own than
--- for reading.
+-- enable_seqscan is off because plans may be older than the rows: one made while the tables were
+-- small would read all grants of a day for each batch. The plans are generic because small batches
+-- would pay more for a plan of their own than for reading.
 create or replace function public.issue_coupons(coupon_id bigint, user_ids bigint[])
 returns table (
   outcome public.issue_coupon_outcome,
@@ -57,8 +58,9 @@ begin
       when v_coupon.id is null then 'coupon_not_found'
       else coupon.common_refusal(v_coupon, v_now) end;
 
-    -- 3. If not, can anybody be granted? One is enough, and mostly the first one can. Then take the lock, and go back to
-    -- step 2 for what is true under it. Scalar subqueries make this a probe for each user, which ends at the first found.
+    -- 3. If not, can anybody be granted? One is enough, and mostly the first one can. Then take the
+    -- lock, and go back to step 2 for what is true under it. Scalar subqueries make this a probe
+    -- for each user, which ends at the first found.
     if v_refusal is null and not v_locked and exists (
       select from unnest(issue_coupons.user_ids) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
@@ -72,8 +74,9 @@ begin
       continue;
     end if;
 
-    -- 4. Who exists, who has spent the day, who holds the coupon? Holders are read last: whoever was granted meanwhile is
-    -- told so, and never that the day is spent. They are read even if everybody else is refused.
+    -- 4. Who exists, who has spent the day, who holds the coupon? Holders are read last: whoever
+    -- was granted meanwhile is told so, and never that the day is spent. They are read even if
+    -- everybody else is refused.
     if v_refusal is null then
       v_known := array(select u.id from coupon.users u where u.id = any (issue_coupons.user_ids));
       v_spent := array(

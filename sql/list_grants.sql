@@ -43,5 +43,5 @@ end
 $$;
 
 comment on function public.list_grants(bigint, integer, integer) is
-  'The coupon''s next page_size (1 to 10000) grants by position; for the next page give the last position as after. No row: no
-such coupon, or no more grants.';
+  'The coupon''s next page_size (1 to 10000) grants by position; for the next page give the last
+position as after. No row: no such coupon, or no more grants.';

@@ -1,4 +1,5 @@
--- Compares every row with every rule, trusting no constraint: what it returns is broken. Passes over the grants about ten times.
+-- Compares every row with every rule, trusting no constraint: what it returns is broken. Passes
+-- over the grants about ten times.
 create or replace function public.reconcile()
 returns table (invariant text, coupon_id bigint, user_id bigint, detail text)
 language sql
@@ -130,7 +131,7 @@ as $$
 $$;
 
 comment on function public.reconcile() is
-  'Compares every row with every rule, without trusting the constraints. Returns what is broken: always empty. Two things no row
-can prove: the day of a grant to better than a day (the zone may have been another one), and the order of positions in time (a clock may
-have been set back). Passes over
-the grants about ten times: run it on a replica or at night when they are large.';
+  'Compares every row with every rule, without trusting the constraints. Returns what is broken:
+always empty. Two things no row can prove: the day of a grant to better than a day (the zone may
+have been another one), and the order of positions in time (a clock may have been set back). Passes
+over the grants about ten times: run it on a replica or at night when they are large.';

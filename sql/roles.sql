@@ -12,7 +12,8 @@ begin
         when duplicate_object or unique_violation then null; -- made by the other one
       end;
     end if;
-    -- A login that isn't a superuser must be able to act as each role; from PostgreSQL 16 on having made it is not enough.
+    -- A login that isn't a superuser must be able to act as each role; from PostgreSQL 16 on having
+    -- made it is not enough.
     if not pg_catalog.pg_has_role(current_user, v_role,
       case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
     then

@@ -57,6 +57,6 @@ end
 $$;
 
 comment on function public.set_coupon_count(bigint, integer, text, text) is
-  'Restocks the coupon, or cuts what is left; never below what is issued. Outcomes in order: coupon_not_found, unchanged,
-below_issued, count_taken (by another coupon of that day), changed. issued and remaining are as they stand after it.
-reason and actor (on whose behalf) go to the audit.';
+  'Restocks the coupon, or cuts what is left; never below what is issued. Outcomes in order:
+coupon_not_found, unchanged, below_issued, count_taken (by another coupon of that day), changed.
+issued and remaining are as they stand after it. reason and actor (on whose behalf) go to the audit.';

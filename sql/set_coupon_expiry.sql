@@ -1,5 +1,6 @@
--- Lengthens or shortens a coupon's life, its grants' too. coupon_not_found · unchanged · not_after_start · in_the_past ·
--- changed. Takes the issuing lock; the grants follow by their foreign key.
+-- Lengthens or shortens a coupon's life, its grants' too. coupon_not_found · unchanged ·
+-- not_after_start · in_the_past · changed. Takes the issuing lock; the grants follow by their
+-- foreign key.
 create or replace function public.set_coupon_expiry(
   coupon_id bigint,
   expiry timestamptz,
@@ -48,7 +49,8 @@ end
 $$;
 
 comment on function public.set_coupon_expiry(bigint, timestamptz, text, text) is
-  'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order: coupon_not_found, unchanged,
-not_after_start, in_the_past (grants and uses after it may exist; pause_coupon() ends issuing at once), changed. Rewrites every grant of the
-coupon and holds issuing meanwhile: with very many, pause first and call it in psql, where no timeout ends it.
-reason and actor (on whose behalf) go to the audit.';
+  'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order:
+coupon_not_found, unchanged, not_after_start, in_the_past (grants and uses after it may exist;
+pause_coupon() ends issuing at once), changed. Rewrites every grant of the coupon and holds issuing
+meanwhile: with very many, pause first and call it in psql, where no timeout ends it. reason and
+actor (on whose behalf) go to the audit.';

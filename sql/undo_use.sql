@@ -52,5 +52,6 @@ end
 $$;
 
 comment on function public.undo_use(bigint, bigint, text, text) is
-  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose behalf) go to the audit.
-Outcomes in order: coupon_not_found, not_issued, not_used, restored (with the use that was taken back).';
+  'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose
+behalf) go to the audit. Outcomes in order: coupon_not_found, not_issued, not_used, restored (with
+the use that was taken back).';

@@ -67,7 +67,8 @@ end
 $$;
 
 comment on function public.use_coupon(bigint, bigint, text, text) is
-  'The user uses the coupon, once, before its expiry; reference (1 to 200 characters) is the caller''s own id of the use,
-an order number say. Outcomes in order: coupon_not_found, not_issued, already_used (under another reference, which
-is told), expired, used. The same reference again is answered used, with the first used_date;
-once undo_use() took the use back it is a new one. actor (1 to 250 characters) is on whose behalf, for the audit.';
+  'The user uses the coupon, once, before its expiry; reference (1 to 200 characters) is the
+caller''s own id of the use, an order number say. Outcomes in order: coupon_not_found, not_issued,
+already_used (under another reference, which is told), expired, used. The same reference again is
+answered used, with the first used_date; once undo_use() took the use back it is a new one. actor (1
+to 250 characters) is on whose behalf, for the audit.';

@@ -6,8 +6,9 @@ create schema if not exists coupon;
 comment on schema coupon is
   'State of the coupon service. Callers never touch it: they call the functions in schema public (\df public.*).';
 
--- PUBLIC gets no right on what the owner makes later. Only this global form does that: PostgreSQL adds the rights that a
--- statement with "in schema" names to the global ones, so that form can't take any away.
+-- PUBLIC gets no right on what the owner makes later. Only this global form does that: PostgreSQL
+-- adds the rights that a statement with "in schema" names to the global ones, so that form can't
+-- take any away.
 alter default privileges revoke execute on functions from public;
 alter default privileges revoke usage on types from public;
 
@@ -79,8 +80,8 @@ Half of each page stays free: the update of issued, one a batch, then finds room
 comment on column coupon.coupons.code is
   'What a shop types in: letters, digits, - and _; unique whatever its case.';
 comment on column coupon.coupons.time_zone is
-  'The same as coupon.settings.time_zone, repeated here because live_on is computed from columns of its own row. The foreign
-key keeps it equal.';
+  'The same as coupon.settings.time_zone, repeated here because live_on is computed from columns of
+its own row. The foreign key keeps it equal.';
 comment on column coupon.coupons.live_on is
   'The calendar day of start_time in the service''s time zone; a day offers at most three coupons.';
 comment on column coupon.coupons.slot is
@@ -94,13 +95,13 @@ comment on column coupon.coupons.paused is
 comment on column coupon.coupons.metadata is
   'A JSON object of the creator''s own, at most 4096 characters and 5 levels deep.';
 comment on constraint coupons_one_per_slot on coupon.coupons is
-  'Deferrable, like the other two keys of a day, so that PostgreSQL checks it at the end of a statement and not after each
-row: set_time_zone() may move every coupon to the next day.';
+  'Deferrable, like the other two keys of a day, so that PostgreSQL checks it at the end of a
+statement and not after each row: set_time_zone() may move every coupon to the next day.';
 comment on constraint coupons_id_and_expiry on coupon.coupons is
   'Here for the foreign key user_coupons_coupon_and_expiry, by which each grant carries the coupon''s expiry.';
 
--- No "set search_path", unlike every other function: PostgreSQL inlines no function that has a setting. The body is parsed
--- here and now, so no path matters to it later.
+-- No "set search_path", unlike every other function: PostgreSQL inlines no function that has a
+-- setting. The body is parsed here and now, so no path matters to it later.
 create function coupon.position_key(coupon_id bigint, "position" integer)
 returns bigint
 language sql
@@ -109,9 +110,9 @@ parallel safe
 return position_key.coupon_id * 134217728 + position_key.position;
 
 comment on function coupon.position_key(bigint, integer) is
-  'A coupon''s position as one number, coupon_id * 2^27 + position: the key of the index user_coupons_one_per_position. A
-query that compares it uses the index, as PostgreSQL inlines the function. Never change what it computes: the index
-would be wrong.';
+  'A coupon''s position as one number, coupon_id * 2^27 + position: the key of the index
+user_coupons_one_per_position. A query that compares it uses the index, as PostgreSQL inlines the
+function. Never change what it computes: the index would be wrong.';
 
 create table coupon.user_coupons (
   user_id bigint not null,
@@ -138,9 +139,9 @@ create unique index user_coupons_one_per_position
   on coupon.user_coupons (coupon.position_key(coupon_id, position));
 
 comment on table coupon.user_coupons is
-  'A grant: this user holds this coupon. Only issue_coupons(), use_coupon(), undo_use() and set_coupon_expiry() write it; no
-row is ever deleted. Its keys begin with the coupon or the day, so that the inserts of a drop fall on neighbouring pages,
-however many users there are.';
+  'A grant: this user holds this coupon. Only issue_coupons(), use_coupon(), undo_use() and
+set_coupon_expiry() write it; no row is ever deleted. Its keys begin with the coupon or the day, so
+that the inserts of a drop fall on neighbouring pages, however many users there are.';
 comment on index coupon.user_coupons_one_per_position is
   'Unique (coupon_id, position), as one number on purpose. The planner''s statistics are always from before the drop: an
 index on the two columns would look to it like the way to a coupon''s users, and each batch would read all grants of

@@ -1,11 +1,13 @@
 -- migrate:up
 
--- Constraints that SQL can't declare. Each is a trigger that raises 23514 (check_violation) under a constraint name of its
--- own. They belong to the tables, so they live in a migration and call nothing in sql/.
+-- Constraints that SQL can't declare. Each is a trigger that raises 23514 (check_violation) under a
+-- constraint name of its own. They belong to the tables, so they live in a migration and call
+-- nothing in sql/.
 --
--- pg_temp stands last in search_path, because PostgreSQL otherwise looks for types in the caller's temporary schema first:
--- a caller's own "date", with a check that calls what the caller likes, would run with the owner's rights.
--- enable_seqscan is off where a grant passes: its plan may be older than the rows, so it must not scan a table.
+-- pg_temp stands last in search_path, because PostgreSQL otherwise looks for types in the caller's
+-- temporary schema first: a caller's own "date", with a check that calls what the caller likes,
+-- would run with the owner's rights. enable_seqscan is off where a grant passes: its plan may be
+-- older than the rows, so it must not scan a table.
 
 -- Fires once for each insert statement, and so once a batch.
 create function coupon.check_new_grants() returns trigger
@@ -73,8 +75,9 @@ begin
           constraint = 'user_coupons_begin_unused';
     end if;
   end loop;
-  -- No foreign key: that would lock each user's row and so write a random page for every grant, which with many users costs
-  -- more than the grant itself. Users are permanent, so no lock is needed. A scalar subquery is one probe for each user.
+  -- No foreign key: that would lock each user's row and so write a random page for every grant,
+  -- which with many users costs more than the grant itself. Users are permanent, so no lock is
+  -- needed. A scalar subquery is one probe for each user.
   if exists (
     select from new_grants n
     where (select true from coupon.users u where u.id = n.user_id) is null)
@@ -87,9 +90,9 @@ begin
 end
 $$;
 comment on function coupon.check_new_grants() is
-  'Rules 1, 2, 3 and 6 for any insert into user_coupons: the new positions are the next ones, up to coupons.issued (which
-is checked against count); they are issued now by the database clock, not before start_time, on today''s date, to users
-who exist.';
+  'Rules 1, 2, 3 and 6 for any insert into user_coupons: the new positions are the next ones, up to
+coupons.issued (which is checked against count); they are issued now by the database clock, not
+before start_time, on today''s date, to users who exist.';
 
 create trigger user_coupons_check_new_grants
   after insert on coupon.user_coupons
@@ -285,8 +288,8 @@ begin
 end
 $$;
 comment on function coupon.check_audit() is
-  'For any insert into audit: login and at are those of this statement, and the values are what the tables say, of the use
-that was made or is undone, of the coupon, or of the time zone.';
+  'For any insert into audit: login and at are those of this statement, and the values are what the
+tables say, of the use that was made or is undone, of the coupon, or of the time zone.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- What callers get. An enum for each command, named after it; its values stand in order of precedence, and the first that
--- applies is the answer.
+-- What callers get. An enum for each command, named after it; its values stand in order of
+-- precedence, and the first that applies is the answer.
 
 create type public.create_coupon_outcome as enum
   ('already_created', 'code_taken', 'start_time_taken', 'count_taken', 'day_full', 'created');

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- Unlogged, since rows only pass through: after a crash the file that they came from is still there. The identity caches
--- 1,000 numbers, because a row would otherwise pay for the sequence.
+-- Unlogged, since rows only pass through: after a crash the file that they came from is still
+-- there. The identity caches 1,000 numbers, because a row would otherwise pay for the sequence.
 create unlogged table coupon.incoming_users (
   line bigint generated always as identity (cache 1000),
   user_id text,

@@ -1,6 +1,7 @@
--- A replay confirms an earlier commit. On a cluster with synchronous standbys it must not confirm what only the primary
--- has yet: a failover would erase it. This little WAL record makes the replay's own commit wait for the standbys, and so
--- for all that came before it. Without synchronous standbys it does nothing: a replay writes nothing.
+-- A replay confirms an earlier commit. On a cluster with synchronous standbys it must not confirm
+-- what only the primary has yet: a failover would erase it. This little WAL record makes the
+-- replay's own commit wait for the standbys, and so for all that came before it. Without
+-- synchronous standbys it does nothing: a replay writes nothing.
 create or replace function coupon.fence_replay()
 returns void
 language plpgsql
@@ -16,4 +17,5 @@ end
 $$;
 
 comment on function coupon.fence_replay() is
-  'Before a replayed answer: on a cluster with synchronous standbys, lets the commit wait until they have what it confirms.';
+  'Before a replayed answer: on a cluster with synchronous standbys, lets the commit wait until they
+have what it confirms.';

@@ -5,9 +5,10 @@
 -- and positions have no gaps. The coupon's row is locked as well: it holds off a change by hand, and it serialises one
 -- coupon where advisory locks are local (a cluster of nodes); a race that is left there ends at a constraint.
 --
--- Lock order: the lock of a coupon's leases (which coupon_lease() only tries), coupon.settings' row, this advisory lock,
--- the coupon's row, rows of coupon.user_coupons. An update by hand has the coupon's row before the lock of its leases: against a command on
--- the same coupon it may deadlock, and one of the two is undone (40P01; from a server 503, ask again).
+-- Lock order: the lock of a coupon's leases (which coupon_lease() only tries), coupon.settings'
+-- row, this advisory lock, the coupon's row, rows of coupon.user_coupons. An update by hand has the
+-- coupon's row before the lock of its leases: against a command on the same coupon it may deadlock,
+-- and one of the two is undone (40P01; from a server 503, ask again).
 create or replace function coupon.lock_issuing(coupon_id bigint)
 returns void
 language plpgsql

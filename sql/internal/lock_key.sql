@@ -7,5 +7,5 @@ parallel safe
 return 4850179452613152;
 
 comment on function coupon.lock_key() is
-  'The advisory lock of issuing. Its negative, xor a coupon''s id, is the lock of that coupon''s leases: no id overflows it, and none of 0
-and above is the lock of issuing.';
+  'The key of the advisory lock of issuing. The key for the leases of a coupon is its negative, xor
+the coupon''s id: no id makes that overflow, and no id from 0 on makes it the key of issuing.';

@@ -1,6 +1,6 @@
--- Lets no new lease of this coupon begin until the end of the transaction, and waits until those that are out have run
--- out. Whoever changes a coupon calls it before it locks issuing, so that nobody waits with it; an update by hand waits in
--- the trigger coupons_outlive_leases.
+-- Waits until the leases of this coupon have run out, and lets no new one begin until the end of
+-- the transaction. Commands that change a coupon call it before they lock issuing, so that nobody
+-- else waits with them. An update by hand waits in the trigger coupons_outlive_leases.
 create or replace function coupon.outlive_leases(coupon_id bigint)
 returns void
 language plpgsql

@@ -1,5 +1,6 @@
--- Stops issuing of a coupon, or lets it go on: the one body of pause_coupon() and resume_coupon(). True: it was changed; false: it
--- was so already; null: there is no such coupon. Takes the issuing lock.
+-- Stops issuing of a coupon, or lets it go on: the one body of pause_coupon() and resume_coupon().
+-- True: it was changed; false: it was so already; null: there is no such coupon. Takes the issuing
+-- lock.
 create or replace function coupon.set_paused(coupon_id bigint, paused boolean, reason text, actor text)
 returns boolean
 language plpgsql

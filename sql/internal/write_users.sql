@@ -1,8 +1,9 @@
--- Writes users and the audit of it: the one body of import_users() and import_incoming_users(), which have checked them. created ·
--- updated · unchanged, a row for each user in the order given. Rows are written by id, so that two imports can't deadlock.
+-- Writes users and the audit of it: the one body of import_users() and import_incoming_users(),
+-- which have checked them. created · updated · unchanged, a row for each user in the order given.
+-- Rows are written by id, so that two imports can't deadlock.
 --
--- No nested loop: the plan may be older than the rows, and PostgreSQL before 18 takes an array for ten elements. A million
--- users joined with a million, row by row, would never end.
+-- No nested loop: the plan may be older than the rows, and PostgreSQL before 18 takes an array for
+-- ten elements. A million users joined with a million, row by row, would never end.
 create or replace function coupon.write_users(user_ids bigint[], display_names text[], reason text, actor text)
 returns table (outcome public.import_users_outcome, user_id bigint)
 language plpgsql
@@ -42,5 +43,5 @@ end
 $$;
 
 comment on function coupon.write_users(bigint[], text[], text, text) is
-  'Makes users, or gives them another name, and writes how many to the audit. The caller has checked them: no null, no id
-twice.';
+  'Makes users, or gives them another name, and writes how many to the audit. The caller has checked
+them: no null, no id twice.';
