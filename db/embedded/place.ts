@@ -7,10 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { run, succeeds } from "./run.ts";
-
-/** Another user to run PostgreSQL as. It is empty for an ordinary user, who runs PostgreSQL under their own name. */
-export type Account = { uid?: number; gid?: number };
+import { type Account, run, succeeds } from "./run.ts";
 
 /** `root` is the data directory's real path. `home` holds the cluster; it is `root` itself unless root needed the fallback. */
 export type Place = { root: string; home: string; cluster: string; account: Account };

@@ -2,7 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import type { Account } from "./place.ts";
+
+/** Another user to run a program as. It is empty for an ordinary user, who runs PostgreSQL under their own name. */
+export type Account = { uid?: number; gid?: number };
 
 /**
  * Runs a program to its end and returns its stdout. It gets no PG* and locale variables of the caller, which would change what it
