@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { atEnd, withCleanup } from "../harness/cleanup.ts";
 import { type Scratch, scratchDatabase } from "../harness/scratch.ts";
 import { newSecret } from "../harness/service.ts";
+import { watchStalls } from "../harness/stalls.ts";
 import { createRandom } from "../harness/stats.ts";
 import { adminToken, userToken } from "../harness/tokens.ts";
 import { BOUNDS } from "./checker/bounds.ts";
@@ -55,6 +56,8 @@ export function assault(
     const { random, targets, servers, database } = ground;
     const client = createClient((user) => userToken(secret, user), adminToken(secret));
     later(async () => client.close());
+    const endWatch = watchStalls(history.stalls);
+    later(async () => endWatch());
     const load = startLoad({
       seed,
       client,

@@ -3,6 +3,8 @@
  * says at the end. All instants are ms on one monotonic clock, the client's.
  */
 
+import type { Stall } from "../harness/stalls.ts";
+
 /** What an attempt came to, for the one who asked. */
 export type Answer =
   /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. */
@@ -52,6 +54,8 @@ export interface History {
   memory: number[];
   /** Servers that ended without being told to. */
   deaths: string[];
+  /** When the clients' own process did not run. */
+  stalls: Stall[];
 }
 
 /** As coupon_owner reads it, past all functions. */
@@ -73,5 +77,5 @@ export interface FinalState {
 }
 
 export function newHistory(seed: number, counts: ReadonlyMap<number, number>): History {
-  return { seed, counts: new Map(counts), attempts: [], strokes: [], memory: [], deaths: [] };
+  return { seed, counts: new Map(counts), attempts: [], strokes: [], memory: [], deaths: [], stalls: [] };
 }

@@ -290,6 +290,7 @@ export const bugs: readonly Bug[] = [
     name: "unknown told as undone",
     about: "a call that was lost after it was sent is told as if nothing had been done",
     breaks: ["undone_stays_undone"],
+    chances: { ...CHANCES, unheard: 0.2 },
     async plant() {
       const { module, end } = await inServer<typeof import("../../server/issuing/issuing.ts")>("issuing.ts", {
         "issuing.ts": changed("server/issuing/issuing.ts"),

@@ -8,6 +8,7 @@ import type { createIssuing } from "../../server/issuing/issuing.ts";
 import { withCleanup } from "../harness/cleanup.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { newDatabase, newSecret } from "../harness/service.ts";
+import { watchStalls } from "../harness/stalls.ts";
 import { adminToken, userToken } from "../harness/tokens.ts";
 import { BOUNDS, type Bounds } from "./checker/bounds.ts";
 import { check, type Verdict } from "./checker/check.ts";
@@ -48,6 +49,8 @@ const CLIENTS = 96;
 const PAUSE_MS = 50;
 /** So that hardly anybody asks twice by chance. */
 const REQUESTS_PER_COUPON = 30;
+/** A client waits for so much longer than an answer may take. */
+const HANGS_ON_MS = 5_000;
 /** A bug may bring all to a standstill. */
 const LONGEST_MS = 30_000;
 
@@ -81,12 +84,14 @@ export function trial({
       targets.push(inside.url);
     }
     const client = createClient((user) => userToken(secret, user), adminToken(secret), {
-      deadlineMs: 1.5 * bounds.answerMs,
+      deadlineMs: bounds.answerMs + HANGS_ON_MS,
     });
     later(async () => client.close());
     const history = newHistory(seed, new Map(stock.coupons.map(({ coupon, count }) => [coupon, count])));
     history.counts.set(stock.probe.coupon, stock.probe.count);
 
+    const endWatch = watchStalls(history.stalls);
+    later(async () => endWatch());
     const load = startLoad({
       seed,
       client,

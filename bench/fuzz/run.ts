@@ -2,6 +2,7 @@
 import { AssertionError } from "node:assert";
 import fc from "fast-check";
 import type { Scratch } from "../harness/scratch.ts";
+import { type Stall, watchStalls } from "../harness/stalls.ts";
 
 export type Layer = "http" | "socket" | "sql";
 
@@ -114,7 +115,7 @@ export async function checkedRun<T>(
   }
 }
 
-/** Longest that this process may be held up, ms: the service's own deadlines, a second and more, are missed by who doesn't run. */
+/** Longest that this process may stand still, ms: beyond it, it misses the service's own deadlines of a second and more. */
 const HELD_UP_MS = 300;
 const ATTEMPTS = 5;
 
@@ -129,25 +130,21 @@ export async function undisturbed(
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const own = createTally();
-    let longest = 0;
-    let last = performance.now();
-    const timer = setInterval(() => {
-      const now = performance.now();
-      longest = Math.max(longest, now - last - 20);
-      last = now;
-    }, 20);
+    const stalls: Stall[] = [];
+    const endWatch = watchStalls(stalls);
     try {
       await fuzz(own);
       tally.add(own);
       return;
     } catch (error) {
       const isLate = error instanceof Found && IS_LATE.test(error.message);
+      const longest = Math.max(0, ...stalls.map(({ from, until }) => until - from));
       if (!isLate || longest < HELD_UP_MS || attempt === ATTEMPTS) throw error;
       say(
         `held up for ${Math.round(longest)} ms: once more (${(error as Error).message.split("\n")[0]?.slice(0, 200)})`,
       );
     } finally {
-      clearInterval(timer);
+      endWatch();
     }
   }
 }

@@ -52,3 +52,21 @@ test("time in which the server itself stood still is no server's delay", () => {
   assert.equal(check({ ...history, strokes: [{ ...stroke, isServers: true }] }, state).violations.length, 0);
   assert.equal(check({ ...history, strokes: [{ ...stroke, isServers: false }] }, state).violations.length, 1);
 });
+
+test("time in which the clients did not run is no server's delay, and counts once", () => {
+  const { history, state } = world([[issue(1), issued(1), { answeredAt: 12_000 }]], [{}]);
+  const violations = (until: number) =>
+    check(
+      {
+        ...history,
+        stalls: [
+          { from: 1_000, until },
+          { from: 500, until: 2_000 },
+        ],
+        strokes: [{ from: 1_000, until: 2_000, wellAt: 2_000, isServers: true }],
+      },
+      state,
+    ).violations.map(({ invariant }) => invariant);
+  assert.deepEqual(violations(2_500), []);
+  assert.deepEqual(violations(2_400), ["answered_in_time"]);
+});

@@ -1,4 +1,5 @@
 /** Every request is answered: in words of the contract, in time, and for good when it is sent again. */
+import type { Stall } from "../../harness/stalls.ts";
 import type { Bounds } from "./bounds.ts";
 import { allSaid, asked, type Facts, type Findings, grouped, isOpen, ms, said } from "./facts.ts";
 
@@ -12,9 +13,9 @@ export function* unknownIsAnswered({ history }: Facts): Findings {
   }
 }
 
-/** The server is not to blame for the time in which it stood still or was gone. */
+/** The server is not to blame for the time in which it stood still or was gone, nor for that in which its clients did not run. */
 export function* answeredInTime({ history }: Facts, { answerMs }: Bounds): Findings {
-  const standstills = history.strokes.filter(({ isServers }) => isServers);
+  const standstills = joined([...history.strokes.filter(({ isServers }) => isServers), ...history.stalls]);
   for (const attempt of history.attempts) {
     const { answer, invokedAt, answeredAt } = attempt;
     const excused = standstills.reduce(
@@ -30,4 +31,15 @@ export function* answeredInTime({ history }: Facts, { answerMs }: Bounds): Findi
 export function* answersOfTheContract({ history }: Facts): Findings {
   for (const attempt of history.attempts)
     yield attempt.answer.is !== "wrong" || `${asked(attempt)}: ${said(attempt.answer)}`;
+}
+
+/** The same times, each once. */
+function joined(times: readonly Stall[]): Stall[] {
+  const all: Stall[] = [];
+  for (const { from, until } of times.toSorted((a, b) => a.from - b.from)) {
+    const last = all.at(-1);
+    if (last && from <= last.until) last.until = Math.max(last.until, until);
+    else all.push({ from, until });
+  }
+  return all;
 }

@@ -1,0 +1,25 @@
+/** Times in which this process did not run because others kept the machine: what was late then is no fault of what is tested. */
+export interface Stall {
+  /** As performance.now() has it, ms. */
+  from: number;
+  until: number;
+}
+
+const TICK_MS = 20;
+/** Shorter ones are any scheduler's. */
+const LEAST_MS = 100;
+
+/** Adds to `stalls` until the returned function is called. A time in which the process computed for half of it or more is none. */
+export function watchStalls(stalls: Stall[]): () => void {
+  let last = performance.now();
+  let lastCpu = process.cpuUsage();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    const { user, system } = process.cpuUsage(lastCpu);
+    const length = now - last - TICK_MS;
+    if (length >= LEAST_MS && (user + system) / 1_000 < length / 2) stalls.push({ from: last, until: now });
+    last = now;
+    lastCpu = process.cpuUsage();
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
