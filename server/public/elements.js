@@ -1,4 +1,5 @@
 /** The page's elements: found, copied from their templates, written to. Nothing is ever made of a string of HTML. */
+import { CouponError } from "./client.js";
 
 /**
  * What a view gets.
@@ -136,4 +137,24 @@ function fieldsOf(form) {
   return [...form.elements].filter(
     (element) => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement,
   );
+}
+
+/**
+ * Without the members that are empty.
+ * @template {Record<string, string>} T
+ * @param {T} members
+ * @returns {Partial<T>}
+ */
+export function orNothing(members) {
+  return /** @type {Partial<T>} */ (
+    Object.fromEntries(Object.entries(members).filter(([, value]) => value !== ""))
+  );
+}
+
+/**
+ * Which fields the service found wrong.
+ * @param {unknown} error
+ */
+export function errorsOf(error) {
+  return error instanceof CouponError ? error.errors : [];
 }

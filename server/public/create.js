@@ -1,0 +1,63 @@
+/** The form that creates a coupon. */
+import { errorsOf, find, html, onSubmit, orNothing, put, tell } from "./elements.js";
+import { CREATED } from "./words.js";
+
+/** @typedef {import("./elements.js").Frame} Frame */
+
+/** @param {Frame} frame */
+export function openCreate(frame) {
+  const form = find("#create", HTMLFormElement);
+  onSubmit(form, (given) => create(frame, form, given));
+  form.addEventListener("input", showUtc);
+  propose();
+}
+
+/** @param {Frame} frame @param {HTMLFormElement} form @param {(name: string) => string} given */
+async function create({ client, say, failed }, form, given) {
+  const code = given("code");
+  try {
+    const result = await client.createCoupon({
+      code,
+      message: given("message"),
+      description: given("description"),
+      start_time: new Date(given("start_time")).toISOString(),
+      expiry: new Date(given("expiry")).toISOString(),
+      count: Number(given("count")),
+      ...orNothing({ reason: given("reason") }),
+    });
+    const [text, member] = CREATED[result.outcome];
+    tell(form, member ? "" : `${code}: ${text}`);
+    say(`${code}: ${text}`);
+    if (member) return [{ member, detail: text }];
+    form.reset();
+    propose();
+    return [];
+  } catch (error) {
+    tell(form, failed(error), "bad");
+    return errorsOf(error);
+  }
+}
+
+/** In five minutes, for a day: something that can be watched. */
+function propose() {
+  const start = Math.ceil(Date.now() / 60_000 + 5) * 60_000;
+  find("#start_time", HTMLInputElement).value = toLocal(start);
+  find("#expiry", HTMLInputElement).value = toLocal(start + 86_400_000);
+  showUtc();
+}
+
+function showUtc() {
+  for (const id of ["start_time", "expiry"]) {
+    const time = new Date(find(`#${id}`, HTMLInputElement).value);
+    const text = Number.isNaN(time.getTime()) ? "" : time.toISOString().slice(0, 19).replace("T", " ");
+    put(html(`#${id}-hint`), text && `${text} UTC`);
+  }
+}
+
+/**
+ * For a datetime-local field.
+ * @param {number} time
+ */
+function toLocal(time) {
+  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
