@@ -246,7 +246,7 @@ describe("the page", options, () => {
       update coupon.coupons set start_time = start_time - interval '1 hour' where id = ${coupon}`;
     await page.clock.fastForward("01:00:00");
     await page.locator("[data-chance=open]").waitFor();
-    await says(page.getByRole("status"), "m: you can claim it now.");
+    await says(page.getByRole("status"), "message: you can claim it now.");
     await says(page.locator("#connection"), "There is no connection.");
     await page.getByRole("button", { name: "Claim m" }).click();
     await says(page.locator(".told"), exactly("You got number 1 of 10."));
@@ -265,7 +265,7 @@ describe("the page", options, () => {
       assert.equal(await page.evaluate("getComputedStyle(document.activeElement).outlineStyle"), "solid");
     }
     await page.keyboard.press("Enter");
-    await says(page.getByRole("status"), "m: You got number 1 of 10.");
+    await says(page.getByRole("status"), "message: You got number 1 of 10.");
     assert.equal(await focused.textContent(), "Yours: number 1 of 10m", "the focus stays");
     assert.equal(
       (await world.call(`GET /coupons/${coupon}`, { token: await userToken(user) })).body.issued,
