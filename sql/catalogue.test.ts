@@ -31,6 +31,11 @@ test("every function is coupon_owner's, has a comment, and takes its search path
       or coalesce(obj_description(f.oid, 'pg_proc'), '') = ''
       or (f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp'])`));
 
+test("a function that switches a kind of plan off switches JIT off too, or PostgreSQL before 18 compiles its query", () =>
+  none(owner`
+    select f.signature from (${ourFunctions}) f
+    where f.proconfig::text like '%enable\\_%=off%' and not f.proconfig @> array['jit=off']`));
+
 test("functions that callers get act as their owner, and deferred ones, which run at commit; the others don't", () =>
   none(owner`
     select f.signature from (${ourFunctions}) f

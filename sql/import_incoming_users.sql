@@ -8,6 +8,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 -- The plan may be older than the rows: a million joined with a million, row by row, would never end.
 set enable_nestloop = off
+set jit = off
 as $$
 begin
   perform coupon.check_reason_and_actor(import_incoming_users.reason, import_incoming_users.actor);

@@ -22,6 +22,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_nestloop = off
+set jit = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare

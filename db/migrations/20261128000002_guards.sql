@@ -7,13 +7,15 @@
 -- pg_temp stands last in search_path, because PostgreSQL otherwise looks for types in the caller's
 -- temporary schema first: a caller's own "date", with a check that calls what the caller likes,
 -- would run with the owner's rights. enable_seqscan is off where a grant passes: its plan may be
--- older than the rows, so it must not scan a table.
+-- older than the rows, so it must not scan a table. JIT is off where a kind of plan is: before
+-- PostgreSQL 18 its cost counts as enormous, and the query is compiled for a quarter of a second.
 
 -- Fires once for each insert statement, and so once a batch.
 create function coupon.check_new_grants() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
+  set jit = off
 as $$
 declare
   v_batch record;
@@ -105,6 +107,7 @@ create function coupon.check_issued_equals_grants() returns trigger
   security definer -- before PostgreSQL 18 a deferred trigger runs as whoever commits
   set search_path = pg_catalog, pg_temp
   set enable_seqscan = off
+  set jit = off
 as $$
 declare
   v_issued integer;

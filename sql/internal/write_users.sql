@@ -10,6 +10,7 @@ language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 set enable_nestloop = off
+set jit = off
 as $$
 begin
   return query
