@@ -109,6 +109,15 @@ export async function openPool(url: string, connections: number): Promise<Pool> 
   };
 }
 
+/**
+ * Each connection asks for something once. A server with Node's headersTimeout, ours has 5 s, answers 408 on a new connection
+ * that has sent nothing for so long, and closes it: perhaps in the moment in which it would be used.
+ */
+export async function greet(pool: Pool, host: string): Promise<void> {
+  const request = wire({ method: "GET", path: "/livez", headers: {}, body: "" }, host);
+  await fly(pool, { due: new Float64Array(pool.connections), request: () => request, patience: 60_000 });
+}
+
 /** Carries a plan out, and waits until all that was sent is answered or lost. */
 export function fly(
   pool: Pool,

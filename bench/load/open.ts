@@ -5,14 +5,15 @@
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withCleanup } from "../harness/cleanup.ts";
-import { watchMemory } from "../harness/process.ts";
+import { type Process, watchMemory } from "../harness/process.ts";
+import type { Scratch } from "../harness/scratch.ts";
 import { newDatabase, newSecret, startServer } from "../harness/service.ts";
 import { percentile } from "../harness/stats.ts";
 import { addUsers, createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
-import { createShots } from "../harness/tokens.ts";
+import { createShots, type Shot } from "../harness/tokens.ts";
 import { createVerdict, type Findings, type Say, Skipped, type Verdict } from "../report/result.ts";
 import { figuresOf } from "./measures.ts";
-import { evenly, fly, openPool, wire } from "./open-loop.ts";
+import { evenly, fly, openPool, type Pool, wire } from "./open-loop.ts";
 import type { Scenario } from "./scenario.ts";
 
 interface OpenOptions {
@@ -50,62 +51,13 @@ function run({ rounds, connections, count }: OpenOptions, say: Say): Promise<Fin
     const shotOf = createShots(secret, connections);
     const verdict = createVerdict();
 
-    const runs = [];
-    // A server of its own each time: what one has taken of memory it does not give back.
+    const runs: Round[] = [];
     for (let round = 0; round <= rounds; round++) {
       say(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
-      await emptyTables(database.owner);
-      const server = await startServer(database.apiUrl, secret);
-      const { host } = new URL(server.url);
-      try {
-        const atRest = await server.memory();
-        const pool = await openPool(server.url, connections);
-        try {
-          // Each has asked for something before, as the page of a waiting customer has.
-          const page = wire({ method: "GET", path: "/livez", headers: {}, body: "" }, host);
-          await fly(pool, {
-            due: evenly(5_000, connections / 5_000),
-            request: () => page,
-            patience: PATIENCE_MS,
-          });
-
-          const couponId = await createCoupon(database.admin, "open", 1, count);
-          const requests = Array.from({ length: connections }, (_, i) => wire(shotOf(i + 1, couponId), host));
-          const waiting = await server.memory();
-          const [coupon] = await database.admin`
-            select extract(epoch from starts_in)::float8 as starts_in from find_coupon(${couponId})`;
-          // A clock's millisecond later, so that none is too early.
-          await sleep((coupon?.["starts_in"] ?? 0) * 1000 + 2);
-          const memory = watchMemory(server);
-          const refusals: string[] = [];
-          const flight = await fly(pool, {
-            due: new Float64Array(connections),
-            request: (sent) => requests[sent] as string,
-            patience: PATIENCE_MS,
-            onAnswer({ status, body }) {
-              if (status !== 201) refusals.push(body);
-            },
-          });
-          const peak = await memory.stop();
-          const took = Object.values(flight.answers)
-            .flatMap((answers) => answers.took)
-            .sort((a, b) => a - b);
-          const failed = pool.lost();
-          const granted = flight.answers[201]?.took.length ?? 0;
-          verifyRound(verdict, { connections, count, granted, refusals, failed });
-          const grants = await grantsOf(database.admin, couponId);
-          verdict.equal("rows", grants.rows, count);
-          verdict.equal("last position", grants.last, count);
-          if (round > 0) runs.push({ took, last: flight.ended, failed, atRest, waiting, peak });
-        } finally {
-          pool.close();
-        }
-      } finally {
-        await server.stop();
-      }
+      const seen = await oneRound({ database, secret, shotOf, connections, count, verdict });
+      if (round > 0) runs.push(seen);
     }
-    const broken = await database.admin`select * from reconcile()`;
-    verdict.expect(broken.length === 0, `reconcile() returned ${JSON.stringify(broken)}`);
+    await verdict.reconciles(database.admin);
     verdict.checks.push(
       `in each round ${count} rows, ${count} answers 201, ${connections - count} times sold_out, no connection refused or lost, ` +
         "reconcile() empty",
@@ -136,6 +88,87 @@ function run({ rounds, connections, count }: OpenOptions, say: Say): Promise<Fin
       notes: [`All requests are due at once; latency counts from that instant. ${count} units.`],
     };
   });
+}
+
+interface Round {
+  /** How long each answer took, ms, ascending. */
+  took: number[];
+  /** When the last one came, ms. */
+  last: number;
+  /** Connections refused or lost. */
+  failed: number;
+  /** MB */
+  atRest: number;
+  waiting: number;
+  peak: number;
+}
+
+interface Setting {
+  database: Scratch;
+  secret: string;
+  shotOf: (userId: number, couponId: number) => Shot;
+  connections: number;
+  count: number;
+  verdict: Verdict;
+}
+
+/** With a server of its own: what one has taken of memory it does not give back. */
+async function oneRound(setting: Setting): Promise<Round> {
+  const { database, secret, connections } = setting;
+  await emptyTables(database.owner);
+  const server = await startServer(database.apiUrl, secret);
+  try {
+    const atRest = await server.memory();
+    const pool = await openPool(server.url, connections);
+    try {
+      return { atRest, ...(await askAtOnce(setting, server, pool)) };
+    } finally {
+      pool.close();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function askAtOnce(
+  { database, shotOf, connections, count, verdict }: Setting,
+  server: Process,
+  pool: Pool,
+): Promise<Omit<Round, "atRest">> {
+  const { host } = new URL(server.url);
+  // Each has asked for something before, as the page of a waiting customer has.
+  const page = wire({ method: "GET", path: "/livez", headers: {}, body: "" }, host);
+  const before = { due: evenly(5_000, connections / 5_000), request: () => page, patience: PATIENCE_MS };
+  await fly(pool, before);
+
+  const couponId = await createCoupon(database.admin, "open", 1, count);
+  const requests = Array.from({ length: connections }, (_, i) => wire(shotOf(i + 1, couponId), host));
+  const waiting = await server.memory();
+  const [coupon] = await database.admin`
+    select extract(epoch from starts_in)::float8 as starts_in from find_coupon(${couponId})`;
+  // A clock's millisecond later, so that none is too early.
+  await sleep((coupon?.["starts_in"] ?? 0) * 1000 + 2);
+  const memory = watchMemory(server);
+  const refusals: string[] = [];
+  const flight = await fly(pool, {
+    due: new Float64Array(connections),
+    request: (sent) => requests[sent] as string,
+    patience: PATIENCE_MS,
+    onAnswer({ status, body }) {
+      if (status !== 201) refusals.push(body);
+    },
+  });
+  const peak = await memory.stop();
+  const took = Object.values(flight.answers)
+    .flatMap((answers) => answers.took)
+    .sort((a, b) => a - b);
+  const failed = pool.lost();
+  const granted = flight.answers[201]?.took.length ?? 0;
+  verifyRound(verdict, { connections, count, granted, refusals, failed });
+  const grants = await grantsOf(database.admin, couponId);
+  verdict.equal("rows", grants.rows, count);
+  verdict.equal("last position", grants.last, count);
+  return { took, last: flight.ended, failed, waiting, peak };
 }
 
 function verifyRound(

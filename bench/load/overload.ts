@@ -12,7 +12,7 @@ import { answerOf, startPeer } from "../peers/start.ts";
 import { createVerdict, type Findings, type Measure, type Say, type Verdict } from "../report/result.ts";
 import { faultsOf, fire } from "./closed-loop.ts";
 import { figuresOf } from "./measures.ts";
-import { evenly, type Flight, fly, openPool, type Pool, recoveredAt, wire } from "./open-loop.ts";
+import { evenly, type Flight, fly, greet, openPool, type Pool, recoveredAt, wire } from "./open-loop.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -75,7 +75,6 @@ function run(
     say(`capacity ${capacity.toFixed(0)} a second; preparing ${users} users and their tokens`);
     await addUsers(service.database, requests + 1, users);
     const shotOf = createShots(service.secret, users);
-    const { host } = new URL(service.url);
 
     const pool = await openPool(service.url, connections);
     later(async () => pool.close());
@@ -83,64 +82,21 @@ function run(
     later(async () => probes.close());
     const limit = await senderLimit(service, shotOf(1, 1), say);
 
+    const setting: Setting = { service, pool, probes, shotOf, seconds, watch, verdict };
     const measured = await inTurn(
       rates,
       rounds,
-      async ({ level, perSecond }, round) => {
-        await emptyTables(service.database.owner);
-        const couponId = await createCoupon(service.database.admin, "overload", 0, COUNT);
-        let asked = 0;
-        const send = (through: Pool, perSecond: number, seconds: number) =>
-          fly(through, {
-            due: evenly(perSecond, seconds),
-            until: seconds * 1000,
-            request: () => wire(shotOf(++asked, couponId), host),
-            patience: PATIENCE_MS,
-            onAnswer: ({ status, head, body }) => {
-              verdict.expect(
-                status === 201 || (status === 503 && /\r\nretry-after: *[1-9]/i.test(head)),
-                `${level} %: an answer ${status} ${status === 503 ? "without Retry-After" : body}`,
-              );
-              if (body.includes('"outcome_unknown"')) unknown += 1;
-            },
-          });
-        let unknown = 0;
-
-        const before = await send(probes, PROBES.perSecond, PROBES.before);
-        const memory = watchMemory(service);
-        const load = send(pool, perSecond, seconds);
-        // The first probe goes when the load ends, however long its last answers still take.
-        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-        const [after, flight] = await Promise.all([send(probes, PROBES.perSecond, watch), load]);
-        const peak = await memory.stop();
-
-        const all = [before, flight, after];
-        const granted = sum(all.map((one) => one.answers[201]?.took.length ?? 0));
-        const lost = sum(all.map((one) => one.lost));
-        const { rows, last, issued } = await grantsOf(service.database.admin, couponId);
-        verdict.expect(
-          rows >= granted && rows <= granted + lost + unknown,
-          `${level} %: ${rows} rows for ${granted} answers 201 (${lost} connections lost, ${unknown} outcomes unknown)`,
-        );
-        verdict.equal(`${level} %: last position`, last, rows);
-        verdict.equal(`${level} %: coupons.issued`, issued, rows);
-        verdict.equal(`${level} %: connections lost`, lost, 0);
+      async (rate, round) => {
+        const run = await underLoad(setting, rate);
         if (round > 0)
           say(
-            `${level} %: ${goodputOf(flight).toFixed(0)} grants a second of ${flight.sentPerSecond.toFixed(0)} sent`,
+            `${rate.level} %: ${goodputOf(run.flight).toFixed(0)} grants a second of ${run.flight.sentPerSecond.toFixed(0)} sent`,
           );
-        return {
-          perSecond,
-          due: Math.round(perSecond * seconds),
-          flight,
-          peak,
-          ...recovery(before, after, watch),
-        };
+        return run;
       },
       say,
     );
-    const broken = await service.database.admin`select * from reconcile()`;
-    verdict.expect(broken.length === 0, `reconcile() returned ${JSON.stringify(broken)}`);
+    await verdict.reconciles(service.database.admin);
     verdict.checks.push(
       "at each level as many rows as answers 201, everything else a 503 with Retry-After, no connection lost, " +
         "reconcile() empty",
@@ -149,17 +105,7 @@ function run(
     const measures = [...measured].map(([{ level }, runs]) => ({
       group: "",
       name: `${level / 100} × capacity`,
-      figures: figuresOf(runs, {
-        [GOODPUT]: ({ flight }) => goodputOf(flight),
-        "offered a second": ({ perSecond }) => perSecond,
-        "sent a second": ({ flight }) => flight.sentPerSecond,
-        "p50 ms": ({ flight }) => latencyOf(flight, 0.5),
-        "p99 ms": ({ flight }) => latencyOf(flight, 0.99),
-        "503 %": ({ flight }) => (100 * (flight.answers[503]?.took.length ?? 0)) / flight.sent,
-        "gave up %": ({ flight, due }) => (100 * (due - flight.sent)) / due,
-        "memory MB": ({ peak }) => peak,
-        "well again s": ({ wellAfter }) => wellAfter,
-      }),
+      figures: loadFigures(runs),
     }));
     const closed = { group: "", name: "closed loop", figures: { [GOODPUT]: spread(capacities) } };
     const medianOf = ({ figures }: Pick<Measure, "figures">) => figures[GOODPUT]?.[0] ?? 0;
@@ -185,6 +131,96 @@ function run(
 }
 
 const GOODPUT = "grants a second";
+
+interface Setting {
+  service: Service;
+  /** What the load goes through. */
+  pool: Pool;
+  probes: Pool;
+  shotOf: (userId: number, couponId: number) => Shot;
+  seconds: number;
+  watch: number;
+  verdict: Verdict;
+}
+
+interface Run {
+  perSecond: number;
+  /** Requests that were due. */
+  due: number;
+  flight: Flight;
+  /** Memory at its highest, MB. */
+  peak: number;
+  wellAfter: number;
+}
+
+/** Probes, the load at this rate, and probes again from its end on; then the answers are held against the rows. */
+async function underLoad(
+  { service, pool, probes, shotOf, seconds, watch, verdict }: Setting,
+  { level, perSecond }: { level: number; perSecond: number },
+): Promise<Run> {
+  const { owner, admin } = service.database;
+  const { host } = new URL(service.url);
+  await emptyTables(owner);
+  const couponId = await createCoupon(admin, "overload", 0, COUNT);
+  for (const each of [pool, probes]) await greet(each, host);
+  let asked = 0;
+  let unknown = 0;
+  const send = (through: Pool, perSecond: number, seconds: number) =>
+    fly(through, {
+      due: evenly(perSecond, seconds),
+      until: seconds * 1000,
+      request: () => wire(shotOf(++asked, couponId), host),
+      patience: PATIENCE_MS,
+      onAnswer: ({ status, head, body }) => {
+        verdict.expect(
+          status === 201 || (status === 503 && /\r\nretry-after: *[1-9]/i.test(head)),
+          `${level} %: an answer ${status} ${status === 503 ? "without Retry-After" : body}`,
+        );
+        if (body.includes('"outcome_unknown"')) unknown += 1;
+      },
+    });
+
+  const before = await send(probes, PROBES.perSecond, PROBES.before);
+  const memory = watchMemory(service);
+  const load = send(pool, perSecond, seconds);
+  // The first probe goes when the load ends, however long its last answers still take.
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const [after, flight] = await Promise.all([send(probes, PROBES.perSecond, watch), load]);
+  const peak = await memory.stop();
+
+  const all = [before, flight, after];
+  const granted = sum(all.map((one) => one.answers[201]?.took.length ?? 0));
+  const lost = sum(all.map((one) => one.lost));
+  const { rows, last, issued } = await grantsOf(admin, couponId);
+  verdict.expect(
+    rows >= granted && rows <= granted + lost + unknown,
+    `${level} %: ${rows} rows for ${granted} answers 201 (${lost} connections lost, ${unknown} outcomes unknown)`,
+  );
+  verdict.equal(`${level} %: last position`, last, rows);
+  verdict.equal(`${level} %: coupons.issued`, issued, rows);
+  verdict.equal(`${level} %: connections lost`, lost, 0);
+  return {
+    perSecond,
+    due: Math.round(perSecond * seconds),
+    flight,
+    peak,
+    wellAfter: wellAfter(before, after, watch),
+  };
+}
+
+function loadFigures(runs: readonly Run[]): Measure["figures"] {
+  return figuresOf(runs, {
+    [GOODPUT]: ({ flight }) => goodputOf(flight),
+    "offered a second": ({ perSecond }) => perSecond,
+    "sent a second": ({ flight }) => flight.sentPerSecond,
+    "p50 ms": ({ flight }) => latencyOf(flight, 0.5),
+    "p99 ms": ({ flight }) => latencyOf(flight, 0.99),
+    "503 %": ({ flight }) => (100 * (flight.answers[503]?.took.length ?? 0)) / flight.sent,
+    "gave up %": ({ flight, due }) => (100 * (due - flight.sent)) / due,
+    "memory MB": ({ peak }) => peak,
+    "well again s": ({ wellAfter }) => wellAfter,
+  });
+}
 
 /** Grants a second for askers who each wait for an answer, the first volley to warm up. */
 async function closedLoop(service: Service, requests: number, verdict: Verdict): Promise<number[]> {
@@ -241,7 +277,7 @@ function latencyOf({ answers }: Flight, share: number): number {
 }
 
 /** s from the end of the load until it felt as before; all of the probes' time when it did not. */
-function recovery(before: Flight, after: Flight, watch: number): { wellAfter: number } {
+function wellAfter(before: Flight, after: Flight, watch: number): number {
   const normal = 2 * Math.max(...(before.answers[201]?.took ?? [0]));
   const due: number[] = [];
   const took: number[] = [];
@@ -250,7 +286,7 @@ function recovery(before: Flight, after: Flight, watch: number): { wellAfter: nu
     took.push(...answers.took.map((ms) => (status === "201" ? ms : Number.POSITIVE_INFINITY)));
   }
   const ms = recoveredAt(due, took, normal, PROBES.inRow);
-  return { wellAfter: ms === undefined ? watch : ms / 1000 };
+  return ms === undefined ? watch : ms / 1000;
 }
 
 const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);

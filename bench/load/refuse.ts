@@ -98,8 +98,7 @@ function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<
       },
       say,
     );
-    const broken = await admin`select * from reconcile()`;
-    verdict.expect(broken.length === 0, `reconcile() returned ${JSON.stringify(broken)}`);
+    await verdict.reconciles(admin);
     verdict.checks.push(
       `each of ${refused} requests refused as sold out, ${COUNT} rows before and after, reconcile() empty`,
     );

@@ -1,4 +1,5 @@
 /** What a scenario finds, and the files that a run leaves: the README's tables and the picture are made of nothing else. */
+import type { Sql } from "../../db/connect.ts";
 import type { Machine } from "../harness/machine.ts";
 import type { Spread } from "../harness/stats.ts";
 
@@ -89,6 +90,11 @@ export function createVerdict() {
     },
     expect(holds: boolean, otherwise: string): void {
       if (!holds) failures.push(otherwise);
+    },
+    /** No rule is broken in this database. */
+    async reconciles(sql: Sql): Promise<void> {
+      const broken = await sql`select * from reconcile()`;
+      if (broken.length > 0) failures.push(`reconcile() returned ${JSON.stringify(broken)}`);
     },
   };
 }
