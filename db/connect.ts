@@ -16,17 +16,34 @@ export interface Options {
   fetchTypes?: boolean;
 }
 
+/** PostgreSQL's own defaults of the settings that change what a statement means or how its values are written. */
+const PLAIN_SETTINGS = {
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  TimeZone: "UTC",
+  extra_float_digits: "1",
+  search_path: '"$user", public',
+  default_transaction_isolation: "read committed" as const,
+};
+
 /** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
 export function connect(to: Target | string, options: Options = {}): Sql {
   const target = typeof to === "string" ? targetOf(to) : to;
-  return postgres(target.url, {
+  const { url, connection, ...given } = target.driverOptions();
+  return postgres(url, {
     max: options.max ?? 1,
     connect_timeout: 10,
+    ...given,
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
     onnotice: () => {},
-    ...(target.sslMode === undefined ? { ssl: "prefer" as const } : {}),
-    connection: { application_name: "coupon-setup", ...(options.role ? { role: options.role } : {}) },
+    // Whatever the database sets for its sessions: these are read by the driver and by us.
+    connection: {
+      ...connection,
+      application_name: "coupon-setup",
+      ...PLAIN_SETTINGS,
+      ...(options.role ? { role: options.role } : {}),
+    },
   });
 }
 

@@ -127,7 +127,7 @@ test("migrations go down one by one, and up again to the same schema", options, 
       {
         env: {
           ...process.env,
-          DATABASE_URL: target.urlWith({ sslmode: "disable", role: "coupon_owner" }),
+          DATABASE_URL: target.migrationUrl(false, { role: "coupon_owner" }),
         },
       },
     );

@@ -135,9 +135,7 @@ async function migrate(
   refuseUnknown(applied.filter((version) => !files.map(versionOf).includes(version)));
   const pending = files.filter((file) => !applied.includes(versionOf(file)));
   const texts = await Promise.all(pending.map((file) => readFile(join(directory, file), "utf8")));
-  const url = target.urlWith({
-    // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told. We tell what our own connection came to.
-    sslmode: target.sslMode ?? ((await isEncrypted(sql)) ? "require" : "disable"),
+  const url = target.migrationUrl(await isEncrypted(sql), {
     role: "coupon_owner",
     // Whoever issues waits behind a migration that waits for a lock, so it must not wait for long. But an index that is made
     // concurrently keeps nobody waiting, and is left invalid when it is given up.

@@ -1,21 +1,28 @@
 /** Which database, and as whom: a URL, read once. Everything that sets up, compares or connects is given a target. */
 import { scryptSync } from "node:crypto";
+import {
+  type DriverOptions,
+  driverOptions,
+  libpqVariables,
+  migrationParameters,
+  readParameters,
+} from "./parameters.ts";
 
 /** The roles of ours that log in: the server's, with EXECUTE on its functions and nothing else, and operators' and DBAs'. */
 export const LOGINS = ["coupon_api", "coupon_admin"] as const;
 export type Login = (typeof LOGINS)[number];
 
 export interface Target {
-  /** What a driver takes. It names its database. */
+  /** The URL with all its parameters. It names its database. */
   readonly url: string;
+  /** What the driver takes: a URL without parameters, and what they were translated to. */
+  driverOptions(): DriverOptions & { url: string };
   /** The server, in words for a person: "db.example:5432". */
   readonly host: string;
   readonly database: string;
   readonly login: string;
   /** "" where there is none. */
   readonly password: string;
-  /** Whether and how the connection uses TLS, where the URL says so. */
-  readonly sslMode: string | undefined;
   /**
    * The same database, as a login of ours. Its password is derived from this login's (scrypt, RFC 7914, so that a weak one
    * stays as hard to guess). So nothing has to be stored or shared: every checkout that was given the same DATABASE_URL comes
@@ -26,8 +33,8 @@ export interface Target {
   on(database: string): Target;
   /** The same server and database, as somebody else. */
   withLogin(login: string, password: string): Target;
-  /** The URL with more parameters. */
-  urlWith(parameters: Record<string, string>): string;
+  /** The URL for dbmate: of its parameters those that dbmate's driver knows, and more. */
+  migrationUrl(isEncrypted: boolean, more: Record<string, string>): string;
   /** What libpq's programs take from the environment, where other users of the machine cannot read the password. */
   libpqVariables(): Record<string, string>;
 }
@@ -35,13 +42,13 @@ export interface Target {
 /** A URL without database means the one that is called like the login, as it does for psql. */
 export function targetOf(given: string): Target {
   const url = new URL(given);
+  const parameters = readParameters(url);
   const login = decodeURIComponent(url.username);
   const password = decodeURIComponent(url.password);
   const database = decodeURIComponent(url.pathname.slice(1)) || login;
   url.pathname = `/${encodeURIComponent(database)}`;
   /** Made once each, since scrypt takes its time. */
   const logins = new Map<Login, Target>();
-  const sslMode = url.searchParams.get("sslmode") ?? undefined;
   const edited = (edit: (copy: URL) => void): string => {
     const copy = new URL(url);
     edit(copy);
@@ -53,7 +60,12 @@ export function targetOf(given: string): Target {
     database,
     login,
     password,
-    sslMode,
+    driverOptions: () => ({
+      url: edited((copy) => {
+        copy.search = "";
+      }),
+      ...driverOptions(parameters),
+    }),
     as(other) {
       const known = logins.get(other);
       const made = known ?? target.withLogin(other, password === "" ? "" : derivedPassword(password, other));
@@ -73,9 +85,12 @@ export function targetOf(given: string): Target {
           copy.password = encodeURIComponent(itsPassword);
         }),
       ),
-    urlWith: (parameters) =>
+    migrationUrl: (isEncrypted, more) =>
       edited((copy) => {
-        for (const [name, value] of Object.entries(parameters)) copy.searchParams.set(name, value);
+        const mode = parameters.get("sslmode") ?? "";
+        // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told, and knows neither allow nor prefer.
+        const sslmode = ["", "allow", "prefer"].includes(mode) ? (isEncrypted ? "require" : "disable") : mode;
+        copy.search = `${new URLSearchParams({ ...migrationParameters(parameters), sslmode, ...more })}`;
       }),
     libpqVariables: () => ({
       PGHOST: url.hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
@@ -83,7 +98,7 @@ export function targetOf(given: string): Target {
       PGUSER: login,
       PGPASSWORD: password,
       PGDATABASE: database,
-      PGSSLMODE: sslMode ?? "prefer",
+      ...libpqVariables(parameters),
     }),
   };
   return target;

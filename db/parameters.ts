@@ -1,0 +1,156 @@
+/**
+ * The parameters of a database URL: libpq's, as providers print them, and two of poolers. Each is taken, translated for the driver, or
+ * refused by its name. None reaches PostgreSQL as a setting that it does not know.
+ */
+import { readFileSync } from "node:fs";
+import type postgres from "postgres";
+
+/** What the driver (postgres 3.4.9) takes beside a URL without parameters. */
+export type DriverOptions = Pick<postgres.Options<Record<string, postgres.PostgresType>>, "prepare"> & {
+  ssl: "allow" | "prefer" | "require" | false | object;
+  connect_timeout?: number;
+  keep_alive?: number | null;
+  connection: Record<string, string>;
+};
+
+type Values = ReadonlyMap<string, string>;
+
+const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/** Values of each parameter that is taken; true takes all. */
+const taken: Record<string, true | RegExp> = {
+  sslmode: new RegExp(`^(${SSL_MODES.join("|")})$`),
+  sslrootcert: true,
+  sslcert: true,
+  sslkey: true,
+  sslpassword: true,
+  connect_timeout: /^\d{1,6}$/,
+  application_name: true,
+  fallback_application_name: true,
+  options: true,
+  keepalives: /^[01]$/,
+  keepalives_idle: /^\d{1,6}$/,
+  // Node has no such options of a socket, and deadlines of ours do more.
+  keepalives_interval: /^\d{1,6}$/,
+  keepalives_count: /^\d{1,6}$/,
+  tcp_user_timeout: /^\d{1,9}$/,
+  // Whatever the URL says, a database that takes no writes is refused.
+  target_session_attrs: /^(any|read-write|primary)$/,
+  client_encoding: /^(utf-?8|auto)$/i,
+  // The driver never offers these.
+  channel_binding: /^(disable|prefer)$/,
+  gssencmode: /^(disable|prefer)$/,
+  sslcompression: /^[01]$/,
+  sslsni: /^1$/,
+  sslnegotiation: /^postgres$/,
+  prepare: /^(true|false)$/,
+  pgbouncer: /^(true|false)$/,
+};
+
+const whyNot: Record<string, string> = {
+  channel_binding:
+    "the driver has no channel binding: leave it out, and let sslmode=verify-full prove the server",
+  gssencmode: "the driver has no GSSAPI encryption: leave it out, and use sslmode",
+  target_session_attrs: "the database must take writes: leave it out, or say read-write",
+  client_encoding: "names are sent as UTF8: leave it out",
+  sslmode: `must be one of ${SSL_MODES.join(", ")}`,
+  sslnegotiation: "the driver begins TLS as PostgreSQL before 17 wants it: leave it out",
+  sslsni: "the driver always sends the host's name: leave it out",
+  ...Object.fromEntries(
+    ["host", "hostaddr", "port", "user", "password", "dbname"].map((name) => [
+      name,
+      "write it at its place: postgres://login:password@host:5432/database",
+    ]),
+  ),
+};
+
+const otherwise =
+  "is not known here: leave it out. A setting of PostgreSQL is given as options=-c name=value";
+
+/** The parameters of the URL. Throws a sentence that names the first one that can't be taken. */
+export function readParameters(url: URL): Values {
+  const values = new Map<string, string>();
+  for (const [name, value] of url.searchParams) {
+    const allowed = taken[name];
+    if (allowed === undefined) throw new Error(`${name}: ${whyNot[name] ?? otherwise}`);
+    if (allowed !== true && !allowed.test(value))
+      throw new Error(`${name}=${value}: ${whyNot[name] ?? `must look like ${allowed.source}`}`);
+    values.set(name, value);
+  }
+  if (url.hostname.includes(","))
+    throw new Error("several hosts: give one, which leads to the primary (a proxy or a name that moves)");
+  return values;
+}
+
+/** Reads the certificates that the parameters name. */
+export function driverOptions(values: Values): DriverOptions {
+  const idle = values.get("keepalives_idle");
+  const timeout = Number(values.get("connect_timeout") ?? 0);
+  return {
+    ssl: tlsOf(values),
+    // 0 is libpq's word for no limit.
+    ...(timeout > 0 ? { connect_timeout: timeout } : {}),
+    ...(values.get("keepalives") === "0" ? { keep_alive: null } : idle ? { keep_alive: Number(idle) } : {}),
+    ...(isPooled(values) ? { prepare: false } : {}),
+    connection: chosen(values, { options: "options", application_name: "application_name" }),
+  };
+}
+
+/** Whether a pooler stands between that gives each statement another session. */
+function isPooled(values: Values): boolean {
+  return values.get("prepare") === "false" || values.get("pgbouncer") === "true";
+}
+
+/** As libpq: without a certificate to compare with, only verify-full and verify-ca look at the server's. */
+function tlsOf(values: Values): DriverOptions["ssl"] {
+  const file = (name: string) => {
+    const path = values.get(name);
+    return path === undefined || path === "" ? undefined : path;
+  };
+  const root = file("sslrootcert");
+  const mode = values.get("sslmode") ?? (root === "system" ? "verify-full" : "prefer");
+  const [cert, key] = [file("sslcert"), file("sslkey")];
+  const looks = mode.startsWith("verify-") || (mode === "require" && root !== undefined);
+  if (mode === "disable") return false;
+  if (!looks && cert === undefined) return mode as "allow" | "prefer" | "require";
+  return {
+    rejectUnauthorized: looks,
+    ...(root === undefined || root === "system" || !looks ? {} : { ca: readFileSync(root) }),
+    ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
+    ...(key === undefined ? {} : { key: readFileSync(key) }),
+    ...(values.has("sslpassword") ? { passphrase: values.get("sslpassword") } : {}),
+    // Only verify-full compares the name.
+    ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+  };
+}
+
+/** What dbmate's driver (lib/pq, dbmate 2.36) knows of them. It refuses the sslmodes allow and prefer. */
+export function migrationParameters(values: Values): Record<string, string> {
+  const names = ["sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name", "options"];
+  return chosen(values, Object.fromEntries(names.map((name) => [name, name])));
+}
+
+/** The same parameters as libpq's variables. */
+export function libpqVariables(values: Values): Record<string, string> {
+  return {
+    PGSSLMODE: values.get("sslmode") ?? (values.get("sslrootcert") === "system" ? "verify-full" : "prefer"),
+    ...chosen(values, {
+      sslrootcert: "PGSSLROOTCERT",
+      sslcert: "PGSSLCERT",
+      sslkey: "PGSSLKEY",
+      connect_timeout: "PGCONNECT_TIMEOUT",
+      options: "PGOPTIONS",
+      channel_binding: "PGCHANNELBINDING",
+      gssencmode: "PGGSSENCMODE",
+    }),
+  };
+}
+
+function chosen(values: Values, names: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([from, to]) => {
+      const value = values.get(from);
+      return value === undefined ? [] : [[to, value]];
+    }),
+  );
+}
