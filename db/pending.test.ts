@@ -248,7 +248,10 @@ test("roles: a setting that differs, and nobody gets it", async (t) => {
   assert.deepEqual(pending.roles, ["coupon_admin", "coupon_owner"]);
   assert.equal(describe(pending).roles, "differ: coupon_admin, coupon_owner");
   const [role] = await owner`select rolconfig from pg_roles where rolname = 'coupon_admin'`;
-  assert.deepEqual(role?.["rolconfig"], ["idle_in_transaction_session_timeout=30s"]);
+  assert.deepEqual(role?.["rolconfig"], [
+    "idle_in_transaction_session_timeout=30s",
+    "default_transaction_isolation=read committed",
+  ]);
 });
 
 test("a migration that is pending: the functions are not compared before it", async (t) => {

@@ -3,7 +3,6 @@ import type { Server } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { createAuthenticate } from "./auth/auth.ts";
 import { createDemo } from "./auth/demo.ts";
-import { metricsTokenOf } from "./auth/secret.ts";
 import { systemClock } from "./clock.ts";
 import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
@@ -72,7 +71,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
 async function createParts(env: Env, overrides: Overrides, isDraining: () => boolean): Promise<Dependencies> {
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog);
-  const metrics = createMetrics({ token: metricsTokenOf(env), read: overrides.readMetrics });
+  const metrics = createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
   const cors = createCors(env.CORS_ORIGINS);
   const rateLimit = createRateLimit(env.RATE_LIMIT, clock);

@@ -288,6 +288,7 @@ test("the server's sessions are bounded", async () => {
   const settings = await value(owner`
     select array(select unnest(r.rolconfig) order by 1) from pg_roles r where r.rolname = 'coupon_api'`);
   assert.deepEqual(settings, [
+    "default_transaction_isolation=read committed",
     "idle_in_transaction_session_timeout=5s",
     "jit=off",
     "lock_timeout=2s",

@@ -34,19 +34,23 @@ begin
     select from pg_catalog.pg_roles r
     where r.rolname = 'coupon_api'
       and r.rolconfig @> array['lock_timeout=2s', 'statement_timeout=5s',
-        'idle_in_transaction_session_timeout=5s', 'jit=off']
+        'idle_in_transaction_session_timeout=5s', 'jit=off', 'default_transaction_isolation=read committed']
   ) then
     alter role coupon_api set lock_timeout = '2s';
     alter role coupon_api set statement_timeout = '5s';
     alter role coupon_api set idle_in_transaction_session_timeout = '5s';
     alter role coupon_api set jit = off;
+    -- Functions read after they have waited for a lock. Whatever the database sets for others.
+    alter role coupon_api set default_transaction_isolation = 'read committed';
   end if;
   -- A "begin" that is forgotten in psql would hold the issuing lock.
   if not exists (
     select from pg_catalog.pg_roles r
-    where r.rolname = 'coupon_admin' and r.rolconfig @> array['idle_in_transaction_session_timeout=30s']
+    where r.rolname = 'coupon_admin'
+      and r.rolconfig @> array['idle_in_transaction_session_timeout=30s', 'default_transaction_isolation=read committed']
   ) then
     alter role coupon_admin set idle_in_transaction_session_timeout = '30s';
+    alter role coupon_admin set default_transaction_isolation = 'read committed';
   end if;
 end
 $$;

@@ -76,7 +76,7 @@ export async function startDebian(
 }
 
 /** Whom PostgreSQL runs as, which refuses root. */
-async function serverAccount(): Promise<{ uid: number; gid: number } | undefined> {
+export async function serverAccount(): Promise<{ uid: number; gid: number } | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const users = (await fs.readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
   const [, , uid, gid] = users.find(([name]) => name === "postgres" || name === "nobody") ?? [];

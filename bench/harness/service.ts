@@ -1,6 +1,5 @@
 /** The service as an operator runs it, on a database of its own: the process that a bench fires at. */
 import { randomBytes } from "node:crypto";
-import { metricsTokenOf } from "../../server/auth/secret.ts";
 import { atEnd } from "./cleanup.ts";
 import { type Process, startProcess } from "./process.ts";
 import { type Scratch, scratchDatabase } from "./scratch.ts";
@@ -11,8 +10,6 @@ export interface Service extends Process {
   database: Scratch;
   /** What its tokens are signed with. */
   secret: string;
-  /** What GET /metrics takes. */
-  metricsHeaders: { authorization: string };
   /** A bearer token of this user. */
   token(userId: number): string;
 }
@@ -30,7 +27,6 @@ export async function startService(users: number): Promise<Service> {
       ...server,
       database,
       secret,
-      metricsHeaders: { authorization: `Bearer ${metricsTokenOf({ JWT_SECRET: secret })}` },
       token: (userId) => userToken(secret, userId),
       async stop() {
         await server.stop();

@@ -38,7 +38,7 @@ test("the router and the document have the same operations", async () => {
   const documented = operations.map(({ route }) => route);
   assert.deepEqual(
     routed.filter((route) => !documented.includes(route)),
-    [...Object.keys(pages), "/metrics"].map((path) => `GET ${path}`),
+    ["/metrics", ...Object.keys(pages)].map((path) => `GET ${path}`),
     "besides them only pages, and metrics",
   );
   assert.deepEqual(

@@ -37,8 +37,27 @@ const CONNECTION_ENDED = "CONNECTION_ENDED";
 /** SQLSTATE undefined_function: the database is older than this server, or empty. */
 export const UNDEFINED_FUNCTION = "42883";
 
-/** The driver's errors and PostgreSQL's SQLSTATEs, by what they mean for the caller. */
-export function explain(error: unknown): DatabaseError {
+/** SQLSTATE read_only_sql_transaction: a standby, or default_transaction_read_only is on. */
+export const READ_ONLY = "25006";
+
+/** A prepared statement that another session has, or has already: a pooler in transaction mode. Such a call was not run. */
+const PREPARED_ELSEWHERE = ["26000", "42P05"];
+
+/** PgBouncer's errors of a call that it did not pass on; it gives all of its errors the SQLSTATE 08P01. */
+const NOT_PASSED_ON =
+  /^(query_wait_timeout|server login has been failing|pgbouncer cannot connect to server)/;
+
+/**
+ * The driver's errors and PostgreSQL's SQLSTATEs, by what they mean for the caller. What was not sent was not done, whatever the
+ * error is.
+ */
+export function explain(error: unknown, isSent = true): DatabaseError {
+  const explained = explainSent(error);
+  if (isSent || explained.kind !== "unknown") return explained;
+  return new DatabaseError("unavailable", explained.sqlstate, explained.message, explained.subject, error);
+}
+
+function explainSent(error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
   const {
     code = "",
@@ -55,8 +74,10 @@ export function explain(error: unknown): DatabaseError {
     new DatabaseError(kind, code, message, subject, error);
 
   if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return as("unavailable");
-  // Rolled back: waited too long for a lock, ran too long, no disk space, a standby.
-  if (["55P03", "57014", "53100", "53200", "25006"].includes(code)) return as("busy");
+  if (code === READ_ONLY || PREPARED_ELSEWHERE.includes(code)) return as("unavailable");
+  if (code === "08P01" && NOT_PASSED_ON.test(message)) return as("unavailable");
+  // Rolled back: waited too long for a lock, ran too long, no disk space.
+  if (["55P03", "57014", "53100", "53200"].includes(code)) return as("busy");
   if (/^(23|40)...$/.test(code)) return as("conflict", constraint_name);
   if (/^22...$/.test(code)) return as("argument", column_name);
   // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.

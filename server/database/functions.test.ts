@@ -20,7 +20,8 @@ import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import type { DatabaseError } from "./errors.ts";
 import { connectDb } from "./functions.ts";
-import { openSocket, whole } from "./pool.ts";
+import { whole } from "./pool.ts";
+import { openSocket } from "./session.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
@@ -121,8 +122,8 @@ test("a database that accepts and never answers", async (t) => {
   proxy.mode = "mute";
   const answers = await Promise.all([1, 2, 3].map((user) => app.issue(scratch.coupon, user)));
   for (const answer of answers) {
-    assertRefused(answer, "outcome_unknown");
-    assert.deepEqual(failureOf(app, answer), ["unknown", ""]);
+    assertRefused(answer, "database_unavailable");
+    assert.deepEqual(failureOf(app, answer), ["unavailable", ""]);
   }
   proxy.mode = "pass";
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
@@ -158,7 +159,7 @@ test("a network that goes silent after the grant was sent: the retry replays", a
 test("a network that goes silent after the login", async (t) => {
   const { scratch, proxy, app } = await openAppBehindProxy(t);
   proxy.mode = "login";
-  assertRefused(await app.issue(scratch.coupon, 1), "outcome_unknown");
+  assertRefused(await app.issue(scratch.coupon, 1), "database_unavailable");
   assert.equal(proxy.mode, "swallow");
   proxy.mode = "pass";
   assert.equal((await app.issue(scratch.coupon, 1)).body.position, 1);
@@ -266,10 +267,10 @@ test("more calls than may wait", async (t) => {
   );
   assert.equal(await calls[2_004], "busy");
   assert.deepEqual(ended, [2_004]);
-  // The first four had no answer; whoever waited two seconds in vain was never sent.
+  // The first four had no session; whoever waited two seconds in vain had no turn.
   const kinds = await Promise.all(calls);
-  assert.deepEqual(kinds.slice(0, 4), ["unknown", "unknown", "unknown", "unknown"]);
-  assert.deepEqual([...new Set(kinds)].sort(), ["busy", "unknown"]);
+  assert.deepEqual(kinds.slice(0, 4), Array(4).fill("unavailable"));
+  assert.deepEqual([...new Set(kinds)].sort(), ["busy", "unavailable"]);
   assert.equal(kinds.at(-2), "busy");
 });
 

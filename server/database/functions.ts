@@ -4,8 +4,10 @@ import type { z } from "zod";
 import type { couponStats, couponStatuses, offer, wallet } from "../api/answers.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
 import type { newCoupon } from "../api/requests.ts";
+import { day, instant, list, seconds } from "./columns.ts";
 import { DatabaseError } from "./errors.ts";
 import { createPool, type Pool } from "./pool.ts";
+import type { Needs } from "./session.ts";
 
 /** An instant: RFC 3339 in UTC, to the microsecond. */
 type Instant = string;
@@ -70,13 +72,80 @@ export interface Use<C extends Command> {
 export type Db = ReturnType<typeof connectDb>;
 export type Pools = Db["pools"];
 
+/** What is selected, in forms that no setting of a session changes. */
+const ISSUE = list(
+  "outcome, user_id, position",
+  day("issued_on"),
+  instant("issued_at"),
+  seconds("starts_in"),
+);
+const LEASE = list(
+  "outcome, refusal",
+  seconds("valid_for"),
+  seconds("starts_in"),
+  "issued, to_json(holders) as holders",
+);
+const USE = list("outcome", instant("used_date"), "use_reference");
+const OFFER = list(
+  "c.coupon_id, c.code, c.message, c.description",
+  instant("c.start_time"),
+  instant("c.expiry"),
+  "c.count, c.issued, c.remaining, c.sold_out, c.paused",
+  seconds("c.starts_in"),
+  "c.metadata",
+);
+const FOUND = list(OFFER, instant("c.server_time"));
+const NOW = instant("now.server_time");
+const GRANT = list(
+  "position, user_id",
+  day("issued_on"),
+  instant("issued_at"),
+  instant("used_date"),
+  "use_reference",
+);
+const WALLET = list(
+  "state, coupon_id, code, message, description, position",
+  day("issued_on"),
+  instant("issued_at"),
+  instant("expiry"),
+  instant("used_date"),
+  "use_reference",
+);
+const STATS = list(
+  "code, count, issued, remaining, used",
+  instant("first_issued_at"),
+  instant("last_issued_at"),
+  seconds("time_to_sell_out"),
+);
+const STATUS = list(
+  "s.coupon_id, s.code, s.state, s.paused, s.count, s.issued, s.remaining",
+  seconds("s.starts_in"),
+  seconds("s.since_start"),
+  instant("s.last_issued_at"),
+  "s.per_second_10s, s.per_second_60s",
+);
+
 /** Connections by purpose, so that a slow list cannot delay a grant. */
 const POOLS = { issue: 4, command: 8, read: 4 } as const;
 
 export function connectDb(url: string, options: { callMs?: number } = {}) {
-  const issue = createPool(url, POOLS.issue, options.callMs);
-  const command = createPool(url, POOLS.command, options.callMs);
-  const read = createPool(url, POOLS.read, options.callMs);
+  /** Told when a connection was lost or closed. */
+  const listeners: (() => void)[] = [];
+  const lost = () => {
+    for (const listener of listeners) listener();
+  };
+  const pools: Pool[] = [];
+  const readOnly = () => {
+    for (const pool of pools) pool.renew();
+  };
+  const open = (max: number, needs: Needs) => {
+    const pool = createPool(url, max, needs, { lost, readOnly }, options.callMs);
+    pools.push(pool);
+    return pool;
+  };
+  const issue = open(POOLS.issue, "writes");
+  const command = open(POOLS.command, "writes");
+  const read = open(POOLS.read, "reads");
   return {
     ...issuing(issue, command),
     ...using(command),
@@ -85,7 +154,11 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...users(command, read),
     ...reports(read),
     schemaVersion: () =>
-      read<SchemaVersion>((sql) => sql`select migration, oldest_server from schema_version()`).then(only),
+      read<SchemaVersion>((sql) => sql`select migration, oldest_server from public.schema_version()`).then(
+        only,
+      ),
+    /** Calls the listener when a connection was lost or closed: the next one may reach another database. */
+    onLost: (listener: () => void) => void listeners.push(listener),
     /** The current figures of each pool, and its errors so far. */
     pools: { issue: issue.figures, command: command.figures, read: read.figures },
     /** Closes all connections. Calls in flight have `ms` to finish. */
@@ -98,16 +171,16 @@ function issuing(issue: Pool, command: Pool) {
     issueCoupons: (couponId: number, userIds: readonly number[]) =>
       issue<Issue>(
         (sql) => sql`
-          select outcome, user_id, position, issued_on, issued_at, starts_in
-          from issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${arrayOf(userIds)}::bigint[])
+          select ${sql.unsafe(ISSUE)}
+          from public.issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${arrayOf(userIds)}::bigint[])
         `,
       ),
 
     couponLease: (couponId: number, knownPosition: number) =>
       command<Lease>(
         (sql) => sql`
-          select outcome, refusal, valid_for, starts_in, issued, to_json(holders) as holders
-          from coupon_lease(coupon_id => ${couponId}::bigint, known_position => ${knownPosition}::integer)
+          select ${sql.unsafe(LEASE)}
+          from public.coupon_lease(coupon_id => ${couponId}::bigint, known_position => ${knownPosition}::integer)
         `,
       ).then(only),
   };
@@ -118,8 +191,8 @@ function using(command: Pool) {
     useCoupon: (userId: number, couponId: number, reference: string, actor: string) =>
       command<Use<"use_coupon">>(
         (sql) => sql`
-          select outcome, used_date, use_reference
-          from use_coupon(
+          select ${sql.unsafe(USE)}
+          from public.use_coupon(
             user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reference => ${reference}::text,
             actor => ${actor}::text)
         `,
@@ -128,8 +201,8 @@ function using(command: Pool) {
     undoUse: (userId: number, couponId: number, note: Note & { reason: string }) =>
       command<Use<"undo_use">>(
         (sql) => sql`
-          select outcome, used_date, use_reference
-          from undo_use(
+          select ${sql.unsafe(USE)}
+          from public.undo_use(
             user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, ${noted(sql, note)})
         `,
       ).then(only),
@@ -146,8 +219,8 @@ function operating(command: Pool) {
         slot: number | null;
       }>(
         (sql) => sql`
-          select outcome, coupon_id, live_on, slot
-          from create_coupon(
+          select outcome, coupon_id, ${sql.unsafe(day("live_on"))}, slot
+          from public.create_coupon(
             code => ${coupon.code}::text, message => ${coupon.message}::text,
             description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
             expiry => ${coupon.expiry}::text::timestamptz, count => ${coupon.count}::integer,
@@ -157,20 +230,21 @@ function operating(command: Pool) {
 
     pauseCoupon: (couponId: number, note: Note) =>
       command<{ outcome: Outcome<"pause_coupon"> }>(
-        (sql) => sql`select outcome from pause_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
+        (sql) =>
+          sql`select outcome from public.pause_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
     resumeCoupon: (couponId: number, note: Note) =>
       command<{ outcome: Outcome<"resume_coupon"> }>(
         (sql) =>
-          sql`select outcome from resume_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
+          sql`select outcome from public.resume_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
     setCouponCount: (couponId: number, count: number, note: Note) =>
       command<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
         (sql) => sql`
           select outcome, issued, remaining
-          from set_coupon_count(
+          from public.set_coupon_count(
             coupon_id => ${couponId}::bigint, count => ${count}::integer, ${noted(sql, note)})
         `,
       ).then(only),
@@ -179,7 +253,7 @@ function operating(command: Pool) {
       command<{ outcome: Outcome<"set_coupon_expiry"> }>(
         (sql) => sql`
           select outcome
-          from set_coupon_expiry(
+          from public.set_coupon_expiry(
             coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz, ${noted(sql, note)})
         `,
       ).then(only),
@@ -192,25 +266,25 @@ function onOffer(read: Pool) {
     liveCoupons: () =>
       read<Offer>(
         (sql) => sql`
-          select c.*, now.server_time
-          from (select clock_timestamp() as server_time) now left join live_coupons() c on true
+          select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
+          from (select clock_timestamp() as server_time) now left join public.live_coupons() c on true
         `,
       ).then(listed),
 
     upcomingCoupons: (pageSize: number) =>
       read<Offer>(
         (sql) => sql`
-          select c.*, now.server_time
+          select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
-          left join upcoming_coupons(page_size => ${pageSize}::integer) c on true
+          left join public.upcoming_coupons(page_size => ${pageSize}::integer) c on true
         `,
       ).then(listed),
 
     findCoupon: (key: { coupon_id: number } | { code: string }) =>
       read<Offer>((sql) =>
         "code" in key
-          ? sql`select * from find_coupon(code => ${key.code}::text)`
-          : sql`select * from find_coupon(coupon_id => ${key.coupon_id}::bigint)`,
+          ? sql`select ${sql.unsafe(FOUND)} from public.find_coupon(code => ${key.code}::text) c`
+          : sql`select ${sql.unsafe(FOUND)} from public.find_coupon(coupon_id => ${key.coupon_id}::bigint) c`,
       ).then((rows) => rows[0]),
   };
 }
@@ -221,7 +295,7 @@ function users(command: Pool, read: Pool) {
       command<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
         (sql) => sql`
           select outcome, user_id
-          from import_users(
+          from public.import_users(
             user_ids => ${arrayOf(users.map((user) => user.user_id))}::bigint[],
             display_names => ${arrayOf(users.map((user) => user.display_name))}::text[], ${noted(sql, note)})
         `,
@@ -231,15 +305,15 @@ function users(command: Pool, read: Pool) {
       read<{ user_id: number; display_name: string }>(
         (sql) => sql`
           select user_id, display_name
-          from list_users(after => ${after}::bigint, page_size => ${pageSize}::integer)
+          from public.list_users(after => ${after}::bigint, page_size => ${pageSize}::integer)
         `,
       ),
 
     wallet: (userId: number, before: string | null, pageSize: number) =>
       read<Wallet["coupons"][number]>(
         (sql) => sql`
-          select *
-          from wallet(
+          select ${sql.unsafe(WALLET)}
+          from public.wallet(
             user_id => ${userId}::bigint, before => ${before}::text::date, page_size => ${pageSize}::integer)
         `,
       ),
@@ -251,22 +325,22 @@ function reports(read: Pool) {
     listGrants: (couponId: number, after: number, pageSize: number) =>
       read<Grant>(
         (sql) => sql`
-          select position, user_id, issued_on, issued_at, used_date, use_reference
-          from list_grants(
+          select ${sql.unsafe(GRANT)}
+          from public.list_grants(
             coupon_id => ${couponId}::bigint, after => ${after}::integer, page_size => ${pageSize}::integer)
         `,
       ),
 
     couponStats: (couponId: number) =>
       read<Omit<z.infer<typeof couponStats>, "coupon_id">>(
-        (sql) => sql`select * from coupon_stats(coupon_id => ${couponId}::bigint)`,
+        (sql) => sql`select ${sql.unsafe(STATS)} from public.coupon_stats(coupon_id => ${couponId}::bigint)`,
       ).then((rows) => rows[0]),
 
     couponStatus: () =>
       read<CouponStatus & { server_time: Instant }>(
         (sql) => sql`
-          select s.*, now.server_time
-          from (select clock_timestamp() as server_time) now left join coupon_status() s on true
+          select ${sql.unsafe(STATUS)}, ${sql.unsafe(NOW)}
+          from (select clock_timestamp() as server_time) now left join public.coupon_status() s on true
         `,
       ).then(listed),
   };

@@ -1,7 +1,7 @@
-/** Connections to the database: bounded calls with deadlines, sockets, and parsing of values. */
-import { connect as connectSocket } from "node:net";
-import postgres from "postgres";
-import { DatabaseError, explain, HUNG_UP } from "./errors.ts";
+/** Connections to the database: bounded calls with deadlines. */
+import type postgres from "postgres";
+import { DatabaseError, explain, READ_ONLY } from "./errors.ts";
+import { type Needs, open, prove, wasSent } from "./session.ts";
 
 /** Deadline of a call. It is longer than the role's statement_timeout (5 s), so only a lost database exceeds it. */
 const CALL_MS = 6_000;
@@ -12,17 +12,41 @@ const MAX_WAIT_MS = 2_000;
 
 export type Pool = ReturnType<typeof createPool>;
 
+/** What a pool tells the others. */
+export interface Signals {
+  /** A connection was lost or closed: what it said may belong to a database that is no more. */
+  lost(): void;
+  /** The database takes no writes: no pool keeps its sessions. */
+  readOnly(): void;
+}
+
+/** How long it holds that a database is not fit, ms. */
+const PROVE_AGAIN_MS = 250;
+
+/** The sessions of a pool, until they are replaced. */
+interface Sessions {
+  sql: postgres.Sql;
+  isProven: boolean;
+  proof: Promise<void> | undefined;
+}
+
 /**
  * A pool that runs at most `max` calls at once, one per connection. The driver alone would pipeline several calls on one connection,
  * and a call behind one that waits for a lock would wait too.
  */
-export function createPool(url: string, max: number, callMs = CALL_MS) {
-  let sql = open(url, max);
+export function createPool(
+  url: string,
+  max: number,
+  needs: Needs,
+  signals: Signals = { lost() {}, readOnly() {} },
+  callMs = CALL_MS,
+) {
+  const sessions = createSessions(url, max, needs, signals);
   const turns = createTurns(max);
   const errors = { unavailable: 0, busy: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
 
-  function failed(error: unknown): DatabaseError {
-    const explained = explain(error);
+  function failed(error: unknown, isSent: boolean): DatabaseError {
+    const explained = explain(error, isSent);
     errors[explained.kind] += 1;
     return explained;
   }
@@ -32,22 +56,44 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
     const turn = turns.take();
     if (turn !== undefined)
       await turn.catch((error) => {
-        throw failed(error);
+        throw failed(error, false);
       });
-    const used = sql;
+    const used = sessions.current();
+    let running: PromiseLike<readonly object[]> | undefined;
+    let isLate = false;
+    const isSent = () => running !== undefined && wasSent(running);
+    const start = () => {
+      if (isLate) throw new DatabaseError("unavailable", "", "too late");
+      running = statement(used.sql);
+      return running;
+    };
     let timer: NodeJS.Timeout | undefined;
     try {
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
+          isLate = true;
+          reject(
+            new DatabaseError(
+              isSent() ? "unknown" : "unavailable",
+              "",
+              `no answer from the database in ${callMs} ms`,
+            ),
+          );
           // A half-open connection never reports an error, so this pool is replaced.
-          retire(used, 0);
-          reject(new DatabaseError("unknown", "", `no answer from the database in ${callMs} ms`));
+          sessions.retire(used, 0);
         }, callMs);
       });
-      return whole((await Promise.race([statement(used), late])) as Answered<Row>);
+      return whole(
+        (await Promise.race([
+          used.isProven ? start() : sessions.proven(used).then(start),
+          late,
+        ])) as Answered<Row>,
+      );
     } catch (error) {
-      const explained = failed(error);
-      if (explained.kind === "unknown") retire(used, callMs);
+      const explained = failed(error, isSent());
+      if (explained.kind === "unknown") sessions.retire(used, callMs);
+      // A session that was proven: meanwhile the database became a standby, or was closed to writes.
+      if (explained.sqlstate === READ_ONLY && isSent()) signals.readOnly();
       throw explained;
     } finally {
       clearTimeout(timer);
@@ -55,17 +101,8 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
     }
   }
 
-  /**
-   * Sends no more calls to this pool. Calls in flight have `ms` to finish. The driver (postgres 3.4.9) continues to use a connection
-   * whose socket was lost: rows that had arrived appear in the next result, and a call that it never sent gets the answer of the next
-   * call.
-   */
-  function retire(used: postgres.Sql, ms: number): void {
-    if (sql === used) sql = open(url, max);
-    void used.end({ timeout: ms / 1000 }).catch(() => {});
-  }
-
-  call.close = (ms: number) => sql.end({ timeout: ms / 1000 });
+  call.renew = () => sessions.retire(sessions.current(), callMs);
+  call.close = (ms: number) => sessions.current().sql.end({ timeout: ms / 1000 });
   call.figures = {
     size: max,
     get running() {
@@ -77,6 +114,47 @@ export function createPool(url: string, max: number, callMs = CALL_MS) {
     errors,
   };
   return call;
+}
+
+/** The sessions of a pool: proven before their first call, and replaced when they can't be trusted any more. */
+function createSessions(url: string, max: number, needs: Needs, signals: Signals) {
+  const opened = (): Sessions => ({ sql: open(url, max, signals.lost), isProven: false, proof: undefined });
+  let current = opened();
+
+  /** Asks once for all calls that wait. What fails before the first call has not been done, whatever it is. */
+  function proven(used: Sessions): Promise<void> {
+    used.proof ??= prove(used.sql, needs).then(
+      () => {
+        used.isProven = true;
+      },
+      (error) => {
+        const again = () => {
+          used.proof = undefined;
+        };
+        // The driver's back-off bounds attempts to connect, and this the questions to a database that answers and is not fit. The next
+        // connection may reach another one at the same address.
+        if (!(error instanceof DatabaseError)) again();
+        else setTimeout(() => retire(used, 0), PROVE_AGAIN_MS).unref();
+        throw explain(error, false);
+      },
+    );
+    return used.proof;
+  }
+
+  /**
+   * Sends no more calls to these sessions. Calls in flight have `ms` to finish. The driver (postgres 3.4.9) continues to use a connection
+   * whose socket was lost: rows that had arrived appear in the next result, and a call that it never sent gets the answer of the next
+   * call.
+   */
+  function retire(used: Sessions, ms: number): void {
+    if (current === used) {
+      current = opened();
+      signals.lost();
+    }
+    void used.sql.end({ timeout: ms / 1000 }).catch(() => {});
+  }
+
+  return { current: () => current, proven, retire };
 }
 
 /** Lets `max` calls run at once, in order of arrival. */
@@ -125,85 +203,4 @@ export function whole<Row>(rows: Answered<Row>): Row[] {
   if (rows.command !== "SELECT" || rows.count !== rows.length)
     throw new DatabaseError("unknown", "", `${rows.length} rows of ${rows.count} of ${rows.command}`);
   return rows;
-}
-
-/**
- * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
- * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
- *
- * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
- * between the two.
- */
-export function openSocket({
-  host: [host],
-  port: [port],
-  path,
-}: {
-  host: string[];
-  port: number[];
-  path?: string | false;
-}) {
-  const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
-    host,
-  });
-  let hasSpoken = false;
-  const hungUp = () => Object.assign(new Error("hung up before a word"), { code: HUNG_UP });
-  const ended = () => void socket.destroy(hungUp());
-  socket.once("end", ended).once("data", () => {
-    hasSpoken = true;
-    socket.off("end", ended);
-  });
-  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
-  let error: { code?: string } | undefined;
-  socket.emit = (event: string | symbol, ...args: unknown[]) => {
-    if (event === "error") {
-      error = args[0] as { code?: string };
-      return true;
-    }
-    if (event === "close" && error)
-      emit("error", error.code === "ECONNRESET" && !hasSpoken ? hungUp() : error);
-    return emit(event, ...args);
-  };
-  return socket;
-}
-
-function open(url: string, max: number): postgres.Sql {
-  const hasSslMode = new URL(url).searchParams.has("sslmode");
-  return postgres(url, {
-    max,
-    connect_timeout: 2,
-    idle_timeout: 0,
-    // Short, to reconnect soon after an outage; the driver's own back-off grows without limit.
-    backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
-    onnotice: () => {},
-    // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
-    // meanwhile, nobody handles the rejection, which would end the process.
-    fetch_types: false,
-    ...({ socket: openSocket } as object), // the driver has this option, its types do not
-    ...(hasSslMode ? {} : { ssl: "prefer" as const }),
-    connection: {
-      application_name: `coupon-server ${process.pid}`,
-      TimeZone: "UTC",
-      IntervalStyle: "iso_8601",
-    },
-    types: {
-      bigint: { to: 20, from: [20], serialize: String, parse: Number },
-      numeric: { to: 1700, from: [1700], serialize: String, parse: Number },
-      date: { to: 1082, from: [1082], serialize: String, parse: String },
-      timestamptz: { to: 1184, from: [1184], serialize: String, parse: parseInstant },
-      interval: { to: 1186, from: [1186], serialize: String, parse: parseSeconds },
-    },
-  });
-}
-
-/** Converts PostgreSQL's "2026-11-22 12:58:52.455223+00" to RFC 3339. */
-function parseInstant(text: string): string {
-  return text.replace(" ", "T").replace(/\+00$/, "Z");
-}
-
-/** Parses an ISO 8601 duration of days and smaller units; the difference of two instants has no larger ones. */
-export function parseSeconds(text: string): number {
-  const part = (unit: string, within: string) => Number(within.match(`(-?[0-9.]+)${unit}`)?.[1] ?? 0);
-  const [days = "", time = ""] = text.split("T");
-  return part("D", days) * 86_400 + part("H", time) * 3_600 + part("M", time) * 60 + part("S", time);
 }

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { adminToken, bound, openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
+import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
+import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { withConnection } from "../../db/connect.ts";
+import { explain } from "./errors.ts";
+import { parseNumber } from "./session.ts";
+
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+const DAYS_3 = 3 * 86_400;
+
+async function openScratch(t: TestContext): Promise<Scratch> {
+  const scratch = await scratchDatabase();
+  t.after(() => scratch.drop());
+  return scratch;
+}
+
+/** A drop from its announcement to its use: each value is what it is whatever the session's settings are. */
+async function assertRightAnswers(t: TestContext, url: string): Promise<void> {
+  const app = await openApp(url);
+  t.after(() => app.close());
+  const admin = { token: adminToken };
+  const users = [1, 2].map((user_id) => ({ user_id, display_name: `User ${user_id}` }));
+  assert.equal((await app.call("POST /users", { ...admin, body: { users } })).status, 200);
+  const create = async (code: string, startsInMs: number, count: number) => {
+    const start = Date.now() + startsInMs;
+    const { body } = await app.call("POST /coupons", {
+      ...admin,
+      body: {
+        code,
+        message: "m",
+        description: "d",
+        start_time: new Date(start).toISOString(),
+        expiry: new Date(start + DAYS_3 * 1000).toISOString(),
+        count,
+        metadata: {},
+      },
+    });
+    assert.equal(body.outcome, "created", JSON.stringify(body));
+    return body.coupon_id as number;
+  };
+  const later = await create("LATER", DAYS_3 * 1000, 2);
+  const now = await create("NOW", -1000, 1);
+
+  const { coupons, server_time } = (await app.call("GET /coupons/upcoming", { token: serviceToken })).body;
+  assert.match(server_time, RFC_3339);
+  assert.match(coupons[0].start_time, RFC_3339);
+  assert.ok(Math.abs(Date.parse(server_time) - Date.now()) < 60_000, server_time);
+  assert.ok(Math.abs(coupons[0].starts_in - DAYS_3) < 60, coupons[0].starts_in);
+
+  const early = await app.issue(later, 1);
+  assert.equal(early.body.outcome, "not_started");
+  assert.ok(Math.abs(early.body.starts_in - DAYS_3) < 60, early.body.starts_in);
+  assert.ok(Math.abs(Number(early.headers.get("retry-after")) - DAYS_3) < 60);
+  while (app.issuing.leases.held() === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  await app.issue(later, 2);
+  assert.equal(app.issuing.leases.hits(), 1);
+
+  const granted = (await app.issue(now, 1)).body;
+  assert.equal(granted.outcome, "issued");
+  assert.match(granted.issued_at, RFC_3339);
+  assert.match(granted.issued_on, /^\d{4}-\d\d-\d\d$/);
+  const used = await app.call(`POST /coupons/${now}/use`, {
+    token: await userToken(1),
+    body: { reference: "r" },
+  });
+  assert.match(used.body.used_date, RFC_3339);
+
+  const first = (await app.call("GET /users/1/coupons?page_size=1", { token: await userToken(1) })).body;
+  assert.equal(first.coupons[0].issued_on, granted.issued_on);
+  assert.match(first.coupons[0].expiry, RFC_3339);
+  const before = await app.call(`GET /users/1/coupons?before=${granted.issued_on}`, {
+    token: await userToken(1),
+  });
+  assert.deepEqual([before.status, before.body.coupons], [200, []]);
+  const stats = (await app.call(`GET /coupons/${now}/stats`, admin)).body;
+  assert.match(stats.first_issued_at, RFC_3339);
+  assert.ok(stats.time_to_sell_out >= 1 && stats.time_to_sell_out < 60, stats.time_to_sell_out);
+  assert.equal((await app.call("GET /coupons/status", admin)).status, 200);
+}
+
+test("a database with other settings for its sessions", async (t) => {
+  const scratch = await openScratch(t);
+  await withConnection(scratch.target, async (sql) => {
+    for (const setting of [
+      "datestyle = 'German, DMY'",
+      "intervalstyle = 'sql_standard'",
+      "timezone = 'Asia/Kathmandu'",
+      "default_transaction_isolation = 'repeatable read'",
+      "extra_float_digits = -3",
+      "search_path = 'nowhere'",
+      "bytea_output = 'escape'",
+      "jit = on",
+    ])
+      await sql.unsafe(`alter database ${scratch.target.database} set ${setting}`);
+  });
+  await assertRightAnswers(t, scratch.apiUrl);
+});
+
+test("a login whose transactions are no read committed is refused, by a sentence", async (t) => {
+  const scratch = await openScratch(t);
+  await bound(scratch, "default_transaction_isolation = 'serializable'");
+  const app = await openApp(scratch.apiUrl);
+  t.after(() => app.close());
+  const answer = await app.issue(1, 1);
+  assert.deepEqual([answer.status, answer.body.outcome], [503, "database_unavailable"]);
+  assert.match(
+    JSON.stringify(app.failures()),
+    /default_transaction_isolation serializable, and the server needs/,
+  );
+  const ready = await app.call("GET /readyz");
+  assert.deepEqual([ready.status, ready.body.outcome], [503, "database_unavailable"]);
+  assert.match(ready.body.detail, /default_transaction_isolation serializable/);
+});
+
+for (const mode of ["session", "transaction"] as const)
+  for (const ignored of ["", "IntervalStyle"])
+    test(`PgBouncer, pool_mode = ${mode}, ignore_startup_parameters = ${ignored}`, pgbouncer, async (t) => {
+      const scratch = await openScratch(t);
+      const bouncer = await startPgBouncer(scratch.apiUrl, mode, ignored);
+      t.after(() => bouncer.stop());
+      await assertRightAnswers(t, mode === "transaction" ? `${bouncer.url}&prepare=false` : bouncer.url);
+    });
+
+test("what PgBouncer did not pass on was not done", () => {
+  for (const [message, kind] of [
+    ["query_wait_timeout", "unavailable"],
+    ["server login has been failing, try again later (server_login_retry)", "unavailable"],
+    ["server conn crashed?", "unknown"],
+  ])
+    assert.equal(explain(Object.assign(new Error(message), { code: "08P01" })).kind, kind, message);
+  const refused = Object.assign(new Error("unsupported startup parameter: x"), { code: "08P01" });
+  assert.equal(explain(refused, false).kind, "unavailable");
+});
+
+test("a pooler that refuses a startup parameter: the call was never sent", pgbouncer, async (t) => {
+  const scratch = await openScratch(t);
+  const bouncer = await startPgBouncer(scratch.apiUrl, "transaction");
+  t.after(() => bouncer.stop());
+  const app = await openApp(`${bouncer.url}&pgbouncer=true&options=-c%20jit%3Doff`);
+  t.after(() => app.close());
+  const answer = await app.issue(1, 1);
+  assert.deepEqual([answer.status, answer.body.outcome], [503, "database_unavailable"]);
+  assert.match(JSON.stringify(app.failures()), /unsupported startup parameter/);
+});
+
+test("a number is read exactly, or not at all", () => {
+  assert.equal(parseNumber("273853.123456"), 273_853.123456);
+  for (const text of ["", "NaN", "Infinity", "3 days", "P3D", "9007199254740993"])
+    assert.throws(() => parseNumber(text), RangeError, text);
+});

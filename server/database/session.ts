@@ -1,0 +1,125 @@
+/** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
+import { connect as connectSocket } from "node:net";
+import postgres from "postgres";
+import { targetOf } from "../../db/target.ts";
+import { DatabaseError, HUNG_UP, READ_ONLY } from "./errors.ts";
+
+/**
+ * A driver's pool. Nothing that the server asks or is told depends on a setting of the session: a pooler may drop settings, and a
+ * database may have others. So no setting is asked for, which a pooler could refuse.
+ */
+export function open(url: string, max: number, onClose: () => void): postgres.Sql {
+  const { url: bare, connection, ...options } = targetOf(url).driverOptions();
+  return postgres(bare, {
+    max,
+    connect_timeout: 2,
+    idle_timeout: 0,
+    ...options,
+    // Short, to reconnect soon after an outage; the driver's own back-off grows without limit.
+    backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
+    onnotice: () => {},
+    onclose: onClose,
+    // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
+    // meanwhile, nobody handles the rejection, which would end the process.
+    fetch_types: false,
+    ...({ socket: openSocket } as object), // the driver has this option, its types do not
+    connection: { ...connection, application_name: `coupon-server ${process.pid}` },
+    types: {
+      number: { to: 1700, from: [20, 1700], serialize: String, parse: parseNumber },
+      // Their text depends on settings of the session: a query asks for them in another form.
+      time: { to: 1184, from: [1082, 1083, 1114, 1184, 1186, 1266], serialize: String, parse: refuseText },
+    },
+  });
+}
+
+/** Reads a bigint or a numeric. It throws instead of answering something else. */
+export function parseNumber(text: string): number {
+  const number = Number(text);
+  if (text.trim() === "" || !Number.isFinite(number) || Math.abs(number) > Number.MAX_SAFE_INTEGER)
+    throw new RangeError(`the database answered ${text}, which is no number here`);
+  return number;
+}
+
+function refuseText(text: string): never {
+  throw new TypeError(`the database answered ${text}: a time whose form depends on settings of the session`);
+}
+
+/** Whether the driver (postgres 3.4.9) gave the call to a session. Before that, nothing of it can have reached the database. */
+export function wasSent(call: object): boolean {
+  return (call as { state?: unknown }).state !== null;
+}
+
+/** What the calls of a pool need. Lists can be read from a database that takes no writes, but never from a standby. */
+export type Needs = "writes" | "reads";
+
+/** Throws unless the database, and the sessions that it gives this login, are what the calls rely on. */
+export async function prove(sql: postgres.Sql, needs: Needs): Promise<void> {
+  const [session] = await sql`
+    select
+      pg_catalog.current_setting('transaction_isolation') as isolation,
+      pg_catalog.current_setting('client_encoding') as encoding,
+      pg_catalog.current_setting('transaction_read_only') as read_only,
+      pg_catalog.pg_is_in_recovery()::text as is_standby
+  `;
+  const { isolation, encoding, read_only, is_standby } = session as Record<string, string>;
+  if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
+  if (read_only === "on" && needs === "writes")
+    throw new DatabaseError(
+      "unavailable",
+      READ_ONLY,
+      "The database takes no writes: default_transaction_read_only is on.",
+    );
+  if (isolation !== "read committed")
+    throw unfit("default_transaction_isolation", isolation, "read committed");
+  if (encoding !== "UTF8") throw unfit("client_encoding", encoding, "UTF8");
+}
+
+function unfit(setting: string, has: string | undefined, wanted: string): DatabaseError {
+  return new DatabaseError(
+    "unavailable",
+    "",
+    `The sessions of this login have ${setting} ${has}, and the server needs ${wanted}: ` +
+      `alter role … set ${setting} = '${wanted}'.`,
+    setting,
+  );
+}
+
+/**
+ * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
+ * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
+ *
+ * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
+ * between the two.
+ */
+export function openSocket({
+  host: [host],
+  port: [port],
+  path,
+}: {
+  host: string[];
+  port: number[];
+  path?: string | false;
+}) {
+  const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
+    host,
+  });
+  let hasSpoken = false;
+  const hungUp = () => Object.assign(new Error("hung up before a word"), { code: HUNG_UP });
+  const ended = () => void socket.destroy(hungUp());
+  socket.once("end", ended).once("data", () => {
+    hasSpoken = true;
+    socket.off("end", ended);
+  });
+  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
+  let error: { code?: string } | undefined;
+  socket.emit = (event: string | symbol, ...args: unknown[]) => {
+    if (event === "error") {
+      error = args[0] as { code?: string };
+      return true;
+    }
+    if (event === "close" && error)
+      emit("error", error.code === "ECONNRESET" && !hasSpoken ? hungUp() : error);
+    return emit(event, ...args);
+  };
+  return socket;
+}
