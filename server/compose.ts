@@ -22,7 +22,7 @@ import { respond } from "./routes/operation.ts";
 
 /** Parts that replace the service's own, and options of its own parts. */
 export interface Overrides
-  extends Partial<Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken">> {
+  extends Partial<Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken" | "readiness">> {
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
@@ -86,7 +86,8 @@ async function createParts(env: Env, overrides: Overrides, isDraining: () => boo
     metrics,
     exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
     isDraining,
-    readiness: createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
+    readiness:
+      overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };
 }
 

@@ -45,9 +45,14 @@ test("calls of all functions", async (t) => {
 });
 
 for (const { name, fuzz, plant, found } of bugs)
-  test(`found: ${name}`, async () => {
+  test(`found: ${name}`, async (t) => {
     await assert.rejects(
-      fuzz({ seed: SEED, inputs: 5_000, tally: createTally(), plant, shrinkMs: 0 }),
+      undisturbed(
+        (tally) => fuzz({ seed: SEED, inputs: 5_000, tally, plant, shrinkMs: 0 }),
+        createTally(),
+        (line) => t.diagnostic(line),
+        found,
+      ),
       (error: Error) => {
         assert.match(error.message, found);
         assert.match(error.message, /again: \.\/sd fuzz --layer \w+ --seed 1 --inputs 5000$/);
@@ -63,13 +68,17 @@ test("found: a function that refuses everything", async () => {
   assert.ok(onlyRefused(tally).includes("undo_use"));
 });
 
-test("found: a schema without its bounds", async () => {
+test("found: a schema without its bounds", async (t) => {
   const operation: { body: z.ZodType } = contract.setCouponCount;
   const right = operation.body;
   operation.body = z.looseObject({ count: z.number() });
   try {
     await assert.rejects(
-      fuzzHttp({ seed: SEED, inputs: 5_000, tally: createTally(), shrinkMs: 0 }),
+      undisturbed(
+        (tally) => fuzzHttp({ seed: SEED, inputs: 5_000, tally, shrinkMs: 0 }),
+        createTally(),
+        (line) => t.diagnostic(line),
+      ),
       /must be refused: body by the document/,
     );
   } finally {

@@ -28,12 +28,18 @@ for (const [name, fuzz, inputs] of LAYERS)
     assert.ok(all.done() >= inputs, `${all.done()} of ${inputs}`);
   });
 
-test("found: a planted bug", async () => {
+test("found: a planted bug", async (t) => {
   const [bug] = bugs;
   assert.ok(bug);
-  const task = { seed: SEED, inputs: 5_000, tally: createTally(), plant: bug.plant, shrinkMs: 0 };
-  await assert.rejects(bug.fuzz(task), ({ message }: Error) => {
-    assert.match(message, bug.found);
+  const { fuzz, plant, found } = bug;
+  const finding = undisturbed(
+    (tally) => fuzz({ seed: SEED, inputs: 5_000, tally, plant, shrinkMs: 0 }),
+    createTally(),
+    (line) => t.diagnostic(line),
+    found,
+  );
+  await assert.rejects(finding, ({ message }: Error) => {
+    assert.match(message, found);
     assert.match(message, /again: \.\/sd fuzz --layer sql --seed 1 --inputs 5000$/);
     return true;
   });

@@ -52,8 +52,19 @@ export async function assertSound(world: World, streams: () => number): Promise<
   await assertRules(world);
 }
 
-/** With the route for demo tokens, which is to be asked too. */
-export const openDemo = () => openWorld({ env: { DEMO: "on" } });
+/** Far more than a busy machine needs. */
+const PATIENCE_MS = 60_000;
+
+/** With the route for demo tokens, which is to be asked too, and with more patience than a load balancer has. */
+export async function openDemo(): Promise<World> {
+  const world: World = await openWorld({
+    env: { DEMO: "on" },
+    database: { callMs: PATIENCE_MS },
+    lanes: { maxWaitMs: PATIENCE_MS },
+    readiness: async () => void (await world.db.schemaVersion()),
+  });
+  return world;
+}
 
 /** What nobody may be told. */
 export function secretsOf({ scratch }: World): string[] {
