@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { getPath } from "hono/utils/url";
 import { problem } from "../../server/api/answers.ts";
 import { contract, MAX_BODY, type Operation } from "../../server/api/contract.ts";
+import { parseExact } from "../../server/api/exact.ts";
 import { failures } from "../../server/api/failures.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { nothing } from "../../server/api/requests.ts";
@@ -77,12 +78,15 @@ export function refusalOf(
       return { why: `${where} ${name} by the document` };
   }
   if (operation.path && !operation.path.safeParse(ofPath).success) return { why: "path by the contract" };
+  if ((operation.query || roles) && !isDecodable(new URL(url).search))
+    return { why: "query by its encoding" };
   const wantedQuery = operation.query ?? (roles ? nothing : undefined);
   if (wantedQuery && !wantedQuery.safeParse(ofQuery).success) return { why: "query by the contract" };
 
-  const { "content-type": type = "" } = asked.headers;
   if (operation.lines)
-    return /^application\/x-ndjson *(;|$)/i.test(type) ? undefined : { why: "type", status: 415 };
+    return isMedia(asked.headers, /^application\/x-ndjson *(;|$)/i)
+      ? undefined
+      : { why: "type", status: 415 };
   if (caller.as === "user" && "user_id" in ofPath && Number(ofPath["user_id"]) !== caller.user_id)
     return { why: "another user" };
   if (!operation.body || !schema) return undefined;
@@ -90,9 +94,9 @@ export function refusalOf(
   let given: Json = {};
   if (body !== "") {
     if (Buffer.byteLength(body) > (operation.maxBody ?? MAX_BODY)) return { why: "size", status: 413 };
-    if (!/^application\/json *(;|$)/i.test(type)) return { why: "type", status: 415 };
+    if (!isMedia(asked.headers, /^application\/json *(;|$)/i)) return { why: "type", status: 415 };
     try {
-      given = JSON.parse(body.toWellFormed().replace(/^\ufeff/, ""));
+      given = parseExact(body.toWellFormed().replace(/^\ufeff/, "")) as Json;
     } catch {
       return { why: "no JSON", status: 400 };
     }
@@ -103,6 +107,23 @@ export function refusalOf(
   if (roles && caller.as === "user" && user_id !== undefined && user_id !== caller.user_id)
     return { why: "another user", status: 403 };
   return undefined;
+}
+
+function isMedia(
+  { "content-type": type = "", "content-encoding": encoding = "identity" }: Asked["headers"],
+  wanted: RegExp,
+): boolean {
+  const [, charset = "utf-8"] = type.match(/; *charset *= *"?([^"; ]*)/i) ?? [];
+  return wanted.test(type) && /^utf-?8$/i.test(charset) && /^(identity)?$/i.test(encoding);
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function decoded(value: string): string {
@@ -204,7 +225,9 @@ const GENERAL = new Set([
   "The body is not valid JSON.",
   "The body must be application/json.",
   "The body must be application/x-ndjson.",
-  "A body must come with its Content-Length.",
+  "The body is not UTF-8.",
+  "The body must not be compressed or encoded otherwise.",
+  "The charset of the body must be utf-8.",
 ]);
 
 /** What must not be in any sentence of ours: SQL, PostgreSQL's words, names of constraints, places in the code. */

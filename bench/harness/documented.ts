@@ -17,6 +17,11 @@ export const document = openApi() as unknown as Document;
 const ajv = new Ajv2020({ allErrors: true });
 ajv.addFormat("date-time", /^\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/);
 ajv.addFormat("date", /^\d{4,6}-\d\d-\d\d$/);
+ajv.addFormat("int32", {
+  type: "number",
+  validate: (value) => Number.isInteger(value) && Math.abs(value) < 2 ** 31,
+});
+ajv.addFormat("int64", { type: "number", validate: Number.isSafeInteger });
 
 const compiled = new WeakMap<object, ValidateFunction>();
 

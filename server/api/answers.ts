@@ -1,6 +1,6 @@
 /** The shapes of answers, with the descriptions and examples of the OpenAPI document. */
 import { z } from "zod";
-import { couponId, userId } from "./values.ts";
+import { couponId, MAX_COUNT, userId } from "./values.ts";
 
 const at = (description: string) =>
   z.string().meta({
@@ -16,7 +16,14 @@ const natural = (description: string, example = 3) =>
   z
     .int()
     .min(0)
+    .max(MAX_COUNT)
     .meta({ description, examples: [example] });
+/** Of a stream, which may have any number of lines. */
+const lineCount = (description: string) =>
+  z
+    .int()
+    .min(0)
+    .meta({ description, examples: [1000] });
 
 const serverTime = at("The database's clock. Count down with it.");
 const position = natural("First come, first served: 1, 2, 3 …");
@@ -124,7 +131,7 @@ const ending = {
 };
 const next = (what: string) =>
   z.int().meta({ description: `If the stream ended early: ${what}.`, examples: [1001] });
-const lineCount = natural("In the last line: the number of lines.", 1000);
+const allLines = lineCount("In the last line: the number of lines.");
 
 export const importedLine = z.strictObject({
   line: z
@@ -137,11 +144,11 @@ export const importedLine = z.strictObject({
   }),
   user_id: userId.optional(),
   detail: ending.detail.optional(),
-  lines: lineCount.optional(),
-  created: natural("In the last line.").optional(),
-  updated: natural("In the last line.").optional(),
-  unchanged: natural("In the last line.").optional(),
-  invalid: natural("In the last line.").optional(),
+  lines: allLines.optional(),
+  created: lineCount("In the last line.").optional(),
+  updated: lineCount("In the last line.").optional(),
+  unchanged: lineCount("In the last line.").optional(),
+  invalid: lineCount("In the last line.").optional(),
   next_line: next("all lines before it were imported").optional(),
 });
 export const listedUser = z.strictObject({
@@ -152,7 +159,7 @@ export const listedUser = z.strictObject({
     .meta({ examples: ["Ann"] }),
   outcome: ending.outcome.optional(),
   detail: ending.detail.optional(),
-  lines: lineCount.optional(),
+  lines: allLines.optional(),
   next_after: next("go on with after=").optional(),
 });
 export const listedGrant = z.strictObject({
@@ -168,7 +175,7 @@ export const listedGrant = z.strictObject({
     .meta({ examples: ["order-1"] }),
   outcome: ending.outcome.optional(),
   detail: ending.detail.optional(),
-  lines: lineCount.optional(),
+  lines: allLines.optional(),
   next_after: next("go on with after=").optional(),
 });
 
@@ -211,7 +218,7 @@ export const stock = z.strictObject({
 /** Everything that isn't a success (RFC 9457). */
 export const problem = z.strictObject({
   title: z.string().meta({ description: "The status in words." }),
-  status: z.int().meta({ description: "The HTTP status." }),
+  status: z.int().max(599).meta({ description: "The HTTP status." }),
   outcome: z.string().meta({ description: "For programs: what happened." }),
   detail: z.string().meta({ description: "For people: what happened." }),
   errors: z

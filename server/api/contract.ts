@@ -36,8 +36,10 @@ export interface Operation {
 const ANYONE = ["user", "service", "admin"] as const;
 const ADMIN = ["admin"] as const;
 
-/** Bytes of a body; a list of users may be larger. */
+/** Bytes of a body. */
 export const MAX_BODY = 16 * 1024;
+/** A coupon's texts and metadata, each character escaped (12 bytes: `\ud83d\ude00`), as many JSON writers do. */
+const MAX_COUPON_BODY = 128 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
 
 const notFound = { coupon_not_found: 404 } as const;
@@ -50,6 +52,7 @@ export const contract = {
     description: "A day has at most three coupons, with different codes, start times and counts.",
     roles: ADMIN,
     body: requests.newCoupon,
+    maxBody: MAX_COUPON_BODY,
     command: "create_coupon",
     answer: answers.created,
   },

@@ -109,3 +109,24 @@ test("an answer that is not documented is found", () => {
       message,
     );
 });
+
+test("every integer says its size: generators for typed languages take 32 bits otherwise", () => {
+  const sizes: Record<string, Set<string>> = {};
+  const look = (value: unknown, name: string): void => {
+    if (value === null || typeof value !== "object") return;
+    const { type, format, name: parameter, schema } = value as Record<string, unknown>;
+    if (type === "integer") {
+      sizes[`${format}`] ??= new Set();
+      sizes[`${format}`]?.add(name);
+    }
+    for (const [key, member] of Object.entries(value))
+      look(member, member === schema && parameter ? `${parameter}` : key);
+  };
+  look(document.paths, "");
+  const named = Object.fromEntries(Object.entries(sizes).map(([size, names]) => [size, [...names].sort()]));
+  assert.deepEqual(Object.keys(named).sort(), ["int32", "int64"]);
+  for (const name of ["coupon_id", "user_id", "after", "next_after"])
+    assert.ok(named["int64"]?.includes(name), name);
+  for (const name of ["count", "issued", "position", "page_size", "remaining", "slot"])
+    assert.ok(named["int32"]?.includes(name), name);
+});

@@ -173,7 +173,7 @@ function otherEndings(operation: Operation): Ending[] {
     // they ask no database
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
-  const ofBody = [431, ...(body ? [411, 413, 415] : lines ? [415] : [])].map(
+  const ofBody = [431, ...(body ? [413, 415] : lines ? [415] : [])].map(
     (status) => ({ ...general[0], status }) as Ending,
   );
   const own = Object.entries(problems).map(([outcome, status]) => ({
@@ -275,10 +275,13 @@ function jsonSchema(schema: z.ZodType, io: "input" | "output"): Schema {
     unrepresentable: "any",
     override: ({ jsonSchema: found }) => {
       const { instead, ...rest } = found as Json & { instead?: Json };
-      if (instead === undefined) return;
-      for (const name of Object.keys(found)) delete (found as Json)[name];
-      const { description, examples } = rest;
-      Object.assign(found, instead, description ? { description } : {}, examples ? { examples } : {});
+      if (instead !== undefined) {
+        for (const name of Object.keys(found)) delete (found as Json)[name];
+        const { description, examples } = rest;
+        Object.assign(found, instead, description ? { description } : {}, examples ? { examples } : {});
+      }
+      // JSON Schema's integer has no size, and generators for typed languages take 32 bits.
+      if (found.type === "integer") found.format = (found.maximum ?? Infinity) < 2 ** 31 ? "int32" : "int64";
     },
   });
   return json as Schema;

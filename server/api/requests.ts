@@ -10,7 +10,9 @@ import {
   displayName,
   idInPath,
   instant,
+  isInSql,
   MAX_COUNT,
+  MAX_METADATA,
   MAX_METADATA_DEPTH,
   message,
   metadata,
@@ -29,7 +31,7 @@ export const newCoupon = z.strictObject({
   metadata: metadata
     .meta({
       instead: { type: "object" },
-      description: `Anything of yours: at most ${MAX_METADATA_DEPTH} levels, 4096 characters.`,
+      description: `Anything of yours: at most ${MAX_METADATA_DEPTH} levels, ${MAX_METADATA} characters as PostgreSQL writes it. Numbers keep all their digits.`,
       examples: [{ campaign: "autumn" }],
     })
     .default({}),
@@ -85,6 +87,7 @@ export const upcomingQuery = z.strictObject({ page_size: pageSize(100) });
 export const walletQuery = z.strictObject({
   before: z.iso
     .date("must be a day like 2026-11-22")
+    .refine(isInSql, "must be a day like 2026-11-22")
     .optional()
     .meta({
       instead: { type: "string", format: "date" },

@@ -1,14 +1,20 @@
 /** The members that requests and answers are made of, with their bounds. What a coupon may do is SQL's to say. */
 import { z } from "zod";
+import { keptNumber } from "./exact.ts";
 
 export const MAX_METADATA_DEPTH = 5;
+/** Characters. */
+export const MAX_METADATA = 4096;
 /** Units of a coupon. */
 export const MAX_COUNT = 100_000_000;
 
 /** The bounds come first and end the check: int() has a word of its own on what is too large. */
 const whole = (max: number) =>
   z
-    .number("must be a number")
+    .number({
+      error: ({ input }) =>
+        keptNumber(input) === undefined ? "must be a number" : "must be a number that a double can hold",
+    })
     .min(1, { error: "must be at least 1", abort: true })
     .max(max, { error: `must be at most ${max}`, abort: true })
     .int("must be a whole number");
@@ -32,6 +38,7 @@ export const idInPath = (example: number) =>
 const text = (min: number, max: number) =>
   z
     .string("must be a string")
+    .refine((value) => keptNumber(value) === undefined, { error: "must be a string", abort: true })
     .min(min, min === 1 ? "must not be empty" : `must have at least ${min} characters`)
     // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
     .max(max * 2, { error: `must have at most ${max} characters`, abort: true })
@@ -44,15 +51,24 @@ export function isText(value: string): boolean {
   return !value.includes("\0") && value.isWellFormed();
 }
 
+/** What zod takes and PostgreSQL does not: it has no year 0000, and no offset of 16 hours or more. */
+const NOT_IN_SQL = /^0000|[+-](1[6-9]|2\d):\d\d$/;
+export const isInSql = (value: string) => !NOT_IN_SQL.test(value);
+
+const aTime = "must be a time like 2026-11-22T10:00:00Z";
 export const instant = z.iso
-  .datetime({ offset: true, error: "must be a time like 2026-11-22T10:00:00Z" })
+  .datetime({ offset: true, error: aTime })
+  .refine(isInSql, { error: aTime, abort: true })
   .max(40, "must have at most 40 characters")
   .meta({
     instead: { type: "string", format: "date-time", maxLength: 40 },
     examples: ["2026-11-22T12:00:00Z"],
   });
 
-/** JSON already, so all that is left to ask is its size; not z.json(), which follows any depth and drops `__proto__`. */
+/**
+ * JSON already; not z.json(), which follows any depth and drops `__proto__`. SQL counts its characters as PostgreSQL writes them
+ * (`1e9` is ten).
+ */
 export const metadata = z
   .custom<Record<string, unknown>>(
     (value) => typeof value === "object" && value !== null && !Array.isArray(value),
@@ -62,8 +78,8 @@ export const metadata = z
     error: `must be at most ${MAX_METADATA_DEPTH} levels deep`,
     abort: true,
   })
-  .refine((value) => JSON.stringify(value).length <= 4096, "must have at most 4096 characters")
-  .refine(isStorable, "must have valid text and numbers only");
+  .refine(isStorable, "must have valid text only")
+  .refine((value) => !hasHugeNumber(value), `must have at most ${MAX_METADATA} characters`);
 
 /** How many levels of arrays and objects; stops counting where it is too deep anyway. */
 function depthOf(value: unknown, depth = 0): number {
@@ -71,12 +87,18 @@ function depthOf(value: unknown, depth = 0): number {
   return Math.max(depth + 1, ...Object.values(value).map((member) => depthOf(member, depth + 1)));
 }
 
-/** No NUL, no half of a surrogate pair, no number beyond a double, which JSON.parse makes infinite. */
+/** No NUL, no half of a surrogate pair. */
 function isStorable(value: unknown): boolean {
-  if (typeof value === "string") return isText(value);
-  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "string") return isText(value) || keptNumber(value) !== undefined;
   if (value === null || typeof value !== "object") return true;
   return Object.entries(value).every(([key, member]) => isText(key) && isStorable(member));
+}
+
+/** One that has more than 4096 digits when it is written without an exponent. PostgreSQL has limits, beyond which it rounds to 0. */
+function hasHugeNumber(value: unknown): boolean {
+  const [, exponent = "0"] = keptNumber(value)?.match(/e(.*)$/i) ?? [];
+  if (value === null || typeof value !== "object") return Math.abs(Number(exponent)) > MAX_METADATA;
+  return Object.values(value).some(hasHugeNumber);
 }
 
 export const code = text(1, 64).meta({

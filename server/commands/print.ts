@@ -7,8 +7,9 @@ export type Entry = (name: string, words: string) => void;
 
 export const entry: Entry = (name, words) => say(`${name.padEnd(11)} ${words}`.trimEnd());
 
-export function printTable(names: string[], rows: unknown[][]): void {
-  const cells = rows.map((row) => row.map(textOf));
+/** The values as PostgreSQL writes them. */
+export function printTable(names: string[], rows: (Buffer | null)[][]): void {
+  const cells = rows.map((row) => row.map((value) => value?.toString() ?? ""));
   const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (row: string[]) =>
     row
@@ -21,10 +22,4 @@ export function printTable(names: string[], rows: unknown[][]): void {
     for (const row of cells) say(line(row));
   }
   say(`(${rows.length} ${rows.length === 1 ? "row" : "rows"})`);
-}
-
-function textOf(value: unknown): string {
-  if (value === null) return "";
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -11,9 +11,9 @@ test("one statement as coupon_admin, its rows as psql draws them", async (t) => 
   const env = readEnv({ DATABASE_URL: setupUrl }, "");
   const statement = "select current_user, 1 as n, null as nothing, true as t, '{}'::jsonb as j";
   assert.deepEqual(await printed(t, () => sql(env, [statement])), [
-    " current_user | n | nothing | t    | j",
-    "--------------+---+---------+------+----",
-    " coupon_admin | 1 |         | true | {}",
+    " current_user | n | nothing | t | j",
+    "--------------+---+---------+---+----",
+    " coupon_admin | 1 |         | t | {}",
     "(1 row)",
   ]);
   assert.deepEqual(await printed(t, () => sql(env, ["select 1 as n where false"])), [
@@ -21,7 +21,13 @@ test("one statement as coupon_admin, its rows as psql draws them", async (t) => 
     "---",
     "(0 rows)",
   ]);
+  const exact = `select '{"a": 750727362669608961}'::jsonb as j, timestamp '2026-11-28 01:02:03.456789' as at`;
+  assert.deepEqual(
+    (await printed(t, () => sql(env, [exact])))[2],
+    ' {"a": 750727362669608961} | 2026-11-28 01:02:03.456789',
+  );
   for (const [args, message] of [
+    [["select 'B\ufffdr'"], "the statement is not UTF-8, or contains U+FFFD: write that one as chr(65533)"],
     [["select 1; select 2"], "cannot insert multiple commands into a prepared statement"],
     [["selct 1"], 'syntax error at or near "selct"'],
     [[], 'give one statement: ./sd sql "select * from live_coupons()"'],

@@ -11,11 +11,14 @@ export async function sql(env: Env, args: string[]): Promise<number> {
   const [statement, ...more] = args;
   if (!statement || more.length > 0)
     throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
+  if (statement.includes("\ufffd"))
+    throw new Error("the statement is not UTF-8, or contains U+FFFD: write that one as chr(65533)");
   await withDatabase(env, (target) =>
     withConnection(target.as("coupon_admin"), async (connection) => {
-      const rows = await connection.unsafe(statement, [], ONE_STATEMENT).values();
+      // Raw: as PostgreSQL writes each value. A number or a time of JavaScript would have lost digits.
+      const rows = await connection.unsafe(statement, [], ONE_STATEMENT).raw();
       const names: string[] = (rows.columns ?? []).map((column) => column.name);
-      printTable(names, rows as unknown as unknown[][]);
+      printTable(names, rows as unknown as (Buffer | null)[][]);
     }),
   );
   return 0;

@@ -2,6 +2,7 @@
 import type postgres from "postgres";
 import type { z } from "zod";
 import type { couponStats, couponStatuses, offer, wallet } from "../api/answers.ts";
+import { stringifyExact } from "../api/exact.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
 import type { newCoupon } from "../api/requests.ts";
 import { day, instant, list, seconds } from "./columns.ts";
@@ -224,7 +225,7 @@ function operating(command: Pool) {
             code => ${coupon.code}::text, message => ${coupon.message}::text,
             description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
             expiry => ${coupon.expiry}::text::timestamptz, count => ${coupon.count}::integer,
-            metadata => ${JSON.stringify(coupon.metadata)}::text::jsonb, ${noted(sql, note)})
+            metadata => ${stringifyExact(coupon.metadata)}::text::jsonb, ${noted(sql, note)})
         `,
       ).then(only),
 

@@ -2,6 +2,7 @@
  * Server-Sent Events (WHATWG HTML, 9.2) of a state that many clients watch. One query serves all of them, only while somebody watches, and
  * an event is sent when the state has changed. A slow reader misses states but never the latest one, and costs no memory.
  */
+import { stringifyExact } from "../api/exact.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { createShared } from "./shared.ts";
 
@@ -71,7 +72,7 @@ export function createFeed<T>(
     const number = reads;
     try {
       const state = await read();
-      const data = JSON.stringify(state);
+      const data = stringifyExact(state);
       latest = {
         number,
         gist: JSON.stringify(gist(state)),

@@ -9,6 +9,7 @@
 import { isUtf8 } from "node:buffer";
 import { ReadableStream } from "node:stream/web";
 import type { z } from "zod";
+import { parseExact } from "../api/exact.ts";
 import { newUser } from "../api/requests.ts";
 import { asProblem, invalidRequest, Problem } from "./problem.ts";
 
@@ -25,6 +26,7 @@ interface Imported {
 /** Lines in one call of import_users(). Ten times as many are not faster, and block this process ten times as long. */
 const MAX_BATCH = 1_000;
 const MAX_LINE_BYTES = 4096;
+const BYTE_ORDER_MARK = Buffer.from("\ufeff");
 
 /**
  * Imports one user per line, {"user_id": 1, "display_name": "Ann"}, and answers each line that is not blank, in order:
@@ -113,7 +115,7 @@ async function* batchesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Bat
   let batch: Batch = { rows: [], users: new Map(), lines };
   for await (const complete of linesOf(input)) {
     for (const bytes of complete) {
-      const read = readLine(bytes);
+      const read = readLine(lines === 0 ? withoutMark(bytes) : bytes);
       if (batch.rows.length === MAX_BATCH || (read?.user && batch.users.has(read.user.user_id))) {
         yield batch;
         batch = { rows: [], users: new Map(), lines };
@@ -165,6 +167,11 @@ async function* linesOf(input: ReadableStream<Uint8Array>): AsyncGenerator<Buffe
   if (begun.length > 0) yield [begun];
 }
 
+/** Editors and spreadsheets on Windows write a byte order mark at the head of a file. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
+}
+
 /** The user, or why the line is not valid; undefined for a blank line. */
 function readLine(
   bytes: Buffer,
@@ -175,7 +182,7 @@ function readLine(
   if (text.trim() === "") return undefined;
   let given: unknown;
   try {
-    given = JSON.parse(text);
+    given = parseExact(text);
   } catch {
     return { detail: "the line: must be JSON" };
   }

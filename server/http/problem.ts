@@ -50,6 +50,11 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
   });
 }
 
+/** The same for one member that no schema has seen. */
+export function wrongMember(member: string, detail: string): Problem {
+  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors: [{ member, detail }] });
+}
+
 /** 1 to 3 s at random, so that clients that were refused together do not come back together. */
 const soon = () => 1 + Math.random() * 2;
 

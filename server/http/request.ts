@@ -1,11 +1,10 @@
-/** Reads and checks path, query and body of a request; the problem names each wrong member. */
+/** Reads and checks path and query of a request; the problem names each wrong member. */
 import type { Http2Bindings, HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { z } from "zod";
-import { MAX_BODY } from "../api/contract.ts";
 import type { Exchange } from "./exchange.ts";
-import { headerOf, JSON_TYPE } from "./headers.ts";
-import { invalidRequest, Problem } from "./problem.ts";
+import { headerOf } from "./headers.ts";
+import { invalidRequest, Problem, wrongMember } from "./problem.ts";
 
 /** What the routes get with a request: its exchange, and Node's request and response (a test that calls the app has neither). */
 export type Bindings = { exchange: Exchange } & Partial<HttpBindings | Http2Bindings>;
@@ -26,37 +25,26 @@ export function unlessLeft({ env: { incoming } }: Ctx): void {
 
 /** The query's members; each may occur only once. */
 export function queryOf(c: Ctx, schema: z.ZodType): unknown {
-  const given = Object.entries(c.req.queries()).map(([name, values]) => [
-    name,
-    values.length === 1 ? values[0] : values,
-  ]);
+  const [, query = ""] = c.req.url.match(/\?([^#]*)/) ?? [];
+  const given = new Map<string, string | string[]>();
+  for (const pair of query.split("&")) {
+    const [, rawName = "", rawValue = ""] = pair.match(/^([^=]*)=?(.*)$/) ?? [];
+    const name = textOf(rawName) ?? rawName;
+    if (name === "") continue;
+    const value = textOf(rawValue);
+    if (value === undefined) throw wrongMember(name, "must be percent-encoded UTF-8");
+    given.set(name, given.has(name) ? [value] : value);
+  }
   return parsed(schema, Object.fromEntries(given));
 }
 
-/** The JSON body. An empty body counts as {}. */
-export async function bodyOf(c: Ctx, schema: z.ZodType, maxBytes = MAX_BODY): Promise<unknown> {
-  const length = header(c, "content-length");
-  if (length === undefined && header(c, "transfer-encoding") !== undefined)
-    throw new Problem("invalid_request", {
-      status: 411,
-      detail: "A body must come with its Content-Length.",
-    });
-  if (length === undefined || length === "0") return parsed(schema, {});
-  if (Number(length) > maxBytes)
-    throw new Problem("invalid_request", {
-      status: 413,
-      detail: `The body must have at most ${maxBytes} bytes.`,
-    });
-  if (!JSON_TYPE.test(header(c, "content-type") ?? ""))
-    throw new Problem("invalid_request", { status: 415, detail: "The body must be application/json." });
-  let given: unknown;
+/** What Hono's own reading keeps as it is where it is not UTF-8 (`%e4`), which would be another text. */
+function textOf(encoded: string): string | undefined {
   try {
-    given = await c.req.json();
+    return decodeURIComponent(encoded.replaceAll("+", " "));
   } catch {
-    if (c.env.incoming?.complete === false) throw new Problem("hung_up");
-    throw new Problem("invalid_request", { detail: "The body is not valid JSON." });
+    return undefined;
   }
-  return parsed(schema, given);
 }
 
 /** Replaces zod's messages where a schema has none of its own: for a value that is not an object, or a query member given twice. */

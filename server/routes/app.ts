@@ -5,6 +5,7 @@ import type { DemoToken } from "../auth/demo.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
 import { issueAnswer, success } from "../http/answer.ts";
+import { refuseOtherMedia } from "../http/body.ts";
 import type { Cors } from "../http/cors.ts";
 import { isNamed } from "../http/etag.ts";
 import type { Exchange, Exchanges } from "../http/exchange.ts";
@@ -186,8 +187,7 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isDraining }:
   }));
 
   on("importUserLines", ({ c, who, query: { reason } }) => {
-    if (!LINES_TYPE.test(header(c, "content-type") ?? ""))
-      throw new Problem("invalid_request", { status: 415, detail: "The body must be application/x-ndjson." });
+    refuseOtherMedia(c, LINES_TYPE, "application/x-ndjson");
     const importUsers = (users: Parameters<Db["importUsers"]>[0]) =>
       db.importUsers(users, noteOf(who, reason));
     const input = c.req.raw.body ?? ReadableStream.from([]);

@@ -220,10 +220,26 @@ const odd: [
     "invalid_request",
   ],
   [
+    "another charset",
+    () => ({
+      token: userToken(other),
+      body: "{}",
+      headers: { "content-type": "application/json; charset=utf-16" },
+    }),
+    415,
+    "invalid_request",
+  ],
+  [
+    "a compressed body",
+    () => ({ token: userToken(other), body: "{}", headers: { "content-encoding": "gzip" } }),
+    415,
+    "invalid_request",
+  ],
+  [
     "a body without its length",
     () => ({ token: userToken(other), headers: { "transfer-encoding": "chunked" } }),
-    411,
-    "invalid_request",
+    409,
+    "sold_out",
   ],
 ];
 for (const [what, given, status, outcome] of odd)

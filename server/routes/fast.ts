@@ -6,9 +6,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { issueAnswer, type Sent } from "../http/answer.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { bearerOf, headerOf, JSON_TYPE } from "../http/headers.ts";
+import { bearerOf, headerOf } from "../http/headers.ts";
 import type { Dependencies } from "./app.ts";
 
+/** What clients say; the routes look at any other. */
+const PLAIN_JSON = /^application\/json(; ?charset=utf-8)?$/i;
 const TARGET = /^\/coupons\/([1-9][0-9]{0,14})\/issue$/;
 
 export function issueBefore(
@@ -80,7 +82,11 @@ export function issueBefore(
 /** 0 without a body, 2 for one that may be {}; undefined for any other. */
 function plainLength(rawHeaders: readonly string[]): 0 | 2 | undefined {
   const length = headerOf(rawHeaders, "content-length");
-  if (length === "2") return JSON_TYPE.test(headerOf(rawHeaders, "content-type") ?? "") ? 2 : undefined;
+  if (length === "2")
+    return PLAIN_JSON.test(headerOf(rawHeaders, "content-type") ?? "") &&
+      headerOf(rawHeaders, "content-encoding") === undefined
+      ? 2
+      : undefined;
   if (length === undefined && headerOf(rawHeaders, "transfer-encoding") !== undefined) return undefined;
   return length === undefined || length === "0" ? 0 : undefined;
 }

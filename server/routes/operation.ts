@@ -10,15 +10,17 @@ import type {
   Given,
   OperationName,
 } from "../api/contract-types.ts";
+import { stringifyExact } from "../api/exact.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { nothing } from "../api/requests.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import { commandAnswer, type Sent, success } from "../http/answer.ts";
+import { bodyOf } from "../http/body.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import type { Feed } from "../http/feed.ts";
 import { createPlaces, type Places } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
-import { type Bindings, bodyOf, type Ctx, parsed, queryOf, unlessLeft } from "../http/request.ts";
+import { type Bindings, type Ctx, parsed, queryOf, unlessLeft } from "../http/request.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createCallerOf } from "./caller.ts";
 
@@ -93,7 +95,7 @@ export function createOperations(app: App, { authenticate, exchanges, metrics }:
     const answer = async (asked: Asked<K>) => {
       const found = await handler(asked);
       if (found === undefined) throw new Problem("coupon_not_found");
-      return respond(success(200, JSON.stringify(found), asked.c.env.exchange.requestId));
+      return respond(success(200, stringifyExact(found), asked.c.env.exchange.requestId));
     };
     on(name, answer, first);
   }

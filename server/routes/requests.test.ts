@@ -85,7 +85,7 @@ test("413: a body that is too large", async () => {
 // ---- Over a real connection -----------------------------------------------------------------------------------------
 
 /** Sends these bytes to a server of the app and returns all that it answers until it or we close. */
-async function overTheWire(...chunks: string[]): Promise<string> {
+async function overTheWire(...chunks: (string | Buffer)[]): Promise<string> {
   const server = createAdaptorServer({ fetch: world().app.fetch }) as Server;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const connection: Connection = connectTcp((server.address() as AddressInfo).port, "127.0.0.1");
@@ -108,9 +108,91 @@ const head = (length: string) =>
   `POST /coupons/999999/pause HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${adminToken}\r\n` +
   `Content-Type: application/json\r\n${length}\r\n\r\n`;
 
-test("411: a body without Content-Length", async () => {
-  const answer = await overTheWire(head("Transfer-Encoding: chunked"), "2\r\n{}\r\n0\r\n\r\n");
-  assert.match(answer, /^HTTP\/1.1 411 .*A body must come with its Content-Length/s);
+const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+
+test("a chunked body is one without an announced length: the same checks, the same limit", async () => {
+  const chunked = (...parts: string[]) =>
+    overTheWire(head("Transfer-Encoding: chunked"), ...parts.map(chunk), "0\r\n\r\n");
+  assert.match(await chunked('{"reas', 'on":"ä"}'), /^HTTP\/1.1 404 .*"coupon_not_found"/s);
+  assert.match(await chunked(), /^HTTP\/1.1 404 .*"coupon_not_found"/s);
+  assert.match(await chunked('{"a":1}'), /^HTTP\/1.1 400 .*a: is not a member of this request/s);
+  const padded = (bytes: number) => chunked(`{}${" ".repeat(4998)}`, " ".repeat(bytes - 5000));
+  assert.match(await padded(16_384), /^HTTP\/1.1 404 /);
+  assert.match(await padded(16_385), /^HTTP\/1.1 413 .*The body must have at most 16384 bytes/s);
+  assert.match(await padded(500_000), /^HTTP\/1.1 413 .*The body must have at most 16384 bytes/s);
+});
+
+const bytesOf = (text: string, encoding: BufferEncoding = "latin1") => Buffer.from(text, encoding);
+/** A request with this body, whose head says these things of it. */
+function sent(target: string, body: Buffer, ...headers: string[]): Promise<string> {
+  const type = headers.some((line) => /^content-type/i.test(line)) ? [] : ["Content-Type: application/json"];
+  const lines = [
+    "Host: x",
+    `Authorization: Bearer ${adminToken}`,
+    `Content-Length: ${body.length}`,
+    ...type,
+    ...headers,
+  ];
+  return overTheWire(bytesOf(`POST ${target} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`), body);
+}
+
+test("a body that is not UTF-8 is refused: two orders must not become one reference", async () => {
+  const [user_id, coupon_id] = [await world().newUser(), await world().newCoupon()];
+  await world().issue(coupon_id, user_id);
+  const use = (body: Buffer, ...headers: string[]) => sent(`/coupons/${coupon_id}/use`, body, ...headers);
+  const body = (reference: string) => `{"user_id":${user_id},"reference":"${reference}"}`;
+  for (const reference of ["Bär-17", "Bör-17"])
+    assert.match(await use(bytesOf(body(reference))), /^HTTP\/1.1 400 .*"The body is not UTF-8."/s);
+  for (const half of ["\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf5\x80\x80\x80"])
+    assert.match(await use(bytesOf(body(half))), /^HTTP\/1.1 400 .*"The body is not UTF-8."/s);
+  assert.match(await use(bytesOf(body("Bär-17"), "utf16le")), /^HTTP\/1.1 400 /);
+  assert.match(await use(bytesOf(`\ufeff${body("Bär-17")}`, "utf8")), /^HTTP\/1.1 200 .*"used".*"Bär-17"/s);
+});
+
+test("415: another charset, a compressed body", async () => {
+  const target = "/coupons/999999/pause";
+  const body = bytesOf("{}");
+  for (const [header, detail] of [
+    ["Content-Type: application/json; charset=iso-8859-1", "The charset of the body must be utf-8."],
+    ['Content-Type: application/json;x=y; Charset="UTF-16"', "The charset of the body must be utf-8."],
+    ["Content-Encoding: gzip", "The body must not be compressed or encoded otherwise."],
+    ["Content-Encoding: identity, br", "The body must not be compressed or encoded otherwise."],
+  ] as const) {
+    const answer = await sent(target, body, header);
+    assert.match(answer, /^HTTP\/1.1 415 /);
+    assert.ok(answer.includes(detail), answer);
+  }
+  for (const header of [
+    "Content-Type: application/json;charset=UTF-8",
+    'Content-Type: application/json; charset="utf8"',
+    "Content-Type: application/json; profile=x",
+    "Content-Encoding: identity",
+  ])
+    assert.match(await sent(target, body, header), /^HTTP\/1.1 404 .*"coupon_not_found"/s);
+});
+
+test("lines: the same media, and a byte order mark before the first", async () => {
+  const import_ = (body: Buffer, ...headers: string[]) => sent("/users/import", body, ...headers);
+  const type = "Content-Type: application/x-ndjson";
+  const line = '{"user_id":7001,"display_name":"Bär"}\n';
+  for (const headers of [[`${type}; charset=latin1`], [type, "Content-Encoding: gzip"]])
+    assert.match(await import_(bytesOf(line), ...headers), /^HTTP\/1.1 415 /);
+  const marked = await import_(bytesOf(`\ufeff${line}\ufeff${line}`, "utf8"), type);
+  assert.match(marked, /"line":1,"outcome":"created","user_id":7001/);
+  assert.match(marked, /"line":2,"outcome":"invalid"/);
+  assert.match(await import_(bytesOf(line), type), /"outcome":"invalid","detail":"the line: must be UTF-8"/);
+});
+
+test("a query is percent-encoded UTF-8, and nothing else becomes another text", async () => {
+  const reason = (query: string) =>
+    sent(`/users/import${query}`, bytesOf(""), "Content-Type: application/x-ndjson");
+  for (const query of ["?reason=B%E4r", "?reason=%", "?reason=%zz", "?reason=%ED%A0%80"])
+    assert.match(await reason(query), /^HTTP\/1.1 400 .*"reason: must be percent-encoded UTF-8"/s);
+  for (const query of ["?reason=Bär", bytesOf("?reason=Bär", "utf8").toString("latin1")])
+    assert.match(await reason(query), /^HTTP\/1.1 400 /, "by Node, to which bytes are no target");
+  assert.match(await reason("?%E4=1"), /^HTTP\/1.1 400 .*"%E4: is not a member of this request"/s);
+  assert.match(await reason("?reason=B%C3%A4r+x"), /^HTTP\/1.1 200 /);
+  assert.match(await sent("/coupons/%E4/pause", bytesOf("{}")), /^HTTP\/1.1 400 .*coupon_id: must be/s);
 });
 
 test("413: announced, and never sent", async () => {

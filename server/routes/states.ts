@@ -1,4 +1,5 @@
 /** What many ask for or watch at once: read once for all of them. */
+import { stringifyExact } from "../api/exact.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
 import { etagOf } from "../http/etag.ts";
@@ -25,7 +26,7 @@ export function createStates({ clock, db, issuing, log }: Parts) {
     live: createShared(async () => {
       const live = await db.liveCoupons();
       // Weak: of the coupons alone, since server_time is another each time.
-      return { text: JSON.stringify(live), etag: `W/${etagOf(JSON.stringify(live.coupons))}` };
+      return { text: stringifyExact(live), etag: `W/${etagOf(JSON.stringify(live.coupons))}` };
     }),
     coupons: createFeed(
       {

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keptNumber, parseExact, stringifyExact } from "./exact.ts";
+
+test("numbers that a double holds are numbers, all others keep their digits", () => {
+  for (const number of [
+    "0",
+    "-0.5",
+    "25",
+    "0.1",
+    "9007199254740992",
+    "1.50",
+    "1e300",
+    "-1E-7",
+    "100000000000000000000",
+  ]) {
+    const value = parseExact(number);
+    assert.equal(typeof value, "number", number);
+    assert.equal(Number(stringifyExact(value)), Number(number));
+  }
+  for (const number of [
+    "750727362669608961",
+    "-9007199254740993",
+    "0.1000000000000000055",
+    "1e400",
+    "-1e-400",
+    "12345678901234567890.5",
+  ]) {
+    assert.equal(keptNumber(parseExact(number)), number);
+    const text = `{"a":[${number},1,"${number}"],"${number}":{"b":${number}}}`;
+    assert.equal(stringifyExact(parseExact(text)), text);
+  }
+});
+
+test("a string is never taken for a number", () => {
+  for (const text of [
+    '"\\u0000750727362669608961"',
+    '"a\\"\\\\u0000750727362669608961"',
+    '"750727362669608961"',
+  ]) {
+    assert.equal(keptNumber(parseExact(text)), undefined, text);
+    const beside = `[750727362669608961,${text}]`;
+    const [number, string] = parseExact(beside) as unknown[];
+    assert.equal(keptNumber(number), "750727362669608961");
+    assert.equal(keptNumber(string), undefined, text);
+  }
+  assert.throws(() => parseExact('{"a":1.5e}'), SyntaxError);
+  assert.throws(() => parseExact("01e2"), SyntaxError);
+});

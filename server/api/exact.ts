@@ -1,0 +1,45 @@
+/**
+ * JSON whose numbers stay what they are. JavaScript's own reading rounds those that a double cannot hold (750727362669608961 becomes
+ * …609000), and Node 20 has no JSON.rawJSON(). Such a number is kept as a string: a NUL and its digits. No other string looks like it,
+ * since PostgreSQL stores no NUL and requests with one are refused.
+ */
+
+/** Strings, so that digits in them are left alone; numbers. */
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+/** The least that a double cannot hold: 16 digits, or an exponent. */
+const SUSPECT = /[\d.]{16}|\d[eE]/;
+const WRITTEN = /"\\u0000(-?\d[\d.eE+-]*)"/g;
+const KEPT = /^\0-?\d[\d.eE+-]*$/;
+
+/** Parses JSON, and keeps the numbers that a double cannot hold. */
+export function parseExact(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  return SUSPECT.test(text) ? JSON.parse(text.replace(TOKENS, keep)) : value;
+}
+
+/** Writes JSON, and kept numbers as they were read. */
+export function stringifyExact(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.includes('"\\u0000') ? text.replace(WRITTEN, "$1") : text;
+}
+
+/** The digits of a kept number. */
+export function keptNumber(value: unknown): string | undefined {
+  return typeof value === "string" && KEPT.test(value) ? value.slice(1) : undefined;
+}
+
+function keep(token: string): string {
+  // A given string that begins with NUL begins with two afterwards, and is refused as before.
+  if (token.startsWith('"')) return token.startsWith('"\\u0000') ? `"\\u0000${token.slice(1)}` : token;
+  return spelled(token) === spelled(String(Number(token))) ? token : `"\\u0000${token}"`;
+}
+
+/** The one spelling of a number: its digits without zeros at either end, and the power of ten of the last one. */
+function spelled(number: string): string {
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] =
+    number.match(/^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, "");
+  const short = digits.replace(/0+$/, "");
+  if (short === "") return number === "Infinity" ? number : "0";
+  return `${sign}${short}e${Number(exponent) - fraction.length + digits.length - short.length}`;
+}
