@@ -23,12 +23,13 @@ const MAX_UNKNOWN = 32;
 const common = new Set<string>(COMMON_REFUSALS);
 
 export function createIssuing(
-  db: Pick<Db, "issueCoupons" | "couponLease">,
+  db: Pick<Db, "issueCoupons" | "couponLease"> & Partial<Pick<Db, "onLost">>,
   limits: Partial<LaneLimits> = {},
   onBatch: (size: number, ms: number) => void = () => {},
   clock: Clock = systemClock,
 ): Issuing {
   const leases = createLeases(db.couponLease, clock);
+  db.onLost?.(leases.drop);
   /** Coupons that this process has seen live or upcoming. */
   const known = new Set<number>();
   let unknown = 0;

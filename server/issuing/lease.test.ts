@@ -74,6 +74,27 @@ test("holders are never refused; of the next lease only the newer ones are asked
   );
 });
 
+test("after a lost connection nothing of before is repeated: no refusal, no holder, no answer on its way", async () => {
+  const { clock, asked, leases } = byHand();
+  leases.renew(7);
+  await asked[0]?.answer({ ...soldOut, issued: 3, holders: [11, 12, 13] });
+  await clock.pass(500);
+  assert.equal(leases.refusal(7, 14)?.outcome, "sold_out");
+  leases.drop();
+  assert.equal(leases.refusal(7, 14), undefined);
+  // The answer of the database that is no more.
+  await asked[1]?.answer({ ...soldOut, issued: 3, holders: [] });
+  assert.equal(leases.refusal(7, 14), undefined);
+  leases.renew(7);
+  // The new primary lost position 3, and gave it to 14.
+  assert.equal(asked[2]?.knownPosition, 0);
+  await asked[2]?.answer({ ...soldOut, issued: 3, holders: [11, 12, 14] });
+  assert.deepEqual(
+    [13, 14].map((userId) => leases.refusal(7, userId)?.outcome),
+    ["sold_out", undefined],
+  );
+});
+
 test("not_started counts down to the microsecond and ends at start_time", async () => {
   const { clock, asked, leases } = byHand();
   leases.renew(7);

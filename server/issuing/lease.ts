@@ -12,6 +12,8 @@ export interface Leases {
   refusal(couponId: number, userId: number): Issue | undefined;
   /** Asks for a lease, unless a question is under way. Called when the database has refused somebody. */
   renew(couponId: number): void;
+  /** Forgets all leases and holders, those on their way too: another database may answer next, which has forgotten grants. */
+  drop(): void;
   /** Refusals served from leases. */
   hits(): number;
   /** Coupons with a valid lease. */
@@ -41,6 +43,8 @@ export function createLeases(
   const leases = new Map<number, Held>();
   const asking = new Set<number>();
   let hits = 0;
+  /** Counts drops. */
+  let epoch = 0;
 
   function renew(couponId: number): void {
     if (asking.has(couponId)) return;
@@ -55,7 +59,9 @@ export function createLeases(
     const known = leases.get(couponId);
     // Measured before the question is sent, so that the lease ends here before it ends in the database.
     const sentAt = clock.now();
+    const asked = epoch;
     const lease = await ask(couponId, known?.issued ?? 0);
+    if (asked !== epoch) return;
     if (lease.outcome !== "leased") {
       leases.delete(couponId);
       await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
@@ -98,6 +104,10 @@ export function createLeases(
       };
     },
     renew,
+    drop() {
+      epoch += 1;
+      leases.clear();
+    },
     hits: () => hits,
     held() {
       const at = clock.now();
