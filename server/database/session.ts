@@ -2,6 +2,7 @@
 import { connect as connectSocket } from "node:net";
 import postgres from "postgres";
 import { targetOf } from "../../db/target.ts";
+import { parseExact, stringifyExact } from "../api/exact.ts";
 import { DatabaseError, HUNG_UP, READ_ONLY } from "./errors.ts";
 
 /**
@@ -25,6 +26,7 @@ export function open(url: string, max: number, onClose: () => void): postgres.Sq
     ...({ socket: openSocket } as object), // the driver has this option, its types do not
     connection: { ...connection, application_name: `coupon-server ${process.pid}` },
     types: {
+      jsonb: { to: 3802, from: [3802], serialize: stringifyExact, parse: parseExact },
       number: { to: 1700, from: [20, 1700], serialize: String, parse: parseNumber },
       // Their text depends on settings of the session: a query asks for them in another form.
       time: { to: 1184, from: [1082, 1083, 1114, 1184, 1186, 1266], serialize: String, parse: refuseText },
