@@ -21,6 +21,10 @@ as $$
 declare
   v_time_zone text;
   v_coupon coupon.coupons;
+  v_asked jsonb := jsonb_build_object(
+    'code', create_coupon.code, 'message', create_coupon.message, 'description', create_coupon.description,
+    'start_time', create_coupon.start_time, 'expiry', create_coupon.expiry, 'count', create_coupon.count,
+    'metadata', create_coupon.metadata);
 begin
   perform coupon.refuse_argument(a.name, a.why)
   from (values
@@ -50,11 +54,12 @@ begin
 
   select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code);
   if found then
+    -- A retry asks for what was first asked, whatever count and expiry were set meanwhile; the audit knows it.
     outcome := case
-      when (v_coupon.code, v_coupon.message, v_coupon.description, v_coupon.start_time, v_coupon.expiry,
-          v_coupon.count, v_coupon.metadata)
-        = (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
-          create_coupon.expiry, create_coupon.count, create_coupon.metadata)
+      when v_asked in (
+        select a.new_values from coupon.audit a where a.coupon_id = v_coupon.id and a.command = 'create_coupon'
+        union all
+        select jsonb_object_agg(m.key, m.value) from jsonb_each(to_jsonb(v_coupon)) m where v_asked ? m.key)
       then 'already_created' else 'code_taken' end;
     if outcome = 'already_created' then
       perform coupon.fence_replay();
@@ -98,9 +103,7 @@ begin
   returning c.* into v_coupon;
   coupon_id := v_coupon.id;
   insert into coupon.audit (command, coupon_id, new_values, reason, actor)
-  values ('create_coupon', v_coupon.id,
-    to_jsonb(v_coupon) - '{id, live_on, slot, time_zone, issued, paused, created_at}'::text[],
-    create_coupon.reason, create_coupon.actor);
+  values ('create_coupon', v_coupon.id, v_asked, create_coupon.reason, create_coupon.actor);
   outcome := 'created';
   return next;
 end
@@ -109,6 +112,6 @@ $$;
 comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb, text, text) is
   'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the
 service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same
-coupon, all members alike), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new
+coupon: all members as it was created with, or as they are now), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new
 coupon, or the one that is in the way. reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for
 arguments that no coupon can have.';

@@ -108,6 +108,17 @@ test("already_created: the same instant in another zone, the same JSON in anothe
   assert.equal(await value(create(again)), "already_created");
 });
 
+test("already_created: the same request again after a restock and another expiry", async () => {
+  const coupon = { code: "RESTOCKED", start_time: "2031-04-03 12:00Z" };
+  const [made] = await rows(create(coupon));
+  await admin`select from set_coupon_count(${made?.[1] as number}, 50)`;
+  await admin`select from set_coupon_expiry(${made?.[1] as number}, '2033-01-01Z')`;
+  const again = ["already_created", ...(made?.slice(1) ?? [])];
+  assert.deepEqual(await rows(create(coupon)), [again]);
+  assert.deepEqual(await rows(create({ ...coupon, count: 50, expiry: "2033-01-01Z" })), [again]);
+  assert.equal(await value(create({ ...coupon, count: 50 })), "code_taken");
+});
+
 const others: Partial<Coupon>[] = [
   { code: "code_2031" },
   { message: "another" },

@@ -148,6 +148,8 @@ interface Coupon {
   issued: number;
   paused: boolean;
   slot: number;
+  /** What create_coupon() was given. */
+  asked: unknown[];
 }
 
 interface Grant {
@@ -178,12 +180,10 @@ function answer(model: Model, command: Command, seen: Row[]): Row[] {
       const same = coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
       if (same) {
         const { coupon_id, slot } = same;
-        const outcome = isDeepStrictEqual(
-          [same.code, same.message, same.start, same.expiry, same.count],
-          [code, message, start, expiry, count],
-        )
-          ? "already_created"
-          : "code_taken";
+        const now = [same.code, same.message, same.start, same.expiry, same.count];
+        const asked = [code, message, start, expiry, count];
+        const isSame = [same.asked, now].some((each) => isDeepStrictEqual(each, asked));
+        const outcome = isSame ? "already_created" : "code_taken";
         return [{ outcome, coupon_id, live_on: dayOf(same.start), slot }];
       }
       const live_on = dayOf(start);
@@ -198,7 +198,8 @@ function answer(model: Model, command: Command, seen: Row[]): Row[] {
       if (day.length === 3) return refuse("day_full");
       const slot = day.length + 1;
       const coupon_id = coupons.length + 1;
-      coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot });
+      const asked = [code, message, start, expiry, count];
+      coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
       return [{ outcome: "created", coupon_id, live_on, slot }];
     }
     case "issue_coupon":
@@ -695,7 +696,7 @@ test("the search refuses histories that no order explains", () => {
   const model = (): Model => ({
     names: { 1: "Ann", 2: "Ben" },
     // biome-ignore format: a row
-    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1 }],
+    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, asked: [] }],
     grants: [],
   });
   const claimed = (user: number, outcome: string, position: number | null, start: number): Call => {
