@@ -6,6 +6,10 @@
  *   const result = await client.issueCoupon({ coupon_id: 7 });
  *   if (result.outcome === "issued") console.log(`number ${result.position}`);
  */
+import { CouponError, parse, toError } from "./client-error.js";
+import { createServerClock } from "./server-clock.js";
+
+export { CouponError };
 
 /** @typedef {import("../api/contract-types.ts").OperationName} OperationName */
 /** @typedef {import("../api/contract-types.ts").FeedName} FeedName */
@@ -89,26 +93,17 @@ const LONGEST_WAIT = 10_000;
 /** The service shows every 15 s that a stream lives. */
 const SILENCE_MS = 40_000;
 
-/** Why a call has no result. */
-export class CouponError extends Error {
-  /**
-   * @param {string} outcome As in the problem; connection_lost when there was no answer.
-   * @param {string} detail
-   * @param {{ status?: number, request_id?: string, errors?: { member: string, detail: string }[] }} [problem]
-   * @param {ErrorOptions} [options]
-   */
-  constructor(outcome, detail, problem = {}, options = {}) {
-    super(`${outcome}: ${detail}`, options);
-    this.name = "CouponError";
-    this.outcome = outcome;
-    this.detail = detail;
-    /** The HTTP status; 0 when there was no answer. */
-    this.status = problem.status ?? 0;
-    this.requestId = problem.request_id;
-    /** Which members of the request are wrong. */
-    this.errors = problem.errors ?? [];
-  }
-}
+/**
+ * What the calls of one client share.
+ * @typedef {object} Connection
+ * @property {string} base
+ * @property {Options["token"]} token
+ * @property {typeof globalThis.fetch} fetch
+ * @property {number} attempts
+ * @property {number} attemptMs
+ * @property {number} budget Retries that can be made now.
+ * @property {ReturnType<typeof createServerClock>} clock
+ */
 
 /**
  * @param {Options} [options]
@@ -121,194 +116,179 @@ export function couponClient({
   attempts = 5,
   attemptMs = 15_000,
 } = {}) {
-  const base = baseUrl.replace(/\/$/, "");
   const clock = createServerClock();
-  let budget = RETRY_BUDGET;
-
+  /** @type {Connection} */
+  const connection = {
+    ...{ base: baseUrl.replace(/\/$/, ""), token, fetch, attempts, attemptMs, clock },
+    budget: RETRY_BUDGET,
+  };
   /** @type {Record<string, unknown>} */
   const client = { serverNow: clock.now };
   for (const [name, route] of Object.entries(ROUTES))
     client[name] = STREAMS.has(name)
-      ? (/** @type {{ signal?: AbortSignal }} */ how = {}) => watch(route, how.signal)
+      ? (/** @type {{ signal?: AbortSignal }} */ how = {}) => watch(connection, route, how.signal)
       : (/** @type {object} */ request = {}, /** @type {{ signal?: AbortSignal }} */ how = {}) =>
-          call(route, request, how.signal);
+          call(connection, route, request, how.signal);
   return /** @type {CouponClient} */ (client);
+}
 
-  /**
-   * @param {string} route
-   * @param {object} request
-   * @param {AbortSignal | undefined} signal
-   * @returns {Promise<unknown>}
-   */
-  async function call(route, request, signal) {
-    const [url, init] = toRequest(route, request);
-    for (let attempt = 1; ; attempt++) {
-      const { result, error, wait } = await send(url, init, signal);
-      if (error === undefined) {
-        budget = Math.min(RETRY_BUDGET, budget + RETRY_REFILL);
-        return result;
-      }
-      if (wait === undefined || attempt >= attempts || budget < 1) throw error;
-      budget -= 1;
-      await sleep(Math.max(wait, backOff(attempt)), signal);
+/**
+ * @param {Connection} connection
+ * @param {string} route
+ * @param {object} request
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<unknown>}
+ */
+async function call(connection, route, request, signal) {
+  const [url, init] = toRequest(connection.base, route, request);
+  for (let attempt = 1; ; attempt++) {
+    const { result, error, wait } = await send(connection, url, init, signal);
+    if (error === undefined) {
+      connection.budget = Math.min(RETRY_BUDGET, connection.budget + RETRY_REFILL);
+      return result;
     }
+    if (wait === undefined || attempt >= connection.attempts || connection.budget < 1) throw error;
+    connection.budget -= 1;
+    await sleep(Math.max(wait, backOff(attempt)), signal);
   }
+}
 
-  /**
-   * One attempt: its result, or the error with, where the same again is right, how long to wait at least, ms.
-   * @param {string} url
-   * @param {RequestInit} init
-   * @param {AbortSignal | undefined} signal
-   * @returns {Promise<{ result?: unknown, error?: CouponError, wait?: number }>}
-   */
-  async function send(url, init, signal) {
-    const given = await headers(init);
-    let response;
-    let text;
-    const timeout = AbortSignal.timeout(attemptMs);
+/**
+ * One attempt: its result, or the error with, where the same again is right, how long to wait at least, ms.
+ * @param {Connection} connection
+ * @param {string} url
+ * @param {RequestInit} init
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<{ result?: unknown, error?: CouponError, wait?: number }>}
+ */
+async function send(connection, url, init, signal) {
+  const given = await headers(connection, init);
+  let response;
+  let text;
+  const timeout = AbortSignal.timeout(connection.attemptMs);
+  try {
+    response = await connection.fetch(url, {
+      ...init,
+      headers: given,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    text = await response.text();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const detail = "There was no answer; the request may have been done.";
+    return { error: new CouponError("connection_lost", detail, {}, { cause }), wait: 0 };
+  }
+  const body = parse(text);
+  if (body === undefined || AGAIN.has(response.status)) {
+    const error = toError(response, body);
+    return AGAIN.has(response.status) ? { error, wait: retryAfter(response) } : { error };
+  }
+  if (response.ok) {
+    connection.clock.heard(body["server_time"]);
+    return { result: body };
+  }
+  const isRefusal =
+    REFUSALS.has(response.status) && init.method === "POST" && body["outcome"] !== "no_such_route";
+  return isRefusal ? { result: body } : { error: toError(response, body) };
+}
+
+/**
+ * @param {Connection} connection
+ * @param {string} route
+ * @param {AbortSignal | undefined} signal
+ * @returns {AsyncGenerator<unknown, void>}
+ */
+async function* watch(connection, route, signal) {
+  const [url, init] = toRequest(connection.base, route, {});
+  for (let failures = 0; ; ) {
     try {
-      response = await fetch(url, {
-        ...init,
-        headers: given,
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      });
-      text = await response.text();
-    } catch (cause) {
+      for await (const state of events(connection, url, init, signal)) {
+        failures = 0;
+        connection.clock.heard(state["server_time"]);
+        yield state;
+      }
+    } catch (error) {
       signal?.throwIfAborted();
-      const detail = "There was no answer; the request may have been done.";
-      return { error: new CouponError("connection_lost", detail, {}, { cause }), wait: 0 };
+      if (error instanceof CouponError && !AGAIN.has(error.status)) throw error;
+      failures += 1;
     }
-    const body = parse(text);
-    if (body === undefined || AGAIN.has(response.status)) {
-      const error = toError(response, body);
-      return AGAIN.has(response.status) ? { error, wait: retryAfter(response) } : { error };
-    }
-    if (response.ok) {
-      clock.heard(body["server_time"]);
-      return { result: body };
-    }
-    const isRefusal =
-      REFUSALS.has(response.status) && init.method === "POST" && body["outcome"] !== "no_such_route";
-    return isRefusal ? { result: body } : { error: toError(response, body) };
+    await sleep(backOff(failures + 2), signal);
   }
+}
 
-  /**
-   * @param {string} route
-   * @param {AbortSignal | undefined} signal
-   * @returns {AsyncGenerator<unknown, void>}
-   */
-  async function* watch(route, signal) {
-    const [url, init] = toRequest(route, {});
-    for (let failures = 0; ; ) {
-      try {
-        for await (const state of events(url, init, signal)) {
-          failures = 0;
-          clock.heard(state["server_time"]);
-          yield state;
-        }
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (error instanceof CouponError && !AGAIN.has(error.status)) throw error;
-        failures += 1;
-      }
-      await sleep(backOff(failures + 2), signal);
-    }
-  }
-
-  /**
-   * The states of one connection.
-   * @param {string} url
-   * @param {RequestInit} init
-   * @param {AbortSignal | undefined} signal
-   * @returns {AsyncGenerator<Record<string, unknown>, void>}
-   */
-  async function* events(url, init, signal) {
-    const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+/**
+ * The states of one stream.
+ * @param {Connection} connection
+ * @param {string} url
+ * @param {RequestInit} init
+ * @param {AbortSignal | undefined} signal
+ * @returns {AsyncGenerator<Record<string, unknown>, void>}
+ */
+async function* events(connection, url, init, signal) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  try {
+    const response = await connection.fetch(url, {
+      ...init,
+      headers: await headers(connection, init),
+      signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
+    });
+    if (!response.ok || !response.body) throw toError(response, parse(await response.text()));
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     try {
-      const response = await fetch(url, {
-        ...init,
-        headers: await headers(init),
-        signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
-      });
-      if (!response.ok || !response.body) throw toError(response, parse(await response.text()));
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      try {
-        for (let rest = ""; ; ) {
-          const { value, done } = await reader.read();
-          if (done) return;
-          clearTimeout(timer);
-          timer = setTimeout(() => silence.abort(), SILENCE_MS);
-          const blocks = (rest + value).split("\n\n");
-          rest = blocks.pop() ?? "";
-          for (const block of blocks) {
-            const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
-            if (data !== undefined) yield JSON.parse(data);
-          }
+      for (let rest = ""; ; ) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), SILENCE_MS);
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop() ?? "";
+        for (const block of blocks) {
+          const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
+          if (data !== undefined) yield JSON.parse(data);
         }
-      } finally {
-        // Also when the loop is left.
-        await reader.cancel().catch(() => {});
       }
     } finally {
-      clearTimeout(timer);
+      // Also when the loop is left.
+      await reader.cancel().catch(() => {});
     }
-  }
-
-  /**
-   * @param {string} route
-   * @param {object} request
-   * @returns {[url: string, init: RequestInit]}
-   */
-  function toRequest(route, request) {
-    const [method = "", template = ""] = route.split(" ");
-    /** @type {Record<string, unknown>} */
-    const rest = { ...request };
-    const path = template.replace(/\{(\w+)\}/g, (_, name) => {
-      const value = rest[name];
-      delete rest[name];
-      return encodeURIComponent(String(value));
-    });
-    if (method === "POST") return [base + path, { method, body: JSON.stringify(rest) }];
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
-    return [base + path + (query.size > 0 ? `?${query}` : ""), { method }];
-  }
-
-  /**
-   * @param {RequestInit} init
-   * @returns {Promise<Record<string, string>>}
-   */
-  async function headers({ body }) {
-    const given = typeof token === "function" ? await token() : token;
-    return {
-      ...(given === undefined ? {} : { authorization: `Bearer ${given}` }),
-      ...(body ? { "content-type": "application/json" } : {}),
-    };
+  } finally {
+    clearTimeout(timer);
   }
 }
 
 /**
- * @param {string} text
- * @returns {Record<string, unknown> | undefined}
+ * @param {string} base
+ * @param {string} route
+ * @param {object} request
+ * @returns {[url: string, init: RequestInit]}
  */
-function parse(text) {
-  try {
-    const body = JSON.parse(text);
-    return typeof body === "object" && body !== null ? body : undefined;
-  } catch {
-    return undefined;
-  }
+function toRequest(base, route, request) {
+  const [method = "", template = ""] = route.split(" ");
+  /** @type {Record<string, unknown>} */
+  const rest = { ...request };
+  const path = template.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = rest[name];
+    delete rest[name];
+    return encodeURIComponent(String(value));
+  });
+  if (method === "POST") return [base + path, { method, body: JSON.stringify(rest) }];
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
+  return [base + path + (query.size > 0 ? `?${query}` : ""), { method }];
 }
 
 /**
- * @param {Response} response
- * @param {Record<string, any> | undefined} problem
+ * @param {Connection} connection
+ * @param {RequestInit} init
+ * @returns {Promise<Record<string, string>>}
  */
-function toError(response, problem) {
-  const { outcome = "unexpected_answer", detail = `HTTP ${response.status} without a problem` } =
-    problem ?? {};
-  return new CouponError(outcome, detail, { ...problem, status: response.status });
+async function headers({ token }, { body }) {
+  const given = typeof token === "function" ? await token() : token;
+  return {
+    ...(given === undefined ? {} : { authorization: `Bearer ${given}` }),
+    ...(body ? { "content-type": "application/json" } : {}),
+  };
 }
 
 /**
@@ -346,23 +326,4 @@ function sleep(ms, signal) {
     if (signal?.aborted) abort();
     else signal?.addEventListener("abort", abort, { once: true });
   });
-}
-
-/**
- * The service's clock, told by the answers that carry it. Each was on its way for a while, so the one that seems latest is the
- * best known; old ones are forgotten, since clocks drift.
- */
-function createServerClock() {
-  /** @type {number[]} */
-  const offsets = [];
-  return {
-    /** @param {unknown} serverTime */
-    heard(serverTime) {
-      if (typeof serverTime !== "string") return;
-      offsets.push(Date.parse(serverTime) - Date.now());
-      if (offsets.length > 30) offsets.shift();
-    },
-    /** ms since 1970, by the service's clock as far as it is known. */
-    now: () => Date.now() + (offsets.length > 0 ? Math.max(...offsets) : 0),
-  };
 }

@@ -26,6 +26,8 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/words.js": publicFile("words.js"),
   "/elements.js": publicFile("elements.js"),
   "/client.js": publicFile("client.js"),
+  "/client-error.js": publicFile("client-error.js"),
+  "/server-clock.js": publicFile("server-clock.js"),
   "/docs": publicFile("docs.html"),
   "/docs/docs.js": publicFile("docs.js"),
   "/docs/swagger-ui.css": swagger("swagger-ui.css"),
