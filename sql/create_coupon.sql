@@ -52,7 +52,7 @@ begin
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
 
-  select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code);
+  select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code collate "C");
   if found then
     -- A retry asks for what was first asked, whatever count and expiry were set meanwhile; the audit knows it.
     outcome := case

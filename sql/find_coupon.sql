@@ -15,7 +15,7 @@ begin
   select o.*
   from coupon.coupons c
   cross join lateral coupon.describe_coupon(c, clock_timestamp()) o
-  where c.id = find_coupon.coupon_id or lower(c.code) = lower(find_coupon.code);
+  where c.id = find_coupon.coupon_id or lower(c.code) = lower(find_coupon.code collate "C");
 end
 $$;
 
