@@ -165,8 +165,8 @@ test("wallet: pages of several days, the newest first", async () => {
     description: "",
     position: 1,
     issued_on: "2025-05-02",
-    issued_at: "2025-05-02T10:00:00.5Z",
-    used_date: "2025-05-02T10:00:00.5Z",
+    issued_at: "2025-05-02T10:00:00.500000Z",
+    used_date: "2025-05-02T10:00:00.500000Z",
     use_reference: "r",
   });
 });
