@@ -38,10 +38,9 @@ export function readState(setupUrl: string): Promise<FinalState> {
   return withConnection(
     setupUrl,
     async (sql) => {
-      await sql`set time zone 'UTC'`;
       // As the server writes an instant.
       const instant = (name: string) =>
-        sql.unsafe(`regexp_replace(replace(${name}::text, ' ', 'T'), '\\+00$', 'Z')`);
+        sql.unsafe(`to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
       const coupons = await sql`select id::integer as coupon, count, issued from coupon.coupons`;
       const grants = await sql`
         select
