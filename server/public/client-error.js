@@ -5,7 +5,7 @@ export class CouponError extends Error {
   /**
    * @param {string} outcome As in the problem; connection_lost when there was no answer.
    * @param {string} detail
-   * @param {{ status?: number, request_id?: string, errors?: { member: string, detail: string }[] }} [problem]
+   * @param {{ status?: number, request_id?: string, errors?: { member: string, detail: string }[], retryAfter?: number | undefined }} [problem]
    * @param {ErrorOptions} [options]
    */
   constructor(outcome, detail, problem = {}, options = {}) {
@@ -18,6 +18,8 @@ export class CouponError extends Error {
     this.requestId = problem.request_id;
     /** Which members of the request are wrong. */
     this.errors = problem.errors ?? [];
+    /** Seconds to wait before sending the request again, if the service says so. */
+    this.retryAfter = problem.retryAfter;
   }
 }
 
@@ -41,5 +43,18 @@ export function parse(text) {
 export function toError(response, problem) {
   const { outcome = "unexpected_answer", detail = `HTTP ${response.status} without a problem` } =
     problem ?? {};
-  return new CouponError(outcome, detail, { ...problem, status: response.status });
+  const seconds = retryAfter(response.headers);
+  return new CouponError(outcome, detail, { ...problem, status: response.status, retryAfter: seconds });
+}
+
+/**
+ * Retry-After in seconds. The service says seconds; a proxy in its place may name a time.
+ * @param {Headers} headers
+ * @returns {number | undefined}
+ */
+function retryAfter(headers) {
+  const given = headers.get("retry-after") ?? "";
+  if (/^\d+$/.test(given)) return Number(given);
+  const until = Date.parse(given) - Date.parse(headers.get("date") ?? new Date().toUTCString());
+  return Number.isFinite(until) ? Math.max(0, until / 1000) : undefined;
 }

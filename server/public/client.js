@@ -90,6 +90,10 @@ const RETRY_REFILL = 0.2;
 /** Wait before the second attempt where the service doesn't say, ms; it doubles. */
 const FIRST_WAIT = 200;
 const LONGEST_WAIT = 10_000;
+/** Longer than this the client doesn't wait because the service, or whoever answers in its place, asks for it: the caller decides. */
+const LONGEST_RETRY_AFTER = 30_000;
+/** Of an event, characters: far more than the service sends. */
+const LONGEST_EVENT = 16 * 1024 * 1024;
 /** The service shows every 15 s that a stream lives. */
 const SILENCE_MS = 40_000;
 
@@ -147,9 +151,10 @@ async function call(connection, route, request, signal) {
       connection.budget = Math.min(RETRY_BUDGET, connection.budget + RETRY_REFILL);
       return result;
     }
-    if (wait === undefined || attempt >= connection.attempts || connection.budget < 1) throw error;
+    const isLast = attempt >= connection.attempts || connection.budget < 1;
+    if (wait === undefined || wait > LONGEST_RETRY_AFTER || isLast) throw error;
     connection.budget -= 1;
-    await sleep(Math.max(wait, backOff(attempt)), signal);
+    await sleep(Math.max(wait * (1 + Math.random() / 4), backOff(attempt)), signal);
   }
 }
 
@@ -181,7 +186,7 @@ async function send(connection, url, init, signal) {
   const body = parse(text);
   if (body === undefined || AGAIN.has(response.status)) {
     const error = toError(response, body);
-    return AGAIN.has(response.status) ? { error, wait: retryAfter(response) } : { error };
+    return AGAIN.has(response.status) ? { error, wait: (error.retryAfter ?? 0) * 1000 } : { error };
   }
   if (response.ok) {
     connection.clock.heard(body["server_time"]);
@@ -200,7 +205,8 @@ async function send(connection, url, init, signal) {
  */
 async function* watch(connection, route, signal) {
   const [url, init] = toRequest(connection.base, route, {});
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ; failures += 1) {
+    let wait = 0;
     try {
       for await (const state of events(connection, url, init, signal)) {
         failures = 0;
@@ -210,9 +216,9 @@ async function* watch(connection, route, signal) {
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof CouponError && !AGAIN.has(error.status)) throw error;
-      failures += 1;
+      if (error instanceof CouponError) wait = (error.retryAfter ?? 0) * 1000;
     }
-    await sleep(backOff(failures + 2), signal);
+    await sleep(Math.max(Math.min(wait, LONGEST_RETRY_AFTER), backOff(failures + 2)), signal);
   }
 }
 
@@ -234,6 +240,11 @@ async function* events(connection, url, init, signal) {
       signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
     });
     if (!response.ok || !response.body) throw toError(response, parse(await response.text()));
+    // A login page of a proxy, for example: asked again it would be the same.
+    if (!/^text\/event-stream *(;|$)/i.test(response.headers.get("content-type") ?? "")) {
+      await response.body.cancel();
+      throw toError(response, { detail: "The answer is no stream of events." });
+    }
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     try {
       for (let rest = ""; ; ) {
@@ -243,6 +254,7 @@ async function* events(connection, url, init, signal) {
         timer = setTimeout(() => silence.abort(), SILENCE_MS);
         const blocks = (rest + value).split("\n\n");
         rest = blocks.pop() ?? "";
+        if (rest.length > LONGEST_EVENT) throw toError(response, { detail: "An event has no end." });
         for (const block of blocks) {
           const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
           if (data !== undefined) yield JSON.parse(data);
@@ -289,15 +301,6 @@ async function headers({ token }, { body }) {
     ...(given === undefined ? {} : { authorization: `Bearer ${given}` }),
     ...(body ? { "content-type": "application/json" } : {}),
   };
-}
-
-/**
- * Retry-After in ms: the service says seconds.
- * @param {Response} response
- */
-function retryAfter(response) {
-  const seconds = Number(response.headers.get("retry-after"));
-  return Number.isFinite(seconds) ? seconds * 1000 * (1 + Math.random() / 4) : 0;
 }
 
 /**

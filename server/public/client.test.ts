@@ -220,10 +220,10 @@ test("aborted: while it is sent, while it waits, before", async (t) => {
   await assert.rejects(client.issueCoupon({ coupon_id }, { signal: sending.signal }), reason);
 
   const waiting = new AbortController();
-  faults = [refuse(503, { "retry-after": "60" })];
+  faults = [refuse(503, { "retry-after": "30" })];
   const { setTimeout: start } = globalThis;
   t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
-    if (ms >= 60_000) setImmediate(() => waiting.abort(reason));
+    if (ms >= 30_000) setImmediate(() => waiting.abort(reason));
     return start(work, ms);
   });
   await assert.rejects(client.issueCoupon({ coupon_id }, { signal: waiting.signal }), reason);
@@ -287,4 +287,100 @@ test("watching: a wrong token is told, an abort ends it", async () => {
   await assert.rejects(async () => {
     for await (const _ of states);
   }, reason);
+});
+
+// ---- Answers that are not the service's ---------------------------------------------------------------------------
+
+for (const [what, retryAfter, seconds] of [
+  ["an hour", "3600", 3600],
+  ["a month, for which no timer waits", "2592000", 2_592_000],
+  ["a day in another century", "Fri, 01 Jan 2100 00:00:00 GMT", undefined],
+] as const)
+  test(`Retry-After beyond what a call waits is an error at once: ${what}`, async () => {
+    const { client, coupon_id } = await buyer();
+    faults = [refuse(503, { "retry-after": retryAfter })];
+    await assert.rejects(client.issueCoupon({ coupon_id }), (error) => {
+      assert.ok(error instanceof CouponError);
+      assert.deepEqual([error.status, error.outcome], [503, "overloaded"]);
+      if (seconds) assert.equal(error.retryAfter, seconds);
+      else assert.ok((error.retryAfter ?? 0) > 1e9);
+      return true;
+    });
+    assert.equal(came.length, 1);
+  });
+
+test("Retry-After that is nothing is no wait", async () => {
+  const { client, coupon_id } = await buyer();
+  faults = ["-1", "soon", "Thu, 01 Jan 1970 00:00:00 GMT"].map((given) =>
+    refuse(503, { "retry-after": given }),
+  );
+  assert.equal((await client.issueCoupon({ coupon_id })).outcome, "issued");
+  assert.equal(came.length, 4);
+});
+
+test("watching: a page instead of a stream is an error, and asked once", async () => {
+  faults = [
+    (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<h1>Log in</h1>"),
+  ];
+  await assert.rejects(clientOf(adminToken).watchCoupons().next(), {
+    outcome: "unexpected_answer",
+    detail: "The answer is no stream of events.",
+    status: 200,
+  });
+  assert.equal(came.length, 1);
+});
+
+test("watching: the pauses grow while streams end without a state", async (t) => {
+  const empty: Fault = (_, response) =>
+    void response.writeHead(200, { "content-type": "text/event-stream" }).end(":\n\n");
+  faults = Array(8).fill(empty);
+  const pauses: number[] = [];
+  const { setTimeout: start } = globalThis;
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+    // The service, in this process too, has timers of its own.
+    if (![400, 800, 1600, 3200, 6400, 10_000].includes(ms)) return start(work, ms);
+    pauses.push(ms);
+    return start(work, 0);
+  });
+  t.mock.method(Math, "random", () => 1);
+  const states = clientOf(adminToken).watchCoupons();
+  assert.ok(!(await states.next()).done);
+  await states.return();
+  assert.deepEqual(
+    pauses.filter((ms) => ms >= 400),
+    [400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000],
+  );
+});
+
+test("the service's clock is right at the next answer after the device's was set, and no nonsense moves it", async (t) => {
+  let server = Date.now() + 5_000;
+  let set = 0;
+  let passed = 0;
+  const [real, monotonic] = [Date.now(), performance.now()];
+  t.mock.method(Date, "now", () => real + passed + set);
+  t.mock.method(performance, "now", () => monotonic + passed);
+  let server_time: unknown;
+  const client = couponClient({ fetch: async () => Response.json({ coupons: [], server_time }) });
+  const hear = (time: unknown = new Date(server).toISOString()) => {
+    server_time = time;
+    return client.liveCoupons();
+  };
+  const pass = (ms: number) => {
+    passed += ms;
+    server += ms;
+  };
+  for (let i = 0; i < 40; i++) {
+    await hear();
+    pass(100);
+  }
+  assert.equal(client.serverNow(), server);
+  for (const by of [600_000, -600_000, -3_600_000, 1_000]) {
+    set += by;
+    if (by < 0) assert.equal(client.serverNow(), server, "set back: known before the next answer");
+    await hear();
+    assert.equal(client.serverNow(), server, `set by ${by}`);
+    pass(100);
+  }
+  for (const nonsense of ["yesterday", 17, null]) await hear(nonsense);
+  assert.equal(client.serverNow(), server);
 });
