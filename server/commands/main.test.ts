@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
-import { CHECKOUT, runSd } from "../../bench/harness/sd.ts";
+import { CHECKOUT, ended, runSd, sd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
@@ -52,6 +52,15 @@ test(".env is read, the environment wins, and a wrong name is refused", async ()
       stdout: "",
       stderr: "sd: the environment is wrong. .env: there is no variable WORKER, see .env.example\n",
     });
+});
+
+test("a reader that has gone is no error: ./sd status | head -3", async () => {
+  const dataDir = join(await temporaryDirectory(), "data");
+  for (const args of [["status"], ["token", "--users", "1-1000"]]) {
+    const run = sd(args, { dataDir });
+    run.child.stdout.destroy();
+    assert.deepEqual([await ended(run), run.stderr], [0, ""]);
+  }
 });
 
 test("./sd test has nothing of .env", async () => {

@@ -5,6 +5,7 @@
 import { type Env, readEnv } from "../env.ts";
 import { check } from "./check.ts";
 import { migrate } from "./migrate.ts";
+import { outliveReader } from "./print.ts";
 import { psql } from "./psql.ts";
 import { reset } from "./reset.ts";
 import { setup } from "./setup.ts";
@@ -29,6 +30,7 @@ const commands: Record<string, Command> = {
   reset,
 };
 
+outliveReader();
 const [name = "", ...args] = process.argv.slice(2);
 try {
   const command = commands[name];

@@ -1,5 +1,13 @@
 /** What ./sd prints: lines, entries of a list, and a table of rows as psql draws it. */
 
+/** `./sd status | head -3`: the reader is gone, which is no error of ours. The work goes on without it, and cleans up after itself. */
+export function outliveReader(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: { code?: string }) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+}
+
 export const say = (line: string) => console.log(line);
 
 /** Prints a name and what is to be said of it. */

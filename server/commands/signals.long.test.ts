@@ -56,6 +56,17 @@ test("a command that started the database stops it, and doesn't wait for the sta
   }
 });
 
+test("a command whose reader is gone ends quietly, and stops the database that it started", async () => {
+  const dataDir = await setUpDataDir();
+  for (const args of [["sql", "select generate_series(1, 100000)"], ["check"], ["migrate"]]) {
+    const run = sd(args, { dataDir });
+    run.child.stdout.destroy();
+    assert.equal(await ended(run), 0, run.stderr);
+    assert.equal(run.stderr, "");
+    await nothingRuns(dataDir);
+  }
+});
+
 /** Interrupts a run of ./sd at this moment, and asserts that nothing is left. */
 async function interrupted(run: Run, dataDir: string, home: string): Promise<void> {
   signalGroup(run.child, "SIGINT");

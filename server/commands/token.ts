@@ -2,9 +2,11 @@
 import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
+import { outliveReader } from "./print.ts";
 
 const USAGE = "usage: ./sd token --user N | --users A-B | --service | --admin";
 
+outliveReader();
 try {
   const env = readEnv();
   if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
