@@ -27,7 +27,7 @@ export const LIMITS = {
   checkMs: 1_000,
   /** Without a byte, either way: of readers that stopped and peers that are gone. Event streams send one every 15 s. */
   silentMs: 60_000,
-  /** Between two requests: longer than a load balancer's usual 60 s, so that it is the one to close. */
+  /** Between two requests: KEEP_ALIVE_TIMEOUT in its place. */
   idleMs: 65_000,
   /** Of a process. The next one is closed at once. */
   connections: 20_000,
@@ -68,6 +68,8 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
       outgoing.shouldKeepAlive = false;
     const why = faultOf(incoming, limits.headers);
+    // HTTP/1.0 needs no Host, and health checks send none (HAProxy's httpchk). The adapter (@hono/node-server) makes a URL with it.
+    if (incoming.httpVersionMinor === 0) incoming.headers.host ??= "host.invalid";
     if (why === undefined) listener(incoming, outgoing);
     else send(outgoing, refuse(why));
   });
