@@ -10,7 +10,7 @@ import { createCors } from "./http/cors.ts";
 import { createExchanges } from "./http/exchange.ts";
 import { Problem } from "./http/problem.ts";
 import { createRateLimit } from "./http/rate-limit.ts";
-import { createHttpServer } from "./http/wire.ts";
+import { createHttpServer, LIMITS } from "./http/wire.ts";
 import { createIssuing } from "./issuing/issuing.ts";
 import type { LaneLimits } from "./issuing/lane.ts";
 import { createLog } from "./observability/log.ts";
@@ -32,12 +32,20 @@ export interface Overrides
   readMetrics?: () => Promise<string>;
 }
 
+/** How far the process is on its way to its end. */
+interface State {
+  /** From the signal on: it is not ready. */
+  draining: boolean;
+  /** From the end of DRAIN_DELAY on: it takes no more connections. */
+  closed: boolean;
+}
+
 export type Service = Awaited<ReturnType<typeof compose>>;
 
 /** Creates all parts of the service. It does not listen yet and has no database connection open. */
 export async function compose(env: Env, overrides: Overrides = {}) {
-  const state = { draining: false };
-  const dependencies = await createParts(env, overrides, () => state.draining);
+  const state: State = { draining: false, closed: false };
+  const dependencies = await createParts(env, overrides, state);
   const { db, issuing, log, metrics } = dependencies;
   const app = createApp(dependencies);
   const { refuse } = dependencies.exchanges;
@@ -45,18 +53,21 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   /** Answers requests, as the server does behind its limits. */
   const listener = issueBefore(routes, dependencies);
   /** The same, with the limits of a connection. */
-  const server = createHttpServer(listener, refuse);
+  const server = createHttpServer(listener, refuse, { ...LIMITS, idleMs: env.KEEP_ALIVE_TIMEOUT * 1_000 });
   const inFlight = countInFlight(server, () => {
-    if (state.draining) server.closeAllConnections();
+    if (state.closed) server.closeAllConnections();
   });
   metrics.watch({ pools: db.pools, issuing, log, inFlight, streams: app.streams });
 
   /**
-   * Closes idle connections now, and busy ones after their answer, which says Connection: close. Resolves when all are closed. Calls that
+   * At first only says that it is not ready, for DRAIN_DELAY: until load balancers know that, they go on sending requests. Then
+   * closes the port and idle connections at once, and busy ones after their answer, which says Connection: close. Resolves when all are closed. Calls that
    * still run in the database continue: db.close() waits for them.
    */
-  async function drain(): Promise<void> {
+  async function drain(delayMs = env.DRAIN_DELAY * 1_000): Promise<void> {
     state.draining = true;
+    if (delayMs > 0) await new Promise<void>((resolve) => dependencies.clock.after(delayMs, resolve));
+    state.closed = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     app.endStreams();
     server.closeIdleConnections();
@@ -68,7 +79,8 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   return { ...dependencies, dependencies, state, app, listener, server, drain };
 }
 
-async function createParts(env: Env, overrides: Overrides, isDraining: () => boolean): Promise<Dependencies> {
+async function createParts(env: Env, overrides: Overrides, state: State): Promise<Dependencies> {
+  const isDraining = () => state.draining;
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog);
   const metrics = createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
@@ -85,7 +97,7 @@ async function createParts(env: Env, overrides: Overrides, isDraining: () => boo
     log,
     metrics,
     exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
-    isDraining,
+    isClosed: () => state.closed,
     readiness:
       overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };

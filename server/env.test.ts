@@ -8,6 +8,8 @@ import { readEnv, shown, variables } from "./env.ts";
 const defaults = {
   PORT: 3000,
   WORKERS: 1,
+  DRAIN_DELAY: 0,
+  KEEP_ALIVE_TIMEOUT: 65,
   HOST: "0.0.0.0",
   DATA_DIR: resolve(".data"),
   SEED: "demo",
@@ -46,6 +48,8 @@ test("all given", () => {
       WORKERS: 64,
       CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
       RATE_LIMIT: 100,
+      DRAIN_DELAY: 0,
+      KEEP_ALIVE_TIMEOUT: 65,
       DATA_DIR: resolve("y"),
     },
   );
@@ -55,6 +59,8 @@ for (const [name, value, why] of [
   ["WORKERS", "0", "must be a whole number from 1 to 64"],
   ["WORKERS", "65", "must be a whole number from 1 to 64"],
   ["WORKERS", "two", "must be a whole number from 1 to 64"],
+  ["DRAIN_DELAY", "-1", "must be a whole number from 0 to 600"],
+  ["KEEP_ALIVE_TIMEOUT", "0", "must be a whole number from 1 to 3600"],
   ["PORT", "http", "must be a whole number from 0 to 65535"],
   ["PORT", "80.5", "must be a whole number from 0 to 65535"],
   ["PORT", "-1", "must be a whole number from 0 to 65535"],
@@ -121,6 +127,8 @@ test("shown: no secret, and whether it was given", () => {
     PORT: ["3000", false],
     HOST: ["0.0.0.0", false],
     WORKERS: ["4", true],
+    DRAIN_DELAY: ["0", false],
+    KEEP_ALIVE_TIMEOUT: ["65", false],
     DATA_DIR: [resolve(".data"), false],
     DATABASE_URL: [
       "postgres://a:***@example.org:5432/d?sslmode=require&sslpassword=***&application_name=x",

@@ -53,6 +53,14 @@ const schema = z.object({
   WORKERS: whole(1, 64).prefault("1").register(texts, {
     description: "number of server processes behind the port; each opens up to 16 database connections",
   }),
+  DRAIN_DELAY: whole(0, 600).prefault("0").register(texts, {
+    description:
+      "seconds from SIGTERM to the closing of the port. In them `/readyz` answers 503 and everything else is served, so that load balancers can turn away: more than they take to notice",
+  }),
+  KEEP_ALIVE_TIMEOUT: whole(1, 3_600).prefault("65").register(texts, {
+    description:
+      "seconds that a connection may be idle between two requests; longer than a proxy in front keeps it, so that the proxy is the one to close it",
+  }),
   DATA_DIR: z
     .string()
     .min(1)

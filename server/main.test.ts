@@ -77,6 +77,43 @@ async function openRefused(port: number): Promise<string | undefined> {
   return error.code;
 }
 
+test("DRAIN_DELAY: not ready at once, then served as before, then closed", async (t) => {
+  const { child, url, port, seen, exited } = await startServer(t, {
+    DRAIN_DELAY: "3",
+    KEEP_ALIVE_TIMEOUT: "120",
+  });
+  const ready = await fetch(`${url}/readyz`);
+  assert.equal(ready.status, 200);
+  assert.match(`${ready.headers.get("keep-alive")}`, /^timeout=120\b/);
+  await ready.text();
+  const signalled = performance.now();
+  child.kill("SIGTERM");
+  await seen("draining");
+  // Each on a connection of its own, since draining answers close theirs.
+  const probe = await fetch(`${url}/readyz`);
+  assert.deepEqual([probe.status, ((await probe.json()) as { outcome: string }).outcome], [503, "draining"]);
+  const agent = new Agent();
+  for (const user of [1, 1]) {
+    const { status, connection } = await issueBy(agent, url, coupon, user);
+    assert.ok(status === 201 || status === 200, `${status}`);
+    assert.equal(connection, "close");
+  }
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  assert.deepEqual(await exited, [0, null]);
+  assert.ok(performance.now() - signalled >= 2_900);
+  assert.equal(await openRefused(port), "ECONNREFUSED");
+});
+
+test("a health check in HTTP/1.0 has no Host", async (t) => {
+  const { port } = await startServer(t);
+  for (const request of ["GET /readyz HTTP/1.0\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n"])
+    assert.match(
+      await send(port, request),
+      request.startsWith("GET") ? /^HTTP\/1.1 200 / : /^HTTP\/1.1 404 /,
+    );
+  assert.match(await send(port, "GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n"), /^HTTP\/1.1 400 /);
+});
+
 test("SIGTERM twice, and SIGINT", async (t) => {
   const { child, exited } = await startServer(t);
   for (const signal of ["SIGINT", "SIGTERM", "SIGTERM"] as const) child.kill(signal);

@@ -5,7 +5,7 @@ import { compose, type Service } from "./compose.ts";
 import type { Env } from "./env.ts";
 import { metricsOfAll } from "./workers.ts";
 
-/** From the signal to the end, whatever still runs. */
+/** From the closing of the port to the end, whatever still runs. */
 const DRAIN_MS = 10_000;
 /** Of that, after the last answer, for what still runs in the database. */
 const CLOSE_MS = 2_000;
@@ -23,9 +23,9 @@ export async function serve(env: Env): Promise<void> {
     server.once("error", reject);
     server.listen({ port: env.PORT, host: env.HOST, backlog: 4096 }, resolve);
   });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => end(service, signal));
-  // Of a worker: its primary process was killed.
-  process.on("disconnect", () => end(service, "disconnect"));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => end(service, signal, env.DRAIN_DELAY));
+  // Of a worker: its primary process was killed, and with it the port was closed.
+  process.on("disconnect", () => end(service, "disconnect", 0));
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
   log.event(cluster.isWorker ? "worker listening" : "listening", {
@@ -35,13 +35,14 @@ export async function serve(env: Env): Promise<void> {
 }
 
 /** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
-async function end({ state, drain, db, log }: Service, signal: string): Promise<void> {
+async function end({ state, drain, db, log }: Service, signal: string, delay: number): Promise<void> {
   if (state.draining) return;
+  const deadline = delay * 1_000 + DRAIN_MS;
   setTimeout(() => {
-    log.event("drain deadline passed", { after_ms: DRAIN_MS });
+    log.event("drain deadline passed", { after_ms: deadline });
     process.exit(1);
-  }, DRAIN_MS).unref();
-  const drained = drain();
+  }, deadline).unref();
+  const drained = drain(delay * 1_000);
   log.event("draining", { signal });
   await drained;
   await db.close(CLOSE_MS);

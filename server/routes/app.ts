@@ -32,8 +32,8 @@ export interface Dependencies {
   exchanges: Exchanges;
   log: Log;
   metrics: Metrics;
-  /** True from the moment that the process wants to end. */
-  isDraining: () => boolean;
+  /** True from the moment that the process takes no more connections. */
+  isClosed: () => boolean;
   /** Throws the problem that keeps this server from serving. */
   readiness: () => Promise<void>;
 }
@@ -172,7 +172,7 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
   }));
 }
 
-function addUsers({ on, read, list }: Operations, { db, exchanges, isDraining }: Dependencies): void {
+function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {
   const toProblem = (c: Ctx) => (error: unknown) => exchanges.problemOf(c.env.exchange, error);
 
   read("wallet", async ({ who, path, query: { before, page_size } }) => {
@@ -191,7 +191,7 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isDraining }:
     const importUsers = (users: Parameters<Db["importUsers"]>[0]) =>
       db.importUsers(users, noteOf(who, reason));
     const input = c.req.raw.body ?? ReadableStream.from([]);
-    return lines(c, importLines(input, importUsers, { isDraining, toProblem: toProblem(c) }));
+    return lines(c, importLines(input, importUsers, { isDraining: isClosed, toProblem: toProblem(c) }));
   });
 
   on("listUsers", ({ c, query: { after } }) =>
