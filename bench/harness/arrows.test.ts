@@ -35,7 +35,7 @@ MAY["bench"] = Object.keys(MAY).filter((wing) => wing !== "server/public");
 /** Where production begins: ./sd and the commands that it starts. */
 const ENTRANCES = ["server/commands/main.ts", "server/commands/token.ts", "server/main.ts"];
 
-const IMPORT = /(?:\bfrom|(?<!-)\bimport)\s*\(?\s*["']([^"'\n]+)["']/g;
+const IMPORT = /(?:\bfrom|(?<!-)\bimport\s*\(?)\s*["']([^"'\n]+)["']/g;
 
 /** All that breaks a rule; `files` are texts by path, `dependencies` the packages that production installs. */
 function broken(files: ReadonlyMap<string, string>, dependencies: readonly string[]): string[] {
