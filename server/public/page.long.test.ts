@@ -266,7 +266,7 @@ describe("the page", options, () => {
     }
     await page.keyboard.press("Enter");
     await says(page.getByRole("status"), "message: You got number 1 of 10.");
-    assert.equal(await focused.textContent(), "Yours: number 1 of 10m", "the focus stays");
+    assert.equal(await focused.textContent(), "Yours: number 1 of 10message", "the focus stays");
     assert.equal(
       (await world.call(`GET /coupons/${coupon}`, { token: await userToken(user) })).body.issued,
       1,
