@@ -1,5 +1,5 @@
--- Imports the rows that this session copied into coupon.incoming_users, and deletes them there. One
--- row each, in the file's order: invalid · created · updated · unchanged.
+-- Imports the rows that this transaction copied into coupon.incoming_users, and deletes them there.
+-- One row each, in the file's order: invalid · created · updated · unchanged.
 create or replace function public.import_incoming_users(reason text default null, actor text default null)
 returns table (outcome public.import_incoming_users_outcome, line bigint, user_id bigint, detail text)
 language plpgsql
@@ -13,15 +13,21 @@ as $$
 begin
   perform coupon.check_reason_and_actor(import_incoming_users.reason, import_incoming_users.actor);
 
-  -- The sessions as they are now: a list that this transaction has looked at before would lack the newest ones.
-  perform pg_stat_clear_snapshot();
+  if not exists (select from coupon.incoming_users i where i.copied_by = pg_current_xact_id()) then
+    raise exception 'nothing was copied in this transaction'
+      using errcode = 'object_not_in_prerequisite_state',
+        hint = 'Copy and import in one: begin; \copy coupon.incoming_users …; select … import_incoming_users(); commit;';
+  end if;
+
+  -- What others left when they copied without an import: their transactions are over, or it would not be seen here.
   delete from coupon.incoming_users i
-  where i.session_pid not in (select s.pid from pg_stat_activity s);
+  where i.ctid = any (array(
+    select l.ctid from coupon.incoming_users l where l.copied_by <> pg_current_xact_id() for update skip locked));
 
   return query
   with taken as (
     delete from coupon.incoming_users i
-    where i.session_pid = pg_backend_pid()
+    where i.copied_by = pg_current_xact_id()
     returning i.line, i.user_id, i.display_name
   ), read as (
     select
@@ -61,8 +67,8 @@ end
 $$;
 
 comment on function public.import_incoming_users(text, text) is
-  'Imports what this session has \copied into coupon.incoming_users (user_id, display_name), as
-import_users() would, and empties it. One row a line, 1 is the first after the header: invalid (with
+  'Imports what this transaction has \copied into coupon.incoming_users (user_id, display_name), as
+import_users() would, and empties it; 55000 if that is nothing. One row a line, 1 is the first after the header: invalid (with
 a detail: not imported, the others are), created, updated, unchanged. An id that comes twice counts
 where it is first right. The same file again changes nothing. reason and actor (on whose behalf) go
 to the audit, a row a call.';

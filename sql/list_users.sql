@@ -28,4 +28,4 @@ $$;
 
 comment on function public.list_users(bigint, integer) is
   'The next page_size (1 to 10000) users by id; for the next page give the last user_id as after. In psql all of them:
-\copy (select id, display_name from coupon.users) to ''users.csv'' csv header';
+\copy (select id as user_id, display_name from coupon.users) to ''users.csv'' with (format csv, header, encoding ''utf8'')';

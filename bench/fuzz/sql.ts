@@ -204,6 +204,7 @@ function refusalOf(
   if (isUnreadable && /^(22...|54001|42704)$/.test(code)) return "no value of its type";
   if ((code === "22004" || code === "22023") && fn.args.some(({ name }) => name === argument))
     return "argument refused by its name";
+  if (code === "55000" && fn.name === "import_incoming_users") return "nothing was copied";
   if (code === "25006" && begin.includes("read only")) return "read only";
   if (code === "40001" && /repeatable|serializable/.test(begin)) return "to be made again";
   return undefined;

@@ -23,6 +23,8 @@ test("psql as coupon_admin: statements from stdin, its exit status, Ctrl-C", opt
     stderr: "",
   });
   assert.equal((await runSd(["psql", "-qAtc", "select no_such()"], how)).status, 1);
+  const latin = { ...how, env: { ...how.env, PGCLIENTENCODING: "WIN1252" } };
+  assert.equal((await runSd(["psql", "-qAtc", "select length('ü')"], latin)).stdout, "1\n");
 
   // Ctrl-C cancels the statement, and psql is not killed.
   const run = sd(["psql", "-qAt", "-c", "select pg_advisory_lock(4711), pg_sleep(600)"], how);

@@ -12,6 +12,7 @@ export function psql(env: Env, args: string[]): Promise<number> {
           ...process.env,
           ...target.as("coupon_admin").libpqVariables(),
           PGAPPNAME: "coupon-psql",
+          PGCLIENTENCODING: "UTF8", // files too, where \copy does not say it
         },
         ignored: "SIGINT",
       });
