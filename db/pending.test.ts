@@ -64,6 +64,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     functions: undefined,
     rights: undefined,
     logins: [], // the server has them already
+    sequences: [],
   });
   assert.equal(isNothing(pending), false);
   assert.deepEqual(describe(pending), {

@@ -3,6 +3,7 @@
  * what the catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
  */
 import { type Sql, withConnection } from "./connect.ts";
+import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
 import {
   amongOthers,
   appliedMigrations,
@@ -34,6 +35,8 @@ export interface Pending {
   rights: string[] | undefined;
   /** Logins that would be opened. */
   logins: string[];
+  /** Would be put after the rows of their tables; none where no migration was applied yet. */
+  sequences: SequenceBehind[];
 }
 
 export interface FunctionChanges {
@@ -62,6 +65,7 @@ export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promi
         const applied = await appliedMigrations(sql);
         const files = await migrationFiles(migrations);
         const pending = files.filter((file) => !applied.includes(versionOf(file)));
+        const sequences = await sequencesBehind(sql);
         const loaded = pending.length > 0 ? undefined : await compareLoaded(sql, functions);
         return {
           roles,
@@ -71,6 +75,7 @@ export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promi
           functions: loaded?.functions,
           rights: loaded?.rights,
           logins,
+          sequences,
         };
       } finally {
         await sql`rollback`;
@@ -80,14 +85,16 @@ export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promi
 }
 
 /** Whether set-up would change nothing. */
-export function isNothing({ roles, migrations, functions, rights, logins }: Pending): boolean {
+export function isNothing({ roles, migrations, functions, rights, logins, sequences }: Pending): boolean {
   const changes = [...(functions?.created ?? []), ...(functions?.changed ?? []), ...(rights ?? [])];
-  return [roles, migrations, changes, logins].every((list) => list.length === 0);
+  return [roles, migrations, changes, logins, sequences].every((list) => list.length === 0);
 }
 
-/** In words for an operator, a part a line. */
-export function describe(pending: Pending): Record<"migrations" | "roles" | "functions" | "rights", string> {
-  const { roles, applied, unknown, migrations, functions, rights, logins } = pending;
+/** In words for an operator, a part a line. Of sequences only if one is behind. */
+export function describe(
+  pending: Pending,
+): Record<"migrations" | "roles" | "functions" | "rights", string> & { sequences?: string } {
+  const { roles, applied, unknown, migrations, functions, rights, logins, sequences } = pending;
   const list = (names: string[]) => names.join(", ");
   const parts = (...each: [what: string, names: string[]][]) =>
     each.flatMap(([what, names]) => (names.length > 0 ? [`${what}: ${list(names)}`] : []));
@@ -109,6 +116,9 @@ export function describe(pending: Pending): Record<"migrations" | "roles" | "fun
         ).join("; ") || `${functions.same}, as in the files`
       : "compared after the migrations",
     rights: rights ? parts(["differ", rights]).join() || "as in the files" : "compared after the migrations",
+    ...(sequences.length > 0
+      ? { sequences: `behind their tables: ${sequences.map(inWords).join("; ")}` }
+      : {}),
   };
 }
 

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
 import { connect, explained, type Sql, withConnection } from "./connect.ts";
+import { advanceSequences, type SequenceBehind } from "./sequences.ts";
 import { LOGINS, type Target } from "./target.ts";
 
 /** Where a release's migrations and functions are; tests give others. */
@@ -43,6 +44,8 @@ export async function setUp(
     await migrate(sql, target, migrations, log);
     log("functions");
     await loadFunctions(target, functions);
+    for (const { sequence, highest } of await mendSequences(target))
+      log(`sequence ${sequence} goes on after ${highest}`);
     await openLogins(sql, target);
   });
 }
@@ -205,6 +208,10 @@ async function loadFunctions(target: Target, directory: string): Promise<void> {
   await withConnection(target, (owner) => owner.begin((sql) => runManifest(sql, directory)), {
     role: "coupon_owner",
   });
+}
+
+function mendSequences(target: Target): Promise<SequenceBehind[]> {
+  return withConnection(target, (owner) => owner.begin(advanceSequences), { role: "coupon_owner" });
 }
 
 /** The functions and rights, as coupon_owner and in a transaction of the caller's. */

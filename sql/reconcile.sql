@@ -128,6 +128,16 @@ as $$
   select 'expiry_after_start', c.id, null, format('start %s, expiry %s', c.start_time, c.expiry)
   from coupon.coupons c
   where c.expiry <= c.start_time
+
+  union all
+  select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
+  from coupon.coupons_id_seq s, (select max(c.id) as id from coupon.coupons c) h
+  where s.last_value + s.is_called::integer <= h.id
+
+  union all
+  select 'next_id_is_free', null, null, format('audit: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
+  from coupon.audit_id_seq s, (select max(a.id) as id from coupon.audit a) h
+  where s.last_value + s.is_called::integer <= h.id
 $$;
 
 comment on function public.reconcile() is

@@ -40,6 +40,8 @@ const again = (set: { user?: number; coupon?: number; position: number; days: nu
 const beside = (code: string, start: string, count: number, slot = 2) =>
   `insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, slot, count)
     select ${code}, 'm', 'd', ${start}, expiry, time_zone, ${slot}, ${count} from coupon.coupons where id = ${soon}`;
+const next = (table: string) =>
+  `(select format('${table}: next %s, highest 1000', last_value + 1) from coupon.${table}_id_seq)`;
 const day = "(select live_on from coupon.coupons where slot = 1 and start_time > clock_timestamp())";
 
 /** The damage, how it is done, and the rows that tell it: invariant, coupon, user, and their detail as SQL. */
@@ -322,6 +324,20 @@ const damages: Damage[] = [
         `(select format('start %s, live on %s', start_time, live_on) from coupon.coupons where id = ${soon})`,
       ],
     ],
+  ],
+  [
+    "a coupon that came with an id of its own",
+    [
+      beside("'N'", "start_time + interval '1 microsecond'", 100)
+        .replace("(code", "(id, code")
+        .replace("select 'N'", "overriding system value select 1000, 'N'"),
+    ],
+    [["next_id_is_free", null, null, next("coupons")]],
+  ],
+  [
+    "a row of the audit that came with an id of its own",
+    ["insert into coupon.audit (id, command) overriding system value values (1000, 'import_users')"],
+    [["next_id_is_free", null, null, next("audit")]],
   ],
   [
     "an expiry at start",
