@@ -46,7 +46,7 @@ export async function newDatabase(): Promise<Scratch> {
 }
 
 /**
- * server/main.ts alone, on a database that is there. To profile it:
+ * server/main.ts alone, on a database that is there; the secret opens /metrics too. To profile it:
  * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is handed on.
  */
 export function startServer(apiUrl: string, secret: string): Promise<Process> {
@@ -56,10 +56,19 @@ export function startServer(apiUrl: string, secret: string): Promise<Process> {
     {
       API_DATABASE_URL: apiUrl,
       JWT_SECRET: secret,
+      METRICS_TOKEN: secret,
       HOST: "127.0.0.1",
       PORT: "0",
       ...(WORKERS ? { WORKERS } : {}),
     },
     BENCH_SERVER_ARGS?.split(" ") ?? [],
   );
+}
+
+/** The metric of a server that startServer() started: the sum of all series that begin like this, "name{label=" say. */
+export async function readMetric(url: string, token: string, series: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+  const lines = (await response.text()).split("\n").filter((line) => line.startsWith(series));
+  if (lines.length === 0) throw new Error(`/metrics, status ${response.status}, has no ${series}`);
+  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }

@@ -25,6 +25,13 @@ export const bars: readonly Bar[] = [
   atLeast("growth", "10,000,000 earlier grants and users / none, issue_coupons at 500", 0.9, 1),
   atLeast("growth", "10,000,000 earlier grants and users / none, service", 0.9, 1),
   atLeast("overload", "goodput at 5 times capacity / peak", 0.9, 1),
+  ...["16 ended coupons", "284 ended coupons", "wallets", "statistics"].flatMap((attack) => [
+    atLeast("crowd", `refusals beside ${attack} / undisturbed`, 0.9, 0.97),
+    atLeast("crowd", `grants beside ${attack} / undisturbed`, 0.9, 0.97),
+  ]),
+  atLeast("crowd", "refusals beside a claim held in psql / undisturbed", 0.9, 0.97),
+  atMost("crowd", "uses that failed", 0, 0),
+  atMost("crowd", "answers of /readyz other than 200", 0, 0),
   atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
   atMost("open", "memory of the server, at its peak while it answers 10,000", 300, 150),
 ];

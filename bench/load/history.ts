@@ -3,19 +3,22 @@ import type { Sql } from "../../db/connect.ts";
 import { withProgress } from "../../server/commands/progress.ts";
 import type { Say } from "../report/result.ts";
 
-/** Grants of one earlier day's coupon. */
-const A_DAY = 100_000;
 /** Rows in a statement: one takes about a second. */
 const CHUNK = 200_000;
-/** Odd and no multiple of 5, so that its multiples meet every user of a power of ten once. */
-const STRIDE = 6_180_339;
+/** A prime, so that its multiples meet every user once. */
+const STRIDE = 6_180_341;
 
 /**
- * Adds users 1 to `users`, and `grants` of earlier days, at most one a user and spread over all of them. Past the guards and
- * without indexes and foreign keys, which are made anew afterwards and so check every row. `session` is one connection as
- * coupon_owner.
+ * Adds users 1 to `users`, and a coupon of each earlier day with so many grants, all of them gone: `days[0]` is yesterday's. Grants go to
+ * users in turn, spread over all of them. This bypasses the guards, and drops indexes and foreign keys; those are made again afterwards and
+ * check every row. `session` is one connection as coupon_owner.
  */
-export async function addHistory(session: Sql, users: number, grants: number, say: Say): Promise<void> {
+export async function addHistory(
+  session: Sql,
+  users: number,
+  days: readonly number[],
+  say: Say,
+): Promise<void> {
   await session`set maintenance_work_mem = '1GB'`;
   await session`set synchronous_commit = off`;
   await forTables(session, "disable trigger user");
@@ -28,39 +31,42 @@ export async function addHistory(session: Sql, users: number, grants: number, sa
       if (users > CHUNK) report(last, users);
     }
   });
-  if (grants > 0) await addGrants(session, users, grants, say);
+  if (days.length > 0) await addGrants(session, users, days, say);
   await forTables(session, "enable trigger user");
   await session`vacuum (analyze) coupon.users, coupon.coupons, coupon.user_coupons`;
   await session`reset synchronous_commit`;
 }
 
-async function addGrants(session: Sql, users: number, grants: number, say: Say): Promise<void> {
-  const days = Math.ceil(grants / A_DAY);
-  const made = await session`
+async function addGrants(session: Sql, users: number, days: readonly number[], say: Say): Promise<void> {
+  const coupons = await session`
     insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, slot, count, issued)
     select
-      'earlier-' || day, 'bench', '', now() - make_interval(days => day), now() + interval '30 days', s.time_zone, 1,
-      least(${A_DAY}::bigint, ${grants} - (day - 1) * ${A_DAY}::bigint), least(${A_DAY}::bigint, ${grants} - (day - 1) * ${A_DAY}::bigint)
-    from generate_series(1, ${days}::integer) day
+      'earlier-' || d.day, 'bench', '', now() - make_interval(days => d.day::integer),
+      now() - make_interval(days => d.day::integer) + interval '23 hours', s.time_zone, 1, d.count, d.count
+    from unnest(${days.map(String)}::integer[]) with ordinality d (count, day)
     cross join coupon.settings s
-    order by day
-    returning id::integer
+    order by d.day
+    returning id::integer, count
   `;
-  const firstId = Math.min(...made.map((row) => row["id"] as number));
   const restore = await dropKeys(session);
+  const all = days.reduce((sum, count) => sum + count, 0);
+  let granted = 0;
   await withProgress("earlier grants", say, async (report) => {
-    for (let first = 0; first < grants; first += CHUNK) {
-      const last = Math.min(grants, first + CHUNK) - 1;
-      await session`
-        insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
-        select
-          (n * ${STRIDE}::bigint) % ${users}::bigint + 1, c.id, c.start_time, c.expiry, c.live_on,
-          n % ${A_DAY}::bigint + 1
-        from generate_series(${first}::bigint, ${last}::bigint) n
-        join coupon.coupons c on c.id = ${firstId}::bigint + n / ${A_DAY}::bigint
-      `;
-      report(last + 1, grants);
-    }
+    for (const { id, count } of coupons)
+      for (let done = 0; done < count; done += CHUNK) {
+        const made = Math.min(CHUNK, count - done);
+        await session`
+          insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
+          select
+            ((${granted}::bigint + n) * ${STRIDE}::bigint) % ${users}::bigint + 1, c.id, c.start_time, c.expiry, c.live_on,
+            ${done}::integer + n
+          from generate_series(1, ${made}::integer) n
+          cross join coupon.coupons c
+          where c.id = ${id}
+        `;
+        granted += made;
+        if (granted % CHUNK < made) report(granted, all);
+      }
   });
   for (const statement of restore) {
     say(statement.replace(/\s+/g, " ").slice(0, 110));

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { readEnv } from "../../server/env.ts";
+import { WINDOW_S } from "../../server/http/rate-limit.ts";
 import { median, percentile, sample, shuffled, spread } from "../harness/stats.ts";
 import { issueShot } from "../harness/tokens.ts";
 import { shownFigure, shownSpread } from "../report/show.ts";
+import { createAttacks, ENDED } from "./attacks.ts";
 import { judge } from "./bars.ts";
 import { faultsOf, fire, steadyRate } from "./closed-loop.ts";
 import { throughputOf } from "./measures.ts";
@@ -237,6 +240,50 @@ test("open loop: latency counts from when a request was due, and who finds no co
   );
 });
 
+test("open loop: once the signal is given nothing more is sent, and what is under way is answered", async () => {
+  const end = new AbortController();
+  await withPool(
+    1,
+    (_, response) => {
+      end.abort();
+      response.end("late");
+    },
+    async (pool) => {
+      const request = () => "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+      const due = evenly(1_000, 60);
+      const flight = await fly(pool, { due, request, patience: 60_000, signal: end.signal });
+      assert.deepEqual([flight.sent, flight.lost, flight.answers[200]?.took.length], [1, 0, 1]);
+    },
+  );
+});
+
+test("attacks: no user sends more than the rate limit allows for ever", () => {
+  const limit = readEnv({}).RATE_LIMIT / WINDOW_S;
+  const ended = Array.from({ length: ENDED }, (_, i) => i + 10);
+  const rates = createAttacks({ secret: "s".repeat(64), ended, big: 1, other: 2 }).map(
+    ({ name, due, shot }) => {
+      const seconds = (due.at(-1) ?? 0) / 1_000;
+      if (seconds === 0) return [name];
+      const asked = new Map<unknown, number>();
+      for (const sent of due.keys()) {
+        const { authorization } = shot(sent).headers;
+        asked.set(authorization, (asked.get(authorization) ?? 0) + 1);
+      }
+      const most = Math.max(...asked.values()) / seconds;
+      assert.ok(most <= limit, `${name}: ${most} a second`);
+      return [name, asked.size, Math.round(due.length / seconds)];
+    },
+  );
+  assert.deepEqual(rates, [
+    ["undisturbed"],
+    ["16 ended coupons", 4, 38],
+    ["284 ended coupons", 53, 500],
+    ["a claim held in psql", 10, 95],
+    ["wallets", 13, 120],
+    ["statistics"],
+  ]);
+});
+
 test("fire: each shot once, in order on each connection, and its answer to its index", async () => {
   await withServer(
     (request, response) => {
@@ -289,6 +336,7 @@ test("options: one sentence on what is wrong", () => {
     [["grant", "--pools", "4,x"], /--pools must be whole numbers with commas between/],
     [["burst", "--users", "600000"], /--users must be at most --requests/],
     [["open", "--count", "10000"], /--count must be less than --connections/],
+    [["crowd", "--days", "284"], /--days must be more than 284/],
     [["growth", "--users", "100"], /--users must be at least 96000/],
     [["burst", "--fast"], /--fast/],
   ] as const)

@@ -24,6 +24,8 @@ export interface Plan {
   patience: number;
   /** From this instant on, ms from the start, nothing more is sent: who still waits for a connection gives up. */
   until?: number;
+  /** Once it is aborted, nothing more is sent. */
+  signal?: AbortSignal;
   onAnswer?(answer: { sent: number; status: number; head: string; body: string }): void;
   /** ms; performance.now() otherwise. */
   clock?(): number;
@@ -126,6 +128,7 @@ export function fly(
     request,
     patience,
     until = Number.POSITIVE_INFINITY,
+    signal,
     onAnswer,
     clock = () => performance.now(),
   }: Plan,
@@ -164,7 +167,7 @@ export function fly(
     /** Sends what is due; those who wait go first. */
     const turn = () => {
       const now = clock() - began;
-      if (now > until) next = due.length;
+      if (now > until || signal?.aborted) next = due.length;
       while (next < due.length && (due[next] as number) <= now) {
         const dueAt = due[next] as number;
         if (now - dueAt > patience) {

@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which `./sd bench all` runs them and the README shows them. */
 import { burst } from "./burst.ts";
+import { crowd } from "./crowd.ts";
 import { grant } from "./grant.ts";
 import { growth } from "./growth.ts";
 import { open } from "./open.ts";
@@ -17,6 +18,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   overload,
   open,
   growth,
+  crowd,
 ].map((scenario) => scenario as unknown as Scenario<Options>);
 
 export const names = scenarios.map((scenario) => scenario.name);
