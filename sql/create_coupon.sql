@@ -71,7 +71,7 @@ begin
   live_on := (create_coupon.start_time at time zone v_time_zone)::date;
 
   select c.id into coupon_id from coupon.coupons c
-  where c.live_on = create_coupon.live_on and c.start_time = create_coupon.start_time;
+  where c.start_time = create_coupon.start_time;
   if found then
     outcome := 'start_time_taken';
     return next;

@@ -7,7 +7,9 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  with grants as (
+  with zone as materialized (
+    select s.time_zone from coupon.settings s where coupon.is_time_zone(s.time_zone)
+  ), grants as (
     select
       g.coupon_id,
       count(*) as rows,
@@ -119,10 +121,17 @@ as $$
   having count(*) > 1
 
   union all
-  select 'live_on_is_day_of_start', c.id, null, format('start %s, live on %s', c.start_time, c.live_on)
-  from coupon.coupons c
-  cross join coupon.settings s
-  where c.live_on <> (c.start_time at time zone s.time_zone)::date
+  select 'time_zone_is_known', null, null, format('no time zone %s here: call set_time_zone()', s.time_zone)
+  from coupon.settings s
+  where not exists (select from zone)
+
+  union all
+  select 'live_on_is_day_of_start', c.id, null,
+    format('start %s, live on %s, which is %s in %s by now: call set_time_zone()', c.start_time, c.live_on,
+      (c.start_time at time zone z.time_zone)::date, z.time_zone)
+  from zone z
+  cross join coupon.coupons c
+  where c.live_on <> (c.start_time at time zone z.time_zone)::date
 
   union all
   select 'expiry_after_start', c.id, null, format('start %s, expiry %s', c.start_time, c.expiry)

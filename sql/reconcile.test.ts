@@ -145,7 +145,8 @@ const damages: Damage[] = [
     "issued before start",
     [
       ...noTriggers("coupons"),
-      `update coupon.coupons set start_time = clock_timestamp() where id = ${dinner}`,
+      `update coupon.coupons set start_time = clock_timestamp(), live_on = (now() at time zone time_zone)::date,
+        slot = 3 where id = ${dinner}`,
     ],
     [
       [
@@ -321,7 +322,9 @@ const damages: Damage[] = [
         "live_on_is_day_of_start",
         soon,
         null,
-        `(select format('start %s, live on %s', start_time, live_on) from coupon.coupons where id = ${soon})`,
+        `(select format('start %s, live on %s, which is %s in %s by now: call set_time_zone()', start_time, live_on,
+            (start_time at time zone s.time_zone)::date, s.time_zone)
+          from coupon.coupons, coupon.settings s where id = ${soon})`,
       ],
     ],
   ],
@@ -338,6 +341,15 @@ const damages: Damage[] = [
     "a row of the audit that came with an id of its own",
     ["insert into coupon.audit (id, command) overriding system value values (1000, 'import_users')"],
     [["next_id_is_free", null, null, next("audit")]],
+  ],
+  [
+    "a zone that is none",
+    [
+      ...noTriggers("coupons"),
+      ...off("settings", "settings_time_zone_is_known"),
+      "update coupon.settings set time_zone = 'Gone/Zone'",
+    ],
+    [["time_zone_is_known", null, null, "'no time zone Gone/Zone here: call set_time_zone()'"]],
   ],
   [
     "an expiry at start",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import { loseZone } from "../bench/harness/coupons.ts";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, coupon, issue } = await testDatabase({ time_zone: "UTC" });
@@ -72,25 +73,127 @@ test("unchanged", async () => {
   assert.equal(await setZone("UTC"), "unchanged");
 });
 
-for (const [what, count] of [
-  ["slot", 2],
-  ["count", 1],
+test("changed: two days that become one share its slots", async () => {
+  await create("A", "2031-01-01 20:00Z", 1);
+  await create("B", "2031-01-02 06:00Z", 2);
+  assert.equal(await setZone("Asia/Tokyo"), "changed");
+  assert.deepEqual(await days(), [
+    ["A", "2031-01-02", 1],
+    ["B", "2031-01-02", 2],
+  ]);
+});
+
+for (const [what, counts] of [
+  ["four coupons", [1, 2, 3, 4]],
+  ["two coupons of one count", [1, 1]],
 ] as const) {
-  test(`breaks_daily_offer: two days of one ${what} would be one, and nothing changes`, async () => {
-    if (what === "count") await create("FIRST", "2031-01-02 05:00Z", 9);
-    await create("A", "2031-01-01 20:00Z", 1);
-    await create("B", "2031-01-02 06:00Z", count);
+  test(`breaks_daily_offer: a day would offer ${what}, and nothing changes`, async () => {
+    const [first, ...others] = counts;
+    await create("A", "2031-01-01 20:00Z", first);
+    for (const [hour, count] of others.entries()) await create(`B${hour}`, `2031-01-02 0${hour}:00Z`, count);
     const before = await days();
     assert.equal(await setZone("Asia/Tokyo"), "breaks_daily_offer");
     assert.deepEqual(await days(), before);
     assert.equal(await value(owner`select time_zone from coupon.settings`), "UTC");
+    assert.equal(await setZone("UTC"), "unchanged");
   });
 }
 
-test("unchanged before breaks_daily_offer: the zone that is set breaks nothing", async () => {
-  await create("A", "2031-01-01 20:00Z", 1);
-  await create("B", "2031-01-02 06:00Z", 1);
+/** As if the zone's rules had said, when the coupons that nobody has yet were made, that it is `hours` later there than they say now. */
+async function rulesChanged(hours: number) {
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.coupons disable trigger coupons_day_is_decided_anew`;
+    await sql`
+      update coupon.coupons
+      set live_on = ((start_time at time zone time_zone) + ${hours} * interval '1 hour')::date
+      where issued = 0`;
+    await sql`alter table coupon.coupons enable trigger coupons_day_is_decided_anew`;
+  });
+}
+
+const wrongDays = () => rows(admin`select coupon_id::integer from reconcile() order by 1`);
+
+test("the zone's rules change between two coupons of neighbouring midnights: each keeps its day, and can be had and changed", async () => {
+  const made = await rows(admin`
+    select c.coupon_id::integer
+    from (values (41), (40)) v (days)
+    cross join lateral create_coupon('M' || v.days, 'm', 'd',
+      (date_trunc('day', now(), 'UTC') - v.days * interval '1 day' - interval '1 hour'), '2100-01-01', v.days) c`);
+  const [[first], [second]] = made as [[number], [number]];
+  await rulesChanged(1);
+  const kept = await rows(owner`select id::integer, live_on::text, slot from coupon.coupons order by 1`);
+  const holder = await user();
+  assert.equal(await issue(holder, second), "issued");
+  assert.equal(await value(admin`select outcome from pause_coupon(${second})`), "paused");
+  assert.equal(await value(admin`select outcome from resume_coupon(${second})`), "resumed");
+  assert.equal(await value(admin`select outcome from set_coupon_count(${second}, 50)`), "changed");
+  assert.equal(await value(admin`select outcome from set_coupon_expiry(${second}, '2099-01-01')`), "changed");
+  assert.deepEqual(
+    await rows(owner`select id::integer, live_on::text, slot from coupon.coupons order by 1`),
+    kept,
+  );
+  assert.deepEqual(await wrongDays(), [[first], [second]]);
+  assert.equal(await setZone("UTC"), "changed");
+  assert.deepEqual(await wrongDays(), []);
   assert.equal(await setZone("UTC"), "unchanged");
+});
+
+test("changed: the same zone under new rules moves the coupons that are of another day now, and the audit says whence", async () => {
+  await create("THERE", "2031-01-01 06:00Z", 1);
+  await create("MOVED", "2031-01-01 23:30Z", 2);
+  await create("AFTER", "2031-01-02 06:00Z", 1);
+  await rulesChanged(1);
+  await create("SINCE", "2031-01-01 07:00Z", 3);
+  const [[id]] = (await rows(owner`select id::integer from coupon.coupons where code = 'MOVED'`)) as [
+    [number],
+  ];
+  assert.deepEqual(await wrongDays(), [[id]]);
+  await admin`select from set_time_zone('UTC', reason => 'tzdata 2031a', actor => 'ops')`;
+  assert.deepEqual(await days(), [
+    ["THERE", "2031-01-01", 1],
+    ["SINCE", "2031-01-01", 3],
+    ["MOVED", "2031-01-01", 2],
+    ["AFTER", "2031-01-02", 1],
+  ]);
+  assert.deepEqual(
+    await rows(admin`select command, old_values, new_values, reason, actor from audit_trail(page_size => 1)`),
+    [
+      [
+        "set_time_zone",
+        { time_zone: "UTC", live_on: { [id]: "2031-01-02" } },
+        { time_zone: "UTC" },
+        "tzdata 2031a",
+        "ops",
+      ],
+    ],
+  );
+});
+
+test("breaks_daily_offer: the same zone under new rules, which make one day of two with the same count", async () => {
+  await create("A", "2031-01-01 23:30Z", 1);
+  await create("B", "2031-01-03 06:00Z", 1);
+  await rulesChanged(1);
+  assert.equal(await create("C", "2031-01-01 06:00Z", 1), "created");
+  const before = await days();
+  assert.equal(await setZone("UTC"), "breaks_daily_offer");
+  assert.deepEqual(await days(), before);
+});
+
+test("a coupon is never made at another's start_time, whatever day that one had by older rules", async () => {
+  await create("A", "2031-01-01 23:30Z", 1);
+  await rulesChanged(1);
+  assert.equal(await create("B", "2031-01-01 23:30Z", 2), "start_time_taken");
+});
+
+test("changed: away from a zone that the server's zone data no longer have", async () => {
+  const [lunch, holder] = [await coupon(), await user()];
+  await loseZone(owner);
+  await assert.rejects(issue(holder, lunch), { code: "22023" });
+  assert.deepEqual(await rows(admin`select invariant, detail from reconcile()`), [
+    ["time_zone_is_known", "no time zone Gone/Zone here: call set_time_zone()"],
+  ]);
+  assert.equal(await setZone("UTC"), "changed");
+  assert.equal(await issue(holder, lunch), "issued");
 });
 
 test("refuses bad arguments", async () => {

@@ -314,7 +314,7 @@ test("a coupon offered on another day than its local one is shown by reconcile()
   const { owner, admin } = await service(t, 0, "Pacific/Kiritimati");
   await newCoupon(admin, { start: "2027-01-01 23:00Z" });
   await owner.unsafe(`
-    alter table coupon.coupons alter column live_on drop expression;
+    alter table coupon.coupons disable trigger coupons_day_is_decided_anew;
     update coupon.coupons set live_on = (start_time at time zone 'UTC')::date`);
   const broken = await admin`select invariant from reconcile()`;
   assert.deepEqual([...broken], [{ invariant: "live_on_is_day_of_start" }]);

@@ -86,3 +86,13 @@ export async function plantGrants(
     await sql`alter table coupon.user_coupons enable trigger user_coupons_check_new_grants`;
   });
 }
+
+/** The service's zone is one that the server's zone data do not have, as after an update that dropped it. */
+export async function loseZone(owner: Sql): Promise<void> {
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.settings drop constraint settings_time_zone_is_known`;
+    await sql`alter table coupon.coupons disable trigger coupons_day_is_decided_anew`;
+    await sql`update coupon.settings set time_zone = 'Gone/Zone'`;
+    await sql`alter table coupon.coupons enable trigger coupons_day_is_decided_anew`;
+  });
+}

@@ -45,7 +45,7 @@ create table coupon.coupons (
   start_time timestamptz not null,
   expiry timestamptz not null,
   time_zone text not null,
-  live_on date not null generated always as ((start_time at time zone time_zone)::date) stored,
+  live_on date not null,
   slot smallint not null,
   count integer not null,
   issued integer not null default 0,
@@ -66,7 +66,7 @@ create table coupon.coupons (
   constraint coupons_metadata_is_shallow check (
     not metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")'),
   constraint coupons_one_per_slot unique (live_on, slot) deferrable,
-  constraint coupons_one_per_start_time unique (live_on, start_time) deferrable,
+  constraint coupons_one_per_start_time unique (start_time),
   constraint coupons_one_per_count unique (live_on, count) deferrable,
   constraint coupons_id_and_expiry unique (id, expiry),
   constraint coupons_in_service_time_zone foreign key (time_zone) references coupon.settings (time_zone)
@@ -81,10 +81,13 @@ comment on column coupon.coupons.code is
   'What a shop types in: letters, digits, - and _; unique whatever its case. collate "C": in a Turkish
 database PIZZA and pizza would else be two codes, and the index would be another one elsewhere.';
 comment on column coupon.coupons.time_zone is
-  'The same as coupon.settings.time_zone, repeated here because live_on is computed from columns of
-its own row. The foreign key keeps it equal.';
+  'The same as coupon.settings.time_zone, repeated here so that a grant and its guard read one row. The
+foreign key keeps it equal.';
 comment on column coupon.coupons.live_on is
-  'The calendar day of start_time in the service''s time zone; a day offers at most three coupons.';
+  'The calendar day of start_time in the service''s time zone; a day offers at most three coupons. The
+trigger coupons_day_is_decided sets it when the coupon is made, and when start_time or the zone is
+set. Nothing else does: new rules for a zone (an update of tzdata) move no coupon. reconcile() names
+those that would be of another day by now, and set_time_zone() moves them.';
 comment on column coupon.coupons.slot is
   'Which of the three places of its day (1 to 3) the coupon takes.';
 comment on column coupon.coupons.issued is
@@ -96,8 +99,10 @@ comment on column coupon.coupons.paused is
 comment on column coupon.coupons.metadata is
   'A JSON object of the creator''s own, at most 4096 characters and 5 levels deep.';
 comment on constraint coupons_one_per_slot on coupon.coupons is
-  'Deferrable, like the other two keys of a day, so that PostgreSQL checks it at the end of a
-statement and not after each row: set_time_zone() may move every coupon to the next day.';
+  'Deferrable, like coupons_one_per_count: set_time_zone() may move every coupon to the next day, and
+there to another slot.';
+comment on constraint coupons_one_per_start_time on coupon.coupons is
+  'An instant is on one day only, so this is one start time a day, whatever the zone says.';
 comment on constraint coupons_id_and_expiry on coupon.coupons is
   'Here for the foreign key user_coupons_coupon_and_expiry, by which each grant carries the coupon''s expiry.';
 

@@ -154,6 +154,32 @@ $$;
 comment on function coupon.refuse_change() is
   'Raises 23514 with the constraint name and the sentence that the trigger gives as arguments. The trigger says when.';
 
+-- Not a generated column: that is computed anew by every update of its row, so new rules for a zone
+-- would move a coupon at its next grant, onto a day that may be full.
+create function coupon.decide_day() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.live_on := (new.start_time at time zone new.time_zone)::date;
+  return new;
+end
+$$;
+comment on function coupon.decide_day() is
+  'Rule 4: live_on is the day of start_time, by the zone''s rules of the moment in which it is decided,
+whatever the statement says.';
+
+create trigger coupons_day_is_decided
+  before insert on coupon.coupons
+  for each row
+  execute function coupon.decide_day();
+
+create trigger coupons_day_is_decided_anew
+  before update of start_time, time_zone, live_on on coupon.coupons
+  for each row
+  when ((old.start_time, old.time_zone, old.live_on) is distinct from (new.start_time, new.time_zone, new.live_on))
+  execute function coupon.decide_day();
+
 -- Without it a transaction could set issued back to 0, move start_time, and issue again.
 create trigger coupons_issued_never_falls
   before update on coupon.coupons
@@ -342,11 +368,14 @@ drop trigger user_coupons_grant_is_permanent_truncate on coupon.user_coupons;
 drop trigger user_coupons_grant_is_permanent on coupon.user_coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_issued_never_falls on coupon.coupons;
+drop trigger coupons_day_is_decided_anew on coupon.coupons;
+drop trigger coupons_day_is_decided on coupon.coupons;
 drop trigger coupons_issued_equals_grants on coupon.coupons;
 drop trigger user_coupons_check_new_grants on coupon.user_coupons;
 drop function coupon.check_use_is_undone();
 drop function coupon.check_audit();
 drop function coupon.check_use();
+drop function coupon.decide_day();
 drop function coupon.refuse_change();
 drop function coupon.check_issued_equals_grants();
 drop function coupon.check_new_grants();

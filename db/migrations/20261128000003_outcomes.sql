@@ -52,8 +52,8 @@ may exist · changed.';
 create type public.set_time_zone_outcome as enum
   ('unchanged', 'breaks_daily_offer', 'changed');
 comment on type public.set_time_zone_outcome is
-  'unchanged: it is the zone already · breaks_daily_offer: in that zone some day would offer two coupons in one place
-· changed.';
+  'unchanged: it is the zone already, and its rules move no coupon · breaks_daily_offer: some day would offer four
+coupons, or two of one count · changed.';
 
 create type public.import_users_outcome as enum
   ('created', 'updated', 'unchanged');

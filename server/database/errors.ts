@@ -79,6 +79,8 @@ function explainSent(error: unknown): DatabaseError {
   // Rolled back: waited too long for a lock, ran too long, no disk space.
   if (["55P03", "57014", "53100", "53200"].includes(code)) return as("busy");
   if (/^(23|40)...$/.test(code)) return as("conflict", constraint_name);
+  // Not an argument, which our functions name: the service's time zone is gone from the database's zone data.
+  if (code === "22023" && column_name === undefined) return as("defect");
   if (/^22...$/.test(code)) return as("argument", column_name);
   // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.
   if (!/^[0-9A-Z]{5}$/.test(code) || /^(08|57P|58|XX)/.test(code)) return as("unknown");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { adminToken, bound, openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
+import { loseZone, makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
 import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
 import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
@@ -122,6 +123,18 @@ for (const mode of ["session", "transaction"] as const)
       t.after(() => bouncer.stop());
       await assertRightAnswers(t, mode === "transaction" ? `${bouncer.url}&prepare=false` : bouncer.url);
     });
+
+test("a time zone that the database no longer knows is no mistake of the caller", async (t) => {
+  const { owner, admin, apiUrl } = await openScratch(t);
+  await makeUsers(admin, [1]);
+  const coupon = await makeCoupon(admin, { code: "LUNCH", count: 1 });
+  await loseZone(owner);
+  const app = await openApp(apiUrl);
+  t.after(() => app.close());
+  const answer = await app.issue(coupon, 1);
+  assert.deepEqual([answer.status, answer.body.outcome], [500, "internal_error"]);
+  assert.match(JSON.stringify(app.failures()), /time zone \\"Gone\/Zone\\" not recognized/);
+});
 
 test("what PgBouncer did not pass on was not done", () => {
   for (const [message, kind] of [
