@@ -82,7 +82,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
 async function createParts(env: Env, overrides: Overrides, state: State): Promise<Dependencies> {
   const isDraining = () => state.draining;
   const { clock = systemClock } = overrides;
-  const log = createLog(env.LOG_LEVEL, overrides.writeLog);
+  const log = createLog(env.LOG_LEVEL, overrides.writeLog, clock);
   const metrics = createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
   const cors = createCors(env.CORS_ORIGINS);

@@ -1,18 +1,27 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import { isNoSession } from "../../db/errors.ts";
+import { isNoSession, UNREACHABLE } from "../../db/errors.ts";
+
+/** What an operator looks for: which rule of which table refused. */
+interface Place {
+  schema?: string | undefined;
+  table?: string | undefined;
+  constraint?: string | undefined;
+}
 
 /** A call that failed. */
 export class DatabaseError extends Error {
   override readonly name = "DatabaseError";
   /**
    * unavailable: not done, because the database cannot be reached. busy: not done, because a lock or a statement took too long.
-   * conflict: not done, because a constraint or a concurrent transaction refused it. unknown: it was sent, and no answer came; it may
-   * have been done. argument: a mistake of the caller. defect: a mistake of this program.
+   * conflict: not done, because of a concurrent transaction, or so it may be: the same call again may go through. unknown: it was sent,
+   * and no answer came; it may have been done. argument: a mistake of the caller. defect: a mistake of this program or in this
+   * database, which no retry cures.
    */
   readonly kind: "unavailable" | "busy" | "conflict" | "unknown" | "argument" | "defect";
   readonly sqlstate: string;
-  /** The name of the constraint that refused, or of the wrong argument. */
+  /** The name of the wrong argument, or of the setting that is not as it must be. */
   readonly subject: string | undefined;
+  readonly place: Place;
 
   constructor(
     kind: DatabaseError["kind"],
@@ -20,11 +29,13 @@ export class DatabaseError extends Error {
     message: string,
     subject?: string,
     cause?: unknown,
+    place: Place = {},
   ) {
     super(message, { cause });
     this.kind = kind;
     this.sqlstate = sqlstate;
     this.subject = subject;
+    this.place = place;
   }
 }
 
@@ -40,49 +51,108 @@ export const UNDEFINED_FUNCTION = "42883";
 /** SQLSTATE read_only_sql_transaction: a standby, or default_transaction_read_only is on. */
 export const READ_ONLY = "25006";
 
-/** A prepared statement that another session has, or has already: a pooler in transaction mode. Such a call was not run. */
-const PREPARED_ELSEWHERE = ["26000", "42P05"];
+/**
+ * What an error means that ended the statement and not the session: PostgreSQL rolled back, so nothing was done. By SQLSTATE or else by
+ * its class (first two characters). What is not here is a defect.
+ */
+const ROLLED_BACK: Record<string, DatabaseError["kind"] | undefined> = {
+  // A value that cannot be stored: too long, too large, no text, no time.
+  ...{ "22001": "argument", "22003": "argument", "22007": "argument", "22008": "argument" },
+  ...{ "22009": "argument", "22021": "argument", "22P02": "argument", "22P05": "argument" },
+  // A constraint. A change by hand, made meanwhile, may be the reason; if it refuses again, none is.
+  "23": "conflict",
+  [READ_ONLY]: "unavailable",
+  // A prepared statement that another session has, or has already: a pooler in transaction mode. Such a call was not run.
+  ...{ "26000": "unavailable", "42P05": "unavailable" },
+  // Serialization failure, deadlock.
+  "40": "conflict",
+  // No disk space, no memory.
+  "53": "busy",
+  // Waited too long for a lock, ran too long.
+  ...{ "55P03": "busy", "57014": "busy" },
+};
 
 /** PgBouncer's errors of a call that it did not pass on; it gives all of its errors the SQLSTATE 08P01. */
 const NOT_PASSED_ON =
   /^(query_wait_timeout|server login has been failing|pgbouncer cannot connect to server)/;
 
-/**
- * The driver's errors and PostgreSQL's SQLSTATEs, by what they mean for the caller. What was not sent was not done, whatever the
- * error is.
- */
+/** The driver's codes (postgres 3.4.9) for calls that cannot be sent to any database. */
+const MISUSED = ["UNDEFINED_VALUE", "MAX_PARAMETERS_EXCEEDED", "NOT_TAGGED_CALL", "UNSAFE_TRANSACTION"];
+
+/** What the driver and PostgreSQL tell of an error. */
+interface Told {
+  code?: string;
+  message: string;
+  severity?: string;
+  severity_local?: string;
+  schema_name?: string;
+  table_name?: string;
+  constraint_name?: string;
+  column_name?: string;
+}
+
+/** What an error of a call means for the caller. What was not sent was not done, whatever the error is. */
 export function explain(error: unknown, isSent = true): DatabaseError {
-  const explained = explainSent(error);
-  if (isSent || explained.kind !== "unknown") return explained;
-  return new DatabaseError("unavailable", explained.sqlstate, explained.message, explained.subject, error);
+  if (error instanceof DatabaseError && (isSent || error.kind !== "unknown")) return error;
+  const told = error as Told & { sqlstate?: string };
+  const { code = told.sqlstate ?? "", message } = told;
+  const kind = isSent ? kindOf(told, code) : kindOfUnsent(told, code);
+  return new DatabaseError(kind, code, message, kind === "argument" ? told.column_name : undefined, error, {
+    schema: told.schema_name,
+    table: told.table_name,
+    constraint: told.constraint_name,
+  });
 }
 
-function explainSent(error: unknown): DatabaseError {
-  if (error instanceof DatabaseError) return error;
-  const {
-    code = "",
-    message,
-    constraint_name,
-    column_name,
-  } = error as {
-    code?: string;
-    message: string;
-    constraint_name?: string;
-    column_name?: string;
-  };
-  const as = (kind: DatabaseError["kind"], subject?: string) =>
-    new DatabaseError(kind, code, message, subject, error);
+function kindOfUnsent(error: unknown, code: string): DatabaseError["kind"] {
+  const isMistake = (code === "" && !(error instanceof DatabaseError)) || MISUSED.includes(code);
+  return isMistake ? "defect" : "unavailable";
+}
 
-  if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return as("unavailable");
-  if (code === READ_ONLY || PREPARED_ELSEWHERE.includes(code)) return as("unavailable");
-  if (code === "08P01" && NOT_PASSED_ON.test(message)) return as("unavailable");
-  // Rolled back: waited too long for a lock, ran too long, no disk space.
-  if (["55P03", "57014", "53100", "53200"].includes(code)) return as("busy");
-  if (/^(23|40)...$/.test(code)) return as("conflict", constraint_name);
-  // Not an argument, which our functions name: the service's time zone is gone from the database's zone data.
-  if (code === "22023" && column_name === undefined) return as("defect");
-  if (/^22...$/.test(code)) return as("argument", column_name);
+function kindOf(
+  { message, column_name, severity_local, severity = severity_local }: Told,
+  code: string,
+): DatabaseError["kind"] {
+  if (code === "" || MISUSED.includes(code)) return "defect";
+  if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return "unavailable";
+  if (code === "08P01" && NOT_PASSED_ON.test(message)) return "unavailable";
   // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.
-  if (!/^[0-9A-Z]{5}$/.test(code) || /^(08|57P|58|XX)/.test(code)) return as("unknown");
-  return as("defect");
+  if (severity !== "ERROR" || code === "40003") return "unknown";
+  // Our functions name the argument that they refuse.
+  if (code.startsWith("22") && column_name !== undefined) return "argument";
+  return ROLLED_BACK[code] ?? ROLLED_BACK[code.slice(0, 2)] ?? "defect";
 }
+
+/** What it means that the same call was refused again: a constraint that does so twice is no concurrent transaction. */
+export function lasting(error: DatabaseError): DatabaseError {
+  if (error.kind !== "conflict" || !error.sqlstate.startsWith("23")) return error;
+  const { sqlstate, message, subject, cause, place } = error;
+  return new DatabaseError("defect", sqlstate, message, subject, cause, place);
+}
+
+/** What is refused because of a value: cardinality, data, constraints, views' checks, and what a trigger raises. */
+const OF_A_VALUE = /^(21|22|23|44|P0)/;
+
+/** Whether one of the values of a call may be the reason: then the call with fewer of them may go through. */
+export function mayBeOfOneValue(error: unknown): boolean {
+  if (!(error instanceof DatabaseError)) return false;
+  const { kind, sqlstate } = error;
+  return kind === "conflict" || kind === "argument" || (kind === "defect" && OF_A_VALUE.test(sqlstate));
+}
+
+/** Why the database cannot be reached, for whoever asks whether this server is ready; undefined if that is not known. */
+export function reasonOf({ sqlstate, message, subject }: DatabaseError): string | undefined {
+  if (sqlstate === READ_ONLY || subject !== undefined) return message;
+  return REASONS[sqlstate];
+}
+
+const REASONS: Record<string, string | undefined> = {
+  ...Object.fromEntries(UNREACHABLE.map((code) => [code, "Nothing answers at the database's address."])),
+  [HUNG_UP]: "What answers at the database's address hangs up.",
+  "28000": "The database does not let this login in.",
+  "28P01": "The database refuses the login's password.",
+  "3D000": "There is no such database.",
+  "42501": "The login may not connect to this database.",
+  "53300": "The database has no connection left for this login.",
+  "57P03": "The database is starting or stopping.",
+};

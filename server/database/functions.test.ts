@@ -32,9 +32,13 @@ const details = {
     "The database did not answer; the request may have been done. Send the same request again.",
 };
 
-/** A 503 of this outcome, that says when to come back and nothing of ours. */
-function assertRefused(answer: Answer, outcome: keyof typeof details): void {
-  assertProblem(answer, 503, { outcome, detail: details[outcome] });
+/** A 503 of this outcome, that says when to come back and nothing of ours; /readyz adds why. */
+function assertRefused(
+  answer: Answer,
+  outcome: keyof typeof details,
+  detail: string = details[outcome],
+): void {
+  assertProblem(answer, 503, { outcome, detail });
   assert.match(answer.headers.get("retry-after") ?? "", /^[123]$/);
 }
 
@@ -223,19 +227,25 @@ test("a session that is terminated during a batch", async (t) => {
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
 });
 
-for (const [what, change, sqlstate] of [
-  ["a wrong password", (url: URL) => (url.password = "wrong"), "28P01"],
-  ["a database that isn't there", (url: URL) => (url.pathname = "/nowhere"), "3D000"],
+for (const [what, change, sqlstate, reason] of [
+  [
+    ...(["a wrong password", (url: URL) => (url.password = "wrong"), "28P01"] as const),
+    "The database refuses the login's password.",
+  ],
+  [
+    ...(["a database that isn't there", (url: URL) => (url.pathname = "/nowhere"), "3D000"] as const),
+    "There is no such database.",
+  ],
 ] as const)
   test(what, async (t) => {
     const url = new URL((await openScratch(t)).apiUrl);
     change(url);
     const app = await openApp(url.href);
     t.after(() => app.close());
-    for (const answer of [await app.issue(1, 1), await app.call("GET /readyz")]) {
-      assertRefused(answer, "database_unavailable");
-      assert.deepEqual(failureOf(app, answer), ["unavailable", sqlstate]);
-    }
+    const [issued, ready] = [await app.issue(1, 1), await app.call("GET /readyz")];
+    assertRefused(issued, "database_unavailable");
+    assertRefused(ready, "database_unavailable", reason);
+    for (const answer of [issued, ready]) assert.deepEqual(failureOf(app, answer), ["unavailable", sqlstate]);
   });
 
 test("a function that is missing is our mistake, and says nothing to the client", async (t) => {
@@ -413,12 +423,12 @@ test("down when the server starts, and up later", async (t) => {
     app.issue(coupon, 2),
     app.call("GET /coupons/live", { token: await userToken(1) }),
     app.call(`POST /coupons/${coupon}/use`, { token: await userToken(1), body: { reference: "r" } }),
-    app.call("GET /readyz"),
   ]);
-  for (const answer of answers) {
-    assertRefused(answer, "database_unavailable");
+  for (const answer of answers) assertRefused(answer, "database_unavailable");
+  const ready = await app.call("GET /readyz");
+  assertRefused(ready, "database_unavailable", "Nothing answers at the database's address.");
+  for (const answer of [...answers, ready])
     assert.deepEqual(failureOf(app, answer), ["unavailable", "ECONNREFUSED"]);
-  }
   assert.equal((await app.call("GET /livez")).status, 200);
 
   await startAgain();

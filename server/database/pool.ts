@@ -1,6 +1,6 @@
 /** Connections to the database: bounded calls with deadlines. */
 import type postgres from "postgres";
-import { DatabaseError, explain, READ_ONLY } from "./errors.ts";
+import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
 
 /** Deadline of a call. It is longer than the role's statement_timeout (5 s), so only a lost database exceeds it. */
@@ -51,8 +51,22 @@ export function createPool(
     return explained;
   }
 
-  /** Runs one statement, which is one transaction. It never cancels a statement: that would turn an unknown outcome into a wrong one. */
-  async function call<Row>(statement: (sql: postgres.Sql) => PromiseLike<readonly object[]>): Promise<Row[]> {
+  type Statement = (sql: postgres.Sql) => PromiseLike<readonly object[]>;
+
+  /** Runs one statement, which is one transaction. What a concurrent transaction may have refused is run once more. */
+  function call<Row>(statement: Statement): Promise<Row[]> {
+    return once<Row>(statement).catch((error: DatabaseError) => {
+      if (error.kind !== "conflict") throw error;
+      return once<Row>(statement).catch((again: DatabaseError) => {
+        const last = lasting(again);
+        if (last !== again) errors[last.kind] += 1;
+        throw last;
+      });
+    });
+  }
+
+  /** It never cancels a statement: that would turn an unknown outcome into a wrong one. */
+  async function once<Row>(statement: Statement): Promise<Row[]> {
     const turn = turns.take();
     if (turn !== undefined)
       await turn.catch((error) => {
@@ -91,7 +105,9 @@ export function createPool(
       );
     } catch (error) {
       const explained = failed(error, isSent());
-      if (explained.kind === "unknown") sessions.retire(used, callMs);
+      // An answer that the driver could not read (it has no SQLSTATE) leaves the session as one that is lost does.
+      if (explained.kind === "unknown" || (isSent() && explained.sqlstate === ""))
+        sessions.retire(used, callMs);
       // A session that was proven: meanwhile the database became a standby, or was closed to writes.
       if (explained.sqlstate === READ_ONLY && isSent()) signals.readOnly();
       throw explained;

@@ -5,7 +5,7 @@
  */
 import { HungUp, Overloaded } from "../api/failures.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { DatabaseError } from "../database/errors.ts";
+import { DatabaseError, mayBeOfOneValue } from "../database/errors.ts";
 
 export interface LaneLimits {
   /** Requests in one call. */
@@ -69,7 +69,7 @@ export function createLanes<Item, Result>(
   async function run(key: number, queue: Queue): Promise<void> {
     let tell: Tell = () => {};
     while (queue.length > 0) {
-      const sent = sendBatch(key, take(queue), 1);
+      const sent = sendBatch(key, take(queue));
       await onceWritten();
       tell();
       tell = await sent;
@@ -144,7 +144,7 @@ export function createLanes<Item, Result>(
   };
 }
 
-/** What sends one batch. When the database rolled it back, its halves are sent, and a single item up to three times. */
+/** What sends one batch. When one item may be why the database rolled it back, its halves are sent. */
 function createSending<Item, Result>(
   send: (key: number, items: Item[]) => Promise<readonly Result[]>,
   maxWaitMs: number,
@@ -154,7 +154,7 @@ function createSending<Item, Result>(
   return sendBatch;
 
   /** Sends a batch, and returns a function that settles its requests. */
-  async function sendBatch(key: number, batch: Waiting<Item, Result>[], attempt: number): Promise<Tell> {
+  async function sendBatch(key: number, batch: Waiting<Item, Result>[]): Promise<Tell> {
     if (batch.length === 0) return () => {};
     try {
       const results = await send(
@@ -168,13 +168,11 @@ function createSending<Item, Result>(
       };
     } catch (error) {
       if (error instanceof Overloaded) overloads.add(batch.length);
-      const undone = error instanceof DatabaseError && ["conflict", "argument"].includes(error.kind);
-      if (undone && batch.length > 1) {
+      if (batch.length > 1 && mayBeOfOneValue(error)) {
         const half = Math.ceil(batch.length / 2);
-        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
-        return sendBatch(key, inTime(batch.slice(half)), 1);
+        (await sendBatch(key, inTime(batch.slice(0, half))))();
+        return sendBatch(key, inTime(batch.slice(half)));
       }
-      if (undone && error.kind === "conflict" && attempt < 3) return sendBatch(key, batch, attempt + 1);
       return () => {
         for (const waiting of batch) waiting.reject(error);
       };

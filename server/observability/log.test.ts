@@ -63,22 +63,69 @@ test("refusals and failures: some a second of each status, then how many more; g
   }
 });
 
-test("an outage is a few lines a second, each kind for itself", async () => {
-  const { log, lines, clock } = linesAt("error");
-  for (let i = 0; i < 500; i++)
-    for (const sqlstate of ["53300", "57P03"])
-      log.failure(new DatabaseError("unavailable", sqlstate, "away"));
-  assert.equal(lines.length, 2 * SAMPLE);
-  assert.equal(log.dropped(), 2 * (500 - SAMPLE));
-  await clock.pass(1_000);
-  const { time: _, ...last } = lines.at(-1) ?? {};
-  assert.deepEqual(last, {
+/** Lines without their time. */
+const told = (lines: Record<string, unknown>[]) => lines.map(({ time: _, ...line }) => line);
+
+test("an outage is a line for each reason, and then a line a minute for as long as it lasts", async () => {
+  const { log, lines, clock } = linesAt("info");
+  const fail = () => {
+    for (let i = 0; i < 500; i++)
+      for (const sqlstate of ["53300", "57P03"])
+        log.failure(new DatabaseError("unavailable", sqlstate, `away, says ${i}`), `${i}`);
+  };
+  const what = (sqlstate: string) => ({
     level: "error",
-    message: "not logged",
+    name: "DatabaseError",
     kind: "unavailable",
-    sqlstate: "57P03",
-    count: 500 - SAMPLE,
+    sqlstate,
   });
+  fail();
+  assert.deepEqual(
+    told(lines),
+    ["53300", "57P03"].map((state) => ({ ...what(state), message: "away, says 0", request_id: "0" })),
+  );
+  assert.equal(log.dropped(), 2 * 499);
+  lines.length = 0;
+  for (const count of [499, 500]) {
+    await clock.pass(60_000);
+    assert.deepEqual(
+      told(lines),
+      ["53300", "57P03"].map((state) => ({
+        ...what(state),
+        message: "failed again",
+        error: "away, says 0",
+        count,
+      })),
+    );
+    lines.length = 0;
+    fail();
+    assert.deepEqual(lines, []);
+  }
+  await clock.pass(120_000);
+  lines.length = 0;
+  log.failure(new DatabaseError("unavailable", "53300", "away, says 1"));
+  assert.equal(lines.length, 1, "told anew");
+});
+
+test("reasons are told apart by what an operator would mend, and are bounded", () => {
+  const { log, lines } = linesAt("info");
+  const refused = (constraint: string) =>
+    new DatabaseError("defect", "23514", "refused", undefined, undefined, {
+      schema: "coupon",
+      table: "users",
+      constraint,
+    });
+  for (let i = 0; i < 2; i++) for (const each of ["a", "b"]) log.failure(refused(each));
+  assert.deepEqual(
+    lines.map(({ schema, table, constraint }) => [schema, table, constraint]),
+    [
+      ["coupon", "users", "a"],
+      ["coupon", "users", "b"],
+    ],
+  );
+  lines.length = 0;
+  for (let i = 0; i < 1_000; i++) log.failure(refused(`c${"x".repeat(i)}`));
+  assert.equal(lines.length, 99, "98 more, and all the rest as one");
 });
 
 test("at debug every request is a line", () => {
@@ -117,7 +164,8 @@ test("an event, down to info", () => {
 test("a failure of the database: SQLSTATE and constraint, at every level, without a stack", () => {
   for (const threshold of LEVELS) {
     const { log, lines } = linesAt(threshold);
-    log.failure(new DatabaseError("conflict", "23505", "duplicate key", "user_coupons_pkey"), "id");
+    const place = { schema: "coupon", table: "user_coupons", constraint: "user_coupons_pkey" };
+    log.failure(new DatabaseError("conflict", "23505", "duplicate key", undefined, undefined, place), "id");
     const [{ time: _, ...line } = {}] = lines;
     assert.deepEqual(line, {
       level: "error",
@@ -125,7 +173,7 @@ test("a failure of the database: SQLSTATE and constraint, at every level, withou
       name: "DatabaseError",
       kind: "conflict",
       sqlstate: "23505",
-      subject: "user_coupons_pkey",
+      ...place,
       request_id: "id",
     });
   }

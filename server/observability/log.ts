@@ -3,6 +3,7 @@
  * kind, and then how many more".
  */
 import { type Clock, systemClock } from "../clock.ts";
+import type { DatabaseError } from "../database/errors.ts";
 import type { Env } from "../env.ts";
 import { createStdout } from "./stdout.ts";
 
@@ -21,7 +22,10 @@ export interface Log {
     requestId: string,
     traceId?: string | undefined,
   ): void;
-  /** An error of ours or of the database, with its SQLSTATE, SAMPLE a second of each kind; the client is told none of it. */
+  /**
+   * An error of ours or of the database, with its SQLSTATE and constraint; the client is told none of it. Each reason once, and then
+   * each minute how often it came again; at debug each time.
+   */
   failure(error: unknown, requestId?: string): void;
   /** Lines that were left out so far: sampled out, or more than stdout's reader took. */
   dropped(): number;
@@ -30,8 +34,13 @@ export interface Log {
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 type Level = (typeof LEVELS)[number];
 
-/** Lines a second of one kind, so that a burst or an outage can't drown the log, or the process in writing it. */
+/** Lines a second of requests with one status, so that a burst or an outage can't drown the log, or the process in writing it. */
 export const SAMPLE = 10;
+
+/** How long a reason of failures is not told again, ms. */
+const REASON_MS = 60_000;
+/** Reasons that are told apart; further ones are told by their kind. */
+const MAX_REASONS = 100;
 
 /** `write` answers false when it has no room for a line. */
 export function createLog(
@@ -41,6 +50,8 @@ export function createLog(
 ): Log {
   const wanted = new Set<Level>(LEVELS.slice(LEVELS.indexOf(threshold)));
   const seen = new Map<string | number, number>();
+  /** Reasons that were told, and how often each came since. */
+  const reasons = new Map<string, number>();
   let dropped = 0;
   /** Lines that there was no room for since the last one that was written. */
   let missing = 0;
@@ -72,6 +83,27 @@ export function createLog(
     return false;
   }
 
+  /** Whether nobody was told of it yet. */
+  function isNew(exact: string, kind: string, members: Record<string, unknown>): boolean {
+    const reason = reasons.size < MAX_REASONS || reasons.has(exact) ? exact : kind;
+    const again = reasons.get(reason);
+    reasons.set(reason, again === undefined ? 0 : again + 1);
+    if (again === undefined) countAgain(reason, members);
+    else dropped += 1;
+    return again === undefined;
+  }
+
+  function countAgain(reason: string, members: Record<string, unknown>): void {
+    clock.after(REASON_MS, () => {
+      const count = reasons.get(reason) ?? 0;
+      reasons.delete(reason);
+      if (count === 0) return;
+      line("error", "failed again", { ...members, count });
+      reasons.set(reason, 0);
+      countAgain(reason, members);
+    });
+  }
+
   return {
     event(message, members = {}) {
       if (wanted.has("info")) line("info", message, members);
@@ -91,18 +123,14 @@ export function createLog(
       });
     },
     failure(error, requestId) {
-      const { name, message, kind, sqlstate, subject, stack } = error as Error & Record<string, unknown>;
-      const what = { kind: `${kind}`, sqlstate: `${sqlstate}` };
-      if (!wanted.has("error") || !isSampled("error", `${kind} ${sqlstate}`, what)) return;
+      if (!wanted.has("error")) return;
+      const { name, message, kind, sqlstate, subject, place, stack } = error as Error &
+        Partial<DatabaseError>;
+      const what = { name, kind, sqlstate, subject, ...place };
       const known = kind !== undefined && kind !== "defect";
-      line("error", message, {
-        name,
-        kind,
-        sqlstate,
-        subject,
-        request_id: requestId,
-        ...(known ? {} : { stack }),
-      });
+      const reason = [...Object.values(what), message.replace(/\d+/g, "0")].join(" ");
+      if (!wanted.has("debug") && !isNew(reason, `${name} ${kind}`, { error: message, ...what })) return;
+      line("error", message, { ...what, request_id: requestId, ...(known ? {} : { stack }) });
     },
     dropped: () => dropped,
   };

@@ -76,8 +76,16 @@ test("draining comes first, and asks nothing", async () =>
     problem("draining", "This server is ending."),
   ));
 
-test("what is told as it is: unreachable, and our own mistakes", async () => {
-  await assert.rejects(saidOf(fails("unavailable")), { kind: "unavailable" });
+test("unreachable: with the reason, if that is known", async () => {
+  const generic = "The database cannot be reached; nothing was done. Send the request again.";
+  assert.deepEqual(await saidOf(fails("unavailable")), problem("database_unavailable", generic));
+  assert.deepEqual(
+    await saidOf(fails("unavailable", "3D000")),
+    problem("database_unavailable", "There is no such database."),
+  );
+});
+
+test("our own mistakes are told as they are", async () => {
   await assert.rejects(saidOf(fails("defect", "42501")), { kind: "defect" });
 });
 

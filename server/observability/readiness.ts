@@ -1,7 +1,7 @@
 /** Whether this server and its database can serve together: load balancers and roll-outs ask this. */
 import { readdir } from "node:fs/promises";
 import type { Failure } from "../api/failures.ts";
-import { DatabaseError, READ_ONLY, UNDEFINED_FUNCTION } from "../database/errors.ts";
+import { DatabaseError, reasonOf, UNDEFINED_FUNCTION } from "../database/errors.ts";
 import type { Db, SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
 import { createShared } from "../http/shared.ts";
@@ -61,11 +61,7 @@ function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersi
 /** Turns a failed query into the reason why this server is not ready. Defects and database_unavailable stay as they are. */
 function explained(error: unknown, newestMigration: string): unknown {
   if (!(error instanceof DatabaseError)) return error;
-  if (error.kind === "unavailable") {
-    // A setting of its sessions, or that it takes no writes: for the operator to mend.
-    const isUnfit = error.subject !== undefined || error.sqlstate === READ_ONLY;
-    return isUnfit ? notReady("database_unavailable", error.message, error) : error;
-  }
+  if (error.kind === "unavailable") return notReady("database_unavailable", reasonOf(error), error);
   if (error.sqlstate === UNDEFINED_FUNCTION) return pending(null, newestMigration);
   if (error.kind === "defect") return error;
   return notReady("database_unavailable", "The database did not answer in time.", error);
