@@ -87,6 +87,7 @@ test("every column has a comment, but for those that say themselves what they ar
     ["incoming_users", ["display_name"]],
     ["leases", ["coupon_id"]],
     ["settings", ["only_row"]],
+    ["use_counts", ["coupon_id", "used"]],
     ["user_coupons", ["user_id", "coupon_id"]],
     ["users", ["display_name"]],
   ]);
@@ -185,6 +186,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.check_use_is_undone()": "",
   "coupon.commit_durably()": "",
   "coupon.common_refusal(coupon.coupons,timestamp with time zone)": "",
+  "coupon.count_use()": "",
   "coupon.decide_day()": "",
   "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
   "coupon.fence_replay()": "",
@@ -384,12 +386,14 @@ test("constraints and triggers, by name", async () => {
         "settings_time_zone_is_unique",
       ],
     ],
+    ["use_counts", ["use_counts_not_negative", "use_counts_pkey"]],
     [
       "user_coupons",
       [
         "coupon.user_coupons_one_per_position",
         "user_coupons_check_new_grants",
         "user_coupons_check_use",
+        "user_coupons_count_use",
         "user_coupons_coupon_and_expiry",
         "user_coupons_grant_is_immutable",
         "user_coupons_grant_is_permanent",

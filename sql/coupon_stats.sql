@@ -1,4 +1,5 @@
--- How a drop went; no row where there is no such coupon.
+-- How a drop went; no row where there is no such coupon. Reads the first and the last grant by their positions and at most
+-- 16 counts of uses: three million grants cost no more than ten.
 create or replace function public.coupon_stats(coupon_id bigint)
 returns table (
   code text,
@@ -14,6 +15,8 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 begin
   if coupon_stats.coupon_id is null then
@@ -22,17 +25,16 @@ begin
 
   return query
   select
-    c.code, c.count, c.issued, c.count - c.issued, g.used, g.first_issued_at, g.last_issued_at,
-    case when c.issued = c.count then g.last_issued_at - c.start_time end
+    c.code, c.count, c.issued, c.count - c.issued, u.used, f.issued_at, l.issued_at,
+    case when c.issued = c.count then l.issued_at - c.start_time end
   from coupon.coupons c
   cross join lateral (
-    select
-      count(*) filter (where g.is_used) as used,
-      min(g.issued_at) as first_issued_at,
-      max(g.issued_at) as last_issued_at
-    from coupon.user_coupons g
-    where g.coupon_id = c.id
-  ) g
+    select coalesce(sum(u.used), 0) as used from coupon.use_counts u where u.coupon_id = c.id
+  ) u
+  left join coupon.user_coupons f
+    on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(c.id, 1)
+  left join coupon.user_coupons l
+    on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
   where c.id = coupon_stats.coupon_id;
 end
 $$;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, admin, user, coupon, issue, use } = await testDatabase();
+const { owner, admin, user, crowd, coupon, issue, use } = await testDatabase();
 
 const stats = (coupon_id: number) =>
   rows(admin`
@@ -36,6 +36,40 @@ test("sold out: from start_time to the last grant", async () => {
   assert.deepEqual(await stats(lunch), [
     [2, 2, 0, 0, await issuedAt(lunch, 1), await issuedAt(lunch, 2), took],
   ]);
+});
+
+test("uses by hand, replays, and uses that are taken back are counted", async () => {
+  const lunch = await coupon({ count: 50 });
+  const holders = await crowd(40);
+  await admin`select from issue_coupons(${lunch}, ${holders}::bigint[])`;
+  const used = async () => (await stats(lunch))[0]?.[3];
+  await Promise.all(holders.slice(0, 30).map((holder) => use(holder, lunch, "r")));
+  assert.equal(await used(), 30);
+  for (const holder of holders.slice(0, 3)) await use(holder, lunch, "r");
+  assert.equal(await used(), 30);
+  await Promise.all(
+    holders.slice(0, 20).map((holder) => admin`select from undo_use(${holder}, ${lunch}, 'cancelled')`),
+  );
+  assert.equal(await used(), 10);
+  await owner`
+    update coupon.user_coupons set used_date = clock_timestamp(), use_reference = 'by hand'
+    where coupon_id = ${lunch} and not is_used`;
+  assert.equal(await used(), 40);
+  await admin`select from set_coupon_expiry(${lunch}, now() + interval '9 days')`;
+  assert.equal(await used(), 40);
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
+
+test("reads two grants, however many there are", async () => {
+  const lunch = await coupon({ count: 5000 });
+  await admin`select from issue_coupons(${lunch}, ${await crowd(3000)}::bigint[])`;
+  const read = await owner.begin(async (sql) => {
+    await sql`select from coupon_stats(${lunch})`;
+    return rows(sql`
+      select (seq_tup_read + coalesce(idx_tup_fetch, 0))::integer from pg_stat_xact_user_tables
+      where relid = 'coupon.user_coupons'::regclass`);
+  });
+  assert.deepEqual(read, [[2]]);
 });
 
 test("code is the coupon's", async () => {

@@ -82,6 +82,7 @@ grant select on
   coupon.users,
   coupon.coupons,
   coupon.user_coupons,
+  coupon.use_counts,
   coupon.audit,
   coupon.leases,
   coupon.incoming_users,

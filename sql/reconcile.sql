@@ -90,6 +90,17 @@ as $$
     or g.is_used <> (g.used_date is not null)
 
   union all
+  select 'uses_are_counted', coalesce(g.coupon_id, c.coupon_id), null,
+    format('used %s, counted %s', coalesce(g.used, 0), coalesce(c.used, 0))
+  from (
+    select g.coupon_id, count(*) as used from coupon.user_coupons g where g.used_date is not null group by g.coupon_id
+  ) g
+  full join (
+    select u.coupon_id, sum(u.used) as used from coupon.use_counts u group by u.coupon_id
+  ) c on c.coupon_id = g.coupon_id
+  where coalesce(g.used, 0) <> coalesce(c.used, 0)
+
+  union all
   select 'undone_use_is_undone', a.coupon_id, a.user_id, format('use of %s is still there', a.used_date)
   from coupon.audit a
   left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id

@@ -73,6 +73,7 @@ const damages: Damage[] = [
     [
       ["issued_equals_grants", lunch, null, "'issued 2, grants 1'"],
       ["positions_without_gaps", lunch, null, "'1 grants, 1 positions from 2 to 2'"],
+      ["uses_are_counted", lunch, null, "'used 0, counted 1'"],
     ],
   ],
   [
@@ -215,6 +216,16 @@ const damages: Damage[] = [
     ],
   ),
   [
+    "a use that is not counted",
+    [`update coupon.use_counts set used = used - 1 where coupon_id = ${lunch} and used > 0`],
+    [["uses_are_counted", lunch, null, "'used 1, counted 0'"]],
+  ],
+  [
+    "a count of uses that are not",
+    [`insert into coupon.use_counts values (${dinner}, 0, 2)`],
+    [["uses_are_counted", dinner, null, "'used 0, counted 2'"]],
+  ],
+  [
     "an undone use that is there again",
     [
       ...noTriggers("audit"),
@@ -259,6 +270,7 @@ const damages: Damage[] = [
         `(select format('use of %s is gone, and nobody undid it', used_date) from coupon.audit
           where new_values @> '{"use_reference": "second"}')`,
       ],
+      ["uses_are_counted", lunch, null, "'used 0, counted 1'"],
     ],
   ],
   [

@@ -167,6 +167,19 @@ comment on column coupon.user_coupons.is_used is
 comment on column coupon.user_coupons.use_reference is
   'The caller''s own id of the use, an order number for example. The same one again gets the same answer.';
 
+create table coupon.use_counts (
+  coupon_id bigint,
+  shard smallint,
+  used integer not null,
+  constraint use_counts_pkey primary key (coupon_id, shard),
+  constraint use_counts_not_negative check (used >= 0)
+) with (fillfactor = 50);
+comment on table coupon.use_counts is
+  'How many of a coupon''s grants are used, so that coupon_stats() need not count them. The trigger user_coupons_count_use
+keeps it, whoever changes a grant; reconcile() compares it with the grants.';
+comment on column coupon.use_counts.shard is
+  'user_id modulo 16: a use holds its row until it is committed, and so seldom waits for another one.';
+
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_time_zone', 'import_users');
@@ -223,6 +236,7 @@ comment on column coupon.audit.reason is
 -- The schema stays, since dbmate's own table is in it.
 drop table coupon.audit;
 drop type coupon.audited_command;
+drop table coupon.use_counts;
 drop table coupon.user_coupons;
 drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;

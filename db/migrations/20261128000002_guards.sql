@@ -270,6 +270,32 @@ create trigger user_coupons_check_use
   when ((old.used_date, old.use_reference) is distinct from (new.used_date, new.use_reference))
   execute function coupon.check_use();
 
+create function coupon.count_use() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_by integer := case when new.used_date is null then -1 else 1 end;
+begin
+  update coupon.use_counts c set used = c.used + v_by
+  where c.coupon_id = new.coupon_id and c.shard = new.user_id % 16;
+  if not found then
+    insert into coupon.use_counts as c (coupon_id, shard, used)
+    values (new.coupon_id, new.user_id % 16, v_by)
+    on conflict on constraint use_counts_pkey do update set used = c.used + excluded.used;
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.count_use() is
+  'Moves the count of a coupon''s used grants by the use that was made or taken back.';
+
+create trigger user_coupons_count_use
+  after update of used_date on coupon.user_coupons
+  for each row
+  when ((old.used_date is null) <> (new.used_date is null))
+  execute function coupon.count_use();
+
 create trigger audit_is_permanent
   before delete or update on coupon.audit
   for each statement
@@ -359,6 +385,7 @@ drop trigger audit_undo_is_done on coupon.audit;
 drop trigger audit_tells_what_is on coupon.audit;
 drop trigger audit_is_permanent_truncate on coupon.audit;
 drop trigger audit_is_permanent on coupon.audit;
+drop trigger user_coupons_count_use on coupon.user_coupons;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_grant_is_immutable on coupon.user_coupons;
 drop trigger users_are_permanent_truncate on coupon.users;
@@ -374,6 +401,7 @@ drop trigger coupons_issued_equals_grants on coupon.coupons;
 drop trigger user_coupons_check_new_grants on coupon.user_coupons;
 drop function coupon.check_use_is_undone();
 drop function coupon.check_audit();
+drop function coupon.count_use();
 drop function coupon.check_use();
 drop function coupon.decide_day();
 drop function coupon.refuse_change();
