@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { refusesArgument, rows, testDatabase } from "../bench/harness/rows.ts";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { admin, today, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
 
@@ -69,6 +69,26 @@ test("page by page: each coupon once, the newest first", async () => {
     before = (part.at(-1)?.[1] as string) ?? before;
   }
   assert.deepEqual(seen, coupons);
+});
+
+test("days far apart: each once, whichever statement finds it", async () => {
+  const holder = await user();
+  const ages = [0, 31, 32, 33, 94, 95, 96, 97, 223, 224, 225, 900, 3650];
+  for (const age of ages)
+    await grantedBefore(age, holder, await coupon({ from: `-${4000 + age} days`, until: "1 day" }));
+  assert.deepEqual(
+    (await wallet(holder)).map((row) => row[2]),
+    ages,
+  );
+  assert.deepEqual(
+    (await wallet(holder, null, 7)).map((row) => row[2]),
+    ages.slice(0, 7),
+  );
+  const before = await value(admin`select (${today} - 94)::text`);
+  assert.deepEqual(
+    (await wallet(holder, before as string, 4)).map((row) => row[2]),
+    [95, 96, 97, 223],
+  );
 });
 
 test("nothing held, user unknown: no row", async () => {
