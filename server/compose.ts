@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { createAuthenticate } from "./auth/auth.ts";
 import { createDemo } from "./auth/demo.ts";
+import { metricsTokenOf } from "./auth/secret.ts";
 import { systemClock } from "./clock.ts";
 import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
@@ -83,7 +84,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
   const isDraining = () => state.draining;
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog, clock);
-  const metrics = createMetrics({ token: env.METRICS_TOKEN, read: overrides.readMetrics });
+  const metrics = createMetrics({ token: metricsTokenOf(env), read: overrides.readMetrics });
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
   const cors = createCors(env.CORS_ORIGINS);
   const rateLimit = createRateLimit(env.RATE_LIMIT, clock);

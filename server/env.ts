@@ -80,15 +80,27 @@ const schema = z.object({
       "the URL that the server itself connects with, as `coupon_api`. If it is given without `DATABASE_URL`, the server only serves: set-up runs elsewhere",
     otherwise: "derived from `DATABASE_URL`",
   }),
-  SEED: z.enum(["demo", "off"]).default("demo").register(texts, {
+  SEED: z.enum(["demo", "off"]).optional().register(texts, {
     description:
       "`demo`: set-up adds demo users and coupons to an empty database, and coupons of new days to one that it filled before; `off`: it adds nothing",
+    otherwise: "demo on the embedded PostgreSQL, off with `DATABASE_URL` or `API_DATABASE_URL`",
   }),
-  DEMO: z.enum(["loopback", "on", "off"]).optional().register(texts, {
+  DEMO: z.enum(["on", "off"]).optional().register(texts, {
     description:
-      "who may get a token of any user or admin from `POST /demo/token`, which the page uses: `loopback` (clients on this machine), `on` (everybody), `off` (nobody)",
-    otherwise: "loopback if the demo is seeded and the token secret was generated, else off",
+      "who may get a token of any user or admin from `POST /demo/token`, which the page uses: `on` (whoever asks, from anywhere), `off` (nobody)",
+    otherwise: "who has `DEMO_KEY`; nobody if there is none",
   }),
+  DEMO_KEY: z
+    .string()
+    .regex(/^[\w.~-]{32,}$/, "must have at least 32 characters: letters, digits, - . _ ~")
+    .optional()
+    .register(texts, {
+      description:
+        "bearer token that `POST /demo/token` requires; the page takes it from a link that ends in `#demo=<key>`",
+      otherwise:
+        "`./sd start` generates one at each start, and prints the link, on the embedded PostgreSQL with a seeded demo and a generated token secret; elsewhere none",
+      secret: true,
+    }),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(/[ ,]+/).filter(Boolean))
@@ -112,7 +124,8 @@ const schema = z.object({
     .optional()
     .register(texts, {
       description: "bearer token that `GET /metrics` requires",
-      otherwise: "none: only clients on this machine can read it",
+      otherwise:
+        "derived from the token secret: `./sd token --metrics` prints it. Without a secret: no `/metrics`",
       secret: true,
     }),
   LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info").register(texts, {

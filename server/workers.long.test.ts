@@ -5,6 +5,7 @@ import { Agent } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { metricsToken } from "../bench/harness/app.ts";
 import { failedServer, issueBy, load, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 
@@ -139,7 +140,9 @@ test("a worker that is ended under load is replaced, and no connection is refuse
 
 test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent", async (t) => {
   const { child, url, exited, workers } = await startWorkers(t, 2);
-  const text = async () => (await fetch(`${url}/metrics`, { headers: { connection: "close" } })).text();
+  const headers = { authorization: `Bearer ${metricsToken}`, connection: "close" };
+  const scrape = () => fetch(`${url}/metrics`, { headers });
+  const text = async () => (await scrape()).text();
   const ready = () => fetch(`${url}/readyz`, { headers: { connection: "close" } });
   for (let i = 0; i < 7; i++) assert.equal((await ready()).status, 200);
   const count = /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} 7$/m;
@@ -153,7 +156,7 @@ test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent"
 
   const [silent = 0] = workers;
   process.kill(silent, "SIGSTOP");
-  const asked = [1, 2].map(() => fetch(`${url}/metrics`, { headers: { connection: "close" } }));
+  const asked = [1, 2].map(scrape);
   assert.equal((await Promise.race(asked)).status, 503);
   process.kill(silent, "SIGCONT");
   await Promise.all(asked);

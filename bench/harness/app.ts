@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { STATUS_CODES } from "node:http";
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { signToken } from "../../server/auth/auth.ts";
+import { metricsTokenOf } from "../../server/auth/secret.ts";
 import { compose, type Overrides } from "../../server/compose.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { type Env, readEnv } from "../../server/env.ts";
@@ -28,6 +29,7 @@ export interface Call {
 }
 
 const secret = env.JWT_SECRET as string;
+export const metricsToken = metricsTokenOf(env) as string;
 export const userToken = (userId: number) => signToken(secret, env, { role: "user", subject: `${userId}` });
 export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
 export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isSeeding } from "../../server/commands/seed.ts";
 import { readEnv } from "../../server/env.ts";
 import { scratchDatabase } from "./scratch.ts";
 import { newSecret } from "./service.ts";
@@ -102,8 +103,8 @@ test("compose.yaml gives the server variables that it takes, and the database th
   const file = given.map(([name]) => `${name}=`).join("\n"); // whose names must be known
   const env = readEnv(Object.fromEntries(given.map(([name, value]) => [name, filled(value)])), file);
   assert.deepEqual(
-    [env.SEED, env.METRICS_TOKEN, env.DATABASE_URL],
-    ["off", undefined, "postgres://postgres:p@postgres:5432/coupons?sslmode=disable"],
+    [isSeeding(env), env.DEMO_KEY, env.DEMO, env.METRICS_TOKEN, env.DATABASE_URL],
+    [false, undefined, undefined, undefined, "postgres://postgres:p@postgres:5432/coupons?sslmode=disable"],
   );
   assert.equal(new URL(env.DATABASE_URL as string).pathname, `/${postgres.environment.POSTGRES_DB}`);
 });

@@ -1,5 +1,6 @@
 /** The service as an operator runs it, on a database of its own: the process that a bench fires at. */
 import { randomBytes } from "node:crypto";
+import { metricsTokenOf } from "../../server/auth/secret.ts";
 import { atEnd } from "./cleanup.ts";
 import { type Process, startProcess } from "./process.ts";
 import { type Scratch, scratchDatabase } from "./scratch.ts";
@@ -10,6 +11,8 @@ export interface Service extends Process {
   database: Scratch;
   /** What its tokens are signed with. */
   secret: string;
+  /** What GET /metrics takes. */
+  metricsHeaders: { authorization: string };
   /** A bearer token of this user. */
   token(userId: number): string;
 }
@@ -27,6 +30,7 @@ export async function startService(users: number): Promise<Service> {
       ...server,
       database,
       secret,
+      metricsHeaders: metricsHeadersOf(secret),
       token: (userId) => userToken(secret, userId),
       async stop() {
         await server.stop();
@@ -46,7 +50,7 @@ export async function newDatabase(): Promise<Scratch> {
 }
 
 /**
- * server/main.ts alone, on a database that is there; the secret opens /metrics too. To profile it:
+ * server/main.ts alone, on a database that is there. To profile it:
  * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is handed on.
  */
 export function startServer(apiUrl: string, secret: string): Promise<Process> {
@@ -56,7 +60,6 @@ export function startServer(apiUrl: string, secret: string): Promise<Process> {
     {
       API_DATABASE_URL: apiUrl,
       JWT_SECRET: secret,
-      METRICS_TOKEN: secret,
       HOST: "127.0.0.1",
       PORT: "0",
       ...(WORKERS ? { WORKERS } : {}),
@@ -65,9 +68,14 @@ export function startServer(apiUrl: string, secret: string): Promise<Process> {
   );
 }
 
+/** What GET /metrics of a server with this secret takes. */
+function metricsHeadersOf(secret: string) {
+  return { authorization: `Bearer ${metricsTokenOf({ JWT_SECRET: secret })}` };
+}
+
 /** The metric of a server that startServer() started: the sum of all series that begin like this, "name{label=" say. */
-export async function readMetric(url: string, token: string, series: string): Promise<number> {
-  const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+export async function readMetric(url: string, secret: string, series: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`, { headers: metricsHeadersOf(secret) });
   const lines = (await response.text()).split("\n").filter((line) => line.startsWith(series));
   if (lines.length === 0) throw new Error(`/metrics, status ${response.status}, has no ${series}`);
   return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);

@@ -225,7 +225,7 @@ export const contract = {
     tag: "Operating",
     summary: "A token to try the service",
     description:
-      "The setting DEMO says who gets one: by default only clients on this machine. Others get 404.",
+      "For whoever sends the demo key as bearer token, or for everybody, as the settings DEMO and DEMO_KEY say. Others get 404.",
     roles: null,
     body: requests.demoCaller,
     answer: answers.token,

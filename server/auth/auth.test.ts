@@ -404,7 +404,7 @@ for (const [args, expected] of [
     assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
   });
 
-const usage = "sd: usage: ./sd token --user N | --users A-B | --service | --admin\n";
+const usage = "sd: usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n";
 for (const [args, stderr] of [
   [[], usage],
   [["--user", "ann"], usage],

@@ -1,75 +1,114 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { env, openApp } from "../../bench/harness/app.ts";
 import { createDemo } from "./demo.ts";
 
+const KEY = "key-of-the-demo_0123456789.~ABCDEF";
 const who = { role: "user", subject: "42" } as const;
-const secret = { ...env, JWT_SECRET: env.JWT_SECRET };
-
-function ask(headers: Record<string, string>, remoteAddress = "127.0.0.1") {
-  const given = { rawHeaders: Object.entries(headers).flat(), socket: { remoteAddress } };
-  return given as unknown as Parameters<ReturnType<typeof createDemo>>[0];
-}
-
-const demo = createDemo({ ...secret, DEMO: "loopback" });
-for (const [what, incoming, isGiven] of [
-  ["curl on this machine", ask({ host: "localhost:3000" }), true],
-  ["by IPv4", ask({ host: "127.0.0.1:3000" }, "::ffff:127.0.0.1"), true],
-  ["by IPv6", ask({ host: "[::1]:3000" }, "::1"), true],
-  ["our own page", ask({ host: "localhost:3000", origin: "http://localhost:3000" }), true],
-  ["another machine", ask({ host: "localhost:3000" }, "192.0.2.7"), false],
-  ["through a proxy", ask({ host: "localhost:3000", "X-Forwarded-For": "127.0.0.1" }), false],
-  ["another site's page", ask({ host: "localhost:3000", origin: "https://evil.example" }), false],
-  ["a page on another port", ask({ host: "localhost:3000", origin: "http://localhost:4000" }), false],
-  ["a page that is no site's", ask({ host: "localhost:3000", origin: "null" }), false],
-  ["a site whose name was pointed at us", ask({ host: "evil.example:3000" }), false],
-  ["a name that begins like ours", ask({ host: "localhost.evil.example" }), false],
-  ["without a name", ask({}), false],
-  ["without a connection", undefined, false],
-] as const)
-  test(`loopback: ${what}`, () => assert.equal(demo(incoming)?.(who) !== undefined, isGiven));
-
-test("off: nobody, on: anybody, and without a secret nobody", () => {
-  const near = ask({ host: "localhost:3000" });
-  const far = ask({ host: "shop.example", "x-forwarded-for": "1.2.3.4" }, "192.0.2.7");
-  assert.equal(createDemo(secret)(near), undefined);
-  assert.equal(createDemo({ ...secret, DEMO: "off" })(near), undefined);
-  assert.ok(createDemo({ ...secret, DEMO: "on" })(far)?.(who));
-  assert.equal(createDemo({ ...env, JWT_SECRET: undefined, DEMO: "on" })(near), undefined);
-});
-
 /** These never ask the database. */
 const NOWHERE = "postgres://nobody@127.0.0.1:1/nothing";
 
-test("the route hands out tokens that are right, and is not there where there is no demo", async (t) => {
-  const world = await openApp(NOWHERE);
-  t.after(world.close);
-  const { server, authenticate, close } = await openApp(NOWHERE, { demoToken: demo });
-  t.after(close);
-  server.listen(0, "127.0.0.1");
-  t.after(() => server.close());
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  const post = async (body: object, headers = {}) => {
-    const answer = await fetch(`http://127.0.0.1:${port}/demo/token`, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...headers },
-      body: JSON.stringify(body),
-    });
-    return { status: answer.status, body: (await answer.json()) as Record<string, string> };
-  };
-  const user = await post({ role: "user", user_id: 42 });
-  assert.deepEqual(await authenticate(user.body["token"] ?? ""), {
-    role: "user",
-    user_id: 42,
-    subject: "42",
-  });
-  const admin = await post({ role: "admin" });
-  assert.deepEqual(await authenticate(admin.body["token"] ?? ""), { role: "admin", subject: "demo" });
-  assert.equal((await post({ role: "user" })).status, 400);
-  assert.equal((await post({ role: "service" })).status, 400);
-  assert.equal((await post({ role: "admin" }, { origin: "https://evil.example" })).status, 404);
-  for (const body of [{ role: "admin" }, {}, "no JSON"])
-    assert.equal((await world.call("POST /demo/token", { body })).status, 404);
+const gives = (given: Partial<typeof env>, authorization?: string) =>
+  createDemo({ ...env, ...given })(authorization)?.(who) !== undefined;
+
+for (const [what, authorization, isGiven] of [
+  ["the key", `Bearer ${KEY}`, true],
+  ["the key, and bearer in lower case", `bearer ${KEY}`, true],
+  ["no key", undefined, false],
+  ["an empty key", "Bearer ", false],
+  ["another key", `Bearer ${KEY.slice(1)}x`, false],
+  ["the key's beginning", `Bearer ${KEY.slice(0, -1)}`, false],
+  ["more than the key", `Bearer ${KEY}x`, false],
+  ["the key without bearer", KEY, false],
+  ["the key as another scheme", `Basic ${KEY}`, false],
+] as const)
+  test(`DEMO_KEY: ${what}`, () => assert.equal(gives({ DEMO_KEY: KEY }, authorization), isGiven));
+
+test("by default nobody, off: nobody, on: anybody, and without a secret nobody", () => {
+  for (const authorization of [undefined, "Bearer ", "Bearer undefined", `Bearer ${KEY}`])
+    assert.equal(gives({}, authorization), false);
+  assert.equal(gives({ DEMO: "off", DEMO_KEY: KEY }, `Bearer ${KEY}`), false);
+  assert.equal(gives({ DEMO: "on" }), true);
+  assert.equal(gives({ DEMO: "on", DEMO_KEY: KEY }), true);
+  assert.equal(gives({ DEMO: "on", DEMO_KEY: KEY, JWT_SECRET: undefined }, `Bearer ${KEY}`), false);
 });
+
+test("the route hands out tokens that are right, and is not there without the key", async (t) => {
+  const { call, authenticate, close } = await openApp(NOWHERE, { env: { DEMO_KEY: KEY } });
+  t.after(close);
+  const ask = (body: unknown, token = KEY) => call("POST /demo/token", { token, body });
+  const user = await ask({ role: "user", user_id: 42 });
+  assert.deepEqual(await authenticate(user.body.token), { role: "user", user_id: 42, subject: "42" });
+  const admin = await ask({ role: "admin" });
+  assert.deepEqual(await authenticate(admin.body.token), { role: "admin", subject: "demo" });
+  assert.equal((await ask({ role: "user" })).status, 400);
+  assert.equal((await ask({ role: "service" })).status, 400);
+  const elsewhere = await call("POST /nowhere");
+  for (const body of [{ role: "admin" }, {}, "no JSON"])
+    for (const token of ["", "x", KEY.toLowerCase()]) {
+      const { status, body: said } = await ask(body, token);
+      assert.deepEqual([status, { ...said, request_id: "" }], [404, { ...elsewhere.body, request_id: "" }]);
+    }
+});
+
+// ---- Behind a proxy on the same machine -------------------------------------------------------------------------------
+
+/** A proxy as nginx is with `proxy_pass` and nothing else, or as HAProxy, which leaves the Host header as it is. */
+async function openProxy(t: TestContext, port: number, keepsHost: boolean): Promise<string> {
+  const proxy = createServer((given, response) => {
+    const headers = { ...given.headers, ...(keepsHost ? {} : { host: `127.0.0.1:${port}` }) };
+    const { method, url: path } = given;
+    const sent = request({ host: "127.0.0.1", port, method, path, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    given.pipe(sent);
+  }).listen(0, "127.0.0.1");
+  t.after(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  await once(proxy, "listening");
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+}
+
+const BODY = '{"role":"admin"}';
+
+/** The status of an answer to a stranger, who chooses the headers; fetch() would not let it choose the Host. */
+async function statusOf(url: string, method: string, headers: Record<string, string>) {
+  const body = method === "POST" ? BODY : "";
+  const json = { "content-type": "application/json", "content-length": `${body.length}` };
+  const sent = request(url, { method, headers: { ...json, ...headers }, agent: false }).end(body);
+  const [answer] = await once(sent, "response");
+  await answer.toArray();
+  return answer.statusCode;
+}
+
+for (const keepsHost of [false, true])
+  test(`no stranger gets a token or metrics through a proxy that ${keepsHost ? "keeps" : "replaces"} Host`, async (t) => {
+    const { server, close } = await openApp(NOWHERE, { env: { DEMO_KEY: KEY } });
+    t.after(close);
+    server.listen(0, "127.0.0.1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const proxy = await openProxy(t, port, keepsHost);
+    for (const base of [proxy, `http://127.0.0.1:${port}`]) {
+      for (const headers of [
+        { host: "shop.example" },
+        { host: "localhost" },
+        { host: `127.0.0.1:${port}` },
+        { host: `localhost:${port}`, origin: `http://localhost:${port}` },
+        { host: "evil.example", origin: "http://evil.example" },
+        { host: "localhost", "x-forwarded-for": "127.0.0.1" },
+      ]) {
+        assert.equal(await statusOf(`${base}/demo/token`, "POST", headers), 404);
+        assert.equal(await statusOf(`${base}/metrics`, "GET", headers), 401);
+      }
+      const withKey = { host: "shop.example", authorization: `Bearer ${KEY}` };
+      assert.equal(await statusOf(`${base}/demo/token`, "POST", withKey), 200);
+    }
+  });

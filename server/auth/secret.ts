@@ -1,5 +1,5 @@
-/** The secret that signs and verifies bearer tokens, if no other key is given. */
-import { randomBytes } from "node:crypto";
+/** The secret that signs and verifies bearer tokens, if no other key is given, and the metrics token. */
+import { createHmac, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,4 +20,16 @@ export async function tokenSecret(env: Env): Promise<string> {
     await rm(aside);
   }
   return (await readFile(path, "utf8")).trim();
+}
+
+/**
+ * METRICS_TOKEN, or a token that all servers with this secret have in common. What a bearer token's signature is made of has a dot,
+ * so that neither can be the other.
+ */
+export function metricsTokenOf({
+  METRICS_TOKEN: token,
+  JWT_SECRET: secret,
+}: Pick<Env, "METRICS_TOKEN" | "JWT_SECRET">): string | undefined {
+  if (token !== undefined || secret === undefined) return token;
+  return createHmac("sha256", secret).update("metrics").digest("hex");
 }

@@ -140,7 +140,7 @@ test(
 
     const restore = commands("restore");
     const [given, start] = [restore.shift(), restore.pop()];
-    assert.match(given ?? "", /^export DATABASE_URL=\S+ SEED=off$/);
+    assert.match(given ?? "", /^export DATABASE_URL=\S+$/);
     assert.equal(start, "./sd start");
     const settings = given?.replace(/=postgres:\S+/, `='${target.url}'`);
     const { stdout, stderr } = await sh([settings, ...restore].join("\n"));

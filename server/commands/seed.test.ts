@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
-import { seed } from "./seed.ts";
+import { readEnv } from "../env.ts";
+import { isSeeding, seed } from "./seed.ts";
 
 const COUPONS = `
   select regexp_replace(c.code, '-.*', ''), c.count, c.live_on - min(c.live_on) over () as day,
@@ -30,7 +31,7 @@ test("100000 users and six coupons, once, by days of the service's zone", async 
     select count(*) from import_users(
       array(select generate_series(1, 10000)), array(select 'Demo user ' || n from generate_series(1, 10000) n))`;
   const before = await rows(TODAY);
-  assert.deepEqual(await seed(admin), { users: 90_000, coupons: 6 });
+  assert.deepEqual(await seed(admin), { isDemo: true, users: 90_000, coupons: 6 });
   const after = await rows(TODAY);
   assert.deepEqual(await rows(USERS), [[100_000, 1, 100_000]]);
   assert.deepEqual(await rows(COUPONS), SIX);
@@ -41,14 +42,23 @@ test("100000 users and six coupons, once, by days of the service's zone", async 
   // At midnight a new day's three would be made.
   const again = await seed(admin);
   const [[later]] = (await rows(TODAY)) as [[string]];
-  assert.deepEqual(again, { users: 0, coupons: later === first ? 0 : 3 });
+  assert.deepEqual(again, { isDemo: true, users: 0, coupons: later === first ? 0 : 3 });
 });
 
 test("a database with users of its own is never touched", async (t) => {
   const { admin, drop } = await scratchDatabase();
   t.after(drop);
   await admin`select import_users(array[1, 7], array['Ann', 'Demo user 7'])`;
-  assert.deepEqual(await seed(admin), { users: 0, coupons: 0 });
+  assert.deepEqual(await seed(admin), { isDemo: false, users: 0, coupons: 0 });
   assert.deepEqual([...(await admin.unsafe(USERS).values())], [[2, 1, 7]]);
   assert.deepEqual([...(await admin.unsafe(COUPONS).values())], []);
 });
+
+for (const [what, given, isMade] of [
+  ["the embedded PostgreSQL: yes", {}, true],
+  ["… but SEED=off", { SEED: "off" }, false],
+  ["DATABASE_URL: no", { DATABASE_URL: "postgres://x/y" }, false],
+  ["API_DATABASE_URL: no", { API_DATABASE_URL: "postgres://x/y" }, false],
+  ["DATABASE_URL and SEED=demo: yes", { DATABASE_URL: "postgres://x/y", SEED: "demo" }, true],
+] as const)
+  test(`the demo is made, ${what}`, () => assert.equal(isSeeding(readEnv(given, "")), isMade));

@@ -1,23 +1,29 @@
 /** Something to try: demo users, and three coupons for today and for tomorrow. */
 import type { Sql } from "../../db/connect.ts";
+import type { Env } from "../env.ts";
 import { withProgress } from "./progress.ts";
 
 const USERS = 100_000;
 const BATCH = 10_000;
 
+/** Whether set-up makes the demo: where SEED says so, and else only in the embedded database. */
+export function isSeeding({ SEED, DATABASE_URL, API_DATABASE_URL }: Env): boolean {
+  return SEED === undefined ? !DATABASE_URL && !API_DATABASE_URL : SEED === "demo";
+}
+
 /**
  * Fills an empty database, and goes on doing so in one that it filled; never touches one with users of its own.
- * Returns what it made.
+ * Returns what it made, and whether this is the demo's database.
  */
 export async function seed(
   admin: Sql,
   log: (line: string) => void = () => {},
-): Promise<{ users: number; coupons: number }> {
+): Promise<{ isDemo: boolean; users: number; coupons: number }> {
   const [state] = await admin`
     select count(*)::integer as users, bool_or(u.id = 1 and u.display_name = 'Demo user 1') as is_demo
     from (select id, display_name from coupon.users order by id limit ${USERS}) u
   `;
-  if (state?.["users"] > 0 && !state?.["is_demo"]) return { users: 0, coupons: 0 };
+  if (state?.["users"] > 0 && !state?.["is_demo"]) return { isDemo: false, users: 0, coupons: 0 };
 
   const before: number = state?.["users"];
   const users = before < USERS ? await addUsers(admin, before + 1, log) : 0;
@@ -42,7 +48,7 @@ export async function seed(
     ) c
     where c.outcome = 'created'
   `;
-  return { users, coupons: coupons.length };
+  return { isDemo: true, users, coupons: coupons.length };
 }
 
 /** The demo's users from `next` on; answers how many were made. */

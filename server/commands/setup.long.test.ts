@@ -68,9 +68,9 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
   const { newDatabase } = await startShop();
   const target = await newDatabase("entrance");
   const dataDir = join(await temporaryDirectory(), "data");
-  const sd = (url: string, SEED: string) => runSd([], { dataDir, env: { DATABASE_URL: url, SEED } });
+  const sd = (url: string, SEED = "") => runSd([], { dataDir, env: { DATABASE_URL: url, SEED } });
 
-  assert.equal((await sd(target.url, "off")).status, 0);
+  assert.equal((await sd(target.url)).status, 0);
   const admin = target.as("coupon_admin");
   const counts = `
     select (select count(*)::integer from coupon.users), (select count(*)::integer from coupon.coupons)`;
@@ -85,7 +85,7 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
     "no password is printed",
   );
 
-  const wrong = await sd(target.withLogin("shop", "a wrong password").url, "off");
+  const wrong = await sd(target.withLogin("shop", "a wrong password").url);
   assert.equal(
     wrong.stderr,
     `sd: shop can't log in at ${target.host}: correct the password in DATABASE_URL\n`,

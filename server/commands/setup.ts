@@ -7,7 +7,7 @@ import { tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
 import { say } from "./print.ts";
-import { seed } from "./seed.ts";
+import { isSeeding, seed } from "./seed.ts";
 
 export async function setup(env: Env): Promise<number> {
   const { target, started } = await openDatabase(env);
@@ -17,18 +17,21 @@ export async function setup(env: Env): Promise<number> {
   return 0;
 }
 
-/** Makes everything ready and says how long it took. The demo is made only where SEED asks for it. */
-export async function prepare(env: Env, target: Target): Promise<void> {
+/** Makes everything ready and says how long it took. Answers whether the database is the demo's. */
+export async function prepare(env: Env, target: Target): Promise<boolean> {
   const began = performance.now();
   await setUp(target, (step) => say(`  ${step}`));
-  if (env.SEED === "demo") {
+  let isDemo = false;
+  if (isSeeding(env)) {
     const made = await withConnection(target.as("coupon_admin"), (sql) =>
       seed(sql, (line) => say(`  ${line}`)),
     );
+    isDemo = made.isDemo;
     if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
   }
   await tokenSecret(env);
   say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  return isDemo;
 }
 
 /** Says what to try next. Every line works when it is pasted. */
@@ -56,6 +59,8 @@ try it, as user 42 and coupon ${coupon["code"]}:
   curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
 
   ./sd psql -c 'select * from issue_coupon(user_id => 43, coupon_id => ${coupon["coupon_id"]})'
+
+  curl -s ${base}/metrics -H "authorization: Bearer $(./sd token --metrics)"
 
 or in a browser: ${base}/ (the shop, and /#operate for operators), ${base}/docs (the API)
 `);

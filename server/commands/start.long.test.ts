@@ -58,6 +58,7 @@ async function paste(line: string, { port }: Run, dataDir: string): Promise<stri
 
 test("a first start that Ctrl-C ended, the next one, and one after kill -9 of everything", async (t) => {
   const dataDir = await newDataDir();
+  let firstKey: string | undefined;
 
   await t.test("Ctrl-C while the demo is made leaves nothing running", async () => {
     const run = sd(["start"], { dataDir });
@@ -73,6 +74,8 @@ test("a first start that Ctrl-C ended, the next one, and one after kill -9 of ev
     const run = await started({ dataDir });
     assert.match(run.stdout, /^ {2}seeded \d+ users, 6 coupons$/m);
     assert.equal(await firstOf(dataDir, "select count(*)::integer from coupon.users"), 100_000);
+    [, firstKey] = run.stdout.match(/#demo=(\S+)$/m) ?? [];
+    assert.match(firstKey ?? "", /^[\w-]{43}$/);
     signalGroup(run.child, "SIGINT");
     assert.equal(await ended(run), 0);
     assert.equal(run.stderr, "");
@@ -84,14 +87,27 @@ test("a first start that Ctrl-C ended, the next one, and one after kill -9 of ev
     assert.doesNotMatch(run.stdout, /creating|migrated|seeded/),
   );
 
+  await t.test("the link that it prints has the key of the demo; without it there is none", async () => {
+    const [, key] = run.stdout.match(/^ {2}http:\/\/localhost:\d+\/#demo=(\S+)$/m) ?? [];
+    const ask = async (headers: Record<string, string>) => {
+      const json = { "content-type": "application/json", ...headers };
+      const url = `http://127.0.0.1:${run.port}/demo/token`;
+      return (await fetch(url, { method: "POST", headers: json, body: '{"role":"admin"}' })).status;
+    };
+    assert.equal(await ask({ authorization: `Bearer ${key}` }), 200);
+    assert.equal(await ask({}), 404);
+    assert.equal(await ask({ authorization: `Bearer ${firstKey}` }), 404, "an earlier start's");
+  });
+
   await t.test("what it prints works when pasted", async (t) => {
     if (!which("curl")) return t.skip("needs curl");
     const lines = run.stdout.split("\n").filter((line) => /^ {2}(curl|\.\/sd) /.test(line));
     assert.deepEqual(
       lines.map((line) => line.trim().split(" ")[0]),
-      ["curl", "curl", "./sd"],
+      ["curl", "curl", "./sd", "curl"],
     );
-    const [post, list, psql] = lines as [string, string, string];
+    const [post, list, psql, scrape] = lines as [string, string, string, string];
+    assert.match(await paste(scrape, run, dataDir), /^coupon_streams_open 0$/m);
     assert.equal(JSON.parse(await paste(post, run, dataDir)).outcome, "issued");
     assert.equal(JSON.parse(await paste(post, run, dataDir)).outcome, "already_issued");
     assert.ok(JSON.parse(await paste(list, run, dataDir)).coupons.length >= 1);

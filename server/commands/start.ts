@@ -1,4 +1,5 @@
 /** ./sd start: sets up, then runs server/main.ts as a process of its own until it ends. */
+import { randomBytes } from "node:crypto";
 import { tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
@@ -16,23 +17,41 @@ export async function start(env: Env): Promise<number> {
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
-    await prepare(env, target);
+    const isDemo = await prepare(env, target);
     await suggest(env, target);
-    return serve(env, env.API_DATABASE_URL ?? target.as("coupon_api").url);
+    return serve(env, env.API_DATABASE_URL ?? target.as("coupon_api").url, isEmbedded && isDemo);
   });
 }
 
-async function serve(env: Env, apiUrl: string): Promise<number> {
-  const given = await serverEnvironment(env, apiUrl);
+/** `isDemo`: whether it serves the embedded database, and set-up filled that. */
+async function serve(env: Env, apiUrl: string, isDemo = false): Promise<number> {
+  const key = demoKeyOf(env, isDemo);
+  if (key !== undefined && env.DEMO === undefined)
+    say(
+      `to try it in a browser as any user or operator, open this link. It is valid until the server ends; keep it to yourself:\n\n` +
+        `  http://localhost:${env.PORT}/#demo=${key}\n`,
+    );
+  const given = await serverEnvironment(env, apiUrl, key);
   return exitOf(process.execPath, ["--import", "tsx", "server/main.ts"], { env: given });
 }
 
+/**
+ * DEMO_KEY, or a new key for the demo's own database. A token secret of somebody's own is a sign of a real service: there, and with
+ * any other database, demo tokens must be asked for by DEMO or DEMO_KEY.
+ */
+export function demoKeyOf(env: Env, isDemo: boolean): string | undefined {
+  const isAsked = env.DEMO !== undefined || env.DEMO_KEY !== undefined;
+  const isReal = env.JWT_SECRET || env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL;
+  return isDemo && !isAsked && !isReal ? randomBytes(32).toString("base64url") : env.DEMO_KEY;
+}
+
 /** What the server is given: its own login, and never the set-up's. */
-async function serverEnvironment(env: Env, apiUrl: string): Promise<NodeJS.ProcessEnv> {
+async function serverEnvironment(
+  env: Env,
+  apiUrl: string,
+  demoKey: string | undefined,
+): Promise<NodeJS.ProcessEnv> {
   const { DATABASE_URL: _, ...rest } = process.env;
   const secret = env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) };
-  // A secret of somebody's own is a sign of a real service: there demo tokens must be asked for by DEMO.
-  const isDemo = env.SEED === "demo" && "JWT_SECRET" in secret && env.JWT_SECRET === undefined;
-  const demo = { DEMO: env.DEMO ?? (isDemo ? "loopback" : "off") };
-  return { ...rest, API_DATABASE_URL: apiUrl, ...secret, ...demo };
+  return { ...rest, API_DATABASE_URL: apiUrl, ...secret, ...(demoKey ? { DEMO_KEY: demoKey } : {}) };
 }

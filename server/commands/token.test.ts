@@ -18,6 +18,6 @@ test("tokens, one a line; the usage and status 2 otherwise", async () => {
   assert.deepEqual(await runSd(["token"], { dataDir }), {
     status: 2,
     stdout: "",
-    stderr: "sd: usage: ./sd token --user N | --users A-B | --service | --admin\n",
+    stderr: "sd: usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n",
   });
 });

@@ -1,24 +1,35 @@
-/** ./sd token: bearer tokens by the secret that set-up generated, one a line. */
+/** ./sd token: bearer tokens by the secret that set-up generated, one a line; or the token of /metrics. */
 import { signToken } from "../auth/auth.ts";
-import { tokenSecret } from "../auth/secret.ts";
-import { readEnv } from "../env.ts";
+import { metricsTokenOf, tokenSecret } from "../auth/secret.ts";
+import { type Env, readEnv } from "../env.ts";
 import { outliveReader } from "./print.ts";
 
-const USAGE = "usage: ./sd token --user N | --users A-B | --service | --admin";
+const USAGE = "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics";
 
 outliveReader();
 try {
   const env = readEnv();
-  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
-    throw new Error("tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
-  const callers = readArguments(process.argv.slice(2));
-  const secret = await tokenSecret(env);
-  const out: string[] = [];
-  for (const who of callers) out.push(signToken(secret, env, who));
-  process.stdout.write(`${out.join("\n")}\n`);
+  const args = process.argv.slice(2);
+  const tokens = args.join(" ") === "--metrics" ? [await metricsToken(env)] : await bearerTokens(env, args);
+  process.stdout.write(`${tokens.join("\n")}\n`);
 } catch (error) {
   console.error(`sd: ${(error as Error).message}`);
   process.exitCode = 2;
+}
+
+async function metricsToken(env: Env): Promise<string> {
+  if (env.METRICS_TOKEN) return env.METRICS_TOKEN;
+  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
+    throw new Error("there is no /metrics: JWT_PUBLIC_KEY or JWT_JWKS_URL is set, and METRICS_TOKEN is not");
+  return metricsTokenOf({ ...env, JWT_SECRET: await tokenSecret(env) }) as string;
+}
+
+async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
+  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
+    throw new Error("tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const callers = readArguments(args);
+  const secret = await tokenSecret(env);
+  return callers.map((who) => signToken(secret, env, who));
 }
 
 function readArguments([flag, value, ...more]: string[]): {

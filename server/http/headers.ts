@@ -1,5 +1,5 @@
 /** Reads request headers from Node's raw list: asking Node or Hono for one header first creates an object of all of them. */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 
 /** Node's raw list; for a request without a socket (in a test), the headers of the Request. */
 export type GivenHeaders = readonly string[] | Headers;
@@ -45,6 +45,13 @@ export function traceOf(given: string | null | undefined): Trace | undefined {
 /** The token of an Authorization header. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return authorization?.match(/^Bearer ([\w.-]{1,4096})$/i)?.[1];
+}
+
+/** Whether an Authorization header brings this secret as bearer token. Compares in constant time. */
+export function isBearerOf(authorization: string | undefined, secret: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  const [, given = ""] = authorization?.match(/^Bearer (.*)$/i) ?? [];
+  return timingSafeEqual(digest(given), digest(secret));
 }
 
 export const LINES_TYPE = /^application\/x-ndjson *(;|$)/i;

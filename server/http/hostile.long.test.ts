@@ -122,7 +122,9 @@ function statusOf(agent: Agent, token: string): Promise<number | undefined> {
 
 /** What the process says of itself, and its sessions in the database. */
 async function figures() {
-  const text = await (await fetch(`${service.url}/metrics`, { headers: { connection: "close" } })).text();
+  const text = await (
+    await fetch(`${service.url}/metrics`, { headers: { ...service.metricsHeaders, connection: "close" } })
+  ).text();
   const figure = (name: string) =>
     Number(text.match(new RegExp(`^${name.replace(/[{}]/g, "\\$&")} (.*)$`, "m"))?.[1] ?? 0);
   const sessions = await withConnection(

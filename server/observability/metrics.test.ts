@@ -5,6 +5,8 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import {
   adminToken,
+  env,
+  metricsToken,
   openApp,
   openWorld,
   serviceToken,
@@ -12,6 +14,7 @@ import {
   type World,
 } from "../../bench/harness/app.ts";
 import { outcomes } from "../api/outcomes.ts";
+import { metricsTokenOf } from "../auth/secret.ts";
 import { createMetrics } from "./metrics.ts";
 import { createRequests } from "./requests.ts";
 
@@ -67,7 +70,7 @@ after(async () => {
 });
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
-const scrape = async () => seriesOf((await ask("GET", "/metrics")).text);
+const scrape = async () => seriesOf((await ask("GET", "/metrics", bearer(metricsToken))).text);
 const requests = (method: string, route: string, status: number) =>
   `coupon_http_request_duration_seconds_count{route="${route}",method="${method}",status="${status}"}`;
 const outcome = (command: string, told: string) =>
@@ -272,35 +275,48 @@ test("open streams", async () => {
 
 // ---- Who may ask ----------------------------------------------------------------------------------------------------
 
-test("/metrics is for this machine; from elsewhere there is nothing", async () => {
-  const { status, type } = await ask("GET", "/metrics");
+test("/metrics without METRICS_TOKEN: by the token that follows from the secret, and by no address, Host or Origin", async () => {
+  const { status, type } = await ask("GET", "/metrics", bearer(metricsToken));
   assert.deepEqual([status, type], [200, "text/plain; version=0.0.4; charset=utf-8"]);
-  const unlike = (text: string) => ({ ...JSON.parse(text), request_id: "" });
-  const nothing = await ask("GET", "/nothing");
-  for (const header of ["x-forwarded-for", "forwarded", "via", "x-real-ip"]) {
-    const far = await ask("GET", "/metrics", { [header]: "127.0.0.1", ...bearer(adminToken) });
-    assert.deepEqual([far.status, unlike(far.text)], [404, unlike(nothing.text)]);
+  for (const headers of [
+    {},
+    { host: "localhost" },
+    { host: "evil.example", origin: "http://evil.example" },
+    bearer(adminToken),
+    bearer(env.JWT_SECRET as string),
+  ]) {
+    const refused = await ask("GET", "/metrics", headers);
+    assert.deepEqual([refused.status, JSON.parse(refused.text).outcome], [401, "unauthenticated"]);
   }
+  assert.equal(metricsTokenOf({ JWT_SECRET: "another" }) === metricsToken, false);
+});
+
+test("no secret and no METRICS_TOKEN: there is no /metrics", async () => {
+  assert.equal(metricsTokenOf({}), undefined);
+  const { scrape } = createMetrics({ token: metricsTokenOf({}) });
+  for (const authorization of [undefined, "Bearer ", "Bearer undefined"])
+    await assert.rejects(scrape(authorization, "id"), { status: 404 });
 });
 
 test("with METRICS_TOKEN: whoever sends it, and nobody else", async (t) => {
   const app = await openApp(world.scratch.apiUrl, { env: { METRICS_TOKEN: "0123456789+/~.=_" } });
   t.after(app.close);
   const askWithToken = await listen(t, app);
-  const away = { "x-forwarded-for": "192.0.2.1" };
   for (const headers of [
     {},
     bearer("0123456789+/~.=-"),
     bearer("0123456789+/~.="),
     bearer(""),
     bearer(adminToken),
+    bearer(metricsToken),
+    { authorization: "0123456789+/~.=_" },
     { authorization: "Basic 0123456789+/~.=_" },
   ]) {
     const { status, text } = await askWithToken("GET", "/metrics", headers);
     assert.deepEqual([status, JSON.parse(text).outcome], [401, "unauthenticated"]);
   }
   for (const headers of [bearer("0123456789+/~.=_"), { authorization: "bearer 0123456789+/~.=_" }])
-    assert.equal((await askWithToken("GET", "/metrics", { ...headers, ...away })).status, 200);
+    assert.equal((await askWithToken("GET", "/metrics", headers)).status, 200);
 });
 
 test("/metrics never asks the database: none is there", async (t) => {
@@ -312,7 +328,7 @@ test("/metrics never asks the database: none is there", async (t) => {
   const failures = 'coupon_database_errors_total{pool="read",kind="unavailable"}';
   let series: ReturnType<typeof seriesOf> = {};
   // Readiness answers within a second, and its call may take longer.
-  while (!series[failures]) series = seriesOf((await askAway("GET", "/metrics")).text);
+  while (!series[failures]) series = seriesOf((await askAway("GET", "/metrics", bearer(metricsToken))).text);
   assert.equal(series[failures], 1);
   assert.deepEqual(
     ["issue", "command", "read"].map((pool) => series[`coupon_pool_size{pool="${pool}"}`]),
@@ -325,6 +341,6 @@ test("what can't be told is asked for again", async (t) => {
   const app = await openApp(world.scratch.apiUrl, { readMetrics });
   t.after(app.close);
   const askAll = await listen(t, app);
-  const { status, text } = await askAll("GET", "/metrics");
+  const { status, text } = await askAll("GET", "/metrics", bearer(metricsToken));
   assert.deepEqual([status, JSON.parse(text).outcome], [503, "metrics_unavailable"]);
 });

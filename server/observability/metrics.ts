@@ -26,7 +26,7 @@ export interface Sources {
 }
 
 interface Options {
-  /** The token that /metrics requires. Without it only clients on this machine get an answer. */
+  /** The token that /metrics requires. Without it there is no /metrics. */
   token?: string | undefined;
   /** Reads the metrics of all workers, if there are several. */
   read?: (() => Promise<string>) | undefined;

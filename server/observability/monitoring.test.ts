@@ -42,7 +42,7 @@ before(async () => {
     const authorization = `Bearer ${service.token(user)}`;
     assert.equal((await fetch(service.url + to, { method, headers: { authorization } })).status, status);
   }
-  text = await (await fetch(`${service.url}/metrics`)).text();
+  text = await (await fetch(`${service.url}/metrics`, { headers: service.metricsHeaders })).text();
   for (const [, name = "", help = ""] of text.matchAll(/^# HELP (\S+) (.*)$/gm)) {
     const [, type = ""] = text.match(new RegExp(`^# TYPE ${name} (\\w+)$`, "m")) ?? [];
     const metric = { type, help, labels: new Map() };

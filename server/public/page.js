@@ -35,16 +35,20 @@ const ROLES = { shop: "user", operate: "admin" };
 const tokens = {};
 /** Whether the service hands out tokens itself; until it says otherwise. */
 let hasDemo = true;
+/** The key of the link that ./sd start prints, kept for the tab: whoever has it is handed tokens. */
+const DEMO_KEY = "demo key";
 /** In demo mode; another one in each tab, so that two are two people. */
 let demoUser = Number(sessionStorage.getItem("user_id") ?? 1 + Math.floor(Math.random() * 1000));
 /** Ends what the shown view watches. */
 let shown = new AbortController();
 
-const anybody = couponClient({ fetch: observed });
+const visitor = couponClient({ token: () => sessionStorage.getItem(DEMO_KEY) ?? "", fetch: observed });
 /** @type {Record<keyof typeof TITLES, View>} */
 const views = { shop: createShop(frameOf("user")), operate: createOperate(frameOf("admin")) };
 
+takeDemoKey();
 window.addEventListener("hashchange", () => {
+  if (takeDemoKey()) return showView();
   if (!html(`#${current()}`).hidden) return;
   showView();
   html(`#${current()}-title`).focus();
@@ -70,6 +74,16 @@ for (const role of /** @type {const} */ (["user", "admin"])) {
   onSignIn(`#${role}-out`, () => forget(role));
 }
 showView();
+
+/** Takes the key out of the address, where others could read it, and says whether there was one. */
+function takeDemoKey() {
+  const [, key] = location.hash.match(/^#demo=(.+)$/) ?? [];
+  if (key === undefined) return false;
+  sessionStorage.setItem(DEMO_KEY, key);
+  history.replaceState(null, "", location.pathname + location.search);
+  hasDemo = true;
+  return true;
+}
 
 /** @returns {keyof typeof TITLES} */
 function current() {
@@ -139,10 +153,14 @@ async function signIn(role) {
   if (tokens[role] === undefined && hasDemo)
     try {
       const who = role === "user" ? { role, user_id: demoUser } : { role };
-      tokens[role] = (await anybody.demoToken(who)).token;
+      tokens[role] = (await visitor.demoToken(who)).token;
     } catch (error) {
-      if (error instanceof CouponError && error.status === 404) hasDemo = false;
-      else {
+      if (error instanceof CouponError && error.status === 404) {
+        hasDemo = false;
+        const text = "This demo link is not valid any more: ./sd start prints a new one.";
+        if (sessionStorage.getItem(DEMO_KEY) !== null)
+          for (const form of ["#user-token", "#admin-token"]) tell(html(form), text, "bad");
+      } else {
         showBanner(whatFailed(error));
         setTimeout(reopen, AGAIN_MS);
       }

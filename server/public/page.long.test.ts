@@ -14,6 +14,7 @@ import { createDemo } from "../auth/demo.ts";
 
 const PHONE = { width: 390, height: 844 };
 const DESKTOP = { width: 1280, height: 800 };
+const KEY = "k".repeat(32);
 
 /** Answers instead of the service, or says nothing and lets it. */
 type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -39,8 +40,8 @@ describe("the page", options, () => {
 
   beforeEach(async () => {
     [faults, came, complaints, hasDemo] = [[], [], [], true];
-    const demo = createDemo({ ...env, DEMO: "loopback" });
-    world = await openWorld({ demoToken: (incoming) => (hasDemo ? demo(incoming) : undefined) });
+    const demo = createDemo({ ...env, DEMO_KEY: KEY });
+    world = await openWorld({ demoToken: (authorization) => (hasDemo ? demo(authorization) : undefined) });
     const server = createServer((request, response) => {
       came.push(`${request.method} ${request.url}`);
       if (!faults.some((fault) => fault(request, response))) world.listener(request, response);
@@ -63,6 +64,7 @@ describe("the page", options, () => {
     context.setDefaultTimeout(120_000);
     await context.addInitScript(`
       addEventListener("securitypolicyviolation", (event) => console.error("policy: " + event.violatedDirective));
+      if (!sessionStorage.getItem("demo key")) sessionStorage.setItem("demo key", "${KEY}");
       ${user_id === undefined ? "" : `sessionStorage.setItem("user_id", "${user_id}");`}
     `);
     const page = await context.newPage();

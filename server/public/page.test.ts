@@ -7,8 +7,10 @@ import { test } from "node:test";
 import { openWorld } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 
+const KEY = "k".repeat(32);
+
 test("a user claims a coupon with one click, and nothing is complained of", options, async (t) => {
-  const world = await openWorld({ env: { DEMO: "loopback" } });
+  const world = await openWorld({ env: { DEMO_KEY: KEY } });
   t.after(() => world.close());
   const user = await world.newUser();
   await world.newCoupon();
@@ -26,9 +28,10 @@ test("a user claims a coupon with one click, and nothing is complained of", opti
   const complaints: string[] = [];
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/#demo=${KEY}`);
   await page.locator("[data-chance=open] .claim").click();
   await page.locator(".ticket .told", { hasText: "You got number 1 of 10." }).waitFor();
   await page.getByRole("button", { name: "Use m" }).waitFor();
+  assert.equal(new URL(page.url()).hash, "", "the key is not left in the address");
   assert.deepEqual(complaints, []);
 });

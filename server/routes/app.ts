@@ -62,7 +62,7 @@ export function createApp(parts: Dependencies) {
   addPages(app, exchanges);
   app.get("/metrics", async (c) => {
     exchanges.matched(c.env.exchange, "/metrics");
-    return respond(await metrics.scrape(c.env.incoming, c.env.exchange.requestId));
+    return respond(await metrics.scrape(header(c, "authorization"), c.env.exchange.requestId));
   });
 
   /** Around the router, not as its middleware: the promises of a middleware cost a fifth of a refusal. */
@@ -219,7 +219,7 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: D
 /** Probes, and the tokens of the demo. */
 function addHealth({ read }: Operations, { demoToken, readiness }: Dependencies): void {
   const signerFor = (c: Ctx) => {
-    const sign = demoToken(c.env.incoming);
+    const sign = demoToken(header(c, "authorization"));
     if (sign === undefined) throw new Problem("no_such_route");
     return sign;
   };

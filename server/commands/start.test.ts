@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readEnv } from "../env.ts";
+import { demoKeyOf } from "./start.ts";
+
+const given = "k".repeat(32);
+
+test("the demo's own database: a new key at each start, of 256 bits", () => {
+  const [one, two] = [demoKeyOf(readEnv({}, ""), true), demoKeyOf(readEnv({}, ""), true)];
+  for (const key of [one, two]) assert.match(key ?? "", /^[\w-]{43}$/);
+  assert.notEqual(one, two);
+});
+
+test("any other database: none", () => assert.equal(demoKeyOf(readEnv({}, ""), false), undefined));
+
+for (const [what, variables] of [
+  ["a token secret of its own", { JWT_SECRET: "s".repeat(32) }],
+  ["a public key", { JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\n" }],
+  ["published keys", { JWT_JWKS_URL: "https://id.example/keys" }],
+  ["DEMO=on, which needs no key", { DEMO: "on" }],
+  ["DEMO=off", { DEMO: "off" }],
+] as const)
+  test(`the demo's own database with ${what}: none`, () =>
+    assert.equal(demoKeyOf(readEnv(variables, ""), true), undefined));
+
+test("DEMO_KEY, where it is asked for by name", () => {
+  for (const isDemo of [true, false])
+    assert.equal(demoKeyOf(readEnv({ DEMO_KEY: given }, ""), isDemo), given);
+});
