@@ -1,9 +1,9 @@
 /** One process that listens, serves and drains. */
 import cluster from "node:cluster";
-import { AggregatorRegistry, collectDefaultMetrics } from "prom-client";
+import { collectDefaultMetrics } from "prom-client";
 import { compose, type Service } from "./compose.ts";
 import type { Env } from "./env.ts";
-import { metricsOfAll } from "./workers.ts";
+import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
 const DRAIN_MS = 10_000;
@@ -15,17 +15,15 @@ export async function serve(env: Env): Promise<void> {
   const service = await compose(env, cluster.isWorker ? { readMetrics: metricsOfAll } : {});
   const { server, log, metrics } = service;
   collectDefaultMetrics({ register: metrics.registry });
-  if (cluster.isWorker) {
-    AggregatorRegistry.setRegistries(metrics.registry);
-    new AggregatorRegistry(); // answers the primary when it asks for the metrics
-  }
+  const report = cluster.isWorker ? await reportTo(metrics.registry) : undefined;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ port: env.PORT, host: env.HOST, backlog: 4096 }, resolve);
   });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => end(service, signal, env.DRAIN_DELAY));
+  const finish = (signal: string, delay: number) => end(service, signal, delay, report);
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.
-  process.on("disconnect", () => end(service, "disconnect", 0));
+  process.on("disconnect", () => finish("disconnect", 0));
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
   log.event(cluster.isWorker ? "worker listening" : "listening", {
@@ -35,7 +33,12 @@ export async function serve(env: Env): Promise<void> {
 }
 
 /** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
-async function end({ state, drain, db, log }: Service, signal: string, delay: number): Promise<void> {
+async function end(
+  { state, drain, db, log }: Service,
+  signal: string,
+  delay: number,
+  report = async () => {},
+): Promise<void> {
   if (state.draining) return;
   const deadline = delay * 1_000 + DRAIN_MS;
   setTimeout(() => {
@@ -46,6 +49,7 @@ async function end({ state, drain, db, log }: Service, signal: string, delay: nu
   log.event("draining", { signal });
   await drained;
   await db.close(CLOSE_MS);
+  await report();
   log.event("stopped");
   process.exit(0);
 }

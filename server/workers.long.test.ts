@@ -138,29 +138,90 @@ test("a worker that is ended under load is replaced, and no connection is refuse
   assert.deepEqual(await exited, [0, null]);
 });
 
+/** By a connection of its own, which any worker may get. */
+const scrape = (url: string) =>
+  fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${metricsToken}`, connection: "close" } });
+
+async function readMetrics(url: string): Promise<string> {
+  const answer = await scrape(url);
+  assert.equal(answer.status, 200);
+  return answer.text();
+}
+
+async function askReady(url: string, times: number): Promise<void> {
+  for (let i = 0; i < times; i++)
+    assert.equal((await fetch(`${url}/readyz`, { headers: { connection: "close" } })).status, 200);
+}
+
+const READY =
+  /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} (\d+)$/m;
+
 test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent", async (t) => {
   const { child, url, exited, workers } = await startWorkers(t, 2);
-  const headers = { authorization: `Bearer ${metricsToken}`, connection: "close" };
-  const scrape = () => fetch(`${url}/metrics`, { headers });
-  const text = async () => (await scrape()).text();
-  const ready = () => fetch(`${url}/readyz`, { headers: { connection: "close" } });
-  for (let i = 0; i < 7; i++) assert.equal((await ready()).status, 200);
-  const count = /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} 7$/m;
+  await askReady(url, 7);
   for (let i = 0; i < 4; i++) {
-    const said = await text();
-    assert.match(said, count);
+    const said = await readMetrics(url);
+    assert.equal(said.match(READY)?.[1], "7");
     // Of both: each pool has its connections.
     assert.match(said, /^coupon_pool_size{pool="command"} 16$/m);
     assert.match(said, /^process_cpu_seconds_total /m);
+    assert.match(said, /^nodejs_version_info{.*} 1$/m);
   }
 
   const [silent = 0] = workers;
   process.kill(silent, "SIGSTOP");
-  const asked = [1, 2].map(scrape);
+  const asked = [1, 2].map(() => scrape(url));
   assert.equal((await Promise.race(asked)).status, 503);
   process.kill(silent, "SIGCONT");
   await Promise.all(asked);
-  assert.match(await text(), count);
+  assert.equal((await readMetrics(url)).match(READY)?.[1], "7");
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("WORKERS=2: no counter falls when workers are replaced, by whatever signal, also while they are", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(t, 2);
+  await askReady(url, 40);
+  const before = await readMetrics(url);
+  assert.equal(before.match(READY)?.[1], "40");
+  const started = before.match(/^process_start_time_seconds (.*)$/m)?.[1];
+  assert.ok(Math.abs(Number(started) - Date.now() / 1000) < 600, started);
+
+  // Both, one after the other: whoever answered, its counts stay.
+  for (const [i, signal] of (["SIGKILL", "SIGTERM"] as const).entries()) {
+    process.kill(workers[i] as number, signal);
+    await seen("worker died", i + 1);
+    assert.equal((await readMetrics(url)).match(READY)?.[1], "40", `${signal}, one worker is left`);
+    await seen("worker listening", 3 + i);
+    const replaced = await readMetrics(url);
+    assert.equal(replaced.match(READY)?.[1], "40", signal);
+    assert.match(replaced, /^coupon_pool_size{pool="command"} 16$/m);
+    assert.equal(replaced.match(/^process_start_time_seconds (.*)$/m)?.[1], started);
+  }
+  await askReady(url, 2);
+  const after = await readMetrics(url);
+  assert.equal(after.match(READY)?.[1], "42");
+  const counters = (text: string) =>
+    new Map(
+      [...text.matchAll(/^# TYPE (\w+) (?:counter|histogram)$/gm)].flatMap(([, name = ""]) =>
+        [...text.matchAll(new RegExp(`^(${name}\\S*) (\\S+)$`, "gm"))].map(
+          ([, series, value]) => [series, Number(value)] as const,
+        ),
+      ),
+    );
+  const now = counters(after);
+  for (const [series, value] of counters(before))
+    assert.ok((now.get(series) ?? -1) >= value, `${series} fell from ${value} to ${now.get(series)}`);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("WORKERS=2: what a worker did in its last second is counted when it ends in order", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(t, 2);
+  await askReady(url, 20);
+  process.kill(workers[0] as number, "SIGTERM");
+  await seen("worker died");
+  assert.equal((await readMetrics(url)).match(READY)?.[1], "20");
   child.kill("SIGTERM");
   assert.deepEqual(await exited, [0, null]);
 });

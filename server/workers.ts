@@ -3,17 +3,13 @@
  * that dies is replaced.
  */
 import cluster, { type Worker } from "node:cluster";
-import { randomUUID } from "node:crypto";
-import { on, once } from "node:events";
-import { AggregatorRegistry } from "prom-client";
+import { once } from "node:events";
 import type { Env } from "./env.ts";
 import { createLog } from "./observability/log.ts";
+import { collectReports } from "./observability/worker-metrics.ts";
 
 /** Before a worker that died is replaced, ms: one that dies at once must not keep the machine busy. */
 const REPLACE_MS = 1_000;
-/** For the metrics of all workers, ms; prom-client gives each worker 5 s, and Prometheus waits for 10. */
-const METRICS_MS = 6_000;
-const METRICS = "coupon:metrics";
 
 /** Returns when all have ended; the exit status says whether each ended as it should. */
 export async function runWorkers(env: Env): Promise<void> {
@@ -29,7 +25,7 @@ export async function runWorkers(env: Env): Promise<void> {
       for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGTERM");
     });
 
-  tellMetrics();
+  collectReports();
 
   // One first: if it can't listen it says why, once.
   const first = cluster.fork();
@@ -54,33 +50,6 @@ export async function runWorkers(env: Env): Promise<void> {
       if (draining) return;
     }
   }
-}
-
-/** In the primary: tells a worker that asks what all workers count together. */
-function tellMetrics(): void {
-  const all = new AggregatorRegistry();
-  cluster.on("message", async (worker, { type, id }) => {
-    if (type !== METRICS) return;
-    const answer = await all.clusterMetrics().then(
-      (text) => ({ text }),
-      (error: Error) => ({ error: error.message }),
-    );
-    if (worker.isConnected()) worker.send({ type, id, ...answer });
-  });
-}
-
-/** In a worker: what all workers count together, by the primary. Rejects when one of them doesn't answer. */
-export async function metricsOfAll(): Promise<string> {
-  const asked = randomUUID();
-  process.send?.({ type: METRICS, id: asked });
-  for await (const [{ type, id, text, error }] of on(process, "message", {
-    signal: AbortSignal.timeout(METRICS_MS),
-  })) {
-    if (type !== METRICS || id !== asked) continue;
-    if (error === undefined) return text;
-    throw new Error(error);
-  }
-  throw new Error("no answer from the primary process");
 }
 
 /** The port, or undefined when it ended first. */

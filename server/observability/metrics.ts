@@ -116,7 +116,13 @@ function exposeIssuing(registry: Registry, { lanes, leases }: Sources["issuing"]
     "Requests refused as overloaded: the queue was full, the wait too long, or too many unknown coupons were asked for.",
     lanes.overloaded,
   );
-  exposeOne(registry, "gauge", "coupon_leases_held", "Coupons with a valid lease.", leases.held);
+  exposeOne(
+    registry,
+    "gauge",
+    "coupon_leases_held",
+    "Valid leases, one for each coupon and process.",
+    leases.held,
+  );
   exposeOne(registry, "counter", "coupon_lease_hits_total", "Refusals served from a lease.", leases.hits);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Histograms and counters for Prometheus. They count in plain arrays, because a counter of prom-client (15.1.3) hashes its labels at
- * each call. prom-client reads them when /metrics is requested, formats them, and sums the workers.
+ * each call. prom-client reads them when /metrics is requested, and formats them.
  */
 import type { Metric, Registry } from "prom-client";
 
@@ -57,6 +57,6 @@ export function expose(
   help: string,
   read: () => Value[],
 ): void {
-  const metric = { name, get: () => ({ name, help, type, aggregator: "sum", values: read() }) };
+  const metric = { name, get: () => ({ name, help, type, values: read() }) };
   registry.registerMetric(metric as unknown as Metric);
 }

@@ -1,0 +1,110 @@
+/**
+ * /metrics with several workers. Each worker reports to the primary process each second, when it is asked, and at its end; the primary
+ * keeps the last report of each, and the counts of those that ended, so that no counter falls when a worker is replaced. Of a worker
+ * that is killed, its last second may be missing.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { randomUUID } from "node:crypto";
+import { on } from "node:events";
+import type { Registry } from "prom-client";
+import { lasting, type Report, textOf, together } from "./aggregate.ts";
+
+const REPORT_MS = 1_000;
+/** For the report of a worker that is asked, ms. */
+const ANSWER_MS = 5_000;
+/** For the metrics of all workers, ms; Prometheus waits for 10 s. */
+const ALL_MS = 6_000;
+
+/** Messages between the processes. Where there is an id, an answer repeats that of its question. */
+type Message =
+  | { type: "coupon:report"; report: Report; id?: string }
+  | { type: "coupon:report wanted"; id: string }
+  | { type: "coupon:metrics wanted"; id: string }
+  | { type: "coupon:metrics"; id: string; text?: string; error?: string };
+
+// ---- the primary process --------------------------------------------------------------------------------------------
+
+/** Collects the reports of the workers, and tells each worker that asks what all count together. */
+export function collectReports(): void {
+  const reports = new Map<Worker, Report>();
+  let ended: Report = [];
+  const questions = new Map<string, () => void>();
+
+  cluster.on("message", async (worker, message: Message) => {
+    if (message.type === "coupon:report") {
+      reports.set(worker, message.report);
+      if (message.id !== undefined) questions.get(message.id)?.();
+    } else if (message.type === "coupon:metrics wanted") {
+      const { id } = message;
+      const answer = await read().then(
+        (text) => ({ text }),
+        (error: Error) => ({ error: error.message }),
+      );
+      if (worker.isConnected()) worker.send({ type: "coupon:metrics", id, ...answer });
+    }
+  });
+  // After its last message, however it ended.
+  cluster.on("disconnect", (worker) => {
+    ended = together([ended, lasting(reports.get(worker) ?? [])]);
+    reports.delete(worker);
+  });
+
+  async function read(): Promise<string> {
+    await Promise.all([...reports.keys()].map(ask));
+    return textOf(together([ended, ...reports.values()]));
+  }
+
+  /** Returns when it has reported anew, or is gone. Rejects when it is silent. */
+  function ask(worker: Worker): Promise<void> {
+    const id = randomUUID();
+    return new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`worker ${worker.process.pid} does not report`)),
+        ANSWER_MS,
+      );
+      const done = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      questions.set(id, done);
+      worker.once("disconnect", done);
+      if (worker.isConnected()) worker.send({ type: "coupon:report wanted", id });
+      else done();
+    }).finally(() => questions.delete(id));
+  }
+}
+
+// ---- a worker -------------------------------------------------------------------------------------------------------
+
+/** Reports now, each second, and when asked. Returns what sends the last report. */
+export async function reportTo(registry: Registry): Promise<() => Promise<void>> {
+  async function report(id?: string): Promise<void> {
+    const told = (await registry.getMetricsAsJSON()) as unknown as Report;
+    await new Promise<void>((sent) => send({ type: "coupon:report", report: told, ...(id && { id }) }, sent));
+  }
+  process.on("message", (message: Message) => {
+    if (message.type === "coupon:report wanted") void report(message.id);
+  });
+  setInterval(report, REPORT_MS).unref();
+  await report();
+  return report;
+}
+
+/** What all workers count together, as the primary says. Rejects when one of them is silent. */
+export async function metricsOfAll(): Promise<string> {
+  const asked = randomUUID();
+  send({ type: "coupon:metrics wanted", id: asked });
+  const messages = on(process, "message", { signal: AbortSignal.timeout(ALL_MS) });
+  for await (const [message] of messages as AsyncIterable<[Message]>) {
+    if (message.type !== "coupon:metrics" || message.id !== asked) continue;
+    if (message.text !== undefined) return message.text;
+    throw new Error(message.error);
+  }
+  throw new Error("no answer from the primary process");
+}
+
+/** Nothing is sent when the primary is gone. */
+function send(message: Message, sent = () => {}): void {
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
+  else sent();
+}
