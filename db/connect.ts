@@ -4,6 +4,8 @@ import { type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
 import { type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
+/** A session or a transaction. */
+export type Session = postgres.ISql;
 
 export interface Options {
   max?: number;
@@ -14,6 +16,8 @@ export interface Options {
    * PostgreSQL may go down meanwhile, no failure of that query is left that nobody can catch.
    */
   fetchTypes?: boolean;
+  /** lock_timeout, ms. Default: none. */
+  lockMs?: number;
 }
 
 /** PostgreSQL's own defaults of the settings that change what a statement means or how its values are written. */
@@ -43,6 +47,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
       application_name: "coupon-setup",
       ...PLAIN_SETTINGS,
       ...(options.role ? { role: options.role } : {}),
+      ...(options.lockMs ? { lock_timeout: options.lockMs } : {}),
     },
   });
 }
@@ -63,13 +68,21 @@ export async function withConnection<T>(
   }
 }
 
+/** Runs `work` as coupon_owner, in a transaction of a login that is its member. */
+export async function asOwner<T>(sql: Sql, work: (owner: Session) => Promise<T>): Promise<T> {
+  return (await sql.begin(async (owner) => {
+    await owner`set local role coupon_owner`;
+    return work(owner);
+  })) as T;
+}
+
 /** A connection that failed, as one sentence that says what to do and never the password. Other errors stay as they are. */
 export function explained(error: unknown, to: Target | string): unknown {
   const { code, message } = error as { code?: string; message?: string };
   const { host, login, database } = typeof to === "string" ? targetOf(to) : to;
   const turnedAway: Record<(typeof TURNED_AWAY)[number], string> = {
     "28P01": login.startsWith("coupon_")
-      ? `${login} can't log in at ${host} yet: run ./sd, which sets up`
+      ? `${login} can't log in at ${host} with this password: ./sd migrate opens it, or says whose password it has`
       : `${login} can't log in at ${host}: correct the password in DATABASE_URL`,
     "28000": `${login} can't log in at ${host}: ${message}`,
     "3D000": `there is no database ${database} at ${host}: create it, owned by ${login}, or correct DATABASE_URL`,

@@ -64,6 +64,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
     functions: undefined,
     rights: undefined,
     logins: [], // the server has them already
+    kept: undefined,
     sequences: [],
   });
   assert.equal(isNothing(pending), false);
@@ -95,7 +96,7 @@ test("a server that has never seen us: all roles, both logins, and none is made"
   assert.deepEqual(pending.logins, ["coupon_api", "coupon_admin"]);
   assert.equal(
     describe(pending).roles,
-    "differ: coupon_admin, coupon_api, coupon_monitor, coupon_owner; can't log in yet: coupon_api, coupon_admin",
+    "differ: coupon_admin, coupon_api, coupon_monitor, coupon_owner; can't log in with this DATABASE_URL yet: coupon_api, coupon_admin",
   );
   const [ours] = await withConnection(
     superuser,
@@ -328,9 +329,11 @@ test("while another set-up is at work: a sentence, after two seconds", async (t)
   const { owner, target, drop } = await scratchDatabase();
   t.after(drop);
   const session = await owner.reserve();
-  await session`select pg_advisory_lock(${SETUP_LOCK}::bigint)`;
+  const [holder] = await session`select pg_backend_pid() as pid from pg_advisory_lock(${SETUP_LOCK}::bigint)`;
   await assert.rejects(pendingOf(target), {
-    message: "another set-up is at work: ask again when it has ended",
+    message:
+      `another set-up is at work: pid ${holder?.["pid"]}, login ${target.login} (coupon-setup), holds what it must lock: ` +
+      "end that session or wait for it, then try again",
   });
   await session`select pg_advisory_unlock(${SETUP_LOCK}::bigint)`;
   session.release();

@@ -3,22 +3,14 @@
  * what the catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
  */
 import { type Sql, withConnection } from "./connect.ts";
+import { runManifest } from "./functions.ts";
+import { closedLogins, kept } from "./logins.ts";
+import { appliedMigrations, isUnreleased, migrationFiles, versionOf } from "./migrations.ts";
+import { createPatience } from "./patience.ts";
+import { amongOthers, checkRights, keeperOf, makeRoles } from "./roles.ts";
 import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
-import {
-  amongOthers,
-  appliedMigrations,
-  canLogIn,
-  checkRights,
-  isUnreleased,
-  migrationFiles,
-  runFile,
-  runManifest,
-  SETUP_LOCK,
-  SOURCES,
-  type Sources,
-  versionOf,
-} from "./setup.ts";
-import { LOGINS, type Target } from "./target.ts";
+import { SETUP_LOCK, SOURCES, type Sources } from "./setup.ts";
+import type { Login, Target } from "./target.ts";
 
 export interface Pending {
   /** Roles that would be made or changed. */
@@ -33,8 +25,10 @@ export interface Pending {
   functions: FunctionChanges | undefined;
   /** Whose rights would be changed, of all that is no function of a file; undefined with `functions`. */
   rights: string[] | undefined;
-  /** Logins that would be opened. */
-  logins: string[];
+  /** Logins that would get the passwords of the target. */
+  logins: Login[];
+  /** Logins that have other passwords, and the login that gave them: set-up leaves them. */
+  kept: { logins: Login[]; by: string } | undefined;
   /** Would be put after the rows of their tables; none where no migration was applied yet. */
   sequences: SequenceBehind[];
 }
@@ -52,36 +46,56 @@ export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promi
   const { migrations, functions } = { ...SOURCES, ...sources };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
-    const logins = await closedLogins(target);
-    return amongOthers(async () => {
+    const closed = await closedLogins(target);
+    const keeper = closed.length > 0 ? await keeperOf(sql) : undefined;
+    const isKept = keeper?.isOurs === false;
+    const [backend] = await sql`select pg_backend_pid() as pid`;
+    const once = createPatience(target, backend?.["pid"], () => {}, 1);
+    const compare = async () => {
       await sql`begin`;
       try {
         await sql`set local lock_timeout = '2s'`;
-        await takeTurn(sql);
-        const before = await rolesOf(sql);
-        await runFile(sql, functions, "roles.sql");
-        const roles = differing(before, await rolesOf(sql));
-        await sql`set local role coupon_owner`;
-        const applied = await appliedMigrations(sql);
-        const files = await migrationFiles(migrations);
-        const pending = files.filter((file) => !applied.includes(versionOf(file)));
-        const sequences = await sequencesBehind(sql);
-        const loaded = pending.length > 0 ? undefined : await compareLoaded(sql, functions);
-        return {
-          roles,
-          applied,
-          unknown: applied.filter((version) => !files.map(versionOf).includes(version)),
-          migrations: pending,
-          functions: loaded?.functions,
-          rights: loaded?.rights,
-          logins,
-          sequences,
-        };
+        await once(
+          "another set-up is at work",
+          () => sql`select pg_advisory_xact_lock(${SETUP_LOCK}::bigint)`,
+        );
+        return await once("can't be compared", () => compareAll(sql, migrations, functions));
       } finally {
         await sql`rollback`;
       }
-    });
+    };
+    return {
+      ...(await amongOthers(compare)),
+      logins: isKept ? [] : closed,
+      kept: isKept ? { logins: closed, by: keeper.login } : undefined,
+    };
   });
+}
+
+/** In a transaction that is rolled back. */
+async function compareAll(
+  sql: Sql,
+  migrations: string,
+  functions: string,
+): Promise<Omit<Pending, "logins" | "kept">> {
+  const before = await rolesOf(sql);
+  await makeRoles(sql, functions);
+  const roles = differing(before, await rolesOf(sql));
+  await sql`set local role coupon_owner`;
+  const applied = await appliedMigrations(sql);
+  const files = await migrationFiles(migrations);
+  const pending = files.filter((file) => !applied.includes(versionOf(file)));
+  const sequences = await sequencesBehind(sql);
+  const loaded = pending.length > 0 ? undefined : await compareLoaded(sql, functions);
+  return {
+    roles,
+    applied,
+    unknown: applied.filter((version) => !files.map(versionOf).includes(version)),
+    migrations: pending,
+    functions: loaded?.functions,
+    rights: loaded?.rights,
+    sequences,
+  };
 }
 
 /** Whether set-up would change nothing. */
@@ -94,7 +108,7 @@ export function isNothing({ roles, migrations, functions, rights, logins, sequen
 export function describe(
   pending: Pending,
 ): Record<"migrations" | "roles" | "functions" | "rights", string> & { sequences?: string } {
-  const { roles, applied, unknown, migrations, functions, rights, logins, sequences } = pending;
+  const { roles, applied, unknown, migrations, functions, rights, logins, kept: held, sequences } = pending;
   const list = (names: string[]) => names.join(", ");
   const parts = (...each: [what: string, names: string[]][]) =>
     each.flatMap(([what, names]) => (names.length > 0 ? [`${what}: ${list(names)}`] : []));
@@ -107,7 +121,11 @@ export function describe(
         ["of another release", unknown.filter((version) => !isUnreleased(version))],
       ),
     ].join("; "),
-    roles: parts(["differ", roles], ["can't log in yet", logins]).join("; ") || "as in the files",
+    roles:
+      [
+        ...parts(["differ", roles], ["can't log in with this DATABASE_URL yet", logins]),
+        ...(held ? [kept(held.logins, held.by)] : []),
+      ].join("; ") || "as in the files",
     functions: functions
       ? parts(
           ["missing", functions.created],
@@ -120,21 +138,6 @@ export function describe(
       ? { sequences: `behind their tables: ${sequences.map(inWords).join("; ")}` }
       : {}),
   };
-}
-
-/** Set-up itself may be at it. */
-async function takeTurn(sql: Sql): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${SETUP_LOCK}::bigint)`.catch((error: { code?: string }) => {
-    throw error.code === "55P03"
-      ? new Error("another set-up is at work: ask again when it has ended")
-      : error;
-  });
-}
-
-async function closedLogins(target: Target): Promise<string[]> {
-  const closed: string[] = [];
-  for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
-  return closed;
 }
 
 type Snapshot = Map<string, string>;

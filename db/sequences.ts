@@ -2,9 +2,7 @@
  * Sequences that are behind the rows of their tables: their next number is taken, and whatever wants it fails with 23505. Logical
  * replication copies rows and not sequences, and so does a restore of data alone.
  */
-import type { Sql } from "./connect.ts";
-
-type Session = Pick<Sql, "unsafe">;
+import type { Session } from "./connect.ts";
 
 export interface SequenceBehind {
   /** With its schema, quoted where needed; so is the table. */

@@ -132,28 +132,35 @@ test("everything belongs to coupon_owner", options, async () => {
   assert.deepEqual(await rows(target, STRANGERS), [["function", "mine()"]], "the check finds one");
 });
 
-test("a superuser's URL works as well", options, async () => {
-  const { newDatabase, superuser } = await server();
-  await newDatabase("supers");
-  const target = superuser.on("supers");
-  for (let time = 1; time <= 2; time++) await setUp(target);
-  assert.deepEqual(await rows(target, STRANGERS), []);
-  await stock(target);
-  assert.deepEqual(await rows(target.as("coupon_api"), "select outcome from issue_coupon(1, 1)"), [
-    ["issued"],
-  ]);
-});
+test(
+  "a superuser's URL works as well; then another login's, which may act as the roles",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    await newDatabase("supers");
+    const target = superuser.on("supers");
+    for (let time = 1; time <= 2; time++) assert.deepEqual(await setUp(target), { keptBy: undefined });
+    assert.deepEqual(await rows(target, STRANGERS), []);
+    await stock(target);
+    assert.deepEqual(await rows(target.as("coupon_api"), "select outcome from issue_coupon(1, 1)"), [
+      ["issued"],
+    ]);
 
-test("a database that is called like the login need not be named", options, async () => {
-  const { superuser } = await server();
-  await run(superuser, "create role keeper login createrole password 'k'");
-  await run(superuser, "create database keeper owner keeper encoding 'UTF8' template template0");
-  for (const url of [`postgres://keeper:k@${superuser.host}`, `postgres://keeper:k@${superuser.host}/`]) {
-    const target = targetOf(url);
-    await setUp(target);
-    assert.deepEqual(await rows(target.as("coupon_api"), "select current_database()"), [["keeper"]]);
-  }
-});
+    await run(
+      superuser,
+      `create role keeper login createrole password 'k';
+    grant coupon_admin, coupon_api, coupon_monitor, coupon_owner to keeper with admin option`,
+    );
+    await newDatabase("keeper", "owner keeper encoding 'UTF8'");
+    // A database that is called like the login need not be named.
+    for (const url of [`postgres://keeper:k@${superuser.host}`, `postgres://keeper:k@${superuser.host}/`]) {
+      assert.deepEqual(await setUp(targetOf(url)), { keptBy: "postgres" });
+      assert.deepEqual(await rows(target.on("keeper").as("coupon_api"), "select current_database()"), [
+        ["keeper"],
+      ]);
+    }
+  },
+);
 
 test("what is missing is said in one sentence, without a password", options, async (t) => {
   const { newDatabase, superuser } = await server();
@@ -164,29 +171,31 @@ test("what is missing is said in one sentence, without a password", options, asy
   await newDatabase("closed");
   await run(
     superuser,
-    `create role plain login password 'secret'; create role "my guest" login createrole password 'secret';
+    `create role "my guest" login createrole password 'secret';
     create role member login password 'secret';
     grant coupon_owner, coupon_api, coupon_admin, coupon_monitor to member`,
   );
   for (const [database, owner] of [
-    ["plains", "plain"],
+    ["guests", '"my guest"'],
     ["members", "member"],
   ])
     await newDatabase(database as string, `owner ${owner} encoding 'UTF8'`);
   await setUp(shop);
 
   const cases: Record<string, [target: Target, message: string]> = {
-    "no createrole": [
-      superuser.withLogin("plain", "secret").on("plains"),
-      'plain may not create roles: as superuser run "alter role plain createrole"',
+    "another's roles": [
+      superuser.withLogin("my guest", "secret").on("guests"),
+      '"my guest" may not act as coupon_admin, coupon_api, coupon_monitor, coupon_owner, with which login shop set up other ' +
+        "databases of this server: give DATABASE_URL as shop, or of another server",
     ],
     "no createrole, on roles that are there with other passwords": [
       superuser.withLogin("member", "secret").on("members"),
-      'member may not give coupon_api its password: as superuser run "alter role member createrole"',
+      "member may not give coupon_api and coupon_admin a password: as superuser run " +
+        '"alter role member createrole; grant coupon_owner, coupon_api, coupon_admin to member with admin option"',
     ],
     "another's database": [
-      superuser.withLogin("my guest", "secret").on("rights"),
-      '"my guest" may not create in database rights: as superuser run "alter database rights owner to "my guest""',
+      superuser.withLogin("member", "secret").on("rights"),
+      'member may not create in database rights: as superuser run "alter database rights owner to member"',
     ],
     SQL_ASCII: [
       superuser.withLogin("shop", PASSWORD).on("ascii"),
@@ -227,19 +236,22 @@ test("what is missing is said in one sentence, without a password", options, asy
   };
   for (const [name, [target, message]] of Object.entries(cases))
     await t.test(name, async () => {
-      await assert.rejects(setUp(target), (error: Error) => {
-        assert.equal(error.message, message);
-        return true;
-      });
+      await assert.rejects(
+        setUp(target, () => {}, { newPasswords: target.login === "member" }),
+        (error: Error) => {
+          assert.equal(error.message, message);
+          return true;
+        },
+      );
     });
 });
 
-test("a login of ours that can't log in yet", options, async () => {
+test("a login of ours that has another password", options, async () => {
   const { newDatabase } = await server();
   const target = await newDatabase("later");
   await setUp(target);
   await assert.rejects(rows(target.withLogin("coupon_admin", "secret"), "select 1"), {
-    message: `coupon_admin can't log in at ${target.host} yet: run ./sd, which sets up`,
+    message: `coupon_admin can't log in at ${target.host} with this password: ./sd migrate opens it, or says whose password it has`,
   });
 });
 
@@ -274,7 +286,12 @@ test("a login that was shut or has another password heals", options, async () =>
 });
 
 test("a server that trusts needs no password in the URL", options, async () => {
-  const { newDatabase } = await startShop(["host all all 127.0.0.1/32 trust"]);
+  const { newDatabase, superuser } = await startShop(["host all all 127.0.0.1/32 trust"]);
+  await run(superuser, "create role plain login");
+  await newDatabase("plains", "owner plain encoding 'UTF8'");
+  await assert.rejects(setUp(superuser.withLogin("plain", "").on("plains")), {
+    message: 'plain may not create roles: as superuser run "alter role plain createrole"',
+  });
   const target = (await newDatabase("trusting")).withLogin("shop", "");
   for (let time = 1; time <= 2; time++) await setUp(target);
   assert.equal(target.as("coupon_api").url, `postgres://coupon_api@${target.host}/trusting`);

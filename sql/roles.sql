@@ -1,23 +1,19 @@
 -- The four roles, and what bounds their sessions. Run by the set-up login before the migrations, again and again. Roles
--- belong to the whole server, so another database's set-up may be at it at the same moment.
+-- belong to the whole server. Who makes one may act as it; nobody else is made a member here: a login that could create
+-- roles would get another installation's databases.
 do $$
 declare
   v_role text;
 begin
   foreach v_role in array array['coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor'] loop
     if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
-      begin
-        execute format('create role %I nologin', v_role);
-      exception
-        when duplicate_object or unique_violation then null; -- made by the other one
-      end;
-    end if;
-    -- A login that isn't a superuser must be able to act as each role; from PostgreSQL 16 on having
-    -- made it is not enough.
-    if not pg_catalog.pg_has_role(current_user, v_role,
-      case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
-    then
-      execute format('grant %I to current_user', v_role);
+      execute format('create role %I nologin', v_role);
+      -- Having made it is not enough for a login that isn't a superuser, in any version of PostgreSQL.
+      if not pg_catalog.pg_has_role(current_user, v_role,
+        case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
+      then
+        execute format('grant %I to current_user', v_role);
+      end if;
     end if;
     execute format('grant connect on database %I to %I', current_database(), v_role);
   end loop;

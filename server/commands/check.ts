@@ -6,18 +6,22 @@ import { say } from "./print.ts";
 
 export function check(env: Env): Promise<number> {
   return withDatabase(env, (target) =>
-    withConnection(target.as("coupon_admin"), async (sql) => {
-      const broken = await sql`select invariant, coupon_id, user_id, detail from reconcile()`;
-      const [size] = await sql`
+    withConnection(
+      target,
+      async (sql) => {
+        const broken = await sql`select invariant, coupon_id, user_id, detail from reconcile()`;
+        const [size] = await sql`
         select (select count(*) from coupon.coupons) as coupons, (select count(*) from coupon.user_coupons) as grants`;
-      for (const row of broken)
+        for (const row of broken)
+          say(
+            `${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`,
+          );
         say(
-          `${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`,
+          `${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`,
         );
-      say(
-        `${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`,
-      );
-      return broken.length === 0 ? 0 : 1;
-    }),
+        return broken.length === 0 ? 0 : 1;
+      },
+      { role: "coupon_admin" },
+    ),
   );
 }

@@ -3,6 +3,7 @@
  * `token` is a program of its own, which needs no database, and test, bench, faults and fuzz begin in bench/harness/main.ts.
  */
 import { type Env, readEnv } from "../env.ts";
+import { apiUrl } from "./api-url.ts";
 import { check } from "./check.ts";
 import { migrate } from "./migrate.ts";
 import { outliveReader } from "./print.ts";
@@ -26,6 +27,7 @@ const commands: Record<string, Command> = {
   sql,
   check,
   status: (env) => status(env),
+  "api-url": (env) => apiUrl(env),
   stop,
   reset,
 };

@@ -35,7 +35,9 @@ test("migrate: a dry run says what it would do, and then it is done, without the
   assert.equal((await printed(t, () => migrate(env, ["--dry-run"]))).at(-1), "nothing to do");
   const [users] = await owner`select count(*)::integer as n from coupon.users`;
   assert.equal(users?.["n"], 0, "no demo");
-  await assert.rejects(migrate(env, ["--dry"]), { message: "usage: ./sd migrate [--dry-run]" });
+  await assert.rejects(migrate(env, ["--dry"]), {
+    message: "usage: ./sd migrate [--dry-run | --new-passwords]",
+  });
 });
 
 test("a dry run where there is no embedded database yet makes none", async (t) => {

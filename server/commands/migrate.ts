@@ -1,7 +1,7 @@
 /** ./sd migrate: set-up without the demo and without serving, which a release needs before its servers start. */
 import { embeddedStatus } from "../../db/embedded/embedded.ts";
+import { refuseUnknown } from "../../db/migrations.ts";
 import { describe, isNothing, pendingOf } from "../../db/pending.ts";
-import { refuseUnknown } from "../../db/setup.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { entry, say } from "./print.ts";
@@ -9,11 +9,11 @@ import { prepare } from "./setup.ts";
 
 export async function migrate(env: Env, args: string[]): Promise<number> {
   const [flag, ...more] = args;
-  if (more.length > 0 || (flag !== undefined && flag !== "--dry-run"))
-    throw new Error("usage: ./sd migrate [--dry-run]");
+  if (more.length > 0 || (flag !== undefined && flag !== "--dry-run" && flag !== "--new-passwords"))
+    throw new Error("usage: ./sd migrate [--dry-run | --new-passwords]");
   if (flag === "--dry-run") return dryRun(env);
   return withDatabase(env, async (target) => {
-    await prepare({ ...env, SEED: "off" }, target);
+    await prepare({ ...env, SEED: "off" }, target, flag === "--new-passwords");
     return 0;
   });
 }

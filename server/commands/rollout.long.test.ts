@@ -168,8 +168,8 @@ test("a migration behind somebody's long transaction: who issues does not wait w
     await reader`select count(*) from coupon.coupons`;
     await setUp(target); // the functions wait for nobody
     const steps: string[] = [];
-    const again = "29990101000001_more.sql waits for a lock: again in a moment";
-    let done: Promise<void> = Promise.resolve();
+    const again = "db/migrations/29990101000001_more.sql: waits for a lock, again in a moment";
+    let done: Promise<unknown> = Promise.resolve();
     await new Promise<void>((waitedTwice) => {
       const log = (step: string) => {
         steps.push(step);

@@ -1,6 +1,6 @@
 /** ./sd: sets up database, functions, demo and token secret, and says what to try. The database goes on running. */
 import { withConnection } from "../../db/connect.ts";
-import { setUp } from "../../db/setup.ts";
+import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
 import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";
@@ -17,27 +17,30 @@ export async function setup(env: Env): Promise<number> {
   return 0;
 }
 
-/** Makes everything ready and says how long it took. Answers whether the database is the demo's. */
-export async function prepare(env: Env, target: Target): Promise<boolean> {
+/** What set-up left as it is, and whether the database is the demo's. */
+type Prepared = Left & { isDemo: boolean };
+
+/** Makes everything ready and says how long it took. */
+export async function prepare(env: Env, target: Target, newPasswords = false): Promise<Prepared> {
   const began = performance.now();
-  await setUp(target, (step) => say(`  ${step}`));
+  const left = await setUp(target, (step) => say(`  ${step}`), { newPasswords });
   let isDemo = false;
   if (isSeeding(env)) {
-    const made = await withConnection(target.as("coupon_admin"), (sql) =>
-      seed(sql, (line) => say(`  ${line}`)),
-    );
+    const made = await withConnection(target, (sql) => seed(sql, (line) => say(`  ${line}`)), {
+      role: "coupon_admin",
+    });
     isDemo = made.isDemo;
     if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
   }
   await tokenSecret(env);
   say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  return isDemo;
+  return { ...left, isDemo };
 }
 
 /** Says what to try next. Every line works when it is pasted. */
 export async function suggest(env: Env, target: Target): Promise<void> {
   const [coupon] = await withConnection(
-    target.as("coupon_admin"),
+    target,
     (sql) => sql`
       select c.coupon_id, c.code
       from live_coupons() c
@@ -45,6 +48,7 @@ export async function suggest(env: Env, target: Target): Promise<void> {
       order by c.sold_out, c.start_time desc
       limit 1
     `,
+    { role: "coupon_admin" },
   );
   if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
   if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)

@@ -17,7 +17,12 @@ export async function start(env: Env): Promise<number> {
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
-    const isDemo = await prepare(env, target);
+    const { keptBy, isDemo } = await prepare(env, target);
+    if (keptBy !== undefined && !env.API_DATABASE_URL)
+      throw new Error(
+        `the server can't log in: coupon_api has the password that login ${keptBy} gave it. Give DATABASE_URL as ${keptBy}, ` +
+          "or API_DATABASE_URL, or take the logins over by ./sd migrate --new-passwords",
+      );
     await suggest(env, target);
     return serve(env, env.API_DATABASE_URL ?? target.as("coupon_api").url, isEmbedded && isDemo);
   });

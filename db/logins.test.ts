@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, type TestContext, test } from "node:test";
+import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { options } from "../bench/harness/debian.ts";
+import { rows, run, type Shop, startShop, stock } from "../bench/harness/shop.ts";
+import { connect, withConnection } from "./connect.ts";
+import { describe, isNothing, pendingOf } from "./pending.ts";
+import { setUp } from "./setup.ts";
+import { LOGINS, type Target, targetOf } from "./target.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+// The roles belong to the whole server: to the login that set up first, whatever another one sets up there.
+
+let shared: Promise<Shop> | undefined;
+const server = () => (shared ??= startShop());
+
+const PASSWORDS = "select rolname, rolpassword from pg_authid where rolname ~ '^coupon_' order by 1";
+const MEMBERS = "select roleid::regrole::text, member::regrole::text from pg_auth_members order by 1, 2";
+
+/** Who may log in, and so the derived password fits. */
+async function open(target: Target): Promise<string[]> {
+  const users = LOGINS.map((login) => rows(target.as(login), "select current_user"));
+  return (await Promise.all(users)).flat().flat() as string[];
+}
+
+test(
+  "set-up by a superuser of a database that another login set up: that one's passwords stay",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await server();
+    const target = await newDatabase("kept");
+    await setUp(target);
+    await stock(target);
+    const before = await rows(superuser, PASSWORDS);
+    await run(superuser.on("kept"), "drop function public.wallet(bigint, date, integer)");
+
+    const lines: string[] = [];
+    assert.deepEqual(await setUp(superuser.on("kept"), (line) => lines.push(line)), { keptBy: "shop" });
+    assert.deepEqual(lines, [
+      "roles",
+      "migrations",
+      "functions",
+      "coupon_api and coupon_admin keep the passwords that login shop gave them",
+    ]);
+    assert.deepEqual(await rows(superuser, PASSWORDS), before);
+    assert.deepEqual(await open(target), LOGINS);
+    assert.deepEqual(
+      await rows(target.as("coupon_api"), "select count(*)::integer from wallet(1)"),
+      [[0]],
+      "all else was done",
+    );
+    const pending = await pendingOf(superuser.on("kept"));
+    assert.equal(
+      describe(pending).roles,
+      "coupon_api and coupon_admin keep the passwords that login shop gave them",
+    );
+    assert.equal(isNothing(pending), true);
+    assert.deepEqual(await setUp(target), { keptBy: undefined }, "and shop goes on as before");
+  },
+);
+
+test("who asks for new passwords gets the logins", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("taken");
+  await setUp(target);
+  const taker = superuser.on("taken");
+  assert.deepEqual(await setUp(taker, () => {}, { newPasswords: true }), { keptBy: undefined });
+  assert.deepEqual(await open(taker), LOGINS);
+  const lines: string[] = [];
+  assert.deepEqual(await setUp(target, (line) => lines.push(line)), { keptBy: "postgres" });
+  assert.equal(lines.at(-1), "coupon_api and coupon_admin keep the passwords that login postgres gave them");
+  await assert.rejects(open(target), { code: "28P01" });
+  await setUp(target, () => {}, { newPasswords: true });
+  assert.deepEqual(await open(target), LOGINS);
+});
+
+/** A login that may create roles, with a database of its own, on the server of the tests. */
+async function newTenant(t: TestContext, { serverUrl }: { serverUrl: string }): Promise<Target> {
+  const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
+  const server = connect(serverUrl);
+  t.after(async () => {
+    await server.unsafe(`drop database if exists ${name} with (force)`);
+    await server.unsafe(`drop role ${name}`);
+    await server.end();
+  });
+  await server.unsafe(`create role ${name} login createrole password 'tenant'`);
+  await server.unsafe(`grant ${name} to current_user`);
+  await server.unsafe(`create database ${name} owner ${name} encoding 'UTF8' template template0`);
+  return targetOf(serverUrl).withLogin(name, "tenant").on(name);
+}
+
+test("a second login that may create roles: refused by a sentence, and neither in nor out of anything", async (t) => {
+  const serverUrl = process.env["SCRATCH_SERVER_URL"] as string;
+  const tenant = await newTenant(t, { serverUrl });
+  const first = targetOf(serverUrl);
+  const before = await rows(first, MEMBERS);
+  for (const newPasswords of [false, true])
+    await assert.rejects(
+      setUp(tenant, () => {}, { newPasswords }),
+      {
+        message:
+          `${tenant.login} may not act as coupon_admin, coupon_api, coupon_monitor, coupon_owner, with which login ${first.login} ` +
+          `set up other databases of this server: give DATABASE_URL as ${first.login}, or of another server`,
+      },
+    );
+  assert.deepEqual(await rows(first, MEMBERS), before);
+  await assert.rejects(
+    withConnection(tenant, (sql) => sql`set role coupon_owner`),
+    { code: "42501" },
+  );
+  assert.deepEqual(await rows(tenant, "select nspname from pg_namespace where nspname = 'coupon'"), []);
+  assert.deepEqual(
+    await rows(tenant, "select datacl::text from pg_database where datname = current_database()"),
+    [[null]],
+    "nothing was granted",
+  );
+});
+
+test(
+  "a new password of the login: set-up gives new ones, and ends the sessions of the old ones",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("rotated");
+    await setUp(target);
+    const sessions = LOGINS.map((login) => connect(target.as(login)));
+    for (const session of sessions) await session`select 1`;
+    await run(superuser, "alter role shop password 'a new one'");
+    const rotated = target.withLogin("shop", "a new one");
+
+    const lines: string[] = [];
+    assert.deepEqual(await setUp(rotated, (line) => lines.push(line)), { keptBy: undefined });
+    assert.deepEqual(lines.slice(-2), [
+      "coupon_api: a new password, and 1 session of the old one ended",
+      "coupon_admin: a new password, and 1 session of the old one ended",
+    ]);
+    assert.deepEqual(await open(rotated), LOGINS);
+    for (const login of LOGINS) await assert.rejects(rows(target.as(login), "select 1"), { code: "28P01" });
+    const pids = "select pid from pg_stat_activity where usename like 'coupon_%'";
+    assert.deepEqual(await rows(superuser, pids), []);
+    for (const session of sessions) await session.end({ timeout: 1 });
+  },
+);
+
+test("sessions that the login may not end are told", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("stubborn");
+  await setUp(target);
+  await run(superuser.on("stubborn"), "grant create on schema public to shop with grant option");
+  const session = connect(target.as("coupon_api"));
+  await session`select 1`;
+  await run(superuser, "alter role shop noinherit; alter role shop password 'a new one'");
+  const lines: string[] = [];
+  await setUp(target.withLogin("shop", "a new one"), (line) => lines.push(line));
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("coupon_api")),
+    [
+      "coupon_api: a new password, but of the old one 1 session may go on: as superuser run " +
+        "\"select pg_terminate_backend(pid) from pg_stat_activity where usename = 'coupon_api'\"",
+    ],
+  );
+  await session.end({ timeout: 1 });
+});

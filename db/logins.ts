@@ -1,0 +1,118 @@
+/** The logins of ours: whose passwords they have, how they are opened, and how passwords of before are revoked. */
+import { connect, explained, type Sql } from "./connect.ts";
+import { amongOthers, keeperOf, RECORD } from "./roles.ts";
+import { LOGINS, type Login, type Target } from "./target.ts";
+
+/** The logins that do not take the passwords of this target. */
+export async function closedLogins(target: Target): Promise<Login[]> {
+  const closed: Login[] = [];
+  for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
+  return closed;
+}
+
+/**
+ * Lets coupon_api and coupon_admin log in with the passwords of this target, and ends the sessions of their passwords of before. It
+ * changes nothing when they can already. Where another login gave them their passwords, they keep those unless `anew`: the servers
+ * of that one use them. Answers that login.
+ */
+export async function openLogins(
+  sql: Sql,
+  target: Target,
+  anew: boolean,
+  log: (line: string) => void,
+): Promise<string | undefined> {
+  const closed = anew ? [...LOGINS] : await closedLogins(target);
+  const keeper = await keeperOf(sql);
+  if (closed.length > 0 && !anew && keeper?.isOurs === false) {
+    log(kept(closed, keeper.login));
+    return keeper.login;
+  }
+  if (closed.length > 0 || keeper === undefined) await givePasswords(sql, target, closed);
+  const [now] = await sql`select clock_timestamp()::text as changed_at`;
+  for (const login of closed) {
+    await endSessions(sql, login, now?.["changed_at"], log);
+    if (!(await canLogIn(target.as(login))))
+      throw new Error(
+        `${login} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
+      );
+  }
+  return undefined;
+}
+
+export const kept = (logins: Login[], keeper: string) =>
+  logins.length === 1
+    ? `${logins[0]} keeps the password that login ${keeper} gave it`
+    : `${logins.join(" and ")} keep the passwords that login ${keeper} gave them`;
+
+/** With the record of whose they are. Without `logins` it is only that: they have this target's passwords, and nobody wrote it down. */
+async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise<void> {
+  const statements = logins.map((login) => {
+    const { password } = target.as(login);
+    // The derived password is hexadecimal: nothing to quote.
+    return `alter role ${login} login password ${password === "" ? "null" : `'${password}'`}`;
+  });
+  const [record] = await sql`
+    select format('comment on role coupon_owner is %L', ${RECORD}::text || session_user) as statement`;
+  await amongOthers(() =>
+    sql.begin(async (all) => {
+      for (const statement of [...statements, record?.["statement"]]) await all.unsafe(statement);
+    }),
+  ).catch((error: { code?: string }) => {
+    if (error.code !== "42501") throw error;
+    if (logins.length > 0)
+      throw new Error(
+        `${target.login} may not give ${logins.join(" and ")} a password: as superuser run ` +
+          `"alter role ${target.login} createrole; grant coupon_owner, ${LOGINS.join(", ")} to ${target.login} with admin option"`,
+      );
+  });
+}
+
+/** Ends the sessions that began before the password was changed, on all databases: they were opened with one of before. */
+async function endSessions(
+  sql: Sql,
+  login: Login,
+  changedAt: string,
+  log: (line: string) => void,
+): Promise<void> {
+  // When a session began PostgreSQL tells to those alone who may end it.
+  const pids = await sql`
+    select a.pid from pg_stat_activity a
+    where a.usename = ${login} and (a.backend_start < ${changedAt}::timestamptz or a.backend_start is null)
+  `;
+  let left = 0;
+  for (const { pid } of pids) {
+    const [ended] = await sql`select pg_terminate_backend(${pid}::integer, 5000) as is_over`.catch(
+      (error: { code?: string }) => {
+        if (error.code !== "42501") throw error;
+        return [{ is_over: false }];
+      },
+    );
+    if (!ended?.["is_over"]) left += 1;
+  }
+  const told = (n: number) => (n === 1 ? "1 session" : `${n} sessions`);
+  if (left > 0)
+    log(
+      `${login}: a new password, but of the old one ${told(left)} may go on: as superuser run ` +
+        `"select pg_terminate_backend(pid) from pg_stat_activity where usename = '${login}'"`,
+    );
+  else if (pids.length > 0) log(`${login}: a new password, and ${told(pids.length)} of the old one ended`);
+}
+
+async function canLogIn(target: Target): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    const sql = connect(target, { fetchTypes: false });
+    try {
+      await sql`select 1`;
+      return true;
+    } catch (error) {
+      const code = String((error as { code?: string }).code);
+      // Class 28: no such login, or another password.
+      if (code.startsWith("28")) return false;
+      // Another database's set-up has just given it the same password, and ended what was open.
+      if (attempt === 3 || !["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code))
+        throw explained(error, target);
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  }
+}

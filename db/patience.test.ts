@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { SETUP_LOCK, setUp } from "./setup.ts";
+
+async function open(t: TestContext): Promise<Scratch> {
+  const scratch = await scratchDatabase();
+  t.after(() => scratch.drop());
+  await setUp(scratch.target); // a copy of a database has lost the roles' rights on the database itself
+  return scratch;
+}
+
+/** A psql that stands in a transaction. */
+async function held(t: TestContext, { owner, target }: Scratch, statements: string) {
+  const session = await owner.reserve();
+  t.after(() => session.release());
+  await session.unsafe(statements).simple();
+  const [row] = await session`
+    select pg_backend_pid() as pid, to_char(now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since`;
+  const since = statements.startsWith("begin") ? `, in a transaction open since ${row?.["since"]}` : "";
+  return {
+    session,
+    sentence:
+      `pid ${row?.["pid"]}, login ${target.login} (coupon-setup), holds what it must lock${since}: ` +
+      "end that session or wait for it, then try again",
+  };
+}
+
+/** What can be held, by the step that waits for it. */
+const holds: [step: string, statements: string, last: string[]][] = [
+  ["another set-up is at work", `select pg_advisory_lock(${SETUP_LOCK})`, []],
+  ["roles", "begin; grant connect on database DATABASE to coupon_monitor with grant option", ["roles"]],
+  ["migrations", "begin; lock table coupon.schema_migrations", ["roles", "migrations"]],
+  [
+    "functions",
+    "begin; alter function public.wallet(bigint, date, integer) cost 1000",
+    ["roles", "migrations", "functions"],
+  ],
+  [
+    "functions",
+    "begin; revoke select on coupon.audit from coupon_monitor",
+    ["roles", "migrations", "functions"],
+  ],
+  ["functions", "begin; lock table coupon.audit", ["roles", "migrations", "functions"]],
+];
+
+for (const [step, statements, last] of holds)
+  test(`set-up behind "${statements}": a sentence that says who it is, and nothing waits`, async (t) => {
+    const scratch = await open(t);
+    const { sentence } = await held(t, scratch, statements.replace("DATABASE", scratch.target.database));
+    const lines: string[] = [];
+    await assert.rejects(
+      setUp(scratch.target, (line) => lines.push(line), { attempts: 1 }),
+      {
+        message: `${step}: ${sentence}`,
+      },
+    );
+    assert.deepEqual(lines, last);
+  });
+
+test("what was held is let go: set-up goes on", async (t) => {
+  const scratch = await open(t);
+  const { session } = await held(
+    t,
+    scratch,
+    "begin; alter function public.wallet(bigint, date, integer) cost 1000",
+  );
+  let freed: Promise<unknown> = Promise.resolve();
+  const lines: string[] = [];
+  await setUp(scratch.target, (line) => {
+    lines.push(line);
+    if (line.startsWith("functions: ")) freed = session`commit`.execute();
+  });
+  await freed;
+  assert.deepEqual(lines, [
+    "roles",
+    "migrations",
+    "functions",
+    "functions: waits for a lock, again in a moment",
+  ]);
+  const [row] = await scratch.owner`select procost from pg_proc where proname = 'wallet'`;
+  assert.equal(row?.["procost"], 100, "the file's");
+});

@@ -1,0 +1,98 @@
+/** The roles, which belong to the whole server: whether this login may set up with them, and making what is missing. */
+import type { Sql } from "./connect.ts";
+import { runFile } from "./functions.ts";
+
+const ROLES = ["coupon_owner", "coupon_api", "coupon_admin", "coupon_monitor"];
+
+/** Recorded as a comment on coupon_owner, which everybody on the server can read. */
+export const RECORD = "its logins have passwords from login ";
+
+/**
+ * The login from whose password those of coupon_api and coupon_admin are derived; undefined if set-up never gave them any, or if
+ * that login is no more. Roles belong to the whole server: databases that other logins set up share them.
+ */
+export async function keeperOf(sql: Sql): Promise<{ login: string; isOurs: boolean } | undefined> {
+  const [row] = await sql<{ login: string; isOurs: boolean }[]>`
+    select r.rolname as login, r.rolname = session_user as "isOurs"
+    from pg_roles r
+    join pg_roles o on o.rolname = 'coupon_owner' and shobj_description(o.oid, 'pg_authid') = ${RECORD} || r.rolname
+  `;
+  return row;
+}
+
+/** Makes and grants what is missing. Another set-up of the server may have made the roles meanwhile: they may be somebody else's. */
+export async function makeRoles(sql: Sql, directory: string): Promise<void> {
+  await checkRights(sql);
+  await runFile(sql, directory, "roles.sql");
+}
+
+/** Fails with one sentence that says what is missing and how to give it. */
+export async function checkRights(sql: Sql): Promise<void> {
+  const [has] = await sql`
+    select
+      quote_ident(current_user) as login,
+      quote_ident(current_database()) as database,
+      current_setting('server_version') as version,
+      current_setting('server_version_num')::integer >= 150000 as new_enough,
+      current_setting('server_encoding') as encoding,
+      pg_is_in_recovery() as is_standby,
+      array(
+        select o.rolname from pg_roles o
+        where o.rolname = any(${ROLES})
+          and not pg_has_role(current_user, o.oid,
+            case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end)
+        order by 1
+      ) as others,
+      r.rolsuper or r.rolcreaterole
+        or (select count(*) from pg_roles o where o.rolname = any(${ROLES})) = ${ROLES.length} as roles,
+      has_database_privilege(current_database(), 'create with grant option') as database_create,
+      has_schema_privilege('public', 'create with grant option') as public_create
+    from pg_roles r
+    where r.rolname = current_user
+  `;
+  if (!has) throw new Error("the database does not say who we are");
+  const { login, database } = has;
+  if (!has["new_enough"])
+    throw new Error(`PostgreSQL ${has["version"]} is too old: give DATABASE_URL of PostgreSQL 15 or newer`);
+  if (has["encoding"] !== "UTF8")
+    throw new Error(`database ${database} has encoding ${has["encoding"]}: make one with encoding 'UTF8'`);
+  if (has["is_standby"])
+    throw new Error("this PostgreSQL is a standby and can't be written: give the primary's DATABASE_URL");
+  if (has["others"].length > 0) throw new Error(await whoseRoles(sql, login, has["others"]));
+  if (!has["roles"])
+    throw new Error(`${login} may not create roles: as superuser run "alter role ${login} createrole"`);
+  if (!has["database_create"] || !has["public_create"])
+    throw new Error(
+      `${login} may not create in database ${database}: as superuser run "alter database ${database} owner to ${login}"`,
+    );
+}
+
+/** The roles belong to the whole server. Who may not act as them has no part in the databases that they own. */
+async function whoseRoles(sql: Sql, login: string, roles: string[]): Promise<string> {
+  const keeper = await keeperOf(sql);
+  const list = roles.join(", ");
+  return keeper === undefined || keeper.isOurs
+    ? `${login} may not act as ${list}: give DATABASE_URL as the login that made them, ` +
+        `or as superuser run "grant ${list} to ${login} with admin option"`
+    : `${login} may not act as ${list}, with which login ${keeper.login} set up other databases of this server: ` +
+        `give DATABASE_URL as ${keeper.login}, or of another server`;
+}
+
+/**
+ * Repeats what may meet another set-up at the same row. Roles belong to the whole server, locks of ours to one database;
+ * PostgreSQL lets the second one wait for the first and then says that it was overtaken.
+ */
+export async function amongOthers<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const { code, message } = ((error as Error).cause ?? error) as { code?: string; message: string };
+      const overtaken =
+        code === "23505" ||
+        code === "42710" ||
+        (code === "XX000" && message.startsWith("tuple concurrently"));
+      if (!overtaken || attempt === 20) throw error;
+    }
+  }
+}
