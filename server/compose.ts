@@ -23,7 +23,9 @@ import { respond } from "./routes/operation.ts";
 
 /** Parts that replace the service's own, and options of its own parts. */
 export interface Overrides
-  extends Partial<Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken" | "readiness">> {
+  extends Partial<
+    Pick<Dependencies, "authenticate" | "clock" | "db" | "demoToken" | "maxStreams" | "readiness">
+  > {
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
@@ -32,6 +34,9 @@ export interface Overrides
   /** Reads the metrics of all workers. Default: the metrics of this process. */
   readMetrics?: () => Promise<string>;
 }
+
+/** Streams of coupons at once, of a process: each costs memory, and a write a second while something changes. */
+const MAX_STREAMS = 1_000;
 
 /** How far the process is on its way to its end. */
 interface State {
@@ -99,6 +104,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     metrics,
     exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
     isClosed: () => state.closed,
+    maxStreams: overrides.maxStreams ?? MAX_STREAMS,
     readiness:
       overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
   };

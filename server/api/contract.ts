@@ -89,7 +89,8 @@ export const contract = {
     summary: "Live and upcoming coupons, as a stream of events",
     description:
       "Server-Sent Events named coupons: first the current state, then at most one update per second, when something has changed. " +
-      "A user can have ten streams open at one server; one more is answered 429.",
+      "A user can have ten streams open at one server process (one more is answered 429), and all of them a thousand (503). Whoever " +
+      "finds no place asks for GET /coupons/live and GET /coupons/upcoming every few seconds, and for the stream again, as the client does.",
     roles: ANYONE,
     answer: answers.couponsState,
     stream: "text/event-stream",

@@ -1,10 +1,11 @@
 /** The client of server/public, against the real service over HTTP, with faults between them. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, type TestContext, test } from "node:test";
 import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
-import { CouponError, couponClient } from "./client.js";
+import { type CouponClient, CouponError, couponClient } from "./client.js";
 
 type Fault = (
   request: IncomingMessage,
@@ -54,6 +55,8 @@ async function buyer(given: Parameters<World["newCoupon"]>[0] = {}) {
   const [user_id, coupon_id] = [await world.newUser(), await world.newCoupon(given)];
   return { user_id, coupon_id, client: clientOf(userToken(user_id)) };
 }
+
+type Feed = ReturnType<CouponClient["watchCoupons"]>;
 
 const hangUp: Fault = (request) => void request.socket.destroy();
 const refuse =
@@ -328,6 +331,76 @@ test("watching: a page instead of a stream is an error, and asked once", async (
     status: 200,
   });
   assert.equal(came.length, 1);
+});
+
+/** The pauses of a client that is refused a stream and asked to wait for 5 s, ms; they pass at once. */
+function refusedPauses(t: TestContext): number[] {
+  const pauses: number[] = [];
+  const { setTimeout: start } = globalThis;
+  t.mock.method(Math, "random", () => 1);
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+    // The service, in this process too, has timers of its own.
+    if (![6250, 6400].includes(ms)) return start(work, ms);
+    pauses.push(ms);
+    return start(work, 0);
+  });
+  return pauses;
+}
+
+test("watching: whoever finds no place asks for the state, until there is one", async (t) => {
+  const pauses = refusedPauses(t);
+  const small = await openWorld({ maxStreams: 2 });
+  t.after(() => small.close());
+  const watching = createServer(small.listener).listen(0, "127.0.0.1");
+  t.after(() => {
+    watching.closeAllConnections();
+    watching.close();
+  });
+  await once(watching, "listening");
+  const at = `http://127.0.0.1:${(watching.address() as AddressInfo).port}`;
+  const watcher = (token: string) => couponClient({ baseUrl: at, token }).watchCoupons();
+  const [first, second, third] = [1, 2, 3].map((id) => watcher(userToken(id))) as [Feed, Feed, Feed];
+  for (const placed of [first, second]) await placed.next();
+  assert.equal(small.app.streams(), 2);
+
+  const seen = async () => {
+    const { value } = await third.next();
+    return value?.live.map(({ coupon_id, paused, sold_out }) => [coupon_id, paused, sold_out]);
+  };
+  assert.deepEqual(await seen(), []);
+  const coupon = await small.newCoupon({ count: 1 });
+  assert.deepEqual(await seen(), [[coupon, false, false]]);
+  const soon = await small.newCoupon({ from: "1 hour" });
+  const { value } = await third.next();
+  assert.deepEqual(
+    value?.upcoming.map(({ coupon_id }) => coupon_id),
+    [soon],
+  );
+  await small.scratch.admin`select from pause_coupon(${coupon})`;
+  assert.deepEqual(await seen(), [[coupon, true, false]]);
+  await small.scratch.admin`select from resume_coupon(${coupon})`;
+  await small.issue(coupon, await small.newUser());
+  assert.deepEqual(await seen(), [[coupon, false, true]]);
+  assert.deepEqual(pauses, [6250, 6250, 6250, 6250]);
+
+  await second.return();
+  while (small.app.streams() > 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(await seen(), [[coupon, false, true]]);
+  assert.equal(small.app.streams(), 2, "back on the stream");
+  await Promise.all([first.return(), third.return()]);
+});
+
+test("watching: a state that can't be told now is asked for again, and a final problem is told", async (t) => {
+  refusedPauses(t);
+  const full = refuse(503, { "retry-after": "5" });
+  faults = [full, full, full, hangUp, full];
+  const states = clientOf(adminToken).watchStatus();
+  assert.ok(!(await states.next()).done);
+  const routes = came.map(({ route }) => route.replace("GET /coupons/", ""));
+  assert.deepEqual(routes, ["status/events", "status", "status/events", "status", "status/events", "status"]);
+  faults = [hangUp, full, refuse(403)];
+  await states.return();
+  await assert.rejects(clientOf(adminToken).watchStatus().next(), { status: 403 });
 });
 
 test("watching: the pauses grow while streams end without a state", async (t) => {

@@ -34,15 +34,15 @@ export interface Dependencies {
   metrics: Metrics;
   /** True from the moment that the process takes no more connections. */
   isClosed: () => boolean;
+  /** Streams of coupons at once, of this process. */
+  maxStreams: number;
   /** Throws the problem that keeps this server from serving. */
   readiness: () => Promise<void>;
 }
 
 /** Rows of a list that are read at once. */
 const PAGE = 10_000;
-/** Streams at once, of a process … */
-const MAX_STREAMS = 1_000;
-/** … and of one user there. */
+/** Streams of coupons at once, of one user in a process. */
 const MAX_STREAMS_OF_USER = 10;
 /** Streams of operators. */
 const MAX_STATUS_STREAMS = 50;
@@ -103,7 +103,7 @@ export function createApp(parts: Dependencies) {
 function addCoupons(
   { on, command, read, stream }: Operations,
   states: States,
-  { db, issuing }: Dependencies,
+  { db, issuing, maxStreams }: Dependencies,
 ): void {
   on("liveCoupons", async ({ c }) => {
     const { text, etag } = await states.live();
@@ -113,7 +113,7 @@ function addCoupons(
     return new Response(null, { status: 304, headers: sent.headers });
   });
 
-  stream("watchCoupons", states.coupons, createPlaces("streams", MAX_STREAMS, MAX_STREAMS_OF_USER));
+  stream("watchCoupons", states.coupons, createPlaces("streams", maxStreams, MAX_STREAMS_OF_USER));
   read("couponStatus", states.readStatus);
   stream("watchStatus", states.status, createPlaces("streams", MAX_STATUS_STREAMS));
 

@@ -27,6 +27,8 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/elements.js": publicFile("elements.js"),
   "/client.js": publicFile("client.js"),
   "/client-error.js": publicFile("client-error.js"),
+  "/client-request.js": publicFile("client-request.js"),
+  "/client-watch.js": publicFile("client-watch.js"),
   "/server-clock.js": publicFile("server-clock.js"),
   "/docs": publicFile("docs.html"),
   "/docs/docs.js": publicFile("docs.js"),

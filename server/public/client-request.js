@@ -1,0 +1,126 @@
+/** One attempt of a request, for the client: what is sent, what its answer means, and how long to wait before the next. */
+import { CouponError, parse, toError } from "./client-error.js";
+
+/** Statuses of a request that was not answered finally: the same again is right. */
+export const AGAIN = new Set([429, 502, 503, 504]);
+/** Problems with these are outcomes of a command; 400, 401, 403 and the like are mistakes of the caller. */
+const REFUSALS = new Set([404, 409]);
+
+/** Wait before the second attempt where the service doesn't say, ms; it doubles. */
+const FIRST_WAIT = 200;
+const LONGEST_WAIT = 10_000;
+/** Longer than this the client doesn't wait because the service, or whoever answers in its place, asks for it: the caller decides. */
+export const LONGEST_RETRY_AFTER = 30_000;
+
+/**
+ * What the calls of one client share.
+ * @typedef {object} Connection
+ * @property {string} base
+ * @property {import("./client.js").Options["token"]} token
+ * @property {typeof globalThis.fetch} fetch
+ * @property {number} attempts
+ * @property {number} attemptMs
+ * @property {number} budget Retries that can be made now.
+ * @property {ReturnType<typeof import("./server-clock.js").createServerClock>} clock
+ */
+
+/**
+ * One attempt: its result, or the error with, where the same again is right, how long to wait at least, ms.
+ * @param {Connection} connection
+ * @param {string} url
+ * @param {RequestInit} init
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<{ result?: unknown, error?: CouponError, wait?: number }>}
+ */
+export async function send(connection, url, init, signal) {
+  const given = await headers(connection, init);
+  let response;
+  let text;
+  const timeout = AbortSignal.timeout(connection.attemptMs);
+  try {
+    response = await connection.fetch(url, {
+      ...init,
+      headers: given,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    text = await response.text();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const detail = "There was no answer; the request may have been done.";
+    return { error: new CouponError("connection_lost", detail, {}, { cause }), wait: 0 };
+  }
+  const body = parse(text);
+  if (body === undefined || AGAIN.has(response.status)) {
+    const error = toError(response, body);
+    return AGAIN.has(response.status) ? { error, wait: (error.retryAfter ?? 0) * 1000 } : { error };
+  }
+  if (response.ok) {
+    connection.clock.heard(body["server_time"]);
+    return { result: body };
+  }
+  const isRefusal =
+    REFUSALS.has(response.status) && init.method === "POST" && body["outcome"] !== "no_such_route";
+  return isRefusal ? { result: body } : { error: toError(response, body) };
+}
+
+/**
+ * @param {string} base
+ * @param {string} route
+ * @param {object} request
+ * @returns {[url: string, init: RequestInit]}
+ */
+export function toRequest(base, route, request) {
+  const [method = "", template = ""] = route.split(" ");
+  /** @type {Record<string, unknown>} */
+  const rest = { ...request };
+  const path = template.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = rest[name];
+    delete rest[name];
+    return encodeURIComponent(String(value));
+  });
+  if (method === "POST") return [base + path, { method, body: JSON.stringify(rest) }];
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
+  return [base + path + (query.size > 0 ? `?${query}` : ""), { method }];
+}
+
+/**
+ * @param {Connection} connection
+ * @param {RequestInit} init
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function headers({ token }, { body }) {
+  const given = typeof token === "function" ? await token() : token;
+  return {
+    ...(given === undefined ? {} : { authorization: `Bearer ${given}` }),
+    ...(body ? { "content-type": "application/json" } : {}),
+  };
+}
+
+/**
+ * At random, so that those who failed together don't come back together.
+ * @param {number} attempt
+ */
+export function backOff(attempt) {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<void>}
+ */
+export function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,87 @@
+/** Streams, for the client: their states, over lost connections, and while a stream has no place. */
+import { CouponError, parse, toError } from "./client-error.js";
+import { AGAIN, backOff, headers, LONGEST_RETRY_AFTER, sleep } from "./client-request.js";
+
+/** @typedef {import("./client-request.js").Connection} Connection */
+
+/** Of an event, characters: far more than the service sends. */
+const LONGEST_EVENT = 16 * 1024 * 1024;
+/** The service shows every 15 s that a stream lives. */
+const SILENCE_MS = 40_000;
+
+/**
+ * @param {Connection} connection
+ * @param {[url: string, init: RequestInit]} stream
+ * @param {(signal: AbortSignal | undefined) => Promise<unknown>} ask For one state: undefined where the service can't tell it now.
+ * @param {AbortSignal | undefined} signal
+ * @returns {AsyncGenerator<unknown, void>}
+ */
+export async function* watch(connection, [url, init], ask, signal) {
+  for (let failures = 0; ; failures += 1) {
+    let wait = 0;
+    let state;
+    try {
+      for await (const event of events(connection, url, init, signal)) {
+        failures = 0;
+        connection.clock.heard(event["server_time"]);
+        yield event;
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof CouponError) {
+        if (!AGAIN.has(error.status)) throw error;
+        wait = Math.min((error.retryAfter ?? 0) * 1000, LONGEST_RETRY_AFTER);
+        state = await ask(signal);
+      }
+    }
+    if (state !== undefined) yield state;
+    await sleep(Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)), signal);
+  }
+}
+
+/**
+ * The states of one stream.
+ * @param {Connection} connection
+ * @param {string} url
+ * @param {RequestInit} init
+ * @param {AbortSignal | undefined} signal
+ * @returns {AsyncGenerator<Record<string, unknown>, void>}
+ */
+async function* events(connection, url, init, signal) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  try {
+    const response = await connection.fetch(url, {
+      ...init,
+      headers: await headers(connection, init),
+      signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
+    });
+    if (!response.ok || !response.body) throw toError(response, parse(await response.text()));
+    // A login page of a proxy, for example: asked again it would be the same.
+    if (!/^text\/event-stream *(;|$)/i.test(response.headers.get("content-type") ?? "")) {
+      await response.body.cancel();
+      throw toError(response, { detail: "The answer is no stream of events." });
+    }
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      for (let rest = ""; ; ) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), SILENCE_MS);
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop() ?? "";
+        if (rest.length > LONGEST_EVENT) throw toError(response, { detail: "An event has no end." });
+        for (const block of blocks) {
+          const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
+          if (data !== undefined) yield JSON.parse(data);
+        }
+      }
+    } finally {
+      // Also when the loop is left.
+      await reader.cancel().catch(() => {});
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
