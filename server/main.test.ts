@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
-import { bound, env, holdCoupon, untilWaiting, userToken } from "../bench/harness/app.ts";
+import { bound, env, holdCoupon, userToken } from "../bench/harness/app.ts";
 import { failedServer, issueBy, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { untilWaiting } from "../bench/harness/waiting.ts";
 import { signToken } from "./auth/auth.ts";
 
 const secret = env.JWT_SECRET as string;

@@ -1,7 +1,7 @@
 /** What the server's tests share: an app on a database of its own, and callers with tokens. */
 import assert from "node:assert/strict";
 import { STATUS_CODES } from "node:http";
-import { type Sql, withConnection } from "../../db/connect.ts";
+import { withConnection } from "../../db/connect.ts";
 import { signToken } from "../../server/auth/auth.ts";
 import { metricsTokenOf } from "../../server/auth/secret.ts";
 import { compose, type Overrides } from "../../server/compose.ts";
@@ -146,32 +146,6 @@ export function assertProblem(answer: Answer, status: number, members: Record<st
   assert.equal(answer.status, status);
   assert.equal(answer.headers.get("content-type"), "application/problem+json");
   assert.equal(answer.headers.get("cache-control"), "no-store");
-}
-
-/** Waits until so many sessions of this database wait for a lock. */
-export async function untilWaiting({ owner }: Pick<Scratch, "owner">, waiters = 1): Promise<void> {
-  for (;;) {
-    const [row] = await owner`
-      select count(distinct l.pid)::integer as waiters
-      from pg_locks l
-      join pg_stat_activity a using (pid)
-      where not l.granted and a.datname = current_database()
-    `;
-    if (row?.["waiters"] >= waiters) return;
-  }
-}
-
-/** Waits until somebody waits for this session. */
-export async function untilBlockedBy({ admin }: Pick<Scratch, "admin">, session: Sql): Promise<void> {
-  const [holder] = await session`select pg_backend_pid() as pid`;
-  for (;;) {
-    const [row] = await admin`
-      select count(*)::integer as blocked
-      from pg_locks l
-      where not l.granted and ${holder?.["pid"]}::integer = any (pg_blocking_pids(l.pid))
-    `;
-    if (row?.["blocked"] > 0) return;
-  }
 }
 
 /** Another bound for the sessions that the server opens from now on: "lock_timeout = '30s'" say. */

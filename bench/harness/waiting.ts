@@ -1,6 +1,7 @@
 /** Waits for what a test is about, as the database shows it. */
 import assert from "node:assert/strict";
 import type { Sql } from "../../db/connect.ts";
+import type { Scratch } from "./scratch.ts";
 
 /** Far more than a busy machine needs. It only ends a test that would wait for ever, and says for what. */
 const PATIENCE_MS = 120_000;
@@ -28,6 +29,30 @@ export async function waiting(watch: Sql, count = 1, on: "Lock" | "PgSleep" = "L
     },
     () => `${count} sessions wait (${seen} do)`,
   );
+}
+
+/** Returns when a session of this database waits for a lock. Any login sees that. */
+export function untilWaiting({ owner }: Pick<Scratch, "owner">): Promise<void> {
+  return until(async () => {
+    const waiters = await owner`
+      select from pg_locks l
+      join pg_stat_activity a using (pid)
+      where not l.granted and a.datname = current_database()
+    `;
+    return waiters.count > 0;
+  }, "a session waits");
+}
+
+/** Returns when a session waits for this one. */
+export async function untilBlockedBy({ admin }: Pick<Scratch, "admin">, session: Sql): Promise<void> {
+  const [holder] = await session`select pg_backend_pid() as pid`;
+  await until(async () => {
+    const blocked = await admin`
+      select from pg_locks l
+      where not l.granted and ${holder?.["pid"]}::integer = any (pg_blocking_pids(l.pid))
+    `;
+    return blocked.count > 0;
+  }, "a session waits for this one");
 }
 
 /** Whether a session waits before `work` is done. */

@@ -12,10 +12,10 @@ import {
   holdCoupon,
   openApp,
   serviceToken,
-  untilWaiting,
   userToken,
 } from "../../bench/harness/app.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { untilWaiting } from "../../bench/harness/waiting.ts";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import type { DatabaseError } from "./errors.ts";

@@ -4,15 +4,9 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createAdaptorServer } from "@hono/node-server";
-import {
-  bound,
-  holdCoupon,
-  openWorld,
-  untilBlockedBy,
-  untilWaiting,
-  userToken,
-} from "../../bench/harness/app.ts";
+import { bound, holdCoupon, openWorld, userToken } from "../../bench/harness/app.ts";
 import { createClock, settled } from "../../bench/harness/clock.ts";
+import { untilBlockedBy, untilWaiting } from "../../bench/harness/waiting.ts";
 import { HungUp, Overloaded } from "../api/failures.ts";
 import { DatabaseError } from "../database/errors.ts";
 import { createLanes, type LaneLimits } from "./lane.ts";
