@@ -29,8 +29,8 @@ end
 $$;
 
 grant execute on function
-  public.live_coupons(),
-  public.upcoming_coupons(integer),
+  public.live_coupons(bigint, integer),
+  public.upcoming_coupons(bigint, integer),
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
   public.coupon_stats(bigint),

@@ -1,18 +1,37 @@
--- What can be claimed now: started and not expired, sold out and paused ones included.
-create or replace function public.live_coupons()
+-- What can be claimed now, a page at a time: started and not expired, sold out and paused ones included, the last one to
+-- start first. No two coupons start together.
+create or replace function public.live_coupons(after bigint default null, page_size integer default 100)
 returns setof public.coupon_offer
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_after timestamptz;
+begin
+  if live_coupons.page_size is null or live_coupons.page_size not between 1 and 1000 then
+    perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
+  end if;
+  if live_coupons.after is not null then
+    select c.start_time into v_after from coupon.coupons c where c.id = live_coupons.after;
+    if not found then
+      perform coupon.refuse_argument('after', 'must be the coupon_id of a coupon');
+    end if;
+  end if;
+
+  return query
   select o.*
   from (select clock_timestamp() as at) now
   cross join coupon.coupons c
   cross join lateral coupon.describe_coupon(c, now.at) o
   where c.start_time <= now.at and c.expiry > now.at
-  order by c.start_time, c.id
+    and (v_after is null or c.start_time < v_after)
+  order by c.start_time desc
+  limit live_coupons.page_size;
+end
 $$;
 
-comment on function public.live_coupons() is
-  'Coupons that have started and not expired, earliest first; remaining, sold_out and paused say whether one can be had.';
+comment on function public.live_coupons(bigint, integer) is
+  'Coupons that have started and not expired, at most page_size (1 to 1000) of them, the last one to start first; for the
+next page give the last coupon_id as after. remaining, sold_out and paused say whether one can be had.';

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rows, testDatabase } from "../bench/harness/rows.ts";
+import { refusesArgument, rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { admin, user, coupon, upcoming, issue, expire } = await testDatabase();
 
@@ -8,7 +8,7 @@ test("nothing is live: no row", async () => {
   assert.deepEqual(await rows(admin`select * from live_coupons()`), []);
 });
 
-test("what has started and not expired, earliest first, sold out and paused ones too", async () => {
+test("what has started and not expired, the last to start first, sold out and paused ones too", async () => {
   const paused = await coupon({ from: "-1 day" });
   const soldOut = await coupon({ from: "-3 days", count: 1 });
   const lunch = await coupon({ from: "-2 days", count: 10 });
@@ -22,9 +22,9 @@ test("what has started and not expired, earliest first, sold out and paused ones
     await rows(admin`
       select coupon_id::integer, count, issued, remaining, sold_out, paused, starts_in from live_coupons()`),
     [
-      [soldOut, 1, 1, 0, true, false, null],
-      [lunch, 10, 1, 9, false, false, null],
       [paused, 10, 0, 10, false, true, null],
+      [lunch, 10, 1, 9, false, false, null],
+      [soldOut, 1, 1, 0, true, false, null],
     ],
   );
 });
@@ -39,4 +39,23 @@ test("every member is the coupon's, server_time is the database clock", async ()
           = (o.coupon_id, o.code, o.message, o.description, o.start_time, o.expiry, o.metadata)`),
     [[true], [true], [true]],
   );
+});
+
+test("page by page: each once, also when the last of a page has ended meanwhile", async () => {
+  const page = async (after: number | null, size: number) =>
+    (
+      await rows(admin`select coupon_id::integer from live_coupons(${after}::bigint, ${size})`)
+    ).flat() as number[];
+  const all = await page(null, 1000);
+  assert.equal(all.length, 3);
+  const [, second = 0] = all;
+  assert.deepEqual(await page(null, 2), all.slice(0, 2));
+  await expire(second);
+  assert.deepEqual(await page(second, 2), all.slice(2));
+});
+
+test("refuses bad arguments", async () => {
+  for (const size of [null, 0, 1001])
+    await refusesArgument(admin`select from live_coupons(null, ${size}::integer)`, "page_size", "22023");
+  await refusesArgument(admin`select from live_coupons(999999)`, "after", "22023");
 });

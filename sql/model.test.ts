@@ -277,7 +277,7 @@ function answer(model: Model, command: Command, seen: Row[]): Row[] {
           return { state, coupon_id: coupon, position, issued_on: dayAgo(age), use_reference };
         });
     case "live_coupons":
-      return offers(coupons.filter(({ start, expiry }) => start <= NOW && expiry > NOW));
+      return offers(coupons.filter(({ start, expiry }) => start <= NOW && expiry > NOW)).toReversed();
     case "upcoming_coupons":
       return offers(coupons.filter(({ start }) => start > NOW));
     case "find_coupon":

@@ -1,14 +1,22 @@
--- What will be on offer: not started yet, the next one first.
-create or replace function public.upcoming_coupons(page_size integer default 100)
+-- What will be on offer, a page at a time: not started yet, the next one first. No two coupons start together.
+create or replace function public.upcoming_coupons(after bigint default null, page_size integer default 100)
 returns setof public.coupon_offer
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_after timestamptz;
 begin
   if upcoming_coupons.page_size is null or upcoming_coupons.page_size not between 1 and 1000 then
     perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
+  end if;
+  if upcoming_coupons.after is not null then
+    select c.start_time into v_after from coupon.coupons c where c.id = upcoming_coupons.after;
+    if not found then
+      perform coupon.refuse_argument('after', 'must be the coupon_id of a coupon');
+    end if;
   end if;
 
   return query
@@ -17,10 +25,12 @@ begin
   cross join coupon.coupons c
   cross join lateral coupon.describe_coupon(c, now.at) o
   where c.start_time > now.at
-  order by c.start_time, c.id
+    and (v_after is null or c.start_time > v_after)
+  order by c.start_time
   limit upcoming_coupons.page_size;
 end
 $$;
 
-comment on function public.upcoming_coupons(integer) is
-  'The next page_size (1 to 1000) coupons that have not started; starts_in counts down by the database clock.';
+comment on function public.upcoming_coupons(bigint, integer) is
+  'Coupons that have not started, at most page_size (1 to 1000) of them, the next one first; for the next page give the
+last coupon_id as after. starts_in counts down by the database clock.';

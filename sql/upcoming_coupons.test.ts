@@ -26,13 +26,21 @@ test("what has not started, the next one first; starts_in counts down", async ()
   );
 });
 
-test("page_size bounds the rows", async () => {
-  const counts = admin`select (select count(*)::integer from upcoming_coupons(2)),
-    (select count(*)::integer from upcoming_coupons(1000))`;
-  assert.deepEqual(await rows(counts), [[2, 3]]);
+test("page by page: each once", async () => {
+  const page = async (after: number | null, size: number) =>
+    (
+      await rows(admin`select coupon_id::integer from upcoming_coupons(${after}::bigint, ${size})`)
+    ).flat() as number[];
+  const all = await page(null, 1000);
+  assert.equal(all.length, 3);
+  const [first, second] = all as [number, number];
+  assert.deepEqual(await page(null, 2), all.slice(0, 2));
+  assert.deepEqual(await page(second, 2), all.slice(2));
+  assert.deepEqual(await page(first, 1), [second]);
 });
 
 test("refuses bad arguments", async () => {
   for (const size of [null, 0, 1001])
-    await refusesArgument(admin`select from upcoming_coupons(${size}::integer)`, "page_size", "22023");
+    await refusesArgument(admin`select from upcoming_coupons(null, ${size}::integer)`, "page_size", "22023");
+  await refusesArgument(admin`select from upcoming_coupons(999999)`, "after", "22023");
 });

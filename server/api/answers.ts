@@ -48,7 +48,13 @@ const offered = z.strictObject({
   metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
 });
 export const offer = offered.extend({ server_time: serverTime });
-export const offers = z.strictObject({ coupons: z.array(offered), server_time: serverTime });
+export const offers = z.strictObject({
+  coupons: z.array(offered),
+  next_after: couponId
+    .nullable()
+    .meta({ description: "For the next page, as after; null: this is the last one." }),
+  server_time: serverTime,
+});
 
 export const couponStats = z.strictObject({
   coupon_id: couponId,

@@ -68,10 +68,11 @@ export const contract = {
   liveCoupons: {
     route: "GET /coupons/live",
     tag: "Coupons",
-    summary: "The coupons that have started and not expired",
+    summary: "The coupons that have started and not expired, the last one to start first",
     description:
       "The answer has an ETag. Send it as If-None-Match: 304 means that nothing but server_time has changed.",
     roles: ANYONE,
+    query: requests.couponsQuery,
     answer: answers.offers,
     headers: ["etag"],
   },
@@ -80,7 +81,7 @@ export const contract = {
     tag: "Coupons",
     summary: "The next coupons to start",
     roles: ANYONE,
-    query: requests.upcomingQuery,
+    query: requests.couponsQuery,
     answer: answers.offers,
   },
   watchCoupons: {
@@ -88,7 +89,7 @@ export const contract = {
     tag: "Coupons",
     summary: "Live and upcoming coupons, as a stream of events",
     description:
-      "Server-Sent Events named coupons: first the current state, then at most one update per second, when something has changed. " +
+      "Server-Sent Events named coupons: the hundred live coupons that started last and the next ten to come; first the current state, then at most one update per second, when something has changed. " +
       "A user can have ten streams open at one server process (one more is answered 429), and all of them a thousand (503). Whoever " +
       "finds no place asks for GET /coupons/live and GET /coupons/upcoming every few seconds, and for the stream again, as the client does.",
     roles: ANYONE,

@@ -83,7 +83,22 @@ const pageSize = (otherwise: number) =>
     .pipe(z.number().max(1000, "must be at most 1000"))
     .default(otherwise)
     .meta({ instead: { type: "integer", minimum: 1, maximum: 1000, default: otherwise } });
-export const upcomingQuery = z.strictObject({ page_size: pageSize(100) });
+/** Coupons of a page, unless a request says how many. */
+export const COUPONS_OF_PAGE = 100;
+export const couponsQuery = z.strictObject({
+  after: z
+    .string()
+    .regex(/^[1-9][0-9]{0,15}$/, "must be a whole number from 1")
+    .transform(Number)
+    .pipe(z.number().max(Number.MAX_SAFE_INTEGER, `must be at most ${Number.MAX_SAFE_INTEGER}`))
+    .optional()
+    .meta({
+      instead: { type: "integer", format: "int64", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+      description: "next_after of the previous page.",
+      examples: [7],
+    }),
+  page_size: pageSize(COUPONS_OF_PAGE),
+});
 export const walletQuery = z.strictObject({
   before: z.iso
     .date("must be a day like 2026-11-22")

@@ -158,7 +158,9 @@ function content(target: Target): Promise<string> {
     target,
     async (sql) => {
       const [now] = await sql`
-        select (select count(*) from coupon.users) as users, (select count(*) from live_coupons()) as live`;
+        select (select count(*) from coupon.users) as users, (
+          select count(*) from coupon.coupons c where c.start_time <= clock_timestamp() and c.expiry > clock_timestamp()
+        ) as live`;
       return `${now?.["users"]} users, ${now?.["live"]} coupons live`;
     },
     { role: "coupon_owner" },

@@ -64,6 +64,12 @@ export interface Note {
   reason?: string | undefined;
 }
 
+/** Which coupons of a list: so many from the first one on, or from the one that follows the coupon `after`. */
+export interface Page {
+  after?: number | null | undefined;
+  page_size: number;
+}
+
 export interface Use<C extends Command> {
   outcome: Outcome<C>;
   used_date: Instant | null;
@@ -264,22 +270,23 @@ function operating(command: Pool) {
 function onOffer(read: Pool) {
   return {
     // The join returns the database's time even if there is no coupon.
-    liveCoupons: () =>
-      read<Offer>(
-        (sql) => sql`
-          select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
-          from (select clock_timestamp() as server_time) now left join public.live_coupons() c on true
-        `,
-      ).then(listed),
-
-    upcomingCoupons: (pageSize: number) =>
+    liveCoupons: ({ after = null, page_size }: Page) =>
       read<Offer>(
         (sql) => sql`
           select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
-          left join public.upcoming_coupons(page_size => ${pageSize}::integer) c on true
+          left join public.live_coupons(after => ${after}::bigint, page_size => ${page_size}::integer) c on true
         `,
-      ).then(listed),
+      ).then((rows) => paged(rows, page_size)),
+
+    upcomingCoupons: ({ after = null, page_size }: Page) =>
+      read<Offer>(
+        (sql) => sql`
+          select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
+          from (select clock_timestamp() as server_time) now
+          left join public.upcoming_coupons(after => ${after}::bigint, page_size => ${page_size}::integer) c on true
+        `,
+      ).then((rows) => paged(rows, page_size)),
 
     findCoupon: (key: { coupon_id: number } | { code: string }) =>
       read<Offer>((sql) =>
@@ -370,4 +377,11 @@ function listed<Row extends { coupon_id: number; server_time: Instant }>(
 ): { coupons: Omit<Row, "server_time">[]; server_time: Instant } {
   const coupons = rows.filter((row) => row.coupon_id !== null).map(({ server_time: _, ...coupon }) => coupon);
   return { coupons, server_time: rows[0]?.server_time as Instant };
+}
+
+/** The same of a page, with the `after` of the next one: null if this one is not full. */
+function paged(rows: readonly Offer[], size: number) {
+  const { coupons, server_time } = listed(rows);
+  const next_after = coupons.length === size ? (coupons.at(-1)?.coupon_id ?? null) : null;
+  return { coupons, next_after, server_time };
 }

@@ -225,9 +225,9 @@ test("aborted: while it is sent, while it waits, before", async (t) => {
   const waiting = new AbortController();
   faults = [refuse(503, { "retry-after": "30" })];
   const { setTimeout: start } = globalThis;
-  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number, ...more: []) => {
     if (ms >= 30_000) setImmediate(() => waiting.abort(reason));
-    return start(work, ms);
+    return start(work, ms, ...more);
   });
   await assert.rejects(client.issueCoupon({ coupon_id }, { signal: waiting.signal }), reason);
 
@@ -338,9 +338,9 @@ function refusedPauses(t: TestContext): number[] {
   const pauses: number[] = [];
   const { setTimeout: start } = globalThis;
   t.mock.method(Math, "random", () => 1);
-  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number, ...more: []) => {
     // The service, in this process too, has timers of its own.
-    if (![6250, 6400].includes(ms)) return start(work, ms);
+    if (![6250, 6400].includes(ms)) return start(work, ms, ...more);
     pauses.push(ms);
     return start(work, 0);
   });
@@ -409,9 +409,9 @@ test("watching: the pauses grow while streams end without a state", async (t) =>
   faults = Array(8).fill(empty);
   const pauses: number[] = [];
   const { setTimeout: start } = globalThis;
-  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+  t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number, ...more: []) => {
     // The service, in this process too, has timers of its own.
-    if (![400, 800, 1600, 3200, 6400, 10_000].includes(ms)) return start(work, ms);
+    if (![400, 800, 1600, 3200, 6400, 10_000].includes(ms)) return start(work, ms, ...more);
     pauses.push(ms);
     return start(work, 0);
   });

@@ -105,8 +105,8 @@ function addCoupons(
   states: States,
   { db, issuing, maxStreams }: Dependencies,
 ): void {
-  on("liveCoupons", async ({ c }) => {
-    const { text, etag } = await states.live();
+  on("liveCoupons", async ({ c, query }) => {
+    const { text, etag } = await states.live(query);
     const sent = success(200, text, c.env.exchange.requestId);
     Object.assign(sent.headers, { etag, "cache-control": "private, no-cache" });
     if (!isNamed(etag, header(c, "if-none-match"))) return respond(sent);
@@ -117,7 +117,7 @@ function addCoupons(
   read("couponStatus", states.readStatus);
   stream("watchStatus", states.status, createPlaces("streams", MAX_STATUS_STREAMS));
 
-  read("upcomingCoupons", ({ query: { page_size } }) => db.upcomingCoupons(page_size));
+  read("upcomingCoupons", ({ query }) => db.upcomingCoupons(query));
   read("findCouponByCode", ({ query }) => db.findCoupon(query));
   read("findCoupon", ({ path }) => db.findCoupon(path));
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adminToken, assertProblem, openWorld, serviceToken, userToken } from "../../bench/harness/app.ts";
-import { INSTANT, offer, routesWorld, WRONG_IDS, type Wrong } from "../../bench/harness/routes.ts";
+import { INSTANT, invalid, offer, routesWorld, WRONG_IDS, type Wrong } from "../../bench/harness/routes.ts";
 
 const { world, asAdmin, asAdminGet, asUser, outcomeTests, wrongBodyTests, wrongTargetTests } = routesWorld();
 
@@ -145,9 +145,9 @@ test("live: an ETag, and 304 until a coupon changes", async () => {
 test("live: one query serves all who wait", async () => {
   const asked = world().db.liveCoupons;
   let queries = 0;
-  world().db.liveCoupons = () => {
+  world().db.liveCoupons = (page) => {
     queries += 1;
-    return asked();
+    return asked(page);
   };
   try {
     const token = userToken(1);
@@ -184,13 +184,60 @@ test("live: what runs, sold out and paused ones too", async () => {
         c["starts_in"],
       ]),
       [
-        [paused, 10, false, true, null],
-        [out, 0, true, false, null],
         [open, 10, false, false, null],
+        [out, 0, true, false, null],
+        [paused, 10, false, true, null],
       ],
     );
   } finally {
     await here.close();
+  }
+});
+
+test("live and upcoming by pages; the stream tells the first page of live coupons", async () => {
+  const here = await openWorld();
+  try {
+    await here.scratch.admin`
+      select from generate_series(1, 150) n
+      cross join lateral create_coupon('OLD' || n, 'm', 'd', now() - n * interval '1 day', now() + interval '1 day', n::integer)`;
+    const ids = async (path: string) => {
+      const { body } = await here.call(`GET /coupons/${path}`, { token: userToken(1) });
+      return [body.coupons.map(({ code }: { code: string }) => code), body.next_after];
+    };
+    const codes = Array.from({ length: 150 }, (_, n) => `OLD${n + 1}`);
+    const [first, after] = await ids("live");
+    assert.deepEqual(first, codes.slice(0, 100));
+    assert.deepEqual(await ids(`live?after=${after}`), [codes.slice(100), null]);
+    const [, small] = await ids("live?page_size=2");
+    assert.deepEqual((await ids(`live?page_size=2&after=${small}`))[0], codes.slice(2, 4));
+    const { live } = (await here.call("GET /coupons/events", { token: userToken(1) })).body;
+    assert.deepEqual(
+      live.map(({ code }: { code: string }) => code),
+      codes.slice(0, 100),
+    );
+    const [soon, later] = [
+      await here.newCoupon({ from: "1 hour" }),
+      await here.newCoupon({ from: "2 hours", until: "1 day", count: 7 }),
+    ];
+    const upcoming = async (query: string) => {
+      const { body } = await here.call(`GET /coupons/upcoming?page_size=1${query}`, { token: userToken(1) });
+      return [body.coupons.map((coupon: { coupon_id: number }) => coupon.coupon_id), body.next_after];
+    };
+    assert.deepEqual(await upcoming(""), [[soon], soon]);
+    assert.deepEqual(await upcoming(`&after=${soon}`), [[later], later]);
+    assert.deepEqual(await upcoming(`&after=${later}`), [[], null]);
+  } finally {
+    await here.close();
+  }
+});
+
+test("400: a page after no coupon", async () => {
+  for (const list of ["live", "upcoming"]) {
+    const detail = "must be the coupon_id of a coupon";
+    assertProblem(await asAdminGet(`/coupons/${list}?after=999999`), 400, {
+      ...invalid(["after", detail]),
+      detail: `after ${detail}`,
+    });
   }
 });
 
@@ -458,6 +505,8 @@ for (const [name, run] of wrongTargetTests([
   ["/users/1/coupons?before=0000-01-01", "before", "must be a day like 2026-11-22"],
   ["/coupons/live?x", "x", "is not a member of this request"],
   ["/coupons/upcoming?page_size=0", "page_size", "must be a whole number"],
+  ["/coupons/live?page_size=1001", "page_size", "must be at most 1000"],
+  ["/coupons/live?after=0", "after", "must be a whole number from 1"],
   ["/coupons/1?x=1", "x", "is not a member of this request"],
   ["/coupons/1/stats?x=1", "x", "is not a member of this request"],
   ...WRONG_IDS.map(([id, why]): [string, string, string] => [`/coupons/${id}`, "coupon_id", why]),
