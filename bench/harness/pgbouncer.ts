@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../db/embedded/port.ts";
 import { targetOf } from "../../db/target.ts";
 import { atEnd } from "./cleanup.ts";
-import { serverAccount } from "./debian.ts";
+import { serverAccount } from "./cluster.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const PROGRAM = "/usr/sbin/pgbouncer";

@@ -21,7 +21,15 @@ export async function findBinaries(
   } catch {
     throw new Error(`no embedded PostgreSQL for ${platform}: set DATABASE_URL to a PostgreSQL 15 or newer`);
   }
-  const packaged = dirname(dirname(main));
+  return runnable(dirname(dirname(main)), place, log);
+}
+
+/** The same of a package that is in this directory. A copy that is needed is made in the place's home. */
+export async function runnable(
+  packaged: string,
+  place: Pick<Place, "home" | "account">,
+  log: (line: string) => void,
+): Promise<{ bin: string; version: string }> {
   const { version } = JSON.parse(await fs.readFile(join(packaged, "package.json"), "utf8"));
   const runs = (from: string) => run(join(from, "native/bin/postgres"), ["--version"], place.account);
   // A copy is needed where we may not make the links, and where the server's user cannot get to the package.

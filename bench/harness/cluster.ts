@@ -1,0 +1,95 @@
+/** A PostgreSQL server on a new cluster with passwords, on loopback, of any programs. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { withConnection } from "../../db/connect.ts";
+import { freePort } from "../../db/embedded/port.ts";
+import { type Target, targetOf } from "../../db/target.ts";
+import { atEnd } from "./cleanup.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+export interface ClusterServer {
+  /** The superuser, on database postgres. */
+  target: Target;
+  /** Ends the server and removes its cluster, as cleanUp() does. */
+  stop(): Promise<void>;
+}
+
+const BY_PASSWORD = ["host all all 127.0.0.1/32 scram-sha-256"];
+
+/** Starts the server whose initdb and postgres are in `bin`; `access` are the lines of its pg_hba.conf. */
+export async function startCluster(
+  bin: string,
+  access: readonly string[] = BY_PASSWORD,
+): Promise<ClusterServer> {
+  const account = await serverAccount();
+  const home = await temporaryDirectory();
+  const data = join(home, "data");
+  await fs.writeFile(join(home, "password"), "super", { mode: 0o644 });
+  if (account) await fs.chown(home, account.uid, account.gid);
+  const as = { ...account, cwd: "/", env: { PATH: "/usr/bin:/bin", LC_ALL: "C" } };
+  const login = ["-U", "postgres", `--pwfile=${home}/password`, "-A", "scram-sha-256"];
+  const initdb = ["-D", data, ...login, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
+  await promisify(execFile)(join(bin, "initdb"), initdb, as);
+  await fs.writeFile(join(data, "pg_hba.conf"), `${access.join("\n")}\n`);
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    const settings = [
+      ...[`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories="],
+      ...["fsync=off", "max_connections=300"],
+    ];
+    const args = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
+    const server = spawn(join(bin, "postgres"), args, { ...as, stdio: "ignore" });
+    const stop = atEnd(async () => {
+      await ended(server, "SIGQUIT");
+      await fs.rm(home, { recursive: true, force: true });
+    });
+    const target = targetOf(`postgres://postgres:super@127.0.0.1:${port}/postgres`);
+    if (await answers(server, target)) return { target, stop };
+    if (attempt === 5) throw new Error(`${bin}/postgres does not start in ${data}`);
+  }
+}
+
+/** Whom PostgreSQL runs as, which refuses root. */
+export async function serverAccount(): Promise<{ uid: number; gid: number } | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const users = (await fs.readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+  const [, , uid, gid] = users.find(([name]) => name === "postgres" || name === "nobody") ?? [];
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Waits until the server answers, or has ended: somebody else took its port. */
+async function answers(server: ChildProcess, target: Target): Promise<boolean> {
+  for (; server.exitCode === null; await sleep(20)) {
+    const isUp = await withConnection(target, (sql) => sql`select 1`).then(
+      () => true,
+      () => false,
+    );
+    if (isUp) return true;
+  }
+  return false;
+}
+
+async function ended(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
+  const exit = once(server, "exit");
+  server.kill(signal);
+  await exit;
+}
+
+/** Runs `work` with the URL of a login that is no superuser and may create roles and databases, as set-up wants it. */
+export async function withLogin<T>(
+  server: ClusterServer,
+  work: (serverUrl: string) => Promise<T>,
+): Promise<T> {
+  try {
+    const login = "create role coupon_ci login createrole createdb password 'ci'";
+    await withConnection(server.target, (sql) => sql.unsafe(login));
+    return await work(server.target.withLogin("coupon_ci", "ci").url);
+  } finally {
+    await server.stop();
+  }
+}
