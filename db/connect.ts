@@ -26,6 +26,7 @@ const PLAIN_SETTINGS = {
   IntervalStyle: "postgres",
   TimeZone: "UTC",
   extra_float_digits: "1",
+  standard_conforming_strings: "on",
   search_path: '"$user", public',
   default_transaction_isolation: "read committed" as const,
 };

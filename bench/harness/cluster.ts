@@ -80,6 +80,25 @@ async function ended(server: ChildProcess, signal: NodeJS.Signals): Promise<void
   await exit;
 }
 
+const EXPLAINING = [
+  "log_analyze",
+  "log_format",
+  "log_level",
+  "log_min_duration",
+  "log_nested_statements",
+  "log_timing",
+];
+
+/** Lets a login ask for the plans of its own statements, as sql/plans.test.ts does. Without that it needs a superuser. */
+export async function letExplain(superuser: Target, login: string): Promise<void> {
+  const settings = EXPLAINING.map((name) => `auto_explain.${name}`).join();
+  await withConnection(superuser, (sql) =>
+    sql.unsafe(`
+      alter role ${login} set session_preload_libraries = 'auto_explain';
+      grant set on parameter ${settings} to ${login}`),
+  );
+}
+
 /** Runs `work` with the URL of a login that is no superuser and may create roles and databases, as set-up wants it. */
 export async function withLogin<T>(
   server: ClusterServer,
@@ -88,6 +107,7 @@ export async function withLogin<T>(
   try {
     const login = "create role coupon_ci login createrole createdb password 'ci'";
     await withConnection(server.target, (sql) => sql.unsafe(login));
+    await letExplain(server.target, "coupon_ci");
     return await work(server.target.withLogin("coupon_ci", "ci").url);
   } finally {
     await server.stop();

@@ -45,6 +45,7 @@ export async function testDatabase(given: { time_zone?: string } = {}) {
   return {
     owner,
     admin,
+    setupUrl: database.setupUrl,
     apiUrl: database.apiUrl,
     adminUrl: database.adminUrl,
     time_zone,

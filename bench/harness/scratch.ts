@@ -4,11 +4,14 @@
  * of ./sd test, bench, faults and fuzz.
  */
 import { randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, explained, type Sql, withConnection } from "../../db/connect.ts";
 import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { setUp } from "../../db/setup.ts";
 import { type Target, targetOf } from "../../db/target.ts";
+import { letExplain } from "./cluster.ts";
 
 export interface Scratch {
   /** As the set-up login, which may act as coupon_owner with `set role`. The URLs are of the same database. */
@@ -26,11 +29,24 @@ export interface Scratch {
 /** Each run of ./sd has its own, since the next one may have other functions. */
 const TEMPLATE = process.env["SCRATCH_TEMPLATE"] ?? `coupon_template_${randomBytes(6).toString("hex")}`;
 
+/**
+ * The locale of the databases: SCRATCH_LOCALE, "icu:tr-TR" (which needs no locale of the system) or "libc:tr_TR.UTF-8"; else that of the
+ * server.
+ */
+function localeOf(given = process.env["SCRATCH_LOCALE"]): string {
+  const [provider, locale] = given?.split(":") ?? [];
+  if (provider === undefined) return "";
+  if (locale === undefined || !/^[\w.-]+$/.test(locale))
+    throw new Error("SCRATCH_LOCALE must be such as icu:tr-TR or libc:tr_TR.UTF-8");
+  if (provider === "icu") return `locale_provider icu icu_locale '${locale}' locale 'C'`;
+  return `locale_provider libc locale '${locale}'`;
+}
+
 /** Makes the template that scratchDatabase() copies, anew. */
 export async function makeTemplate(serverUrl: string): Promise<void> {
   await withConnection(serverUrl, async (sql) => {
     await dropDatabase(sql, TEMPLATE);
-    await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' template template0`);
+    await sql.unsafe(`create database ${TEMPLATE} encoding 'UTF8' ${localeOf()} template template0`);
   });
   await setUp(targetOf(serverUrl).on(TEMPLATE));
 }
@@ -68,6 +84,8 @@ async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
     const { url } = await startEmbedded({ dataDir });
     const session = connect(url);
     try {
+      const superuser = await readFile(join(dataDir, "superuser.password"), "utf8");
+      await letExplain(targetOf(url).withLogin("postgres", superuser), targetOf(url).login);
       await session`select pg_advisory_lock_shared(${RUNS_LOCK}::bigint)`;
       return { url, session };
     } catch (error) {

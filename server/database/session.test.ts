@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { adminToken, bound, openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { loseZone, makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
 import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
 import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
+import { setUp } from "../../db/setup.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 import { explain } from "./errors.ts";
 import { parseNumber } from "./session.ts";
 
@@ -81,22 +84,48 @@ async function assertRightAnswers(t: TestContext, url: string): Promise<void> {
   assert.equal((await app.call("GET /coupons/status", admin)).status, 200);
 }
 
+/** What a database may set for its sessions, and what could change a text, a plan or what a statement means. */
+const STRANGE = [
+  ...["datestyle = 'German, DMY'", "intervalstyle = 'sql_standard'", "timezone = 'Asia/Kathmandu'"],
+  ...["default_transaction_isolation = 'repeatable read'", "default_transaction_deferrable = on"],
+  ...["lc_numeric = 'C.UTF-8'", "lc_monetary = 'C.UTF-8'", "lc_time = 'C.UTF-8'"],
+  ...["extra_float_digits = -3", "bytea_output = 'escape'", "quote_all_identifiers = on", "xmlbinary = hex"],
+  ...["standard_conforming_strings = off", "backslash_quote = on", "escape_string_warning = off"],
+  ...["array_nulls = off", "transform_null_equals = on", "search_path = 'nowhere', pg_temp, coupon, public"],
+  ...["client_min_messages = debug5", "client_encoding = 'LATIN1'", "check_function_bodies = off"],
+  ...["jit = on", "jit_above_cost = 0", "plan_cache_mode = force_custom_plan", "enable_hashjoin = off"],
+  ...["enable_indexscan = off", "from_collapse_limit = 1", "constraint_exclusion = on", "row_security = off"],
+  ...["default_table_access_method = heap", "default_toast_compression = 'pglz'", "synchronous_commit = off"],
+];
+
+async function setStrangely(target: Target): Promise<void> {
+  await withConnection(target, async (sql) => {
+    for (const setting of STRANGE) await sql.unsafe(`alter database ${target.database} set ${setting}`);
+  });
+}
+
 test("a database with other settings for its sessions", async (t) => {
   const scratch = await openScratch(t);
-  await withConnection(scratch.target, async (sql) => {
-    for (const setting of [
-      "datestyle = 'German, DMY'",
-      "intervalstyle = 'sql_standard'",
-      "timezone = 'Asia/Kathmandu'",
-      "default_transaction_isolation = 'repeatable read'",
-      "extra_float_digits = -3",
-      "search_path = 'nowhere'",
-      "bytea_output = 'escape'",
-      "jit = on",
-    ])
-      await sql.unsafe(`alter database ${scratch.target.database} set ${setting}`);
-  });
+  await setStrangely(scratch.target);
   await assertRightAnswers(t, scratch.apiUrl);
+});
+
+test("a database that had other settings before it was set up", async (t) => {
+  const server = targetOf(process.env["SCRATCH_SERVER_URL"] as string);
+  const target = server.on(`coupon_strange_${randomBytes(6).toString("hex")}`);
+  await withConnection(server, (sql) =>
+    sql.unsafe(`create database ${target.database} encoding 'UTF8' template template0`),
+  );
+  t.after(() => withConnection(server, (sql) => sql.unsafe(`drop database ${target.database} with (force)`)));
+  await setStrangely(target);
+  await setUp(target);
+  await assertRightAnswers(t, target.as("coupon_api").url);
+  const [{ hint = "" } = {}] = await withConnection(
+    target,
+    (sql) =>
+      sql`select obj_description('public.list_users(bigint, integer)'::regprocedure, 'pg_proc') as hint`,
+  );
+  assert.match(hint, /\\copy/, "texts keep their backslashes");
 });
 
 test("a login whose transactions are no read committed is refused, by a sentence", async (t) => {
