@@ -51,12 +51,13 @@ test("servers, the longest transaction, and who waits for whom", async (t) => {
       await owner`select count(*)::integer as n from pg_locks where not granted and pid = ${waiter as number}`;
     if (row?.["n"] > 0) break;
   }
-  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-4);
+  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-5);
   const pid = await pidOf(holder);
   assert.deepEqual(lines, [
     `server: process ${process.pid} at 127.0.0.1: 1 connections, 1 idle`,
     `transaction: open for <seconds> s: idle in transaction, ${new URL(setupUrl).username} (coupon-setup), pid ${pid}`,
     `locks: coupon_admin (coupon-setup), pid ${waiter}, waits <seconds> s for coupon.users, held by pid ${pid}`,
+    `time zone: UTC, by PostgreSQL's rules, which are those of tzdata ${process.versions["tz"]} of Node.js for two years`,
     "content: 0 users, 0 coupons live",
   ]);
   await holder`rollback`;

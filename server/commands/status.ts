@@ -6,6 +6,7 @@ import { type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
 import { type Entry, entry as printed } from "./print.ts";
+import { describeZone } from "./zone.ts";
 
 export async function status(env: Env, entry: Entry = printed): Promise<number> {
   entry("data", env.DATA_DIR);
@@ -69,10 +70,8 @@ function described(target: Target, kind: string, entry: Entry): Promise<void> {
     for (const words of await servers(sql)) entry("server", words);
     entry("transaction", await longestTransaction(sql));
     for (const words of await waits(sql)) entry("locks", words);
-    entry(
-      "content",
-      now?.["is_set_up"] ? await content(target) : "none: run ./sd migrate, or ./sd for the demo",
-    );
+    if (!now?.["is_set_up"]) return entry("content", "none: run ./sd migrate, or ./sd for the demo");
+    for (const [name, words] of await content(target)) entry(name, words);
   });
 }
 
@@ -153,15 +152,18 @@ async function waits(sql: Sql): Promise<string[]> {
   );
 }
 
-function content(target: Target): Promise<string> {
+function content(target: Target): Promise<[name: string, words: string][]> {
   return withConnection(
     target,
     async (sql) => {
       const [now] = await sql`
-        select (select count(*) from coupon.users) as users, (
+        select (select time_zone from coupon.settings) as time_zone, (select count(*) from coupon.users) as users, (
           select count(*) from coupon.coupons c where c.start_time <= clock_timestamp() and c.expiry > clock_timestamp()
         ) as live`;
-      return `${now?.["users"]} users, ${now?.["live"]} coupons live`;
+      return [
+        ["time zone", await describeZone(sql, now?.["time_zone"])],
+        ["content", `${now?.["users"]} users, ${now?.["live"]} coupons live`],
+      ];
     },
     { role: "coupon_owner" },
   );
