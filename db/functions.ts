@@ -3,12 +3,16 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Session } from "./connect.ts";
 
+/** The files, in the order in which they are loaded; the rights come last. */
+export async function manifestOf(directory: string): Promise<string[]> {
+  return (await readFile(join(directory, "manifest.txt"), "utf8")).split("\n").filter(Boolean);
+}
+
 /** The functions and rights, as coupon_owner and in a transaction of the caller's. */
 export async function runManifest(sql: Session, directory: string): Promise<void> {
-  const manifest = (await readFile(join(directory, "manifest.txt"), "utf8")).split("\n").filter(Boolean);
   // What PL/pgSQL only warns about is an error here.
   await sql.unsafe("select set_config('plpgsql.extra_errors', 'all', true)");
-  for (const file of manifest) await runFile(sql, directory, file);
+  for (const file of await manifestOf(directory)) await runFile(sql, directory, file);
 }
 
 export async function runFile(sql: Session, directory: string, file: string): Promise<void> {

@@ -6,11 +6,11 @@ import { type Sql, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { closedLogins, kept } from "./logins.ts";
 import { appliedMigrations, isUnreleased, migrationFiles, versionOf } from "./migrations.ts";
-import { createPatience } from "./patience.ts";
-import { amongOthers, checkRights, keeperOf, makeRoles } from "./roles.ts";
+import { checkRights, keeperOf, makeRoles } from "./roles.ts";
 import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
-import { SETUP_LOCK, SOURCES, type Sources } from "./setup.ts";
+import { SOURCES, type Sources } from "./setup.ts";
 import type { Login, Target } from "./target.ts";
+import { onTrial } from "./trial.ts";
 
 export interface Pending {
   /** Roles that would be made or changed. */
@@ -49,23 +49,8 @@ export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promi
     const closed = await closedLogins(target);
     const keeper = closed.length > 0 ? await keeperOf(sql) : undefined;
     const isKept = keeper?.isOurs === false;
-    const [backend] = await sql`select pg_backend_pid() as pid`;
-    const once = createPatience(target, backend?.["pid"], () => {}, 1);
-    const compare = async () => {
-      await sql`begin`;
-      try {
-        await sql`set local lock_timeout = '2s'`;
-        await once(
-          "another set-up is at work",
-          () => sql`select pg_advisory_xact_lock(${SETUP_LOCK}::bigint)`,
-        );
-        return await once("can't be compared", () => compareAll(sql, migrations, functions));
-      } finally {
-        await sql`rollback`;
-      }
-    };
     return {
-      ...(await amongOthers(compare)),
+      ...(await onTrial(sql, target, () => compareAll(sql, migrations, functions))),
       logins: isKept ? [] : closed,
       kept: isKept ? { logins: closed, by: keeper.login } : undefined,
     };

@@ -24,7 +24,7 @@ export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
     join pg_namespace n on n.oid = t.relnamespace and n.oid = s.relnamespace
     join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-      and n.nspname = 'coupon'
+      and n.nspname = 'coupon' and has_table_privilege(t.oid, 'select') and has_table_privilege(s.oid, 'select')
     order by 1
   `);
   const behind: SequenceBehind[] = [];

@@ -5,6 +5,7 @@
 import { type Env, readEnv } from "../env.ts";
 import { apiUrl } from "./api-url.ts";
 import { check } from "./check.ts";
+import { doctor } from "./doctor.ts";
 import { migrate } from "./migrate.ts";
 import { outliveReader } from "./print.ts";
 import { psql } from "./psql.ts";
@@ -26,6 +27,7 @@ const commands: Record<string, Command> = {
   psql,
   sql,
   check,
+  doctor,
   status: (env) => status(env),
   "api-url": (env) => apiUrl(env),
   stop,

@@ -1,0 +1,179 @@
+/** The doctor as it is asked in production: what only a superuser can do to a database, each found. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { options, startDebian } from "../bench/harness/debian.ts";
+import { connect } from "./connect.ts";
+import { examine } from "./doctor.ts";
+import { setUp } from "./setup.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+test("as a superuser: what coupon_owner can't do, on a server of its own", options, async (t) => {
+  const { target: superuser, stop } = await startDebian();
+  t.after(stop);
+  const root = connect(superuser);
+  t.after(() => root.end());
+  await root`create role shop login createrole password 'secret'`;
+  await root`create role stranger`;
+  await root`create database shop owner shop encoding 'UTF8' template template0`;
+  const shop = superuser.withLogin("shop", "secret").on("shop");
+  await setUp(shop);
+  const session = connect(superuser.on("shop"));
+  t.after(() => session.end());
+  /** Debian's server runs with fsync off here, and the doctor says so each time that it says anything of settings. */
+  const told = async (as = shop) => {
+    const found = (await examine(as)).map(({ what }) => what);
+    return found.filter((what) => what !== "setting fsync is off, should be on").sort();
+  };
+  assert.deepEqual(
+    (await examine(shop)).map(({ what }) => what),
+    ["setting fsync is off, should be on"],
+  );
+
+  const triggers = await session`
+    select tgname from pg_trigger where tgrelid = 'coupon.user_coupons'::regclass and not tgisinternal`;
+  const cases: [done: string, undo: string, ...said: string[]][] = [
+    [
+      "alter role coupon_api superuser",
+      "alter role coupon_api nosuperuser",
+      "role coupon_api: superuser is on, should be off",
+    ],
+    [
+      "alter role coupon_admin bypassrls replication createdb",
+      "alter role coupon_admin nobypassrls noreplication nocreatedb",
+      "role coupon_admin: bypassrls is on, should be off",
+      "role coupon_admin: createdb is on, should be off",
+      "role coupon_admin: replication is on, should be off",
+    ],
+    [
+      "grant coupon_owner to stranger",
+      "revoke coupon_owner from stranger",
+      "role stranger is a member of coupon_owner and may do everything, should not be",
+    ],
+    [
+      "revoke connect on database shop from public, coupon_api",
+      "grant connect on database shop to public, coupon_api",
+      "role coupon_api may not connect to the database, should be allowed to",
+    ],
+    [
+      "alter table coupon.users owner to stranger",
+      "alter table coupon.users owner to coupon_owner",
+      "table coupon.users: owner is stranger, should be coupon_owner",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) owner to stranger",
+      "alter function public.wallet(bigint, date, integer) owner to coupon_owner",
+      "function public.wallet(bigint,date,integer): owner is stranger, should be coupon_owner",
+    ],
+    [
+      "alter type public.wallet_state owner to stranger",
+      "alter type public.wallet_state owner to coupon_owner",
+      "type public.wallet_state: owner is stranger, should be coupon_owner",
+    ],
+    [
+      "alter schema coupon owner to stranger",
+      "alter schema coupon owner to coupon_owner",
+      "schema coupon: owner is stranger, should be coupon_owner; before that nothing else can be compared",
+    ],
+    [
+      "create function public.issue_coupon(a integer, b integer) returns integer language sql return 1",
+      "drop function public.issue_coupon(integer, integer)",
+      "function public.issue_coupon(integer,integer) is not of this release",
+    ],
+    [
+      "create function public.theirs() returns integer language sql return 1; create table public.theirs (id serial primary key)",
+      "drop function public.theirs(); drop table public.theirs",
+    ],
+    [
+      "alter table coupon.user_coupons disable trigger all",
+      "alter table coupon.user_coupons enable trigger all",
+      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: triggers is disabled, enabled, should be enabled",
+      ...triggers.map(
+        ({ tgname: name }) => `trigger ${name} on coupon.user_coupons: state is disabled, should be enabled`,
+      ),
+    ],
+    [
+      "update pg_index set indisvalid = false where indexrelid = 'coupon.audit_by_time'::regclass",
+      "update pg_index set indisvalid = true where indexrelid = 'coupon.audit_by_time'::regclass",
+      "index coupon.audit_by_time on coupon.audit: state of its index is invalid, should be valid",
+    ],
+    [
+      "create function public.noop() returns event_trigger language plpgsql as 'begin end'; create event trigger theirs on ddl_command_end execute function public.noop()",
+      "drop event trigger theirs; drop function public.noop()",
+      "event trigger theirs at ddl_command_end is not of this release",
+    ],
+    [
+      "create function public.refuse() returns event_trigger language plpgsql as 'begin raise exception ''no change today''; end'; create event trigger theirs on ddl_command_start execute function public.refuse()",
+      "drop event trigger theirs; drop function public.refuse()",
+      "event trigger theirs at ddl_command_start is not of this release",
+      "nothing else can be compared: no change today",
+    ],
+    [
+      "alter role all set session_replication_role = replica",
+      "alter role all reset session_replication_role",
+      "setting session_replication_role is replica, should be origin",
+    ],
+    [
+      "alter role shop set synchronous_commit = off",
+      "alter role shop reset synchronous_commit",
+      "setting synchronous_commit is off, should be on",
+    ],
+    [
+      "create publication everything for all tables",
+      "drop publication everything",
+      "publication everything sends tables of ours, is not of this release",
+    ],
+    [
+      "create subscription theirs connection 'host=127.0.0.1' publication p with (connect = false)",
+      "alter subscription theirs set (slot_name = none); drop subscription theirs",
+      "subscription theirs may write tables of ours past their triggers, is not of this release",
+    ],
+    [
+      "select setval('coupon.coupons_id_seq', 70); select setval('coupon.audit_id_seq', 1, false)",
+      "select 1",
+    ],
+    [
+      "alter table coupon.audit disable trigger user; insert into coupon.audit (id, command) overriding system value values (7, 'use_coupon'); alter table coupon.audit enable trigger user",
+      "select setval('coupon.audit_id_seq', 7)",
+      "sequence coupon.audit_id_seq gives 1 next, and coupon.audit has rows up to 7",
+    ],
+    [
+      "alter table coupon.coupons owner to stranger",
+      "alter table coupon.coupons owner to coupon_owner",
+      "table coupon.coupons: owner is stranger, should be coupon_owner",
+      "sequence coupon.coupons_id_seq: owner is stranger, should be coupon_owner",
+    ],
+    [
+      "revoke usage on schema coupon from coupon_owner",
+      "grant usage on schema coupon to coupon_owner",
+      "schema coupon: right usage of its owner is none, should be given",
+    ],
+    [
+      "revoke select on coupon.schema_migrations from coupon_owner",
+      "grant select on coupon.schema_migrations to coupon_owner",
+      "table coupon.schema_migrations: right select of its owner is none, should be given",
+    ],
+    [
+      "delete from coupon.schema_migrations where version = '20261128000005'",
+      "insert into coupon.schema_migrations values ('20261128000005')",
+      "migration 20261128000005_incoming_users.sql is not applied",
+    ],
+    [
+      "insert into coupon.schema_migrations values ('29990101000000')",
+      "delete from coupon.schema_migrations where version = '29990101000000'",
+      "migration 29990101000000 is of another release",
+    ],
+  ];
+  for (const [done, undo, ...said] of cases)
+    await t.test(done, async () => {
+      await session.unsafe(`set allow_system_table_mods = on; ${done}`).simple();
+      try {
+        assert.deepEqual(await told(), said.toSorted());
+      } finally {
+        await session.unsafe(undo).simple();
+      }
+    });
+  assert.deepEqual([await told(superuser.on("shop")), await told()], [[], []]);
+});

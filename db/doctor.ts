@@ -1,0 +1,207 @@
+/**
+ * Compares a database with what this release's files make. The wanted state is made: in a transaction that is rolled back, both
+ * schemas step aside and set-up runs anew beside them. The catalogue is read before and after, by one query, from one server,
+ * so nothing has to be kept or translated between versions of PostgreSQL. Nothing is changed, and nobody who issues waits.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Catalogue, catalogueOf, type Difference, differences } from "./catalogue.ts";
+import { type Sql, withConnection } from "./connect.ts";
+import { manifestOf, runFile, runManifest } from "./functions.ts";
+import { appliedMigrations, migrationFiles, versionOf } from "./migrations.ts";
+import { checkRights } from "./roles.ts";
+import { inWords, sequencesBehind } from "./sequences.ts";
+import { SOURCES, type Sources } from "./setup.ts";
+import type { Target } from "./target.ts";
+import { onTrial } from "./trial.ts";
+
+export interface Finding {
+  /** What differs, in words. */
+  what: string;
+  /** A statement, or a command of ./sd, that mends it. */
+  todo: string;
+}
+
+/** All that differs; none if all is well. Throws what set-up would throw where rights are missing. */
+export function examine(target: Target, sources: Partial<Sources> = {}): Promise<Finding[]> {
+  const all = { ...SOURCES, ...sources };
+  return withConnection(target, async (sql) => {
+    await checkRights(sql);
+    return onTrial(sql, target, () => examineWithin(sql, all));
+  });
+}
+
+/** In a transaction that has to be rolled back. */
+async function examineWithin(sql: Sql, sources: Sources): Promise<Finding[]> {
+  for (const obstacles of [missingRoles, strangeOwners]) {
+    const found = await obstacles(sql);
+    if (found.length > 0) return found;
+  }
+  const catalogue = await catalogueOf(sql);
+  await regainRights(sql);
+  const unfit = await unfitMigrations(sql, sources);
+  if (unfit.length > 0) return unfit;
+  const is = { catalogue, rest: await restOf(sql) };
+  try {
+    const wanted = await wantedCatalogue(sql, is.catalogue, sources);
+    return findings(is, wanted, await mendingOf(sources));
+  } catch (error) {
+    // Somebody's event trigger, for example, which is among the rest.
+    const { code, message } = error as { code?: string; message: string };
+    if (is.rest.length === 0 || code === "55P03") throw error;
+    return [...is.rest, { what: `nothing else can be compared: ${message}`, todo: "first mend the rest" }];
+  }
+}
+
+interface State {
+  catalogue: Catalogue;
+  /** What is wrong whatever the files say. */
+  rest: Finding[];
+}
+
+export async function restOf(sql: Sql): Promise<Finding[]> {
+  const around = await sql.unsafe<Finding[]>(
+    await readFile(new URL("surroundings.sql", import.meta.url), "utf8"),
+  );
+  const behind = await whileOwner(sql, () => sequencesBehind(sql));
+  return [...behind.map((each) => ({ what: `sequence ${inWords(each)}`, todo: "./sd migrate" })), ...around];
+}
+
+export function findings(is: State, wanted: Catalogue, mending: Mending): Finding[] {
+  return [...differences(is.catalogue, wanted).map(mending), ...is.rest];
+}
+
+async function missingRoles(sql: Sql): Promise<Finding[]> {
+  const rows = await sql`
+    select o.name
+    from (values ('coupon_owner'), ('coupon_api'), ('coupon_admin'), ('coupon_monitor')) o (name)
+    where not exists (select from pg_roles r where r.rolname = o.name)
+  `;
+  return rows.map(({ name }) => ({ what: `role ${name} is missing`, todo: "./sd migrate" }));
+}
+
+/** What the comparison itself needs, where coupon_owner has lost it; the catalogue was read before. */
+async function regainRights(sql: Sql): Promise<void> {
+  await whileOwner(sql, async () => {
+    const lost = await sql`
+      select 'grant usage on schema coupon to coupon_owner' as statement
+      where not has_schema_privilege('coupon', 'usage')
+      union all
+      select format('grant select on coupon.%I to coupon_owner', c.relname)
+      from pg_class c
+      where c.relnamespace = (select oid from pg_namespace where nspname = 'coupon') and c.relname = 'schema_migrations'
+        and c.relowner = 'coupon_owner'::regrole and not has_table_privilege(c.oid, 'select')
+    `;
+    for (const { statement } of lost) await sql.unsafe(statement);
+  });
+}
+
+/** Without the migrations of just this release there is nothing to compare with. */
+async function unfitMigrations(sql: Sql, { migrations: directory }: Sources): Promise<Finding[]> {
+  const applied = await whileOwner(sql, () => appliedMigrations(sql));
+  const files = await migrationFiles(directory);
+  const missing = files.filter((file) => !applied.includes(versionOf(file)));
+  const unknown = applied.filter((version) => !files.map(versionOf).includes(version));
+  return [
+    ...missing.map((file) => ({ what: `migration ${file} is not applied`, todo: "./sd migrate" })),
+    ...unknown.map((version) => ({
+      what: `migration ${version} is of another release`,
+      todo: "ask the doctor of that release",
+    })),
+  ];
+}
+
+/** Only their owners can put them aside. */
+async function strangeOwners(sql: Sql): Promise<Finding[]> {
+  const rows = await sql`
+    select n.nspname, n.nspowner::regrole::text as owner,
+      case n.nspname when 'coupon' then 'coupon_owner' else 'pg_database_owner' end as wanted
+    from pg_namespace n
+    where n.nspname = 'coupon' and n.nspowner <> 'coupon_owner'::regrole
+      or n.nspname = 'public' and not pg_has_role(current_user, n.nspowner, 'usage')
+  `;
+  return rows.map(({ nspname, owner, wanted }) => ({
+    what: `schema ${nspname}: owner is ${owner}, should be ${wanted}; before that nothing else can be compared`,
+    todo: `alter schema ${nspname} owner to ${wanted}`,
+  }));
+}
+
+/** What all of set-up makes of an empty database, but the logins. In a transaction that has to be rolled back. */
+export async function wantedCatalogue(
+  sql: Sql,
+  is: Catalogue,
+  { migrations, functions }: Sources,
+): Promise<Catalogue> {
+  await sql.unsafe(`
+    alter schema public rename to coupon_doctor_public;
+    create schema public;
+    grant usage on schema public to public;
+  `);
+  // What belongs to a role stands in no schema and can't step aside: it is taken away.
+  for (const { object, unmake } of is.values())
+    if (object.startsWith("role ") && unmake !== null) await ifAllowed(sql, unmake);
+  await runFile(sql, functions, "roles.sql");
+  await whileOwner(sql, async () => {
+    await sql.unsafe(`
+      alter schema coupon rename to coupon_doctor_coupon;
+      create schema coupon;
+      -- It is dbmate's: as it is, it is right.
+      create table coupon.schema_migrations (like coupon_doctor_coupon.schema_migrations including all);
+      insert into coupon.schema_migrations select * from coupon_doctor_coupon.schema_migrations;
+    `);
+    for (const { object, unmake } of is.values())
+      if (/^default rights on \w+ of coupon_owner$/.test(object) && unmake !== null) await sql.unsafe(unmake);
+    await sql.unsafe(POSTGRESQLS_DEFAULT_RIGHTS);
+    for (const file of await migrationFiles(migrations)) {
+      const [up = ""] = (await readFile(join(migrations, file), "utf8")).split("-- migrate:down");
+      await sql.unsafe(up.replaceAll(/\bindex concurrently\b/gi, "index")); // a transaction can't do that
+    }
+    await runManifest(sql, functions);
+  });
+  return catalogueOf(sql);
+}
+
+const POSTGRESQLS_DEFAULT_RIGHTS = `
+  ${["tables", "sequences", "functions", "types", "schemas"]
+    .map((kind) => `alter default privileges grant all on ${kind} to coupon_owner;`)
+    .join("\n")}
+  alter default privileges grant execute on functions to public;
+  alter default privileges grant usage on types to public;
+`;
+
+/** A login that may not change a role leaves it as it is, as set-up does while nothing is missing. */
+async function ifAllowed(sql: Sql, statement: string): Promise<void> {
+  await sql`savepoint before`;
+  await sql.unsafe(statement).catch(async (error: { code?: string }) => {
+    if (error.code !== "42501") throw error;
+    await sql`rollback to before`;
+  });
+}
+
+async function whileOwner<T>(sql: Sql, work: () => Promise<T>): Promise<T> {
+  await sql`set local role coupon_owner`;
+  const result = await work();
+  await sql`reset role`;
+  return result;
+}
+
+type Mending = (found: Difference) => Finding;
+
+/** Says what mends a difference: of a function that is the file which makes it. */
+export async function mendingOf({ migrations, functions }: Sources): Promise<Mending> {
+  const homes = new Map<string, string>();
+  const read = async (directory: string, file: string, home: string) => {
+    const text = await readFile(join(directory, file), "utf8");
+    const made = /^create (?:or replace |unlogged )?(function|table|type) ([\w.]+)/gm;
+    for (const [, kind, name] of text.matchAll(made)) homes.set(`${kind} ${name}`, home);
+  };
+  for (const file of await migrationFiles(migrations))
+    await read(migrations, file, `run its statement in db/migrations/${file}`);
+  for (const file of await manifestOf(functions)) await read(functions, file, "./sd migrate");
+  return ({ what, todo, object, property }) => {
+    const home = homes.get(object.split("(")[0] ?? "");
+    const isSigned = property === "result" || property === "arguments";
+    if (isSigned && home === "./sd migrate") return { what, todo: `drop ${object}; ./sd migrate` };
+    return { what, todo: todo ?? home ?? "see db/migrations" };
+  };
+}

@@ -1,0 +1,122 @@
+-- What no file of a release makes and what has to hold all the same: the roles' attributes and members, settings of the
+-- database, and what others may have hung onto our tables. A row for each thing that is wrong, with what to do.
+with ours as (
+  select r.*, r.oid::regrole::text as name,
+    r.rolname in ('coupon_api', 'coupon_admin') as is_login
+  from pg_roles r
+  where r.rolname in ('coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor')
+), setting as (
+  -- What is set for everybody, here or everywhere; else what this session begins with.
+  select s.name, coalesce(d.value, s.setting) as value,
+    case when d.place is not null then format('alter %s reset %s', d.place, s.name)
+      when s.source = 'user' then format('alter role %I reset %s', session_user, s.name)
+      when s.source = 'database user' then format('alter role %I in database %I reset %s', session_user, current_database(), s.name)
+      else format('alter system reset %s, and see the configuration of PostgreSQL', s.name) end as fix
+  from pg_settings s
+  left join (
+    select distinct on (1)
+      split_part(c.setting, '=', 1) as name, regexp_replace(c.setting, '^.*?=', '') as value,
+      case r.setdatabase when 0 then 'role all' else format('database %I', current_database()) end as place
+    from pg_db_role_setting r
+    cross join unnest(r.setconfig) c (setting)
+    where r.setrole = 0 and r.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+    order by 1, r.setdatabase desc
+  ) d on d.name = s.name
+)
+
+select format('role %s: %s is %s, should be %s', o.name, a.attribute,
+    case when a.value then 'on' else 'off' end, case when a.wanted then 'on' else 'off' end) as what,
+  format('alter role %s %s%s', o.name, case when not a.wanted then 'no' end, a.attribute) as todo
+from ours o
+cross join lateral (
+  values ('superuser', o.rolsuper, false), ('createrole', o.rolcreaterole, false), ('createdb', o.rolcreatedb, false),
+    ('replication', o.rolreplication, false), ('bypassrls', o.rolbypassrls, false), ('inherit', o.rolinherit, true),
+    ('login', o.rolcanlogin, o.is_login)
+) a (attribute, value, wanted)
+where a.value <> a.wanted
+
+union all
+select format('role %s: connection limit is %s, should be none', o.name, o.rolconnlimit),
+  format('alter role %s connection limit -1', o.name)
+from ours o
+where o.rolconnlimit <> -1
+
+union all
+select format('role %s: its password ends at %s, should not end', o.name, o.rolvaliduntil),
+  format('alter role %s valid until ''infinity''', o.name)
+from ours o
+where o.rolvaliduntil < 'infinity'
+
+union all
+select format('role %s is a member of %s, should not be', o.name, m.roleid::regrole),
+  format('revoke %s from %s', m.roleid::regrole, o.name)
+from pg_auth_members m
+join ours o on o.oid = m.member
+where (o.name, m.roleid::regrole::text) <> ('coupon_admin', 'coupon_monitor')
+
+union all
+select 'role coupon_admin lacks the rights of coupon_monitor', 'grant coupon_monitor to coupon_admin'
+where not pg_has_role('coupon_admin', 'coupon_monitor', 'usage')
+
+union all
+select format('role %s may not connect to the database, should be allowed to', o.name),
+  format('grant connect on database %I to %s', current_database(), o.name)
+from ours o
+where not has_database_privilege(o.oid, current_database(), 'connect')
+
+union all
+select 'role coupon_owner may not create in the database, should be allowed to',
+  format('grant create on database %I to coupon_owner', current_database())
+where not has_database_privilege('coupon_owner', current_database(), 'create')
+
+-- Who sets up is a member of all four, makes roles, or owns the database.
+union all
+select format('role %s is a member of coupon_owner and may do everything, should not be', m.member::regrole),
+  format('revoke coupon_owner from %s', m.member::regrole)
+from pg_auth_members m
+join pg_roles r on r.oid = m.member
+where m.roleid = 'coupon_owner'::regrole and not r.rolsuper and not r.rolcreaterole
+  and r.oid <> (select datdba from pg_database where datname = current_database())
+  and m.member not in (select oid from ours)
+  and (select count(*) from ours o join pg_auth_members a on a.roleid = o.oid and a.member = r.oid) < 4
+
+union all
+select format('setting %s is %s, should be %s', s.name, s.value, w.value), s.fix
+from setting s
+join (
+  values ('fsync', 'on'), ('full_page_writes', 'on'), ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off'),
+    ('session_replication_role', 'origin'), ('default_transaction_isolation', 'read committed'),
+    ('default_transaction_read_only', 'off'), ('autovacuum', 'on'), ('track_counts', 'on'), ('row_security', 'on'),
+    ('plpgsql.variable_conflict', 'error')
+) w (name, value) on w.name = s.name
+where s.value <> w.value
+union all
+select 'setting synchronous_commit is off, should be on', s.fix
+from setting s
+where s.name = 'synchronous_commit' and s.value = 'off'
+
+union all
+select format('database %I: encoding is %s, should be UTF8', d.datname, pg_encoding_to_char(d.encoding)),
+  'make another one with encoding ''UTF8'''
+from pg_database d
+where d.datname = current_database() and pg_encoding_to_char(d.encoding) <> 'UTF8'
+
+union all
+select format('event trigger %I at %s is not of this release', e.evtname, e.evtevent), format('drop event trigger %I', e.evtname)
+from pg_event_trigger e
+where not exists (
+  select from pg_depend d where d.classid = 'pg_event_trigger'::regclass and d.objid = e.oid and d.deptype = 'e')
+
+union all
+select distinct format('publication %I sends tables of ours, is not of this release', p.pubname),
+  format('if nobody subscribes to it: drop publication %I', p.pubname)
+from pg_publication_tables p
+where p.schemaname = 'coupon'
+
+union all
+select format('subscription %I may write tables of ours past their triggers, is not of this release', s.subname),
+  format('if nothing more comes by it: drop subscription %I', s.subname)
+from pg_subscription s
+where s.subdbid = (select oid from pg_database where datname = current_database())
+
+order by 1

@@ -1,0 +1,24 @@
+/** ./sd doctor: compares the database with what this release makes, and ends with status 1 when something differs. */
+import { examine } from "../../db/doctor.ts";
+import type { Env } from "../env.ts";
+import { withDatabase } from "./database.ts";
+import { say } from "./print.ts";
+
+export function doctor(env: Env): Promise<number> {
+  return withDatabase(env, async (target) => {
+    const found = await examine(target);
+    for (const { what, todo } of found) say(`${what} → ${pasteable(todo)}`);
+    say(
+      found.length === 0
+        ? "nothing differs"
+        : `${found.length} ${found.length === 1 ? "thing differs" : "things differ"}`,
+    );
+    return found.length === 0 ? 0 : 1;
+  });
+}
+
+/** A statement ends as psql wants it. */
+const pasteable = (todo: string) =>
+  /^(alter|comment|create|drop|grant|reindex|revoke)\b/i.test(todo) && !todo.endsWith("./sd migrate")
+    ? `${todo};`
+    : todo;
