@@ -117,7 +117,7 @@ test("functions: missing, differing in body, comment or rights, left over; and n
     text.replace("How the drop went:", "How it went:"),
   );
   await edit(join(functions, "manifest.txt"), (text) =>
-    text.replace("internal/lock_key.sql\n", "mine.sql\n"),
+    text.replace("internal/commit_durably.sql\n", "mine.sql\n"),
   );
   await fs.writeFile(
     join(functions, "mine.sql"),
@@ -131,13 +131,13 @@ test("functions: missing, differing in body, comment or rights, left over; and n
   assert.deepEqual(pending.functions, {
     created: ["mine(integer)"],
     changed: ["coupon_stats(bigint)", "find_coupon(bigint,text)", "wallet(bigint,date,integer)"],
-    leftOver: ["coupon.lock_key()", "theirs()"],
+    leftOver: ["coupon.commit_durably()", "theirs()"],
     same: all - 4,
   });
   assert.equal(
     describe(pending).functions,
     "missing: mine(integer); differ: coupon_stats(bigint), find_coupon(bigint,text), wallet(bigint,date,integer); " +
-      "left over, in no file: coupon.lock_key(), theirs()",
+      "left over, in no file: coupon.commit_durably(), theirs()",
   );
   assert.deepEqual(await written(target), before);
 
@@ -145,7 +145,7 @@ test("functions: missing, differing in body, comment or rights, left over; and n
   const after = await pendingOf(target, { functions });
   assert.deepEqual(after.functions, {
     ...nothing,
-    leftOver: ["coupon.lock_key()", "theirs()"],
+    leftOver: ["coupon.commit_durably()", "theirs()"],
     same: all,
   });
   assert.equal(isNothing(after), true, "what is left over, set-up leaves");
@@ -185,7 +185,7 @@ test("rights that no line grants: named, and set-up takes them away; others' sta
   const before = await rights(target);
   const same = (await pendingOf(target)).functions?.same as number;
   await owner`grant execute on function public.set_time_zone(text, text, text) to coupon_api with grant option`;
-  await owner`grant execute on function coupon.lock_key(), coupon.check_use() to public`;
+  await owner`grant execute on function coupon.commit_durably(), coupon.check_use() to public`;
   await owner`grant update on coupon.coupons to coupon_api`;
   await owner`grant select (display_name), insert (id) on coupon.users to public, coupon_admin`;
   await owner`grant usage on sequence coupon.audit_id_seq to coupon_monitor`;
@@ -199,7 +199,7 @@ test("rights that no line grants: named, and set-up takes them away; others' sta
   const pending = await pendingOf(target);
   assert.deepEqual(pending.functions, {
     ...nothing,
-    changed: ["coupon.lock_key()", "set_time_zone(text,text,text)"],
+    changed: ["coupon.commit_durably()", "set_time_zone(text,text,text)"],
     leftOver: ["old()"],
     same: same - 2,
   });

@@ -48,7 +48,6 @@ test("functions are volatile, since they read the clock after a wait, but for th
   assert.deepEqual(await rows(others), [
     ["common_refusal", "i"],
     ["describe_coupon", "i"],
-    ["lock_key", "i"],
     ["position_key", "i"],
   ]);
 });
@@ -151,7 +150,7 @@ test("a command answers with its outcome first", () =>
 /** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
 const RIGHTS: Record<string, string> = {
   "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "dm",
-  "coupon_lease(bigint,integer)": "a",
+  "coupon_lease(bigint,integer,timestamp with time zone)": "a",
   "coupon_stats(bigint)": "adm",
   "coupon_status()": "adm",
   "coupon_timeline(bigint,interval)": "dm",
@@ -177,6 +176,7 @@ const RIGHTS: Record<string, string> = {
   "upcoming_coupons(bigint,integer)": "adm",
   "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
+  "coupon.add_lease()": "",
   "coupon.check_audit()": "",
   "coupon.check_issued_equals_grants()": "",
   "coupon.check_leases()": "",
@@ -193,7 +193,6 @@ const RIGHTS: Record<string, string> = {
   "coupon.is_time_zone(text)": "",
   "coupon.issued_before(bigint,timestamp with time zone,integer,integer)": "",
   "coupon.lock_issuing(bigint)": "",
-  "coupon.lock_key()": "",
   "coupon.outlive_leases(bigint)": "",
   "coupon.position_key(bigint,integer)": "dm",
   "coupon.refuse_argument(text,text)": "",
@@ -308,6 +307,7 @@ test("every foreign key says what a delete and an update of its parent do, and h
   // r: restrict, c: cascade. An 'a' would be what one gets for saying nothing.
   assert.deepEqual(await rows(keys), [
     ["coupons_in_service_time_zone", "r", "c"],
+    ["leases_coupon", "c", "c"],
     ["user_coupons_coupon_and_expiry", "r", "c"],
   ]);
   // The key's first column leads an index, but where the parents are one row.
@@ -350,6 +350,7 @@ test("constraints and triggers, by name", async () => {
       "coupons",
       [
         "coupon.coupons_code_is_unique",
+        "coupons_add_lease",
         "coupons_code_is_plain",
         "coupons_count_fits",
         "coupons_day_is_decided",
@@ -376,7 +377,8 @@ test("constraints and triggers, by name", async () => {
         "coupons_start_time_is_fixed_once_issued",
       ],
     ],
-    ["leases", ["leases_pkey"]],
+    ["issuing", ["issuing_is_empty"]],
+    ["leases", ["leases_coupon", "leases_pkey"]],
     [
       "settings",
       [

@@ -35,19 +35,12 @@ function leasesUntilItEnds(id: number, instant: "start_time" | "expiry", refusal
     const leases: Lease[] = [];
     for (let now = await lease(id); now[1] === refusal; now = await lease(id)) {
       leases.push(now);
-      const isWithin = owner`
-        select l.valid_until <= c.${owner(instant)} from coupon.coupons c join coupon.leases l on l.coupon_id = c.id
-        where c.id = ${id}`;
-      assert.equal(await value(isWithin), true);
     }
     return leases.some(([, , valid_for]) => valid_for < 1) ? leases : undefined;
   });
 }
 
-/** Leases the coupon until so long from now. */
-const leasedFor = (id: number, how: string) => owner`
-  insert into coupon.leases (coupon_id, valid_until) values (${id}, clock_timestamp() + ${how}::text::interval)
-  on conflict (coupon_id) do update set valid_until = excluded.valid_until`;
+const isLeased = (id: number) => value(owner`select is_leased from coupon.leases where coupon_id = ${id}`);
 
 test("coupon_not_found", async () => {
   assert.deepEqual(await lease(999_999), ["coupon_not_found", null, null, null, null, null]);
@@ -56,18 +49,12 @@ test("coupon_not_found", async () => {
 test("not_leased while somebody can be granted, and nothing is written", async () => {
   const lunch = await coupon();
   assert.deepEqual(await lease(lunch), ["not_leased", null, null, null, null, null]);
-  assert.deepEqual(await rows(owner`select * from coupon.leases where coupon_id = ${lunch}`), []);
+  assert.equal(await isLeased(lunch), false);
 });
 
 test("sold_out: a second, for all but the holders", async () => {
   const { id, holders } = await soldOut(3);
   assert.deepEqual(await lease(id), ["leased", "sold_out", 1, null, 3, holders]);
-});
-
-test("known holders are not told again", async () => {
-  const { id, holders } = await soldOut(3);
-  assert.deepEqual((await lease(id, 2))[5], [holders[2]]);
-  assert.deepEqual((await lease(id, 3))[5], []);
 });
 
 test("holders are this coupon's only", async () => {
@@ -110,7 +97,7 @@ test("never beyond expiry: ended comes before sold_out", async () => {
   for (const [outcome] of await leasesUntilItEnds(id, "expiry", "sold_out")) assert.equal(outcome, "leased");
 });
 
-test("ended: waits for a grant that was made before expiry and commits after it", async () => {
+test("ended: not_leased while a grant that was made before expiry is not committed", async () => {
   await inTime(async (ms) => {
     const [lunch, winner] = [await coupon(), await user()];
     await owner`update coupon.coupons set expiry = clock_timestamp() + ${ms} * interval '1 ms' where id = ${lunch}`;
@@ -123,10 +110,9 @@ test("ended: waits for a grant that was made before expiry and commits after it"
       const isPast = () =>
         value(watch`select clock_timestamp() >= expiry from coupon.coupons where id = ${lunch}`);
       await until(async () => (await isPast()) === true, "its expiry is past");
-      const asked = lease(lunch);
-      await waiting(watch);
+      assert.deepEqual(await lease(lunch), ["not_leased", null, null, null, null, null]);
       await session`commit`;
-      assert.deepEqual(await asked, ["leased", "ended", 1, null, 1, [winner]]);
+      assert.deepEqual(await lease(lunch), ["leased", "ended", 1, null, 1, [winner]]);
       return true;
     } finally {
       await session`rollback`;
@@ -135,18 +121,45 @@ test("ended: waits for a grant that was made before expiry and commits after it"
   });
 });
 
-/** Asserts that a change waits for the leases that are out, and comes after them. */
-function waitsForLeases(id: number, change: (id: number) => PromiseLike<unknown>) {
-  return inTime(async (ms) => {
-    await leasedFor(id, `${ms} ms`);
-    const changed = (async () => {
-      await change(id);
-      return value(owner`select clock_timestamp() >= valid_until from coupon.leases where coupon_id = ${id}`);
-    })();
-    const waited = await waitsFirst(watch, changed, "PgSleep");
-    assert.equal(await changed, true);
-    return waited || undefined;
-  });
+test("a lease waits for nobody who issues, and nobody who issues waits for it", async () => {
+  const [{ id }, later, ended, live, winner] = [
+    await soldOut(1),
+    await upcoming(3),
+    await coupon(),
+    await coupon(),
+    await user(),
+  ];
+  await expire(ended);
+  const issuing = await admin.reserve();
+  const asking = await api.reserve();
+  try {
+    await asking`begin`;
+    const ask = (one: number) => value(asking`select outcome from coupon_lease(${one})`);
+    assert.equal(await ask(ended), "leased");
+    await issuing`begin`;
+    await issuing`set local lock_timeout = '1ms'`;
+    assert.equal(await value(issuing`select outcome from issue_coupon(${winner}, ${live})`), "issued");
+    await asking`set local lock_timeout = '1ms'`;
+    assert.deepEqual([await ask(id), await ask(later), await ask(ended)], ["leased", "leased", "not_leased"]);
+  } finally {
+    for (const session of [issuing, asking]) {
+      await session`rollback`;
+      session.release();
+    }
+  }
+});
+
+/** Asserts that a change waits until the leases that are out have run out. */
+async function waitsForLeases(id: number, change: (id: number) => PromiseLike<unknown>) {
+  const sentAt = performance.now();
+  assert.equal((await lease(id))[0], "leased");
+  assert.equal(await isLeased(id), true);
+  const changed = (async () => change(id))();
+  await waiting(watch, 1, "PgSleep");
+  assert.equal((await lease(id))[0], "not_leased");
+  await changed;
+  assert.ok(performance.now() - sentAt > 1_000);
+  assert.equal(await isLeased(id), false);
 }
 
 for (const [name, change] of [
@@ -182,41 +195,77 @@ test("not_leased while a change of the coupon is not committed", async () => {
 
 test("a change of a coupon that isn't leased does not wait for another one's leases", async () => {
   const [{ id }, leased] = [await soldOut(1), await soldOut(2)];
-  await leasedFor(leased.id, "1 hour");
-  assert.equal(await value(admin`select outcome from set_coupon_count(${id}, 9)`), "changed");
-  assert.equal(await value(admin`select outcome from pause_coupon(${id})`), "paused");
+  await lease(leased.id);
+  await notWaiting(admin`select from set_coupon_count(${id}, 9)`);
+  await notWaiting(admin`select from pause_coupon(${id})`);
 });
 
-test("other coupons are issued while a change waits", async () => {
+test("a coupon that can be issued has no lease: its change does not wait", async () => {
+  const lunch = await coupon();
+  await admin`select from pause_coupon(${lunch})`;
+  await lease(lunch);
+  await admin`select from resume_coupon(${lunch})`;
+  await owner`update coupon.leases set is_leased = true where coupon_id = ${lunch}`; // from before its start, say
+  await notWaiting(admin`select from pause_coupon(${lunch})`);
+});
+
+/** Asserts that a change does not sleep. */
+async function notWaiting(change: PromiseLike<unknown>) {
+  assert.equal(await waitsFirst(watch, change, "PgSleep"), false);
+  await change;
+}
+
+test("other coupons are issued while a change waits for a lease", async () => {
   const [{ id }, other, asker] = [await soldOut(1), await coupon(), await user()];
-  await leasedFor(id, "1 hour");
-  const change = admin`select from set_coupon_count(${id}, 9)`.execute();
-  await waiting(watch, 1, "PgSleep");
-  assert.equal(await issue(asker, other), "issued");
-  change.cancel();
-  await assert.rejects(change, { code: "57014" });
+  const asking = await api.reserve();
+  try {
+    await asking`begin`;
+    await asking`select from coupon_lease(${id})`;
+    const change = admin`select from set_coupon_count(${id}, 9)`.execute();
+    await waiting(watch);
+    assert.equal(await issue(asker, other), "issued");
+    await asking`commit`;
+    await change;
+  } finally {
+    await asking`rollback`;
+    asking.release();
+  }
 });
 
-test("the leases of no coupon_id, 0 neither, are locked by issuing's lock", async () => {
-  const [lunch, asker] = [await coupon(), await user()];
-  for (const id of ["0", "1", "9223372036854775807"])
-    await owner.begin(async (sql) => {
-      await sql`select coupon.outlive_leases(${id})`;
-      const [told] = await admin.begin(async (other) => {
-        await other`set local lock_timeout = '2s'`;
-        return other`select outcome from issue_coupon(${asker}, ${lunch})`;
-      });
-      assert.match(told?.["outcome"], /issued$/, id);
-    });
-});
-
-test("a later lease never shortens an earlier one", async () => {
+test("only the first lease after a change is durable", async () => {
   const { id } = await soldOut(1);
-  await leasedFor(id, "1 hour");
-  const validUntil = () => value(owner`select valid_until::text from coupon.leases where coupon_id = ${id}`);
-  const before = await validUntil();
-  assert.equal((await lease(id))[0], "leased");
-  assert.equal(await validUntil(), before);
+  const commit = () =>
+    api.begin(async (sql) => {
+      await sql`select from coupon_lease(${id})`;
+      return value(sql`show synchronous_commit`);
+    });
+  const version = () => value(owner`select ctid::text from coupon.leases where coupon_id = ${id}`);
+  assert.equal(await commit(), "on");
+  const first = await version();
+  assert.deepEqual([await commit(), await commit()], ["off", "off"]);
+  assert.equal(await version(), first);
+  await admin`select from set_coupon_count(${id}, 9)`;
+  await admin`select from set_coupon_count(${id}, 1)`;
+  assert.equal(await commit(), "on");
+});
+
+test("holders that another database knew are told anew", async () => {
+  const { id, holders } = await soldOut(3);
+  const ask = async (position: number, issuedAt: unknown) =>
+    (
+      await rows(api`
+        select holders_after, holders::integer[] from coupon_lease(${id}, ${position}, ${issuedAt as string}::text::timestamptz)`)
+    )[0];
+  const last = await value(api`select last_issued_at::text from coupon_lease(${id})`);
+  assert.deepEqual(await ask(3, last), [3, []]);
+  assert.deepEqual(await ask(2, last), [2, holders.slice(2)]);
+  assert.deepEqual(await ask(0, null), [0, holders]);
+  for (const [position, issuedAt] of [
+    [3, "2026-01-01Z"], // a failover lost its grant, and it was issued again
+    [4, last], // a backup of before was restored
+    [3, null],
+  ] as const)
+    assert.deepEqual(await ask(position, issuedAt), [0, holders]);
 });
 
 test("a REPEATABLE READ caller doesn't miss a lease that is younger than its snapshot", async () => {

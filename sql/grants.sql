@@ -54,7 +54,7 @@ grant execute on function
 to coupon_api, coupon_admin;
 
 grant execute on function
-  public.coupon_lease(bigint, integer)
+  public.coupon_lease(bigint, integer, timestamptz)
 to coupon_api;
 
 grant execute on function
@@ -84,6 +84,7 @@ grant select on
   coupon.user_coupons,
   coupon.use_counts,
   coupon.audit,
+  coupon.issuing,
   coupon.leases,
   coupon.incoming_users,
   coupon.schema_migrations

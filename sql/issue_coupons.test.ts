@@ -200,13 +200,13 @@ function traces(coupon_id: number, user_ids: number[]) {
     const [trace] = await sql`
       select
         pg_current_xact_id_if_assigned() is not null as wrote,
-        count(*) filter (where l.locktype = 'advisory')::integer as advisory,
+        count(*) filter (where l.relation = 'coupon.issuing'::regclass)::integer as issuing,
         count(*) filter (where l.mode in ('RowShareLock', 'RowExclusiveLock'))::integer as row_locks
       from pg_locks l where l.pid = pg_backend_pid()`;
     return { ...trace };
   });
 }
-const none = { wrote: false, advisory: 0, row_locks: 0 };
+const none = { wrote: false, issuing: 0, row_locks: 0 };
 
 test("a batch that grants nobody takes no lock and no transaction id", async () => {
   const [lunch, holder, spent] = [await coupon({ count: 2 }), await user(), await spentUser()];
@@ -224,8 +224,8 @@ test("a batch that grants nobody takes no lock and no transaction id", async () 
 });
 
 test("a batch that grants somebody takes the one lock", async () => {
-  const { wrote, advisory } = await traces(await coupon(), [unknown, await user()]);
-  assert.deepEqual({ wrote, advisory }, { wrote: true, advisory: 1 });
+  const { wrote, issuing } = await traces(await coupon(), [unknown, await user()]);
+  assert.deepEqual({ wrote, issuing }, { wrote: true, issuing: 1 });
 });
 
 test("a grant is durable, though the session asked for less", async () => {

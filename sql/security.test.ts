@@ -47,6 +47,40 @@ test("the server's login is no other role, reads no table, and switches no guard
     await assert.rejects(api.unsafe(statement), { code: "42501" }, statement);
 });
 
+test("nobody but the owner can hold up issuing or a change of a coupon by a lock", async (t) => {
+  const session = connect(adminUrl);
+  t.after(() => session.end());
+  for (const lock of [
+    "lock table coupon.issuing in row share mode",
+    "lock table coupon.issuing in exclusive mode",
+    "select from coupon.leases for key share",
+    "select from coupon.coupons for key share",
+    "select from coupon.settings for key share",
+  ])
+    await assert.rejects(
+      session.begin((sql) => sql.unsafe(lock)),
+      { code: "42501" },
+      lock,
+    );
+  // Any login may take an advisory lock.
+  assert.deepEqual(
+    await rows(owner`
+      select p.proname from pg_proc p
+      where p.pronamespace in ('public'::regnamespace, 'coupon'::regnamespace) and p.prosrc like '%advisory%'`),
+    [],
+  );
+  // What such a login may hold: a read of the empty table, as pg_dump does.
+  const [lunch, holder] = [await coupon(), await user()];
+  await session.begin(async (reading) => {
+    await reading`lock table coupon.issuing in access share mode`;
+    const outcome = owner.begin(async (sql) => {
+      await sql`set local lock_timeout = '1ms'`;
+      return value(sql`select outcome from issue_coupon(${holder}, ${lunch})`);
+    });
+    assert.equal(await outcome, "issued");
+  });
+});
+
 test("a caller's own types, which call what they like, are not those of a function", async (t) => {
   const session = connect(adminUrl);
   t.after(() => session.end());

@@ -180,6 +180,17 @@ keeps it, whoever changes a grant; reconcile() compares it with the grants.';
 comment on column coupon.use_counts.shard is
   'user_id modulo 16: a use holds its row until it is committed, and so seldom waits for another one.';
 
+-- Autovacuum would take a lock that issuing then waits for; there is nothing to vacuum.
+create table coupon.issuing (
+  nothing boolean,
+  constraint issuing_is_empty check (false)
+) with (autovacuum_enabled = false);
+comment on table coupon.issuing is
+  'Always empty. Its lock is the lock of issuing, taken by coupon.lock_issuing() in exclusive mode: that needs a right,
+which an advisory lock does not.';
+comment on column coupon.issuing.nothing is
+  'There are no rows.';
+
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_time_zone', 'import_users');
@@ -237,6 +248,7 @@ comment on column coupon.audit.reason is
 drop table coupon.audit;
 drop type coupon.audited_command;
 drop table coupon.use_counts;
+drop table coupon.issuing;
 drop table coupon.user_coupons;
 drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;

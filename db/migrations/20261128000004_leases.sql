@@ -1,19 +1,35 @@
 -- migrate:up
 
--- A lease is a promise: until it runs out, nothing changes that refuses the coupon for everybody.
--- Whoever wants such a change waits. So a server may repeat the refusal without asking, and nobody
--- is told "sold out" while somebody else could be granted.
+-- A lease is a promise: while it is valid, a second at most, nothing changes that refuses the coupon
+-- for everybody. Whoever wants such a change waits for a second. So a server may repeat the refusal
+-- without asking, and nobody is told "sold out" while somebody else could be granted.
 create table coupon.leases (
   coupon_id bigint primary key,
-  valid_until timestamptz not null
+  is_leased boolean not null default false,
+  constraint leases_coupon foreign key (coupon_id) references coupon.coupons (id) on update cascade on delete cascade
 );
 comment on table coupon.leases is
-  'Until when servers may repeat the refusal of a coupon without asking. One row for each coupon
-that ever was leased, written by coupon_lease(). A change of the coupon waits for it: trigger
-coupons_outlive_leases. No foreign key: that would lock the coupon''s row before the issuing lock,
-and so deadlock.';
-comment on column coupon.leases.valid_until is
-  'When its last lease runs out: at most a second from now, never beyond start_time or expiry.';
+  'Whether servers may repeat the refusal of a coupon without asking. One row for each coupon. Who
+changes the coupon locks its row: meanwhile no lease is given.';
+comment on column coupon.leases.is_leased is
+  'A lease was given since the coupon was last changed: the next change waits until it has run out.';
+
+create function coupon.add_lease() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into coupon.leases (coupon_id) values (new.id);
+  return null;
+end
+$$;
+comment on function coupon.add_lease() is
+  'Each coupon has its row in coupon.leases from the beginning, so that it can be locked.';
+
+create trigger coupons_add_lease
+  after insert on coupon.coupons
+  for each row
+  execute function coupon.add_lease();
 
 -- Unlike the other guards it calls a function of sql/. That is safe: without those functions no coupon can be made.
 create function coupon.check_leases() returns trigger
@@ -45,5 +61,7 @@ comment on type public.coupon_lease_outcome is
 
 drop trigger coupons_outlive_leases on coupon.coupons;
 drop function coupon.check_leases();
+drop trigger coupons_add_lease on coupon.coupons;
+drop function coupon.add_lease();
 drop table coupon.leases;
 drop type public.coupon_lease_outcome;

@@ -2,13 +2,14 @@
 -- durable and visible.
 --
 -- One lock for all coupons: batches of two coupons can't meet on a user's day, so no batch loses a row that it planned
--- and positions have no gaps. The coupon's row is locked as well: it holds off a change by hand, and it serialises one
--- coupon where advisory locks are local (a cluster of nodes); a race that is left there ends at a constraint.
+-- and positions have no gaps. It is the lock of an empty table and no advisory lock: any login of the database may take
+-- those. The coupon's row is locked as well: it holds off a change by hand. A race that
+-- is left ends at a constraint.
 --
--- Lock order: the lock of a coupon's leases (which coupon_lease() only tries), coupon.settings'
--- row, this advisory lock, the coupon's row, rows of coupon.user_coupons. An update by hand has the
--- coupon's row before the lock of its leases: against a command on the same coupon it may deadlock,
--- and one of the two is undone (40P01; from a server 503, ask again).
+-- Lock order: the coupon's row in coupon.leases, coupon.settings' row, coupon.issuing, the coupon's
+-- row, rows of coupon.user_coupons. An update by hand has the coupon's row before the one in
+-- coupon.leases: against a command on the same coupon it may deadlock, and one of the two is undone
+-- (40P01; from a server 503, ask again).
 create or replace function coupon.lock_issuing(coupon_id bigint)
 returns void
 language plpgsql
@@ -16,7 +17,7 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_advisory_xact_lock(coupon.lock_key());
+  lock table coupon.issuing in exclusive mode;
   perform from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
 end
 $$;

@@ -1,6 +1,9 @@
 -- Waits until the leases of this coupon have run out, and lets no new one begin until the end of
 -- the transaction. Commands that change a coupon call it before they lock issuing, so that nobody
 -- else waits with them. An update by hand waits in the trigger coupons_outlive_leases.
+--
+-- It waits a whole second and compares no times, so a clock that was set does no harm. A coupon that
+-- can be issued has no lease: the last one ended at its start, or before the last change.
 create or replace function coupon.outlive_leases(coupon_id bigint)
 returns void
 language plpgsql
@@ -8,19 +11,23 @@ volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_valid_until timestamptz;
+  v_is_leased boolean;
 begin
-  perform pg_advisory_xact_lock(-coupon.lock_key() # outlive_leases.coupon_id);
-  -- An upsert and not a read: a caller with an older snapshot (REPEATABLE READ) gets 40001 instead of missing a lease.
-  insert into coupon.leases as l (coupon_id, valid_until)
-  select c.id, '-infinity' from coupon.coupons c where c.id = outlive_leases.coupon_id
-  on conflict on constraint leases_pkey do update set valid_until = l.valid_until
-  returning l.valid_until into v_valid_until;
-  while clock_timestamp() < v_valid_until loop
-    perform pg_sleep(extract(epoch from v_valid_until - clock_timestamp()));
-  end loop;
+  -- A caller with an older snapshot (REPEATABLE READ) gets 40001 instead of missing a first lease.
+  select l.is_leased into v_is_leased
+  from coupon.leases l
+  where l.coupon_id = outlive_leases.coupon_id
+  for update;
+  if v_is_leased and exists (
+    select from coupon.coupons c
+    where c.id = outlive_leases.coupon_id and coupon.common_refusal(c, clock_timestamp()) is not null)
+  then
+    perform pg_sleep(1);
+    update coupon.leases l set is_leased = false where l.coupon_id = outlive_leases.coupon_id;
+  end if;
 end
 $$;
 
 comment on function coupon.outlive_leases(bigint) is
-  'Waits, at most a second, until no server repeats a refusal of this coupon any more, and keeps it so until the commit.';
+  'Waits, for a second if the coupon was leased, until no server repeats a refusal of it any more, and keeps it so until
+the commit.';
