@@ -7,8 +7,7 @@ import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
 import type { newCoupon } from "../api/requests.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import { DatabaseError } from "./errors.ts";
-import { createPool, type Pool } from "./pool.ts";
-import type { Needs } from "./session.ts";
+import { openPools, type Pool } from "./pool.ts";
 
 /** An instant: RFC 3339 in UTC, to the microsecond. */
 type Instant = string;
@@ -40,7 +39,16 @@ export interface Grant {
   use_reference: string | null;
 }
 
-/** valid_for and starts_in count from the moment of the question. */
+/** The last grant of a coupon that a server knows; its holders are those up to it. */
+export interface Known {
+  position: number;
+  issuedAt: Instant | null;
+}
+
+/**
+ * valid_for and starts_in count from the moment of the question. holders are those of the positions after holders_after, which is 0 if
+ * what was known is not true of this database.
+ */
 export type Lease =
   | { outcome: "coupon_not_found" | "not_leased" }
   | {
@@ -49,6 +57,8 @@ export type Lease =
       valid_for: Seconds;
       starts_in: Seconds | null;
       issued: number;
+      last_issued_at: Instant | null;
+      holders_after: number;
       holders: number[];
     };
 
@@ -90,7 +100,9 @@ const LEASE = list(
   "outcome, refusal",
   seconds("valid_for"),
   seconds("starts_in"),
-  "issued, to_json(holders) as holders",
+  "issued",
+  instant("last_issued_at"),
+  "holders_after, to_json(holders) as holders",
 );
 const USE = list("outcome", instant("used_date"), "use_reference");
 const OFFER = list(
@@ -132,71 +144,55 @@ const STATUS = list(
   "s.per_second_10s, s.per_second_60s",
 );
 
-/** Connections by purpose, so that a slow list cannot delay a grant. */
-const POOLS = { issue: 4, command: 8, read: 4 } as const;
-
 export function connectDb(url: string, options: { callMs?: number } = {}) {
-  /** Told when a connection was lost or closed. */
-  const listeners: (() => void)[] = [];
-  const lost = () => {
-    for (const listener of listeners) listener();
-  };
-  const pools: Pool[] = [];
-  const readOnly = () => {
-    for (const pool of pools) pool.renew();
-  };
-  const open = (max: number, needs: Needs) => {
-    const pool = createPool(url, max, needs, { lost, readOnly }, options.callMs);
-    pools.push(pool);
-    return pool;
-  };
-  const issue = open(POOLS.issue, "writes");
-  const command = open(POOLS.command, "writes");
-  const read = open(POOLS.read, "reads");
+  const { pools, figures, onLost, close } = openPools(url, options.callMs);
+  const { issue, lookup, lease, use, operate, offer, report, ready } = pools;
   return {
-    ...issuing(issue, command),
-    ...using(command),
-    ...operating(command),
-    ...onOffer(read),
-    ...users(command, read),
-    ...reports(read),
-    schemaVersion: () =>
-      read<SchemaVersion>((sql) => sql`select migration, oldest_server from public.schema_version()`).then(
-        only,
-      ),
-    /** Calls the listener when a connection was lost or closed: the next one may reach another database. */
-    onLost: (listener: () => void) => void listeners.push(listener),
-    /** The current figures of each pool, and its errors so far. */
-    pools: { issue: issue.figures, command: command.figures, read: read.figures },
-    /** Closes all connections. Calls in flight have `ms` to finish. */
-    close: (ms: number) => Promise.all([issue, command, read].map((pool) => pool.close(ms))),
+    ...issuing(issue, lookup, lease),
+    ...using(use),
+    ...operating(operate),
+    ...onOffer(offer),
+    ...users(operate, report),
+    ...reports(report),
+    /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */
+    schemaVersion: () => {
+      ready.doubt();
+      return ready<SchemaVersion>(
+        (sql) => sql`select migration, oldest_server from public.schema_version()`,
+      ).then(only);
+    },
+    pools: figures,
+    onLost,
+    close,
   };
 }
 
-function issuing(issue: Pool, command: Pool) {
+function issuing(issue: Pool, lookup: Pool, lease: Pool) {
   return {
-    issueCoupons: (couponId: number, userIds: readonly number[]) =>
-      issue<Issue>(
+    issueCoupons: (couponId: number, userIds: readonly number[], isKnown = true) =>
+      (isKnown ? issue : lookup)<Issue>(
         (sql) => sql`
           select ${sql.unsafe(ISSUE)}
           from public.issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${arrayOf(userIds)}::bigint[])
         `,
       ),
 
-    couponLease: (couponId: number, knownPosition: number) =>
-      command<Lease>(
+    couponLease: (couponId: number, known: Known) =>
+      lease<Lease>(
         (sql) => sql`
           select ${sql.unsafe(LEASE)}
-          from public.coupon_lease(coupon_id => ${couponId}::bigint, known_position => ${knownPosition}::integer)
+          from public.coupon_lease(
+            coupon_id => ${couponId}::bigint, known_position => ${known.position}::integer,
+            known_issued_at => ${known.issuedAt}::text::timestamptz)
         `,
       ).then(only),
   };
 }
 
-function using(command: Pool) {
+function using(use: Pool) {
   return {
     useCoupon: (userId: number, couponId: number, reference: string, actor: string) =>
-      command<Use<"use_coupon">>(
+      use<Use<"use_coupon">>(
         (sql) => sql`
           select ${sql.unsafe(USE)}
           from public.use_coupon(
@@ -206,7 +202,7 @@ function using(command: Pool) {
       ).then(only),
 
     undoUse: (userId: number, couponId: number, note: Note & { reason: string }) =>
-      command<Use<"undo_use">>(
+      use<Use<"undo_use">>(
         (sql) => sql`
           select ${sql.unsafe(USE)}
           from public.undo_use(
@@ -216,10 +212,10 @@ function using(command: Pool) {
   };
 }
 
-function operating(command: Pool) {
+function operating(operate: Pool) {
   return {
     createCoupon: (coupon: NewCoupon, note: Note) =>
-      command<{
+      operate<{
         outcome: Outcome<"create_coupon">;
         coupon_id: number | null;
         live_on: string | null;
@@ -236,19 +232,19 @@ function operating(command: Pool) {
       ).then(only),
 
     pauseCoupon: (couponId: number, note: Note) =>
-      command<{ outcome: Outcome<"pause_coupon"> }>(
+      operate<{ outcome: Outcome<"pause_coupon"> }>(
         (sql) =>
           sql`select outcome from public.pause_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
     resumeCoupon: (couponId: number, note: Note) =>
-      command<{ outcome: Outcome<"resume_coupon"> }>(
+      operate<{ outcome: Outcome<"resume_coupon"> }>(
         (sql) =>
           sql`select outcome from public.resume_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
     setCouponCount: (couponId: number, count: number, note: Note) =>
-      command<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
+      operate<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
         (sql) => sql`
           select outcome, issued, remaining
           from public.set_coupon_count(
@@ -257,7 +253,7 @@ function operating(command: Pool) {
       ).then(only),
 
     setCouponExpiry: (couponId: number, expiry: Instant, note: Note) =>
-      command<{ outcome: Outcome<"set_coupon_expiry"> }>(
+      operate<{ outcome: Outcome<"set_coupon_expiry"> }>(
         (sql) => sql`
           select outcome
           from public.set_coupon_expiry(
@@ -267,11 +263,11 @@ function operating(command: Pool) {
   };
 }
 
-function onOffer(read: Pool) {
+function onOffer(offer: Pool) {
   return {
     // The join returns the database's time even if there is no coupon.
     liveCoupons: ({ after = null, page_size }: Page) =>
-      read<Offer>(
+      offer<Offer>(
         (sql) => sql`
           select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
@@ -280,7 +276,7 @@ function onOffer(read: Pool) {
       ).then((rows) => paged(rows, page_size)),
 
     upcomingCoupons: ({ after = null, page_size }: Page) =>
-      read<Offer>(
+      offer<Offer>(
         (sql) => sql`
           select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
@@ -289,7 +285,7 @@ function onOffer(read: Pool) {
       ).then((rows) => paged(rows, page_size)),
 
     findCoupon: (key: { coupon_id: number } | { code: string }) =>
-      read<Offer>((sql) =>
+      offer<Offer>((sql) =>
         "code" in key
           ? sql`select ${sql.unsafe(FOUND)} from public.find_coupon(code => ${key.code}::text) c`
           : sql`select ${sql.unsafe(FOUND)} from public.find_coupon(coupon_id => ${key.coupon_id}::bigint) c`,
@@ -297,10 +293,10 @@ function onOffer(read: Pool) {
   };
 }
 
-function users(command: Pool, read: Pool) {
+function users(operate: Pool, report: Pool) {
   return {
     importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>
-      command<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
+      operate<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
         (sql) => sql`
           select outcome, user_id
           from public.import_users(
@@ -310,7 +306,7 @@ function users(command: Pool, read: Pool) {
       ),
 
     listUsers: (after: number, pageSize: number) =>
-      read<{ user_id: number; display_name: string }>(
+      report<{ user_id: number; display_name: string }>(
         (sql) => sql`
           select user_id, display_name
           from public.list_users(after => ${after}::bigint, page_size => ${pageSize}::integer)
@@ -318,7 +314,7 @@ function users(command: Pool, read: Pool) {
       ),
 
     wallet: (userId: number, before: string | null, pageSize: number) =>
-      read<Wallet["coupons"][number]>(
+      report<Wallet["coupons"][number]>(
         (sql) => sql`
           select ${sql.unsafe(WALLET)}
           from public.wallet(
@@ -328,10 +324,10 @@ function users(command: Pool, read: Pool) {
   };
 }
 
-function reports(read: Pool) {
+function reports(report: Pool) {
   return {
     listGrants: (couponId: number, after: number, pageSize: number) =>
-      read<Grant>(
+      report<Grant>(
         (sql) => sql`
           select ${sql.unsafe(GRANT)}
           from public.list_grants(
@@ -340,12 +336,12 @@ function reports(read: Pool) {
       ),
 
     couponStats: (couponId: number) =>
-      read<Omit<z.infer<typeof couponStats>, "coupon_id">>(
+      report<Omit<z.infer<typeof couponStats>, "coupon_id">>(
         (sql) => sql`select ${sql.unsafe(STATS)} from public.coupon_stats(coupon_id => ${couponId}::bigint)`,
       ).then((rows) => rows[0]),
 
     couponStatus: () =>
-      read<CouponStatus & { server_time: Instant }>(
+      report<CouponStatus & { server_time: Instant }>(
         (sql) => sql`
           select ${sql.unsafe(STATUS)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now left join public.coupon_status() s on true

@@ -12,6 +12,46 @@ const MAX_WAIT_MS = 2_000;
 
 export type Pool = ReturnType<typeof createPool>;
 
+/** Connections by purpose: what waits, or takes long, delays only its own kind. */
+const POOLS = { issue: 4, lookup: 2, lease: 2, use: 4, operate: 2, offer: 2, report: 3, ready: 1 } as const;
+
+/** Those that work while the database takes no writes. */
+const READING: readonly string[] = ["offer", "report"];
+
+/** The pools of a server, by purpose. */
+export function openPools(url: string, callMs?: number) {
+  /** Told when a connection was lost or closed. */
+  const listeners: (() => void)[] = [];
+  const signals: Signals = {
+    lost() {
+      for (const listener of listeners) listener();
+    },
+    readOnly() {
+      for (const pool of Object.values(pools)) pool.renew();
+    },
+  };
+  const pools = mapped(POOLS, (max, name) =>
+    createPool(url, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
+  );
+  return {
+    pools,
+    /** The current figures of each pool, and its errors so far. */
+    figures: mapped(pools, (pool) => pool.figures),
+    /** Calls the listener when a connection was lost or closed: the next one may reach another database. */
+    onLost: (listener: () => void) => void listeners.push(listener),
+    /** Closes all connections. Calls in flight have `ms` to finish. */
+    close: (ms: number) => Promise.all(Object.values(pools).map((pool) => pool.close(ms))),
+  };
+}
+
+function mapped<Name extends string, From, To>(
+  from: Record<Name, From>,
+  to: (value: From, name: Name) => To,
+): Record<Name, To> {
+  const entries = Object.entries(from) as [Name, From][];
+  return Object.fromEntries(entries.map(([name, value]) => [name, to(value, name)])) as Record<Name, To>;
+}
+
 /** What a pool tells the others. */
 export interface Signals {
   /** A connection was lost or closed: what it said may belong to a database that is no more. */
@@ -117,6 +157,8 @@ export function createPool(
     }
   }
 
+  /** The next call asks first what the database is. */
+  call.doubt = () => sessions.doubt();
   call.renew = () => sessions.retire(sessions.current(), callMs);
   call.close = (ms: number) => sessions.current().sql.end({ timeout: ms / 1000 });
   call.figures = {
@@ -134,8 +176,22 @@ export function createPool(
 
 /** The sessions of a pool: proven before their first call, and replaced when they can't be trusted any more. */
 function createSessions(url: string, max: number, needs: Needs, signals: Signals) {
-  const opened = (): Sessions => ({ sql: open(url, max, signals.lost), isProven: false, proof: undefined });
   let current = opened();
+
+  function opened(): Sessions {
+    const sql = open(url, max, () => {
+      doubt(sessions);
+      signals.lost();
+    });
+    const sessions: Sessions = { sql, isProven: false, proof: undefined };
+    return sessions;
+  }
+
+  /** The next call asks again: the driver connects anew where a connection was lost, and may reach another database. */
+  function doubt(sessions = current): void {
+    sessions.isProven = false;
+    sessions.proof = undefined;
+  }
 
   /** Asks once for all calls that wait. What fails before the first call has not been done, whatever it is. */
   function proven(used: Sessions): Promise<void> {
@@ -170,7 +226,7 @@ function createSessions(url: string, max: number, needs: Needs, signals: Signals
     void used.sql.end({ timeout: ms / 1000 }).catch(() => {});
   }
 
-  return { current: () => current, proven, retire };
+  return { current: () => current, proven, retire, doubt };
 }
 
 /** Lets `max` calls run at once, in order of arrival. */

@@ -37,13 +37,17 @@ export function createIssuing(
     Object.keys(outcomes.issue_coupon).map((outcome) => [outcome, 0]),
   ) as Record<Issue["outcome"], number>;
 
-  async function issueBatch(couponId: number, userIds: number[]): Promise<Issue[]> {
+  async function issueBatch(couponId: number, userIds: number[], isKnown = true): Promise<Issue[]> {
     const began = clock.now();
     const issues = await db
-      .issueCoupons(couponId, userIds)
+      .issueCoupons(couponId, userIds, isKnown)
       .finally(() => onBatch(userIds.length, clock.now() - began));
-    for (const { outcome } of issues) answered[outcome] += 1;
-    if (issues.some(({ outcome }) => common.has(outcome))) leases.renew(couponId);
+    let refused = 0;
+    for (const { outcome } of issues) {
+      answered[outcome] += 1;
+      if (common.has(outcome)) refused += 1;
+    }
+    if (refused > 0) leases.refused(couponId, refused);
     return issues;
   }
 
@@ -51,7 +55,7 @@ export function createIssuing(
     if (unknown >= MAX_UNKNOWN) throw new Overloaded("too many coupons that aren't known are asked for");
     unknown += 1;
     try {
-      const issues = await issueBatch(couponId, userIds);
+      const issues = await issueBatch(couponId, userIds, false);
       if (issues.some(({ outcome }) => outcome !== "coupon_not_found" && outcome !== "ended"))
         known.add(couponId);
       return issues;

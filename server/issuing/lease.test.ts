@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openApp, openWorld } from "../../bench/harness/app.ts";
+import { openApp, openWorld, userToken } from "../../bench/harness/app.ts";
 import { createClock, settled } from "../../bench/harness/clock.ts";
 import { COMMON_REFUSALS } from "../api/outcomes.ts";
-import type { Lease } from "../database/functions.ts";
+import type { Known, Lease } from "../database/functions.ts";
+import { createIssuing } from "./issuing.ts";
 import { createLeases } from "./lease.ts";
 
 // ---- By hand --------------------------------------------------------------------------------------------------------
@@ -12,30 +13,49 @@ import { createLeases } from "./lease.ts";
 /** Leases on a clock that the test moves, with the answers it gives. */
 function byHand() {
   const clock = createClock();
-  const asked: { couponId: number; knownPosition: number; answer: (lease: Lease) => Promise<void> }[] = [];
+  const asked: {
+    couponId: number;
+    known: Known;
+    answer: (lease: Lease) => Promise<void>;
+    fail: (error: Error) => Promise<void>;
+  }[] = [];
   const leases = createLeases(
-    (couponId, knownPosition) =>
-      new Promise((resolve) => {
+    (couponId, known) =>
+      new Promise((resolve, reject) => {
         const answer = async (lease: Lease) => {
           resolve(lease);
           await settled();
         };
-        asked.push({ couponId, knownPosition, answer });
+        const fail = async (error: Error) => {
+          reject(error);
+          await settled();
+        };
+        asked.push({ couponId, known, answer, fail });
       }),
     clock,
   );
   return { clock, asked, leases };
 }
 
-const soldOut = { outcome: "leased", refusal: "sold_out", valid_for: 1, starts_in: null } as const;
+/** Sold out, by those who hold the positions after `holders_after`. */
+const soldOut = (holders: number[], holders_after = 0): Extract<Lease, { outcome: "leased" }> => ({
+  outcome: "leased",
+  refusal: "sold_out",
+  valid_for: 1,
+  starts_in: null,
+  issued: holders_after + holders.length,
+  last_issued_at: holders_after + holders.length === 0 ? null : `after ${holders_after + holders.length}`,
+  holders_after,
+  holders,
+});
 const refused = { position: null, issued_on: null, issued_at: null, starts_in: null };
 
 test("repeats the refusal until the lease runs out, counted from before the question", async () => {
   const { clock, asked, leases } = byHand();
   assert.equal(leases.refusal(7, 1), undefined);
-  leases.renew(7);
+  leases.refused(7, 1);
   await clock.pass(400); // on its way
-  await asked[0]?.answer({ ...soldOut, issued: 0, holders: [] });
+  await asked[0]?.answer(soldOut([]));
   assert.deepEqual(leases.refusal(7, 1), { outcome: "sold_out", user_id: 1, ...refused });
   assert.equal(leases.refusal(8, 1), undefined);
   await clock.pass(599.999);
@@ -47,27 +67,27 @@ test("repeats the refusal until the lease runs out, counted from before the ques
 
 test("the next lease is asked for when half of this one is over, by the first who is refused then", async () => {
   const { clock, asked, leases } = byHand();
-  leases.renew(7);
-  await asked[0]?.answer({ ...soldOut, issued: 0, holders: [] });
+  leases.refused(7, 1);
+  await asked[0]?.answer(soldOut([]));
   await clock.pass(499);
   leases.refusal(7, 1);
   assert.equal(asked.length, 1);
   await clock.pass(1);
   for (let i = 0; i < 3; i++) assert.equal(leases.refusal(7, 1)?.outcome, "sold_out");
   assert.equal(asked.length, 2);
-  await asked[1]?.answer({ ...soldOut, issued: 0, holders: [] });
+  await asked[1]?.answer(soldOut([]));
   await clock.pass(999);
   assert.notEqual(leases.refusal(7, 1), undefined);
 });
 
 test("holders are never refused; of the next lease only the newer ones are asked for", async () => {
   const { clock, asked, leases } = byHand();
-  leases.renew(7);
-  await asked[0]?.answer({ ...soldOut, issued: 2, holders: [11, 12] });
+  leases.refused(7, 1);
+  await asked[0]?.answer(soldOut([11, 12]));
   await clock.pass(1_000);
-  leases.renew(7);
-  assert.deepEqual([asked[1]?.couponId, asked[1]?.knownPosition], [7, 2]);
-  await asked[1]?.answer({ ...soldOut, issued: 3, holders: [13] });
+  leases.refused(7, 1);
+  assert.deepEqual([asked[1]?.couponId, asked[1]?.known], [7, { position: 2, issuedAt: "after 2" }]);
+  await asked[1]?.answer(soldOut([13], 2));
   assert.deepEqual(
     [11, 12, 13, 14].map((userId) => leases.refusal(7, userId)?.outcome),
     [undefined, undefined, undefined, "sold_out"],
@@ -76,35 +96,50 @@ test("holders are never refused; of the next lease only the newer ones are asked
 
 test("after a lost connection nothing of before is repeated: no refusal, no holder, no answer on its way", async () => {
   const { clock, asked, leases } = byHand();
-  leases.renew(7);
-  await asked[0]?.answer({ ...soldOut, issued: 3, holders: [11, 12, 13] });
+  leases.refused(7, 1);
+  await asked[0]?.answer(soldOut([11, 12, 13]));
   await clock.pass(500);
   assert.equal(leases.refusal(7, 14)?.outcome, "sold_out");
   leases.drop();
   assert.equal(leases.refusal(7, 14), undefined);
   // The answer of the database that is no more.
-  await asked[1]?.answer({ ...soldOut, issued: 3, holders: [] });
+  await asked[1]?.answer(soldOut([], 3));
   assert.equal(leases.refusal(7, 14), undefined);
-  leases.renew(7);
+  leases.refused(7, 1);
+  assert.equal(asked.length, 2, "a place asks twice a second");
+  await clock.pass(500);
+  leases.refused(7, 1);
   // The new primary lost position 3, and gave it to 14.
-  assert.equal(asked[2]?.knownPosition, 0);
-  await asked[2]?.answer({ ...soldOut, issued: 3, holders: [11, 12, 14] });
+  assert.deepEqual(asked[2]?.known, { position: 0, issuedAt: null });
+  await asked[2]?.answer(soldOut([11, 12, 14]));
   assert.deepEqual(
     [13, 14].map((userId) => leases.refusal(7, userId)?.outcome),
     ["sold_out", undefined],
   );
 });
 
+test("holders of another database, which behind a pooler answers without a lost connection, replace those known", async () => {
+  const { clock, asked, leases } = byHand();
+  leases.refused(7, 1);
+  await asked[0]?.answer(soldOut([11, 12, 13]));
+  await clock.pass(500);
+  leases.refusal(7, 14);
+  await asked[1]?.answer(soldOut([11, 12, 14]));
+  assert.deepEqual(
+    [11, 12, 13, 14].map((userId) => leases.refusal(7, userId)?.outcome),
+    [undefined, undefined, "sold_out", undefined],
+  );
+});
+
 test("not_started counts down to the microsecond and ends at start_time", async () => {
   const { clock, asked, leases } = byHand();
-  leases.renew(7);
+  leases.refused(7, 1);
   await asked[0]?.answer({
+    ...soldOut([]),
     outcome: "leased",
     refusal: "not_started",
     valid_for: 0.25,
     starts_in: 0.25,
-    issued: 0,
-    holders: [],
   });
   await clock.pass(100.0004);
   assert.deepEqual(leases.refusal(7, 1), {
@@ -117,55 +152,125 @@ test("not_started counts down to the microsecond and ends at start_time", async 
   assert.equal(leases.refusal(7, 1), undefined);
 });
 
-test("asks once at a time, and after a no not at once again", async () => {
+test("asks once at a time, and twice a second at most, whatever the answer is", async () => {
   const { clock, asked, leases } = byHand();
-  for (let i = 0; i < 5; i++) leases.renew(7);
-  assert.equal(asked.length, 1);
-  await asked[0]?.answer({ outcome: "not_leased" });
-  leases.renew(7);
-  assert.equal(asked.length, 1);
-  await clock.pass(99);
-  leases.renew(7);
+  for (const answer of [{ outcome: "not_leased" }, soldOut([]), new Error("no database")] as const) {
+    for (let i = 0; i < 5; i++) leases.refused(7, 1);
+    const { length } = asked;
+    await clock.pass(600);
+    leases.refused(7, 1);
+    assert.equal(asked.length, length, "one is under way");
+    if (answer instanceof Error) await asked.at(-1)?.fail(answer);
+    else await asked.at(-1)?.answer(answer);
+    leases.refused(7, 1);
+    assert.equal(asked.length, length + 1);
+    await clock.pass(499.999);
+    leases.refused(7, 1);
+    assert.equal(asked.length, length + 1);
+    await asked.at(-1)?.answer({ outcome: "not_leased" });
+    await clock.pass(0.001);
+  }
+});
+
+test("a no leaves what was leased before, which stays true until it runs out", async () => {
+  const { clock, asked, leases } = byHand();
+  leases.refused(7, 1);
+  await asked[0]?.answer(soldOut([]));
+  await clock.pass(500);
+  leases.refusal(7, 1);
+  await asked[1]?.answer({ outcome: "not_leased" });
+  assert.equal(leases.refusal(7, 1)?.outcome, "sold_out");
+  await clock.pass(500);
+  assert.equal(leases.refusal(7, 1), undefined);
+});
+
+// ---- Sixteen places -------------------------------------------------------------------------------------------------
+
+/** Coupons 1 to 16, each refused so many times, have the places. */
+async function full(refusals: number) {
+  const world = byHand();
+  for (let coupon = 1; coupon <= 16; coupon++) {
+    world.leases.refused(coupon, refusals);
+    await world.asked.at(-1)?.answer(soldOut([]));
+  }
+  return world;
+}
+
+test("while all places are taken, a coupon that is refused no more often than those is not asked for", async () => {
+  const { clock, asked, leases } = await full(3);
+  await clock.pass(500);
+  leases.refused(17, 3);
+  assert.equal(asked.length, 16);
+  assert.equal(leases.refusal(17, 1), undefined);
+  for (let coupon = 1; coupon <= 16; coupon++) assert.notEqual(leases.refusal(coupon, 1), undefined);
+});
+
+test("the coupon that is refused more often takes the place of the one that is refused the least", async () => {
+  const { clock, asked, leases } = await full(3);
+  for (let coupon = 1; coupon <= 16; coupon++) if (coupon !== 5) leases.refusal(coupon, 1);
+  await clock.pass(500);
+  leases.refused(17, 4);
+  assert.equal(asked.at(-1)?.couponId, 17);
+  await asked.at(-1)?.answer(soldOut([]));
+  assert.equal(leases.refusal(5, 1), undefined);
+  for (const coupon of [1, 4, 6, 16, 17]) assert.equal(leases.refusal(coupon, 1)?.outcome, "sold_out");
+});
+
+test("a lease that ran out gives its place up to whoever is refused", async () => {
+  const { clock, asked, leases } = await full(1_000);
+  await clock.pass(1_000);
+  leases.refused(17, 1);
+  await asked.at(-1)?.answer(soldOut([]));
+  assert.equal(leases.refusal(17, 1)?.outcome, "sold_out");
+});
+
+test("a place asks twice a second at most, whichever coupons have it", async () => {
+  const { clock, asked, leases } = await full(1);
+  // 284 coupons at 500 requests a second, for ten seconds.
+  for (let n = 0; n < 5_000; n++) {
+    await clock.pass(2);
+    leases.refused(100 + (n % 284), 1);
+    if (asked.length > 16) await asked.at(-1)?.answer(soldOut([]));
+  }
+  assert.ok(asked.length - 16 <= 16 * 2 * 10, `${asked.length}`);
+});
+
+test("16 coupons that few people ask for do not take the lease of a drop away", async () => {
+  const { clock, asked, leases } = byHand();
+  const answerAll = async () => {
+    for (const { answer } of asked.splice(0)) await answer(soldOut([]));
+  };
+  const ask = (coupon: number) => {
+    if (leases.refusal(coupon, 1)) return true;
+    leases.refused(coupon, 1);
+    return false;
+  };
+  let [hits, requests] = [0, 0];
+  // 38 requests a second together, from a second before the drop.
+  for (let ms = 0; ms < 11_000; ms++) {
+    if (ms % 26 === 0) ask(1 + ((ms / 26) % 16));
+    if (ms >= 1_000 && ms % 2 === 0) {
+      requests += 1;
+      if (ask(100)) hits += 1;
+    }
+    await answerAll();
+    await clock.pass(1);
+  }
+  assert.deepEqual([requests, hits], [5_000, 4_997]);
+});
+
+test("coupons with many holders get a place one after another", async () => {
+  const { clock, asked, leases } = byHand();
+  const holders = Array.from({ length: 100_000 }, (_, i) => i);
+  leases.refused(1, 1);
+  await asked[0]?.answer(soldOut(holders));
+  leases.refused(2, 9);
+  await clock.pass(999);
+  leases.refused(2, 9);
   assert.equal(asked.length, 1);
   await clock.pass(1);
-  leases.renew(7);
-  assert.equal(asked.length, 2);
-});
-
-test("a no ends what was leased", async () => {
-  const { asked, leases } = byHand();
-  leases.renew(7);
-  await asked[0]?.answer({ ...soldOut, issued: 0, holders: [] });
-  leases.renew(7);
-  await asked[1]?.answer({ outcome: "not_leased" });
-  assert.equal(leases.refusal(7, 1), undefined);
-});
-
-test("a question that fails leaves everybody to the database, and is asked again", async () => {
-  let asked = 0;
-  const leases = createLeases(async () => {
-    asked += 1;
-    throw new Error("no database");
-  });
-  leases.renew(7);
-  await settled();
-  assert.equal(leases.refusal(7, 1), undefined);
-  leases.renew(7);
-  assert.equal(asked, 2);
-});
-
-test("at most 16 coupons: a valid lease keeps its place, one that ran out gives it up", async () => {
-  const { clock, asked, leases } = byHand();
-  for (let coupon = 1; coupon <= 17; coupon++) {
-    leases.renew(coupon);
-    await asked.at(-1)?.answer({ ...soldOut, issued: 0, holders: [] });
-  }
-  assert.notEqual(leases.refusal(1, 1), undefined);
-  assert.equal(leases.refusal(17, 1), undefined);
-  await clock.pass(1_001);
-  leases.renew(17);
-  await asked.at(-1)?.answer({ ...soldOut, issued: 0, holders: [] });
-  assert.notEqual(leases.refusal(17, 1), undefined);
+  leases.refused(2, 9);
+  assert.equal(asked[1]?.couponId, 2);
 });
 
 // ---- On a database --------------------------------------------------------------------------------------------------
@@ -319,4 +424,70 @@ test("a winner of one server is never refused by another's lease", async (t) => 
   stop = true;
   await Promise.all(claims);
   assert.equal(granted.size, 8);
+});
+
+test("ended coupons that are asked for while somebody holds issuing in psql keep nobody waiting", async (t) => {
+  const world = await leasedWorld(t);
+  const { scratch, outcome } = world;
+  const [live, winner, asker] = [await world.newCoupon(), await world.newUser(), await world.newUser()];
+  assert.equal(await outcome(live, winner), "issued");
+  const ended: number[] = [];
+  for (let i = 0; i < 10; i++) ended.push(await world.newCoupon());
+  await scratch.owner`update coupon.coupons set expiry = clock_timestamp() where id = any (${ended}::bigint[])`;
+
+  const psql = await scratch.admin.reserve();
+  await psql`begin`;
+  await psql`select from issue_coupon(${asker}, ${live})`;
+  const asked = await Promise.all(ended.map((coupon) => outcome(coupon, winner)));
+  assert.deepEqual(asked, Array(10).fill("ended"));
+  const used = await world.call(`POST /coupons/${live}/use`, {
+    token: await userToken(winner),
+    body: { reference: "r" },
+  });
+  assert.equal(used.body.outcome, "used");
+  const [waiting] = await scratch.owner`
+    select count(*)::integer as sessions
+    from pg_locks l where not l.granted and l.pid in (select a.pid from pg_stat_activity a where a.datname = current_database())`;
+  assert.equal(waiting?.["sessions"], 0);
+  await psql`rollback`;
+  psql.release();
+  const [first = 0] = ended;
+  assert.equal(await untilLeased(world, first, winner), "ended");
+});
+
+test("behind a pooler another database answers: its holders are not refused by what the first one said", async (t) => {
+  const worlds = [await leasedWorld(t), await leasedWorld(t)] as const;
+  const holders = [
+    [1, 2, 3],
+    [1, 2, 4],
+  ] as const;
+  for (const [i, { scratch, newCoupon, newUser }] of worlds.entries()) {
+    for (let user = 0; user < 4; user++) await newUser();
+    assert.equal(await newCoupon({ count: 3 }), 1);
+    for (const user of holders[i] ?? []) await scratch.admin`select from issue_coupon(${user}, 1)`;
+  }
+  let { db } = worlds[0];
+  const leased: unknown[] = [];
+  const issuing = createIssuing({
+    issueCoupons: (...batch) => db.issueCoupons(...batch),
+    couponLease: async (...question) => {
+      const lease = await db.couponLease(...question);
+      leased.push(lease.outcome);
+      return lease;
+    },
+  });
+  const told = async (user: number) => (await issuing.issue(1, user)).outcome;
+  const untilAsked = async () => {
+    const before = leased.length;
+    while (leased.length === before) {
+      await told(5);
+      await sleep(5);
+    }
+    assert.equal(leased.at(-1), "leased");
+  };
+  await untilAsked();
+  assert.deepEqual([await told(3), await told(4)], ["already_issued", "sold_out"]);
+  ({ db } = worlds[1]);
+  await untilAsked();
+  assert.deepEqual([await told(3), await told(4)], ["sold_out", "already_issued"]);
 });

@@ -2,16 +2,19 @@
  * A lease allows this process to repeat a refusal without a query. The database says what is refused, how long that stays true (a
  * second at most, never beyond start_time), and which users hold the coupon and must not be refused. Until then it delays every
  * change that would end the refusal. Nothing else is cached: a grant is always the database's answer.
+ *
+ * Leases have few places, which go to the coupons that are refused most often. So nobody takes the lease of a drop away by asking for
+ * other coupons, whatever these are, and questions cost the database the same however many coupons are asked for.
  */
 import type { CommonRefusal } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Issue, Lease } from "../database/functions.ts";
+import type { Issue, Known, Lease } from "../database/functions.ts";
 
 export interface Leases {
   /** The refusal for this user, if a valid lease has it. */
   refusal(couponId: number, userId: number): Issue | undefined;
-  /** Asks for a lease, unless a question is under way. Called when the database has refused somebody. */
-  renew(couponId: number): void;
+  /** The database has refused so many requests for this coupon. Asks for a lease if the coupon has a place or gets one. */
+  refused(couponId: number, requests: number): void;
   /** Forgets all leases and holders, those on their way too: another database may answer next, which has forgotten grants. */
   drop(): void;
   /** Refusals served from leases. */
@@ -20,79 +23,103 @@ export interface Leases {
   held(): number;
 }
 
+/** Coupons that can have a lease at the same time: a day has three, and each may have 100,000 holders. */
+const PLACES = 16;
+/** From one question of a place to its next one, ms, whichever coupons have it: half a lease, so that nobody waits when one ends. */
+const ASK_EVERY_MS = 500;
+/** The span in which refusals are counted, ms. */
+const COUNT_MS = 1_000;
+/** Holders that are loaded for coupons without a place, on average. Reading 100,000 costs the database and this process 0.1 s. */
+const HOLDERS_PER_MS = 100;
+
+interface Place {
+  couponId: number;
+  /** In ms of the clock's now(). */
+  askAt: number;
+  isAsking: boolean;
+  lease: Held | undefined;
+  /** Refusals from leases that demand does not count yet. */
+  hits: number;
+}
+
 interface Held {
   refusal: CommonRefusal;
-  /** In ms of the clock's now(). From renewAt on the next lease is requested, so that nobody waits when this one ends. */
-  renewAt: number;
   until: number;
   startsAt: number | null;
-  /** The holders up to this position are known. */
-  issued: number;
+  known: Known;
   holders: Set<number>;
 }
 
-/** Coupons that can have a lease at the same time: a day has three, and each may have 100,000 holders. */
-const MAX_LEASES = 16;
-/** Pause after the answer "not leased", ms. */
-const ASK_AGAIN_MS = 100;
+/** What is known before the first lease. */
+const NOTHING: Known = { position: 0, issuedAt: null };
 
 export function createLeases(
-  ask: (couponId: number, knownPosition: number) => Promise<Lease>,
+  ask: (couponId: number, known: Known) => Promise<Lease>,
   clock: Clock = systemClock,
 ): Leases {
-  const leases = new Map<number, Held>();
-  const asking = new Set<number>();
+  const places = new Map<number, Place>();
+  const demand = createDemand(clock);
   let hits = 0;
   /** Counts drops. */
   let epoch = 0;
+  /** When the next coupon may get a place. */
+  let roomAt = 0;
 
-  function renew(couponId: number): void {
-    if (asking.has(couponId)) return;
-    asking.add(couponId);
-    take(couponId)
+  function renew(place: Place): void {
+    demand.add(place.couponId, place.hits);
+    place.hits = 0;
+    place.isAsking = true;
+    place.askAt = clock.now() + ASK_EVERY_MS;
+    take(place)
       // Ignored: without a lease every request asks the database, and gets its error.
       .catch(() => {})
-      .finally(() => asking.delete(couponId));
+      .finally(() => {
+        place.isAsking = false;
+      });
   }
 
-  async function take(couponId: number): Promise<void> {
-    const known = leases.get(couponId);
+  async function take(place: Place): Promise<void> {
+    const before = place.lease;
     // Measured before the question is sent, so that the lease ends here before it ends in the database.
     const sentAt = clock.now();
     const asked = epoch;
-    const lease = await ask(couponId, known?.issued ?? 0);
-    if (asked !== epoch) return;
-    if (lease.outcome !== "leased") {
-      leases.delete(couponId);
-      await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
-      return;
-    }
-    const holders = known?.holders ?? new Set();
+    const lease = await ask(place.couponId, before?.known ?? NOTHING);
+    // After a no, what was leased before stays true until it runs out.
+    if (asked !== epoch || lease.outcome !== "leased") return;
+    roomAt = Math.max(roomAt, sentAt) + lease.holders.length / HOLDERS_PER_MS;
+    const holders = (lease.holders_after > 0 ? before?.holders : undefined) ?? new Set();
     for (const userId of lease.holders) holders.add(userId);
-    if (!known && !makeRoom(sentAt)) return;
-    leases.set(couponId, {
+    place.lease = {
       refusal: lease.refusal,
-      renewAt: sentAt + lease.valid_for * 500,
       until: sentAt + lease.valid_for * 1000,
       startsAt: lease.starts_in === null ? null : sentAt + lease.starts_in * 1000,
-      issued: lease.issued,
+      known: { position: lease.issued, issuedAt: lease.last_issued_at },
       holders,
-    });
+    };
   }
 
-  function makeRoom(at: number): boolean {
-    if (leases.size < MAX_LEASES) return true;
-    for (const [couponId, { until }] of leases) if (until < at) return leases.delete(couponId);
-    return false;
+  /** Gives the coupon a place that is free, or that of the coupon which is refused the least and less often than this one. */
+  function placeFor(couponId: number, at: number): Place | undefined {
+    if (at < roomAt) return undefined;
+    const place: Place = { couponId, askAt: at, isAsking: false, lease: undefined, hits: 0 };
+    if (places.size === PLACES) {
+      const least = leastRefused(places.values(), demand, at);
+      if (least === undefined || least.refusals >= demand.of(couponId)) return undefined;
+      places.delete(least.couponId);
+    }
+    places.set(couponId, place);
+    return place;
   }
 
   return {
     refusal(couponId, userId) {
-      const lease = leases.get(couponId);
-      if (lease === undefined) return undefined;
+      const place = places.get(couponId);
+      if (place?.lease === undefined) return undefined;
+      const { lease } = place;
       const at = clock.now();
       if (at >= lease.until || lease.holders.has(userId)) return undefined;
-      if (at >= lease.renewAt) renew(couponId);
+      place.hits += 1;
+      if (at >= place.askAt && !place.isAsking) renew(place);
       hits += 1;
       return {
         outcome: lease.refusal,
@@ -103,15 +130,52 @@ export function createLeases(
         starts_in: lease.startsAt === null ? null : Math.round((lease.startsAt - at) * 1000) / 1e6,
       };
     },
-    renew,
+    refused(couponId, requests) {
+      demand.add(couponId, requests);
+      const at = clock.now();
+      const place = places.get(couponId) ?? placeFor(couponId, at);
+      if (place && at >= place.askAt && !place.isAsking) renew(place);
+    },
     drop() {
       epoch += 1;
-      leases.clear();
+      for (const place of places.values()) place.lease = undefined;
     },
     hits: () => hits,
     held() {
       const at = clock.now();
-      return [...leases.values()].filter(({ until }) => until > at).length;
+      return [...places.values()].filter(({ lease }) => lease !== undefined && lease.until > at).length;
     },
+  };
+}
+
+/** Of the places that may ask again, the one that is refused the least. If its lease has run out, it counts as not refused. */
+function leastRefused(places: Iterable<Place>, demand: Demand, at: number) {
+  let least: { couponId: number; refusals: number } | undefined;
+  for (const { couponId, askAt, isAsking, lease, hits } of places) {
+    if (isAsking || at < askAt) continue;
+    const refusals = lease !== undefined && at < lease.until ? demand.of(couponId) + hits : 0;
+    if (least === undefined || refusals < least.refusals) least = { couponId, refusals };
+  }
+  return least;
+}
+
+type Demand = ReturnType<typeof createDemand>;
+
+/** How often each coupon was refused in this span and the one before. */
+function createDemand(clock: Clock) {
+  let current = new Map<number, number>();
+  let before = new Map<number, number>();
+  let began = clock.now();
+  return {
+    add(couponId: number, requests: number): void {
+      const passed = clock.now() - began;
+      if (passed >= COUNT_MS) {
+        before = passed < 2 * COUNT_MS ? current : new Map();
+        current = new Map();
+        began += passed;
+      }
+      current.set(couponId, (current.get(couponId) ?? 0) + requests);
+    },
+    of: (couponId: number): number => (current.get(couponId) ?? 0) + (before.get(couponId) ?? 0),
   };
 }
