@@ -1,0 +1,117 @@
+/** A database that takes no writes: a server of it is not ready, says why, and what it is asked was not done. */
+import assert from "node:assert/strict";
+import { chmod, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { openApp, userToken } from "../../bench/harness/app.ts";
+import { createThings } from "../../bench/harness/coupons.ts";
+import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { until } from "../../bench/harness/waiting.ts";
+import { withConnection } from "../../db/connect.ts";
+import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+
+type App = Awaited<ReturnType<typeof openApp>>;
+
+let dataDir: string;
+let directory: string;
+let scratch: Scratch;
+let [coupon, holder, user] = [0, 0, 0];
+
+before(async () => {
+  const parent = await realpath(await mkdtemp(join(tmpdir(), "server-standby-")));
+  await chmod(parent, 0o755);
+  dataDir = join(parent, "data");
+  const { url, directory: home } = await startEmbedded({ dataDir, settings: { shared_buffers: "16MB" } });
+  directory = home;
+  await makeTemplate(url);
+  scratch = await scratchDatabase(url);
+  const { newCoupon, newUser } = createThings(scratch.admin);
+  [coupon, holder, user] = [await newCoupon(), await newUser(), await newUser()];
+  await scratch.admin`select from issue_coupon(${holder}, ${coupon})`;
+  await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
+});
+
+after(async () => {
+  await stopEmbedded({ dataDir });
+  await rm(directory, { recursive: true, force: true });
+  await rm(join(dataDir, ".."), { recursive: true });
+});
+
+async function asSuperuser(...statements: string[]): Promise<void> {
+  const url = new URL(scratch.setupUrl);
+  url.username = "postgres";
+  url.password = await readFile(join(dataDir, "superuser.password"), "utf8");
+  await withConnection(url.href, async (sql) => {
+    for (const statement of statements) await sql.unsafe(statement);
+  });
+}
+
+/** The same database again, as a hot standby of a primary that is gone. */
+async function restartAsStandby(): Promise<void> {
+  await stopEmbedded({ dataDir });
+  await writeFile(join(directory, "postgres", "standby.signal"), "");
+  await startEmbedded({ dataDir });
+}
+
+const readiness = async (app: App) => {
+  const { status, body } = await app.call("GET /readyz");
+  return [status, body.outcome ?? body.status, body.detail];
+};
+const notReady = (why: string) => [503, "database_unavailable", why];
+const STANDBY = "The database is a standby.";
+const READ_ONLY = "The database takes no writes: default_transaction_read_only is on.";
+
+/** Asserts that nothing can be issued or used, and that this is not told as "busy" or as unknown. */
+async function assertUnavailable(app: App): Promise<void> {
+  const answers = await Promise.all([
+    app.issue(coupon, user),
+    app.issue(coupon, holder),
+    app.call(`POST /coupons/${coupon}/use`, { token: await userToken(holder), body: { reference: "r" } }),
+  ]);
+  for (const { status, body } of answers)
+    assert.deepEqual([status, body.outcome], [503, "database_unavailable"], JSON.stringify(body));
+}
+
+test("a hot standby is not ready, until it is promoted", async (t) => {
+  await restartAsStandby();
+  const app = await openApp(scratch.apiUrl);
+  t.after(() => app.close());
+  assert.deepEqual(await readiness(app), notReady(STANDBY));
+  await assertUnavailable(app);
+  assert.equal((await app.call("GET /coupons/live", { token: await userToken(1) })).status, 503);
+
+  await asSuperuser("select pg_promote()");
+  await until(async () => (await readiness(app))[0] === 200, "it is ready");
+  assert.equal((await app.issue(coupon, holder)).body.outcome, "already_issued");
+  assert.equal((await app.issue(coupon, user)).body.outcome, "issued");
+});
+
+test("a primary that becomes a standby under a server", async (t) => {
+  const app = await openApp(scratch.apiUrl);
+  t.after(() => app.close());
+  assert.deepEqual((await readiness(app)).slice(0, 2), [200, "ok"]);
+  assert.equal((await app.issue(coupon, holder)).body.outcome, "already_issued");
+  await restartAsStandby();
+  // A call that meets the end of its connection is told so; from the next one on it is a standby.
+  await until(async () => (await app.issue(coupon, user)).body.outcome === "database_unavailable", "noticed");
+  await assertUnavailable(app);
+  await until(async () => (await readiness(app))[2] === STANDBY, "readiness says so");
+  await asSuperuser("select pg_promote()");
+  await until(async () => (await readiness(app))[0] === 200, "it is ready");
+});
+
+test("default_transaction_read_only is noticed though nobody issues, and lists go on", async (t) => {
+  const app = await openApp(scratch.apiUrl);
+  t.after(() => app.close());
+  assert.deepEqual((await readiness(app)).slice(0, 2), [200, "ok"]);
+  await asSuperuser("alter system set default_transaction_read_only = on", "select pg_reload_conf()");
+  // Sessions take a new setting between two statements.
+  await until(async () => (await readiness(app))[2] === READ_ONLY, "readiness says so");
+  await assertUnavailable(app);
+  const { status, body } = await app.call("GET /coupons/live", { token: await userToken(1) });
+  assert.deepEqual([status, body.coupons.length], [200, 1]);
+  await asSuperuser("alter system set default_transaction_read_only = off", "select pg_reload_conf()");
+  await until(async () => (await readiness(app))[0] === 200, "it is ready");
+  assert.equal((await app.issue(coupon, user)).body.outcome, "already_issued");
+});
