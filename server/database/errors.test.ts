@@ -58,7 +58,7 @@ test("a sequence behind its table: an internal error that names the constraint, 
   assertProblem(used, 500, OURS);
   assert.equal(used.headers.get("retry-after"), null);
   assert.deepEqual(lastFailure(world), ["defect", "23505", "coupon.audit", "audit_pkey"]);
-  assert.equal(world.db.pools.command.errors.defect, 1);
+  assert.equal(world.db.pools.use.errors.defect, 1);
   const paused = await world.call(`POST /coupons/${world.id}/pause`, { token: adminToken, body: {} });
   assertProblem(paused, 500, OURS);
   await owner`select setval(${table}::text, 1000)`;
