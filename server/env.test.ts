@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { test } from "node:test";
+import { join, resolve } from "node:path";
+import { type TestContext, test } from "node:test";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { checkBlock } from "../bench/harness/readme-blocks.ts";
-import { readEnv, shown, variables } from "./env.ts";
+import { temporaryDirectory } from "../bench/harness/temporary.ts";
+import { readEnv, shown, urlOf, variables, withVariables } from "./env.ts";
 
 const defaults = {
   PORT: 3000,
@@ -24,6 +26,86 @@ test("defaults", () => assert.deepEqual(readEnv({}), defaults));
 test("empty is not given, and others' variables are not ours", () =>
   assert.deepEqual(readEnv({ PORT: "", JWT_SECRET: "", DATABASE_URL: "", HOME: "/x" }), defaults));
 
+/** A file with this content. */
+async function fileOf(t: TestContext, content: string): Promise<string> {
+  t.after(cleanUp);
+  const path = join(await temporaryDirectory(), "value");
+  writeFileSync(path, content);
+  return path;
+}
+
+const values = {
+  PORT: "4000",
+  DATABASE_URL: "postgres://a:b@example.org/c",
+  API_DATABASE_URL: "postgres://a:b@example.org/d",
+  DEMO_KEY: "k".repeat(40),
+  METRICS_TOKEN: "m".repeat(16),
+  JWT_SECRET: "s".repeat(32),
+  JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
+  JWT_JWKS_URL: "https://example.org/jwks.json",
+};
+
+for (const [name, value] of Object.entries(values))
+  for (const [what, end] of [
+    ["", ""],
+    [", with a line break", "\n"],
+    [", with Windows' line break", "\r\n"],
+  ] as const)
+    test(`${name}_FILE${what}: its content, as if it were given by name`, async (t) => {
+      const path = await fileOf(t, value + end);
+      assert.deepEqual(readEnv({ [`${name}_FILE`]: path }), readEnv({ [name]: value }));
+      assert.deepEqual(
+        readEnv({ [`${name}_FILE`]: path }, `${name}_FILE=${path}`),
+        readEnv({ [name]: value }),
+      );
+      const row = shown(readEnv({ [`${name}_FILE`]: path }), { [`${name}_FILE`]: path }).find(
+        (each) => each.name === name,
+      );
+      assert.equal(row?.isGiven, true);
+    });
+
+test("a line break at the end is no part of a value, and others are", () => {
+  const secret = `${"s".repeat(20)} \n ${"s".repeat(20)}`;
+  assert.equal(readEnv({ JWT_SECRET: `${secret}\n` }).JWT_SECRET, secret);
+  assert.equal(readEnv({ JWT_SECRET: `${secret}\n\n` }).JWT_SECRET, `${secret}\n`);
+  assert.throws(() => readEnv({ JWT_SECRET: `${"s".repeat(31)}\n` }), /JWT_SECRET: must have at least 32/);
+});
+
+test("a file that cannot be read, and a value given twice, are a sentence each", async (t) => {
+  const path = await fileOf(t, "s".repeat(32));
+  const wrong = (given: NodeJS.ProcessEnv, message: string) =>
+    assert.throws(() => readEnv(given), { message: `the environment is wrong. ${message}` });
+  wrong({ JWT_SECRET_FILE: "/nowhere/x" }, "JWT_SECRET_FILE: cannot read /nowhere/x (ENOENT)");
+  wrong({ JWT_SECRET_FILE: "/" }, "JWT_SECRET_FILE: cannot read / (EISDIR)");
+  wrong(
+    { JWT_SECRET_FILE: path, JWT_SECRET: "s".repeat(32) },
+    "JWT_SECRET and JWT_SECRET_FILE are both set: leave one of them",
+  );
+  wrong(
+    { DATABASE_URL_FILE: "/nowhere/x", PORT: "x" },
+    "DATABASE_URL_FILE: cannot read /nowhere/x (ENOENT). PORT: must be a whole number from 0 to 65535",
+  );
+  assert.equal(readEnv({ JWT_SECRET_FILE: "", JWT_SECRET: "s".repeat(32) }).JWT_SECRET, "s".repeat(32));
+  assert.equal(readEnv({ JWT_SECRET_FILE: await fileOf(t, "\n") }).JWT_SECRET, undefined);
+});
+
+test("what a child process is given instead counts, however it was given before", () => {
+  const given = { HOME: "/x", DATABASE_URL_FILE: "/a", JWT_SECRET_FILE: "/b", API_DATABASE_URL: "c" };
+  const other = { DATABASE_URL: undefined, JWT_SECRET: "d", API_DATABASE_URL: "e" };
+  assert.deepEqual(withVariables(given, other), { HOME: "/x", JWT_SECRET: "d", API_DATABASE_URL: "e" });
+  assert.equal(given.JWT_SECRET_FILE, "/b");
+});
+
+test("the URL of a server, also of one that listens on IPv6", () => {
+  const url = (HOST: string) => urlOf({ HOST }, 3000);
+  assert.deepEqual(["0.0.0.0", "localhost", "::", "::1"].map(url), [
+    "http://0.0.0.0:3000",
+    "http://localhost:3000",
+    "http://[::]:3000",
+    "http://[::1]:3000",
+  ]);
+});
+
 test("all given", () => {
   const given = {
     HOST: "::1",
@@ -35,7 +117,7 @@ test("all given", () => {
     DEMO_KEY: "AZaz09_.~-".repeat(4),
     METRICS_TOKEN: "s".repeat(16),
     JWT_SECRET: "s".repeat(32),
-    JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+    JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
     JWT_JWKS_URL: "https://example.org/jwks.json",
     JWT_ISSUER: "i",
     JWT_AUDIENCE: "a",
@@ -151,7 +233,7 @@ test("shown: no secret, and whether it was given", () => {
     ],
     LOG_LEVEL: ["info", false],
     JWT_SECRET: ["set (64 characters)", true],
-    JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY----- ", true],
+    JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY-----", true],
     JWT_JWKS_URL: ["https://me:***@example.org/jwks.json", true],
     JWT_ISSUER: ["coupon-drop", false],
     JWT_AUDIENCE: ["coupon-drop", false],

@@ -171,24 +171,67 @@ export const variables: readonly Variable[] = Object.entries(schema.shape).map((
   default: z.toJSONSchema(field, { io: "input" }).default as string | undefined,
 }));
 
+/** A variable is given by its name, or by the path of a file that has its value, as orchestrators mount secrets. */
+const fileOf = (name: string) => `${name}_FILE`;
+
 /**
  * Reads and checks the environment. Throws an error with one sentence for each wrong variable. An empty variable counts as not
- * given. `file` is the text of the .env that Node was started with: a name in it that we do not know is an error.
+ * given, and a line break at the end is no part of a value. `file` is the text of the .env that Node was started with: a name in it that
+ * we do not know is an error.
  */
 export function readEnv(given: NodeJS.ProcessEnv = process.env, file = envFile()): Env {
-  const named = variables
-    .map(({ name }) => [name, given[name]] as const)
-    .filter(([, value]) => value !== undefined && value !== "");
+  const wrong: string[] = [];
+  const values: Record<string, string> = {};
+  for (const { name } of variables) {
+    try {
+      const value = readValue(name, given)?.replace(/\r?\n$/, "");
+      if (value) values[name] = value;
+    } catch (error) {
+      wrong.push((error as Error).message);
+    }
+  }
+  const known = new Set(variables.flatMap(({ name }): string[] => [name, fileOf(name)]));
   const unknown = Object.keys(parseEnv(file))
-    .filter((name) => !(name in schema.shape))
+    .filter((name) => !known.has(name))
     .sort();
-  const parsed = schema.safeParse(Object.fromEntries(named));
-  if (parsed.success && unknown.length === 0) return parsed.data;
+  const parsed = schema.safeParse(values);
+  if (parsed.success && unknown.length + wrong.length === 0) return parsed.data;
   const sentences = [
     ...unknown.map((name) => `.env: there is no variable ${name}, see .env.example`),
+    ...wrong,
     ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`),
   ];
   throw new Error(`the environment is wrong. ${sentences.join(". ")}`);
+}
+
+function readValue(name: string, given: NodeJS.ProcessEnv): string | undefined {
+  const path = given[fileOf(name)];
+  if (!path) return given[name];
+  if (given[name]) throw new Error(`${name} and ${fileOf(name)} are both set: leave one of them`);
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Error(`${fileOf(name)}: cannot read ${path} (${(error as { code?: string }).code})`);
+  }
+}
+
+/** The environment with these variables instead of what it has by their names or by files. Undefined takes a variable away. */
+export function withVariables(
+  given: NodeJS.ProcessEnv,
+  other: Partial<Record<keyof Env, string | undefined>>,
+): NodeJS.ProcessEnv {
+  const { ...changed } = given;
+  for (const [name, value] of Object.entries(other)) {
+    delete changed[name];
+    delete changed[fileOf(name)];
+    if (value !== undefined) changed[name] = value;
+  }
+  return changed;
+}
+
+/** Where a server that listens on HOST is found; an IPv6 address stands in brackets. */
+export function urlOf({ HOST }: Pick<Env, "HOST">, port: number): string {
+  return `http://${HOST.includes(":") ? `[${HOST}]` : HOST}:${port}`;
 }
 
 function envFile(): string {
@@ -204,7 +247,7 @@ export function shown(
   return variables.map(({ name, otherwise, secret }) => {
     const value = String(env[name] ?? "");
     const text = value === "" ? (otherwise ?? "none") : masked(value, secret);
-    return { name, value: text, isGiven: Boolean(given[name]) };
+    return { name, value: text, isGiven: Boolean(given[name] || given[fileOf(name)]) };
   });
 }
 

@@ -2,7 +2,7 @@
 import cluster from "node:cluster";
 import { collectDefaultMetrics } from "prom-client";
 import { compose, type Service } from "./compose.ts";
-import type { Env } from "./env.ts";
+import { type Env, urlOf } from "./env.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
@@ -27,7 +27,7 @@ export async function serve(env: Env): Promise<void> {
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
   log.event(cluster.isWorker ? "worker listening" : "listening", {
-    url: `http://${env.HOST}:${port}`,
+    url: urlOf(env, port),
     pid: process.pid,
   });
 }

@@ -4,7 +4,7 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
-import type { Env } from "./env.ts";
+import { type Env, urlOf } from "./env.ts";
 import { createLog } from "./observability/log.ts";
 import { collectReports } from "./observability/worker-metrics.ts";
 
@@ -33,7 +33,7 @@ export async function runWorkers(env: Env): Promise<void> {
   if (port === undefined) process.exit(1);
   const workers = [first, ...Array.from({ length: env.WORKERS - 1 }, () => cluster.fork())];
   await Promise.all(workers.slice(1).map(listening));
-  log.event("listening", { url: `http://${env.HOST}:${port}`, pid: process.pid, workers: env.WORKERS });
+  log.event("listening", { url: urlOf(env, port), pid: process.pid, workers: env.WORKERS });
   await Promise.all(workers.map(keepUp));
   log.event("stopped");
   process.exit(failed ? 1 : 0);

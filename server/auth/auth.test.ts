@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { exportJWK, SignJWT } from "jose";
+import { exportJWK, type JWTPayload, SignJWT } from "jose";
 import type { Caller } from "../api/caller.ts";
 import { readEnv } from "../env.ts";
 import { Problem } from "../http/problem.ts";
@@ -330,6 +330,29 @@ test("a key that a token names or brings is not looked at, nor fetched", async (
       for (const forged of [token, empty]) assert.equal(await each(forged), null, JSON.stringify(header));
   }
   assert.deepEqual([theirs.fetches, ours.fetches], [0, 1]);
+});
+
+test("nbf a few seconds ahead, by the clock of who signs: valid; further ahead: not yet, and then it is", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1000 });
+  const { publicKey, privateKey } = pairs.ES256;
+  const byKey = await byPem(pemOf(publicKey));
+  for (const [check, sign] of [
+    [authenticate, (claims: JWTPayload) => hs256(claims)],
+    [
+      byKey,
+      (claims: JWTPayload) => new SignJWT(claims).setProtectedHeader({ alg: "ES256" }).sign(privateKey),
+    ],
+  ] as const) {
+    for (const ahead of [2, 10])
+      assert.deepEqual(await check(await sign({ ...good, nbf: now + ahead })), ofGood, `${ahead} s`);
+    const later = await sign({ ...good, nbf: now + 12 });
+    assert.equal(await check(later), null);
+    assert.equal(await check(await sign({ ...good, exp: now - 1 })), null, "exp is exact");
+    assert.equal(await check(await sign({ ...good, exp: now })), null, "exp is exact");
+    t.mock.timers.tick(2_000);
+    assert.deepEqual(await check(later), ofGood);
+    t.mock.timers.setTime(now * 1000);
+  }
 });
 
 /** Claims as text, since JSON.stringify() has no number beyond a double. */

@@ -26,6 +26,9 @@ const RETRY_KEYS_MS = 1_000;
 /** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
 const KEPT_KEYS_MS = 3_600_000;
 
+/** The clock of who signs may be ahead of ours by this: a token that was made just now is valid. `exp` is exact. */
+const AHEAD_S = 10;
+
 /** Tokens that were valid twice are remembered, at most twice this many (about 500 bytes each): whoever comes twice comes again. */
 const REMEMBERED = 20_000;
 /** A remembered token is checked again after this long, so that a withdrawn key ends. */
@@ -151,12 +154,15 @@ function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Ex
     issuer: expected.JWT_ISSUER,
     audience: expected.JWT_AUDIENCE,
     requiredClaims: ["exp", "sub", "aud", "iss", "role"],
+    clockTolerance: AHEAD_S, // also for exp, which is checked below
   };
   return async (token) => {
     try {
       const { payload } = await jwtVerify(token, key, options);
       const caller = readCaller(payload.sub, payload["role"]);
-      return caller && isInstant(payload.exp) ? { caller, exp: payload.exp } : null;
+      return caller && isInstant(payload.exp) && payload.exp > Date.now() / 1000
+        ? { caller, exp: payload.exp }
+        : null;
     } catch (error) {
       if (error instanceof Problem) throw error;
       return null;
@@ -175,7 +181,7 @@ function authenticateBySecret(secret: string, expected: Expectation): Verify {
     const isForUs =
       iss === expected.JWT_ISSUER &&
       (aud === expected.JWT_AUDIENCE || (Array.isArray(aud) && aud.includes(expected.JWT_AUDIENCE)));
-    const isNow = isInstant(exp) && exp > now && isInstant(nbf) && nbf <= now && isInstant(iat);
+    const isNow = isInstant(exp) && exp > now && isInstant(nbf) && nbf <= now + AHEAD_S && isInstant(iat);
     const caller = isForUs && isNow ? readCaller(sub, role) : null;
     return caller && { caller, exp: exp as number };
   };

@@ -1,7 +1,7 @@
 /** ./sd start: sets up, then runs server/main.ts as a process of its own until it ends. */
 import { randomBytes } from "node:crypto";
 import { tokenSecret } from "../auth/secret.ts";
-import type { Env } from "../env.ts";
+import { type Env, withVariables } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { say } from "./print.ts";
 import { prepare, suggest } from "./setup.ts";
@@ -56,7 +56,11 @@ async function serverEnvironment(
   apiUrl: string,
   demoKey: string | undefined,
 ): Promise<NodeJS.ProcessEnv> {
-  const { DATABASE_URL: _, ...rest } = process.env;
   const secret = env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) };
-  return { ...rest, API_DATABASE_URL: apiUrl, ...secret, ...(demoKey ? { DEMO_KEY: demoKey } : {}) };
+  return withVariables(process.env, {
+    DATABASE_URL: undefined,
+    API_DATABASE_URL: apiUrl,
+    ...secret,
+    ...(demoKey ? { DEMO_KEY: demoKey } : {}),
+  });
 }
