@@ -83,8 +83,10 @@ test("every column has a comment, but for those that say themselves what they ar
   assert.deepEqual(await rows(silent), [
     ["audit", ["id"]],
     ["coupons", ["id", "message", "description", "start_time", "expiry", "count", "created_at"]],
+    ["folded", ["only_row", "issued_on", "user_id"]],
     ["incoming_users", ["display_name"]],
     ["leases", ["coupon_id"]],
+    ["past_grants", ["user_id", "issued_on", "coupon_id"]],
     ["settings", ["only_row"]],
     ["use_counts", ["coupon_id", "used"]],
     ["user_coupons", ["user_id", "coupon_id"]],
@@ -158,6 +160,7 @@ const RIGHTS: Record<string, string> = {
     "ad",
   "daily_summary(date,date)": "dm",
   "find_coupon(bigint,text)": "adm",
+  "fold_grants(integer)": "ad",
   "import_incoming_users(text,text)": "d",
   "import_users(bigint[],text[],text,text)": "ad",
   "issue_coupon(bigint,bigint)": "ad",
@@ -377,8 +380,10 @@ test("constraints and triggers, by name", async () => {
         "coupons_start_time_is_fixed_once_issued",
       ],
     ],
+    ["folded", ["folded_has_one_row", "folded_pkey"]],
     ["issuing", ["issuing_is_empty"]],
     ["leases", ["leases_coupon", "leases_pkey"]],
+    ["past_grants", ["past_grants_pkey"]],
     [
       "settings",
       [

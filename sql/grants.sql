@@ -50,7 +50,8 @@ grant execute on function
   public.resume_coupon(bigint, text, text),
   public.set_coupon_count(bigint, integer, text, text),
   public.set_coupon_expiry(bigint, timestamptz, text, text),
-  public.import_users(bigint[], text[], text, text)
+  public.import_users(bigint[], text[], text, text),
+  public.fold_grants(integer)
 to coupon_api, coupon_admin;
 
 grant execute on function
@@ -83,6 +84,8 @@ grant select on
   coupon.coupons,
   coupon.user_coupons,
   coupon.use_counts,
+  coupon.past_grants,
+  coupon.folded,
   coupon.audit,
   coupon.issuing,
   coupon.leases,

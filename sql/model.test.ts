@@ -500,6 +500,7 @@ async function service(t: TestContext): Promise<Service> {
       await owner.unsafe(`
         delete from coupon.audit;
         delete from coupon.user_coupons;
+        delete from coupon.use_counts;
         delete from coupon.coupons;
         delete from coupon.users;
         alter table coupon.coupons alter column id restart`);

@@ -101,6 +101,19 @@ as $$
   where coalesce(g.used, 0) <> coalesce(c.used, 0)
 
   union all
+  select 'past_grants_are_grants', coalesce(g.coupon_id, p.coupon_id), coalesce(g.user_id, p.user_id),
+    format('of %s: %s', coalesce(g.issued_on, p.issued_on),
+      case when p.user_id is null then 'not copied' else 'copied without need' end)
+  from (
+    select g.coupon_id, g.user_id, g.issued_on
+    from coupon.user_coupons g
+    join coupon.folded f on (g.issued_on, g.user_id) <= (f.issued_on, f.user_id)
+  ) g
+  full join coupon.past_grants p
+    on p.coupon_id = g.coupon_id and p.user_id = g.user_id and p.issued_on = g.issued_on
+  where g.user_id is null or p.user_id is null
+
+  union all
   select 'undone_use_is_undone', a.coupon_id, a.user_id, format('use of %s is still there', a.used_date)
   from coupon.audit a
   left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id

@@ -226,6 +226,11 @@ const damages: Damage[] = [
     [["uses_are_counted", dinner, null, "'used 0, counted 2'"]],
   ],
   [
+    "a past grant that is none",
+    [`insert into coupon.past_grants values (${ann}, '2001-01-01', ${dinner})`],
+    [["past_grants_are_grants", dinner, ann, "'of 2001-01-01: copied without need'"]],
+  ],
+  [
     "an undone use that is there again",
     [
       ...noTriggers("audit"),

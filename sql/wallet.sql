@@ -1,6 +1,6 @@
--- What a user holds, the newest day first. A user has one coupon a day, so the day is the key to page by. No index begins with
--- the user: each day from the last one with grants back to the first is one probe of the key (issued_on, user_id), as many
--- in a statement as make it cheap, until the page is full.
+-- What a user holds, the newest day first. A user has one coupon a day, so the day is the key to page by. No index of grants
+-- begins with the user: days that fold_grants() has not reached are probed by the key (issued_on, user_id), as many in a
+-- statement as make it cheap, until the page is full. Older ones are found by user.
 create or replace function public.wallet(user_id bigint, before date default null, page_size integer default 50)
 returns table (
   state public.wallet_state,
@@ -23,12 +23,10 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  v_now timestamptz := clock_timestamp();
-  v_first date;
+  v_first date; -- the first day to probe, and the end of those that are folded
   v_last date;
   v_days integer := 32;
-  v_left integer := wallet.page_size;
-  v_found integer;
+  v_coupons bigint[] := '{}';
 begin
   if wallet.user_id is null then
     perform coupon.refuse_argument('user_id', 'must not be null');
@@ -37,27 +35,42 @@ begin
     perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
   end if;
 
-  select min(g.issued_on) into v_first from coupon.user_coupons g;
+  select f.issued_on + (f.user_id >= wallet.user_id)::integer into v_first from coupon.folded f;
+  if not isfinite(v_first) then
+    select min(g.issued_on) into v_first from coupon.user_coupons g;
+  end if;
   select max(g.issued_on) into v_last from coupon.user_coupons g
   where g.issued_on < coalesce(wallet.before, 'infinity'::date);
 
-  while v_left > 0 and v_last >= v_first loop
-    return query
-    select
-      case when g.is_used then 'used' when g.expiry <= v_now then 'expired' else 'issued' end::public.wallet_state,
-      g.coupon_id, c.code, c.message, c.description, g.position, g.issued_on, g.issued_at, g.expiry, g.used_date,
-      g.use_reference
-    from coupon.user_coupons g
-    join coupon.coupons c on c.id = g.coupon_id
-    where g.user_id = wallet.user_id
-      and g.issued_on = any (array(select v_last - n from generate_series(0, v_days - 1) n))
-    order by g.issued_on desc
-    limit v_left;
-    get diagnostics v_found = row_count;
-    v_left := v_left - v_found;
+  while cardinality(v_coupons) < wallet.page_size and v_last >= v_first loop
+    v_coupons := v_coupons || array(
+      select g.coupon_id
+      from coupon.user_coupons g
+      where g.user_id = wallet.user_id
+        and g.issued_on = any (
+          array(select v_last - n from generate_series(0, least(v_days, v_last - v_first + 1) - 1) n))
+      order by g.issued_on desc
+      limit wallet.page_size - cardinality(v_coupons));
     v_last := v_last - v_days;
     v_days := least(v_days * 2, 1024);
   end loop;
+  v_coupons := v_coupons || array(
+    select p.coupon_id
+    from coupon.past_grants p
+    where p.user_id = wallet.user_id and p.issued_on < least(v_first, wallet.before)
+    order by p.issued_on desc
+    limit wallet.page_size - cardinality(v_coupons));
+
+  return query
+  select
+    case when g.is_used then 'used' when g.expiry <= now.at then 'expired' else 'issued' end::public.wallet_state,
+    g.coupon_id, c.code, c.message, c.description, g.position, g.issued_on, g.issued_at, g.expiry, g.used_date,
+    g.use_reference
+  from (select clock_timestamp() as at) now
+  cross join coupon.user_coupons g
+  join coupon.coupons c on c.id = g.coupon_id
+  where g.user_id = wallet.user_id and g.coupon_id = any (v_coupons)
+  order by g.issued_on desc;
 end
 $$;
 

@@ -167,6 +167,29 @@ comment on column coupon.user_coupons.is_used is
 comment on column coupon.user_coupons.use_reference is
   'The caller''s own id of the use, an order number for example. The same one again gets the same answer.';
 
+create table coupon.past_grants (
+  user_id bigint,
+  issued_on date,
+  coupon_id bigint not null,
+  constraint past_grants_pkey primary key (user_id, issued_on)
+);
+comment on table coupon.past_grants is
+  'Which coupons a user got on days that are over, by user, so that wallet() need not look at each day. No key of
+coupon.user_coupons begins with the user, since a drop would then write a random page for each grant. fold_grants() copies
+grants to here, days later; reconcile() compares them. Empty it and set coupon.folded back to its defaults, in one
+transaction, and wallet() reads the grants alone until they are copied again.';
+
+create table coupon.folded (
+  only_row boolean primary key default true,
+  issued_on date not null default '-infinity',
+  user_id bigint not null default 0,
+  constraint folded_has_one_row check (only_row)
+);
+comment on table coupon.folded is
+  'The last grant that coupon.past_grants has, in order of issued_on and user_id: it has all grants up to this one, and none
+beyond. Exactly one row.';
+insert into coupon.folded default values;
+
 create table coupon.use_counts (
   coupon_id bigint,
   shard smallint,
@@ -249,6 +272,8 @@ drop table coupon.audit;
 drop type coupon.audited_command;
 drop table coupon.use_counts;
 drop table coupon.issuing;
+drop table coupon.folded;
+drop table coupon.past_grants;
 drop table coupon.user_coupons;
 drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;
