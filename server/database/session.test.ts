@@ -9,7 +9,7 @@ import { withConnection } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import { explain } from "./errors.ts";
-import { parseNumber } from "./session.ts";
+import { open, parseNumber, wasSent } from "./session.ts";
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const DAYS_3 = 3 * 86_400;
@@ -185,6 +185,23 @@ test("a pooler that refuses a startup parameter: the call was never sent", pgbou
   const answer = await app.issue(1, 1);
   assert.deepEqual([answer.status, answer.body.outcome], [503, "database_unavailable"]);
   assert.match(JSON.stringify(app.failures()), /unsupported startup parameter/);
+});
+
+test("a call that the driver gave to no session was not sent", async (t) => {
+  const scratch = await openScratch(t);
+  const call = async (url: string) => {
+    const sql = open(url, 1, () => {});
+    t.after(() => sql.end({ timeout: 1 }));
+    const running = sql`select 1`;
+    const error = await running.then(
+      () => "none",
+      ({ code }) => code,
+    );
+    return [error, wasSent(running)];
+  };
+  assert.deepEqual(await call("postgres://nobody@127.0.0.1:1/nothing"), ["ECONNREFUSED", false]);
+  assert.deepEqual(await call(scratch.target.on("nowhere").url), ["3D000", false]);
+  assert.deepEqual(await call(scratch.apiUrl), ["none", true]);
 });
 
 test("a number is read exactly, or not at all", () => {

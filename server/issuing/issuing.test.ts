@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { openWorld } from "../../bench/harness/app.ts";
+import { createClock, settled } from "../../bench/harness/clock.ts";
 import { Overloaded } from "../api/failures.ts";
 import type { Issue } from "../database/functions.ts";
 import { createIssuing } from "./issuing.ts";
@@ -84,6 +85,37 @@ test("a call that fails gives its place back", async () => {
     couponLease: async () => ({ outcome: "not_leased" }),
   });
   for (const id of strange) await assert.rejects(async () => issuing.issue(id, 1), { message: "lost" });
+});
+
+test("no lease outlives a lost connection", async () => {
+  const clock = createClock();
+  const lost: (() => void)[] = [];
+  const nothing = { position: null, issued_on: null, issued_at: null, starts_in: null };
+  const issuing = createIssuing(
+    {
+      issueCoupons: async (_, userIds) =>
+        userIds.map((user_id) => ({ outcome: "sold_out", user_id, ...nothing })),
+      couponLease: async () => ({
+        outcome: "leased",
+        refusal: "sold_out",
+        valid_for: 1,
+        starts_in: null,
+        issued: 0,
+        last_issued_at: null,
+        holders_after: 0,
+        holders: [],
+      }),
+      onLost: (listener) => void lost.push(listener),
+    },
+    {},
+    () => {},
+    clock,
+  );
+  assert.equal((await issuing.issue(7, 1)).outcome, "sold_out");
+  await settled();
+  assert.equal(issuing.leases.held(), 1);
+  for (const listener of lost) listener();
+  assert.equal(issuing.leases.held(), 0);
 });
 
 test("2,500 requests for invented coupons leave the connections to the real one", async (t) => {

@@ -294,12 +294,15 @@ test("watching: a wrong token is told, an abort ends it", async () => {
 
 // ---- Answers that are not the service's ---------------------------------------------------------------------------
 
+/** A client that waits, or asks for ever, fails within a minute. */
+const bounded = { timeout: 60_000 };
+
 for (const [what, retryAfter, seconds] of [
   ["an hour", "3600", 3600],
   ["a month, for which no timer waits", "2592000", 2_592_000],
   ["a day in another century", "Fri, 01 Jan 2100 00:00:00 GMT", undefined],
 ] as const)
-  test(`Retry-After beyond what a call waits is an error at once: ${what}`, async () => {
+  test(`Retry-After beyond what a call waits is an error at once: ${what}`, bounded, async () => {
     const { client, coupon_id } = await buyer();
     faults = [refuse(503, { "retry-after": retryAfter })];
     await assert.rejects(client.issueCoupon({ coupon_id }), (error) => {
@@ -321,7 +324,7 @@ test("Retry-After that is nothing is no wait", async () => {
   assert.equal(came.length, 4);
 });
 
-test("watching: a page instead of a stream is an error, and asked once", async () => {
+test("watching: a page instead of a stream is an error, and asked once", bounded, async () => {
   faults = [
     (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<h1>Log in</h1>"),
   ];
