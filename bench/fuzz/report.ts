@@ -105,18 +105,21 @@ export function render(run: Run): string {
   ].join("\n\n");
 }
 
-/** For the README: a line a layer and result. */
+/** For the README: a line a layer. */
 export function renderBlock(result: Result): string {
   const { date, seconds, machine } = result;
-  const rows = Object.entries(result.layers).flatMap(([layer, { answers }]) =>
+  const rows = Object.entries(result.layers).map(([layer, { inputs, answers }]) => [
+    layer,
+    number(inputs),
     // Sorted here: an object puts names that look like numbers first.
     Object.entries(answers)
       .sort(byName)
-      .map(([answer, n], i) => [i === 0 ? layer : "", answer, number(n)]),
-  );
+      .map(([answer, n]) => `${answer}: ${number(n)}`)
+      .join(" · "),
+  ]);
   return [
     `${date.slice(0, 10)}, ${number(seconds)} s on ${nameOf(machine)}.`,
-    table(["layer", "answer", "inputs"], rows),
+    table(["layer", "inputs", "answers"], rows),
     summaryOf(result),
   ].join("\n\n");
 }

@@ -18,7 +18,7 @@ import {
   table,
   writeResult,
 } from "./report.ts";
-import type { Drop, Result } from "./result.ts";
+import type { Drop, Measure, Result } from "./result.ts";
 
 const example: Result = {
   scenario: "refuse",
@@ -83,7 +83,33 @@ test("a block with what there is, and how to make what there isn't", () => {
     block,
     /^### refuse\n\n2026-11-22, 12 s on 2 cores \(Some <CPU>\), 8 GiB, Linux 6\.1, Node\.js 20\.19\.0, PostgreSQL 18\.4\. rounds 3, connections 64\.\n/,
   );
+  assert.match(block, /^\| 64 connections \| this service \|/m);
   assert.match(block, /### grant\n\nNo full run is kept yet: `\.\/sd bench grant` makes one\.$/);
+});
+
+test("several groups in a block: a column each, and only ratios that have a bar", () => {
+  const more = { ...(example.measures[0] as Measure), group: "256 connections" };
+  const block = renderBlock(
+    ["refuse"],
+    [
+      {
+        ...example,
+        measures: [...example.measures, more],
+        headlines: [...example.headlines, { name: "refuse / something", value: 1 }],
+      },
+    ],
+  );
+  assert.deepEqual(block.split("\n").slice(4, 13), [
+    "| a second     |    64 connections |   256 connections |",
+    "| ------------ | ----------------: | ----------------: |",
+    "| this service | 1,000 (900–1,100) | 1,000 (900–1,100) |",
+    "| hello        |             2,000 |                   |",
+    "",
+    "|                                |      | bar    | stretch |      |",
+    "| ------------------------------ | ---: | ------ | ------- | ---- |",
+    "| refuse / hello, 64 connections | 0.50 | ≥ 0.85 | ≥ 0.95  | MISS |",
+    "",
+  ]);
 });
 
 test("a result is the same when it is read again", (t) => {

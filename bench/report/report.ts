@@ -41,13 +41,13 @@ export function report(scenarios: readonly string[]): void {
   writeBlock(README, "results", renderBlock(scenarios, readResults(scenarios)));
 }
 
-/** Every scenario's latest run, one under the other. */
+/** Every scenario's latest run, one under the other: what is compared, and the bars. The kept files have every figure. */
 export function renderBlock(scenarios: readonly string[], results: readonly Result[]): string {
   return scenarios
     .map((scenario) => {
       const result = results.find((candidate) => candidate.scenario === scenario);
       return result
-        ? `### ${scenario}\n\n${renderHead(result)}\n\n${renderResult(result)}`
+        ? `### ${scenario}\n\n${renderHead(result)}\n\n${renderResult(shortened(result), renderCompared)}`
         : `### ${scenario}\n\nNo full run is kept yet: \`./sd bench ${scenario}\` makes one.`;
     })
     .join("\n\n");
@@ -65,8 +65,14 @@ function renderHead({ date, seconds, machine, options }: Result): string {
   return `${date.slice(0, 10)}, ${seconds.toFixed(0)} s on ${nameOf(machine)}. ${given.join(", ")}.`;
 }
 
+/** Without the ratios that no bar is set for, if there are others. */
+function shortened(result: Result): Result {
+  const barred = result.headlines.filter((headline) => judge(result.scenario, headline));
+  return barred.length > 0 ? { ...result, headlines: barred } : result;
+}
+
 /** Tables, ratios with their bars, notes and what was verified. */
-export function renderResult(result: Result): string {
+export function renderResult(result: Result, renderMeasures = renderFigures): string {
   const { measures, headlines, notes, checks, failures, answers } = result;
   const parts = [renderMeasures(measures), renderHeadlines(result.scenario, headlines)];
   if (answers) parts.push(renderAnswers(answers));
@@ -79,7 +85,23 @@ export function renderResult(result: Result): string {
   return parts.filter(Boolean).join("\n\n");
 }
 
-function renderMeasures(measures: readonly Measure[]): string {
+/** Measures of several groups by their first figure, a column a group; others with all of their figures. */
+function renderCompared(measures: readonly Measure[]): string {
+  const groups = [...new Set(measures.map(({ group }) => group))];
+  if (groups.length < 2) return renderFigures(measures);
+  const names = [...new Set(measures.map(({ name }) => name))];
+  const first = Object.keys(measures[0]?.figures ?? {})[0] as string;
+  const rows = names.map((name) => [
+    name,
+    ...groups.map((group) => {
+      const found = measures.find((measure) => measure.name === name && measure.group === group);
+      return found?.figures[first] ? shownSpread(found.figures[first]) : "";
+    }),
+  ]);
+  return table([first, ...groups], rows);
+}
+
+function renderFigures(measures: readonly Measure[]): string {
   const figures = [...new Set(measures.flatMap((measure) => Object.keys(measure.figures)))];
   const hasGroups = measures.some(({ group }) => group !== "");
   const rows = measures.map(({ group, name, figures: has }) => [
