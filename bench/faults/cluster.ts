@@ -35,7 +35,7 @@ export interface ClusterOptions {
   environment?: Record<string, string>;
 }
 
-const SETTINGS = { shared_buffers: "32MB", max_connections: "60", wal_keep_size: "512MB" };
+const SETTINGS = { shared_buffers: "32MB", max_connections: "100", wal_keep_size: "512MB" };
 /** Of the small disks: two or three segments of WAL, and no more of them kept. */
 const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_size: "48MB" };
 /** Twice what startEmbedded() waits: a recovery syncs each file, and the disk may be others' too. */
