@@ -16,7 +16,7 @@ import { createIssuing } from "./issuing/issuing.ts";
 import type { LaneLimits } from "./issuing/lane.ts";
 import { createLog } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
-import { createReadiness, newestMigration } from "./observability/readiness.ts";
+import { createReadiness, neededFunctions, newestMigration } from "./observability/readiness.ts";
 import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
 import { respond } from "./routes/operation.ts";
@@ -106,7 +106,13 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     isClosed: () => state.closed,
     maxStreams: overrides.maxStreams ?? MAX_STREAMS,
     readiness:
-      overrides.readiness ?? createReadiness({ db, isDraining, newestMigration: await newestMigration() }),
+      overrides.readiness ??
+      createReadiness({
+        db,
+        isDraining,
+        newestMigration: await newestMigration(),
+        needed: await neededFunctions(),
+      }),
   };
 }
 

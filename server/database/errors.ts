@@ -45,8 +45,8 @@ export const HUNG_UP = "HUNG_UP";
 /** The driver's code for a call on a closed pool. */
 const CONNECTION_ENDED = "CONNECTION_ENDED";
 
-/** SQLSTATE undefined_function: the database is older than this server, or empty. */
-export const UNDEFINED_FUNCTION = "42883";
+/** SQLSTATEs undefined_function and insufficient_privilege: the database is older than this server, empty, or was changed by hand. */
+export const NOT_CALLABLE: readonly string[] = ["42883", "42501"];
 
 /** SQLSTATE read_only_sql_transaction: a standby, or default_transaction_read_only is on. */
 export const READ_ONLY = "25006";

@@ -66,6 +66,8 @@ export type Lease =
 export interface SchemaVersion {
   migration: string | null;
   oldest_server: string;
+  /** Which of the functions that the server needs are not there, or not its login's to call. */
+  missing: string[];
 }
 
 /** For the audit: on whose behalf, for example "admin:root", and why. */
@@ -155,10 +157,17 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...users(operate, report),
     ...reports(report),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */
-    schemaVersion: () => {
+    schemaVersion: (needed: readonly string[] = []) => {
       ready.doubt();
       return ready<SchemaVersion>(
-        (sql) => sql`select migration, oldest_server from public.schema_version()`,
+        (sql) => sql`
+          select v.migration, v.oldest_server, (
+            select coalesce(json_agg(f), '[]')
+            from unnest(${arrayOf(needed)}::text[]) f
+            where has_function_privilege(to_regprocedure(f), 'execute') is not true
+          ) as missing
+          from public.schema_version() v
+        `,
       ).then(only);
     },
     pools: figures,

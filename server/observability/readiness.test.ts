@@ -6,7 +6,7 @@ import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { DatabaseError } from "../database/errors.ts";
 import type { SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
-import { createReadiness, newestMigration } from "./readiness.ts";
+import { createReadiness, neededFunctions, newestMigration } from "./readiness.ts";
 
 /** What a server that knows migration 20260000000002 says of a database that answers so. */
 async function saidOf(answer: () => Promise<SchemaVersion>, draining = false): Promise<unknown> {
@@ -14,6 +14,7 @@ async function saidOf(answer: () => Promise<SchemaVersion>, draining = false): P
     db: { schemaVersion: answer },
     isDraining: () => draining,
     newestMigration: "20260000000002",
+    needed: [],
   });
   try {
     return await ready();
@@ -24,7 +25,7 @@ async function saidOf(answer: () => Promise<SchemaVersion>, draining = false): P
 }
 
 const stands = (migration: string | null, oldest_server: string) => () =>
-  Promise.resolve({ migration, oldest_server });
+  Promise.resolve({ migration, oldest_server, missing: [] });
 const fails =
   (kind: DatabaseError["kind"], sqlstate = "") =>
   () =>
@@ -52,7 +53,7 @@ for (const [what, answer, expected] of [
       "The database stands at migration 20260000000001, and this server needs 20260000000002: run ./sd migrate.",
     ),
   ],
-  ...[stands(null, "20260000000001"), fails("defect", "42883")].map(
+  ...[stands(null, "20260000000001"), fails("defect", "42883"), fails("defect", "42501")].map(
     (answer) =>
       [
         "empty",
@@ -86,7 +87,7 @@ test("unreachable: with the reason, if that is known", async () => {
 });
 
 test("our own mistakes are told as they are", async () => {
-  await assert.rejects(saidOf(fails("defect", "42501")), { kind: "defect" });
+  await assert.rejects(saidOf(fails("defect", "XX000")), { kind: "defect" });
 });
 
 test("a database that never answers: a second, and not the call's own deadline", async (t) => {
@@ -142,3 +143,39 @@ test("GET /readyz on a database from before schema_version()", async (t) => {
     detail: `The database is not set up, and this server needs ${await newestMigration()}: run ./sd migrate.`,
   });
 });
+
+test("what the server needs is what its login may call", async (t) => {
+  const { scratch } = await open(t);
+  const granted = await scratch.owner`
+    select p.oid::regprocedure::text as name from pg_proc p
+    where p.pronamespace = 'public'::regnamespace and has_function_privilege('coupon_api', p.oid, 'execute')`;
+  const needed = await scratch.owner`
+    select f::regprocedure::text as name from unnest(${await neededFunctions()}::text[]) f`;
+  const names = (found: readonly { name?: string }[]) => found.map(({ name }) => name).sort();
+  assert.ok(granted.length >= 20);
+  assert.deepEqual(names(needed), names(granted));
+});
+
+for (const [what, plant, mend] of [
+  [
+    "is missing",
+    "alter function public.issue_coupons(bigint, bigint[]) rename to issue_coupons_away",
+    "alter function public.issue_coupons_away(bigint, bigint[]) rename to issue_coupons",
+  ],
+  [
+    "is not the login's to call",
+    "revoke execute on function public.issue_coupons(bigint, bigint[]) from coupon_api",
+    "grant execute on function public.issue_coupons(bigint, bigint[]) to coupon_api",
+  ],
+] as const)
+  test(`a function that ${what}: not ready, until it is mended`, async (t) => {
+    const { scratch, app } = await open(t);
+    assert.equal((await app.call("GET /readyz")).status, 200);
+    await scratch.owner.unsafe(plant);
+    const detail = "The server's login cannot call public.issue_coupons(bigint, bigint[]): run ./sd migrate.";
+    assertProblem(await app.call("GET /readyz"), 503, { outcome: "migrations_pending", detail });
+    assert.equal((await app.issue(1, 1)).status, 500);
+    await scratch.owner.unsafe(mend);
+    assert.equal((await app.call("GET /readyz")).status, 200);
+    assert.equal((await app.issue(1, 1)).body.outcome, "coupon_not_found");
+  });

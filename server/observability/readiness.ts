@@ -1,7 +1,7 @@
 /** Whether this server and its database can serve together: load balancers and roll-outs ask this. */
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import type { Failure } from "../api/failures.ts";
-import { DatabaseError, reasonOf, UNDEFINED_FUNCTION } from "../database/errors.ts";
+import { DatabaseError, NOT_CALLABLE, reasonOf } from "../database/errors.ts";
 import type { Db, SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
 import { createShared } from "../http/shared.ts";
@@ -17,6 +17,13 @@ export async function newestMigration(directory: URL | string = MIGRATIONS): Pro
   return names.at(-1)?.split("_")[0] ?? "";
 }
 
+/** The functions that this release grants to the server's login, as "public.issue_coupons(bigint, bigint[])". */
+export async function neededFunctions(): Promise<string[]> {
+  const grants = await readFile(new URL("../../sql/grants.sql", import.meta.url), "utf8");
+  const given = grants.matchAll(/^grant execute on function\n([^;]*?)\nto [^;]*\bcoupon_api\b/gm);
+  return [...given].flatMap(([, list = ""]) => list.split(",\n").map((each) => each.trim()));
+}
+
 /**
  * Throws a 503 with the reason: draining · database_unavailable · migrations_pending · server_too_old. It has a deadline of one second.
  * During a roll-out the database is newer than this server; that is fine while oldest_server allows it.
@@ -25,17 +32,19 @@ export function createReadiness({
   db,
   isDraining,
   newestMigration,
+  needed,
 }: {
   db: Pick<Db, "schemaVersion">;
   isDraining: () => boolean;
   newestMigration: string;
+  needed: readonly string[];
 }): () => Promise<void> {
   // Anybody may ask, any number of times: all of them share one query at a time.
-  const schemaVersion = createShared(() => db.schemaVersion());
+  const schemaVersion = createShared(() => db.schemaVersion(needed));
 
   return async () => {
     if (isDraining()) throw notReady("draining");
-    const { migration, oldest_server } = await within(ANSWER_MS, schemaVersion()).catch((error) => {
+    const { migration, oldest_server, missing } = await within(ANSWER_MS, schemaVersion()).catch((error) => {
       throw explained(error, newestMigration);
     });
     if (migration === null || migration < newestMigration) throw pending(migration, newestMigration);
@@ -44,6 +53,11 @@ export function createReadiness({
         "server_too_old",
         `The database's functions need a server that knows migration ${oldest_server}; this one knows them up to ` +
           `${newestMigration}. Start the newer release.`,
+      );
+    if (missing.length > 0)
+      throw notReady(
+        "migrations_pending",
+        `The server's login cannot call ${missing.join(", ")}: run ./sd migrate.`,
       );
   };
 }
@@ -62,7 +76,7 @@ function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersi
 function explained(error: unknown, newestMigration: string): unknown {
   if (!(error instanceof DatabaseError)) return error;
   if (error.kind === "unavailable") return notReady("database_unavailable", reasonOf(error), error);
-  if (error.sqlstate === UNDEFINED_FUNCTION) return pending(null, newestMigration);
+  if (NOT_CALLABLE.includes(error.sqlstate)) return pending(null, newestMigration);
   if (error.kind === "defect") return error;
   return notReady("database_unavailable", "The database did not answer in time.", error);
 }
