@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { type Catalogue, catalogueOf, type Difference, differences } from "./catalogue.ts";
 import { type Sql, withConnection } from "./connect.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
-import { appliedMigrations, migrationFiles, versionOf } from "./migrations.ts";
+import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
 import { checkRights } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
-import { SOURCES, type Sources } from "./setup.ts";
+import { SOURCES } from "./setup.ts";
 import type { Target } from "./target.ts";
 import { onTrial } from "./trial.ts";
 
@@ -39,7 +39,7 @@ async function examineWithin(sql: Sql, sources: Sources): Promise<Finding[]> {
   }
   const catalogue = await catalogueOf(sql);
   await regainRights(sql);
-  const unfit = await unfitMigrations(sql, sources);
+  const unfit = await unfitRelease(sql, sources);
   if (unfit.length > 0) return unfit;
   const is = { catalogue, rest: await restOf(sql) };
   try {
@@ -96,18 +96,19 @@ async function regainRights(sql: Sql): Promise<void> {
   });
 }
 
-/** Without the migrations of just this release there is nothing to compare with. */
-async function unfitMigrations(sql: Sql, { migrations: directory }: Sources): Promise<Finding[]> {
-  const applied = await whileOwner(sql, () => appliedMigrations(sql));
-  const files = await migrationFiles(directory);
-  const missing = files.filter((file) => !applied.includes(versionOf(file)));
-  const unknown = applied.filter((version) => !files.map(versionOf).includes(version));
+/** Without the migrations of just this release there is nothing to compare with, and not with the functions of a newer one. */
+async function unfitRelease(sql: Sql, sources: Sources): Promise<Finding[]> {
+  const standing = await whileOwner(sql, () => standingOf(sql, sources));
+  const { pending, unknown, set, loadedSet } = standing;
+  const others = [
+    ...unknown.map((version) => `migration ${version} is of another release`),
+    ...(isOthers({ ...standing, unknown: [] })
+      ? [`the functions are set ${loadedSet} of a newer release, this one has ${set}`]
+      : []),
+  ];
   return [
-    ...missing.map((file) => ({ what: `migration ${file} is not applied`, todo: "./sd migrate" })),
-    ...unknown.map((version) => ({
-      what: `migration ${version} is of another release`,
-      todo: "ask the doctor of that release",
-    })),
+    ...pending.map((file) => ({ what: `migration ${file} is not applied`, todo: "./sd migrate" })),
+    ...others.map((what) => ({ what, todo: "ask the doctor of that release" })),
   ];
 }
 

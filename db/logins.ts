@@ -3,11 +3,15 @@ import { connect, explained, type Sql } from "./connect.ts";
 import { amongOthers, keeperOf, RECORD } from "./roles.ts";
 import { LOGINS, type Login, type Target } from "./target.ts";
 
-/** The logins that do not take the passwords of this target. */
-export async function closedLogins(target: Target): Promise<Login[]> {
+/** The logins that do not take the passwords of this target, and who gave them theirs if that was another login. */
+export async function loginsOf(
+  sql: Sql,
+  target: Target,
+): Promise<{ closed: Login[]; keptBy: string | undefined }> {
   const closed: Login[] = [];
   for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
-  return closed;
+  const keeper = closed.length > 0 ? await keeperOf(sql) : undefined;
+  return { closed, keptBy: keeper?.isOurs === false ? keeper.login : undefined };
 }
 
 /**
@@ -21,13 +25,12 @@ export async function openLogins(
   anew: boolean,
   log: (line: string) => void,
 ): Promise<string | undefined> {
-  const closed = anew ? [...LOGINS] : await closedLogins(target);
-  const keeper = await keeperOf(sql);
-  if (closed.length > 0 && !anew && keeper?.isOurs === false) {
-    log(kept(closed, keeper.login));
-    return keeper.login;
+  const { closed, keptBy } = anew ? { closed: [...LOGINS], keptBy: undefined } : await loginsOf(sql, target);
+  if (keptBy !== undefined) {
+    log(kept(closed, keptBy));
+    return keptBy;
   }
-  if (closed.length > 0 || keeper === undefined) await givePasswords(sql, target, closed);
+  if (closed.length > 0 || !(await keeperOf(sql))) await givePasswords(sql, target, closed);
   const [now] = await sql`select clock_timestamp()::text as changed_at`;
   for (const login of closed) {
     await endSessions(sql, login, now?.["changed_at"], log);

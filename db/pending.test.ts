@@ -57,10 +57,16 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
   const before = await written(target);
   const pending = await pendingOf(target);
   assert.deepEqual(pending, {
+    standing: {
+      applied: [],
+      unknown: [],
+      pending: files,
+      newest: versions.at(-1),
+      set: pending.standing.set,
+      loadedSet: undefined,
+      oldestServer: undefined,
+    },
     roles: ["coupon_owner"], // may not yet create in this database
-    applied: [],
-    unknown: [],
-    migrations: files,
     functions: undefined,
     rights: undefined,
     logins: [], // the server has them already
@@ -71,7 +77,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
   assert.deepEqual(describe(pending), {
     migrations: `none applied; pending: ${files.join(", ")}`,
     roles: "differ: coupon_owner",
-    functions: "compared after the migrations",
+    functions: `set ${pending.standing.set} here, none in the database; compared after the migrations`,
     rights: "compared after the migrations",
   });
   assert.deepEqual(await written(target), before);
@@ -80,7 +86,8 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
   const after = await pendingOf(target);
   assert.equal(isNothing(after), true);
   assert.deepEqual({ ...after.functions, same: 0 }, nothing);
-  assert.deepEqual(after.applied, versions);
+  assert.deepEqual(after.standing.applied, versions);
+  assert.equal(after.standing.loadedSet, pending.standing.set);
 });
 
 test("a server that has never seen us: all roles, both logins, and none is made", options, async () => {
@@ -136,7 +143,8 @@ test("functions: missing, differing in body, comment or rights, left over; and n
   });
   assert.equal(
     describe(pending).functions,
-    "missing: mine(integer); differ: coupon_stats(bigint), find_coupon(bigint,text), wallet(bigint,date,integer); " +
+    `set ${pending.standing.set} here, ${pending.standing.set} in the database; ` +
+      "missing: mine(integer); differ: coupon_stats(bigint), find_coupon(bigint,text), wallet(bigint,date,integer); " +
       "left over, in no file: coupon.commit_durably(), theirs()",
   );
   assert.deepEqual(await written(target), before);
@@ -265,50 +273,12 @@ test("a migration that is pending: the functions are not compared before it", as
     "-- migrate:up\ncreate table coupon.more ();\n",
   );
   const pending = await pendingOf(target, { migrations });
-  assert.deepEqual(pending.migrations, ["29990101000000_more.sql"]);
+  assert.deepEqual(pending.standing.pending, ["29990101000000_more.sql"]);
   assert.equal(pending.functions, undefined);
   assert.equal(
     describe(pending).migrations,
     `${files.length} applied, the newest ${versions.at(-1)}; pending: 29990101000000_more.sql`,
   );
-});
-
-test("another release's database: said, and set-up leaves its functions alone", async (t) => {
-  const { owner, target, drop } = await scratchDatabase();
-  t.after(drop);
-  await owner`insert into coupon.schema_migrations values ('29990101000000')`;
-  const pending = await pendingOf(target);
-  assert.deepEqual(pending.unknown, ["29990101000000"]);
-  assert.equal(
-    describe(pending).migrations,
-    `${files.length + 1} applied, the newest 29990101000000; none pending; of another release: 29990101000000`,
-  );
-  const functions = () =>
-    owner`select oid, xmin::text from pg_proc where proowner = 'coupon_owner'::regrole order by oid`.values();
-  const before = [...(await functions())];
-  await assert.rejects(setUp(target), {
-    message:
-      "the database has migration 29990101000000 of another release: set up with that one. " +
-      "To serve with this one meanwhile, give API_DATABASE_URL and no DATABASE_URL",
-  });
-  assert.deepEqual([...(await functions())], before);
-});
-
-test("a database from before the first release: said, with what to do", async (t) => {
-  const { owner, target, drop } = await scratchDatabase();
-  t.after(drop);
-  await owner`delete from coupon.schema_migrations`;
-  await owner`insert into coupon.schema_migrations values ('20261122000007')`;
-  assert.equal(
-    describe(await pendingOf(target)).migrations,
-    `1 applied, the newest 20261122000007; pending: ${files.join(", ")}; ` +
-      "from before the first release, see ./sd reset: 20261122000007",
-  );
-  await assert.rejects(setUp(target), {
-    message:
-      "the database was made before the first release and can't be migrated: " +
-      "./sd reset removes an embedded one, with all in it; else give DATABASE_URL of another one",
-  });
 });
 
 test("a file that doesn't load is named, and nothing is changed", async (t) => {

@@ -4,24 +4,19 @@
  */
 import { type Sql, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
-import { closedLogins, kept } from "./logins.ts";
-import { appliedMigrations, isUnreleased, migrationFiles, versionOf } from "./migrations.ts";
-import { checkRights, keeperOf, makeRoles } from "./roles.ts";
+import { kept, loginsOf } from "./logins.ts";
+import { isOthers, isUnreleased, type Sources, type Standing, standingOf } from "./release.ts";
+import { checkRights, makeRoles } from "./roles.ts";
 import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
-import { SOURCES, type Sources } from "./setup.ts";
+import { SOURCES } from "./setup.ts";
 import type { Login, Target } from "./target.ts";
 import { onTrial } from "./trial.ts";
 
 export interface Pending {
+  standing: Standing;
   /** Roles that would be made or changed. */
   roles: string[];
-  /** Versions that are in the database. */
-  applied: string[];
-  /** Of those the ones that no file is named after: another release's. */
-  unknown: string[];
-  /** Files that would be applied. */
-  migrations: string[];
-  /** By signature; none where migrations come first, since the functions may need them. */
+  /** By signature; none where migrations come first, since the functions may need them, and none of a newer release's. */
   functions: FunctionChanges | undefined;
   /** Whose rights would be changed, of all that is no function of a file; undefined with `functions`. */
   rights: string[] | undefined;
@@ -43,40 +38,31 @@ export interface FunctionChanges {
 
 /** Throws what set-up would throw: rights that are missing, a file that doesn't load. */
 export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promise<Pending> {
-  const { migrations, functions } = { ...SOURCES, ...sources };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
-    const closed = await closedLogins(target);
-    const keeper = closed.length > 0 ? await keeperOf(sql) : undefined;
-    const isKept = keeper?.isOurs === false;
+    const { closed, keptBy } = await loginsOf(sql, target);
     return {
-      ...(await onTrial(sql, target, () => compareAll(sql, migrations, functions))),
-      logins: isKept ? [] : closed,
-      kept: isKept ? { logins: closed, by: keeper.login } : undefined,
+      ...(await onTrial(sql, target, () => compareAll(sql, { ...SOURCES, ...sources }))),
+      logins: keptBy === undefined ? closed : [],
+      kept: keptBy === undefined ? undefined : { logins: closed, by: keptBy },
     };
   });
 }
 
 /** In a transaction that is rolled back. */
-async function compareAll(
-  sql: Sql,
-  migrations: string,
-  functions: string,
-): Promise<Omit<Pending, "logins" | "kept">> {
+async function compareAll(sql: Sql, sources: Sources): Promise<Omit<Pending, "logins" | "kept">> {
   const before = await rolesOf(sql);
-  await makeRoles(sql, functions);
+  await makeRoles(sql, sources.functions);
   const roles = differing(before, await rolesOf(sql));
   await sql`set local role coupon_owner`;
-  const applied = await appliedMigrations(sql);
-  const files = await migrationFiles(migrations);
-  const pending = files.filter((file) => !applied.includes(versionOf(file)));
+  const standing = await standingOf(sql, sources);
   const sequences = await sequencesBehind(sql);
-  const loaded = pending.length > 0 ? undefined : await compareLoaded(sql, functions);
+  if (isOthers(standing))
+    return { standing, roles: [], functions: undefined, rights: undefined, sequences: [] };
+  const loaded = standing.pending.length > 0 ? undefined : await compareLoaded(sql, sources.functions);
   return {
+    standing,
     roles,
-    applied,
-    unknown: applied.filter((version) => !files.map(versionOf).includes(version)),
-    migrations: pending,
     functions: loaded?.functions,
     rights: loaded?.rights,
     sequences,
@@ -84,23 +70,25 @@ async function compareAll(
 }
 
 /** Whether set-up would change nothing. */
-export function isNothing({ roles, migrations, functions, rights, logins, sequences }: Pending): boolean {
+export function isNothing({ standing, roles, functions, rights, logins, sequences }: Pending): boolean {
   const changes = [...(functions?.created ?? []), ...(functions?.changed ?? []), ...(rights ?? [])];
-  return [roles, migrations, changes, logins, sequences].every((list) => list.length === 0);
+  return [roles, standing.pending, changes, logins, sequences].every((list) => list.length === 0);
 }
 
 /** In words for an operator, a part a line. Of sequences only if one is behind. */
 export function describe(
   pending: Pending,
 ): Record<"migrations" | "roles" | "functions" | "rights", string> & { sequences?: string } {
-  const { roles, applied, unknown, migrations, functions, rights, logins, kept: held, sequences } = pending;
+  const { standing, roles, functions, rights, logins, kept: held, sequences } = pending;
+  const { applied, unknown, set, loadedSet = "none" } = standing;
+  const notCompared = isOthers(standing) ? "not compared, the database is of another release" : undefined;
   const list = (names: string[]) => names.join(", ");
   const parts = (...each: [what: string, names: string[]][]) =>
     each.flatMap(([what, names]) => (names.length > 0 ? [`${what}: ${list(names)}`] : []));
   return {
     migrations: [
       applied.length > 0 ? `${applied.length} applied, the newest ${applied.at(-1)}` : "none applied",
-      migrations.length > 0 ? `pending: ${list(migrations)}` : "none pending",
+      standing.pending.length > 0 ? `pending: ${list(standing.pending)}` : "none pending",
       ...parts(
         ["from before the first release, see ./sd reset", unknown.filter(isUnreleased)],
         ["of another release", unknown.filter((version) => !isUnreleased(version))],
@@ -110,15 +98,20 @@ export function describe(
       [
         ...parts(["differ", roles], ["can't log in with this DATABASE_URL yet", logins]),
         ...(held ? [kept(held.logins, held.by)] : []),
-      ].join("; ") || "as in the files",
-    functions: functions
-      ? parts(
-          ["missing", functions.created],
-          ["differ", functions.changed],
-          ["left over, in no file", functions.leftOver],
-        ).join("; ") || `${functions.same}, as in the files`
-      : "compared after the migrations",
-    rights: rights ? parts(["differ", rights]).join() || "as in the files" : "compared after the migrations",
+      ].join("; ") ||
+      (notCompared ?? "as in the files"),
+    functions: `set ${set} here, ${loadedSet} in the database; ${
+      functions
+        ? parts(
+            ["missing", functions.created],
+            ["differ", functions.changed],
+            ["left over, in no file", functions.leftOver],
+          ).join("; ") || `${functions.same}, as in the files`
+        : (notCompared ?? "compared after the migrations")
+    }`,
+    rights: rights
+      ? parts(["differ", rights]).join() || "as in the files"
+      : (notCompared ?? "compared after the migrations"),
     ...(sequences.length > 0
       ? { sequences: `behind their tables: ${sequences.map(inWords).join("; ")}` }
       : {}),

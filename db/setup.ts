@@ -2,19 +2,19 @@
 import { fileURLToPath } from "node:url";
 import { asOwner, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
-import { openLogins } from "./logins.ts";
+import { loginsOf, openLogins } from "./logins.ts";
 import { migrate } from "./migrations.ts";
 import { ATTEMPTS, createPatience, LOCK_MS } from "./patience.ts";
+import { type Sources, standingOf, whyOnlyServe } from "./release.ts";
 import { amongOthers, checkRights, makeRoles } from "./roles.ts";
 import { advanceSequences } from "./sequences.ts";
 import type { Target } from "./target.ts";
 
 /** Where a release's migrations and functions are; tests give others. */
-export const SOURCES = {
+export const SOURCES: Sources = {
   migrations: fileURLToPath(new URL("./migrations", import.meta.url)),
   functions: fileURLToPath(new URL("../sql", import.meta.url)),
 };
-export type Sources = typeof SOURCES;
 
 /** Held by the set-up session; any number that nothing else on the database locks. */
 export const SETUP_LOCK = "4850179452613153";
@@ -31,6 +31,8 @@ export interface Options extends Sources {
 
 /** What set-up leaves as it is. */
 export interface Left {
+  /** Why it left all: the database is of a newer release, which this one may serve. */
+  onlyServes?: string;
   /** The login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
   keptBy: string | undefined;
 }
@@ -53,10 +55,16 @@ export async function setUp(
     await sql`select set_config('lock_timeout', ${`${attempts * TURN_MS}`}, false)`;
     await inTurn("another set-up is at work", () => sql`select pg_advisory_lock(${SETUP_LOCK}::bigint)`);
     await sql`select set_config('lock_timeout', ${`${LOCK_MS}`}, false)`;
+    const sources = { migrations, functions };
+    const standing = () => patiently("release", () => asOwner(sql, (owner) => standingOf(owner, sources)));
+    const [owner] = await sql`select from pg_roles where rolname = 'coupon_owner'`;
+    const onlyServes = owner && whyOnlyServe(await standing());
+    if (onlyServes) return { onlyServes, keptBy: (await loginsOf(sql, target)).keptBy };
     log("roles");
     await patiently("roles", () => amongOthers(() => makeRoles(sql, functions)));
     log("migrations");
-    await migrate(sql, target, migrations, patiently, log);
+    const { pending } = await standing();
+    await migrate(sql, target, migrations, pending, patiently, log);
     log("functions");
     // All in one transaction: callers see the old ones or the new ones.
     await patiently("functions", () => asOwner(sql, (owner) => runManifest(owner, functions)));

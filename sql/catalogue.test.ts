@@ -48,6 +48,7 @@ test("functions are volatile, since they read the clock after a wait, but for th
   assert.deepEqual(await rows(others), [
     ["common_refusal", "i"],
     ["describe_coupon", "i"],
+    ["function_set", "i"],
     ["position_key", "i"],
   ]);
 });
@@ -193,6 +194,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.decide_day()": "",
   "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
   "coupon.fence_replay()": "",
+  "coupon.function_set()": "",
   "coupon.is_time_zone(text)": "",
   "coupon.issued_before(bigint,timestamp with time zone,integer,integer)": "",
   "coupon.lock_issuing(bigint)": "",

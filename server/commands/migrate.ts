@@ -1,11 +1,11 @@
 /** ./sd migrate: set-up without the demo and without serving, which a release needs before its servers start. */
 import { embeddedStatus } from "../../db/embedded/embedded.ts";
-import { refuseUnknown } from "../../db/migrations.ts";
 import { describe, isNothing, pendingOf } from "../../db/pending.ts";
+import { whyOnlyServe } from "../../db/release.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { entry, say } from "./print.ts";
-import { prepare } from "./setup.ts";
+import { insist, prepare } from "./setup.ts";
 
 export async function migrate(env: Env, args: string[]): Promise<number> {
   const [flag, ...more] = args;
@@ -13,7 +13,7 @@ export async function migrate(env: Env, args: string[]): Promise<number> {
     throw new Error("usage: ./sd migrate [--dry-run | --new-passwords]");
   if (flag === "--dry-run") return dryRun(env);
   return withDatabase(env, async (target) => {
-    await prepare({ ...env, SEED: "off" }, target, flag === "--new-passwords");
+    insist(await prepare({ ...env, SEED: "off" }, target, flag === "--new-passwords"));
     return 0;
   });
 }
@@ -26,8 +26,9 @@ async function dryRun(env: Env): Promise<number> {
   }
   return withDatabase(env, async (target) => {
     const pending = await pendingOf(target);
-    refuseUnknown(pending.unknown);
+    const onlyServes = whyOnlyServe(pending.standing);
     for (const [part, words] of Object.entries(describe(pending))) entry(part, words);
+    if (onlyServes !== undefined) throw new Error(onlyServes);
     say(isNothing(pending) ? "nothing to do" : "nothing was changed: this was a dry run");
     return 0;
   });

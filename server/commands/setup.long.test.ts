@@ -40,7 +40,10 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
   const migrations = (await fs.readdir(SOURCES.migrations)).sort();
   const lines = (await shown()).map((line) =>
     line
-      .replace(/^(functions +)\d+/, "$1<n>")
+      .replace(
+        /^(functions +)set \d+ here, \d+ in the database; \d+/,
+        "$1set <n> here, <n> in the database; <n>",
+      )
       .replace(/\d+\.\d+\.\d+(?= (here|in the database))/g, "<version>"),
   );
   assert.deepEqual(lines.slice(0, lines.indexOf("settings")), [
@@ -49,7 +52,7 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
     "version     <version> here, <version> in the database",
     `migrations  ${migrations.length} applied, the newest ${migrations.at(-1)?.split("_")[0]}; none pending`,
     "roles       as in the files",
-    "functions   <n>, as in the files",
+    "functions   set <n> here, <n> in the database; <n>, as in the files",
     "rights      as in the files",
     "server      none is connected",
     "transaction none is open",

@@ -11,7 +11,7 @@ import { isSeeding, seed } from "./seed.ts";
 
 export async function setup(env: Env): Promise<number> {
   const { target, started } = await openDatabase(env);
-  await prepare(env, target);
+  insist(await prepare(env, target));
   await suggest(env, target);
   if (started) say("the database runs until ./sd stop; ./sd start serves");
   return 0;
@@ -25,7 +25,7 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
   const began = performance.now();
   const left = await setUp(target, (step) => say(`  ${step}`), { newPasswords });
   let isDemo = false;
-  if (isSeeding(env)) {
+  if (isSeeding(env) && left.onlyServes === undefined) {
     const made = await withConnection(target, (sql) => seed(sql, (line) => say(`  ${line}`)), {
       role: "coupon_admin",
     });
@@ -33,8 +33,13 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
     if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
   }
   await tokenSecret(env);
-  say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  if (left.onlyServes === undefined) say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return { ...left, isDemo };
+}
+
+/** For who asked for the set-up itself: throws if there was none, since the database is of a newer release. */
+export function insist({ onlyServes }: Prepared): void {
+  if (onlyServes !== undefined) throw new Error(onlyServes);
 }
 
 /** Says what to try next. Every line works when it is pasted. */

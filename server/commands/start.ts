@@ -17,7 +17,8 @@ export async function start(env: Env): Promise<number> {
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
-    const { keptBy, isDemo } = await prepare(env, target);
+    const { onlyServes, keptBy, isDemo } = await prepare(env, target);
+    if (onlyServes !== undefined) say(`  ${onlyServes}`);
     if (keptBy !== undefined && !env.API_DATABASE_URL)
       throw new Error(
         `the server can't log in: coupon_api has the password that login ${keptBy} gave it. Give DATABASE_URL as ${keptBy}, ` +

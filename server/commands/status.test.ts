@@ -13,11 +13,12 @@ import { status } from "./status.ts";
 async function told(variables: Record<string, string>): Promise<string[]> {
   const lines: string[] = [];
   await status(readEnv(variables, ""), (name, words) => void lines.push(`${name}: ${words}`));
-  return lines
-    .slice(1, lines.indexOf("settings: "))
-    .map((line) =>
-      line.replace(/PostgreSQL [\d.]+( \([^)]*\))?/, "PostgreSQL").replace(/\d+\.\d+ s\b/, "<seconds> s"),
-    );
+  return lines.slice(1, lines.indexOf("settings: ")).map((line) =>
+    line
+      .replace(/PostgreSQL [\d.]+( \([^)]*\))?/, "PostgreSQL")
+      .replace(/\d+\.\d+ s\b/, "<seconds> s")
+      .replace(/set \d+ /, "set <n> "),
+  );
 }
 
 const where = (url: string) => `${new URL(url).host}${new URL(url).pathname}`;
@@ -79,7 +80,7 @@ test("a database that is not set up", async (t) => {
   assert.match(lines[2] ?? "", /^migrations: none applied; pending: 20261128000001_tables\.sql, /);
   assert.deepEqual(lines.slice(3), [
     "roles: differ: coupon_owner",
-    "functions: compared after the migrations",
+    "functions: set <n> here, none in the database; compared after the migrations",
     "rights: compared after the migrations",
     "server: none is connected",
     "transaction: none is open",
