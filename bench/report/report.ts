@@ -41,7 +41,10 @@ export function report(scenarios: readonly string[]): void {
   writeBlock(README, "results", renderBlock(scenarios, readResults(scenarios)));
 }
 
-/** Every scenario's latest run, one under the other: what is compared, and the bars. The kept files have every figure. */
+/**
+ * Every scenario's latest run, one under the other: what is compared, the bars and notes. The kept files have every figure; what was
+ * verified stands above them in the README.
+ */
 export function renderBlock(scenarios: readonly string[], results: readonly Result[]): string {
   return scenarios
     .map((scenario) => {
@@ -65,10 +68,10 @@ function renderHead({ date, seconds, machine, options }: Result): string {
   return `${date.slice(0, 10)}, ${seconds.toFixed(0)} s on ${nameOf(machine)}. ${given.join(", ")}.`;
 }
 
-/** Without the ratios that no bar is set for, if there are others. */
+/** Without what was verified, and without the ratios that no bar is set for if there are others. */
 function shortened(result: Result): Result {
   const barred = result.headlines.filter((headline) => judge(result.scenario, headline));
-  return barred.length > 0 ? { ...result, headlines: barred } : result;
+  return { ...result, checks: [], headlines: barred.length > 0 ? barred : result.headlines };
 }
 
 /** Tables, ratios with their bars, notes and what was verified. */
@@ -77,11 +80,8 @@ export function renderResult(result: Result, renderMeasures = renderFigures): st
   const parts = [renderMeasures(measures), renderHeadlines(result.scenario, headlines)];
   if (answers) parts.push(renderAnswers(answers));
   if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join("\n"));
-  parts.push(
-    failures.length === 0
-      ? `Verified: ${checks.join("; ")}.`
-      : `WRONG (${failures.length}):\n${failures.slice(0, 20).join("\n")}`,
-  );
+  if (failures.length > 0) parts.push(`WRONG (${failures.length}):\n${failures.slice(0, 20).join("\n")}`);
+  else if (checks.length > 0) parts.push(`Verified: ${checks.join("; ")}.`);
   return parts.filter(Boolean).join("\n\n");
 }
 
