@@ -3,6 +3,7 @@ import cluster from "node:cluster";
 import { collectDefaultMetrics } from "prom-client";
 import { compose, type Service } from "./compose.ts";
 import { type Env, urlOf } from "./env.ts";
+import { startFolding } from "./folding.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
@@ -24,6 +25,7 @@ export async function serve(env: Env): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.
   process.on("disconnect", () => finish("disconnect", 0));
+  startFolding({ ...service, isDraining: () => service.state.draining });
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
   log.event(cluster.isWorker ? "worker listening" : "listening", {

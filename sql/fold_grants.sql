@@ -45,5 +45,5 @@ $$;
 
 comment on function public.fold_grants(integer) is
   'Copies the next at_most (1 to 100000) grants of days that are over, the oldest first, to where wallet() finds them by user,
-and answers how many. Servers call it every minute; any scheduler may. Without it wallet() is as right, and slower with
+and answers how many. Each server calls it every minute, and any scheduler may. Without it wallet() is as right, and slower with
 years of days.';

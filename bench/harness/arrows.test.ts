@@ -17,6 +17,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/public": ["server/api"],
   "server/database": ["db", "server/api"],
   "server/http": ["server/api", "server/clock.ts", "server/database"],
+  "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": ["server/api", "server/clock.ts", "server/env.ts", "server/http"],
   "server/observability": [

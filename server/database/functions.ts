@@ -322,6 +322,11 @@ function users(operate: Pool, report: Pool) {
         `,
       ),
 
+    foldGrants: (atMost: number) =>
+      operate<{ copied: number }>(
+        (sql) => sql`select public.fold_grants(at_most => ${atMost}::integer) as copied`,
+      ).then((rows) => only(rows).copied),
+
     wallet: (userId: number, before: string | null, pageSize: number) =>
       report<Wallet["coupons"][number]>(
         (sql) => sql`

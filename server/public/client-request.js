@@ -16,7 +16,7 @@ export const LONGEST_RETRY_AFTER = 30_000;
  * What the calls of one client share.
  * @typedef {object} Connection
  * @property {string} base
- * @property {import("./client.js").Options["token"]} token
+ * @property {string | (() => string | Promise<string>) | undefined} token
  * @property {typeof globalThis.fetch} fetch
  * @property {number} attempts
  * @property {number} attemptMs
