@@ -47,7 +47,8 @@ async function watch(shop, signal) {
   for await (const { live, upcoming } of client.watchCoupons({ signal })) {
     const before = new Map(tickets);
     tickets.clear();
-    for (const offer of [...live, ...upcoming]) {
+    // In the order of the day: of live coupons, the last one to start comes first.
+    for (const offer of [...live.reverse(), ...upcoming]) {
       const ticket = before.get(offer.coupon_id) ?? createTicket(shop, offer);
       tickets.set(offer.coupon_id, Object.assign(ticket, { offer }));
     }
