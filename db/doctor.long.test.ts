@@ -53,6 +53,11 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "role stranger is a member of coupon_owner and may do everything, should not be",
     ],
     [
+      "alter role coupon_api connection limit 0",
+      "alter role coupon_api connection limit -1",
+      "role coupon_api: connection limit is 0, should be none",
+    ],
+    [
       "revoke connect on database shop from public, coupon_api",
       "grant connect on database shop to public, coupon_api",
       "role coupon_api may not connect to the database, should be allowed to",
@@ -175,5 +180,10 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
         await session.unsafe(undo).simple();
       }
     });
+  // The passwords that shop gave are no fault of another login's.
   assert.deepEqual([await told(superuser.on("shop")), await told()], [[], []]);
+  await session`alter role coupon_api password null`;
+  assert.deepEqual(await told(), ["role coupon_api can't log in with the password of this DATABASE_URL"]);
+  await setUp(shop);
+  assert.deepEqual(await told(), []);
 });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type Catalogue, catalogueOf, type Difference, differences } from "./catalogue.ts";
 import { type Sql, withConnection } from "./connect.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
+import { loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
 import { checkRights } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
@@ -27,13 +28,28 @@ export function examine(target: Target, sources: Partial<Sources> = {}): Promise
   const all = { ...SOURCES, ...sources };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
-    return onTrial(sql, target, () => examineWithin(sql, all));
+    const closed = await shutLogins(sql, target);
+    return [...(await onTrial(sql, target, () => examineWithin(sql, all))), ...closed];
   });
+}
+
+/** Unless another login gave them their passwords, ours take those of the target. */
+async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
+  const { closed, keptBy } = await loginsOf(sql, target).catch((error: { code?: string }) => {
+    // No right to connect, or a connection limit: that is found among the rest.
+    if (error.code !== "42501" && error.code !== "53300") throw error;
+    return { closed: [], keptBy: undefined };
+  });
+  if (keptBy !== undefined) return [];
+  return closed.map((login) => ({
+    what: `role ${login} can't log in with the password of this DATABASE_URL`,
+    todo: "./sd migrate",
+  }));
 }
 
 /** In a transaction that has to be rolled back. */
 async function examineWithin(sql: Sql, sources: Sources): Promise<Finding[]> {
-  for (const obstacles of [missingRoles, strangeOwners]) {
+  for (const obstacles of [missing, strangeOwners]) {
     const found = await obstacles(sql);
     if (found.length > 0) return found;
   }
@@ -71,13 +87,22 @@ export function findings(is: State, wanted: Catalogue, mending: Mending): Findin
   return [...differences(is.catalogue, wanted).map(mending), ...is.rest];
 }
 
-async function missingRoles(sql: Sql): Promise<Finding[]> {
+/** Set-up never was here, or somebody took away what all else hangs on. */
+async function missing(sql: Sql): Promise<Finding[]> {
   const rows = await sql`
-    select o.name
+    select 'role ' || o.name as object
     from (values ('coupon_owner'), ('coupon_api'), ('coupon_admin'), ('coupon_monitor')) o (name)
     where not exists (select from pg_roles r where r.rolname = o.name)
+    union all
+    select 'schema ' || s.name
+    from (values ('coupon'), ('public')) s (name)
+    where not exists (select from pg_namespace n where n.nspname = s.name)
   `;
-  return rows.map(({ name }) => ({ what: `role ${name} is missing`, todo: "./sd migrate" }));
+  return rows.map(({ object }) => ({
+    what: `${object} is missing`,
+    todo:
+      object === "schema public" ? "create schema public authorization pg_database_owner" : "./sd migrate",
+  }));
 }
 
 /** What the comparison itself needs, where coupon_owner has lost it; the catalogue was read before. */

@@ -9,6 +9,9 @@
 -- would run with the owner's rights. enable_seqscan is off where a grant passes: its plan may be
 -- older than the rows, so it must not scan a table. JIT is off where a kind of plan is: before
 -- PostgreSQL 18 its cost counts as enormous, and the query is compiled for a quarter of a second.
+--
+-- Columns are compared one by one, not as rows: PostgreSQL reads a dump of rows back as another
+-- expression, and ./sd doctor would find that a restored trigger differs.
 
 -- Fires once for each insert statement, and so once a batch.
 create function coupon.check_new_grants() returns trigger
@@ -177,7 +180,9 @@ create trigger coupons_day_is_decided
 create trigger coupons_day_is_decided_anew
   before update of start_time, time_zone, live_on on coupon.coupons
   for each row
-  when ((old.start_time, old.time_zone, old.live_on) is distinct from (new.start_time, new.time_zone, new.live_on))
+  when (old.start_time is distinct from new.start_time
+    or old.time_zone is distinct from new.time_zone
+    or old.live_on is distinct from new.live_on)
   execute function coupon.decide_day();
 
 -- Without it a transaction could set issued back to 0, move start_time, and issue again.
@@ -229,8 +234,11 @@ create trigger user_coupons_grant_is_permanent_truncate
 create trigger user_coupons_grant_is_immutable
   before update on coupon.user_coupons
   for each row
-  when ((old.coupon_id, old.user_id, old.position, old.issued_on, old.issued_at)
-    is distinct from (new.coupon_id, new.user_id, new.position, new.issued_on, new.issued_at))
+  when (old.coupon_id is distinct from new.coupon_id
+    or old.user_id is distinct from new.user_id
+    or old.position is distinct from new.position
+    or old.issued_on is distinct from new.issued_on
+    or old.issued_at is distinct from new.issued_at)
   execute function coupon.refuse_change(
     'user_coupons_grant_is_immutable', 'of a grant only its use can change: use_coupon(), undo_use()');
 
@@ -267,7 +275,8 @@ comment on function coupon.check_use() is
 create trigger user_coupons_check_use
   before update on coupon.user_coupons
   for each row
-  when ((old.used_date, old.use_reference) is distinct from (new.used_date, new.use_reference))
+  when (old.used_date is distinct from new.used_date
+    or old.use_reference is distinct from new.use_reference)
   execute function coupon.check_use();
 
 create function coupon.count_use() returns trigger

@@ -49,8 +49,10 @@ update by hand waits here.';
 create trigger coupons_outlive_leases
   before update of start_time, expiry, count, paused on coupon.coupons
   for each row
-  when ((old.start_time, old.expiry, old.count, old.paused)
-    is distinct from (new.start_time, new.expiry, new.count, new.paused))
+  when (old.start_time is distinct from new.start_time
+    or old.expiry is distinct from new.expiry
+    or old.count is distinct from new.count
+    or old.paused is distinct from new.paused)
   execute function coupon.check_leases();
 
 create type public.coupon_lease_outcome as enum ('coupon_not_found', 'not_leased', 'leased');

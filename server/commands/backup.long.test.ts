@@ -12,6 +12,7 @@ import { bin, options, startDebian } from "../../bench/harness/debian.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { userToken } from "../../bench/harness/tokens.ts";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
+import { examine } from "../../db/doctor.ts";
 import { freePort } from "../../db/embedded/port.ts";
 import { setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
@@ -181,5 +182,8 @@ test(
     assert.deepEqual(await issue(holder), [200, "already_issued", last]);
     assert.deepEqual(await issue(USERS), [201, "issued", last + 1]);
     assert.deepEqual([...(await restored`select * from reconcile()`)], []);
+    // Definitions that PostgreSQL has read back are the same. Debian's server runs with fsync off here.
+    const found = (await examine(target)).map(({ what }) => what);
+    assert.deepEqual(found, ["setting fsync is off, should be on"]);
   },
 );

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
 import { printed } from "../../bench/harness/printed.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { withConnection } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
+import { targetOf } from "../../db/target.ts";
 import { readEnv } from "../env.ts";
 import { doctor } from "./doctor.ts";
 
@@ -35,4 +38,21 @@ test("doctor: what differs, a line each, and its status", async (t) => {
       ["function coupon.mine() is not of this release → drop function coupon.mine();", "2 things differ", ""],
     ],
   );
+});
+
+test("a database that is not set up: what to do", async (t) => {
+  const serverUrl = process.env["SCRATCH_SERVER_URL"] as string;
+  const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
+  await withConnection(serverUrl, (sql) =>
+    sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
+  );
+  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  const env = readEnv(
+    { DATABASE_URL: targetOf(serverUrl).on(name).url, DATA_DIR: await temporaryDirectory() },
+    "",
+  );
+  assert.deepEqual(await printed(t, () => doctor(env), 1), [
+    "schema coupon is missing → ./sd migrate",
+    "1 thing differs",
+  ]);
 });
