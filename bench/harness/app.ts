@@ -34,7 +34,7 @@ export const userToken = (userId: number) => signToken(secret, env, { role: "use
 export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
 export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });
 
-/** What differs in a test from the service as it is run. */
+/** How a test's service differs from the one that is run. */
 export interface AppOptions extends Overrides {
   env?: Partial<Env>;
 }
@@ -59,7 +59,7 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
   );
   const { app, db } = service;
 
-  /** One request, "POST /coupons/1/issue" say, as a client would send it; its answer is one that is documented. */
+  /** Sends one request, for example "POST /coupons/1/issue", as a client does. Asserts that its answer is documented. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
     const [method = "", path = ""] = route.split(" ");
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
@@ -96,7 +96,7 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
   };
 }
 
-/** What it said: of events the first, of lines all. */
+/** The body: of an event stream the first event, of lines all of them. */
 export async function bodyOf(response: Response): Promise<Json> {
   const type = response.headers.get("content-type");
   const said = type === "text/event-stream" ? await firstEvent(response) : await response.text();
@@ -148,7 +148,7 @@ export function assertProblem(answer: Answer, status: number, members: Record<st
   assert.equal(answer.headers.get("cache-control"), "no-store");
 }
 
-/** Another bound for the sessions that the server opens from now on: "lock_timeout = '30s'" say. */
+/** Sets another limit for sessions that the server opens from now on, for example "lock_timeout = '30s'". */
 export async function bound({ setupUrl }: Pick<Scratch, "setupUrl">, setting: string): Promise<void> {
   const database = new URL(setupUrl).pathname.slice(1);
   await withConnection(setupUrl, (sql) =>

@@ -6,7 +6,7 @@ const executablePath = ["chromium", "chromium-browser", "google-chrome"]
   .map((name) => `/usr/bin/${name}`)
   .find((path) => existsSync(path));
 
-/** For a test that can't do without. */
+/** The options of a test that needs it. */
 export const options = { skip: executablePath ? false : "needs chromium" };
 
 export function launchBrowser(): Promise<Browser> {

@@ -1,11 +1,11 @@
-/** What a bench starts or makes, it ends and removes: also when it fails, also when a signal ends it. */
+/** Removes what a bench has started or made, also when it fails or a signal ends it. */
 import { constants } from "node:os";
 
 type End = () => Promise<unknown>;
 
 const pending = new Set<End>();
 
-/** The same `end`, done once however often it is called: by whoever gets it back, or else when a signal comes. */
+/** Returns `end` so that it runs once, however often it is called. If nobody calls it, a signal does. */
 export function atEnd(end: End): () => Promise<void> {
   let ending: Promise<unknown> | undefined;
   const once = async () => {
@@ -30,12 +30,12 @@ export async function withCleanup<T>(work: (later: (end: End) => void) => Promis
 
 const last = () => [...pending].at(-1);
 
-/** Ends and removes all that is left, the last first, and what whoever is still at work makes meanwhile. */
+/** Removes all that is left, the last first. What is made meanwhile is removed too. */
 export async function cleanUp(): Promise<void> {
   for (let end = last(); end; end = last()) await end().catch((error) => console.error(error));
 }
 
-/** From now on Ctrl-C and the like clean up first. In a test file this is the runner's time limit. */
+/** From now on, signals such as Ctrl-C clean up first. The test runner sends one to a file that takes too long. */
 export function cleanUpOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.once(signal, async () => {

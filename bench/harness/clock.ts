@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../../server/clock.ts";
 
 export interface MovedClock extends Clock {
-  /** Lets time pass: what is due is called in order, each at its own time, and what follows from it at once is waited for. */
+  /** Moves the clock. What is due is called in order, each at its own time, and what follows at once is waited for. */
   pass(ms: number): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function createClock(wall = Date.UTC(2026, 10, 22)): MovedClock {
   };
 }
 
-/** A few turns of the event loop: all that needs no time is done. */
+/** Waits a few turns of the event loop, in which everything happens that needs no time. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }

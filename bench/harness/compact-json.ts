@@ -1,4 +1,4 @@
-/** JSON to keep and to compare line by line: plain values and lists of them stand on one line, and whatever else fits. */
+/** JSON for files that are kept and compared line by line. What fits stands on one line, and so does a list of plain values. */
 const WIDTH = 240;
 
 export function compactJson(value: unknown, indent = ""): string {

@@ -32,7 +32,7 @@ export async function makeCoupon(
   return made?.["coupon_id"];
 }
 
-/** Makes users and coupons, each another one. A coupon starts on a day of its own, so that any counts go together. */
+/** Makes users and coupons. Each coupon starts on a day of its own, so the rules of a day do not limit their counts. */
 export function createThings(admin: Sql) {
   let users = 0;
   let coupons = 0;
@@ -87,7 +87,7 @@ export async function plantGrants(
   });
 }
 
-/** The service's zone is one that the server's zone data do not have, as after an update that dropped it. */
+/** Makes the service's time zone one that PostgreSQL does not know, as after an update of zone data that dropped it. */
 export async function loseZone(owner: Sql): Promise<void> {
   await owner.begin(async (sql) => {
     await sql`alter table coupon.settings drop constraint settings_time_zone_is_known`;

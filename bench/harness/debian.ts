@@ -15,7 +15,7 @@ const versions: readonly string[] = existsSync(HOME)
 /** The newest version's programs. */
 export const bin = binOf(versions[0] ?? "none");
 
-/** For a test that can't do without. */
+/** The options of a test that needs it. */
 export const options = { skip: versions.length === 0 ? "needs Debian's postgresql package" : false };
 
 function binOf(version: string): string {

@@ -1,4 +1,4 @@
-/** For tests: whether an answer is one that the OpenAPI document tells of. */
+/** For tests: whether the OpenAPI document describes an answer. */
 import assert from "node:assert/strict";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { openApi } from "../../server/api/openapi.ts";
@@ -44,7 +44,7 @@ const TRANSPORT = new Set([
   "transfer-encoding",
 ]);
 
-/** Throws when the status, a header or the body of this answer is not as the document says. Another path's are not looked at. */
+/** Throws if the status, a header or the body is not as the document says. Paths that are not in the document are not checked. */
 export function assertDocumented(
   method: string,
   target: string,
@@ -70,7 +70,7 @@ export function assertDocumented(
     assert.ok(validate(said), `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(said)}`);
 }
 
-/** The responses of what answers there: the path that is spelled out goes before the one with a parameter. */
+/** The responses of the operation at this path. A path without a parameter goes before one with a parameter. */
 function operationAt(method: string, path: string): Record<string, Response> | undefined {
   const templates = Object.keys(document.paths).sort((a, b) => a.split("{").length - b.split("{").length);
   const template = templates.find((each) => new RegExp(`^${each.replace(/\{\w+\}/g, "[^/]+")}$`).test(path));

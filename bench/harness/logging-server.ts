@@ -62,7 +62,7 @@ export async function startLogging(
   };
 }
 
-/** The status and what it said, of a server that doesn't start. */
+/** The exit status and the output of a server that does not start. */
 export async function failedServer(
   database: Pick<Scratch, "apiUrl">,
   variables: Record<string, string>,
@@ -98,7 +98,7 @@ interface Asked {
 /** More than ten clients get through while a server starts anew. */
 const USERS = 100_000;
 
-/** Asks for a coupon from ten clients without a pause, five of which keep their connections; each user once. */
+/** Ten clients ask for a coupon without a pause, for each user once. Five of them keep their connections. */
 export async function load(t: TestContext, { admin, owner }: Pick<Scratch, "admin" | "owner">, url: string) {
   const first = 1_000_000;
   const [made] = await admin`
@@ -135,7 +135,7 @@ export async function load(t: TestContext, { admin, owner }: Pick<Scratch, "admi
     async answered(more: number): Promise<void> {
       for (const enough = granted().length + more; granted().length < enough; ) await sleep(5);
     },
-    /** Ends the load; each grant was told, and what was told is there. */
+    /** Ends the load. Asserts that every grant was answered, and that every answer is in the database. */
     async end(): Promise<void> {
       ends = true;
       await Promise.all(clients);

@@ -1,4 +1,4 @@
-/** The machine that a run was made on, as far as its figures depend on it. */
+/** The machine of a run: what its figures depend on. */
 import os from "node:os";
 import { connect } from "../../db/connect.ts";
 

@@ -25,7 +25,7 @@ try {
   else if (given) process.exitCode = await onServer(given);
   else process.exitCode = await withSharedServer(join(DATA_DIR, "scratch"), onServer);
 } catch (error) {
-  // What was at work is left where it is.
+  // A signal: what was running is not waited for.
   if (error instanceof Interrupted) process.exit(error.status);
   console.error(`sd: ${(error as Error).message}`);
   process.exitCode = 1;

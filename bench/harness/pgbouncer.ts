@@ -14,7 +14,7 @@ import { temporaryDirectory } from "./temporary.ts";
 
 const PROGRAM = "/usr/sbin/pgbouncer";
 
-/** For a test that can't do without. */
+/** The options of a test that needs it. */
 export const options = { skip: existsSync(PROGRAM) ? false : "needs pgbouncer" };
 
 /** Starts it for the login of `url`, and returns the URL through it. `ignored` are startup parameters that it drops. */

@@ -7,7 +7,7 @@ import { atEnd } from "./cleanup.ts";
 export interface Process {
   url: string;
   pid: number;
-  /** Resolves when it has ended, with how: its exit status or a signal. */
+  /** Resolves with its exit status or signal when it has ended. */
   ended: Promise<string>;
   /** Resident memory of the process and of its children, MB; NaN where the system has no /proc. */
   memory(): Promise<number>;
@@ -38,7 +38,7 @@ export async function startProcess(
     lines.on("line", (line) => {
       const { message, url } = JSON.parse(line);
       if (message !== "listening") return;
-      // The rest of its log is taken from it, so that it never blocks, and not looked at: that would slow the bench down.
+      // The rest of its log is read, so that the process never blocks, and not parsed, which would slow the bench down.
       lines.close();
       child.stdout.resume();
       resolve(url);
@@ -66,7 +66,7 @@ async function residentMemory(pid: number): Promise<number> {
   }
 }
 
-/** Samples the memory of a process every 100 ms until `stop()`, which answers the highest. */
+/** Samples the memory of a process every 100 ms until `stop()`, which returns the highest sample. */
 export function watchMemory(of: Process): { stop(): Promise<number> } {
   let peak = 0;
   const sample = async () => {

@@ -88,7 +88,7 @@ function fileEnded(
 }
 
 function testEnded(tally: Tally, file: string, names: readonly string[], test: Ended): string {
-  // Without its line: node tells that of the JavaScript that tsx made of the file.
+  // Without the line number: node gives that of the JavaScript which tsx made.
   const what = isFile(test)
     ? file
     : `${file} › ${names.slice(0, test.nesting).concat(test.name).join(" › ")}`;
@@ -102,7 +102,7 @@ function testEnded(tally: Tally, file: string, names: readonly string[], test: E
     const reason = `${why ?? "no reason is given"}`;
     tally.skipped.set(reason, [...(tally.skipped.get(reason) ?? []), what]);
   } else if (error) {
-    // Of a test whose subtests failed these are told already.
+    // Failed subtests have been reported before.
     if (kindOf(error) !== "subtestsFailed") return failed(tally, what, file, explained(error));
   } else if (test.details.type !== "suite") {
     tally.passed += 1;

@@ -41,10 +41,10 @@ type Cases<C extends Command> = Record<
   () => Promise<[Answer, Record<string, unknown>]>
 >;
 
-/** For test(), called in the file that it is of, where a report looks for it. */
+/** The arguments of test(), which the test's own file calls: so a report names that file. */
 type Test = [name: string, run: () => Promise<void>];
 
-/** A world for the tests of one file, in which nothing may fail by our mistake, and who asks it. */
+/** A world for the tests of one file, with callers. The tests fail if the service logs an error. */
 export function routesWorld() {
   let world: World;
   before(async () => {
@@ -88,7 +88,7 @@ export function routesWorld() {
             assertProblem(answer, status, { outcome, detail, ...members });
             assert.equal(answer.headers.has("retry-after"), outcome === "not_started");
           } else {
-            // What has no value in a success is null.
+            // In a success, a member without a value is null.
             const told = Object.entries(answer.body).filter(([, value]) => value !== null);
             assert.deepEqual(Object.fromEntries(told), { outcome, ...members });
             assert.equal(answer.status, status);

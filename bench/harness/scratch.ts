@@ -51,7 +51,7 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
   await setUp(targetOf(serverUrl).on(TEMPLATE));
 }
 
-/** Runs `work` with what scratchDatabase() wants in the environment, on a server that goes on. */
+/** Runs `work` with the environment that scratchDatabase() needs, on a server that this does not stop. */
 export async function withTemplate<T>(
   serverUrl: string,
   work: (environment: Record<string, string>) => Promise<T>,
@@ -64,7 +64,7 @@ export async function withTemplate<T>(
   }
 }
 
-/** Held by each run on the shared server, together; any number that nothing else locks in its first database. */
+/** Every run on the shared server holds this lock in shared mode. Nothing else uses this number in the first database. */
 const RUNS_LOCK = "4850179452613154";
 
 /** Runs `work` with the embedded server of `dataDir`, which all runs at the same time share; the last one out stops it. */
@@ -73,7 +73,7 @@ export async function withSharedServer<T>(dataDir: string, work: (url: string) =
   try {
     return await work(url);
   } finally {
-    // Who can't ask any more is the last one, too: the server is gone.
+    // If asking fails, the server is gone, and this run counts as the last one.
     if (await isLast(session).catch(() => true)) await stopEmbedded({ dataDir });
     await session.end({ timeout: 1 });
   }
@@ -90,13 +90,16 @@ async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
       return { url, session };
     } catch (error) {
       await session.end({ timeout: 1 });
-      // Stopped meanwhile, by the last one out.
+      // The last run before this one has stopped the server meanwhile.
       if (attempt === 5) throw explained(error, url);
     }
   }
 }
 
-/** Lets go first and asks then, so that of two who leave at once one is told yes. Who comes now waits until the server is gone. */
+/**
+ * Releases its lock first and then tries to get it alone, so that of two runs which end at the same time one succeeds. A run that begins
+ * now waits until the server has stopped.
+ */
 async function isLast(session: Sql): Promise<boolean> {
   await session`select pg_advisory_unlock_shared(${RUNS_LOCK}::bigint)`;
   const [row] = await session`select pg_try_advisory_lock(${RUNS_LOCK}::bigint) as is_last`;
@@ -130,7 +133,7 @@ export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_UR
   };
 }
 
-/** With its sessions. One of them may be autovacuum's, which is the superuser's and not ours to end: it ends by itself. */
+/** Ends its sessions too. One may be autovacuum's: only a superuser may end that, and it ends by itself. */
 async function dropDatabase(server: Sql, name: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

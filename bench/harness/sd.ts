@@ -23,7 +23,7 @@ export interface How {
   account?: { uid?: number; gid?: number };
 }
 
-/** What a run of ./sd is given: nothing of the caller's environment but the way to its programs. */
+/** The environment of a run of ./sd: only PATH is the caller's. */
 export function environment({ dataDir, port = 1, env = {} }: How): Record<string, string | undefined> {
   const PATH = process.env["PATH"];
   return { PATH, HOME: tmpdir(), DATA_DIR: dataDir, PORT: `${port}`, ENV_FILE: "", ...env };
@@ -63,7 +63,7 @@ export async function ended({ child }: Run): Promise<number | string | null> {
   return child.exitCode ?? child.signalCode;
 }
 
-/** Waits until it holds; the runner's time limit is for what never does. */
+/** Waits until it holds. What never does ends by the runner's time limit. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await sleep(2);
 }
@@ -106,7 +106,7 @@ export function processesOf(dataDir: string): string[] {
   return readdirSync("/proc").filter((pid) => {
     if (!/^\d+$/.test(pid) || pid === `${process.pid}`) return false;
     try {
-      // A zombie has neither.
+      // A zombie has neither environment nor working directory.
       return (
         readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`DATA_DIR=${dataDir}`) ||
         `${readlinkSync(`/proc/${pid}/cwd`)}/`.startsWith(`${dataDir}/`)

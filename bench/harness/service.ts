@@ -43,15 +43,15 @@ export async function startService(users: number): Promise<Service> {
   }
 }
 
-/** A scratch database that doesn't outlive a bench which a signal ends. */
+/** A scratch database that is dropped even if a signal ends the bench. */
 export async function newDatabase(): Promise<Scratch> {
   const database = await scratchDatabase();
   return { ...database, drop: atEnd(database.drop) };
 }
 
 /**
- * server/main.ts alone, on a database that is there. To profile it:
- * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is handed on.
+ * Starts server/main.ts on an existing database. To profile it:
+ * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is passed on.
  */
 export function startServer(apiUrl: string, secret: string): Promise<Process> {
   const { BENCH_SERVER_ARGS, WORKERS } = process.env;
@@ -73,7 +73,7 @@ function metricsHeadersOf(secret: string) {
   return { authorization: `Bearer ${metricsTokenOf({ JWT_SECRET: secret })}` };
 }
 
-/** The metric of a server that startServer() started: the sum of all series that begin like this, "name{label=" say. */
+/** Reads a metric of a server that startServer() started: the sum of all series that begin like this, for example "name{label=". */
 export async function readMetric(url: string, secret: string, series: string): Promise<number> {
   const response = await fetch(`${url}/metrics`, { headers: metricsHeadersOf(secret) });
   const lines = (await response.text()).split("\n").filter((line) => line.startsWith(series));

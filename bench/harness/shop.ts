@@ -3,12 +3,12 @@ import { type Sql, withConnection } from "../../db/connect.ts";
 import type { Target } from "../../db/target.ts";
 import { startDebian } from "./debian.ts";
 
-/** What a URL must encode, a shell would expand and SQL would end at. */
+/** Has characters that a URL must encode, that a shell expands, and that end a string in SQL. */
 export const PASSWORD = `it's "100%" $HOME/@:?#&=\\ é`;
 
 export interface Shop {
   superuser: Target;
-  /** Makes a database and answers it as `shop`. */
+  /** Makes a database and returns it, with `shop` as the login. */
   newDatabase(name: string, how?: string): Promise<Target>;
 }
 

@@ -1,4 +1,4 @@
-/** Times in which this process did not run because others kept the machine: what was late then is no fault of what is tested. */
+/** Times in which this process did not run, because other processes used the machine. What was late then is not the service's fault. */
 export interface Stall {
   /** As performance.now() has it, ms. */
   from: number;
@@ -9,7 +9,7 @@ const TICK_MS = 20;
 /** Shorter ones are any scheduler's. */
 const LEAST_MS = 100;
 
-/** Adds to `stalls` until the returned function is called. A time in which the process computed for half of it or more is none. */
+/** Adds to `stalls` until the returned function is called. A time in which the process itself computed for half of it does not count. */
 export function watchStalls(stalls: Stall[]): () => void {
   let last = performance.now();
   let lastCpu = process.cpuUsage();

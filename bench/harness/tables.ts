@@ -4,7 +4,7 @@ import { withProgress } from "../../server/commands/progress.ts";
 import { makeCoupon } from "./coupons.ts";
 import type { Scratch } from "./scratch.ts";
 
-/** Users `first` to `last`; on a terminal one sees it go on. */
+/** Makes users `first` to `last`. A terminal shows the progress. */
 export function addUsers({ admin }: Pick<Scratch, "admin">, first: number, last: number): Promise<void> {
   return withProgress(
     "users",
@@ -28,7 +28,7 @@ export function createCoupon(sql: Sql, code: string, startsIn: number, count: nu
   return makeCoupon(sql, { code, count, from: `${startsIn} seconds`, until: "2 days" });
 }
 
-/** Nobody holds anything and there is no coupon; users and settings stay. As coupon_owner, past the guards. */
+/** Removes all coupons and grants, and keeps users and settings. Bypasses the guards, as coupon_owner. */
 export async function emptyTables(owner: Sql): Promise<void> {
   const tables = (
     await owner`
@@ -56,7 +56,7 @@ function isDeadlock(error: { code?: string }): true {
   return true;
 }
 
-/** How many grants of this coupon there are, the last position, and what the coupon itself says. */
+/** The number of grants of a coupon, the last position, and the coupon's own counter. */
 export async function grantsOf(
   sql: Sql,
   couponId: number,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Sql } from "../../db/connect.ts";
 import type { Scratch } from "./scratch.ts";
 
-/** Far more than a busy machine needs. It only ends a test that would wait for ever, and says for what. */
+/** Far more than a busy machine needs: it only ends a test that would wait for ever. */
 const PATIENCE_MS = 120_000;
 
 export async function until(done: () => Promise<boolean>, what: string | (() => string)): Promise<void> {
@@ -75,8 +75,8 @@ export async function waitsFirst(
 }
 
 /**
- * Repeats an attempt that must begin before an instant, which lies so many ms ahead, until one did: on a busy machine the
- * instant may have passed before anything began. `attempt` returns undefined when it was too late.
+ * Repeats an attempt that must begin before an instant, `ms` from now: on a busy machine the instant may pass before the attempt has
+ * begun. `attempt` returns undefined if it was too late, and gets more time the next time.
  */
 export async function inTime<T>(attempt: (ms: number) => Promise<T | undefined>): Promise<T> {
   for (let ms = 300; ms < PATIENCE_MS; ms *= 2) {

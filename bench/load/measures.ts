@@ -1,4 +1,4 @@
-/** Tables and ratios: of any runs, and of volleys that several contenders were fired at, at several numbers of connections. */
+/** Tables and ratios of runs, and of volleys at several contenders over several numbers of connections. */
 
 import { type Spread, spread } from "../harness/stats.ts";
 import type { Headline, Measure } from "../report/result.ts";
@@ -6,7 +6,7 @@ import type { Volley } from "./closed-loop.ts";
 
 const RATE = "answers a second";
 
-/** Each figure over all runs; one that this machine can't tell (NaN) is left out. */
+/** Each figure over all runs. A figure that this machine cannot measure (NaN) is left out. */
 export function figuresOf<Run>(
   runs: readonly Run[],
   figures: Record<string, (run: Run) => number>,

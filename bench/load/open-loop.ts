@@ -18,11 +18,11 @@ export interface Pool {
 export interface Plan {
   /** When each request is due, ms from the start, ascending. */
   due: Float64Array;
-  /** The whole request; asked for when it is sent. `sent` counts those that were. */
+  /** The whole request, made when it is sent. `sent` is the number of requests sent before. */
   request(sent: number): string;
   /** A request that found no free connection for so long is given up, ms. */
   patience: number;
-  /** From this instant on, ms from the start, nothing more is sent: who still waits for a connection gives up. */
+  /** From this instant on, ms from the start, nothing more is sent. Requests that wait for a connection are given up. */
   until?: number;
   /** Once it is aborted, nothing more is sent. */
   signal?: AbortSignal;
@@ -38,7 +38,7 @@ export interface Flight {
   sentPerSecond: number;
   /** Requests whose connection failed before the answer came. */
   lost: number;
-  /** By status, in order of arrival: when it was due and how long it then took until its answer, ms. */
+  /** By status, in order of arrival: when each request was due, and how long its answer took from then on, ms. */
   answers: Record<number, { due: number[]; took: number[] }>;
   /** From the start to the last answer, ms. */
   ended: number;
@@ -52,7 +52,7 @@ export function evenly(perSecond: number, seconds: number): Float64Array {
   return Float64Array.from({ length: Math.round(perSecond * seconds) }, (_, i) => (i * 1000) / perSecond);
 }
 
-/** From when on `count` answers in a row took at most `normal` ms, ms after the first was due; undefined: never. */
+/** When `count` answers in a row took at most `normal` ms for the first time, in ms from the first one due; undefined if never. */
 export function recoveredAt(
   due: readonly number[],
   took: readonly number[],

@@ -1,11 +1,11 @@
-/** Measures several things in turn, so that whatever else the machine does falls on all of them alike. */
+/** Measures several things in turn, so that other work of the machine slows all of them alike. */
 
 import { shuffled } from "../harness/stats.ts";
 import type { Say } from "../report/result.ts";
 
 /**
- * Calls `measure` once a round for each contender: in round 0, which warms up and is not kept, and in `rounds` more. Each
- * round has another order, the same in each run. Answers each contender's results, in the order of the rounds.
+ * Calls `measure` for each contender once a round. Round 0 warms up and is not kept; `rounds` more follow. Each round has another
+ * order, which is the same in each run. Returns the results of each contender, in the order of the rounds.
  */
 export async function inTurn<Contender, Measured>(
   contenders: readonly Contender[],
@@ -25,8 +25,8 @@ export async function inTurn<Contender, Measured>(
 }
 
 /**
- * How many requests make a volley of about `ms`: by how fast the last one of the same contender was, and `first` before
- * there was any. At least four a connection, so that each has its turn, and at most `most`.
+ * Computes how many requests make a volley of about `ms`, from the rate of the contender's last volley; the first volley has `first`.
+ * There are at least four a connection, so that each is used, and at most `most`.
  */
 export function createPace(ms: number, first: number, most: number) {
   const rates = new Map<unknown, number>();
