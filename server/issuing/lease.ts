@@ -138,7 +138,11 @@ export function createLeases(
     },
     drop() {
       epoch += 1;
-      for (const place of places.values()) place.lease = undefined;
+      const at = clock.now();
+      for (const place of places.values()) {
+        place.lease = undefined;
+        place.askAt = at;
+      }
     },
     hits: () => hits,
     held() {
