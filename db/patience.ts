@@ -63,6 +63,16 @@ function isLockTimeout(error: unknown): boolean {
   return code === "55P03" || cause?.code === "55P03";
 }
 
+/** For what only reads, with LOCK_MS: what it read, or `otherwise` where somebody holds a table. */
+export async function unlessLocked<T>(work: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    return otherwise;
+  }
+}
+
 /** Asks, while the set-up still waits, for whom. Afterwards nobody could tell. */
 function watchWait(target: Target, pid: number) {
   let asked: Promise<string | undefined> | undefined;

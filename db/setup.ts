@@ -56,7 +56,7 @@ export async function setUp(
     await inTurn("another set-up is at work", () => sql`select pg_advisory_lock(${SETUP_LOCK}::bigint)`);
     await sql`select set_config('lock_timeout', ${`${LOCK_MS}`}, false)`;
     const sources = { migrations, functions };
-    const standing = () => patiently("release", () => asOwner(sql, (owner) => standingOf(owner, sources)));
+    const standing = () => patiently("migrations", () => asOwner(sql, (owner) => standingOf(owner, sources)));
     const [owner] = await sql`select from pg_roles where rolname = 'coupon_owner'`;
     const onlyServes = owner && whyOnlyServe(await standing());
     if (onlyServes) return { onlyServes, keptBy: (await loginsOf(sql, target)).keptBy };

@@ -14,7 +14,7 @@ export async function onTrial<T>(sql: Sql, target: Target, work: () => Promise<T
     try {
       await sql`set local lock_timeout = '2s'`;
       await once("another set-up is at work", () => sql`select pg_advisory_xact_lock(${SETUP_LOCK}::bigint)`);
-      return await once("can't be compared", work);
+      return await once("the comparison", work);
     } finally {
       await sql`rollback`;
     }

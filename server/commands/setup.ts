@@ -1,5 +1,6 @@
 /** ./sd: sets up database, functions, demo and token secret, and says what to try. The database goes on running. */
 import { withConnection } from "../../db/connect.ts";
+import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
 import { signToken } from "../auth/auth.ts";
@@ -44,7 +45,7 @@ export function insist({ onlyServes }: Prepared): void {
 
 /** Says what to try next. Every line works when it is pasted. */
 export async function suggest(env: Env, target: Target): Promise<void> {
-  const [coupon] = await withConnection(
+  const live = withConnection(
     target,
     (sql) => sql`
       select c.coupon_id, c.code
@@ -53,8 +54,9 @@ export async function suggest(env: Env, target: Target): Promise<void> {
       order by c.sold_out, c.start_time desc
       limit 1
     `,
-    { role: "coupon_admin" },
+    { role: "coupon_admin", lockMs: LOCK_MS },
   );
+  const [coupon] = await unlessLocked<readonly Record<string, unknown>[]>(live, []);
   if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
   if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
     return say("\ntokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");

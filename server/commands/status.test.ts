@@ -101,6 +101,33 @@ test("a database that can't be compared: why, and the rest all the same", async 
   ]);
 });
 
+test("a session that holds every table: said, and nothing waits", async (t) => {
+  const { setupUrl, owner, target } = await open(t);
+  const holder = await owner.reserve();
+  t.after(() => holder.release());
+  await holder`begin`;
+  await holder`lock table coupon.schema_migrations, coupon.coupons, coupon.users`;
+  const pid = await pidOf(holder);
+  const held = "can't be read, somebody holds its tables: see the longest transaction";
+  const lines = (await told({ DATABASE_URL: setupUrl })).slice(1);
+  assert.match(
+    lines[1] ?? "",
+    new RegExp(
+      `^set-up: can't be compared: the comparison: pid ${pid}, login ${target.login} .* holds what it must lock, .* since `,
+    ),
+  );
+  assert.deepEqual(
+    lines.filter((_, i) => i !== 1),
+    [
+      `version: ${held}`,
+      "server: none is connected",
+      `transaction: open for <seconds> s: idle in transaction, ${target.login} (coupon-setup), pid ${pid}`,
+      "locks: none is waited for",
+      `content: ${held}`,
+    ],
+  );
+});
+
 test("the server's login alone: what it may see", async (t) => {
   const { apiUrl, admin, owner } = await open(t);
   const [row] = await admin`select migration from schema_version()`;

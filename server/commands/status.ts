@@ -1,6 +1,7 @@
 /** ./sd status: says what is there, what runs, what set-up would change, and each setting's value. It changes nothing. */
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
@@ -51,8 +52,10 @@ function elsewhere(target: Target, entry: Entry): Promise<void> {
 }
 
 function described(target: Target, kind: string, entry: Entry): Promise<void> {
-  return withConnection(target, async (sql) => {
-    const [now] = await sql`
+  return withConnection(
+    target,
+    async (sql) => {
+      const [now] = await sql`
       select
         current_setting('server_version') as version,
         exists (
@@ -60,20 +63,28 @@ function described(target: Target, kind: string, entry: Entry): Promise<void> {
           where p.proname = 'live_coupons' and p.pronamespace = 'public'::regnamespace
         ) as is_set_up
     `;
-    entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(target)}`);
-    entry("version", versions(await schemaOf(sql)));
-    try {
-      for (const [part, words] of Object.entries(describe(await pendingOf(target)))) entry(part, words);
-    } catch (error) {
-      entry("set-up", `can't be compared: ${(error as Error).message}`);
-    }
-    for (const words of await servers(sql)) entry("server", words);
-    entry("transaction", await longestTransaction(sql));
-    for (const words of await waits(sql)) entry("locks", words);
-    if (!now?.["is_set_up"]) return entry("content", "none: run ./sd migrate, or ./sd for the demo");
-    for (const [name, words] of await content(target)) entry(name, words);
-  });
+      entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(target)}`);
+      entry("version", await unlessLocked(schemaOf(sql).then(versions), HELD));
+      try {
+        for (const [part, words] of Object.entries(describe(await pendingOf(target)))) entry(part, words);
+      } catch (error) {
+        entry("set-up", `can't be compared: ${(error as Error).message}`);
+      }
+      for (const words of await servers(sql)) entry("server", words);
+      entry("transaction", await longestTransaction(sql));
+      for (const words of await waits(sql)) entry("locks", words);
+      if (!now?.["is_set_up"]) return entry("content", "none: run ./sd migrate, or ./sd for the demo");
+      for (const [name, words] of await unlessLocked<[string, string][]>(content(target), [
+        ["content", HELD],
+      ]))
+        entry(name, words);
+    },
+    { lockMs: LOCK_MS },
+  );
 }
+
+/** Status waits for nobody: it is what tells who holds something. */
+const HELD = "can't be read, somebody holds its tables: see the longest transaction";
 
 interface Schema {
   release: string;
@@ -165,6 +176,6 @@ function content(target: Target): Promise<[name: string, words: string][]> {
         ["content", `${now?.["users"]} users, ${now?.["live"]} coupons live`],
       ];
     },
-    { role: "coupon_owner" },
+    { role: "coupon_owner", lockMs: LOCK_MS },
   );
 }
