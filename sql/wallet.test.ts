@@ -103,6 +103,15 @@ test("nothing before the first: no row", async () => {
   assert.deepEqual(await wallet(holder, "infinity"), [["issued", lunch, 0]]);
 });
 
+test("writes and locks nothing: a standby answers too", async () => {
+  const [holder, lunch] = [await user(), await coupon()];
+  await issue(holder, lunch);
+  const told = await admin.begin("read only", (sql) =>
+    rows(sql`select coupon_id::integer from wallet(${holder})`),
+  );
+  assert.deepEqual(told, [[lunch]]);
+});
+
 test("refuses bad arguments", async () => {
   await refusesArgument(admin`select from wallet(null)`, "user_id", "22004");
   for (const size of [null, 0, 1001])
