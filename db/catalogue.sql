@@ -17,7 +17,7 @@ with ours as (
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 ), routine as (
-  select p.*, p.oid::regprocedure::text as name
+  select p.*, p.oid::regprocedure::text as name, case p.prokind when 'p' then 'procedure' else 'function' end as word
   from pg_proc p join ours o on o.oid = p.pronamespace
   where not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
 ), type as (
@@ -42,7 +42,7 @@ with ours as (
     coalesce(r.relacl, acldefault(case r.relkind when 'S' then 's' else 'r' end::"char", r.relowner))
   from relation r
   union all
-  select 'pg_proc', r.oid, 'function', 'function ' || r.name, r.name, r.proowner, coalesce(r.proacl, acldefault('f', r.proowner))
+  select 'pg_proc', r.oid, r.word, r.word || ' ' || r.name, r.name, r.proowner, coalesce(r.proacl, acldefault('f', r.proowner))
   from routine r
   union all
   select 'pg_type', t.oid, 'type', 'type ' || t.name, t.name, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)) from type t
@@ -303,7 +303,7 @@ cross join lateral (
 ) p (property, value, make)
 
 union all
-select 'function ' || r.name, null, p.property, p.value, p.make, p.unmake
+select r.word || ' ' || r.name, null, p.property, p.value, p.make, p.unmake
 from routine r join pg_language l on l.oid = r.prolang
 cross join lateral (
   select v.property, v.value, null as make, null as unmake

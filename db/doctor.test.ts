@@ -60,6 +60,94 @@ const LIMIT = "coupons_issued_within_count on coupon.coupons";
 const GUARD = "trigger user_coupons_check_new_grants on coupon.user_coupons";
 
 const drifts: Record<string, Drift[]> = {
+  "more of each kind": [
+    [
+      "alter table coupon.user_coupons alter constraint user_coupons_coupon_and_expiry deferrable initially deferred",
+      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: definition differs",
+    ],
+    [
+      `alter table coupon.user_coupons drop constraint user_coupons_coupon_and_expiry,
+        add constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry) on update cascade on delete cascade`,
+      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: definition differs",
+    ],
+    [
+      "alter table coupon.audit rename to audits",
+      "function public.audit_trail(bigint,bigint,timestamp with time zone,bigint,integer): result is SETOF coupon.audits, should be SETOF coupon.audit",
+      "sequence coupon.audit_id_seq: column is coupon.audits.id, should be coupon.audit.id",
+      "table coupon.audit is missing",
+      "table coupon.audits is not of this release",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) rename to purse",
+      "function public.wallet(bigint,date,integer) is missing",
+      "function public.purse(bigint,date,integer) is not of this release",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) set schema coupon",
+      "function public.wallet(bigint,date,integer) is missing",
+      "function coupon.wallet(bigint,date,integer) is not of this release",
+    ],
+    [
+      "alter type public.coupon_offer add attribute x integer",
+      "function coupon.describe_coupon(coupon.coupons,timestamp with time zone): text differs",
+      "type public.coupon_offer: attributes differs",
+    ],
+    ["create domain coupon.code as text", "type coupon.code is not of this release"],
+    ["create sequence coupon.mine", "sequence coupon.mine is not of this release"],
+    ["create collation coupon.mine (locale = 'C')", "collation coupon.mine is not of this release"],
+    [
+      "create materialized view coupon.seen as select id from coupon.users",
+      "materialized view coupon.seen is not of this release",
+    ],
+    [
+      "create procedure public.mine() language sql begin atomic select 1; end",
+      "procedure public.mine() is not of this release",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) cost 1",
+      "function public.wallet(bigint,date,integer): cost is 1, should be 100",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) rows 1",
+      "function public.wallet(bigint,date,integer): rows is 1, should be 1000",
+    ],
+    [
+      "alter function public.wallet(bigint, date, integer) parallel safe",
+      "function public.wallet(bigint,date,integer): parallel is safe, should be unsafe",
+    ],
+    [
+      "revoke execute on function public.wallet(bigint, date, integer) from coupon_owner",
+      "function public.wallet(bigint,date,integer): right execute of its owner is none, should be given",
+    ],
+    [
+      "alter index coupon.audit_by_time set (fillfactor = 10)",
+      "index coupon.audit_by_time on coupon.audit: index is CREATE INDEX audit_by_time ON coupon.audit USING btree (at, id) WITH (fillfactor='10'), should be CREATE INDEX audit_by_time ON coupon.audit USING btree (at, id)",
+    ],
+    [
+      "alter index coupon.audit_by_time rename to x",
+      "index coupon.audit_by_time on coupon.audit is missing",
+      "index coupon.x on coupon.audit is not of this release",
+    ],
+    [
+      "alter table coupon.audit replica identity using index audit_pkey",
+      "table coupon.audit: replica identity is an index, should be default",
+    ],
+    [
+      "alter table coupon.users set (toast.autovacuum_enabled = off)",
+      "table coupon.users: option toast.autovacuum_enabled is off, should be none",
+    ],
+    [
+      "reset role; alter default privileges in schema coupon grant select on tables to public",
+      "default rights on tables in schema coupon of LOGIN: right select of public is given, should be none",
+    ],
+    [
+      "reset role; revoke usage on schema public from public",
+      "schema public: right usage of coupon_api is none, should be given",
+      "schema public: right usage of coupon_admin is none, should be given",
+      "schema public: right usage of coupon_monitor is none, should be given",
+    ],
+    ["reset role; alter role coupon_owner createdb", "role coupon_owner: createdb is on, should be off"],
+  ],
   constraints: [
     [
       "alter table coupon.coupons drop constraint coupons_issued_within_count",
@@ -458,13 +546,17 @@ for (const [kind, ofKind] of Object.entries(drifts))
   for (const [done, ...said] of ofKind)
     test(`${kind}: ${done}`, () =>
       undone(async () => {
-        const named = (text: string) => text.replaceAll("DATABASE", target.database);
+        const named = (text: string) =>
+          text.replaceAll("DATABASE", target.database).replaceAll("LOGIN", target.login);
         await sql`set local role coupon_owner`;
         await sql.unsafe(named(done)).simple();
         await sql`reset role`;
         const found = await examined();
         assert.deepEqual(found.map(({ what }) => what).sort(), said.map(named).sort());
-        if (/add value|rename value|drop (table|column|expression|identity)/.test(done)) return; // no statement undoes it
+        if (
+          /add (value|attribute)|rename (value|to audits)|drop (table|column|expression|identity)/.test(done)
+        )
+          return; // no statement undoes it
         for (const each of found) await mend(each);
         assert.deepEqual(await examined(), []);
       }));
