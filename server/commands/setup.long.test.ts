@@ -57,6 +57,7 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
     "server      none is connected",
     "transaction none is open",
     "locks       none is waited for",
+    "time zone   UTC, <whose rules>",
     "content     0 users, 0 coupons live",
   ]);
 
