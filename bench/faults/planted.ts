@@ -242,9 +242,9 @@ export const bugs: readonly Bug[] = [
       const { module, end } = await inServer<typeof import("../../server/issuing/issuing.ts")>("issuing.ts", {
         "issuing.ts": changed("server/issuing/issuing.ts"),
         "lane.ts": changed("server/issuing/lane.ts", [
-          `        (await sendBatch(key, inTime(batch.slice(0, half)), 1))();
-        return sendBatch(key, inTime(batch.slice(half)), 1);`,
-          "        return sendBatch(key, inTime(batch.slice(0, half)), 1);",
+          `        (await sendBatch(key, inTime(batch.slice(0, half))))();
+        return sendBatch(key, inTime(batch.slice(half)));`,
+          "        return sendBatch(key, inTime(batch.slice(0, half)));",
         ]),
       });
       return { createIssuing: module.createIssuing, end };

@@ -51,7 +51,7 @@ export const bugs: readonly Bug[] = [
       "when set_coupon_count.count < v_coupon.issued then 'below_issued'",
       "when false then 'below_issued'",
     ]),
-    found: /POST .*\/count 503: a failure of ours/,
+    found: /POST .*\/count 500: a failure of ours/,
   },
   {
     name: "a constraint's name in a sentence",

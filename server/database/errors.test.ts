@@ -150,8 +150,12 @@ const connectWatch = (t: TestContext, { scratch }: World) => {
 };
 
 for (const [what, plant, sqlstate] of [
-  ["missing", "drop function public.live_coupons()", "42883"],
-  ["not ours to call", "revoke execute on function public.live_coupons() from coupon_api", "42501"],
+  ["missing", "drop function public.live_coupons(bigint, integer)", "42883"],
+  [
+    "not ours to call",
+    "revoke execute on function public.live_coupons(bigint, integer) from coupon_api",
+    "42501",
+  ],
 ] as const)
   test(`a function that is ${what}: lists, reads and streams; the log says it once`, async (t) => {
     const clock = createClock();
