@@ -40,6 +40,7 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
   const migrations = (await fs.readdir(SOURCES.migrations)).sort();
   const lines = (await shown()).map((line) =>
     line
+      .replace(/^(time zone +)UTC, .*/, "$1UTC, <whose rules>")
       .replace(
         /^(functions +)set \d+ here, \d+ in the database; \d+/,
         "$1set <n> here, <n> in the database; <n>",
