@@ -119,7 +119,7 @@ test("set_time_zone", async () => {
     ["set_time_zone", null, null, there, back, null, null],
   ]);
   await admin`select from create_coupon('EVE', 'm', 'd', '2033-01-01 20:00Z', '2034-01-01', 1)`;
-  await admin`select from create_coupon('MORN', 'm', 'd', '2033-01-02 06:00Z', '2034-01-01', 2)`;
+  await admin`select from create_coupon('MORN', 'm', 'd', '2033-01-02 06:00Z', '2034-01-01', 1)`;
   assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo')`)), [], "breaks_daily_offer");
 });
 

@@ -13,6 +13,8 @@ import { fuzzSockets } from "./sockets.ts";
 import { fuzzSql } from "./sql.ts";
 
 const SEED = 1;
+/** Until a planted bug must be found. */
+const INPUTS = 20_000;
 
 async function inShort(fuzz: (task: Task) => Promise<void>, inputs: number, say: (line: string) => void) {
   const all = createTally();
@@ -32,7 +34,7 @@ test("bytes on sockets", async (t) => {
 });
 
 test("calls of all functions", async (t) => {
-  const tally = await inShort(fuzzSql, 4_000, (line) => t.diagnostic(line));
+  const tally = await inShort(fuzzSql, 6_000, (line) => t.diagnostic(line));
   const scratch = await scratchDatabase();
   try {
     const names = new Set((await functionsOf(scratch.owner)).map(({ name }) => name));
@@ -48,14 +50,14 @@ for (const { name, fuzz, plant, found } of bugs)
   test(`found: ${name}`, async (t) => {
     await assert.rejects(
       undisturbed(
-        (tally) => fuzz({ seed: SEED, inputs: 5_000, tally, plant, shrinkMs: 0 }),
+        (tally) => fuzz({ seed: SEED, inputs: INPUTS, tally, plant, shrinkMs: 0 }),
         createTally(),
         (line) => t.diagnostic(line),
         found,
       ),
       (error: Error) => {
         assert.match(error.message, found);
-        assert.match(error.message, /again: \.\/sd fuzz --layer \w+ --seed 1 --inputs 5000$/);
+        assert.match(error.message, /again: \.\/sd fuzz --layer \w+ --seed 1 --inputs 20000$/);
         return true;
       },
     );
@@ -75,7 +77,7 @@ test("found: a schema without its bounds", async (t) => {
   try {
     await assert.rejects(
       undisturbed(
-        (tally) => fuzzHttp({ seed: SEED, inputs: 5_000, tally, shrinkMs: 0 }),
+        (tally) => fuzzHttp({ seed: SEED, inputs: INPUTS, tally, shrinkMs: 0 }),
         createTally(),
         (line) => t.diagnostic(line),
       ),
