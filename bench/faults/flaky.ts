@@ -3,8 +3,9 @@
  * is what server/database/pool.ts would throw for it; the layers above can't tell the difference.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Issue } from "../../server/database/commands.ts";
 import { DatabaseError } from "../../server/database/errors.ts";
-import type { Db, Issue } from "../../server/database/functions.ts";
+import type { Db } from "../../server/database/functions.ts";
 import { createRandom } from "../harness/stats.ts";
 
 /** Out of 1, for each call. */

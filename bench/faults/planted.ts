@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { connect } from "../../db/connect.ts";
-import type { Issue } from "../../server/database/functions.ts";
+import type { Issue } from "../../server/database/commands.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
 import { BOUNDS, type Bounds } from "./checker/bounds.ts";

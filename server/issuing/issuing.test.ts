@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { openWorld } from "../../bench/harness/app.ts";
 import { createClock, settled } from "../../bench/harness/clock.ts";
 import { Overloaded } from "../api/failures.ts";
-import type { Issue } from "../database/functions.ts";
+import type { Issue } from "../database/commands.ts";
 import { createIssuing } from "./issuing.ts";
 
 /** Issuing whose calls wait in `calls` until the test answers them all; each coupon is answered with its outcome here. */

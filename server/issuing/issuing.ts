@@ -2,7 +2,8 @@
 import { Overloaded } from "../api/failures.ts";
 import { COMMON_REFUSALS, outcomes } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Db, Issue } from "../database/functions.ts";
+import type { Issue } from "../database/commands.ts";
+import type { Db } from "../database/functions.ts";
 import { createLanes, type HangUp, type LaneLimits, type Lanes } from "./lane.ts";
 import { createLeases, type Leases } from "./lease.ts";
 

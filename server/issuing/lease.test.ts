@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openApp, openWorld, userToken } from "../../bench/harness/app.ts";
 import { createClock, settled } from "../../bench/harness/clock.ts";
 import { COMMON_REFUSALS } from "../api/outcomes.ts";
-import type { Known, Lease } from "../database/functions.ts";
+import type { Known, Lease } from "../database/commands.ts";
 import { createIssuing } from "./issuing.ts";
 import { createLeases } from "./lease.ts";
 

@@ -8,7 +8,7 @@
  */
 import type { CommonRefusal } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Issue, Known, Lease } from "../database/functions.ts";
+import type { Issue, Known, Lease } from "../database/commands.ts";
 
 export interface Leases {
   /** The refusal for this user, if a valid lease has it. */

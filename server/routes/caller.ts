@@ -1,7 +1,7 @@
 /** Who calls, for whom it acts, and how the audit names it. */
 import type { Caller } from "../api/caller.ts";
 import type { Authenticate } from "../auth/auth.ts";
-import type { Note } from "../database/functions.ts";
+import type { Note } from "../database/commands.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";

@@ -2,7 +2,8 @@
 import { stringifyExact } from "../api/exact.ts";
 import { COUPONS_OF_PAGE } from "../api/requests.ts";
 import type { Clock } from "../clock.ts";
-import type { Db, Page } from "../database/functions.ts";
+import type { Db } from "../database/functions.ts";
+import type { Page } from "../database/reads.ts";
 import { etagOf } from "../http/etag.ts";
 import { createFeed } from "../http/feed.ts";
 import { createShared } from "../http/shared.ts";

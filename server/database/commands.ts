@@ -1,0 +1,188 @@
+/** Calls of the functions that change something, and of the lease. */
+import type postgres from "postgres";
+import type { z } from "zod";
+import { stringifyExact } from "../api/exact.ts";
+import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
+import type { newCoupon } from "../api/requests.ts";
+import { day, instant, list, seconds } from "./columns.ts";
+import type { Pool } from "./pool.ts";
+import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
+
+type NewCoupon = Omit<z.infer<typeof newCoupon>, "reason">;
+
+export interface Issue {
+  outcome: Outcome<"issue_coupon">;
+  user_id: number;
+  position: number | null;
+  issued_on: string | null;
+  issued_at: Instant | null;
+  starts_in: Seconds | null;
+}
+
+/** The last grant of a coupon that a server knows; its holders are those up to it. */
+export interface Known {
+  position: number;
+  issuedAt: Instant | null;
+}
+
+/**
+ * valid_for and starts_in count from the moment of the question. holders are those of the positions after holders_after, which is 0 if
+ * what was known is not true of this database.
+ */
+export type Lease =
+  | { outcome: "coupon_not_found" | "not_leased" }
+  | {
+      outcome: "leased";
+      refusal: CommonRefusal;
+      valid_for: Seconds;
+      starts_in: Seconds | null;
+      issued: number;
+      last_issued_at: Instant | null;
+      holders_after: number;
+      holders: number[];
+    };
+
+/** For the audit: on whose behalf, for example "admin:root", and why. */
+export interface Note {
+  actor: string;
+  reason?: string | undefined;
+}
+
+export interface Use<C extends Command> {
+  outcome: Outcome<C>;
+  used_date: Instant | null;
+  use_reference: string | null;
+}
+
+/** What is selected, in forms that no setting of a session changes. */
+const ISSUE = list(
+  "outcome, user_id, position",
+  day("issued_on"),
+  instant("issued_at"),
+  seconds("starts_in"),
+);
+const LEASE = list(
+  "outcome, refusal",
+  seconds("valid_for"),
+  seconds("starts_in"),
+  "issued",
+  instant("last_issued_at"),
+  "holders_after, to_json(holders) as holders",
+);
+const USE = list("outcome", instant("used_date"), "use_reference");
+
+export function issuing(issue: Pool, lookup: Pool, lease: Pool) {
+  return {
+    issueCoupons: (couponId: number, userIds: readonly number[], isKnown = true) =>
+      (isKnown ? issue : lookup)<Issue>(
+        (sql) => sql`
+          select ${sql.unsafe(ISSUE)}
+          from public.issue_coupons(coupon_id => ${couponId}::bigint, user_ids => ${arrayOf(userIds)}::bigint[])
+        `,
+      ),
+
+    couponLease: (couponId: number, known: Known) =>
+      lease<Lease>(
+        (sql) => sql`
+          select ${sql.unsafe(LEASE)}
+          from public.coupon_lease(
+            coupon_id => ${couponId}::bigint, known_position => ${known.position}::integer,
+            known_issued_at => ${known.issuedAt}::text::timestamptz)
+        `,
+      ).then(only),
+  };
+}
+
+export function using(use: Pool) {
+  return {
+    useCoupon: (userId: number, couponId: number, reference: string, actor: string) =>
+      use<Use<"use_coupon">>(
+        (sql) => sql`
+          select ${sql.unsafe(USE)}
+          from public.use_coupon(
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, reference => ${reference}::text,
+            actor => ${actor}::text)
+        `,
+      ).then(only),
+
+    undoUse: (userId: number, couponId: number, note: Note & { reason: string }) =>
+      use<Use<"undo_use">>(
+        (sql) => sql`
+          select ${sql.unsafe(USE)}
+          from public.undo_use(
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, ${noted(sql, note)})
+        `,
+      ).then(only),
+  };
+}
+
+export function operating(operate: Pool) {
+  return {
+    createCoupon: (coupon: NewCoupon, note: Note) =>
+      operate<{
+        outcome: Outcome<"create_coupon">;
+        coupon_id: number | null;
+        live_on: string | null;
+        slot: number | null;
+      }>(
+        (sql) => sql`
+          select outcome, coupon_id, ${sql.unsafe(day("live_on"))}, slot
+          from public.create_coupon(
+            code => ${coupon.code}::text, message => ${coupon.message}::text,
+            description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
+            expiry => ${coupon.expiry}::text::timestamptz, count => ${coupon.count}::integer,
+            metadata => ${stringifyExact(coupon.metadata)}::text::jsonb, ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    pauseCoupon: (couponId: number, note: Note) =>
+      operate<{ outcome: Outcome<"pause_coupon"> }>(
+        (sql) =>
+          sql`select outcome from public.pause_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
+      ).then(only),
+
+    resumeCoupon: (couponId: number, note: Note) =>
+      operate<{ outcome: Outcome<"resume_coupon"> }>(
+        (sql) =>
+          sql`select outcome from public.resume_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
+      ).then(only),
+
+    setCouponCount: (couponId: number, count: number, note: Note) =>
+      operate<{ outcome: Outcome<"set_coupon_count">; issued: number | null; remaining: number | null }>(
+        (sql) => sql`
+          select outcome, issued, remaining
+          from public.set_coupon_count(
+            coupon_id => ${couponId}::bigint, count => ${count}::integer, ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    setCouponExpiry: (couponId: number, expiry: Instant, note: Note) =>
+      operate<{ outcome: Outcome<"set_coupon_expiry"> }>(
+        (sql) => sql`
+          select outcome
+          from public.set_coupon_expiry(
+            coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz, ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>
+      operate<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
+        (sql) => sql`
+          select outcome, user_id
+          from public.import_users(
+            user_ids => ${arrayOf(users.map((user) => user.user_id))}::bigint[],
+            display_names => ${arrayOf(users.map((user) => user.display_name))}::text[], ${noted(sql, note)})
+        `,
+      ),
+
+    foldGrants: (atMost: number) =>
+      operate<{ copied: number }>(
+        (sql) => sql`select public.fold_grants(at_most => ${atMost}::integer) as copied`,
+      ).then((rows) => only(rows).copied),
+  };
+}
+
+/** The arguments of a function that writes to the audit. */
+function noted(sql: postgres.Sql, { reason, actor }: Note) {
+  return sql`reason => ${reason ?? null}::text, actor => ${actor}::text`;
+}
