@@ -5,7 +5,6 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { randomUUID } from "node:crypto";
-import { on } from "node:events";
 import type { Registry } from "prom-client";
 import { lasting, type Report, textOf, together } from "./aggregate.ts";
 
@@ -28,12 +27,12 @@ type Message =
 export function collectReports(): void {
   const reports = new Map<Worker, Report>();
   let ended: Report = [];
-  const questions = new Map<string, () => void>();
+  const questions = new Map<string, { worker: Worker; done: () => void }>();
 
   cluster.on("message", async (worker, message: Message) => {
     if (message.type === "coupon:report") {
       reports.set(worker, message.report);
-      if (message.id !== undefined) questions.get(message.id)?.();
+      if (message.id !== undefined) questions.get(message.id)?.done();
     } else if (message.type === "coupon:metrics wanted") {
       const { id } = message;
       const answer = await read().then(
@@ -47,6 +46,7 @@ export function collectReports(): void {
   cluster.on("disconnect", (worker) => {
     ended = together([ended, lasting(reports.get(worker) ?? [])]);
     reports.delete(worker);
+    for (const question of questions.values()) if (question.worker === worker) question.done();
   });
 
   async function read(): Promise<string> {
@@ -66,8 +66,7 @@ export function collectReports(): void {
         clearTimeout(timer);
         resolve();
       };
-      questions.set(id, done);
-      worker.once("disconnect", done);
+      questions.set(id, { worker, done });
       if (worker.isConnected()) worker.send({ type: "coupon:report wanted", id });
       else done();
     }).finally(() => questions.delete(id));
@@ -76,7 +75,10 @@ export function collectReports(): void {
 
 // ---- a worker -------------------------------------------------------------------------------------------------------
 
-/** Reports now, each second, and when asked. Returns what sends the last report. */
+/** Of those who wait for the metrics of all workers, by the ids of their questions. */
+const waiting = new Map<string, (answer: { text?: string; error?: string }) => void>();
+
+/** Reports now, each second, and when asked; takes the primary's answers from now on. Returns what sends the last report. */
 export async function reportTo(registry: Registry): Promise<() => Promise<void>> {
   async function report(id?: string): Promise<void> {
     const told = (await registry.getMetricsAsJSON()) as unknown as Report;
@@ -84,23 +86,25 @@ export async function reportTo(registry: Registry): Promise<() => Promise<void>>
   }
   process.on("message", (message: Message) => {
     if (message.type === "coupon:report wanted") void report(message.id);
+    else if (message.type === "coupon:metrics") waiting.get(message.id)?.(message);
   });
   setInterval(report, REPORT_MS).unref();
   await report();
   return report;
 }
 
-/** What all workers count together, as the primary says. Rejects when one of them is silent. */
-export async function metricsOfAll(): Promise<string> {
-  const asked = randomUUID();
-  send({ type: "coupon:metrics wanted", id: asked });
-  const messages = on(process, "message", { signal: AbortSignal.timeout(ALL_MS) });
-  for await (const [message] of messages as AsyncIterable<[Message]>) {
-    if (message.type !== "coupon:metrics" || message.id !== asked) continue;
-    if (message.text !== undefined) return message.text;
-    throw new Error(message.error);
-  }
-  throw new Error("no answer from the primary process");
+/** What all workers count together, as the primary says. Rejects when one of them is silent, or the primary. */
+export function metricsOfAll(): Promise<string> {
+  const id = randomUUID();
+  return new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("no answer from the primary process")), ALL_MS);
+    waiting.set(id, ({ text, error }) => {
+      clearTimeout(timer);
+      if (text !== undefined) resolve(text);
+      else reject(new Error(error));
+    });
+    send({ type: "coupon:metrics wanted", id });
+  }).finally(() => waiting.delete(id));
 }
 
 /** Nothing is sent when the primary is gone. */
