@@ -1,5 +1,5 @@
--- How a drop went; no row where there is no such coupon. Reads the first and the last grant by their positions and at most
--- 16 counts of uses: three million grants cost no more than ten.
+-- How a drop went; no row where there is no such coupon. Reads the first and the last grant by their positions and a few
+-- counts of uses: three million grants cost no more than ten.
 create or replace function public.coupon_stats(coupon_id bigint)
 returns table (
   code text,

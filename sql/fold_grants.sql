@@ -1,4 +1,4 @@
--- Copies grants of days that are over to coupon.past_grants, where wallet() finds them by user. Takes no lock that issuing
+-- Copies grants of days that are a month over to coupon.past_grants, where wallet() finds them by user. Takes no lock that issuing
 -- takes. Only one call works at a time; another one returns at once.
 create or replace function public.fold_grants(at_most integer default 5000)
 returns integer
@@ -23,8 +23,13 @@ begin
     return 0;
   end if;
 
-  -- No zone is 26 hours behind another, so no grant of a day before these can still be made, whatever zone is set.
-  select (clock_timestamp() at time zone s.time_zone)::date - 2 into v_end from coupon.settings s;
+  -- Whatever zone is set, and if the clock is wrong by less than a month, no grant of a day before these is still made.
+  select (clock_timestamp() at time zone s.time_zone)::date - 32 into v_end from coupon.settings s;
+  if (v_folded.issued_on, v_folded.user_id) > (v_end, 0) then
+    -- The clock was wrong by more, and was set back: days that may get grants again are not over.
+    update coupon.folded f set issued_on = v_end, user_id = 0;
+    return 0;
+  end if;
   with part as (
     select g.user_id, g.issued_on, g.coupon_id
     from coupon.user_coupons g
@@ -34,6 +39,7 @@ begin
   ), copied as (
     insert into coupon.past_grants (user_id, issued_on, coupon_id)
     select p.user_id, p.issued_on, p.coupon_id from part p order by p.user_id
+    on conflict on constraint past_grants_pkey do nothing
   ), moved as (
     update coupon.folded f set issued_on = l.issued_on, user_id = l.user_id
     from (select p.issued_on, p.user_id from part p order by p.issued_on desc, p.user_id desc limit 1) l

@@ -15,12 +15,11 @@ const broken = () => rows(admin`select invariant, coupon_id::integer, user_id::i
 /** Nothing is folded. */
 beforeEach(async () => {
   await owner.begin(async (sql) => {
-    await sql`delete from coupon.past_grants`;
     await sql`update coupon.folded set issued_on = default, user_id = default`;
   });
 });
 
-const ages = [0, 1, 2, 3, 4, 40, 400, 3650];
+const ages = [0, 1, 2, 31, 32, 33, 34, 40, 400, 3650];
 const [ann, ben, cid] = (await crowd(3)) as [number, number, number];
 for (const age of ages) {
   const lunch = await coupon({ from: `-${4000 + age} days` });
@@ -29,12 +28,12 @@ for (const age of ages) {
 const even = ages.filter((age) => age % 2 === 0);
 const odd = ages.filter((age) => age % 2 === 1);
 
-test("only grants that were made three days ago and before are copied", async () => {
+test("only grants that were made 33 days ago and before are copied", async () => {
   assert.equal(await fold(), 10);
   assert.equal(await fold(), 0);
   assert.deepEqual(
     (await rows(owner`select distinct ${today} - issued_on from coupon.past_grants order by 1`)).flat(),
-    [3, 4, 40, 400, 3650],
+    [33, 34, 40, 400, 3650],
   );
   assert.deepEqual(await broken(), []);
 });
@@ -84,6 +83,18 @@ test("one at a time, and nobody who issues waits", async () => {
   await session`commit`;
   session.release();
   assert.equal(await fold(), 8);
+});
+
+test("a day that was copied by a wrong clock and gets a grant is not over", async () => {
+  const [[zone_day]] = (await rows(owner`select ${today}`)) as [[string]];
+  await owner`update coupon.folded set issued_on = ${zone_day}::date + 3, user_id = ${cid}`;
+  const dan = await user();
+  assert.equal(await issue(dan, await coupon()), "issued");
+  assert.equal(await fold(), 0);
+  assert.deepEqual(await wallet(dan), [0]);
+  assert.deepEqual(await wallet(ann), ages);
+  assert.equal(await fold(), 0);
+  assert.deepEqual(await broken(), []);
 });
 
 test("reconcile() names a copy that is missing, and one that is no grant", async () => {

@@ -105,13 +105,13 @@ as $$
     format('of %s: %s', coalesce(g.issued_on, p.issued_on),
       case when p.user_id is null then 'not copied' else 'copied without need' end)
   from (
-    select g.coupon_id, g.user_id, g.issued_on
+    select g.coupon_id, g.user_id, g.issued_on, (g.issued_on, g.user_id) <= (f.issued_on, f.user_id) as is_folded
     from coupon.user_coupons g
-    join coupon.folded f on (g.issued_on, g.user_id) <= (f.issued_on, f.user_id)
+    cross join coupon.folded f
   ) g
   full join coupon.past_grants p
     on p.coupon_id = g.coupon_id and p.user_id = g.user_id and p.issued_on = g.issued_on
-  where g.user_id is null or p.user_id is null
+  where g.user_id is null or p.user_id is null and g.is_folded
 
   union all
   select 'undone_use_is_undone', a.coupon_id, a.user_id, format('use of %s is still there', a.used_date)

@@ -485,7 +485,6 @@ const attacks: Record<string, Attack[]> = {
     ["a trace told twice", [trace(), trace(), unuse], "audit_tells_a_use_once"],
     ["a trace without a reason", [trace({ more: ["actor", "'me'"] }), unuse], "audit_undo_has_reason"],
     ["a trace of no user", [trace({ used_date: "null" }), unuse], "audit_tells_what_is"],
-    ["fewer uses than none", ["update coupon.use_counts set used = -1"], "use_counts_not_negative"],
   ],
   "6: positions 1 to count without gaps": [
     [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, admin, user, coupon, issue, use, expire } = await testDatabase();
+const { owner, admin, user, crowd, coupon, issue, use, expire, grantedBefore } = await testDatabase();
 
 /** A user and the coupon it holds. */
 async function held() {
@@ -100,6 +100,44 @@ test("refuses bad arguments", async () => {
   await refusesArgument(admin`select from use_coupon(1, 1, null)`, "reference", "22004");
   await refusesArgument(admin`select from use_coupon(1, 1, '')`, "reference", "22023");
   await refusesArgument(admin`select from use_coupon(1, 1, repeat('r', 201))`, "reference", "22023");
+});
+
+test("the clock was set back since the grant: used at the time of the grant", async () => {
+  const [holder, lunch] = [await user(), await coupon()];
+  await grantedBefore(-0.01, holder, lunch);
+  assert.equal(await use(holder, lunch, "early"), "used");
+  assert.deepEqual(
+    await rows(admin`
+      select used_date = issued_at, used_date > clock_timestamp() from wallet(${holder}) where coupon_id = ${lunch}`),
+    [[true, true]],
+  );
+});
+
+test("a use that is not committed keeps no other use waiting, and all are counted", async () => {
+  const lunch = await coupon({ count: 40 });
+  const holders = await crowd(40);
+  for (const holder of holders) await issue(holder, lunch);
+  assert.equal(await use(holders[0] as number, lunch, "first"), "used");
+  const sessions = await Promise.all([owner.reserve(), owner.reserve()]);
+  for (const [n, session] of sessions.entries()) {
+    await session`begin`;
+    await session`set local lock_timeout = '1ms'`;
+    for (const holder of holders.slice(1 + n * 10, 11 + n * 10))
+      await session`select from use_coupon(${holder}, ${lunch}, 'held')`;
+  }
+  for (const holder of holders.slice(21)) assert.equal(await use(holder, lunch, "quick"), "used");
+  for (const [end, session] of [
+    ["commit", sessions[0]],
+    ["rollback", sessions[1]],
+  ] as const) {
+    await session.unsafe(end);
+    session.release();
+  }
+  assert.equal(await value(admin`select used::integer from coupon_stats(${lunch})`), 30);
+  assert.equal(
+    await value(owner`select count(*)::integer from coupon.use_counts where coupon_id = ${lunch}`),
+    2,
+  );
 });
 
 test("all of this left the data whole", async () => {

@@ -176,8 +176,8 @@ create table coupon.past_grants (
 comment on table coupon.past_grants is
   'Which coupons a user got on days that are over, by user, so that wallet() need not look at each day. No key of
 coupon.user_coupons begins with the user, since a drop would then write a random page for each grant. fold_grants() copies
-grants to here, days later; reconcile() compares them. Empty it and set coupon.folded back to its defaults, in one
-transaction, and wallet() reads the grants alone until they are copied again.';
+grants to here, a month later; reconcile() compares them. Set coupon.folded back to its defaults, and wallet() reads the
+grants alone until they are copied again.';
 
 create table coupon.folded (
   only_row boolean primary key default true,
@@ -186,22 +186,23 @@ create table coupon.folded (
   constraint folded_has_one_row check (only_row)
 );
 comment on table coupon.folded is
-  'The last grant that coupon.past_grants has, in order of issued_on and user_id: it has all grants up to this one, and none
-beyond. Exactly one row.';
+  'Up to which grant wallet() reads coupon.past_grants, in order of issued_on and user_id: it has all grants up to this one.
+Exactly one row.';
 insert into coupon.folded default values;
 
 create table coupon.use_counts (
   coupon_id bigint,
-  shard smallint,
+  shard integer,
   used integer not null,
-  constraint use_counts_pkey primary key (coupon_id, shard),
-  constraint use_counts_not_negative check (used >= 0)
+  constraint use_counts_pkey primary key (coupon_id, shard)
 ) with (fillfactor = 50);
 comment on table coupon.use_counts is
   'How many of a coupon''s grants are used, so that coupon_stats() need not count them. The trigger user_coupons_count_use
 keeps it, whoever changes a grant; reconcile() compares it with the grants.';
 comment on column coupon.use_counts.shard is
-  'user_id modulo 16: a use holds its row until it is committed, and so seldom waits for another one.';
+  'Any number. A use holds its row until it is committed, so each takes one that nobody holds: no use waits for another one.';
+comment on column coupon.use_counts.used is
+  'Uses less uses that were taken back. Only the sum of a coupon''s rows means something.';
 
 -- Autovacuum would take a lock that issuing then waits for; there is nothing to vacuum.
 create table coupon.issuing (

@@ -248,7 +248,9 @@ create function coupon.check_use() returns trigger
 as $$
 begin
   if old.used_date is null then
-    if new.used_date not between statement_timestamp() and clock_timestamp() then
+    -- Not before issued_at, where the clock was set back since.
+    if new.used_date not between greatest(statement_timestamp(), old.issued_at)
+      and greatest(clock_timestamp(), old.issued_at) then
       raise exception 'used_date is not the database clock of this statement'
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
           constraint = 'user_coupons_used_date_is_now', hint = 'clock_timestamp() is.';
@@ -287,17 +289,21 @@ declare
   v_by integer := case when new.used_date is null then -1 else 1 end;
 begin
   update coupon.use_counts c set used = c.used + v_by
-  where c.coupon_id = new.coupon_id and c.shard = new.user_id % 16;
+  where c.coupon_id = new.coupon_id and c.shard = (
+    select u.shard from coupon.use_counts u
+    where u.coupon_id = new.coupon_id
+    order by u.shard
+    limit 1
+    for no key update skip locked);
   if not found then
-    insert into coupon.use_counts as c (coupon_id, shard, used)
-    values (new.coupon_id, new.user_id % 16, v_by)
-    on conflict on constraint use_counts_pkey do update set used = c.used + excluded.used;
+    insert into coupon.use_counts (coupon_id, shard, used)
+    values (new.coupon_id, (random() * 2147483647)::integer, v_by);
   end if;
   return null;
 end
 $$;
 comment on function coupon.count_use() is
-  'Moves the count of a coupon''s used grants by the use that was made or taken back.';
+  'Moves the count of a coupon''s used grants by the use that was made or taken back, in a row that no other transaction holds.';
 
 create trigger user_coupons_count_use
   after update of used_date on coupon.user_coupons
