@@ -10,6 +10,11 @@ export async function openDatabase(
   env: Env,
 ): Promise<{ target: Target; started: boolean; isEmbedded: boolean }> {
   if (env.DATABASE_URL) return { target: targetOf(env.DATABASE_URL), started: false, isEmbedded: false };
+  // The embedded database would be another one than the server's.
+  if (env.API_DATABASE_URL)
+    throw new Error(
+      "API_DATABASE_URL without DATABASE_URL is for ./sd start, which then only serves: this command needs DATABASE_URL",
+    );
   const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: say });
   return { target: targetOf(url), started, isEmbedded: true };
 }

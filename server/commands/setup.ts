@@ -3,7 +3,6 @@ import { withConnection } from "../../db/connect.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
-import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
@@ -43,7 +42,7 @@ export function insist({ onlyServes }: Prepared): void {
   if (onlyServes !== undefined) throw new Error(onlyServes);
 }
 
-/** Says what to try next. Every line works when it is pasted. */
+/** Says what to try next. Every line works when it is pasted, and none has a token in it: the lines may end up in a log. */
 export async function suggest(env: Env, target: Target): Promise<void> {
   const live = withConnection(
     target,
@@ -60,12 +59,11 @@ export async function suggest(env: Env, target: Target): Promise<void> {
   if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
   if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
     return say("\ntokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
-  const token = await signToken(await tokenSecret(env), env, { role: "user", subject: "42" });
   const base = `http://localhost:${env.PORT}`;
   say(`
 try it, as user 42 and coupon ${coupon["code"]}:
 
-  curl -sX POST ${base}/coupons/${coupon["coupon_id"]}/issue -H 'authorization: Bearer ${token}'
+  curl -sX POST ${base}/coupons/${coupon["coupon_id"]}/issue -H "authorization: Bearer $(./sd token --user 42)"
 
   curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
 
