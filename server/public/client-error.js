@@ -37,14 +37,28 @@ export function parse(text) {
 }
 
 /**
- * @param {Response} response
- * @param {Record<string, any> | undefined} problem
+ * @param {unknown} value
+ * @returns {value is string}
  */
-export function toError(response, problem) {
-  const { outcome = "unexpected_answer", detail = `HTTP ${response.status} without a problem` } =
-    problem ?? {};
-  const seconds = retryAfter(response.headers);
-  return new CouponError(outcome, detail, { ...problem, status: response.status, retryAfter: seconds });
+export const isText = (value) => typeof value === "string";
+
+/**
+ * Whoever answers in the service's place has problems of other kinds: of those, what has the right kind is told.
+ * @param {Response} response
+ * @param {Record<string, unknown> | undefined} problem
+ */
+export function toError({ status, headers }, problem = {}) {
+  const { outcome, detail, errors, request_id } = problem;
+  return new CouponError(
+    isText(outcome) ? outcome : "unexpected_answer",
+    isText(detail) ? detail : `HTTP ${status} without a problem`,
+    {
+      status,
+      ...(isText(request_id) && { request_id }),
+      errors: Array.isArray(errors) ? errors.filter((one) => isText(one?.member) && isText(one.detail)) : [],
+      retryAfter: retryAfter(headers),
+    },
+  );
 }
 
 /**

@@ -1,9 +1,9 @@
 /** One attempt of a request, for the client: what is sent, what its answer means, and how long to wait before the next. */
-import { CouponError, parse, toError } from "./client-error.js";
+import { CouponError, isText, parse, toError } from "./client-error.js";
 
 /** Statuses of a request that was not answered finally: the same again is right. */
 export const AGAIN = new Set([429, 502, 503, 504]);
-/** Problems with these are outcomes of a command; 400, 401, 403 and the like are mistakes of the caller. */
+/** Problems with these are outcomes of an operation that has some; 400, 401, 403 and the like are mistakes of the caller. */
 const REFUSALS = new Set([404, 409]);
 
 /** Wait before the second attempt where the service doesn't say, ms; it doubles. */
@@ -25,14 +25,52 @@ export const LONGEST_RETRY_AFTER = 30_000;
  */
 
 /**
+ * An operation: its route, and the members by which its answers are known from those of a proxy, a login or a health check.
+ * @typedef {readonly [route: string, ...has: (keyof typeof KINDS)[]]} Operation
+ */
+
+/**
+ * @typedef {object} Request
+ * @property {string} url
+ * @property {RequestInit} init
+ * @property {(keyof typeof KINDS)[]} has
+ */
+
+/** @param {unknown} value */
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** @param {unknown} value */
+const isList = (value) => Array.isArray(value) && value.every(isObject);
+
+/** What a member is, wherever it stands. */
+const KINDS = {
+  outcome: isText,
+  coupon_id: Number.isFinite,
+  coupons: isList,
+  live: isList,
+  upcoming: isList,
+  users: isList,
+  outcomes: isObject,
+  token: isText,
+  status: isText,
+};
+
+/**
+ * The first of these members that an answer doesn't have.
+ * @param {Record<string, unknown>} body
+ * @param {Request["has"]} has
+ */
+export function missing(body, has) {
+  return has.find((member) => !KINDS[member](body[member]));
+}
+
+/**
  * One attempt: its result, or the error with, where the same again is right, how long to wait at least, ms.
  * @param {Connection} connection
- * @param {string} url
- * @param {RequestInit} init
+ * @param {Request} request
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<{ result?: unknown, error?: CouponError, wait?: number }>}
  */
-export async function send(connection, url, init, signal) {
+export async function send(connection, { url, init, has }, signal) {
   const given = await headers(connection, init);
   let response;
   let text;
@@ -55,21 +93,26 @@ export async function send(connection, url, init, signal) {
     return AGAIN.has(response.status) ? { error, wait: (error.retryAfter ?? 0) * 1000 } : { error };
   }
   if (response.ok) {
+    const member = missing(body, has);
+    if (member) return { error: toError(response, { detail: `The answer has no ${member}.` }) };
     connection.clock.heard(body["server_time"]);
     return { result: body };
   }
   const isRefusal =
-    REFUSALS.has(response.status) && init.method === "POST" && body["outcome"] !== "no_such_route";
+    REFUSALS.has(response.status) &&
+    has.includes("outcome") &&
+    !missing(body, has) &&
+    body["outcome"] !== "no_such_route";
   return isRefusal ? { result: body } : { error: toError(response, body) };
 }
 
 /**
  * @param {string} base
- * @param {string} route
+ * @param {Operation} operation
  * @param {object} request
- * @returns {[url: string, init: RequestInit]}
+ * @returns {Request}
  */
-export function toRequest(base, route, request) {
+export function toRequest(base, [route, ...has], request) {
   const [method = "", template = ""] = route.split(" ");
   /** @type {Record<string, unknown>} */
   const rest = { ...request };
@@ -78,10 +121,10 @@ export function toRequest(base, route, request) {
     delete rest[name];
     return encodeURIComponent(String(value));
   });
-  if (method === "POST") return [base + path, { method, body: JSON.stringify(rest) }];
+  if (method === "POST") return { url: base + path, init: { method, body: JSON.stringify(rest) }, has };
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
-  return [base + path + (query.size > 0 ? `?${query}` : ""), { method }];
+  return { url: base + path + (query.size > 0 ? `?${query}` : ""), init: { method }, has };
 }
 
 /**

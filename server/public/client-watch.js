@@ -1,28 +1,32 @@
 /** Streams, for the client: their states, over lost connections, and while a stream has no place. */
 import { CouponError, parse, toError } from "./client-error.js";
-import { AGAIN, backOff, headers, LONGEST_RETRY_AFTER, sleep } from "./client-request.js";
+import { AGAIN, backOff, headers, LONGEST_RETRY_AFTER, missing, sleep } from "./client-request.js";
 
 /** @typedef {import("./client-request.js").Connection} Connection */
+/** @typedef {import("./client-request.js").Request} Request */
 
 /** Of an event, characters: far more than the service sends. */
 const LONGEST_EVENT = 16 * 1024 * 1024;
 /** The service shows every 15 s that a stream lives. */
 const SILENCE_MS = 40_000;
+/** A stream that ends sooner after its first state has failed: whoever is in its way would end the next one too. */
+const LIVED_MS = 5_000;
 
 /**
  * @param {Connection} connection
- * @param {[url: string, init: RequestInit]} stream
+ * @param {Request} stream
  * @param {(signal: AbortSignal | undefined) => Promise<unknown>} ask For one state: undefined where the service can't tell it now.
  * @param {AbortSignal | undefined} signal
  * @returns {AsyncGenerator<unknown, void>}
  */
-export async function* watch(connection, [url, init], ask, signal) {
+export async function* watch(connection, stream, ask, signal) {
   for (let failures = 0; ; failures += 1) {
     let wait = 0;
     let state;
+    let since = Number.POSITIVE_INFINITY;
     try {
-      for await (const event of events(connection, url, init, signal)) {
-        failures = 0;
+      for await (const event of events(connection, stream, signal)) {
+        since = Math.min(since, performance.now());
         connection.clock.heard(event["server_time"]);
         yield event;
       }
@@ -34,20 +38,20 @@ export async function* watch(connection, [url, init], ask, signal) {
         state = await ask(signal);
       }
     }
+    if (performance.now() - since > LIVED_MS) failures = 0;
     if (state !== undefined) yield state;
     await sleep(Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)), signal);
   }
 }
 
 /**
- * The states of one stream.
+ * The states of one stream, which ends at an event that is none.
  * @param {Connection} connection
- * @param {string} url
- * @param {RequestInit} init
+ * @param {Request} stream
  * @param {AbortSignal | undefined} signal
  * @returns {AsyncGenerator<Record<string, unknown>, void>}
  */
-async function* events(connection, url, init, signal) {
+async function* events(connection, { url, init, has }, signal) {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   try {
@@ -74,7 +78,10 @@ async function* events(connection, url, init, signal) {
         if (rest.length > LONGEST_EVENT) throw toError(response, { detail: "An event has no end." });
         for (const block of blocks) {
           const [, data] = block.match(/^data: ?([^\n]*)/m) ?? [];
-          if (data !== undefined) yield JSON.parse(data);
+          if (data === undefined) continue;
+          const state = parse(data);
+          if (state === undefined || missing(state, has)) return;
+          yield state;
         }
       }
     } finally {

@@ -14,6 +14,7 @@ import { createServerClock } from "./server-clock.js";
 export { CouponError };
 
 /** @typedef {import("./client-request.js").Connection} Connection */
+/** @typedef {import("./client-request.js").Operation} Operation */
 /** @typedef {import("../api/contract-types.ts").OperationName} OperationName */
 /** @typedef {import("../api/contract-types.ts").FeedName} FeedName */
 /** @typedef {Exclude<OperationName, import("../api/contract-types.ts").LinesName>} MethodName */
@@ -27,6 +28,12 @@ export { CouponError };
 /**
  * @template {OperationName} K
  * @typedef {import("../api/contract-types.ts").ResultOf<K>} ResultOf
+ */
+
+/**
+ * Its answers are known by members that each of its results has.
+ * @template {OperationName} K
+ * @typedef {readonly [import("../api/contract-types.ts").RouteOf<K>, ...(Operation[1] & keyof ResultOf<K>)[]]} OperationOf
  */
 
 /**
@@ -56,28 +63,28 @@ export { CouponError };
  * @property {number} [attemptMs] How long one attempt may take: beyond what the service itself allows.
  */
 
-const ROUTES = /** @satisfies {{ [K in MethodName]: import("../api/contract-types.ts").RouteOf<K> }} */ ({
-  createCoupon: "POST /coupons",
-  findCouponByCode: "GET /coupons",
-  liveCoupons: "GET /coupons/live",
-  upcomingCoupons: "GET /coupons/upcoming",
-  watchCoupons: "GET /coupons/events",
-  couponStatus: "GET /coupons/status",
-  watchStatus: "GET /coupons/status/events",
-  findCoupon: "GET /coupons/{coupon_id}",
-  couponStats: "GET /coupons/{coupon_id}/stats",
-  issueCoupon: "POST /coupons/{coupon_id}/issue",
-  useCoupon: "POST /coupons/{coupon_id}/use",
-  undoUse: "POST /coupons/{coupon_id}/undo-use",
-  pauseCoupon: "POST /coupons/{coupon_id}/pause",
-  resumeCoupon: "POST /coupons/{coupon_id}/resume",
-  setCouponCount: "POST /coupons/{coupon_id}/count",
-  setCouponExpiry: "POST /coupons/{coupon_id}/expiry",
-  wallet: "GET /users/{user_id}/coupons",
-  importUsers: "POST /users",
-  demoToken: "POST /demo/token",
-  livez: "GET /livez",
-  readyz: "GET /readyz",
+const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
+  createCoupon: ["POST /coupons", "outcome"],
+  findCouponByCode: ["GET /coupons", "coupon_id"],
+  liveCoupons: ["GET /coupons/live", "coupons"],
+  upcomingCoupons: ["GET /coupons/upcoming", "coupons"],
+  watchCoupons: ["GET /coupons/events", "live", "upcoming"],
+  couponStatus: ["GET /coupons/status", "coupons", "outcomes"],
+  watchStatus: ["GET /coupons/status/events", "coupons", "outcomes"],
+  findCoupon: ["GET /coupons/{coupon_id}", "coupon_id"],
+  couponStats: ["GET /coupons/{coupon_id}/stats", "coupon_id"],
+  issueCoupon: ["POST /coupons/{coupon_id}/issue", "outcome"],
+  useCoupon: ["POST /coupons/{coupon_id}/use", "outcome"],
+  undoUse: ["POST /coupons/{coupon_id}/undo-use", "outcome"],
+  pauseCoupon: ["POST /coupons/{coupon_id}/pause", "outcome"],
+  resumeCoupon: ["POST /coupons/{coupon_id}/resume", "outcome"],
+  setCouponCount: ["POST /coupons/{coupon_id}/count", "outcome"],
+  setCouponExpiry: ["POST /coupons/{coupon_id}/expiry", "outcome"],
+  wallet: ["GET /users/{user_id}/coupons", "coupons"],
+  importUsers: ["POST /users", "users"],
+  demoToken: ["POST /demo/token", "token"],
+  livez: ["GET /livez", "status"],
+  readyz: ["GET /readyz", "status"],
 });
 
 /**
@@ -121,33 +128,33 @@ export function couponClient({
   };
   /** @type {Record<string, unknown>} */
   const client = { serverNow: clock.now };
-  for (const [name, route] of Object.entries(ROUTES)) {
+  for (const [name, operation] of Object.entries(OPERATIONS)) {
     const ask = STREAMS[name];
     client[name] = ask
       ? (/** @type {{ signal?: AbortSignal }} */ how = {}) =>
           watch(
             connection,
-            toRequest(connection.base, route, {}),
+            toRequest(connection.base, operation, {}),
             (signal) => ask(reader(connection, signal)),
             how.signal,
           )
       : (/** @type {object} */ request = {}, /** @type {{ signal?: AbortSignal }} */ how = {}) =>
-          call(connection, route, request, how.signal);
+          call(connection, operation, request, how.signal);
   }
   return /** @type {CouponClient} */ (client);
 }
 
 /**
  * @param {Connection} connection
- * @param {string} route
+ * @param {Operation} operation
  * @param {object} request
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<unknown>}
  */
-async function call(connection, route, request, signal) {
-  const [url, init] = toRequest(connection.base, route, request);
+async function call(connection, operation, request, signal) {
+  const sent = toRequest(connection.base, operation, request);
   for (let attempt = 1; ; attempt++) {
-    const { result, error, wait } = await send(connection, url, init, signal);
+    const { result, error, wait } = await send(connection, sent, signal);
     if (error === undefined) {
       connection.budget = Math.min(RETRY_BUDGET, connection.budget + RETRY_REFILL);
       return result;
@@ -167,8 +174,8 @@ async function call(connection, route, request, signal) {
  */
 function reader(connection, signal) {
   return async (name, request = {}) => {
-    const [url, init] = toRequest(connection.base, ROUTES[name], request);
-    const { result, error, wait } = await send(connection, url, init, signal);
+    const sent = toRequest(connection.base, OPERATIONS[name], request);
+    const { result, error, wait } = await send(connection, sent, signal);
     if (error && wait === undefined) throw error;
     return result;
   };

@@ -336,6 +336,65 @@ test("watching: a page instead of a stream is an error, and asked once", bounded
   assert.equal(came.length, 1);
 });
 
+/** What stands before the service, and answers in its place. */
+const instead =
+  (status: number, body: string): Fault =>
+  (_, response) =>
+    void response.writeHead(status, { "content-type": "application/json" }).end(body);
+
+const admin = () => clientOf(adminToken);
+const issue = () => admin().issueCoupon({ coupon_id: 1, user_id: 1 });
+for (const [what, call, status, body, detail] of [
+  ["a gateway's 404", issue, 404, '{"message":"no Route matched"}', "HTTP 404 without a problem"],
+  ["a gateway's 409", issue, 409, '{"error":"Conflict"}', "HTTP 409 without a problem"],
+  ["a gateway's own problem", issue, 409, '{"title":"Conflict","detail":"d"}', "d"],
+  ["a refusal with a number for an outcome", issue, 409, '{"outcome":5}', "HTTP 409 without a problem"],
+  ["a health check", issue, 200, '{"status":"ok"}', "The answer has no outcome."],
+  ["a list", issue, 200, "[]", "The answer has no outcome."],
+  ["a number for an outcome", issue, 201, '{"outcome":5}', "The answer has no outcome."],
+  ["no text at all", issue, 500, '{"outcome":5,"detail":{"a":1}}', "HTTP 500 without a problem"],
+  ["wrong kinds", issue, 400, '{"outcome":{},"errors":"e","request_id":7}', "HTTP 400 without a problem"],
+  ["no coupons", () => admin().liveCoupons(), 200, '{"ok":1}', "The answer has no coupons."],
+  ["no list", () => admin().wallet({ user_id: 1 }), 200, '{"coupons":{}}', "The answer has no coupons."],
+  ["no rows", () => admin().couponStatus(), 200, '{"coupons":[null]}', "The answer has no coupons."],
+  [
+    "no coupon",
+    () => admin().findCoupon({ coupon_id: 1 }),
+    200,
+    '{"status":"ok"}',
+    "The answer has no coupon_id.",
+  ],
+  ["no token", () => admin().demoToken({ role: "admin" }), 200, '{"token":1}', "The answer has no token."],
+  ["no users", () => admin().importUsers({ users: [] }), 409, '{"users":[]}', "HTTP 409 without a problem"],
+] as const)
+  test(`an answer of somebody else is no result: ${what}`, async () => {
+    faults = [instead(status, body)];
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof CouponError);
+      assert.deepEqual(
+        [error.message, error.status, error.errors, error.requestId],
+        [`unexpected_answer: ${detail}`, status, [], undefined],
+      );
+      return true;
+    });
+    assert.equal(came.length, 1);
+  });
+
+test("watching: lists that are none, where a stream has no place, are an error", bounded, async () => {
+  for (const lists of [
+    [instead(200, '{"ok":1}')],
+    [instead(200, '{"coupons":[]}'), instead(200, '{"coupons":1}')],
+  ]) {
+    faults = [refuse(503), ...lists];
+    await assert.rejects(admin().watchCoupons().next(), {
+      message: "unexpected_answer: The answer has no coupons.",
+      status: 200,
+    });
+  }
+  faults = [refuse(503), instead(200, '{"ok":1}')];
+  await assert.rejects(admin().watchStatus().next(), { outcome: "unexpected_answer" });
+});
+
 /** The pauses of a client that is refused a stream and asked to wait for 5 s, ms; they pass at once. */
 function refusedPauses(t: TestContext): number[] {
   const pauses: number[] = [];
@@ -406,27 +465,88 @@ test("watching: a state that can't be told now is asked for again, and a final p
   await assert.rejects(clientOf(adminToken).watchStatus().next(), { status: 403 });
 });
 
-test("watching: the pauses grow while streams end without a state", async (t) => {
-  const empty: Fault = (_, response) =>
-    void response.writeHead(200, { "content-type": "text/event-stream" }).end(":\n\n");
-  faults = Array(8).fill(empty);
+/** The growing pauses of a client, ms; they pass at once. */
+function growingPauses(t: TestContext): number[] {
   const pauses: number[] = [];
   const { setTimeout: start } = globalThis;
+  t.mock.method(Math, "random", () => 1);
   t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number, ...more: []) => {
     // The service, in this process too, has timers of its own.
     if (![400, 800, 1600, 3200, 6400, 10_000].includes(ms)) return start(work, ms, ...more);
     pauses.push(ms);
     return start(work, 0);
   });
-  t.mock.method(Math, "random", () => 1);
-  const states = clientOf(adminToken).watchCoupons();
-  assert.ok(!(await states.next()).done);
+  return pauses;
+}
+
+/** A stream that ends after these events. */
+const ending =
+  (...events: string[]): Fault =>
+  (_, response) =>
+    void response
+      .writeHead(200, { "content-type": "text/event-stream" })
+      .end([":", ...events.map((data) => `data: ${data}`), ""].join("\n\n"));
+
+const EMPTY = '{"live":[],"upcoming":[]}';
+
+for (const [what, ...events] of [
+  ["without a state"],
+  ["after what is no state", "{}"],
+  ["after what is no object", "null"],
+  ["after what is no JSON", "hello"],
+  ["after half a state", '{"live":[]}'],
+  ["after a state of other kinds", '{"live":{},"upcoming":[]}'],
+] as const)
+  test(`watching: the pauses grow while streams end ${what}, and nothing is yielded`, bounded, async (t) => {
+    const pauses = growingPauses(t);
+    faults = Array(8).fill(ending(...events));
+    const states = admin().watchCoupons();
+    const { value } = await states.next();
+    await states.return();
+    assert.ok(value?.server_time, "the service's own");
+    assert.deepEqual(pauses, [400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+  });
+
+test("watching: a state of another stream is none", bounded, async (t) => {
+  const pauses = growingPauses(t);
+  faults = Array(2).fill(ending(EMPTY));
+  const states = admin().watchStatus();
+  const { value } = await states.next();
   await states.return();
-  assert.deepEqual(
-    pauses.filter((ms) => ms >= 400),
-    [400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000],
-  );
+  assert.ok(value?.coupons);
+  assert.deepEqual(pauses, [400, 800]);
 });
+
+test("watching: what follows a state that is none is not read on that stream", bounded, async (t) => {
+  growingPauses(t);
+  faults = [ending("{}", EMPTY)];
+  const states = admin().watchCoupons();
+  const { value } = await states.next();
+  await states.return();
+  assert.ok(value?.server_time, "the service's own");
+});
+
+test(
+  "watching: the pauses grow while streams end at once after a state, until one lived",
+  bounded,
+  async (t) => {
+    const pauses = growingPauses(t);
+    let passed = 0;
+    const { performance: real } = globalThis;
+    const now = real.now.bind(real);
+    t.mock.method(performance, "now", () => now() + passed);
+    faults = Array(7).fill(ending(EMPTY));
+    const states = admin().watchCoupons();
+    for (let seen = 1; seen <= 7; seen++) {
+      assert.deepEqual((await states.next()).value, JSON.parse(EMPTY));
+      // The fifth lives for a minute.
+      if (seen === 5) passed += 60_000;
+    }
+    assert.ok((await states.next()).value?.server_time);
+    await states.return();
+    assert.deepEqual(pauses, [400, 800, 1600, 3200, 400, 800, 1600]);
+  },
+);
 
 test("the service's clock is right at the next answer after the device's was set, and no nonsense moves it", async (t) => {
   let server = Date.now() + 5_000;
