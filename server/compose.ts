@@ -125,7 +125,7 @@ function urlOf({ API_DATABASE_URL: url }: Env): string {
 /** Turns an error of the adapter, which could not read the request, into a problem. */
 function toldOf(error: unknown): unknown {
   if (!(error instanceof RequestError)) return error;
-  return new Problem("invalid_request", { detail: "The target or the Host header is not valid." });
+  return new Problem("invalid_request", { detail: "The target is not valid." });
 }
 
 /** Counts requests in flight. Calls `whenNone` each time the count returns to 0. */

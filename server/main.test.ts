@@ -105,6 +105,40 @@ test("DRAIN_DELAY: not ready at once, then served as before, then closed", async
   assert.equal(await openRefused(port), "ECONNREFUSED");
 });
 
+test("no Host makes a failure of the server: no URL is made with it", async (t) => {
+  const { port, logged } = await startServer(t);
+  const hosts = [
+    "",
+    "1.2.3.4.5",
+    "256.1.1.1",
+    "999.999.999.999",
+    "shop.0x",
+    "xn--",
+    "[::1]:80",
+    "x:99999",
+    "a_b.%zz",
+  ];
+  const routes = { "GET /readyz": 200, "GET /": 200, "POST /demo/token": 404, "POST /coupons": 401 };
+  const answered = async (route: string, host: string) => {
+    const socket = connect(port, "127.0.0.1");
+    const length = route.startsWith("POST") ? "Content-Type: application/json\r\nContent-Length: 2\r\n" : "";
+    socket.write(`${route} HTTP/1.1\r\nHost: ${host}\r\n${length}Connection: close\r\n\r\n${length && "{}"}`);
+    return Number(
+      Buffer.concat(await socket.toArray())
+        .toString()
+        .split(" ", 2)[1],
+    );
+  };
+  for (const [route, status] of Object.entries(routes))
+    for (const host of hosts) assert.equal(await answered(route, host), status, `${route}, Host: ${host}`);
+  for (const host of ["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", "a,b c", "[::1", "::1", "x:y", "ä"])
+    assert.equal(await answered("GET /readyz", host), 400, `Host: ${host}`);
+  assert.deepEqual(
+    logged.filter(({ level }) => level === "error"),
+    [],
+  );
+});
+
 test("a health check in HTTP/1.0 has no Host", async (t) => {
   const { port } = await startServer(t);
   for (const request of ["GET /readyz HTTP/1.0\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n"])

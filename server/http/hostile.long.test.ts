@@ -170,7 +170,8 @@ function assertRefused({ headers, body }: Answer, status: number, detail: string
 
 const NOT_HTTP = "This is not HTTP/1.1 as it should be.";
 const ONE_HOST = "There must be one Host header.";
-const NO_URL = "The target or the Host header is not valid.";
+const NO_HOST = "The Host header is not valid.";
+const NO_URL = "The target is not valid.";
 const chunks = (...headers: string[]) => `${issue(headers)}0\r\n\r\n`;
 const imported = (...headers: string[]) =>
   head("POST /users/import", [bearer(admin), "Content-Type: application/x-ndjson", ...headers]);
@@ -195,8 +196,8 @@ const refused: Record<string, [() => string | Uint8Array, status: number, detail
   "no Host": [() => "GET /livez HTTP/1.1\r\n\r\n", 400, ONE_HOST],
   "two Hosts": [() => head("GET /livez", ["Host: y"]), 400, ONE_HOST],
   "two tokens": [() => issue([bearer(admin)]), 400, "There must be one Authorization header at most."],
-  "Host with a blank": [() => "GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", 400, NO_URL],
-  "Host is empty": [() => "GET /livez HTTP/1.1\r\nHost:\r\n\r\n", 400, NO_URL],
+  "Host with a blank": [() => "GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", 400, NO_HOST],
+  "a Host that makes no URL, in the target": [() => head("GET http://1.2.3.4.5/livez"), 400, NO_URL],
   "two lengths": [() => issue(["Content-Length: 2", "Content-Length: 3"]), 400, NOT_HTTP],
   "the same length twice": [() => issue(["Content-Length: 2", "Content-Length: 2"]), 400, NOT_HTTP],
   "a list of lengths": [() => issue(["Content-Length: 2, 2"]), 400, NOT_HTTP],
@@ -265,6 +266,8 @@ for (const [what, [bytes, status, detail]] of Object.entries(refused))
 const served: Record<string, [() => string, ...statuses: number[]]> = {
   "100 headers": [() => head("GET /livez", Array(99).fill("X: y")), 200],
   "a whole address as the target": [() => head("GET http://x/livez"), 200],
+  "Host is empty": [() => "GET /livez HTTP/1.1\r\nHost:\r\n\r\n", 200],
+  "Host is no URL's": [() => "GET /livez HTTP/1.1\r\nHost: 1.2.3.4.5\r\n\r\n", 200],
   "empty lines before": [() => `\r\n\r\n${head("GET /livez")}`, 200],
   "a body of GET": [() => head("GET /livez", [], "hello"), 200],
   "Expect: 100-continue": [() => issue([JSON_BODY, "Expect: 100-continue"], "{}"), 100, 201],

@@ -40,6 +40,9 @@ export const LIMITS = {
 /** Makes the answer to what is no request, counts it and logs it. The connection is closed after it. */
 type Refuse = (why: Problem) => Sent;
 
+/** What a Host may be (RFC 9112, 3.2): empty as well, which health checks send. It names nothing here. */
+const HOST = /^(\[[\w.~%!$&'()*+,;=:-]+\]|[\w.~%!$&'()*+,;=-]*)(:\d*)?$/;
+
 /** What Node keeps on a socket: the answer that is due now, of those that are not finished. */
 type Connection = Socket & { _httpMessage?: ServerResponse<IncomingMessage> | null };
 
@@ -68,8 +71,8 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
       outgoing.shouldKeepAlive = false;
     const why = faultOf(incoming, limits.headers);
-    // HTTP/1.0 needs no Host, and health checks send none (HAProxy's httpchk). The adapter (@hono/node-server) makes a URL with it.
-    if (incoming.httpVersionMinor === 0) incoming.headers.host ??= "host.invalid";
+    // The adapter (@hono/node-server 2) makes a URL with it, and not every valid Host makes one: 1.2.3.4.5, or none at all.
+    incoming.headers.host = "host.invalid";
     if (why === undefined) listener(incoming, outgoing);
     else send(outgoing, refuse(why));
   });
@@ -159,14 +162,18 @@ function refusalOf(code = ""): Problem | undefined {
 function faultOf({ rawHeaders, httpVersion }: IncomingMessage, maxHeaders: number): Problem | undefined {
   if (rawHeaders.length > 2 * maxHeaders) return refusal(431, `There are more than ${maxHeaders} headers.`);
   let hosts = 0;
+  let host = "";
   let tokens = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
-    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
-    else if (name.length === 13 && name.toLowerCase() === "authorization") tokens += 1;
+    if (name.length === 4 && name.toLowerCase() === "host") {
+      hosts += 1;
+      host = rawHeaders[i + 1] as string;
+    } else if (name.length === 13 && name.toLowerCase() === "authorization") tokens += 1;
   }
   if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0"))
     return refusal(400, "There must be one Host header.");
+  if (!HOST.test(host)) return refusal(400, "The Host header is not valid.");
   if (tokens > 1) return refusal(400, "There must be one Authorization header at most.");
   return undefined;
 }
