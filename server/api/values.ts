@@ -56,12 +56,16 @@ const NOT_IN_SQL = /^0000|[+-](1[6-9]|2\d):\d\d$/;
 export const isInSql = (value: string) => !NOT_IN_SQL.test(value);
 
 const aTime = "must be a time like 2026-11-22T10:00:00Z";
+/** What PostgreSQL keeps: beyond six digits it rounds, which may be the next day. .NET writes seven. */
+const TO_MICROSECONDS = /^[^.]*(\.\d{1,6}0*([^\d.].*)?)?$/;
 export const instant = z.iso
-  .datetime({ offset: true, error: aTime })
+  .datetime({ offset: true, error: aTime, abort: true })
   .refine(isInSql, { error: aTime, abort: true })
   .max(40, "must have at most 40 characters")
+  .regex(TO_MICROSECONDS, "must have at most six digits after the second, or zeros beyond them")
   .meta({
-    instead: { type: "string", format: "date-time", maxLength: 40 },
+    instead: { type: "string", format: "date-time", maxLength: 40, pattern: TO_MICROSECONDS.source },
+    description: "At most six digits after the second, or zeros beyond them.",
     examples: ["2026-11-22T12:00:00Z"],
   });
 

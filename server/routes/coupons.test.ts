@@ -327,6 +327,14 @@ for (const [name, run] of wrongBodyTests([
       ["start_time", "must be a time like 2026-11-22T10:00:00Z"],
     ],
   ),
+  ...["2030-03-01T23:59:59.9999999Z", "2030-03-01T10:00:00.12345600000001+09:00"].map(
+    (time): Wrong => [
+      `start_time ${time}`,
+      "POST /coupons",
+      { ...coupon, start_time: time },
+      ["start_time", "must have at most six digits after the second, or zeros beyond them"],
+    ],
+  ),
   ...(
     [
       ["1", "must be a number"],
@@ -399,6 +407,14 @@ for (const [name, run] of wrongBodyTests([
   ],
 ]))
   test(name, run);
+
+test("a time to the microsecond is kept, with zeros beyond as .NET writes them", async () => {
+  const start_time = "2030-03-03T23:59:59.9999990Z";
+  const { status, body } = await asAdmin("POST /coupons", { ...offer("DOTNET", "2030-03-03"), start_time });
+  assert.deepEqual([status, body.live_on], [201, "2030-03-03"]);
+  const found = await asAdminGet(`/coupons/${body.coupon_id}`);
+  assert.equal(found.body.start_time, "2030-03-03T23:59:59.999999Z");
+});
 
 test("metadata of 5 levels", async () => {
   const answer = await asAdmin("POST /coupons", { ...offer("LEVELS", "2030-03-02"), metadata: nested(5) });
