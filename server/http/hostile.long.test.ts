@@ -214,6 +214,11 @@ const refused: Record<string, [() => string | Uint8Array, status: number, detail
     400,
     NOT_HTTP,
   ],
+  "chunks in HTTP/1.0": [
+    () => chunks("Transfer-Encoding: chunked", "Connection: keep-alive").replace("HTTP/1.1", "HTTP/1.0"),
+    400,
+    "Transfer-Encoding needs HTTP/1.1.",
+  ],
   xchunked: [() => chunks("Transfer-Encoding: xchunked"), 400, NOT_HTTP],
   "a blank before the colon": [() => chunks("Transfer-Encoding : chunked"), 400, NOT_HTTP],
   "a blank before the name": [() => chunks(" Transfer-Encoding: chunked"), 400, NOT_HTTP],

@@ -28,7 +28,7 @@ async function listen(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
   const waiting: Asked[] = [];
   const listener = (...request: Asked) => {
     waiting.push(request);
-    server.emit("asked");
+    server.emit("asked", request[0].url);
   };
   const server = createHttpServer(listener, refuse, {
     ...LIMITS,
@@ -137,6 +137,39 @@ test("what is refused waits for the answers before it, and is counted and logged
   assert.deepEqual(await told, [201, 200, 400]);
   assert.deepEqual(statuses(), [400]);
 });
+
+const chunked = (version: string) =>
+  `POST /refused HTTP/${version}\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`;
+
+for (const [what, bytes] of [
+  ["chunks in HTTP/1.0", chunked("1.0")],
+  ["chunks in HTTP/0.9", chunked("0.9")],
+  ["chunks in HTTP/2.0", chunked("2.0")],
+  ["two Hosts", "GET /refused HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"],
+] as const)
+  for (const before of ["", get("/before")])
+    for (const apart of [false, true])
+      test(`${what}${before && " behind another"}: refused, and what follows${apart ? " later" : ""} is not taken`, async (t) => {
+        const { open, asked, server, statuses } = await listen(t);
+        const taken: (string | undefined)[] = [];
+        server.on("asked", (url) => taken.push(url));
+        const socket = open();
+        const told = statusesOf(socket);
+        const follows = get("/behind").repeat(2);
+        const wire = once(server, "connection");
+        socket.write(before + bytes + (apart ? "" : follows));
+        if (apart) {
+          const [connection] = await wire;
+          while (statuses().length === 0) await sleep(1);
+          socket.write(follows);
+          const all = Buffer.byteLength(before + bytes + follows);
+          while (connection.bytesRead < all && !connection.destroyed) await sleep(1);
+        }
+        if (before) (await asked())[1].end();
+        assert.deepEqual(await told, before ? [200, 400] : [400]);
+        assert.deepEqual(taken, before ? ["/before"] : []);
+        assert.deepEqual(statuses(), [400]);
+      });
 
 test("late is who hasn't sent all, unless it is being answered already", async (t) => {
   const { open, openAsked, statuses } = await listen(t, { headMs: 100, requestMs: 200 });

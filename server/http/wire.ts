@@ -65,8 +65,10 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
   server.timeout = limits.silentMs;
 
   const tellWhenLost = createTellWhenLost();
+  const ending = new WeakSet<Socket>();
   server.on("request", (incoming, outgoing) => {
     if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
+    if (ending.has(incoming.socket)) return; // it came in one packet with what was refused
     // Node drops what follows an upgrade in the same packet, and answers what follows the last request with an empty 503.
     if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
       outgoing.shouldKeepAlive = false;
@@ -74,7 +76,11 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     // The adapter (@hono/node-server 2) makes a URL with it, and not every valid Host makes one: 1.2.3.4.5, or none at all.
     incoming.headers.host = "host.invalid";
     if (why === undefined) listener(incoming, outgoing);
-    else send(outgoing, refuse(why));
+    else {
+      ending.add(incoming.socket);
+      readNoMore(incoming.socket);
+      send(outgoing, refuse(why));
+    }
   });
   server.on("checkExpectation", (_, outgoing) =>
     send(outgoing, refuse(refusal(417, "Nothing but 100-continue can be expected here."))),
@@ -83,18 +89,13 @@ export function createHttpServer(listener: RequestListener, refuse: Refuse, limi
     endAfterAnswers(socket as Connection, () => refuse(refusal(400, "This is no proxy.")), limits.lingerMs),
   );
 
-  const ending = new WeakSet<Connection>();
   server.on("clientError", (error: Error & { code?: string }, duplex) => {
     const socket = duplex as Connection;
     const answer = socket._httpMessage;
     const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
     if (ending.has(socket) || (isLate && answer?.headersSent && !answer.req.complete)) return;
     ending.add(socket);
-    // Read on, so that the client sees the refusal, but without the parser: a request that was refused must not be completed later.
-    socket
-      .removeAllListeners("data")
-      .on("data", () => {})
-      .resume();
+    readNoMore(socket);
     const why = refusalOf(error.code);
     endAfterAnswers(socket, why && (() => refuse(why)), limits.lingerMs);
   });
@@ -115,6 +116,14 @@ function createTellWhenLost(): (socket: Socket, outgoing: ServerResponse) => voi
       for (const each of waiting) if (each.socket === null) each.emit("close");
     });
   };
+}
+
+/** Reads on, so that the client sees the refusal, but without the parser: what was refused must not be completed, nor followed. */
+function readNoMore(socket: Socket): void {
+  socket
+    .removeAllListeners("data")
+    .on("data", () => {})
+    .resume();
 }
 
 function send(outgoing: ServerResponse, { status, headers, text }: Sent): void {
@@ -157,9 +166,10 @@ function refusalOf(code = ""): Problem | undefined {
 
 /**
  * Why a request must not reach a route. With two Host or two Authorization headers (RFC 9112, 3.2; RFC 9110, 5.3) a proxy in front may
- * have read the other one.
+ * have read the other one; and a proxy that speaks HTTP/1.0 may have seen the end of a chunked body elsewhere (RFC 9112, 6.1).
  */
-function faultOf({ rawHeaders, httpVersion }: IncomingMessage, maxHeaders: number): Problem | undefined {
+function faultOf(incoming: IncomingMessage, maxHeaders: number): Problem | undefined {
+  const { rawHeaders, httpVersion } = incoming;
   if (rawHeaders.length > 2 * maxHeaders) return refusal(431, `There are more than ${maxHeaders} headers.`);
   let hosts = 0;
   let host = "";
@@ -174,6 +184,8 @@ function faultOf({ rawHeaders, httpVersion }: IncomingMessage, maxHeaders: numbe
   if (hosts > 1 || (hosts === 0 && httpVersion !== "1.0"))
     return refusal(400, "There must be one Host header.");
   if (!HOST.test(host)) return refusal(400, "The Host header is not valid.");
+  if (httpVersion !== "1.1" && incoming.headers["transfer-encoding"] !== undefined)
+    return refusal(400, "Transfer-Encoding needs HTTP/1.1.");
   if (tokens > 1) return refusal(400, "There must be one Authorization header at most.");
   return undefined;
 }
