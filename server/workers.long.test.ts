@@ -163,7 +163,7 @@ test("WORKERS=2: /metrics of either tells what both did; 503 when one is silent"
     const said = await readMetrics(url);
     assert.equal(said.match(READY)?.[1], "7");
     // Of both: each pool has its connections.
-    assert.match(said, /^coupon_pool_size{pool="command"} 16$/m);
+    assert.match(said, /^coupon_pool_size{pool="operate"} 4$/m);
     assert.match(said, /^process_cpu_seconds_total /m);
     assert.match(said, /^nodejs_version_info{.*} 1$/m);
   }
@@ -195,7 +195,7 @@ test("WORKERS=2: no counter falls when workers are replaced, by whatever signal,
     await seen("worker listening", 3 + i);
     const replaced = await readMetrics(url);
     assert.equal(replaced.match(READY)?.[1], "40", signal);
-    assert.match(replaced, /^coupon_pool_size{pool="command"} 16$/m);
+    assert.match(replaced, /^coupon_pool_size{pool="operate"} 4$/m);
     assert.equal(replaced.match(/^process_start_time_seconds (.*)$/m)?.[1], started);
   }
   await askReady(url, 2);

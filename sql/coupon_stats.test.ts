@@ -64,12 +64,16 @@ test("reads two grants, however many there are", async () => {
   const lunch = await coupon({ count: 5000 });
   await admin`select from issue_coupons(${lunch}, ${await crowd(3000)}::bigint[])`;
   const read = await owner.begin(async (sql) => {
+    // The session's earlier transactions may be counted too, until PostgreSQL hands their counts on.
+    const soFar = () =>
+      value(sql`
+        select (seq_tup_read + coalesce(idx_tup_fetch, 0))::integer from pg_stat_xact_user_tables
+        where relid = 'coupon.user_coupons'::regclass`) as Promise<number>;
+    const before = await soFar();
     await sql`select from coupon_stats(${lunch})`;
-    return rows(sql`
-      select (seq_tup_read + coalesce(idx_tup_fetch, 0))::integer from pg_stat_xact_user_tables
-      where relid = 'coupon.user_coupons'::regclass`);
+    return (await soFar()) - before;
   });
-  assert.deepEqual(read, [[2]]);
+  assert.equal(read, 2);
 });
 
 test("code is the coupon's", async () => {
