@@ -86,8 +86,16 @@ test("a file that cannot be read, and a value given twice, are a sentence each",
     "DATABASE_URL_FILE: cannot read /nowhere/x (ENOENT). PORT: must be a whole number from 0 to 65535",
   );
   assert.equal(readEnv({ JWT_SECRET_FILE: "", JWT_SECRET: "s".repeat(32) }).JWT_SECRET, "s".repeat(32));
-  assert.equal(readEnv({ JWT_SECRET_FILE: await fileOf(t, "\n") }).JWT_SECRET, undefined);
 });
+
+for (const content of ["", "\n", "\r\n"])
+  for (const { name } of variables)
+    test(`${name}_FILE: ${JSON.stringify(content)} is no value`, async (t) => {
+      const path = await fileOf(t, content);
+      assert.throws(() => readEnv({ [`${name}_FILE`]: path }), {
+        message: `the environment is wrong. ${name}_FILE: ${path} is empty`,
+      });
+    });
 
 test("what a child process is given instead counts, however it was given before", () => {
   const given = { HOME: "/x", DATABASE_URL_FILE: "/a", JWT_SECRET_FILE: "/b", API_DATABASE_URL: "c" };

@@ -176,7 +176,7 @@ const fileOf = (name: string) => `${name}_FILE`;
 
 /**
  * Reads and checks the environment. Throws an error with one sentence for each wrong variable. An empty variable counts as not
- * given, and a line break at the end is no part of a value. `file` is the text of the .env that Node was started with: a name in it that
+ * given, an empty file is an error, and a line break at the end is no part of a value. `file` is the text of the .env that Node was started with: a name in it that
  * we do not know is an error.
  */
 export function readEnv(given: NodeJS.ProcessEnv = process.env, file = envFile()): Env {
@@ -208,11 +208,15 @@ function readValue(name: string, given: NodeJS.ProcessEnv): string | undefined {
   const path = given[fileOf(name)];
   if (!path) return given[name];
   if (given[name]) throw new Error(`${name} and ${fileOf(name)} are both set: leave one of them`);
+  let text: string;
   try {
-    return readFileSync(path, "utf8");
+    text = readFileSync(path, "utf8");
   } catch (error) {
     throw new Error(`${fileOf(name)}: cannot read ${path} (${(error as { code?: string }).code})`);
   }
+  // Whoever names a file means a value: without it a database of ours, or a secret, would silently take its place.
+  if (text.trim() === "") throw new Error(`${fileOf(name)}: ${path} is empty`);
+  return text;
 }
 
 /** The environment with these variables instead of what it has by their names or by files. Undefined takes a variable away. */
