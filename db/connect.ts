@@ -34,8 +34,8 @@ const PLAIN_SETTINGS = {
 /** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
 export function connect(to: Target | string, options: Options = {}): Sql {
   const target = typeof to === "string" ? targetOf(to) : to;
-  const { url, connection, ...given } = target.driverOptions();
-  return postgres(url, {
+  const { connection, ...given } = target.driverOptions();
+  return postgres({
     max: options.max ?? 1,
     connect_timeout: 10,
     ...given,

@@ -5,8 +5,21 @@
 import { readFileSync } from "node:fs";
 import type postgres from "postgres";
 
-/** What the driver (postgres 3.4.9) takes beside a URL without parameters. */
-export type DriverOptions = Pick<postgres.Options<Record<string, postgres.PostgresType>>, "prepare"> & {
+/**
+ * What the driver (postgres 3.4.9) is given instead of a URL: of one it leaves an IPv6 address in its brackets and a database's name
+ * encoded.
+ */
+export interface DriverOptions extends ParameterOptions {
+  // The driver takes lists too, its types do not say so. It splits a text at its colons, as if an IPv6 address had a port.
+  host: string & [string];
+  port: number & [number];
+  database: string;
+  user: string;
+  password: string;
+}
+
+/** What parameters are translated to. */
+type ParameterOptions = Pick<postgres.Options<Record<string, postgres.PostgresType>>, "prepare"> & {
   ssl: "allow" | "prefer" | "require" | false | object;
   connect_timeout?: number;
   keep_alive?: number | null;
@@ -67,8 +80,13 @@ const whyNot: Record<string, string> = {
 const otherwise =
   "is not known here: leave it out. A setting of PostgreSQL is given as options=-c name=value";
 
-/** The parameters of the URL. Throws a sentence that names the first one that can't be taken. */
+/** The parameters of the URL. Throws a sentence that names the first one that can't be taken, or what is wrong with the URL. */
 export function readParameters(url: URL): Values {
+  if (!isDecodable(url.href))
+    throw new Error(
+      "a % must be written as %25, unless it begins an encoded character: two hex digits for each byte of its UTF-8, not %00",
+    );
+  if (url.hash !== "") throw new Error("a # must be written as %23");
   const values = new Map<string, string>();
   for (const [name, value] of url.searchParams) {
     const allowed = taken[name];
@@ -82,8 +100,17 @@ export function readParameters(url: URL): Values {
   return values;
 }
 
+/** Whether each % begins an encoded character that PostgreSQL takes. */
+function isDecodable(text: string): boolean {
+  try {
+    return !decodeURIComponent(text).includes("\0");
+  } catch {
+    return false;
+  }
+}
+
 /** Reads the certificates that the parameters name. */
-export function driverOptions(values: Values): DriverOptions {
+export function parameterOptions(values: Values): ParameterOptions {
   const idle = values.get("keepalives_idle");
   const timeout = Number(values.get("connect_timeout") ?? 0);
   return {
@@ -102,7 +129,7 @@ function isPooled(values: Values): boolean {
 }
 
 /** As libpq: without a certificate to compare with, only verify-full and verify-ca look at the server's. */
-function tlsOf(values: Values): DriverOptions["ssl"] {
+function tlsOf(values: Values): ParameterOptions["ssl"] {
   const file = (name: string) => {
     const path = values.get(name);
     return path === undefined || path === "" ? undefined : path;

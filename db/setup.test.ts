@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { after, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
 import { PASSWORD, rows, run, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
+import { open as openPool } from "../server/database/session.ts";
 import { SOURCES, setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
 
@@ -244,6 +247,44 @@ test("what is missing is said in one sentence, without a password", options, asy
         },
       );
     });
+});
+
+test("a database whose name a URL must encode", options, async () => {
+  const { newDatabase } = await server();
+  for (const name of ["my coupons", "Coupons-É", "100%25 a/b?c#d"]) {
+    const target = (await newDatabase(`"${name}"`)).on(name);
+    await setUp(target);
+    for (const to of [target, target.as("coupon_api"), targetOf(target.url)])
+      assert.deepEqual(await rows(to, "select current_database()"), [[name]]);
+  }
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((each) =>
+  each?.some(({ address }) => address === "::1"),
+);
+
+test("at an IPv6 address", { skip: options.skip || (!hasIpv6 && "needs ::1") }, async (t) => {
+  const { newDatabase } = await server();
+  const target = await newDatabase("six");
+  const url = new URL(target.url);
+  const port = Number(url.port);
+  const relay = createServer((client) => {
+    const upstream = connect(port, "127.0.0.1");
+    for (const [from, to] of [[client, upstream] as const, [upstream, client] as const])
+      from
+        .on("error", () => {})
+        .on("close", () => to.destroy())
+        .pipe(to);
+  });
+  t.after(() => relay.close());
+  await new Promise<void>((resolve) => void relay.listen(0, "::1", resolve));
+  url.host = `[::1]:${(relay.address() as AddressInfo).port}`;
+  const six = targetOf(url.href);
+  await setUp(six);
+  assert.deepEqual(await rows(six.as("coupon_api"), "select current_database()"), [["six"]]);
+  const pool = openPool(six.as("coupon_api").url, 1, () => {});
+  t.after(() => pool.end());
+  assert.deepEqual([...(await pool`select current_user`.values())], [["coupon_api"]]);
 });
 
 test("a login of ours that has another password", options, async () => {

@@ -2,9 +2,9 @@
 import { scryptSync } from "node:crypto";
 import {
   type DriverOptions,
-  driverOptions,
   libpqVariables,
   migrationParameters,
+  parameterOptions,
   readParameters,
 } from "./parameters.ts";
 
@@ -15,8 +15,8 @@ export type Login = (typeof LOGINS)[number];
 export interface Target {
   /** The URL with all its parameters. It names its database. */
   readonly url: string;
-  /** What the driver takes: a URL without parameters, and what they were translated to. */
-  driverOptions(): DriverOptions & { url: string };
+  /** What the driver takes: the URL's parts, decoded, and what its parameters were translated to. */
+  driverOptions(): DriverOptions;
   /** The server, in words for a person: "db.example:5432". */
   readonly host: string;
   readonly database: string;
@@ -46,6 +46,8 @@ export function targetOf(given: string): Target {
   const login = decodeURIComponent(url.username);
   const password = decodeURIComponent(url.password);
   const database = decodeURIComponent(url.pathname.slice(1)) || login;
+  const hostname = url.hostname.replace(/^\[|\]$/g, "") || "localhost"; // an IPv6 address stands in brackets
+  const port = url.port || "5432";
   url.pathname = `/${encodeURIComponent(database)}`;
   /** Made once each, since scrypt takes its time. */
   const logins = new Map<Login, Target>();
@@ -61,10 +63,12 @@ export function targetOf(given: string): Target {
     login,
     password,
     driverOptions: () => ({
-      url: edited((copy) => {
-        copy.search = "";
-      }),
-      ...driverOptions(parameters),
+      host: [hostname] as string & [string],
+      port: [Number(port)] as number & [number],
+      database,
+      user: login,
+      password,
+      ...parameterOptions(parameters),
     }),
     as(other) {
       const known = logins.get(other);
@@ -90,11 +94,13 @@ export function targetOf(given: string): Target {
         const mode = parameters.get("sslmode") ?? "";
         // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told, and knows neither allow nor prefer.
         const sslmode = ["", "allow", "prefer"].includes(mode) ? (isEncrypted ? "require" : "disable") : mode;
-        copy.search = `${new URLSearchParams({ ...migrationParameters(parameters), sslmode, ...more })}`;
+        // As a parameter, since dbmate 2.36 takes the brackets of an IPv6 address away, and then cannot tell its port.
+        const all = { host: hostname, ...migrationParameters(parameters), sslmode, ...more };
+        copy.search = `${new URLSearchParams(all)}`;
       }),
     libpqVariables: () => ({
-      PGHOST: url.hostname.replace(/^\[|\]$/g, "") || "localhost", // an IPv6 address stands in brackets
-      PGPORT: url.port || "5432",
+      PGHOST: hostname,
+      PGPORT: port,
       PGUSER: login,
       PGPASSWORD: password,
       PGDATABASE: database,

@@ -146,6 +146,9 @@ test("all given", () => {
   );
 });
 
+const PERCENT =
+  "a % must be written as %25, unless it begins an encoded character: two hex digits for each byte of its UTF-8, not %00";
+
 for (const [name, value, why] of [
   ["WORKERS", "0", "must be a whole number from 1 to 64"],
   ["WORKERS", "65", "must be a whole number from 1 to 64"],
@@ -159,6 +162,15 @@ for (const [name, value, why] of [
   ["PORT", "65536", "must be a whole number from 0 to 65535"],
   ["DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
   ["API_DATABASE_URL", "postgres://[", "must be a URL: postgres://login:password@host:5432/database"],
+  ["DATABASE_URL", "postgres://shop:sh%op1@localhost/c", PERCENT],
+  ["DATABASE_URL", "postgres://sh%op:p@localhost/c", PERCENT],
+  ["DATABASE_URL", "postgres://shop:p@local%host/c", PERCENT],
+  ["DATABASE_URL", "postgres://shop:p@localhost/100%", PERCENT],
+  ["DATABASE_URL", "postgres://shop:p@localhost/c%E9", PERCENT],
+  ["DATABASE_URL", "postgres://shop:p@localhost/c%00d", PERCENT],
+  ["API_DATABASE_URL", "postgres://shop:p@localhost/c?application_name=100%", PERCENT],
+  ["DATABASE_URL", "postgres://shop:p@localhost/c#1", "a # must be written as %23"],
+  ["API_DATABASE_URL", "postgres://shop:12#3@localhost/c", "a # must be written as %23"],
   ["SEED", "on", 'Invalid option: expected one of "demo"|"off"'],
   ["DEMO", "loopback", 'Invalid option: expected one of "on"|"off"'],
   ["DEMO_KEY", "k".repeat(31), "must have at least 32 characters: letters, digits, - . _ ~"],
@@ -173,7 +185,7 @@ for (const [name, value, why] of [
   ["JWT_PUBLIC_KEY", "/etc/key.pem", 'Invalid string: must start with "-----BEGIN PUBLIC KEY-----"'],
   ["JWT_JWKS_URL", "example.org", "Invalid URL"],
 ] as const)
-  test(`${name}: wrong`, () =>
+  test(`${name}: wrong: ${value}`, () =>
     assert.throws(() => readEnv({ [name]: value }), {
       message: `the environment is wrong. ${name}: ${why}`,
     }));

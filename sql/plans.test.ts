@@ -51,8 +51,8 @@ interface Node {
 /** A session whose statements, those in functions too, tell their plans (auto_explain); undefined where its login may not ask. */
 async function openExplaining(t: TestContext) {
   const plans: { query: string; node: Node }[] = [];
-  const { url, connection, ...options } = targetOf(setupUrl).driverOptions();
-  const sql = postgres(url, {
+  const { connection, ...options } = targetOf(setupUrl).driverOptions();
+  const sql = postgres({
     ...options,
     connection: { ...connection },
     max: 1,

@@ -10,8 +10,8 @@ import { DatabaseError, HUNG_UP, READ_ONLY } from "./errors.ts";
  * database may have others. So no setting is asked for, which a pooler could refuse.
  */
 export function open(url: string, max: number, onClose: () => void): postgres.Sql {
-  const { url: bare, connection, ...options } = targetOf(url).driverOptions();
-  return postgres(bare, {
+  const { connection, ...options } = targetOf(url).driverOptions();
+  return postgres({
     max,
     connect_timeout: 2,
     idle_timeout: 0,
