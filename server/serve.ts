@@ -1,6 +1,7 @@
 /** One process that listens, serves and drains. */
 import cluster from "node:cluster";
 import { collectDefaultMetrics } from "prom-client";
+import { listenAt } from "./address.ts";
 import { compose, type Service } from "./compose.ts";
 import { type Env, urlOf } from "./env.ts";
 import { startFolding } from "./folding.ts";
@@ -17,10 +18,7 @@ export async function serve(env: Env): Promise<void> {
   const { server, log, metrics } = service;
   collectDefaultMetrics({ register: metrics.registry });
   const report = cluster.isWorker ? await reportTo(metrics.registry) : undefined;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port: env.PORT, host: env.HOST, backlog: 4096 }, resolve);
-  });
+  await listenAt(env, server);
   const finish = (signal: string, delay: number) => end(service, signal, delay, report);
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.

@@ -13,6 +13,7 @@ const MAY: Record<string, readonly string[]> = {
   // The settings read database URLs, and the clock imports nothing of ours: every wing that needs them may.
   "server/env.ts": ["db"],
   "server/clock.ts": [],
+  "server/address.ts": ["db", "server/env.ts"],
   "server/api": [],
   "server/public": ["server/api"],
   "server/database": ["db", "server/api"],

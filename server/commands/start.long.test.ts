@@ -164,8 +164,9 @@ test("a port in use: a sentence, status 1, nothing left running", async () => {
   listener.close();
   assert.equal(
     taken.stderr,
-    `server: port ${port} is in use: end what listens there, or set PORT to another one\n`,
+    `sd: port ${port} is in use: end what listens there, or set PORT to another one\n`,
   );
+  assert.equal(taken.stdout, "", "nothing was set up");
   assert.equal(taken.status, 1);
   await nothingRuns(dataDir);
 });

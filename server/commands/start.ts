@@ -1,5 +1,6 @@
 /** ./sd start: sets up, then runs server/main.ts as a process of its own until it ends. */
 import { randomBytes } from "node:crypto";
+import { checkAddress } from "../address.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
 import { withDatabase } from "./database.ts";
@@ -8,6 +9,8 @@ import { prepare, suggest } from "./setup.ts";
 import { exitOf } from "./signals.ts";
 
 export async function start(env: Env): Promise<number> {
+  // Before anything is set up, and said of an address where somebody else answers.
+  await checkAddress(env);
   if (env.API_DATABASE_URL && !env.DATABASE_URL) {
     say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
     return serve(env, env.API_DATABASE_URL);
