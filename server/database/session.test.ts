@@ -157,13 +157,20 @@ test("a login of one's own that is a member of coupon_api is served", async (t) 
   assert.deepEqual([answer.status, answer.body.outcome], [404, "coupon_not_found"]);
 });
 
+function withParameters(url: string, parameters: string): string {
+  return `${url}${url.includes("?") ? "&" : "?"}${parameters}`;
+}
+
 for (const mode of ["session", "transaction"] as const)
   for (const ignored of ["", "IntervalStyle"])
     test(`PgBouncer, pool_mode = ${mode}, ignore_startup_parameters = ${ignored}`, pgbouncer, async (t) => {
       const scratch = await openScratch(t);
       const bouncer = await startPgBouncer(scratch.apiUrl, mode, ignored);
       t.after(() => bouncer.stop());
-      await assertRightAnswers(t, mode === "transaction" ? `${bouncer.url}&prepare=false` : bouncer.url);
+      await assertRightAnswers(
+        t,
+        mode === "transaction" ? withParameters(bouncer.url, "prepare=false") : bouncer.url,
+      );
     });
 
 test("a time zone that the database no longer knows is no mistake of the caller", async (t) => {
@@ -193,7 +200,7 @@ test("a pooler that refuses a startup parameter: the call was never sent", pgbou
   const scratch = await openScratch(t);
   const bouncer = await startPgBouncer(scratch.apiUrl, "transaction");
   t.after(() => bouncer.stop());
-  const app = await openApp(`${bouncer.url}&pgbouncer=true&options=-c%20jit%3Doff`);
+  const app = await openApp(withParameters(bouncer.url, "pgbouncer=true&options=-c%20jit%3Doff"));
   t.after(() => app.close());
   const answer = await app.issue(1, 1);
   assert.deepEqual([answer.status, answer.body.outcome], [503, "database_unavailable"]);
