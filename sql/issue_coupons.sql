@@ -108,6 +108,17 @@ begin
     -- Without the lock nobody could be granted in step 3, and now somebody can: once more.
   end loop;
 
+  -- Everybody is refused, and nobody here holds the coupon: all are told the same, without the joins of step 7.
+  if v_refusal is not null and cardinality(v_held) = 0 then
+    return query
+    select
+      v_refusal, r.user_id, null::integer, null::date, null::timestamptz,
+      case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
+    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+    order by r.arrival;
+    return;
+  end if;
+
   -- 6. Write: the coupon's counter, then a row for each of them, as far as the stock goes. Rows are inserted by user.
   if v_winners is not null then
     perform coupon.commit_durably();

@@ -7,6 +7,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_now timestamptz := clock_timestamp(); -- as a value, so that the index of start_time leaves out what has started
   v_after timestamptz;
 begin
   if upcoming_coupons.page_size is null or upcoming_coupons.page_size not between 1 and 1000 then
@@ -21,10 +22,9 @@ begin
 
   return query
   select o.*
-  from (select clock_timestamp() as at) now
-  cross join coupon.coupons c
-  cross join lateral coupon.describe_coupon(c, now.at) o
-  where c.start_time > now.at
+  from coupon.coupons c
+  cross join lateral coupon.describe_coupon(c, v_now) o
+  where c.start_time > v_now
     and (v_after is null or c.start_time > v_after)
   order by c.start_time
   limit upcoming_coupons.page_size;

@@ -1,6 +1,7 @@
 -- What a user holds, the newest day first. A user has one coupon a day, so the day is the key to page by. No index of grants
 -- begins with the user: days that fold_grants() has not reached are probed by the key (issued_on, user_id), as many in a
--- statement as make it cheap, until the page is full. Older ones are found by user.
+-- statement as make it cheap, until the page is full. Older ones are found by user. The plans are generic: to plan the
+-- probes anew for each call costs twice as much as they do.
 create or replace function public.wallet(user_id bigint, before date default null, page_size integer default 50)
 returns table (
   state public.wallet_state,
@@ -21,6 +22,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_first date; -- the first day to probe, and the end of those that are folded

@@ -29,6 +29,8 @@ export interface Targets {
   big: number;
   /** A coupon with room that nobody else asks for. */
   other: number;
+  /** The sold-out coupon of the drop. */
+  soldOut: number;
 }
 
 /** No attack: what all others are compared with. */
@@ -36,12 +38,17 @@ export const UNDISTURBED = "undisturbed";
 
 /** Coupons that have ended and are asked for at the same time, at most. */
 export const ENDED = 284;
+/** Claims a second for those. */
+const MANY = 500;
+/** No attack either: as many claims of the drop's own sold-out coupon, which shows what so many requests cost whatever they ask for. */
+export const AS_MANY = `${MANY} refusals`;
 /** So long an attack lasts if nobody ends it, s. */
 const LONGEST_S = 120;
 /** Requests a second that one user may go on sending: RATE_LIMIT is 100 in 10 s. */
 const OF_ONE_USER = 9.5;
-/** Askers for statistics at the same time. */
+/** Askers for statistics at the same time, and how often they all ask. */
 const STATISTICS = 8;
+const STATISTICS_MS = 250;
 /** So long an attack goes on before anything is measured, ms. */
 const LEAD_MS = 500;
 /** A request that finds no free connection for so long is given up, ms. */
@@ -49,7 +56,7 @@ const PATIENCE_MS = 10_000;
 /** Who attacks: users from 1 on. The last one claims in psql. */
 export const ATTACKERS = 60;
 
-export function createAttacks({ secret, ended, big, other }: Targets): Attack[] {
+export function createAttacks({ secret, ended, big, other, soldOut }: Targets): Attack[] {
   const tokens = Array.from({ length: ATTACKERS }, (_, i) => userToken(secret, i + 1));
   const tokenOf = (userId: number) => tokens[userId - 1] as string;
   const atRate = (perSecond: number, shot: (userId: number, sent: number) => Shot) => {
@@ -72,7 +79,8 @@ export function createAttacks({ secret, ended, big, other }: Targets): Attack[] 
       shot: () => get("/livez", ""),
     },
     { name: "16 ended coupons", beside: both, ...claims(38, 16) },
-    { name: `${ENDED} ended coupons`, beside: both, ...claims(500, ENDED) },
+    { name: `${ENDED} ended coupons`, beside: both, ...claims(MANY, ENDED) },
+    { name: AS_MANY, beside: both, ...atRate(MANY, (userId) => issueShot(tokenOf(userId), soldOut)) },
     // Beside refusals only: who holds the issuing lock keeps every grant waiting, and shall.
     { name: "a claim held in psql", beside: ["refusals"], ...claims(95, 16), heldCoupon: other },
     {
@@ -84,8 +92,10 @@ export function createAttacks({ secret, ended, big, other }: Targets): Attack[] 
       name: "statistics",
       beside: both,
       connections: STATISTICS,
-      // All are due at once: each connection asks again when it is answered.
-      due: new Float64Array(100_000),
+      due: Float64Array.from(
+        { length: (STATISTICS * LONGEST_S * 1000) / STATISTICS_MS },
+        (_, i) => Math.floor(i / STATISTICS) * STATISTICS_MS,
+      ),
       shot: () => get(`/coupons/${big}/stats`, adminToken(secret)),
     },
   ];

@@ -29,6 +29,8 @@ export const bars: readonly Bar[] = [
     atLeast("crowd", `refusals beside ${attack} / undisturbed`, 0.9, 0.97),
     atLeast("crowd", `grants beside ${attack} / undisturbed`, 0.9, 0.97),
   ]),
+  atLeast("crowd", "refusals beside 284 ended coupons / 500 refusals", 0.9, 0.97),
+  atLeast("crowd", "grants beside 284 ended coupons / 500 refusals", 0.9, 0.97),
   atLeast("crowd", "refusals beside a claim held in psql / undisturbed", 0.9, 0.97),
   atMost("crowd", "uses that failed", 0, 0),
   atMost("crowd", "answers of /readyz other than 200", 0, 0),

@@ -33,7 +33,8 @@ export async function addHistory(
   });
   if (days.length > 0) await addGrants(session, users, days, say);
   await forTables(session, "enable trigger user");
-  await session`vacuum (analyze) coupon.users, coupon.coupons, coupon.user_coupons`;
+  await fold(session);
+  await session`vacuum (analyze) coupon.users, coupon.coupons, coupon.user_coupons, coupon.past_grants`;
   await session`reset synchronous_commit`;
 }
 
@@ -73,6 +74,12 @@ async function addGrants(session: Sql, users: number, days: readonly number[], s
     say(statement.replace(/\s+/g, " ").slice(0, 110));
     await session.unsafe(statement);
   }
+}
+
+/** As each server does every minute. */
+async function fold(session: Sql): Promise<void> {
+  const step = () => session`select 1 where public.fold_grants(at_most => 100000) > 0`;
+  while ((await step()).length > 0);
 }
 
 /** Takes indexes and keys from user_coupons, and answers the statements that bring them back. */

@@ -260,7 +260,7 @@ test("open loop: once the signal is given nothing more is sent, and what is unde
 test("attacks: no user sends more than the rate limit allows for ever", () => {
   const limit = readEnv({}).RATE_LIMIT / WINDOW_S;
   const ended = Array.from({ length: ENDED }, (_, i) => i + 10);
-  const rates = createAttacks({ secret: "s".repeat(64), ended, big: 1, other: 2 }).map(
+  const rates = createAttacks({ secret: "s".repeat(64), ended, big: 1, other: 2, soldOut: 3 }).map(
     ({ name, due, shot }) => {
       const seconds = (due.at(-1) ?? 0) / 1_000;
       if (seconds === 0) return [name];
@@ -270,7 +270,7 @@ test("attacks: no user sends more than the rate limit allows for ever", () => {
         asked.set(authorization, (asked.get(authorization) ?? 0) + 1);
       }
       const most = Math.max(...asked.values()) / seconds;
-      assert.ok(most <= limit, `${name}: ${most} a second`);
+      assert.ok(most <= limit || name === "statistics", `${name}: ${most} a second`);
       return [name, asked.size, Math.round(due.length / seconds)];
     },
   );
@@ -278,9 +278,10 @@ test("attacks: no user sends more than the rate limit allows for ever", () => {
     ["undisturbed"],
     ["16 ended coupons", 4, 38],
     ["284 ended coupons", 53, 500],
+    ["500 refusals", 53, 500],
     ["a claim held in psql", 10, 95],
     ["wallets", 13, 120],
-    ["statistics"],
+    ["statistics", 1, 32], // an administrator's, who has no limit
   ]);
 });
 

@@ -73,6 +73,7 @@ create table coupon.coupons (
     on update cascade on delete restrict
 ) with (fillfactor = 50);
 create unique index coupons_code_is_unique on coupon.coupons (lower(code));
+create index coupons_by_expiry on coupon.coupons (expiry);
 
 comment on table coupon.coupons is
   'A coupon on offer: count units, first come, first served, from start_time until expiry. Made by create_coupon().
@@ -98,6 +99,8 @@ comment on column coupon.coupons.paused is
   'While true nothing is issued: pause_coupon(), resume_coupon().';
 comment on column coupon.coupons.metadata is
   'A JSON object of the creator''s own, at most 4096 characters and 5 levels deep.';
+comment on index coupon.coupons_by_expiry is
+  'For live_coupons(): after years nearly all coupons have ended.';
 comment on constraint coupons_one_per_slot on coupon.coupons is
   'Deferrable, like coupons_one_per_count: set_time_zone() may move every coupon to the next day, and
 there to another slot.';
