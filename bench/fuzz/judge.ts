@@ -222,7 +222,6 @@ const GENERAL = new Set([
   "This takes the metrics token.",
   "The bearer token is not valid.",
   "A user acts for itself only.",
-  "A value in the request can't be stored.",
   "The body is not valid JSON.",
   "The body must be application/json.",
   "The body must be application/x-ndjson.",

@@ -112,6 +112,66 @@ for (const [what, plant, sqlstate] of [
     assert.ok(world.db.pools.issue.errors.defect > 0);
   });
 
+test("a foreign trigger that fails of some value: our mistake at each door, never the caller's", async (t) => {
+  const world = await open(t);
+  const { owner } = world.scratch;
+  const isTheirs = `
+    create or replace function coupon.theirs() returns trigger language plpgsql as $$ begin BODY; return new; end $$`;
+  await owner.unsafe(isTheirs.replace("BODY", "null"));
+  for (const table of ["audit", "user_coupons"])
+    await owner.unsafe(
+      `create trigger theirs before insert on coupon.${table} for each row execute function coupon.theirs()`,
+    );
+  assert.equal((await world.issue(world.id, 1)).status, 201);
+  const byAdmin = (body: object) => ({ token: adminToken, body });
+  for (const [sqlstate, fails] of [
+    ["22P02", "perform 'x'::integer"],
+    ["22003", "perform 2147483647 + 1"],
+    ["22008", "perform date '5874897-12-31' + 1"],
+    ["22001", "raise 'too long' using errcode = '22001'"],
+    ["22023", "perform now() at time zone 'Mars'"],
+    ["22023", "raise 'no' using errcode = '22023', column = 'coupon_id'"],
+  ] as const) {
+    await owner.unsafe(isTheirs.replace("BODY", fails));
+    for (const answer of [
+      await world.issue(world.id, 2),
+      await use(world, 1),
+      await world.call(`POST /coupons/${world.id}/pause`, byAdmin({})),
+      await world.call("POST /coupons", byAdmin(newCoupon())),
+      await world.call("POST /users", byAdmin({ users: [{ user_id: 77, display_name: "n" }] })),
+    ]) {
+      assertProblem(answer, 500, OURS);
+      assert.equal(world.failures().at(-1)?.sqlstate, sqlstate, fails);
+    }
+  }
+});
+
+test("an argument that a function of ours refuses by its name is the caller's, in whatever language PostgreSQL speaks", () => {
+  const refused = (told: object) => {
+    const { kind, subject } = explain(Object.assign(failed("22023", "ERROR", "count must be more"), told));
+    return [kind, subject];
+  };
+  const column_name = "count";
+  const where = (name: string) => `fonction PL/pgSQL ${name}, ligne 3 à RAISE\ninstruction SQL « SELECT … »`;
+  const ours = where("coupon.refuse_argument(text,text)");
+  assert.deepEqual(refused({ column_name, where: ours }), ["argument", "count"]);
+  assert.deepEqual(refused({ column_name, where: where("coupon.theirs()") }), ["defect", undefined]);
+  assert.deepEqual(refused({ where: ours }), ["defect", undefined]);
+  assert.deepEqual(refused({ column_name }), ["defect", undefined]);
+  assert.deepEqual(refused({ column_name, where: `${where("coupon.theirs()")}\n${ours}` }), [
+    "defect",
+    undefined,
+  ]);
+});
+
+test("a function refuses an argument that the server let through: told by its name", async (t) => {
+  const world = await open(t);
+  await assert.rejects(world.db.setCouponCount(world.id, -1, { actor: "test" }), (error: DatabaseError) => {
+    assert.deepEqual([error.kind, error.sqlstate, error.subject], ["argument", "22023", "count"]);
+    return true;
+  });
+});
+
 test("a constraint against an import: in one answer, and as the last line of a stream", async (t) => {
   const world = await open(t);
   await world.scratch.owner`alter table coupon.users add constraint not_77 check (id <> 77)`;
@@ -239,8 +299,8 @@ for (const [code, severity, sent, unsent] of [
   ["23514", "ERROR", "conflict", "unavailable"],
   ["40001", "ERROR", "conflict", "unavailable"],
   ["40P01", "ERROR", "conflict", "unavailable"],
-  ["22001", "ERROR", "argument", "unavailable"],
-  ["22P05", "ERROR", "argument", "unavailable"],
+  ["22001", "ERROR", "defect", "unavailable"],
+  ["22P02", "ERROR", "defect", "unavailable"],
   ["22012", "ERROR", "defect", "unavailable"],
   ["22023", "ERROR", "defect", "unavailable"],
   ["2200H", "ERROR", "defect", "unavailable"],

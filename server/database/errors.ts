@@ -56,9 +56,6 @@ export const READ_ONLY = "25006";
  * its class (first two characters). What is not here is a defect.
  */
 const ROLLED_BACK: Record<string, DatabaseError["kind"] | undefined> = {
-  // A value that cannot be stored: too long, too large, no text, no time.
-  ...{ "22001": "argument", "22003": "argument", "22007": "argument", "22008": "argument" },
-  ...{ "22009": "argument", "22021": "argument", "22P02": "argument", "22P05": "argument" },
   // A constraint. A change by hand, made meanwhile, may be the reason; if it refuses again, none is.
   "23": "conflict",
   [READ_ONLY]: "unavailable",
@@ -89,6 +86,8 @@ interface Told {
   table_name?: string;
   constraint_name?: string;
   column_name?: string;
+  /** The functions that were running, the innermost first; the words around their names are translated. */
+  where?: string;
 }
 
 /** What an error of a call means for the caller. What was not sent was not done, whatever the error is. */
@@ -109,17 +108,27 @@ function kindOfUnsent(error: unknown, code: string): DatabaseError["kind"] {
   return isMistake ? "defect" : "unavailable";
 }
 
-function kindOf(
-  { message, column_name, severity_local, severity = severity_local }: Told,
-  code: string,
-): DatabaseError["kind"] {
+/**
+ * Whether a function of ours named the argument that it refuses. Every other data exception is a computation that failed, in somebody's
+ * trigger or in a function: whoever called cannot mend that.
+ */
+function isRefusedArgument({ column_name, where = "" }: Told, code: string): boolean {
+  const [innermost = ""] = where.split("\n");
+  return (
+    code.startsWith("22") &&
+    column_name !== undefined &&
+    innermost.includes("coupon.refuse_argument(text,text)")
+  );
+}
+
+function kindOf(told: Told, code: string): DatabaseError["kind"] {
+  const { message, severity_local, severity = severity_local } = told;
   if (code === "" || MISUSED.includes(code)) return "defect";
   if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return "unavailable";
   if (code === "08P01" && NOT_PASSED_ON.test(message)) return "unavailable";
   // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.
   if (severity !== "ERROR" || code === "40003") return "unknown";
-  // Our functions name the argument that they refuse.
-  if (code.startsWith("22") && column_name !== undefined) return "argument";
+  if (isRefusedArgument(told, code)) return "argument";
   return ROLLED_BACK[code] ?? ROLLED_BACK[code.slice(0, 2)] ?? "defect";
 }
 

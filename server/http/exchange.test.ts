@@ -81,7 +81,7 @@ test("a failure of ours is logged with the request's id, a refusal is not", () =
   const exchange = begin(["x-request-id", "mine:1"]);
   const ours = new DatabaseError("defect", "42703", "no such column");
   assert.equal(failed(exchange, ours).status, 500);
-  const argument = new DatabaseError("argument", "22P05", "no such character");
+  const argument = new DatabaseError("argument", "22023", "count must be more", "count");
   assert.equal(failed(exchange, argument).status, 400);
   assert.equal(failed(exchange, new Problem("no_such_route")).status, 404);
   assert.deepEqual(logged, [[ours, "mine:1"]]);

@@ -51,8 +51,9 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
 }
 
 /** The same for one member that no schema has seen. */
-export function wrongMember(member: string, detail: string): Problem {
-  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors: [{ member, detail }] });
+export function wrongMember(member: string, detail: string, cause?: unknown): Problem {
+  const errors = [{ member, detail }];
+  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors }, cause);
 }
 
 /** 1 to 3 s at random, so that clients that were refused together do not come back together. */
@@ -64,16 +65,10 @@ export function asProblem(error: unknown): Problem {
   if (error instanceof HungUp) return new Problem("hung_up");
   if (error instanceof Overloaded) return new Problem("overloaded", { retryAfter: soon() });
   if (!(error instanceof DatabaseError)) return new Problem("internal_error", {}, error);
-  const { kind, subject, message } = error;
+  const { kind, subject = "", message } = error;
   switch (kind) {
     case "argument":
-      return new Problem(
-        "invalid_request",
-        subject
-          ? { detail: message, errors: [{ member: subject, detail: message.slice(subject.length + 1) }] }
-          : { detail: "A value in the request can't be stored." },
-        error,
-      );
+      return wrongMember(subject, message.slice(subject.length + 1), error);
     case "unavailable":
       return new Problem("database_unavailable", { retryAfter: soon() }, error);
     case "busy":

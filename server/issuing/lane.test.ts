@@ -217,7 +217,7 @@ test("who waits too long is refused, in every lane, and who is in flight is not"
 
 for (const [kind, sqlstate] of [
   ["conflict", "40P01"],
-  ["argument", "22P05"],
+  ["argument", "22023"],
   ["defect", "23514"],
   ["defect", "P0001"],
 ] as const)
