@@ -62,7 +62,8 @@ select o.object, null as relation, p.property, p.value, p.make, p.unmake
 from owned o
 cross join lateral (
   values
-    ('', 'there', null, format('drop %s %s', o.word, o.name)),
+    ('', 'there', null,
+      format('%sdrop %s %s', case when o.word in ('table', 'sequence') then 'if nobody needs its data: ' end, o.word, o.name)),
     ('owner', o.owner::regrole::text, format('alter %s %s owner to %s', o.word, o.name, o.owner::regrole), null),
     ('comment', coalesce(obj_description(o.oid, o.class), ''),
       format('comment on %s %s is %L', o.word, o.name, obj_description(o.oid, o.class)), null)
@@ -188,7 +189,7 @@ from column_of c left join pg_attrdef e on e.adrelid = c.attrelid and e.adnum = 
 left join pg_collation l on l.oid = c.attcollation
 cross join lateral (
   select '', 'there', format('alter %s add column %s %s', c.relation, c.name, format_type(c.atttypid, c.atttypmod)),
-    format('alter %s drop column %s', c.relation, c.name)
+    format('if nobody needs its data: alter %s drop column %s', c.relation, c.name)
   union all
   select 'type', format_type(c.atttypid, c.atttypmod),
     format('%s type %s', c.alter_it, format_type(c.atttypid, c.atttypmod)), null

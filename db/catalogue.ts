@@ -1,6 +1,7 @@
 /** What the catalogue says of schemas coupon and public, and how two such states differ. */
 import { readFile } from "node:fs/promises";
 import type { Sql } from "./connect.ts";
+import { withoutRenames } from "./renames.ts";
 
 /** A property of an object; '' is its being there. */
 export interface Row {
@@ -15,7 +16,7 @@ export interface Row {
 
 export type Catalogue = ReadonlyMap<string, Row>;
 
-const keyOf = ({ object, property }: Pick<Row, "object" | "property">) => `${object}: ${property}`;
+export const keyOf = ({ object, property }: Pick<Row, "object" | "property">) => `${object}: ${property}`;
 
 export async function catalogueOf(sql: Sql): Promise<Catalogue> {
   await sql`set local search_path = ''`;
@@ -31,13 +32,16 @@ export interface Difference {
   property: string;
 }
 
-export function differences(is: Catalogue, wanted: Catalogue): Difference[] {
+export function differences(there: Catalogue, wanted: Catalogue): Difference[] {
+  const { renames, before: is } = withoutRenames(there, wanted);
   /** Whether an object is on one side alone. */
   const isAlone = (object: string | null) =>
     object !== null &&
     is.has(keyOf({ object, property: "" })) !== wanted.has(keyOf({ object, property: "" }));
   const isStrangers = strangersOf(is, wanted);
-  const found: Difference[] = [];
+  const found: Difference[] = renames.map(({ object, is, todo }) => ({
+    ...{ what: `${object} is called ${is}`, todo, object, property: "" },
+  }));
   for (const key of new Set([...wanted.keys(), ...is.keys()])) {
     const [there, should] = [is.get(key), wanted.get(key)];
     const row = should ?? there;

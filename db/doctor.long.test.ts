@@ -53,9 +53,38 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "role stranger is a member of coupon_owner and may do everything, should not be",
     ],
     [
+      "grant set on parameter session_replication_role, synchronous_commit to coupon_api, public",
+      "revoke set on parameter session_replication_role, synchronous_commit from coupon_api, public",
+      ...["session_replication_role", "synchronous_commit"].flatMap((name) =>
+        ["coupon_api", "public"].map(
+          (role) => `parameter ${name}: right set of ${role} is given, should be none`,
+        ),
+      ),
+    ],
+    [
+      "grant alter system on parameter fsync to coupon_admin",
+      "revoke alter system on parameter fsync from coupon_admin",
+      "parameter fsync: right alter system of coupon_admin is given, should be none",
+    ],
+    [
+      "create function public.alike(public.wallet_state, public.wallet_state) returns boolean language sql immutable return true; create operator public.= (leftarg = public.wallet_state, rightarg = public.wallet_state, function = public.alike)",
+      "drop operator public.= (public.wallet_state, public.wallet_state); drop function public.alike",
+      "operator public.=(public.wallet_state,public.wallet_state) is not of this release",
+    ],
+    [
+      "create operator class public.theirs default for type public.wallet_state using btree as operator 3 pg_catalog.=(anyenum, anyenum), function 1 pg_catalog.enum_cmp(anyenum, anyenum)",
+      "drop operator family public.theirs using btree",
+      "operator class public.theirs USING btree is not of this release",
+    ],
+    [
+      "alter database shop owner to coupon_api",
+      "alter database shop owner to shop",
+      "database shop: owner is coupon_api, should be none of our roles",
+    ],
+    [
       "alter role coupon_api connection limit 0",
       "alter role coupon_api connection limit -1",
-      "role coupon_api: connection limit is 0, should be none",
+      "role coupon_api: connection limit is 0, should be none or at least 1",
     ],
     [
       "revoke connect on database shop from public, coupon_api",

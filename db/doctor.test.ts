@@ -25,13 +25,18 @@ async function undone<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What the server opens, say. */
+const CONNECTIONS = 20;
+
 const wanted = await undone(async () => wantedCatalogue(sql, await catalogueOf(sql), SOURCES));
 const mending = await mendingOf(SOURCES);
 /** Of the server itself: one for tests may run with fsync off. */
-const ofServer = new Set((await undone(() => restOf(sql))).map(({ what }) => what));
+const ofServer = new Set((await undone(() => restOf(sql, CONNECTIONS))).map(({ what }) => what));
 const notOfServer = (found: Finding[]) => found.filter(({ what }) => !ofServer.has(what));
 const examined = async () =>
-  notOfServer(findings({ catalogue: await catalogueOf(sql), rest: await restOf(sql) }, wanted, mending));
+  notOfServer(
+    findings({ catalogue: await catalogueOf(sql), rest: await restOf(sql, CONNECTIONS) }, wanted, mending),
+  );
 
 /** What an operator does who was told this. */
 async function mend({ what, todo }: Finding): Promise<void> {
@@ -69,13 +74,6 @@ const drifts: Record<string, Drift[]> = {
       `alter table coupon.user_coupons drop constraint user_coupons_coupon_and_expiry,
         add constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry) on update cascade on delete cascade`,
       "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: definition differs",
-    ],
-    [
-      "alter table coupon.audit rename to audits",
-      "function public.audit_trail(bigint,bigint,timestamp with time zone,bigint,integer): result is SETOF coupon.audits, should be SETOF coupon.audit",
-      "sequence coupon.audit_id_seq: column is coupon.audits.id, should be coupon.audit.id",
-      "table coupon.audit is missing",
-      "table coupon.audits is not of this release",
     ],
     [
       "alter function public.wallet(bigint, date, integer) rename to purse",
@@ -147,6 +145,32 @@ const drifts: Record<string, Drift[]> = {
       "schema public: right usage of coupon_monitor is none, should be given",
     ],
     ["reset role; alter role coupon_owner createdb", "role coupon_owner: createdb is on, should be off"],
+  ],
+  renamed: [
+    ["alter table coupon.audit rename to audits", "table coupon.audit is called coupon.audits"],
+    ["alter table coupon.audit set schema public", "table coupon.audit is called public.audit"],
+    [
+      "alter table coupon.audit rename to audits; alter table coupon.audits rename at to since; alter table coupon.audits rename actor to by",
+      "table coupon.audit is called coupon.audits",
+      "column coupon.audit.at is called since",
+      "column coupon.audit.actor is called by",
+    ],
+    [
+      "alter table coupon.users rename display_name to name",
+      "column coupon.users.display_name is called name",
+    ],
+    ["alter table coupon.coupons rename expiry to ends", "column coupon.coupons.expiry is called ends"],
+    ["alter sequence coupon.audit_id_seq rename to ids", "sequence coupon.audit_id_seq is called coupon.ids"],
+    [
+      "alter type public.wallet_state rename to wallet_states",
+      "type public.wallet_state is called public.wallet_states",
+    ],
+    [
+      "alter table coupon.users rename display_name to name; alter table coupon.users alter name type varchar(200)",
+      "column coupon.users.display_name is missing",
+      "column coupon.users.name is not of this release",
+      "constraint users_display_name_fits on coupon.users: definition is CHECK (((length((name)::text) >= 1) AND (length((name)::text) <= 200))), should be CHECK (((length(display_name) >= 1) AND (length(display_name) <= 200)))",
+    ],
   ],
   constraints: [
     [
@@ -492,13 +516,26 @@ const drifts: Record<string, Drift[]> = {
       "reset role; alter role coupon_admin in database DATABASE set search_path = coupon",
       "role coupon_admin: setting search_path in database DATABASE is coupon, should be none",
     ],
+    [
+      "reset role; alter role coupon_api in database DATABASE set default_transaction_isolation = 'serializable'",
+      "role coupon_api: setting default_transaction_isolation in database DATABASE is serializable, should be none",
+    ],
+    [
+      "reset role; comment on role coupon_owner is null",
+      "role coupon_owner: comment doesn't name the login whose passwords coupon_api and coupon_admin have",
+    ],
     ["reset role; alter role coupon_owner login", "role coupon_owner: login is on, should be off"],
     ["reset role; alter role coupon_api nologin", "role coupon_api: login is off, should be on"],
     ["reset role; alter role coupon_api createrole", "role coupon_api: createrole is on, should be off"],
     ["reset role; alter role coupon_api noinherit", "role coupon_api: inherit is off, should be on"],
     [
-      "reset role; alter role coupon_api connection limit 1",
-      "role coupon_api: connection limit is 1, should be none",
+      "reset role; alter role coupon_api connection limit 19",
+      "role coupon_api: connection limit is 19, should be none or at least 20",
+    ],
+    ["reset role; alter role coupon_api connection limit 20; alter role coupon_admin connection limit 1"],
+    [
+      "reset role; alter role coupon_admin connection limit 0",
+      "role coupon_admin: connection limit is 0, should be none or at least 1",
     ],
     [
       "reset role; alter role coupon_api valid until '2020-01-01Z'",
@@ -518,6 +555,32 @@ const drifts: Record<string, Drift[]> = {
     ],
   ],
   surroundings: [
+    [
+      "reset role; alter database DATABASE connection limit 19",
+      "database DATABASE: connection limit is 19, should be none or at least 20",
+    ],
+    ["reset role; alter database DATABASE connection limit 20"],
+    [
+      "reset role; grant create on database DATABASE to coupon_api, coupon_monitor",
+      "database DATABASE: right create of coupon_api is given, should be none",
+      "database DATABASE: right create of coupon_monitor is given, should be none",
+    ],
+    [
+      "reset role; grant create on database DATABASE to public",
+      "database DATABASE: right create of public is given, should be none",
+    ],
+    [
+      "reset role; grant create on database DATABASE to coupon_owner with grant option",
+      "database DATABASE: right to grant create of coupon_owner is given, should be none",
+    ],
+    [
+      "create cast (public.wallet_state as public.use_coupon_outcome) with inout as implicit",
+      "cast (public.wallet_state AS public.use_coupon_outcome) is not of this release",
+    ],
+    [
+      "create cast (text as public.wallet_state) with inout as implicit",
+      "cast (pg_catalog.text AS public.wallet_state) is not of this release",
+    ],
     [
       "reset role; create publication mine for table coupon.users",
       "publication mine sends tables of ours, is not of this release",
@@ -554,7 +617,9 @@ for (const [kind, ofKind] of Object.entries(drifts))
         const found = await examined();
         assert.deepEqual(found.map(({ what }) => what).sort(), said.map(named).sort());
         if (
-          /add (value|attribute)|rename (value|to audits)|drop (table|column|expression|identity)/.test(done)
+          /add (value|attribute)|rename value|alter name type|comment on role|drop (table|column|expression|identity)/.test(
+            done,
+          )
         )
           return; // no statement undoes it
         for (const each of found) await mend(each);

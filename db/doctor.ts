@@ -10,7 +10,7 @@ import { type Sql, withConnection } from "./connect.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
-import { checkRights } from "./roles.ts";
+import { checkRights, keeperOf } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
 import { SOURCES } from "./setup.ts";
 import type { Target } from "./target.ts";
@@ -23,9 +23,15 @@ export interface Finding {
   todo: string;
 }
 
+/** What the doctor needs to know besides the database. */
+export interface Scope extends Sources {
+  /** How many connections the server opens. */
+  connections: number;
+}
+
 /** All that differs; none if all is well. Throws what set-up would throw where rights are missing. */
-export function examine(target: Target, sources: Partial<Sources> = {}): Promise<Finding[]> {
-  const all = { ...SOURCES, ...sources };
+export function examine(target: Target, scope: Partial<Scope> = {}): Promise<Finding[]> {
+  const all = { ...SOURCES, connections: 1, ...scope };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
     const closed = await shutLogins(sql, target);
@@ -48,7 +54,7 @@ async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
 }
 
 /** In a transaction that has to be rolled back. */
-async function examineWithin(sql: Sql, sources: Sources): Promise<Finding[]> {
+async function examineWithin(sql: Sql, { connections, ...sources }: Scope): Promise<Finding[]> {
   for (const obstacles of [missing, strangeOwners]) {
     const found = await obstacles(sql);
     if (found.length > 0) return found;
@@ -57,7 +63,7 @@ async function examineWithin(sql: Sql, sources: Sources): Promise<Finding[]> {
   await regainRights(sql);
   const unfit = await unfitRelease(sql, sources);
   if (unfit.length > 0) return unfit;
-  const is = { catalogue, rest: await restOf(sql) };
+  const is = { catalogue, rest: await restOf(sql, connections) };
   try {
     const wanted = await wantedCatalogue(sql, is.catalogue, sources);
     return findings(is, wanted, await mendingOf(sources));
@@ -75,13 +81,22 @@ interface State {
   rest: Finding[];
 }
 
-export async function restOf(sql: Sql): Promise<Finding[]> {
+export async function restOf(sql: Sql, connections: number): Promise<Finding[]> {
   const around = await sql.unsafe<Finding[]>(
     await readFile(new URL("surroundings.sql", import.meta.url), "utf8"),
+    [connections],
   );
   const behind = await whileOwner(sql, () => sequencesBehind(sql));
-  return [...behind.map((each) => ({ what: `sequence ${inWords(each)}`, todo: "./sd migrate" })), ...around];
+  const isRecorded = (await keeperOf(sql)) !== undefined;
+  return [
+    ...behind.map((each) => ({ what: `sequence ${inWords(each)}`, todo: "./sd migrate" })),
+    ...(isRecorded ? [] : [{ what: UNRECORDED, todo: "./sd migrate" }]),
+    ...around,
+  ];
 }
+
+const UNRECORDED =
+  "role coupon_owner: comment doesn't name the login whose passwords coupon_api and coupon_admin have";
 
 export function findings(is: State, wanted: Catalogue, mending: Mending): Finding[] {
   return [...differences(is.catalogue, wanted).map(mending), ...is.rest];

@@ -126,6 +126,9 @@ async function rolesOf(sql: Sql): Promise<Snapshot> {
       r.rolname as name,
       jsonb_build_array(
         r.rolconfig,
+        array(
+          select s.setconfig from pg_db_role_setting s
+          where s.setrole = r.oid and s.setdatabase = (select oid from pg_database where datname = current_database())),
         has_database_privilege(r.oid, current_database(), 'connect'),
         has_database_privilege(r.oid, current_database(), 'create'),
         has_schema_privilege(r.oid, 'public', 'create'),

@@ -66,7 +66,8 @@ const everything = async ({ owner }: Scratch) => [
   ...(await owner`
     select oid, xmin::text from pg_proc where proowner = 'coupon_owner'::regrole
     union all select oid, xmin::text from pg_class where relowner = 'coupon_owner'::regrole
-    union all select oid, array_to_string(rolconfig, ' ') from pg_roles where rolname like 'coupon\\_%'
+    union all select oid, array_to_string(rolconfig, ' ') from pg_roles
+      where rolname in ('coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor')
     union all select oid, datacl::text from pg_database where datname = current_database()
     order by 1`.values()),
 ];

@@ -305,6 +305,7 @@ test("a login that was shut or has another password heals", options, async () =>
     "alter role coupon_api nologin; alter role coupon_admin password 'another'",
     "alter role coupon_api password null; alter role coupon_api reset lock_timeout",
     "alter role coupon_admin nologin; alter role coupon_api set statement_timeout = 0",
+    `alter role coupon_api in database ${target.database} set lock_timeout = 0; alter role coupon_api in database ${target.database} set statement_timeout = 0`,
   ];
   for (const damage of damages) {
     await run(superuser, damage);

@@ -1,10 +1,15 @@
--- What no file of a release makes and what has to hold all the same: the roles' attributes and members, settings of the
--- database, and what others may have hung onto our tables. A row for each thing that is wrong, with what to do.
+-- What no file of a release makes and what has to hold all the same: the roles' attributes and members, rights and limits of
+-- the database, settings, and what others may have hung onto our tables and types. A row for each thing that is wrong, with
+-- what to do. $1: how many connections the server opens.
 with ours as (
   select r.*, r.oid::regrole::text as name,
     r.rolname in ('coupon_api', 'coupon_admin') as is_login
   from pg_roles r
   where r.rolname in ('coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor')
+), here as (
+  select d.* from pg_database d where d.datname = current_database()
+), holder (oid, name) as (
+  select 0, 'public' union all select o.oid, o.name from ours o
 ), setting as (
   -- What is set for everybody, here or everywhere; else what this session begins with.
   select s.name, coalesce(d.value, s.setting) as value,
@@ -19,7 +24,7 @@ with ours as (
       case r.setdatabase when 0 then 'role all' else format('database %I', current_database()) end as place
     from pg_db_role_setting r
     cross join unnest(r.setconfig) c (setting)
-    where r.setrole = 0 and r.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+    where r.setrole = 0 and r.setdatabase in (0, (select h.oid from here h))
     order by 1, r.setdatabase desc
   ) d on d.name = s.name
 )
@@ -36,10 +41,23 @@ cross join lateral (
 where a.value <> a.wanted
 
 union all
-select format('role %s: connection limit is %s, should be none', o.name, o.rolconnlimit),
-  format('alter role %s connection limit -1', o.name)
-from ours o
-where o.rolconnlimit <> -1
+select format('%s: connection limit is %s, should be none or at least %s', l.object, l.is_at, l.needed),
+  format('alter %s connection limit -1', l.object)
+from (
+  select 'role ' || o.name, o.rolconnlimit, case o.name when 'coupon_api' then $1::integer else 1 end from ours o where o.is_login
+  union all
+  select format('database %I', h.datname), h.datconnlimit, $1::integer from here h
+) l (object, is_at, needed)
+where l.is_at >= 0 and l.is_at < l.needed
+union all
+select format('max_connections leaves %s connections, should be at least %s', c.usable, $1::integer),
+  'give PostgreSQL more in its configuration, and restart it'
+from (
+  select sum(case s.name when 'max_connections' then s.setting::integer else -s.setting::integer end)
+  from pg_settings s
+  where s.name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
+) c (usable)
+where c.usable < $1::integer
 
 union all
 select format('role %s: its password ends at %s, should not end', o.name, o.rolvaliduntil),
@@ -69,6 +87,28 @@ select 'role coupon_owner may not create in the database, should be allowed to',
   format('grant create on database %I to coupon_owner', current_database())
 where not has_database_privilege('coupon_owner', current_database(), 'create')
 
+-- Who owns the database may drop it. Who may set a parameter may switch triggers off for its session.
+union all
+select format('database %I: owner is %s, should be none of our roles', h.datname, o.name),
+  format('alter database %I owner to %I', h.datname, session_user)
+from here h
+join ours o on o.oid = h.datdba and o.name <> 'coupon_owner'
+union all
+select format('%s: %s %s of %s is given, should be none', r.object,
+    case when r.is_wrong then 'right' else 'right to grant' end, lower(r.privilege), g.name),
+  format('revoke %s%s on %s from %s cascade', case when not r.is_wrong then 'grant option for ' end, lower(r.privilege), r.object, g.name)
+from (
+  select format('database %I', h.datname), a.grantee, a.privilege_type,
+    a.privilege_type = 'CREATE' and a.grantee <> 'coupon_owner'::regrole, a.is_grantable
+  from here h cross join aclexplode(h.datacl) a
+  where a.grantee <> h.datdba
+  union all
+  select format('parameter %s', p.parname), a.grantee, a.privilege_type, true, false
+  from pg_parameter_acl p cross join aclexplode(p.paracl) a
+) r (object, grantee, privilege, is_wrong, is_grantable)
+join holder g on g.oid = r.grantee
+where r.is_wrong or r.is_grantable
+
 -- Who sets up is a member of all four, makes roles, or owns the database.
 union all
 select format('role %s is a member of coupon_owner and may do everything, should not be', m.member::regrole),
@@ -76,7 +116,7 @@ select format('role %s is a member of coupon_owner and may do everything, should
 from pg_auth_members m
 join pg_roles r on r.oid = m.member
 where m.roleid = 'coupon_owner'::regrole and not r.rolsuper and not r.rolcreaterole
-  and r.oid <> (select datdba from pg_database where datname = current_database())
+  and r.oid <> (select h.datdba from here h)
   and m.member not in (select oid from ours)
   and (select count(*) from ours o join pg_auth_members a on a.roleid = o.oid and a.member = r.oid) < 4
 
@@ -96,10 +136,10 @@ from setting s
 where s.name = 'synchronous_commit' and s.value = 'off'
 
 union all
-select format('database %I: encoding is %s, should be UTF8', d.datname, pg_encoding_to_char(d.encoding)),
+select format('database %I: encoding is %s, should be UTF8', h.datname, pg_encoding_to_char(h.encoding)),
   'make another one with encoding ''UTF8'''
-from pg_database d
-where d.datname = current_database() and pg_encoding_to_char(d.encoding) <> 'UTF8'
+from here h
+where pg_encoding_to_char(h.encoding) <> 'UTF8'
 
 union all
 select format('event trigger %I at %s is not of this release', e.evtname, e.evtevent), format('drop event trigger %I', e.evtname)
@@ -117,6 +157,15 @@ union all
 select format('subscription %I may write tables of ours past their triggers, is not of this release', s.subname),
   format('if nothing more comes by it: drop subscription %I', s.subname)
 from pg_subscription s
-where s.subdbid = (select oid from pg_database where datname = current_database())
+where s.subdbid = (select h.oid from here h)
+
+-- Casts, operators and operator classes decide what a statement means, wherever they stand.
+union all
+select distinct format('%s %s is not of this release', i.type, i.identity), format('drop %s %s', i.type, i.identity)
+from pg_type t
+join pg_depend d on d.refclassid = 'pg_type'::regclass and d.refobjid = t.oid and d.deptype = 'n'
+cross join lateral pg_identify_object(d.classid, d.objid, 0) i
+where t.typowner = 'coupon_owner'::regrole and t.typnamespace::regnamespace::text in ('coupon', 'public')
+  and d.classid in ('pg_cast'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_transform'::regclass)
 
 order by 1

@@ -4,6 +4,8 @@
 do $$
 declare
   v_role text;
+  v_setting text;
+  v_value text;
 begin
   foreach v_role in array array['coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor'] loop
     if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
@@ -24,29 +26,35 @@ begin
   execute format('grant create on database %I to coupon_owner', current_database());
   grant usage, create on schema public to coupon_owner;
 
-  -- The server waits a little longer than this for an answer, so that it is the database that gives up first and what
-  -- it gave up is known to be undone.
-  if not exists (
-    select from pg_catalog.pg_roles r
-    where r.rolname = 'coupon_api'
-      and r.rolconfig @> array['lock_timeout=2s', 'statement_timeout=5s',
-        'idle_in_transaction_session_timeout=5s', 'jit=off', 'default_transaction_isolation=read committed']
-  ) then
-    alter role coupon_api set lock_timeout = '2s';
-    alter role coupon_api set statement_timeout = '5s';
-    alter role coupon_api set idle_in_transaction_session_timeout = '5s';
-    alter role coupon_api set jit = off;
-    -- Functions read after they have waited for a lock. Whatever the database sets for others.
-    alter role coupon_api set default_transaction_isolation = 'read committed';
-  end if;
-  -- A "begin" that is forgotten in psql would hold the issuing lock.
-  if not exists (
-    select from pg_catalog.pg_roles r
-    where r.rolname = 'coupon_admin'
-      and r.rolconfig @> array['idle_in_transaction_session_timeout=30s', 'default_transaction_isolation=read committed']
-  ) then
-    alter role coupon_admin set idle_in_transaction_session_timeout = '30s';
-    alter role coupon_admin set default_transaction_isolation = 'read committed';
-  end if;
+  -- Each where it isn't so yet: not everybody who sets up may change a role. What is set in this database alone would win.
+  for v_role, v_setting, v_value in
+    values
+      -- The server waits a little longer than these for an answer, so that it is the database that gives up first and
+      -- what it gave up is known to be undone.
+      ('coupon_api', 'lock_timeout', '2s'),
+      ('coupon_api', 'statement_timeout', '5s'),
+      ('coupon_api', 'idle_in_transaction_session_timeout', '5s'),
+      ('coupon_api', 'jit', 'off'),
+      -- Functions read after they have waited for a lock. Whatever the database sets for others.
+      ('coupon_api', 'default_transaction_isolation', 'read committed'),
+      -- A "begin" that is forgotten in psql would hold the issuing lock.
+      ('coupon_admin', 'idle_in_transaction_session_timeout', '30s'),
+      ('coupon_admin', 'default_transaction_isolation', 'read committed')
+  loop
+    if not exists (
+      select from pg_catalog.pg_roles r
+      where r.rolname = v_role and r.rolconfig @> array[format('%s=%s', v_setting, v_value)])
+    then
+      execute format('alter role %I set %I = %L', v_role, v_setting, v_value);
+    end if;
+    if exists (
+      select from pg_catalog.pg_db_role_setting s
+      cross join unnest(s.setconfig) c (setting)
+      where s.setrole = v_role::regrole and split_part(c.setting, '=', 1) = v_setting
+        and s.setdatabase = (select d.oid from pg_catalog.pg_database d where d.datname = current_database()))
+    then
+      execute format('alter role %I in database %I reset %I', v_role, current_database(), v_setting);
+    end if;
+  end loop;
 end
 $$;

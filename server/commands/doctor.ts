@@ -1,12 +1,13 @@
 /** ./sd doctor: compares the database with what this release makes, and ends with status 1 when something differs. */
 import { examine } from "../../db/doctor.ts";
+import { CONNECTIONS } from "../database/pool.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { say } from "./print.ts";
 
 export function doctor(env: Env): Promise<number> {
   return withDatabase(env, async (target) => {
-    const found = await examine(target);
+    const found = await examine(target, { connections: CONNECTIONS * env.WORKERS });
     for (const { what, todo } of found) say(`${what} → ${pasteable(todo)}`);
     say(
       found.length === 0

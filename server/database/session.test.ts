@@ -144,6 +144,57 @@ test("a login whose transactions are no read committed is refused, by a sentence
   assert.match(ready.body.detail, /default_transaction_isolation serializable/);
 });
 
+test("sessions that are not as they must be: the statement that is told mends them", async (t) => {
+  const scratch = await openScratch(t);
+  const { database } = scratch.target;
+  const login = database.replace("scratch", "login");
+  const run = (statement: string) => withConnection(scratch.target, (sql) => sql.unsafe(statement).simple());
+  await run(`create role ${login} login password 'its own' in role coupon_api`);
+  t.after(() =>
+    withConnection(process.env["SCRATCH_SERVER_URL"] as string, (sql) => sql.unsafe(`drop role ${login}`)),
+  );
+  const ownUrl = scratch.target.withLogin(login, "its own").url;
+  const readyAt = async (url: string) => {
+    const app = await openApp(url);
+    const { status, body } = await app.call("GET /readyz");
+    await app.close();
+    return [status, body.detail];
+  };
+  const serializable =
+    "The sessions of this login have default_transaction_isolation serializable, and the server needs";
+  for (const [url, done, told] of [
+    [
+      scratch.apiUrl,
+      `alter role coupon_api in database ${database} set default_transaction_isolation = 'serializable'`,
+      `${serializable} read committed: alter role coupon_api in database ${database} reset default_transaction_isolation.`,
+    ],
+    [
+      scratch.apiUrl,
+      `alter role coupon_api in database ${database} set default_transaction_read_only = on`,
+      `The sessions of this login have default_transaction_read_only on: alter role coupon_api in database ${database} reset default_transaction_read_only.`,
+    ],
+    [
+      ownUrl,
+      `alter role ${login} set default_transaction_read_only = on`,
+      `The sessions of this login have default_transaction_read_only on: alter role ${login} reset default_transaction_read_only.`,
+    ],
+    [
+      ownUrl,
+      `alter database ${database} set default_transaction_isolation = 'serializable'`,
+      `${serializable} read committed: alter role ${login} set default_transaction_isolation = 'read committed'.`,
+    ],
+  ] as const) {
+    await run(done);
+    assert.deepEqual(await readyAt(url), [503, told]);
+    await run(/: (alter .*)\.$/.exec(told)?.[1] ?? "");
+    assert.deepEqual(await readyAt(url), [200, undefined], done);
+  }
+  assert.deepEqual(
+    await readyAt(withParameters(ownUrl, "options=-c%20default_transaction_isolation%3Dserializable")),
+    [503, `${serializable} read committed: it comes with the connection, by its URL or a pooler.`],
+  );
+});
+
 test("a login of one's own that is a member of coupon_api is served", async (t) => {
   const scratch = await openScratch(t);
   const login = scratch.target.database.replace("scratch", "login");

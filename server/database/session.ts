@@ -65,25 +65,54 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<void> {
   `;
   const { isolation, encoding, read_only, is_standby } = session as Record<string, string>;
   if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
-  if (read_only === "on" && needs === "writes")
-    throw new DatabaseError(
-      "unavailable",
-      READ_ONLY,
-      "The database takes no writes: default_transaction_read_only is on.",
-    );
+  if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
   if (isolation !== "read committed")
-    throw unfit("default_transaction_isolation", isolation, "read committed");
-  if (encoding !== "UTF8") throw unfit("client_encoding", encoding, "UTF8");
+    throw await unfit(sql, "default_transaction_isolation", isolation, "read committed");
+  if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
 }
 
-function unfit(setting: string, has: string | undefined, wanted: string): DatabaseError {
+/** It may be meant so, unless it is set for the login alone. */
+async function closedToWrites(sql: postgres.Sql): Promise<DatabaseError> {
+  const { of_login, reset } = await whence(sql, "default_transaction_read_only");
+  const why = of_login
+    ? `The sessions of this login have default_transaction_read_only on: ${reset}.`
+    : "The database takes no writes: default_transaction_read_only is on.";
+  return new DatabaseError("unavailable", READ_ONLY, why);
+}
+
+async function unfit(
+  sql: postgres.Sql,
+  setting: string,
+  has: string | undefined,
+  wanted: string,
+): Promise<DatabaseError> {
+  const { source, login, reset } = await whence(sql, setting);
+  const cure =
+    source === "client" || source === "session"
+      ? "it comes with the connection, by its URL or a pooler"
+      : source === "database user"
+        ? reset
+        : `alter role ${login} set ${setting} = '${wanted}'`;
   return new DatabaseError(
     "unavailable",
     "",
-    `The sessions of this login have ${setting} ${has}, and the server needs ${wanted}: ` +
-      `alter role … set ${setting} = '${wanted}'.`,
+    `The sessions of this login have ${setting} ${has}, and the server needs ${wanted}: ${cure}.`,
     setting,
   );
+}
+
+/** Where the sessions of this login have a setting from. What is set for the login in this database wins over what is set elsewhere. */
+async function whence(sql: postgres.Sql, setting: string) {
+  const [row] = await sql<{ source: string; of_login: boolean; login: string; reset: string }[]>`
+    select s.source, s.source in ('user', 'database user') as of_login, quote_ident(session_user) as login,
+      format(
+        case s.source when 'database user' then 'alter role %I in database %I reset %3$I' else 'alter role %I reset %3$I' end,
+        session_user, current_database(), s.name) as reset
+    from pg_catalog.pg_settings s
+    where s.name = ${setting}
+  `;
+  if (!row) throw new Error(`PostgreSQL knows no setting ${setting}`);
+  return row;
 }
 
 /**
