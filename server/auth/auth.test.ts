@@ -452,74 +452,109 @@ test("./sd token: where others sign", async (t) => {
   );
 });
 
-// ---- Remembered -----------------------------------------------------------------------------------------------------
+// ---- Known again ----------------------------------------------------------------------------------------------------
 
-/** How often the published key is asked for says whether a token is checked anew. */
-async function counted(t: TestContext, exp = now + 3_600) {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+/** Published keys, which count what is checked: a token that is known is answered when its key is gone. */
+async function known(t: TestContext, exp = now + 86_400) {
   t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
-  const byKey = await byPem(pemOf(publicKey));
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }));
   const sign = (sub: string) =>
-    new SignJWT({ ...good, sub, exp }).setProtectedHeader({ alg: "EdDSA" }).sign(privateKey);
-  /** A token that is remembered is answered at once, without a promise. */
-  const isRemembered = (token: string) => !(byKey(token) instanceof Promise);
-  return { byKey, sign, isRemembered };
+    new SignJWT({ ...good, sub, exp })
+      .setProtectedHeader({ alg: "ES256", kid: "a" })
+      .sign(pairs.ES256.privateKey);
+  const forged = await new SignJWT({ ...good, exp })
+    .setProtectedHeader({ alg: "ES256", kid: "a" })
+    .sign(attacker.privateKey);
+  return { published, byJwks, sign, forged };
 }
 
-test("a token that was right twice is remembered, for a minute at most", async (t) => {
-  const { byKey, sign, isRemembered } = await counted(t);
-  const token = await sign("42");
-  assert.equal(isRemembered(token), false);
-  assert.deepEqual(await byKey(token), ofGood);
-  assert.deepEqual(await byKey(token), ofGood);
-  assert.equal(isRemembered(token), true);
-  assert.deepEqual(byKey(token), ofGood);
-  t.mock.timers.tick(29_000);
-  assert.equal(isRemembered(token), true);
-  t.mock.timers.tick(31_000);
-  assert.equal(isRemembered(token), false);
+/** Known tokens are answered without a turn of the event loop, in which the keys could come. */
+async function untilRefused(ask: () => Caller | null | Promise<Caller | null>): Promise<void> {
+  while ((await ask()) !== null) await new Promise(setImmediate);
+}
+
+test("JWKS: only the first token of a key waits for it", async (t) => {
+  const { byJwks, sign, forged } = await known(t);
+  assert.ok(byJwks(forged) instanceof Promise);
+  assert.equal(await byJwks(forged), null);
+  await byJwks(await sign("41"));
+  await byJwks(await sign("41"));
+  assert.deepEqual(byJwks(await sign("42")), ofGood);
+  assert.equal(byJwks(forged), null);
 });
 
-test("a token that comes again while it is checked is checked once, and was right once", async (t) => {
-  const { byKey, sign, isRemembered } = await counted(t);
+test("while people wait for a start, for however long, they stay known", async (t) => {
+  const { byJwks, sign, published } = await known(t);
+  await byJwks(await sign("41"));
   const token = await sign("42");
-  const { mock } = t.mock.method(crypto.subtle, "verify");
-  const together = await Promise.all([byKey(token), byKey(token), byKey(token)]);
-  assert.deepEqual([together, mock.callCount()], [[ofGood, ofGood, ofGood], 1]);
-  assert.equal(isRemembered(token), false);
-  assert.deepEqual(await byKey(token), ofGood);
-  assert.equal(isRemembered(token), true);
+  assert.deepEqual(await byJwks(token), ofGood);
+  for (let minute = 1; minute <= 120; minute++) {
+    t.mock.timers.tick(60_000);
+    const fetches = published.fetches;
+    assert.deepEqual(byJwks(token), ofGood, `minute ${minute}`);
+    while (published.fetches === fetches) await byJwks(await sign("41"));
+    // Its answer has come when a token of another key need not wait for it.
+    await assert.doesNotReject(async () => byJwks(await signed("ES256", attacker.privateKey, { kid: "x" })));
+  }
 });
 
-test("a remembered token ends at its exp", async (t) => {
-  const { byKey, sign } = await counted(t, now + 10);
+test("JWKS: known tokens end with their key, at the first fetch that does not have it", async (t) => {
+  const { byJwks, sign, published } = await known(t);
   const token = await sign("42");
-  await byKey(token);
-  await byKey(token);
-  t.mock.timers.tick(9_999);
-  assert.deepEqual(byKey(token), ofGood);
+  for (let i = 0; i < 3; i++) assert.deepEqual(await byJwks(token), ofGood);
+  published.keys = [];
+  t.mock.timers.tick(29_999);
+  assert.deepEqual(byJwks(token), ofGood);
   t.mock.timers.tick(1);
-  assert.equal(await byKey(token), null);
+  await untilRefused(() => byJwks(token));
+  assert.equal(published.fetches, 2);
 });
 
-test("a token that was wrong is checked each time", async (t) => {
-  const { byKey, sign, isRemembered } = await counted(t);
-  const token = (await sign("42")).replace(/.$/, "");
-  assert.equal(await byKey(token), null);
-  assert.equal(isRemembered(token), false);
+test("JWKS: known tokens end after an hour without the key server", async (t) => {
+  const { byJwks, sign, published } = await known(t);
+  const token = await sign("42");
+  for (let i = 0; i < 3; i++) assert.deepEqual(await byJwks(token), ofGood);
+  published.status = 500;
+  t.mock.timers.tick(3_600_000 - 1);
+  assert.deepEqual(byJwks(token), ofGood);
+  t.mock.timers.tick(1_001);
+  await assert.rejects(async () => byJwks(token), isUnavailable);
 });
 
-test("what is remembered is bounded: the oldest go first", (t) => {
-  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
-  const token = (i: number) => signToken(secret, env, { role: "user", subject: `${i}` });
-  const ask = (i: number) => authenticate(token(i));
-  // A remembered caller is the same object again.
-  const twice = (i: number) => [ask(i), ask(i)][1];
-  const first = twice(1);
-  assert.equal(ask(1), first);
-  for (let i = 2; i <= 20_001; i++) twice(i);
-  assert.equal(ask(1), first);
-  for (let i = 20_002; i <= 40_002; i++) twice(i);
-  assert.notEqual(ask(1), first);
-  assert.deepEqual(ask(1), first);
+test("JWKS: a key that comes is found at once, and one that goes takes nobody else along", async (t) => {
+  const { byJwks, sign, published } = await known(t);
+  await byJwks(await sign("41"));
+  const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const token = await new SignJWT(good).setProtectedHeader({ alg: "ES256", kid: "b" }).sign(other.privateKey);
+  published.keys = [...published.keys, { ...(await exportJWK(other.publicKey)), kid: "b", alg: "ES256" }];
+  t.mock.timers.tick(30_000);
+  assert.deepEqual(await byJwks(token), ofGood);
+  published.keys = published.keys.slice(0, 1);
+  t.mock.timers.tick(30_000);
+  await untilRefused(() => byJwks(token));
+  assert.deepEqual(await byJwks(await sign("41")), { ...ofGood, user_id: 41, subject: "41" });
+});
+
+test("a known token ends at its exp, not before and not after", async (t) => {
+  for (const [exp, ends] of [
+    [now + 10, 10_000],
+    [now + 10.25, 10_250],
+  ] as const) {
+    t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+    const token = await hs256({ ...good, exp });
+    for (let i = 0; i < 3; i++) assert.deepEqual(authenticate(token), ofGood);
+    t.mock.timers.tick(ends - 1);
+    assert.deepEqual(authenticate(token), ofGood);
+    t.mock.timers.tick(1);
+    assert.equal(authenticate(token), null);
+    t.mock.timers.reset();
+  }
+});
+
+test("a token that was wrong is checked each time", async () => {
+  const token = await hs256(good);
+  for (const wrong of [token.slice(0, -1), `${token}A`, token.replace(/.$/, "?")])
+    for (let i = 0; i < 3; i++) assert.equal(authenticate(wrong), null);
+  assert.deepEqual(authenticate(token), ofGood);
 });

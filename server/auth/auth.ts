@@ -1,190 +1,134 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
- * user is its user_id. The clock is Date, because jose (6.2.17) uses it for the age of published keys: tests move both by mocking Date.
+ * user is its user_id. Whoever was valid is known when it comes again; a new token is checked at once, on the event loop, because every
+ * request of a burst may have one. Only keys that must be fetched first make a request wait. What is valid is what jose (6.2.17) takes,
+ * with one spelling of an HMAC.
  */
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import type { KeyObject } from "node:crypto";
+import { decodeProtectedHeader } from "jose";
 import type { Caller, Role } from "../api/caller.ts";
 import { isText } from "../api/values.ts";
 import type { Env } from "../env.ts";
-import { Problem } from "../http/problem.ts";
+import { ALGORITHMS, type Check } from "./algorithms.ts";
 import { hmacKey } from "./hs256.ts";
+import { type Header, type Keys, keysOf } from "./keys.ts";
+import { createKnown, type Verified } from "./known.ts";
 
 /** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
 
-/** The caller of a valid token, and when the token expires (NumericDate of RFC 7519: seconds since 1970). */
-type Verified = { caller: Caller; exp: number };
-type Verify = (token: string) => Verified | null | Promise<Verified | null>;
-
 type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
-const ASYMMETRIC = ["RS256", "PS256", "ES256", "EdDSA"];
 const DAY_S = 86_400;
-/** Published keys are fetched at most this often. */
-const RETRY_KEYS_MS = 1_000;
-/** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
-const KEPT_KEYS_MS = 3_600_000;
 
 /** The clock of who signs may be ahead of ours by this: a token that was made just now is valid. `exp` is exact. */
 const AHEAD_S = 10;
 
-/** Tokens that were valid twice are remembered, at most twice this many (about 500 bytes each): whoever comes twice comes again. */
-const REMEMBERED = 20_000;
-/** A remembered token is checked again after this long, so that a withdrawn key ends. */
-const REMEMBERED_MS = 60_000;
+/** Whoever signs has few headers. The key of each is found once. */
+const MAX_HEADERS = 100;
+
+/** Three parts in base64url, which is ASCII, so one character is one byte. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
- * Checks tokens with the one key that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET. `report` gets the error when
- * published keys could not be fetched in the background.
+ * Checks tokens with the one key that the environment names, or with those that it publishes. `report` gets the error when published
+ * keys could not be fetched in the background.
  */
 export async function createAuthenticate(
   env: Env,
   report: (error: unknown) => void = () => {},
 ): Promise<Authenticate> {
-  const given = (["JWT_JWKS_URL", "JWT_PUBLIC_KEY", "JWT_SECRET"] as const).filter((name) => env[name]);
-  if (given.length === 0)
-    throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
-  if (given.length > 1)
-    throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
-  if (env.JWT_JWKS_URL)
-    return remembering(authenticateBy(remoteKeys(new URL(env.JWT_JWKS_URL), report), ASYMMETRIC, env));
-  if (env.JWT_PUBLIC_KEY) {
-    const { key, algorithms } = readPublicKey(env.JWT_PUBLIC_KEY);
-    return remembering(authenticateBy(async () => key, algorithms, env));
-  }
-  return remembering(authenticateBySecret(env.JWT_SECRET as string, env));
-}
+  const keys = keysOf(env, report);
+  const known = createKnown();
+  /** By the header as it is written, of tokens that were valid: a stranger cannot fill it. */
+  const checks = new Map<string, Check>();
+  let generation = 0;
+  /** Who is refused on the short way is asked for again by the routes: its signature is checked once. */
+  let forged: string | undefined;
 
-/**
- * Remembers valid tokens in two generations instead of an age for each: when the young one is full or old enough, it replaces the
- * old one. Only a token that comes a second time is remembered: remembering tokens that come once cost more than checking them.
- */
-function remembering(verify: Verify): Authenticate {
-  let young = new Map<string, Verified>();
-  let old = new Map<string, Verified>();
-  let since = Date.now();
-  /** Tokens that are being checked: requests with the same token wait for the same check. */
-  const checking = new Map<string, Promise<Caller | null>>();
-  const seen = new Uint32Array(65_536);
-
-  /** By a hash of the last characters of the signature. After a collision a token is remembered too early or too late. */
-  function isSeenAgain(token: string): boolean {
-    let hash = 0;
-    for (let i = Math.max(0, token.length - 12); i < token.length; i++)
-      hash = (Math.imul(hash, 31) + token.charCodeAt(i)) >>> 0;
-    const slot = hash % seen.length;
-    if (seen[slot] === hash) return true;
-    seen[slot] = hash;
-    return false;
-  }
-
-  function remember(token: string, verified: Verified | null): Caller | null {
+  /** `asked` is the generation of the key: of an earlier one nothing is remembered. */
+  function verify(token: string, header: string, check: Check | null, asked: number): Caller | null {
+    if (check === null) return null;
+    const now = Date.now() / 1000;
+    const end = token.lastIndexOf(".");
+    // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
+    const verified = readClaims(token.slice(header.length + 1, end), env, now);
     if (verified === null) return null;
-    if (isSeenAgain(token)) young.set(token, verified);
+    if (!check(token.slice(0, end), token.slice(end + 1))) {
+      if (asked === generation) forged = token;
+      return null;
+    }
+    known.add(token, asked, now, verified);
+    if (asked === generation && checks.size < MAX_HEADERS) checks.set(header, check);
     return verified.caller;
   }
 
   return (token) => {
-    const now = Date.now();
-    if (young.size >= REMEMBERED || now - since >= REMEMBERED_MS / 2 || now < since) {
-      old = now - since >= REMEMBERED_MS || now < since ? new Map() : young;
-      young = new Map();
-      since = now;
+    const asked = keys.generation();
+    if (asked !== generation) {
+      generation = asked;
+      checks.clear();
+      forged = undefined;
     }
-    const known = young.get(token) ?? old.get(token);
-    if (known !== undefined) return known.exp > now / 1000 ? known.caller : null;
-    const asked = checking.get(token);
-    if (asked !== undefined) return asked;
-    const verified = verify(token);
-    if (!(verified instanceof Promise)) return remember(token, verified);
-    const checked = verified.then((later) => remember(token, later)).finally(() => checking.delete(token));
-    checking.set(token, checked);
-    return checked;
+    const caller = known.find(token, asked, Date.now() / 1000);
+    if (caller !== undefined) return caller;
+    if (token === forged || !COMPACT.test(token)) return null;
+    const header = token.slice(0, token.indexOf("."));
+    const check = checks.get(header) ?? findCheck(token, keys);
+    return check instanceof Promise
+      ? check.then((found) => verify(token, header, found, asked))
+      : verify(token, header, check, asked);
   };
 }
 
-/** The key and the algorithms that fit it. The token cannot choose another algorithm. */
-function readPublicKey(pem: string): { key: KeyObject; algorithms: string[] } {
-  let key: KeyObject | undefined;
+/** What checks the tokens with this one's header; null if none can be valid. */
+function findCheck(token: string, keys: Keys): Check | null | Promise<Check | null> {
+  const header = readHeader(token);
+  const algorithm = ALGORITHMS.get(header?.alg ?? "");
+  if (header === null || algorithm === undefined || !keys.algorithms.includes(header.alg)) return null;
+  const checkBy = (key: KeyObject | null) =>
+    key !== null && algorithm.fits(key) ? algorithm.checkOf(key) : null;
+  const key = keys.keyOf(header);
+  return key instanceof Promise ? key.then(checkBy) : checkBy(key);
+}
+
+/** A header without critical extensions. Only b64 is known (RFC 7797), and a JWT has it as it is without. */
+function readHeader(token: string): Header | null {
   try {
-    key = createPublicKey(pem);
-  } catch {}
-  const { modulusLength = 0, namedCurve } = key?.asymmetricKeyDetails ?? {};
-  if (key?.asymmetricKeyType === "rsa" && modulusLength >= 2048)
-    return { key, algorithms: ["RS256", "PS256"] };
-  if (key?.asymmetricKeyType === "ec" && namedCurve === "prime256v1") return { key, algorithms: ["ES256"] };
-  if (key?.asymmetricKeyType === "ed25519") return { key, algorithms: ["EdDSA"] };
-  throw new Error("JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key");
+    const header = decodeProtectedHeader(token);
+    const { alg, crit, b64 } = header as Record<string, unknown>;
+    const isPlain =
+      crit === undefined ||
+      (Array.isArray(crit) && crit.length > 0 && crit.every((name) => name === "b64") && b64 === true);
+    return typeof alg === "string" && isPlain ? (header as Header) : null;
+  } catch {
+    return null;
+  }
 }
 
-/**
- * Published keys. The first request that comes 30 s after the last fetch fetches them again, and requests with a known key do not wait
- * for that. If the key server is down, tokens of known keys stay valid, and a token of an unknown key is neither valid nor invalid.
- */
-function remoteKeys(url: URL, report: (error: unknown) => void): JWTVerifyGetKey {
-  let askedAt = -Infinity;
-  const isTooSoon = () => Math.abs(Date.now() - askedAt) < RETRY_KEYS_MS;
-  const keys = createRemoteJWKSet(url, {
-    cacheMaxAge: KEPT_KEYS_MS,
-    [customFetch]: async (...asked) => {
-      if (isTooSoon()) throw new Error("the keys of tokens were asked for within this second");
-      askedAt = Date.now();
-      return fetch(...asked);
-    },
-  });
-  return async (header, token) => {
-    if (keys.fresh && !keys.coolingDown && !keys.reloading && !isTooSoon()) keys.reload().catch(report);
-    try {
-      return await keys(header, token);
-    } catch (error) {
-      const isTokens =
-        error instanceof errors.JWKSNoMatchingKey ||
-        error instanceof errors.JWKSMultipleMatchingKeys ||
-        error instanceof errors.JOSENotSupported;
-      if (isTokens) throw error;
-      throw new Problem("keys_unavailable", { retryAfter: 1 }, error);
-    }
-  };
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The caller that these claims, in base64url, name for us and for now (seconds since 1970). */
+function readClaims(claims: string, expected: Expectation, now: number): Verified | null {
+  const { iss, aud, exp, nbf = 0, iat = 0, sub, role } = parse(claims) ?? {};
+  const isForUs =
+    iss === expected.JWT_ISSUER &&
+    (aud === expected.JWT_AUDIENCE || (Array.isArray(aud) && aud.includes(expected.JWT_AUDIENCE)));
+  const isNow =
+    isInstant(exp) && exp > now && isInstant(nbf) && nbf <= Math.floor(now) + AHEAD_S && isInstant(iat);
+  const caller = isForUs && isNow ? readCaller(sub, role) : null;
+  return caller && { caller, exp: exp as number };
 }
 
-function authenticateBy(key: JWTVerifyGetKey, algorithms: string[], expected: Expectation): Verify {
-  const options = {
-    algorithms,
-    issuer: expected.JWT_ISSUER,
-    audience: expected.JWT_AUDIENCE,
-    requiredClaims: ["exp", "sub", "aud", "iss", "role"],
-    clockTolerance: AHEAD_S, // also for exp, which is checked below
-  };
-  return async (token) => {
-    try {
-      const { payload } = await jwtVerify(token, key, options);
-      const caller = readCaller(payload.sub, payload["role"]);
-      return caller && isInstant(payload.exp) && payload.exp > Date.now() / 1000
-        ? { caller, exp: payload.exp }
-        : null;
-    } catch (error) {
-      if (error instanceof Problem) throw error;
-      return null;
-    }
-  };
-}
-
-/** Checks the claims as jose does with the options above. */
-function authenticateBySecret(secret: string, expected: Expectation): Verify {
-  const key = hmacKey(secret);
-  return (token) => {
-    const claims = key.verify(token);
-    if (claims === null) return null;
-    const { iss, aud, exp, nbf = 0, iat = 0, sub, role } = claims;
-    const now = Math.floor(Date.now() / 1000);
-    const isForUs =
-      iss === expected.JWT_ISSUER &&
-      (aud === expected.JWT_AUDIENCE || (Array.isArray(aud) && aud.includes(expected.JWT_AUDIENCE)));
-    const isNow = isInstant(exp) && exp > now && isInstant(nbf) && nbf <= now + AHEAD_S && isInstant(iat);
-    const caller = isForUs && isNow ? readCaller(sub, role) : null;
-    return caller && { caller, exp: exp as number };
-  };
+function parse(part: string): Record<string, unknown> | null {
+  // So many characters are of no bytes.
+  if (part.length % 4 === 1) return null;
+  try {
+    const value = JSON.parse(utf8.decode(Buffer.from(part, "base64url")));
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 function isInstant(claim: unknown): claim is number {

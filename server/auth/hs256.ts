@@ -1,7 +1,6 @@
 /**
- * JSON Web Tokens signed with HMAC SHA-256 (RFC 7519, RFC 7515), in compact form. Checked synchronously and with few allocations,
- * because every request of a burst has one. jose sends each HMAC to the thread pool: 144 µs of CPU per token instead of 8, more than
- * the rest of the request. Node's createHmac() creates a stream object for each call; two one-shot hashes (RFC 2104) do not.
+ * JSON Web Tokens signed with HMAC SHA-256 (RFC 7519, RFC 7515). Node's createHmac() creates a stream object for each call; two one-shot
+ * hashes (RFC 2104) do not. A digest as "binary" (latin1) costs 1 µs less than one in a new buffer.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 
@@ -13,19 +12,17 @@ const DIGEST = 32;
 /** Characters of a digest in base64url. */
 const SIGNATURE = 43;
 const MAX_SIGNED = 8_192;
-/** Three parts in base64url, which is ASCII, so one character is one byte; the signature has its fixed length. */
-const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]{43}$/;
 
 export interface HmacKey {
   sign(claims: Record<string, unknown>): string;
   /**
-   * The claims of a token that was signed with this key and algorithm; null for any other. Compares the signature in constant time,
-   * and as text, so that only one spelling of it is valid.
+   * Whether this is the signature of this text, both in base64url. Compares in constant time, and as text, so that only one spelling of
+   * a signature is valid.
    */
-  verify(token: string): Record<string, unknown> | null;
+  check(signed: string, signature: string): boolean;
 }
 
-export function hmacKey(secret: string): HmacKey {
+export function hmacKey(secret: string | Buffer): HmacKey {
   const bytes = Buffer.from(secret);
   const key = bytes.length > BLOCK ? Buffer.from(hash("sha256", bytes, "hex"), "hex") : bytes;
   const inner = Buffer.alloc(BLOCK + MAX_SIGNED, 0x36);
@@ -40,7 +37,7 @@ export function hmacKey(secret: string): HmacKey {
   /** In base64url; of ASCII, at most MAX_SIGNED characters. */
   function mac(signed: string): string {
     const length = inner.write(signed, BLOCK, "latin1");
-    outer.set(hash("sha256", inner.subarray(0, BLOCK + length), "buffer"), BLOCK);
+    outer.write(hash("sha256", inner.subarray(0, BLOCK + length), "binary"), BLOCK, "latin1");
     return hash("sha256", outer, "base64url");
   }
 
@@ -50,30 +47,11 @@ export function hmacKey(secret: string): HmacKey {
       if (signed.length > MAX_SIGNED) throw new Error(`a token has at most ${MAX_SIGNED} characters`);
       return `${signed}.${mac(signed)}`;
     },
-    verify(token) {
-      if (!COMPACT.test(token)) return null;
-      const header = token.indexOf(".");
-      const claims = token.indexOf(".", header + 1);
-      if (claims > MAX_SIGNED || !isOurHeader(token.slice(0, header))) return null;
-      wanted.write(mac(token.slice(0, claims)), "latin1");
-      given.write(token.slice(claims + 1), "latin1");
-      return timingSafeEqual(given, wanted) ? parse(token.slice(header + 1, claims)) : null;
+    check(signed, signature) {
+      if (signed.length > MAX_SIGNED || signature.length !== SIGNATURE) return false;
+      wanted.write(mac(signed), "latin1");
+      given.write(signature, "latin1");
+      return timingSafeEqual(given, wanted);
     },
   };
-}
-
-/** Whether the header is ours, or another one with the same algorithm and without critical extensions (`crit`). */
-function isOurHeader(header: string): boolean {
-  if (header === HEADER) return true;
-  const { alg, crit } = parse(header) ?? {};
-  return alg === "HS256" && crit === undefined;
-}
-
-function parse(part: string): Record<string, unknown> | null {
-  try {
-    const value = JSON.parse(Buffer.from(part, "base64url").toString());
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,0 +1,117 @@
+/**
+ * Tokens that were valid, so that whoever comes again is known by one hash. A quarter of a million people wait for a drop, and at its
+ * start all come again. An entry is 32 bytes in one flat array: Map entries with their strings took 500.
+ */
+import { hash, randomBytes } from "node:crypto";
+import type { Caller } from "../api/caller.ts";
+
+/** The caller of a valid token, and when the token expires (NumericDate of RFC 7519: seconds since 1970). */
+export interface Verified {
+  caller: Caller;
+  exp: number;
+}
+
+export interface Known {
+  /** The caller of a token that was added in this generation of the keys and has not expired at `now` (seconds since 1970). */
+  find(token: string, generation: number, now: number): Caller | undefined;
+  /** Remembers it. Where its place is taken, another token that would be there is forgotten. */
+  add(token: string, generation: number, now: number, verified: Verified): void;
+}
+
+/** Twice as many entries as people come, so that few meet: of 250,000, 1 in 160 finds its set full. 16 MB when all are in use. */
+const SETS = 65_536;
+const WAYS = 8;
+
+/** Words of an entry: four of the digest, the instant up to which it is known, the generation of the keys, and two that say who. */
+const WORDS = 8;
+const EXP = 4;
+const GENERATION = 5;
+const LOW = 6;
+const HIGH = 7;
+/** In HIGH: who is no user; LOW is its place in a list. Of a user_id, HIGH has 21 bits. */
+const OTHER = 0xffff_ffff;
+/** Services and admins are few. More of them are not remembered. */
+const MAX_OTHERS = 1_000;
+const MAX_WORD = 0xffff_ffff;
+const WORD = 2 ** 32;
+
+export function createKnown(sets = SETS): Known {
+  // Untouched pages of it take no memory.
+  const entries = new Uint32Array(sets * WAYS * WORDS);
+  const digest = new Uint32Array(4);
+  const others: Caller[] = [];
+  // Secret, so that nobody can make tokens that meet.
+  const key = randomBytes(16).toString("hex");
+  let digested: string | undefined;
+
+  /** Where the set of a token begins. The first 128 bits of a keyed SHA-256 stand for the token: as "binary" (latin1), the cheapest form. */
+  function setOf(token: string): number {
+    if (token !== digested) {
+      const text = hash("sha256", key + token, "binary");
+      for (let word = 0; word < 4; word++)
+        digest[word] =
+          text.charCodeAt(4 * word) |
+          (text.charCodeAt(4 * word + 1) << 8) |
+          (text.charCodeAt(4 * word + 2) << 16) |
+          (text.charCodeAt(4 * word + 3) << 24);
+      digested = token;
+    }
+    return ((digest[0] as number) % sets) * WAYS * WORDS;
+  }
+
+  const isOurs = (at: number) =>
+    entries[at] === digest[0] &&
+    entries[at + 1] === digest[1] &&
+    entries[at + 2] === digest[2] &&
+    entries[at + 3] === digest[3];
+
+  const isGood = (at: number, generation: number, now: number) =>
+    entries[at + GENERATION] === generation && (entries[at + EXP] as number) > now;
+
+  function callerAt(at: number): Caller {
+    const low = entries[at + LOW] as number;
+    const high = entries[at + HIGH] as number;
+    if (high === OTHER) return others[low] as Caller;
+    const user_id = high * WORD + low;
+    return { role: "user", user_id, subject: String(user_id) };
+  }
+
+  function placeOf({ role, subject }: Caller): number | undefined {
+    const place = others.findIndex((other) => other.role === role && other.subject === subject);
+    if (place >= 0) return place;
+    return others.length < MAX_OTHERS ? others.length : undefined;
+  }
+
+  /** Its own place, else the first that is free or no longer good, else one that the key chooses. */
+  function choose(first: number, generation: number, now: number): number {
+    let free: number | undefined;
+    for (let at = first; at < first + WAYS * WORDS; at += WORDS) {
+      if (isOurs(at)) return at;
+      if (free === undefined && !isGood(at, generation, now)) free = at;
+    }
+    return free ?? first + ((digest[3] as number) % WAYS) * WORDS;
+  }
+
+  return {
+    find(token, generation, now) {
+      const first = setOf(token);
+      for (let at = first; at < first + WAYS * WORDS; at += WORDS)
+        if (isOurs(at)) return isGood(at, generation, now) ? callerAt(at) : undefined;
+      return undefined;
+    },
+    add(token, generation, now, { caller, exp }) {
+      const other = caller.role === "user" ? undefined : placeOf(caller);
+      if (caller.role !== "user") {
+        if (other === undefined) return;
+        others[other] = caller;
+      }
+      const at = choose(setOf(token), generation, now);
+      entries.set(digest, at);
+      // A fraction of the last second is checked anew.
+      entries[at + EXP] = Math.min(Math.floor(exp), MAX_WORD);
+      entries[at + GENERATION] = generation;
+      entries[at + LOW] = caller.role === "user" ? caller.user_id % WORD : (other as number);
+      entries[at + HIGH] = caller.role === "user" ? Math.floor(caller.user_id / WORD) : OTHER;
+    },
+  };
+}
