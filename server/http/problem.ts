@@ -51,9 +51,8 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
 }
 
 /** The same for one member that no schema has seen. */
-export function wrongMember(member: string, detail: string, cause?: unknown): Problem {
-  const errors = [{ member, detail }];
-  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors }, cause);
+export function wrongMember(member: string, detail: string): Problem {
+  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors: [{ member, detail }] });
 }
 
 /** 1 to 3 s at random, so that clients that were refused together do not come back together. */
@@ -68,7 +67,11 @@ export function asProblem(error: unknown): Problem {
   const { kind, subject = "", message } = error;
   switch (kind) {
     case "argument":
-      return wrongMember(subject, message.slice(subject.length + 1), error);
+      return new Problem(
+        "invalid_request",
+        { detail: message, errors: [{ member: subject, detail: message.slice(subject.length + 1) }] },
+        error,
+      );
     case "unavailable":
       return new Problem("database_unavailable", { retryAfter: soon() }, error);
     case "busy":
