@@ -120,7 +120,7 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
       issueCoupons: around(db.issueCoupons, (first, second) =>
         first.map((issue, i) => (issue.outcome === "issued" ? issue : (second[i] as Issue))),
       ),
-      couponLease: around(db.couponLease),
+      couponLeases: around(db.couponLeases),
       useCoupon: around(db.useCoupon),
       setCouponCount: around(db.setCouponCount),
     },

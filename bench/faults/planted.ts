@@ -212,15 +212,13 @@ export const bugs: readonly Bug[] = [
     plant: async (database) =>
       inSql(
         database,
-        await changed("sql/coupon_lease.sql", [
+        await changed("sql/coupon_leases.sql", [
           `array(
-    select g.user_id
-    from coupon.user_coupons g
-    where coupon.position_key(g.coupon_id, g.position)
-        > coupon.position_key(coupon_lease.coupon_id, coupon_lease.holders_after)
-      and coupon.position_key(g.coupon_id, g.position)
-        <= coupon.position_key(coupon_lease.coupon_id, v_coupon.issued))`,
-          "'{}'",
+      select g.user_id
+      from coupon.user_coupons g
+      where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(c.id, l.after)
+        and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(c.id, c.issued))`,
+          "'{}'::bigint[]",
         ]),
       ),
   },

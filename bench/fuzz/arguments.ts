@@ -231,6 +231,8 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   ),
   jsonb: jsons,
   "bigint[]": arraysOf(usersText, bigints),
+  "integer[]": arraysOf(constants("0", "1", "5"), integers),
+  "timestamp with time zone[]": arraysOf(startTime, instants),
   "text[]": arraysOf(constants("Ann", "Ben", "Zoë 😀"), storable),
 };
 
@@ -251,7 +253,8 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   reference: from(constants("order-1", "order-2")),
   page_size: from(constants("1", "10", "1000")),
   after: from(constants("0", "1", "30")),
-  known_position: from(constants("0", "1", "5")),
+  coupon_ids: from(fc.array(couponId, { maxLength: 3 }).map((ids) => `{${ids.join()}}`)),
+  known_positions: from(constants("{0}", "{1,0}", "{5,1,0}")),
   bucket: from(constants("1 second", "1 minute", "1 hour")),
   time_zone: from(constants("UTC", "Europe/Berlin", "Etc/GMT+12", "Pacific/Kiritimati", "Asia/Kathmandu")),
 };

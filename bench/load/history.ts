@@ -50,6 +50,7 @@ async function addGrants(session: Sql, users: number, days: readonly number[], s
     order by d.day
     returning id::integer, count
   `;
+  await session`insert into coupon.leases (coupon_id) select c.id from coupon.coupons c on conflict do nothing`;
   const restore = await dropKeys(session);
   const all = days.reduce((sum, count) => sum + count, 0);
   let granted = 0;

@@ -55,8 +55,8 @@ create trigger coupons_outlive_leases
     or old.paused is distinct from new.paused)
   execute function coupon.check_leases();
 
-create type public.coupon_lease_outcome as enum ('coupon_not_found', 'not_leased', 'leased');
-comment on type public.coupon_lease_outcome is
+create type public.coupon_leases_outcome as enum ('coupon_not_found', 'not_leased', 'leased');
+comment on type public.coupon_leases_outcome is
   'coupon_not_found · not_leased: it can be issued, is being changed, or has more than 100,000 holders · leased.';
 
 -- migrate:down
@@ -66,4 +66,4 @@ drop function coupon.check_leases();
 drop trigger coupons_add_lease on coupon.coupons;
 drop function coupon.add_lease();
 drop table coupon.leases;
-drop type public.coupon_lease_outcome;
+drop type public.coupon_leases_outcome;

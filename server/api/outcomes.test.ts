@@ -14,11 +14,11 @@ test("the outcomes of each command are its enum's values, in order", async (t) =
     group by t.typname
   `;
   const declared = Object.fromEntries(enums.map((row) => [row["name"], row["values"]]));
-  // Not a command of REST: set_time_zone() and import_incoming_users() are psql's, coupon_lease() the server's own;
+  // Not a command of REST: set_time_zone() and import_incoming_users() are psql's, coupon_leases() the server's own;
   // import_users() answers a row a user, always with 200.
   const {
     set_time_zone_outcome: _,
-    coupon_lease_outcome: __,
+    coupon_leases_outcome: __,
     import_users_outcome: ___,
     import_incoming_users_outcome: ____,
     ...commands

@@ -25,6 +25,11 @@ export interface Known {
   issuedAt: Instant | null;
 }
 
+export interface LeaseQuestion {
+  couponId: number;
+  known: Known;
+}
+
 /**
  * valid_for and starts_in count from the moment of the question. holders are those of the positions after holders_after, which is 0 if
  * what was known is not true of this database.
@@ -81,15 +86,17 @@ export function issuing(issue: Pool, lookup: Pool, lease: Pool) {
         `,
       ),
 
-    couponLease: (couponId: number, known: Known) =>
+    /** One answer to each question, in their order. */
+    couponLeases: (questions: readonly LeaseQuestion[]) =>
       lease<Lease>(
         (sql) => sql`
           select ${sql.unsafe(LEASE)}
-          from public.coupon_lease(
-            coupon_id => ${couponId}::bigint, known_position => ${known.position}::integer,
-            known_issued_at => ${known.issuedAt}::text::timestamptz)
+          from public.coupon_leases(
+            coupon_ids => ${arrayOf(questions.map(({ couponId }) => couponId))}::bigint[],
+            known_positions => ${arrayOf(questions.map(({ known }) => known.position))}::integer[],
+            known_issued_ats => ${arrayOf(questions.map(({ known }) => known.issuedAt))}::text[]::timestamptz[])
         `,
-      ).then(only),
+      ),
   };
 }
 

@@ -18,7 +18,7 @@ function held(outcomes: Record<number, Issue["outcome"]>) {
         const issues = userIds.map((user_id): Issue => ({ outcome, user_id, ...nothing }));
         calls.push({ couponId, users: userIds.length, answer: () => resolve(issues) });
       }),
-    couponLease: async () => ({ outcome: "not_leased" }),
+    couponLeases: async (questions) => questions.map(() => ({ outcome: "not_leased" })),
   });
   /** Answers all calls, and those that follow from them. */
   async function answerAll() {
@@ -82,7 +82,7 @@ for (const outcome of ["coupon_not_found", "ended"] as const)
 test("a call that fails gives its place back", async () => {
   const issuing = createIssuing({
     issueCoupons: () => Promise.reject(new Error("lost")),
-    couponLease: async () => ({ outcome: "not_leased" }),
+    couponLeases: async (questions) => questions.map(() => ({ outcome: "not_leased" })),
   });
   for (const id of strange) await assert.rejects(async () => issuing.issue(id, 1), { message: "lost" });
 });
@@ -95,16 +95,17 @@ test("no lease outlives a lost connection", async () => {
     {
       issueCoupons: async (_, userIds) =>
         userIds.map((user_id) => ({ outcome: "sold_out", user_id, ...nothing })),
-      couponLease: async () => ({
-        outcome: "leased",
-        refusal: "sold_out",
-        valid_for: 1,
-        starts_in: null,
-        issued: 0,
-        last_issued_at: null,
-        holders_after: 0,
-        holders: [],
-      }),
+      couponLeases: async (questions) =>
+        questions.map(() => ({
+          outcome: "leased",
+          refusal: "sold_out",
+          valid_for: 1,
+          starts_in: null,
+          issued: 0,
+          last_issued_at: null,
+          holders_after: 0,
+          holders: [],
+        })),
       onLost: (listener) => void lost.push(listener),
     },
     {},

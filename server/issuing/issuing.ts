@@ -24,12 +24,12 @@ const MAX_UNKNOWN = 32;
 const common = new Set<string>(COMMON_REFUSALS);
 
 export function createIssuing(
-  db: Pick<Db, "issueCoupons" | "couponLease"> & Partial<Pick<Db, "onLost">>,
+  db: Pick<Db, "issueCoupons" | "couponLeases"> & Partial<Pick<Db, "onLost">>,
   limits: Partial<LaneLimits> = {},
   onBatch: (size: number, ms: number) => void = () => {},
   clock: Clock = systemClock,
 ): Issuing {
-  const leases = createLeases(db.couponLease, clock);
+  const leases = createLeases(db.couponLeases, clock);
   db.onLost?.(leases.drop);
   /** Coupons that this process has seen live or upcoming. */
   const known = new Set<number>();

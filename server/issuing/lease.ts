@@ -3,12 +3,13 @@
  * second at most, never beyond start_time), and which users hold the coupon and must not be refused. Until then it delays every
  * change that would end the refusal. Nothing else is cached: a grant is always the database's answer.
  *
- * Leases have few places, which go to the coupons that are refused most often. So nobody takes the lease of a drop away by asking for
- * other coupons, whatever these are, and questions cost the database the same however many coupons are asked for.
+ * Leases have places, which go to the coupons that are refused most often. So nobody takes the lease of a drop away by asking for
+ * other coupons, whatever these are. One question is asked for all coupons that are due, so many coupons cost the database little more
+ * than one.
  */
 import type { CommonRefusal } from "../api/outcomes.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { Issue, Known, Lease } from "../database/commands.ts";
+import type { Issue, Known, Lease, LeaseQuestion } from "../database/commands.ts";
 
 export interface Leases {
   /** The refusal for this user, if a valid lease has it. */
@@ -23,9 +24,17 @@ export interface Leases {
   held(): number;
 }
 
-/** Coupons that can have a lease at the same time: a day has three, and each may have 100,000 holders. */
-const PLACES = 16;
-/** From one question of a place to its next one, ms, whichever coupons have it: half a lease, so that nobody waits when one ends. */
+export interface LeaseLimits {
+  /** Coupons that can have a lease at the same time; coupon_leases() answers 1,000. */
+  places: number;
+  /** Holders of all of them, at about 40 bytes; each may have 100,000. */
+  holders: number;
+}
+
+const LIMITS: LeaseLimits = { places: 1_000, holders: 1_600_000 };
+/** From one question to the next one, ms: meanwhile coupons become due that are asked for together. */
+const GAP_MS = 20;
+/** From one question for a place to its next one, ms, whichever coupons have it: half a lease, so that nobody waits when one ends. */
 const ASK_EVERY_MS = 500;
 /** The span in which refusals are counted, ms. */
 const COUNT_MS = 1_000;
@@ -54,9 +63,11 @@ interface Held {
 const NOTHING: Known = { position: 0, issuedAt: null };
 
 export function createLeases(
-  ask: (couponId: number, known: Known) => Promise<Lease>,
+  ask: (questions: readonly LeaseQuestion[]) => Promise<readonly Lease[]>,
   clock: Clock = systemClock,
+  limits: Partial<LeaseLimits> = {},
 ): Leases {
+  const most = { ...LIMITS, ...limits };
   const places = new Map<number, Place>();
   const demand = createDemand(clock);
   let hits = 0;
@@ -70,43 +81,41 @@ export function createLeases(
     place.hits = 0;
     place.isAsking = true;
     place.askAt = clock.now() + ASK_EVERY_MS;
-    take(place)
-      // Ignored: without a lease every request asks the database, and gets its error.
-      .catch(() => {})
-      .finally(() => {
-        place.isAsking = false;
-      });
+    askFor(place);
   }
 
-  async function take(place: Place): Promise<void> {
-    const before = place.lease;
-    // Measured before the question is sent, so that the lease ends here before it ends in the database.
+  const askFor = createQuestions(take, clock);
+
+  async function take(asked: readonly Place[]): Promise<void> {
+    // Measured before the question is sent, so that the leases end here before they end in the database.
     const sentAt = clock.now();
-    const asked = epoch;
-    const lease = await ask(place.couponId, before?.known ?? NOTHING);
-    // After a no, what was leased before stays true until it runs out.
-    if (asked !== epoch || lease.outcome !== "leased") return;
-    roomAt = Math.max(roomAt, sentAt) + lease.holders.length / HOLDERS_PER_MS;
-    const holders = (lease.holders_after > 0 ? before?.holders : undefined) ?? new Set();
-    for (const userId of lease.holders) holders.add(userId);
-    place.lease = {
-      refusal: lease.refusal,
-      until: sentAt + lease.valid_for * 1000,
-      startsAt: lease.starts_in === null ? null : sentAt + lease.starts_in * 1000,
-      known: { position: lease.issued, issuedAt: lease.last_issued_at },
-      holders,
-    };
+    const before = epoch;
+    const leases = await ask(
+      asked.map(({ couponId, lease }) => ({ couponId, known: lease?.known ?? NOTHING })),
+    );
+    if (before !== epoch) return;
+    for (const [i, place] of asked.entries()) {
+      const lease = leases[i];
+      // After a no, what was leased before stays true until it runs out.
+      if (lease?.outcome !== "leased") continue;
+      roomAt = Math.max(roomAt, sentAt) + lease.holders.length / HOLDERS_PER_MS;
+      place.lease = heldFrom(lease, place.lease, sentAt);
+    }
   }
+
+  const isFull = () =>
+    places.size >= most.places ||
+    [...places.values()].reduce((sum, { lease }) => sum + (lease?.holders.size ?? 0), 0) >= most.holders;
 
   /** Gives the coupon a place that is free, or that of the coupon which is refused the least and less often than this one. */
   function placeFor(couponId: number, at: number): Place | undefined {
     if (at < roomAt) return undefined;
-    const place: Place = { couponId, askAt: at, isAsking: false, lease: undefined, hits: 0 };
-    if (places.size === PLACES) {
+    while (isFull()) {
       const least = leastRefused(places.values(), demand, at);
       if (least === undefined || least.refusals >= demand.of(couponId)) return undefined;
       places.delete(least.couponId);
     }
+    const place: Place = { couponId, askAt: at, isAsking: false, lease: undefined, hits: 0 };
     places.set(couponId, place);
     return place;
   }
@@ -149,6 +158,47 @@ export function createLeases(
       const at = clock.now();
       return [...places.values()].filter(({ lease }) => lease !== undefined && lease.until > at).length;
     },
+  };
+}
+
+function heldFrom(
+  lease: Extract<Lease, { outcome: "leased" }>,
+  before: Held | undefined,
+  sentAt: number,
+): Held {
+  const holders = (lease.holders_after > 0 ? before?.holders : undefined) ?? new Set();
+  for (const userId of lease.holders) holders.add(userId);
+  return {
+    refusal: lease.refusal,
+    until: sentAt + lease.valid_for * 1000,
+    startsAt: lease.starts_in === null ? null : sentAt + lease.starts_in * 1000,
+    known: { position: lease.issued, issuedAt: lease.last_issued_at },
+    holders,
+  };
+}
+
+/** Asks for places: one question at a time, for all that are due when it is sent. */
+function createQuestions(take: (places: readonly Place[]) => Promise<void>, clock: Clock) {
+  const due = new Set<Place>();
+  let isAsking = false;
+
+  async function ask(): Promise<void> {
+    isAsking = true;
+    while (due.size > 0) {
+      const asked = [...due];
+      due.clear();
+      const gap = new Promise<void>((resolve) => clock.after(GAP_MS, resolve));
+      // Ignored: without a lease every request asks the database, and gets its error.
+      await take(asked).catch(() => {});
+      for (const place of asked) place.isAsking = false;
+      await gap;
+    }
+    isAsking = false;
+  }
+
+  return (place: Place): void => {
+    due.add(place);
+    if (!isAsking) void ask();
   };
 }
 

@@ -16,7 +16,7 @@ const lease = async (coupon_id: number, known_position = 0): Promise<Lease> =>
     await rows(api`
       select outcome, refusal, extract(epoch from valid_for)::float8, extract(epoch from starts_in)::float8, issued,
         holders::integer[]
-      from coupon_lease(${coupon_id}, ${known_position})`)
+      from coupon_leases(array[${coupon_id}]::bigint[], array[${known_position}]::integer[])`)
   )[0] as Lease;
 
 /** Sold out, by so many users, in order of position. */
@@ -134,7 +134,7 @@ test("a lease waits for nobody who issues, and nobody who issues waits for it", 
   const asking = await api.reserve();
   try {
     await asking`begin`;
-    const ask = (one: number) => value(asking`select outcome from coupon_lease(${one})`);
+    const ask = (one: number) => value(asking`select outcome from coupon_leases(array[${one}]::bigint[])`);
     assert.equal(await ask(ended), "leased");
     await issuing`begin`;
     await issuing`set local lock_timeout = '1ms'`;
@@ -220,7 +220,7 @@ test("other coupons are issued while a change waits for a lease", async () => {
   const asking = await api.reserve();
   try {
     await asking`begin`;
-    await asking`select from coupon_lease(${id})`;
+    await asking`select from coupon_leases(array[${id}]::bigint[])`;
     const change = admin`select from set_coupon_count(${id}, 9)`.execute();
     await waiting(watch);
     assert.equal(await issue(asker, other), "issued");
@@ -236,7 +236,7 @@ test("only the first lease after a change is durable", async () => {
   const { id } = await soldOut(1);
   const commit = () =>
     api.begin(async (sql) => {
-      await sql`select from coupon_lease(${id})`;
+      await sql`select from coupon_leases(array[${id}]::bigint[])`;
       return value(sql`show synchronous_commit`);
     });
   const version = () => value(owner`select ctid::text from coupon.leases where coupon_id = ${id}`);
@@ -254,9 +254,10 @@ test("holders that another database knew are told anew", async () => {
   const ask = async (position: number, issuedAt: unknown) =>
     (
       await rows(api`
-        select holders_after, holders::integer[] from coupon_lease(${id}, ${position}, ${issuedAt as string}::text::timestamptz)`)
+        select holders_after, holders::integer[] from coupon_leases(
+          array[${id}]::bigint[], array[${position}]::integer[], array[${issuedAt as string}::text]::timestamptz[])`)
     )[0];
-  const last = await value(api`select last_issued_at::text from coupon_lease(${id})`);
+  const last = await value(api`select last_issued_at::text from coupon_leases(array[${id}]::bigint[])`);
   assert.deepEqual(await ask(3, last), [3, []]);
   assert.deepEqual(await ask(2, last), [2, holders.slice(2)]);
   assert.deepEqual(await ask(0, null), [0, holders]);
@@ -291,12 +292,78 @@ test("not_leased with more than 100,000 holders: a server's memory is not the da
     alter table coupon.user_coupons enable trigger user`);
   const [outcome, , , , issued, holders] = await lease(id);
   assert.deepEqual([outcome, issued, holders?.length], ["leased", 100_000, 100_000]);
+  // Nor do several in one question.
+  const other = await soldOut(1);
+  const [first, second] = await rows(api`
+    select outcome, cardinality(holders) from coupon_leases(array[${other.id}, ${id}]::bigint[])`);
+  assert.deepEqual(
+    [first, second],
+    [
+      ["leased", 1],
+      ["not_leased", null],
+    ],
+  );
   await owner`update coupon.coupons set issued = 100001, count = 100001 where id = ${id}`;
   assert.equal((await lease(id))[0], "not_leased");
 });
 
-test("refuses nulls and a position below 0", async () => {
-  await refusesArgument(api`select from coupon_lease(null, 0)`, "coupon_id", "22004");
-  await refusesArgument(api`select from coupon_lease(1, null)`, "known_position", "22004");
-  await refusesArgument(api`select from coupon_lease(1, -1)`, "known_position", "22023");
+test("many coupons at once: one row each, in the order of the question, as if asked one by one", async () => {
+  const [{ id, holders }, paused, live, later] = [
+    await soldOut(3),
+    await coupon(),
+    await coupon(),
+    await upcoming(9),
+  ];
+  await admin`select from pause_coupon(${paused})`;
+  const asked = [live, 999_999, id, paused, later, id];
+  const answers = await rows(api`
+    select coupon_id::integer, outcome, refusal, issued, holders_after, holders::integer[]
+    from coupon_leases(${`{${asked}}`}::bigint[], '{0,0,2,0,0,0}'::integer[],
+      array[null, null, (select last_issued_at from coupon_leases(array[${id}]::bigint[])), null, null, null]::timestamptz[])`);
+  assert.deepEqual(answers, [
+    [live, "not_leased", null, null, null, null],
+    [999_999, "coupon_not_found", null, null, null, null],
+    [id, "leased", "sold_out", 3, 2, holders.slice(2)],
+    [paused, "leased", "paused", 0, 0, []],
+    [later, "leased", "not_started", 0, 0, []],
+    [id, "leased", "sold_out", 3, 0, holders],
+  ]);
+  assert.deepEqual(await Promise.all([id, paused, later, live].map(isLeased)), [true, true, true, false]);
+});
+
+test("one that is leased for the first time makes the commit durable for all", async () => {
+  const [known, fresh] = [await soldOut(1), await soldOut(2)];
+  await lease(known.id);
+  const commit = (ids: number[]) =>
+    api.begin(async (sql) => {
+      await sql`select from coupon_leases(${`{${ids}}`}::bigint[])`;
+      return value(sql`show synchronous_commit`);
+    });
+  assert.equal(await commit([known.id]), "off");
+  assert.equal(await commit([known.id, fresh.id]), "on");
+  assert.equal(await commit([fresh.id, known.id]), "off");
+  const both = api.begin(async (sql) => {
+    await sql`select from coupon_leases(${`{${(await soldOut(3)).id}}`}::bigint[])`;
+    await sql`select from coupon_leases(${`{${known.id}}`}::bigint[])`;
+    return value(sql`show synchronous_commit`);
+  });
+  assert.equal(await both, "on", "what was written before in the transaction stays durable");
+});
+
+test("refuses nulls, too many, a position below 0, and lists of another length", async () => {
+  await refusesArgument(api`select from coupon_leases(null)`, "coupon_ids", "22004");
+  await refusesArgument(api`select from coupon_leases(array[1, null])`, "coupon_ids", "22023");
+  await refusesArgument(api`select from coupon_leases(array[[1, 2]])`, "coupon_ids", "22023");
+  await refusesArgument(
+    api`select from coupon_leases(array(select generate_series(1::bigint, 1001)))`,
+    "coupon_ids",
+    "22023",
+  );
+  await refusesArgument(api`select from coupon_leases(array[1], array[-1])`, "known_positions", "22023");
+  await refusesArgument(api`select from coupon_leases(array[1], array[1, 2])`, "known_positions", "22023");
+  await refusesArgument(
+    api`select from coupon_leases(array[1], array[1], array[]::timestamptz[])`,
+    "known_issued_ats",
+    "22023",
+  );
 });

@@ -33,7 +33,7 @@ test("after the clock was set back, pause and restock take a second, and no leas
   const { newCoupon, newUser } = createThings(admin);
   const [coupon, user] = [await newCoupon({ count: 1 }), await newUser()];
   await admin`select from issue_coupon(${user}, ${coupon})`;
-  const ask = () => value(api`select outcome from coupon_lease(${coupon})`);
+  const ask = () => value(api`select outcome from coupon_leases(array[${coupon}]::bigint[])`);
   const ms = async () => Number(await value(owner`select extract(epoch from clock_timestamp()) * 1000`));
   for (const change of [
     (sql: typeof admin) => sql`select outcome from pause_coupon(${coupon})`,
