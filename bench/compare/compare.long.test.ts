@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 
 const isGit = (() => {
   try {
@@ -21,7 +22,7 @@ const needsGit = { skip: !isGit && "needs a git checkout" };
 function compare(t: TestContext, ...args: string[]) {
   const home = mkdtempSync(join(tmpdir(), "coupon-"));
   t.after(() => rmSync(home, { recursive: true }));
-  const child = spawn(process.execPath, ["--import", "tsx", "bench/compare/main.ts", ...args], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, "bench/compare/main.ts", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, DATA_DIR: join(home, "data"), TMPDIR: home },
   });

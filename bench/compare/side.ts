@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
 import { removeEmbedded, startEmbedded } from "../../db/embedded/embedded.ts";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { newSecret } from "../harness/service.ts";
 import { hasProc, parentOf, type Snapshot, snapshot } from "./cpu.ts";
@@ -157,7 +158,7 @@ async function startServer(
   later: Later,
 ): Promise<{ url: string; pid: number }> {
   const { WORKERS } = process.env;
-  const child = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+  const child = spawn(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
     cwd: project,
     stdio: ["ignore", "pipe", "inherit"],
     env: {

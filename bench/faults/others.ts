@@ -1,6 +1,7 @@
 /** Who else is against the service: hostile clients and callers without a right, as the tests have them, and the fuzzer. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { fuzz } from "../fuzz/fuzz.ts";
 import { summaryOf, sumsOf } from "../fuzz/report.ts";
 import { Found } from "../fuzz/run.ts";
@@ -18,7 +19,7 @@ export const TESTS = [
 
 export async function testsPass(): Promise<boolean> {
   console.log(`\n${TESTS.join(" ")}`);
-  const node = spawn(process.execPath, ["--import", "tsx", "--test", "--test-reporter=dot", ...TESTS], {
+  const node = spawn(process.execPath, [...TYPESCRIPT, "--test", "--test-reporter=dot", ...TESTS], {
     stdio: "inherit",
   });
   const [code] = await once(node, "exit");

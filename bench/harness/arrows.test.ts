@@ -10,9 +10,10 @@ const ROOT = new URL("../../", import.meta.url);
 const MAY: Record<string, readonly string[]> = {
   sql: [],
   db: [],
-  // The settings read database URLs, and the clock imports nothing of ours: every wing that needs them may.
+  // The settings read database URLs; clock and typescript import nothing of ours: every wing that needs them may.
   "server/env.ts": ["db"],
   "server/clock.ts": [],
+  "server/typescript.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
   "server/api": [],
   "server/public": ["server/api"],

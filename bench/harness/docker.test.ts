@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isSeeding } from "../../server/commands/seed.ts";
 import { readEnv } from "../../server/env.ts";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { scratchDatabase } from "./scratch.ts";
 import { newSecret } from "./service.ts";
 
@@ -32,18 +33,19 @@ test("the files that are copied are enough to serve, and end on the signal that 
   symlinkSync(join(ROOT, "node_modules"), join(home, "node_modules"));
   const { apiUrl, drop } = await scratchDatabase();
   t.after(drop);
-  const [, ...args]: string[] = JSON.parse(instructions("CMD")[0] ?? "[]");
+  const [program, ...args]: string[] = JSON.parse(instructions("CMD")[0] ?? "[]");
+  assert.equal(program, "node");
   const environment = { PATH: process.env["PATH"], JWT_SECRET: newSecret(), HOST: "127.0.0.1", PORT: "0" };
 
   // The command loads all that it is made of before it finds no database.
-  const setUp = spawnSync(process.execPath, args, {
+  const setUp = spawnSync(process.execPath, [...TYPESCRIPT, ...args], {
     cwd: home,
     env: { ...environment, DATABASE_URL: "postgres://nobody:x@127.0.0.1:1/nothing" },
     encoding: "utf8",
   });
   assert.match(setUp.stderr, /^sd: .*127\.0\.0\.1:1/);
 
-  const server = spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+  const server = spawn(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
     cwd: home,
     env: { ...environment, API_DATABASE_URL: apiUrl },
     stdio: ["ignore", "pipe", "inherit"],

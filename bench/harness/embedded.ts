@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Embedded, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "./cleanup.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -57,7 +58,7 @@ export function starter(dataDir: string, { checkout, home, ...account }: Where =
       .catch((error) => ({ error: error.message }));
     console.log(JSON.stringify({ ...result, lines }));
   `;
-  const args = ["--import", import.meta.resolve("tsx"), "--input-type=module", "-e", code, dataDir];
+  const args = [...TYPESCRIPT, "--input-type=module", "-e", code, dataDir];
   const env = { PATH: process.env["PATH"], HOME: home ?? tmpdir(), TMPDIR: home ?? tmpdir() };
   return spawn(process.execPath, args, {
     ...account,

@@ -6,6 +6,7 @@ import { Agent, request } from "node:http";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { env, userToken } from "./app.ts";
 import type { Scratch } from "./scratch.ts";
 
@@ -14,7 +15,7 @@ function spawnServer(
   { apiUrl }: Pick<Scratch, "apiUrl">,
   variables: Record<string, string> = {},
 ): ChildProcess {
-  return spawn(process.execPath, ["--import", "tsx", "server/main.ts"], {
+  return spawn(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
     env: {
       PATH: process.env["PATH"],
       PORT: "0",

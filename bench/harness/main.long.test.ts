@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { cleanUp, cleanUpOnSignals } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
 import { ended, nothingRuns, type Run, runSd, said, sd } from "./sd.ts";
@@ -11,7 +12,7 @@ after(cleanUp);
 cleanUpOnSignals();
 
 /** What ./sd test runs, with another program than the tests. */
-const MAIN = ["--import", "tsx", "bench/harness/main.ts"];
+const MAIN = [...TYPESCRIPT, "bench/harness/main.ts"];
 
 /** A run of a program that uses a database of its own once it is told to. */
 async function sharer(dataDir: string): Promise<Run & { goOn(): Promise<void> }> {
@@ -23,7 +24,7 @@ async function sharer(dataDir: string): Promise<Run & { goOn(): Promise<void> }>
     console.log((await admin\`select count(*) as n from live_coupons()\`)[0].n);
     await drop();
     process.exit();`;
-  const command = [process.execPath, "--import", "tsx", "--input-type=module", "-e", program];
+  const command = [process.execPath, ...TYPESCRIPT, "--input-type=module", "-e", program];
   const run = sd([...MAIN, ...command], { dataDir, command: process.execPath });
   await said(run, /^in$/m);
   assert.deepEqual([run.stdout, run.stderr], ["in\n", ""]);

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 
 /** Runs test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
 async function runOf(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
@@ -15,7 +16,7 @@ async function runOf(t: TestContext, files: Record<string, string>, asked: strin
     await writeFile(join(directory, name), `import { describe, test } from "node:test";\n${text}\n`);
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const paths = asked.map((name) => join(directory, name));
-  const runner = spawn(process.execPath, ["--import", "tsx", "bench/harness/runner.ts", ...paths], { env });
+  const runner = spawn(process.execPath, [...TYPESCRIPT, "bench/harness/runner.ts", ...paths], { env });
   const [said, complained, [status]] = await Promise.all([
     runner.stdout.toArray(),
     runner.stderr.toArray(),

@@ -12,6 +12,7 @@ import { exportJWK, type JWTPayload, SignJWT } from "jose";
 import type { Caller } from "../api/caller.ts";
 import { readEnv } from "../env.ts";
 import { Problem } from "../http/problem.ts";
+import { TYPESCRIPT } from "../typescript.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
 
 const secret = "a secret of the tests, long enough for HS256";
@@ -402,7 +403,7 @@ async function token(t: TestContext, args: string[], variables: Record<string, s
   t.after(() => rm(dataDir, { recursive: true }));
   const { stdout, stderr, code } = await promisify(execFile)(
     process.execPath,
-    ["--import", "tsx", "server/commands/token.ts", ...args],
+    [...TYPESCRIPT, "server/commands/token.ts", ...args],
     { env: { PATH: process.env["PATH"], DATA_DIR: dataDir, ...variables } },
   ).then(
     (ended) => ({ ...ended, code: 0 }),

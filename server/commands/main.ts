@@ -3,42 +3,36 @@
  * `token` is a program of its own, which needs no database, and test, bench, faults and fuzz begin in bench/harness/main.ts.
  */
 import { type Env, readEnv } from "../env.ts";
-import { apiUrl } from "./api-url.ts";
-import { check } from "./check.ts";
-import { doctor } from "./doctor.ts";
-import { migrate } from "./migrate.ts";
 import { outliveReader } from "./print.ts";
-import { psql } from "./psql.ts";
-import { reset } from "./reset.ts";
-import { setup } from "./setup.ts";
 import { Interrupted } from "./signals.ts";
-import { sql } from "./sql.ts";
-import { start } from "./start.ts";
-import { status } from "./status.ts";
-import { stop } from "./stop.ts";
 
 /** Answers the exit status. */
 type Command = (env: Env, args: string[]) => Promise<number>;
 
-const commands: Record<string, Command> = {
-  setup,
-  start,
-  migrate,
-  psql,
-  sql,
-  check,
-  doctor,
-  status: (env) => status(env),
-  "api-url": (env) => apiUrl(env),
-  stop,
-  reset,
+/** Each is loaded when it is the one: a start waits for every module. */
+const commands: Record<string, () => Promise<Command>> = {
+  setup: async () => (await import("./setup.ts")).setup,
+  start: async () => (await import("./start.ts")).start,
+  migrate: async () => (await import("./migrate.ts")).migrate,
+  psql: async () => (await import("./psql.ts")).psql,
+  sql: async () => (await import("./sql.ts")).sql,
+  check: async () => (await import("./check.ts")).check,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  status: async () => {
+    const { status } = await import("./status.ts");
+    return (env) => status(env);
+  },
+  "api-url": async () => (await import("./api-url.ts")).apiUrl,
+  stop: async () => (await import("./stop.ts")).stop,
+  reset: async () => (await import("./reset.ts")).reset,
 };
 
 outliveReader();
 const [name = "", ...args] = process.argv.slice(2);
 try {
-  const command = commands[name];
-  if (!command) throw new Error(`no such command: ${name}`);
+  const load = commands[name];
+  if (!load) throw new Error(`no such command: ${name}`);
+  const command = await load();
   process.exitCode = await command(readEnv(), args);
 } catch (error) {
   // A signal ends the process without waiting for what was at work.

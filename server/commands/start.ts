@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { checkAddress } from "../address.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
+import { TYPESCRIPT } from "../typescript.ts";
 import { withDatabase } from "./database.ts";
 import { say } from "./print.ts";
 import { prepare, suggest } from "./setup.ts";
@@ -41,7 +42,7 @@ async function serve(env: Env, apiUrl: string, isDemo = false): Promise<number> 
         `  http://localhost:${env.PORT}/#demo=${key}\n`,
     );
   const given = await serverEnvironment(env, apiUrl, key);
-  return exitOf(process.execPath, ["--import", "tsx", "server/main.ts"], { env: given });
+  return exitOf(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: given });
 }
 
 /**

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { TYPESCRIPT } from "../typescript.ts";
 
 /**
  * A process that logs 200 KB a turn, until its stdin ends; then one line more. On stderr it says when it first left lines out,
@@ -29,7 +30,7 @@ const CHILD = `
 `;
 
 async function start(t: TestContext) {
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", CHILD]);
+  const child = spawn(process.execPath, [...TYPESCRIPT, "--input-type=module", "-e", CHILD]);
   t.after(() => child.kill("SIGKILL"));
   // Reads what fits into its buffer, and nothing is thrown away when the process ends before it is read.
   child.stdout.on("readable", () => {});
