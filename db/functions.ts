@@ -12,11 +12,19 @@ export async function manifestOf(directory: string): Promise<string[]> {
 export async function runManifest(sql: Session, directory: string): Promise<void> {
   // What PL/pgSQL only warns about is an error here.
   await sql.unsafe("select set_config('plpgsql.extra_errors', 'all', true)");
-  for (const file of await manifestOf(directory)) await runFile(sql, directory, file);
+  const files = await manifestOf(directory);
+  const texts = await Promise.all(files.map((file) => textOf(directory, file)));
+  // All sent at once, and run in this order. After the first failure, whose error this is, the transaction takes no more.
+  await Promise.all(files.map((file, i) => runText(sql, file, texts[i] as string)));
 }
 
 export async function runFile(sql: Session, directory: string, file: string): Promise<void> {
-  const text = await readFile(join(directory, file), "utf8");
+  await runText(sql, file, await textOf(directory, file));
+}
+
+const textOf = (directory: string, file: string) => readFile(join(directory, file), "utf8");
+
+async function runText(sql: Session, file: string, text: string): Promise<void> {
   try {
     await sql.unsafe(text).simple();
   } catch (error) {

@@ -64,7 +64,7 @@ export async function setUp(
     await patiently("roles", () => amongOthers(() => makeRoles(sql, functions)));
     log("migrations");
     const { pending } = await standing();
-    await migrate(sql, target, migrations, pending, patiently, log);
+    if (pending.length > 0) await migrate(sql, target, migrations, pending, patiently, log);
     log("functions");
     // All in one transaction: callers see the old ones or the new ones.
     await patiently("functions", () => asOwner(sql, (owner) => runManifest(owner, functions)));

@@ -1,5 +1,5 @@
 /** Which database, and as whom: a URL, read once. Everything that sets up, compares or connects is given a target. */
-import { scryptSync } from "node:crypto";
+import { createHmac, scryptSync } from "node:crypto";
 import {
   type DriverOptions,
   libpqVariables,
@@ -25,7 +25,7 @@ export interface Target {
   readonly password: string;
   /**
    * The same database, as a login of ours. Its password is derived from this login's (scrypt, RFC 7914, so that a weak one
-   * stays as hard to guess). So nothing has to be stored or shared: every checkout that was given the same DATABASE_URL comes
+   * stays as hard to guess; once for both, since it takes its time). So nothing has to be stored or shared: every checkout that was given the same DATABASE_URL comes
    * to the same. A target without password gives one without.
    */
   as(login: Login): Target;
@@ -49,8 +49,13 @@ export function targetOf(given: string): Target {
   const hostname = url.hostname.replace(/^\[|\]$/g, "") || "localhost"; // an IPv6 address stands in brackets
   const port = url.port || "5432";
   url.pathname = `/${encodeURIComponent(database)}`;
-  /** Made once each, since scrypt takes its time. */
   const logins = new Map<Login, Target>();
+  let key: Buffer | undefined;
+  const passwordOf = (other: Login): string => {
+    if (password === "") return "";
+    key ??= scryptSync(password, "coupon-drop", 32);
+    return createHmac("sha256", key).update(other).digest("hex");
+  };
   const edited = (edit: (copy: URL) => void): string => {
     const copy = new URL(url);
     edit(copy);
@@ -71,8 +76,7 @@ export function targetOf(given: string): Target {
       ...parameterOptions(parameters),
     }),
     as(other) {
-      const known = logins.get(other);
-      const made = known ?? target.withLogin(other, password === "" ? "" : derivedPassword(password, other));
+      const made = logins.get(other) ?? target.withLogin(other, passwordOf(other));
       logins.set(other, made);
       return made;
     },
@@ -108,8 +112,4 @@ export function targetOf(given: string): Target {
     }),
   };
   return target;
-}
-
-function derivedPassword(password: string, login: Login): string {
-  return scryptSync(password, `coupon-drop ${login}`, 32).toString("hex");
 }

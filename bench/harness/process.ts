@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "./cleanup.ts";
 
 export interface Process {
@@ -9,7 +10,7 @@ export interface Process {
   pid: number;
   /** Resolves with its exit status or signal when it has ended. */
   ended: Promise<string>;
-  /** Resident memory of the process and of its children, MB; NaN where the system has no /proc. */
+  /** Its residentMemory(). */
   memory(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -20,7 +21,7 @@ export async function startProcess(
   environment: Record<string, string>,
   args: readonly string[] = [],
 ): Promise<Process> {
-  const child = spawn(process.execPath, [...args, "--import", "tsx", script], {
+  const child = spawn(process.execPath, [...args, ...TYPESCRIPT, script], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { PATH: process.env["PATH"], ...environment },
   });
@@ -54,7 +55,8 @@ export async function startProcess(
   };
 }
 
-async function residentMemory(pid: number): Promise<number> {
+/** Of a process and its children, MB; NaN where the system has no /proc. */
+export async function residentMemory(pid: number): Promise<number> {
   try {
     const status = await readFile(`/proc/${pid}/status`, "utf8");
     const own = Number(status.match(/^VmRSS:\s+(\d+) kB$/m)?.[1] ?? 0) / 1024;

@@ -35,6 +35,8 @@ export const bars: readonly Bar[] = [
   atMost("crowd", "uses that failed", 0, 0),
   atMost("crowd", "answers of /readyz other than 200", 0, 0),
   atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
+  atMost("start", "cold start, to the first answer", 1_500, 800),
+  atMost("start", "memory of a server at rest", 70, 50),
   atMost("open", "memory of the server, at its peak while it answers 10,000", 300, 150),
 ];
 

@@ -8,6 +8,7 @@ import { overload } from "./overload.ts";
 import { refuse } from "./refuse.ts";
 import type { Options, Scenario } from "./scenario.ts";
 import { sql } from "./sql.ts";
+import { start } from "./start.ts";
 
 /** Options are checked against a scenario's own defaults, so that each gets what it knows. */
 export const scenarios: readonly Scenario<Options>[] = [
@@ -19,6 +20,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   open,
   growth,
   crowd,
+  start,
 ].map((scenario) => scenario as unknown as Scenario<Options>);
 
 export const names = scenarios.map((scenario) => scenario.name);

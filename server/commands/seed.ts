@@ -20,13 +20,15 @@ export async function seed(
   log: (line: string) => void = () => {},
 ): Promise<{ isDemo: boolean; users: number; coupons: number }> {
   const [state] = await admin`
-    select count(*)::integer as users, bool_or(u.id = 1 and u.display_name = 'Demo user 1') as is_demo
-    from (select id, display_name from coupon.users order by id limit ${USERS}) u
+    select
+      exists (select from coupon.users) as has_users,
+      exists (select from coupon.users u where u.id = 1 and u.display_name = 'Demo user 1') as is_demo,
+      (select max(u.id)::integer from coupon.users u where u.id <= ${USERS}) as last_user
   `;
-  if (state?.["users"] > 0 && !state?.["is_demo"]) return { isDemo: false, users: 0, coupons: 0 };
+  if (state?.["has_users"] && !state["is_demo"]) return { isDemo: false, users: 0, coupons: 0 };
 
-  const before: number = state?.["users"];
-  const users = before < USERS ? await addUsers(admin, before + 1, log) : 0;
+  const last: number = state?.["last_user"] ?? 0;
+  const users = last < USERS ? await addUsers(admin, last + 1, log) : 0;
 
   const coupons = await admin`
     select c.outcome
