@@ -1,4 +1,4 @@
-/** ./sd faults in short: one stroke of one fault of each kind. The shortest form is in faults.test.ts. */
+/** ./sd faults in short: one stroke of one fault of each kind. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { assault } from "./assault.ts";

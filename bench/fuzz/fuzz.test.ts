@@ -1,4 +1,4 @@
-/** ./sd fuzz at its shortest: some inputs of each layer, and a planted bug that it must find. The rest is in the long tests. */
+/** ./sd fuzz at its shortest: some inputs of each layer. The rest, and the planted bugs that it must find, is in the long tests. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkBlock } from "../harness/readme-blocks.ts";
@@ -12,9 +12,9 @@ import { fuzzSql } from "./sql.ts";
 
 const SEED = 1;
 const LAYERS: [name: string, fuzz: (task: Task) => Promise<void>, inputs: number][] = [
-  ["requests", fuzzHttp, 500],
-  ["bytes on sockets", fuzzSockets, 60],
-  ["calls of functions", fuzzSql, 500],
+  ["requests", fuzzHttp, 100],
+  ["bytes on sockets", fuzzSockets, 20],
+  ["calls of functions", fuzzSql, 200],
 ];
 
 for (const [name, fuzz, inputs] of LAYERS)
@@ -27,23 +27,6 @@ for (const [name, fuzz, inputs] of LAYERS)
     );
     assert.ok(all.done() >= inputs, `${all.done()} of ${inputs}`);
   });
-
-test("found: a planted bug", async (t) => {
-  const bug = bugs.find(({ name }) => name === "a function that computes beyond its type");
-  assert.ok(bug);
-  const { fuzz, plant, found } = bug;
-  const finding = undisturbed(
-    (tally) => fuzz({ seed: SEED, inputs: 20_000, tally, plant, shrinkMs: 0 }),
-    createTally(),
-    (line) => t.diagnostic(line),
-    found,
-  );
-  await assert.rejects(finding, ({ message }: Error) => {
-    assert.match(message, found);
-    assert.match(message, /again: \.\/sd fuzz --layer sql --seed 1 --inputs 20000$/);
-    return true;
-  });
-});
 
 test("every text that a planted bug replaces is there", async () => {
   const owner = Object.assign(async () => [], { unsafe: async () => [] });

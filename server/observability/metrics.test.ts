@@ -194,7 +194,7 @@ test("whatever is asked, the series stay the same", async () => {
     for (const id of template.includes(":") ? ["x", "1", "999999"] : [""])
       for (const method of ["GET", "HEAD", "POST", "PUT"])
         for (const token of tokens)
-          for (const body of bodies)
+          for (const body of method === "POST" ? bodies : [""])
             for (const query of ["", "?x=1"])
               await ask(method, template.replace(/:\w+/, id) + query, token, body);
   const series = Object.keys(await scrape());
@@ -217,7 +217,7 @@ test("whatever is asked, the series stay the same", async () => {
     fc.tuple(method, path, fc.constantFrom(...tokens), fc.constantFrom(...bodies, '{"x": 1}')),
     async (given) => void (await ask(...given)),
   );
-  await fc.assert(anything, { numRuns: 1_000 });
+  await fc.assert(anything, { numRuns: 300 });
   assert.deepEqual(Object.keys(await scrape()).sort(), series.sort());
 });
 
