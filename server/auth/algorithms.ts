@@ -18,10 +18,10 @@ const isEd25519 = ({ asymmetricKeyType }: KeyObject) => asymmetricKeyType === "e
 
 export const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
   ["HS256", { fits: ({ type }) => type === "secret", checkOf: (key) => hmacKey(key.export()).check }],
-  ["RS256", byPublicKey(isRsa, "sha256", { padding: constants.RSA_PKCS1_PADDING })],
+  ["RS256", byPublicKey(isRsa, "sha256")],
   ["PS256", byPublicKey(isRsa, "sha256", { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })],
   ["ES256", byPublicKey(isP256, "sha256", { dsaEncoding: "ieee-p1363" })],
-  ["EdDSA", byPublicKey(isEd25519, null, {})],
+  ["EdDSA", byPublicKey(isEd25519, null)],
 ]);
 
 /** The names of the algorithms that a key fits. */
@@ -33,13 +33,13 @@ export function algorithmsOf(key: KeyObject): string[] {
  * By one synchronous call. It costs less CPU than the thread pool, and of RS256 also less of the event loop: handing a check over and
  * getting it back takes as long.
  */
-function byPublicKey(fits: Algorithm["fits"], digest: string | null, options: SigningOptions): Algorithm {
+function byPublicKey(fits: Algorithm["fits"], digest: string | null, options?: SigningOptions): Algorithm {
   return {
     fits,
     checkOf(key) {
       const bytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 512) / 8);
       const characters = Math.ceil((bytes * 4) / 3);
-      const by = { key, ...options };
+      const by = options ? { key, ...options } : key;
       return (signed, signature) =>
         signature.length === characters &&
         verify(digest, Buffer.from(signed, "latin1"), by, Buffer.from(signature, "base64url"));

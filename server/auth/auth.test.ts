@@ -538,17 +538,25 @@ test("JWKS: a key that comes is found at once, and one that goes takes nobody el
 });
 
 test("a known token ends at its exp, not before and not after", async (t) => {
+  const { publicKey, privateKey } = pairs.EdDSA;
+  const byKey = await byPem(pemOf(publicKey));
   for (const [exp, ends] of [
     [now + 10, 10_000],
     [now + 10.25, 10_250],
   ] as const) {
     t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
-    const token = await hs256({ ...good, exp });
-    for (let i = 0; i < 3; i++) assert.deepEqual(authenticate(token), ofGood);
-    t.mock.timers.tick(ends - 1);
-    assert.deepEqual(authenticate(token), ofGood);
-    t.mock.timers.tick(1);
-    assert.equal(authenticate(token), null);
+    const byEd = await new SignJWT({ ...good, exp }).setProtectedHeader({ alg: "EdDSA" }).sign(privateKey);
+    for (const [check, token] of [
+      [authenticate, await hs256({ ...good, exp })],
+      [byKey, byEd],
+    ] as const) {
+      for (let i = 0; i < 3; i++) assert.deepEqual(check(token), ofGood);
+      t.mock.timers.tick(ends - 1);
+      assert.deepEqual(check(token), ofGood);
+      t.mock.timers.tick(1);
+      assert.equal(check(token), null);
+      t.mock.timers.setTime(now * 1_000);
+    }
     t.mock.timers.reset();
   }
 });

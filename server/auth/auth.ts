@@ -1,7 +1,7 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
- * user is its user_id. Whoever was valid is known when it comes again; a new token is checked at once, on the event loop, because every
- * request of a burst may have one. Only keys that must be fetched first make a request wait. What is valid is what jose (6.2.17) takes,
+ * user is its user_id. A token is checked at once, on the event loop, because every request of a burst may have another; by public key
+ * it is known when it comes again. Only keys that must be fetched first make a request wait. What is valid is what jose (6.2.17) takes,
  * with one spelling of an HMAC.
  */
 import type { KeyObject } from "node:crypto";
@@ -39,7 +39,8 @@ export async function createAuthenticate(
   report: (error: unknown) => void = () => {},
 ): Promise<Authenticate> {
   const keys = keysOf(env, report);
-  const known = createKnown();
+  // Not by a secret: to look up whoever comes again saves 4 µs of it, and costs 3 of whoever comes first.
+  const known = keys.algorithms.includes("HS256") ? undefined : createKnown();
   /** By the header as it is written, of tokens that were valid: a stranger cannot fill it. */
   const checks = new Map<string, Check>();
   let generation = 0;
@@ -58,7 +59,7 @@ export async function createAuthenticate(
       if (asked === generation) forged = token;
       return null;
     }
-    known.add(token, asked, now, verified);
+    known?.add(token, asked, now, verified);
     if (asked === generation && checks.size < MAX_HEADERS) checks.set(header, check);
     return verified.caller;
   }
@@ -70,7 +71,7 @@ export async function createAuthenticate(
       checks.clear();
       forged = undefined;
     }
-    const caller = known.find(token, asked, Date.now() / 1000);
+    const caller = known?.find(token, asked, Date.now() / 1000);
     if (caller !== undefined) return caller;
     if (token === forged || !COMPACT.test(token)) return null;
     const header = token.slice(0, token.indexOf("."));
