@@ -25,7 +25,7 @@ export async function startService(users: number): Promise<Service> {
   const secret = newSecret();
   try {
     await addUsers(database, 1, users);
-    const server = await startServer(database.apiUrl, secret);
+    const server = await startServer(database.apiUrl, { JWT_SECRET: secret });
     return {
       ...server,
       database,
@@ -50,16 +50,16 @@ export async function newDatabase(): Promise<Scratch> {
 }
 
 /**
- * Starts server/main.ts on an existing database. To profile it:
+ * Starts server/main.ts on an existing database, with the setting of the key of its tokens. To profile it:
  * BENCH_SERVER_ARGS="--cpu-prof --cpu-prof-dir=profile" ./sd bench burst. WORKERS is passed on.
  */
-export function startServer(apiUrl: string, secret: string): Promise<Process> {
+export function startServer(apiUrl: string, key: Record<string, string>): Promise<Process> {
   const { BENCH_SERVER_ARGS, WORKERS } = process.env;
   return startProcess(
     "server/main.ts",
     {
       API_DATABASE_URL: apiUrl,
-      JWT_SECRET: secret,
+      ...key,
       HOST: "127.0.0.1",
       PORT: "0",
       ...(WORKERS ? { WORKERS } : {}),

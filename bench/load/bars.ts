@@ -15,6 +15,10 @@ export type Verdict = "PASS, stretch" | "PASS" | "MISS";
 
 export const bars: readonly Bar[] = [
   ...[64, 256].map((n) => atLeast("refuse", `refuse / hello, ${n} connections`, 0.85, 0.95)),
+  atLeast("tokens", "RS256 / HS256, never seen", 0.75, 0.9),
+  ...["ES256", "EdDSA"].map((name) => atLeast("tokens", `${name} / HS256, never seen`, 0.5, 0.7)),
+  ...["RS256", "ES256", "EdDSA"].map((name) => atLeast("tokens", `${name} / HS256, seen before`, 0.95, 1)),
+  atMost("tokens", "memory of 250,000 known tokens", 30, 20),
   ...[256, 1_000].map((n) => atLeast("grant", `grant / hello, ${n} connections`, 0.6, 0.8)),
   ...[64, 256, 1_000].flatMap((n) => [
     atLeast("grant", `grant / Redis, appendonly always, ${n} connections`, 1.5, 2.5),

@@ -104,7 +104,7 @@ function run({ rounds, connections, volley, days, grants }: CrowdOptions, say: S
     say(`${allUsers} users, ${allDays} earlier days, ${allGrants} grants of yesterday`);
     const past = await seed(database, users, [grants, ...new Array<number>(days - 1).fill(A_DAY)], say);
     const secret = newSecret();
-    const { url, stop } = await startServer(database.apiUrl, secret);
+    const { url, stop } = await startServer(database.apiUrl, { JWT_SECRET: secret });
     later(stop);
 
     const { admin } = database;

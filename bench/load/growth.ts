@@ -151,7 +151,7 @@ async function age(
   later(() => session.end({ timeout: 1 }));
   await addHistory(session, users, daysOf(grants), say);
   say(`seeded in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  const server = await startServer(database.apiUrl, secret);
+  const server = await startServer(database.apiUrl, { JWT_SECRET: secret });
   later(server.stop);
   return {
     grants,

@@ -116,7 +116,7 @@ interface Setting {
 async function oneRound(setting: Setting): Promise<Round> {
   const { database, secret, connections } = setting;
   await emptyTables(database.owner);
-  const server = await startServer(database.apiUrl, secret);
+  const server = await startServer(database.apiUrl, { JWT_SECRET: secret });
   try {
     const atRest = await server.memory();
     const pool = await openPool(server.url, connections);

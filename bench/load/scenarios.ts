@@ -9,11 +9,13 @@ import { refuse } from "./refuse.ts";
 import type { Options, Scenario } from "./scenario.ts";
 import { sql } from "./sql.ts";
 import { start } from "./start.ts";
+import { tokens } from "./tokens.ts";
 
 /** Options are checked against a scenario's own defaults, so that each gets what it knows. */
 export const scenarios: readonly Scenario<Options>[] = [
   burst,
   refuse,
+  tokens,
   grant,
   sql,
   overload,

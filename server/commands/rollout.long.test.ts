@@ -18,7 +18,7 @@ const CONNECTIONS = 64;
 
 /** The server as a process of its own. */
 async function serve(t: TestContext, { apiUrl }: Scratch) {
-  const server = await startServer(apiUrl, SECRET);
+  const server = await startServer(apiUrl, { JWT_SECRET: SECRET });
   t.after(() => server.stop());
   return server;
 }

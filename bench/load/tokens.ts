@@ -1,0 +1,164 @@
+/**
+ * What a token costs: refusals at a sold-out coupon, each with a token that the server has never seen, or with tokens that it has seen
+ * before, by each algorithm. And the memory of a quarter of a million tokens that are known.
+ */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { createKnown } from "../../server/auth/known.ts";
+import { between, snapshot } from "../compare/cpu.ts";
+import { withCleanup } from "../harness/cleanup.ts";
+import { newDatabase, newSecret, startServer } from "../harness/service.ts";
+import { ALGORITHMS, createSigner } from "../harness/signers.ts";
+import { addUsers, createCoupon, grantsOf } from "../harness/tables.ts";
+import { issueShot } from "../harness/tokens.ts";
+import { createVerdict, type Findings, type Headline, type Say } from "../report/result.ts";
+import { faultsOf, fire } from "./closed-loop.ts";
+import { figuresOf } from "./measures.ts";
+import { createPace, inTurn } from "./rounds.ts";
+import type { Scenario } from "./scenario.ts";
+
+interface TokensOptions {
+  [name: string]: number;
+  rounds: number;
+  connections: number;
+  /** About how long each volley takes, ms. */
+  volley: number;
+  /** How many tokens are known when their memory is measured. */
+  known: number;
+}
+
+export const tokens: Scenario<TokensOptions> = {
+  name: "tokens",
+  about: "refusals with tokens of each algorithm, never seen and seen before; memory of those that are known",
+  defaults: { rounds: 5, connections: 64, volley: 500, known: 250_000 },
+  quick: { rounds: 1, volley: 100, known: 10_000 },
+  run,
+};
+
+/** Users of fresh tokens, so many that none meets its rate limit. */
+const USERS = 20_000;
+/** Tokens that come again; the first volley, which warms up, sends all of them. */
+const SEEN = 2_000;
+const MOST = 20_000;
+
+interface Contender {
+  algorithm: (typeof ALGORITHMS)[number];
+  isSeen: boolean;
+  url: string;
+  pid: number;
+  /** So many tokens for a volley. */
+  tokens(count: number): string[];
+}
+
+function run({ rounds, connections, volley, known }: TokensOptions, say: Say): Promise<Findings> {
+  return withCleanup(async (later) => {
+    say(`knowing ${known} tokens`);
+    const megabytes = memoryOf(known);
+    const verdict = createVerdict();
+    const database = await newDatabase();
+    later(database.drop);
+    await addUsers(database, 1, 1);
+    const couponId = await createCoupon(database.admin, "sold-out", 0, 1);
+    await database.admin`select outcome from issue_coupon(1::bigint, ${couponId}::bigint)`;
+    say("starting a service for each algorithm");
+    const contenders: Contender[] = [];
+    for (const algorithm of ALGORITHMS) {
+      const { settings, token } = createSigner(algorithm, newSecret());
+      const { url, pid, stop } = await startServer(database.apiUrl, settings);
+      later(stop);
+      // User 1 would be answered with its grant.
+      const fresh = (count: number) => Array.from({ length: count }, (_, i) => token(2 + (i % USERS)));
+      const seen = fresh(SEEN);
+      const again = (count: number) => Array.from({ length: count }, (_, i) => seen[i % SEEN] as string);
+      contenders.push({ algorithm, isSeen: false, url, pid, tokens: fresh });
+      contenders.push({ algorithm, isSeen: true, url, pid, tokens: again });
+    }
+
+    const pace = createPace(volley, SEEN, MOST);
+    let refused = 0;
+    const measured = await inTurn(
+      contenders,
+      rounds,
+      async (contender) => {
+        const requests = pace.requests(contender, connections);
+        const given = contender.tokens(requests);
+        const before = await snapshot(contender.pid);
+        const result = await fire(contender.url, requests, connections, (i) =>
+          issueShot(given[i] as string, couponId),
+        );
+        const { others } = between(before, await snapshot(contender.pid), () => false);
+        pace.was(contender, result.perSecond);
+        verdict.failures.push(...faultsOf(nameOf(contender), requests, 409, result));
+        refused += requests;
+        return { perSecond: result.perSecond, cpu: (others * 1e6) / requests };
+      },
+      say,
+    );
+    const { rows, issued } = await grantsOf(database.admin, couponId);
+    verdict.equal("rows", rows, 1);
+    verdict.equal("coupons.issued", issued, 1);
+    await verdict.reconciles(database.admin);
+    verdict.checks.push(`each of ${refused} requests refused, one row before and after, reconcile() empty`);
+
+    const measures = [...measured].map(([contender, volleys]) => ({
+      group: "",
+      name: nameOf(contender),
+      figures: figuresOf(volleys, {
+        "refusals a second": ({ perSecond }) => perSecond,
+        "CPU of the server, µs each": ({ cpu }) => cpu,
+      }),
+    }));
+    const rateOf = (name: string) =>
+      measures.find((measure) => measure.name === name)?.figures["refusals a second"]?.[0] ?? Number.NaN;
+    return {
+      measures,
+      headlines: [
+        ...ratiosOf(rateOf),
+        { name: `memory of ${known.toLocaleString("en")} known tokens`, value: megabytes, unit: "MB" },
+      ],
+      checks: verdict.checks,
+      failures: verdict.failures,
+      notes: [],
+    };
+  });
+}
+
+const NEVER = "never seen";
+const BEFORE = "seen before";
+
+function nameOf({ algorithm, isSeen }: Pick<Contender, "algorithm" | "isSeen">): string {
+  return `${algorithm}, ${isSeen ? BEFORE : NEVER}`;
+}
+
+function ratiosOf(rateOf: (name: string) => number): Headline[] {
+  return [NEVER, BEFORE].flatMap((when) =>
+    ALGORITHMS.slice(1).map((algorithm) => ({
+      name: `${algorithm} / HS256, ${when}`,
+      value: rateOf(`${algorithm}, ${when}`) / rateOf(`HS256, ${when}`),
+    })),
+  );
+}
+
+/** What this process has more, MB, when it knows the tokens of so many: objects and buffers, whether they were touched or not. */
+function memoryOf(count: number): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const used = () => {
+    collect();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const now = Date.now() / 1000;
+  const tokenOf = (user_id: number) => `${"x".repeat(600)}${user_id}`;
+  const before = used();
+  const known = createKnown();
+  for (let user_id = 1; user_id <= count; user_id++)
+    known.add(tokenOf(user_id), 1, now, {
+      caller: { role: "user", user_id, subject: String(user_id) },
+      exp: now + 86_400,
+    });
+  const after = used();
+  // It is used once more, so that it is not collected before.
+  if (known.find(tokenOf(count), 1, now) === undefined) throw new Error("the last one is not known");
+  return (after - before) / 1e6;
+}
