@@ -5,8 +5,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Catalogue, catalogueOf, type Difference, differences } from "./catalogue.ts";
+import { type Catalogue, catalogueOf } from "./catalogue.ts";
 import { type Sql, withConnection } from "./connect.ts";
+import { type Difference, differences } from "./differences.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";

@@ -1,0 +1,125 @@
+/** Random commands for the service and its model. FC_SEED repeats a run; a failure prints its seed and the commands. */
+import fc from "fast-check";
+
+fc.configureGlobal({
+  includeErrorInReport: true,
+  ...(process.env["FC_SEED"] ? { seed: Number(process.env["FC_SEED"]) } : {}),
+});
+
+export type Command =
+  | { call: "create_coupon"; code: string; message: string; start: number; expiry: number; count: number }
+  | { call: "issue_coupon"; user: number; coupon: number }
+  | { call: "issue_coupons"; users: number[]; coupon: number }
+  | { call: "use_coupon"; user: number; coupon: number; reference: string }
+  | { call: "undo_use"; user: number; coupon: number }
+  | { call: "pause_coupon"; coupon: number }
+  | { call: "resume_coupon"; coupon: number }
+  | { call: "set_coupon_count"; coupon: number; count: number }
+  | { call: "set_coupon_expiry"; coupon: number; expiry: number }
+  | { call: "wallet"; user: number; page: number }
+  | { call: "live_coupons" }
+  | { call: "upcoming_coupons" }
+  | { call: "find_coupon"; code: string }
+  | { call: "coupon_stats"; coupon: number }
+  | { call: "import_users"; users: number[]; name: string }
+  | { call: "midnight" }
+  | { call: "expire"; coupon: number };
+
+export type Row = Record<string, unknown>;
+
+/** Milliseconds; every instant is days away from now, so that no answer depends on when it was asked. */
+export const DAY = 86_400_000;
+export const NOW = Date.now();
+export const LAST_NIGHT = NOW - DAY / 2;
+const OFFER_DAYS = [NOW - 200 * DAY, NOW - 100 * DAY, NOW + 100 * DAY];
+const EXPIRIES = [-150, -50, 50, 200, 300].map((days) => NOW + days * DAY);
+
+/** What every run begins with: two coupons to be had, and one that is sold out since yesterday. */
+export const OPENING: Command[] = [
+  { call: "import_users", users: [1, 2, 3, 4], name: "Ann" },
+  {
+    call: "create_coupon",
+    code: "A",
+    message: "m",
+    start: NOW - 200 * DAY,
+    expiry: NOW + 50 * DAY,
+    count: 2,
+  },
+  {
+    call: "create_coupon",
+    code: "B",
+    message: "m",
+    start: NOW - 100 * DAY,
+    expiry: NOW + 50 * DAY,
+    count: 1,
+  },
+  {
+    call: "create_coupon",
+    code: "C",
+    message: "m",
+    start: NOW - 200 * DAY + 1,
+    expiry: NOW + 50 * DAY,
+    count: 3,
+  },
+  { call: "issue_coupons", users: [3, 1, 2], coupon: 3 },
+  { call: "midnight" },
+];
+
+/** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
+function commands(users: number, coupons: number) {
+  const user = few(users);
+  const coupon = few(coupons);
+  const count = fc.integer({ min: 1, max: 5 });
+  const code = fc.constantFrom(..."aABCDEFGHIJKLM");
+  const expiry = fc.constantFrom(...EXPIRIES);
+  const start = fc
+    .tuple(fc.constantFrom(...OFFER_DAYS), fc.integer({ min: 0, max: 3 }))
+    .map(([day, ms]) => day + ms);
+  const message = fc.constantFrom("free coffee", "half price");
+  const reference = fc.constantFrom("order 1", "order 2");
+  const many = fc.array(user, { maxLength: 6 });
+  const once = fc.uniqueArray(user, { maxLength: 3 });
+  const name = fc.constantFrom("Ann", "Ben");
+  const page = fc.integer({ min: 1, max: 3 });
+  const call = fc.constant;
+  return {
+    create: fc
+      .record({ call: call("create_coupon" as const), code, message, start, expiry, count })
+      .filter(({ start, expiry }) => expiry > start),
+    createAgain: fc.constantFrom(...OPENING.filter((command) => command.call === "create_coupon")),
+    issue: fc.record({ call: call("issue_coupon" as const), user, coupon }),
+    issueAll: fc.record({ call: call("issue_coupons" as const), users: many, coupon }),
+    use: fc.record({ call: call("use_coupon" as const), user, coupon, reference }),
+    undo: fc.record({ call: call("undo_use" as const), user, coupon }),
+    pause: fc.record({ call: call("pause_coupon" as const), coupon }),
+    resume: fc.record({ call: call("resume_coupon" as const), coupon }),
+    setCount: fc.record({ call: call("set_coupon_count" as const), coupon, count }),
+    setExpiry: fc.record({ call: call("set_coupon_expiry" as const), coupon, expiry }),
+    wallet: fc.record({ call: call("wallet" as const), user, page }),
+    live: fc.record({ call: call("live_coupons" as const) }),
+    upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
+    find: fc.record({ call: call("find_coupon" as const), code }),
+    stats: fc.record({ call: call("coupon_stats" as const), coupon }),
+    importUsers: fc.record({ call: call("import_users" as const), users: once, name }),
+    midnight: fc.record({ call: call("midnight" as const) }),
+    expire: fc.record({ call: call("expire" as const), coupon }),
+  };
+}
+
+/** 1 to `max`, the lower ones more often. */
+function few(max: number) {
+  return fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max }));
+}
+
+/** As many of each as its weight says. */
+export function mix(
+  users: number,
+  coupons: number,
+  weights: Partial<Record<keyof ReturnType<typeof commands>, number>>,
+) {
+  const all = commands(users, coupons);
+  const names = Object.keys(weights) as (keyof typeof all)[];
+  return fc.oneof(
+    ...names.map((name) => ({ weight: weights[name] ?? 0, arbitrary: all[name] as fc.Arbitrary<Command> })),
+  );
+}

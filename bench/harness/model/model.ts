@@ -1,0 +1,247 @@
+/** The service as a few arrays, and its rules in plain words. */
+import { isDeepStrictEqual } from "node:util";
+import { type Command, DAY, LAST_NIGHT, NOW, type Row } from "./commands.ts";
+
+export interface Coupon {
+  coupon_id: number;
+  code: string;
+  message: string;
+  start: number;
+  expiry: number;
+  count: number;
+  issued: number;
+  paused: boolean;
+  slot: number;
+  /** What create_coupon() was given. */
+  asked: unknown[];
+}
+
+interface Grant {
+  user: number;
+  coupon: number;
+  position: number;
+  issued_at: unknown;
+  /** Midnights since. */
+  age: number;
+  used_date: unknown;
+  use_reference: string | null;
+}
+
+export interface Model {
+  names: Record<number, string>;
+  coupons: Coupon[];
+  grants: Grant[];
+}
+
+/** Carries a command out on the model; the answer as it must be. Instants are taken from the answer as it was seen. */
+export function answer(model: Model, command: Command, seen: Row[]): Row[] {
+  const { names, coupons, grants } = model;
+  const c = coupons.find(({ coupon_id }) => "coupon" in command && coupon_id === command.coupon);
+  switch (command.call) {
+    case "create_coupon":
+      return create(model, command);
+    case "issue_coupon":
+      return [claim(model, command.user, c, seen[0]?.["issued_at"])];
+    case "issue_coupons":
+      return command.users.map((user, i) => claim(model, user, c, seen[i]?.["issued_at"]));
+    case "use_coupon":
+      return use(model, command, c, seen);
+    case "undo_use": {
+      const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+      if (held?.use_reference) {
+        const { used_date, use_reference } = held;
+        Object.assign(held, { used_date: null, use_reference: null });
+        return [{ outcome: "restored", used_date, use_reference }];
+      }
+      const outcome = held ? "not_used" : c ? "not_issued" : "coupon_not_found";
+      return [{ outcome, used_date: null, use_reference: null }];
+    }
+    case "pause_coupon":
+    case "resume_coupon": {
+      const [paused, done, already] =
+        command.call === "pause_coupon"
+          ? [true, "paused", "already_paused"]
+          : [false, "resumed", "not_paused"];
+      if (!c) return [{ outcome: "coupon_not_found" }];
+      const outcome = c.paused === paused ? already : done;
+      c.paused = paused;
+      return [{ outcome }];
+    }
+    case "set_coupon_count": {
+      if (!c) return [{ outcome: "coupon_not_found", issued: null, remaining: null }];
+      let outcome = "changed";
+      if (c.count === command.count) outcome = "unchanged";
+      else if (command.count < c.issued) outcome = "below_issued";
+      else if (coupons.filter(sameDay(c.start)).some(({ count }) => count === command.count))
+        outcome = "count_taken";
+      else c.count = command.count;
+      return [{ outcome, issued: c.issued, remaining: c.count - c.issued }];
+    }
+    case "set_coupon_expiry": {
+      if (!c) return [{ outcome: "coupon_not_found" }];
+      let outcome = "changed";
+      if (c.expiry === command.expiry) outcome = "unchanged";
+      else if (command.expiry <= c.start) outcome = "not_after_start";
+      else if (command.expiry <= NOW) outcome = "in_the_past";
+      else c.expiry = command.expiry;
+      return [{ outcome }];
+    }
+    case "wallet":
+      return wallet(model, command);
+    case "live_coupons":
+      return offers(coupons.filter(({ start, expiry }) => start <= NOW && expiry > NOW)).toReversed();
+    case "upcoming_coupons":
+      return offers(coupons.filter(({ start }) => start > NOW));
+    case "find_coupon":
+      return offers(coupons.filter(({ code }) => code.toLowerCase() === command.code.toLowerCase()));
+    case "coupon_stats": {
+      const used = grants.filter(
+        ({ coupon, use_reference }) => coupon === command.coupon && use_reference,
+      ).length;
+      return c
+        ? [{ code: c.code, count: c.count, issued: c.issued, remaining: c.count - c.issued, used }]
+        : [];
+    }
+    case "import_users":
+      return command.users.map((user_id) => {
+        const outcome = !names[user_id]
+          ? "created"
+          : names[user_id] === command.name
+            ? "unchanged"
+            : "updated";
+        names[user_id] = command.name;
+        return { outcome, user_id };
+      });
+    case "midnight":
+      for (const grant of grants) grant.age += 1;
+      return [];
+    case "expire": {
+      const isOld = (grant: Grant) =>
+        grant.coupon !== command.coupon || (grant.age > 0 && !grant.use_reference);
+      if (c && c.start < LAST_NIGHT && grants.every(isOld)) c.expiry = LAST_NIGHT;
+      return [];
+    }
+  }
+}
+
+type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
+
+const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === dayOf(start);
+
+function create({ coupons }: Model, command: Of<"create_coupon">): Row[] {
+  const { code, message, start, expiry, count } = command;
+  const same = coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
+  if (same) {
+    const { coupon_id, slot } = same;
+    const now = [same.code, same.message, same.start, same.expiry, same.count];
+    const asked = [code, message, start, expiry, count];
+    const isSame = [same.asked, now].some((each) => isDeepStrictEqual(each, asked));
+    const outcome = isSame ? "already_created" : "code_taken";
+    return [{ outcome, coupon_id, live_on: dayOf(same.start), slot }];
+  }
+  const live_on = dayOf(start);
+  const day = coupons.filter(sameDay(start));
+  const refuse = (outcome: string, other?: Coupon) => [
+    { outcome, coupon_id: other?.coupon_id ?? null, live_on, slot: null },
+  ];
+  const atOnce = day.find((other) => other.start === start);
+  if (atOnce) return refuse("start_time_taken", atOnce);
+  const asMany = day.find((other) => other.count === count);
+  if (asMany) return refuse("count_taken", asMany);
+  if (day.length === 3) return refuse("day_full");
+  const slot = day.length + 1;
+  const coupon_id = coupons.length + 1;
+  const asked = [code, message, start, expiry, count];
+  coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
+  return [{ outcome: "created", coupon_id, live_on, slot }];
+}
+
+function use({ grants }: Model, command: Of<"use_coupon">, c: Coupon | undefined, seen: Row[]): Row[] {
+  const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  const none = { used_date: null, use_reference: null };
+  if (!c) return [{ outcome: "coupon_not_found", ...none }];
+  if (!held) return [{ outcome: "not_issued", ...none }];
+  if (held.use_reference !== null) {
+    const { used_date, use_reference } = held;
+    return [
+      {
+        outcome: use_reference === command.reference ? "used" : "already_used",
+        used_date,
+        use_reference,
+      },
+    ];
+  }
+  if (c.expiry <= NOW) return [{ outcome: "expired", ...none }];
+  held.used_date = seen[0]?.["used_date"];
+  held.use_reference = command.reference;
+  return [{ outcome: "used", used_date: held.used_date, use_reference: held.use_reference }];
+}
+
+function wallet({ coupons, grants }: Model, command: Of<"wallet">): Row[] {
+  return grants
+    .filter((grant) => grant.user === command.user)
+    .sort((a, b) => a.age - b.age)
+    .slice(0, command.page)
+    .map(({ coupon, position, age, use_reference }) => {
+      const expired = coupons.some(({ coupon_id, expiry }) => coupon_id === coupon && expiry <= NOW);
+      const state = use_reference ? "used" : expired ? "expired" : "issued";
+      return { state, coupon_id: coupon, position, issued_on: dayAgo(age), use_reference };
+    });
+}
+
+export function claim(model: Model, user: number, c: Coupon | undefined, issued_at: unknown): Row {
+  const refuse = (outcome: string) => ({ outcome, position: null, issued_on: null, issued_at: null });
+  if (!c) return refuse("coupon_not_found");
+  const held = model.grants.find((grant) => grant.user === user && grant.coupon === c.coupon_id);
+  if (held)
+    return {
+      outcome: "already_issued",
+      position: held.position,
+      issued_on: dayAgo(held.age),
+      issued_at: held.issued_at,
+    };
+  const refusal = closed(c);
+  if (refusal) return refuse(refusal);
+  if (!model.names[user]) return refuse("user_not_found");
+  if (spent(model, user)) return refuse("daily_limit_reached");
+  c.issued += 1;
+  const position = c.issued;
+  model.grants.push({
+    user,
+    coupon: c.coupon_id,
+    position,
+    issued_at,
+    age: 0,
+    used_date: null,
+    use_reference: null,
+  });
+  return { outcome: "issued", position, issued_on: dayAgo(0), issued_at };
+}
+
+export function closed(c: Coupon): string | undefined {
+  if (c.start > NOW) return "not_started";
+  if (c.expiry <= NOW) return "ended";
+  if (c.paused) return "paused";
+  return c.issued === c.count ? "sold_out" : undefined;
+}
+
+export function spent(model: Model, user: number): boolean {
+  return model.grants.some((grant) => grant.user === user && grant.age === 0);
+}
+
+function offers(coupons: Coupon[]): Row[] {
+  return coupons
+    .toSorted((a, b) => a.start - b.start)
+    .map(({ coupon_id, code, message, start, expiry, count, issued, paused }) => {
+      const starts = start > NOW;
+      return { coupon_id, code, message, start, expiry, count, remaining: count - issued, paused, starts };
+    });
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
+export function dayAgo(days: number): string {
+  return dayOf(NOW - days * DAY);
+}

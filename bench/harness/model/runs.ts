@@ -1,0 +1,130 @@
+/**
+ * Runs of the service against its model. One after another, every answer is the model's. From several sessions at once, some order of
+ * all answers must explain each of them: an order in which nothing comes before what had ended when it began (linearizability,
+ * Herlihy and Wing 1990; searched as by Wing and Gong 1993).
+ */
+import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
+import fc from "fast-check";
+import { type Command, mix, type Row } from "./commands.ts";
+import { answer, claim, closed, type Model, spent } from "./model.ts";
+import { ask, type Service } from "./service.ts";
+
+// biome-ignore format: a table
+const alone = mix(5, 7, {
+  create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 9, undo: 6, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
+  wallet: 2, live: 1, upcoming: 1, find: 1, stats: 1, importUsers: 1, midnight: 3, expire: 3,
+});
+
+/** Every outcome that was seen, to know that the sequences reach them all. */
+export const reached = new Set<string>();
+
+export function oneAfterAnother({ scratch, open }: Service) {
+  return fc.asyncProperty(fc.noBias(fc.array(alone, { minLength: 20, maxLength: 60 })), async (commands) => {
+    const model = await open();
+    for (const command of commands) {
+      const rows = await ask(scratch.admin, scratch.owner, command);
+      assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
+      for (const { outcome } of rows) reached.add(`${command.call}: ${outcome}`);
+    }
+    assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
+  });
+}
+
+export interface Call {
+  session: number;
+  command: Command;
+  rows: Row[];
+  start: number;
+  end: number;
+}
+
+/** What must be placed in an order: one thing that a call did, in one step or in two. */
+interface Item {
+  start: number;
+  end: number;
+  steps: ((model: Model) => boolean)[];
+}
+
+/**
+ * A batch answers each of its users as if they had asked one after another, hence an item each. A batch that grants
+ * nothing takes no lock: it reads the coupon first and the users' day later, so that daily_limit_reached rests on two
+ * instants.
+ */
+function items({ command, rows, start, end }: Call): Item[] {
+  if (command.call !== "issue_coupon" && command.call !== "issue_coupons")
+    return [{ start, end, steps: [(model) => isDeepStrictEqual(rows, answer(model, command, rows))] }];
+  const users = command.call === "issue_coupon" ? [command.user] : command.users;
+  if (rows.length !== users.length) return [{ start, end, steps: [() => false] }];
+  const couponOf = (model: Model) => model.coupons.find(({ coupon_id }) => coupon_id === command.coupon);
+  return users.map((user, i) => {
+    const row = rows[i] ?? {};
+    const once = (model: Model) =>
+      isDeepStrictEqual(row, claim(model, user, couponOf(model), row["issued_at"]));
+    const isOpen = (model: Model) => {
+      const c = couponOf(model);
+      return c !== undefined && !closed(c);
+    };
+    const isSpent = (model: Model) =>
+      spent(model, user) &&
+      !model.grants.some((grant) => grant.user === user && grant.coupon === command.coupon);
+    return { start, end, steps: row["outcome"] === "daily_limit_reached" ? [isOpen, isSpent] : [once] };
+  });
+}
+
+/** Whether some order explains all answers, in which nothing comes before what had ended when it began. */
+export function isExplained(calls: Call[], first: Model): boolean {
+  const all = calls.flatMap(items);
+  const seen = new Set<string>();
+  const search = (done: number[], model: Model): boolean => {
+    const open = all.flatMap((item, i) => (done[i] === item.steps.length ? [] : [{ item, i }]));
+    if (open.length === 0) return true;
+    const key = JSON.stringify([done, model]);
+    if (seen.has(key)) return false;
+    seen.add(key);
+    const firstEnd = Math.min(...open.map(({ item }) => item.end));
+    return open.some(({ item, i }) => {
+      if (item.start > firstEnd) return false;
+      const next = structuredClone(model);
+      const step = done[i] ?? 0;
+      return item.steps[step]?.(next) && search(done.with(i, step + 1), next);
+    });
+  };
+  return search(
+    all.map(() => 0),
+    first,
+  );
+}
+
+// biome-ignore format: a table
+const contended = mix(3, 3, {
+  issue: 8, issueAll: 6, use: 5, undo: 3, pause: 3, resume: 3, setCount: 4, setExpiry: 1,
+  wallet: 1, live: 1, stats: 1, create: 1, importUsers: 1,
+});
+
+/** What each session asks; few commands each, because the search is exponential in them. */
+const lists = fc.oneof(
+  fc.array(fc.array(contended, { minLength: 2, maxLength: 4 }), { minLength: 3, maxLength: 3 }),
+  fc.array(fc.array(contended, { minLength: 1, maxLength: 2 }), { minLength: 4, maxLength: 6 }),
+);
+
+export function allAtOnce({ scratch, sessions, open }: Service) {
+  const opening = fc.array(contended, { maxLength: 8 });
+  return fc.asyncProperty(opening, lists, async (opening, lists) => {
+    const model = await open(opening);
+    const calls: Call[] = [];
+    await Promise.all(
+      lists.map(async (list, i) => {
+        const session = sessions[i];
+        assert.ok(session);
+        for (const command of list) {
+          const start = performance.now();
+          const rows = await ask(session, scratch.owner, command);
+          calls.push({ session: i, command, rows, start, end: performance.now() });
+        }
+      }),
+    );
+    assert.ok(isExplained(calls, model), calls.map((call) => JSON.stringify(call)).join("\n"));
+    assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
+  });
+}

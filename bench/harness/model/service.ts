@@ -1,0 +1,158 @@
+/** The service that is compared with the model: a database, and sessions that carry commands out. */
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { connect, type Sql } from "../../../db/connect.ts";
+import { type Scratch, scratchDatabase } from "../scratch.ts";
+import { type Command, LAST_NIGHT, NOW, OPENING, type Row } from "./commands.ts";
+import { answer, type Model } from "./model.ts";
+
+/** Carries a command out; an error becomes the answer under its constraint or SQLSTATE, which no model gives. */
+export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]> {
+  try {
+    return [...(await query(sql, owner, command))].map((row) => ({ ...row }));
+  } catch (error) {
+    const { code, constraint_name, message } = error as {
+      code?: string;
+      constraint_name?: string;
+      message: string;
+    };
+    if (!code) throw error;
+    return [{ error: constraint_name ?? code, message }];
+  }
+}
+
+function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row[]> {
+  switch (command.call) {
+    case "create_coupon":
+      return sql`
+        select outcome, coupon_id::integer, live_on::text, slot
+        from create_coupon(${command.code}, ${command.message}, 'd', to_timestamp(${command.start} / 1000.0),
+          to_timestamp(${command.expiry} / 1000.0), ${command.count})`;
+    case "issue_coupon":
+      return sql`
+        select outcome, position, issued_on::text, ${timeOfDay(sql)}
+        from issue_coupon(${command.user}, ${command.coupon})`;
+    case "issue_coupons":
+      return sql`
+        select outcome, position, issued_on::text, ${timeOfDay(sql)}
+        from issue_coupons(${command.coupon}, ${command.users}::bigint[])`;
+    case "use_coupon":
+      return sql`
+        select outcome, used_date::text, use_reference
+        from use_coupon(${command.user}, ${command.coupon}, ${command.reference})`;
+    case "undo_use":
+      return sql`
+        select outcome, used_date::text, use_reference from undo_use(${command.user}, ${command.coupon}, 'mistake')`;
+    case "pause_coupon":
+      return sql`select outcome from pause_coupon(${command.coupon})`;
+    case "resume_coupon":
+      return sql`select outcome from resume_coupon(${command.coupon})`;
+    case "set_coupon_count":
+      return sql`select outcome, issued, remaining from set_coupon_count(${command.coupon}, ${command.count})`;
+    case "set_coupon_expiry":
+      return sql`
+        select outcome from set_coupon_expiry(${command.coupon}, to_timestamp(${command.expiry} / 1000.0))`;
+    case "wallet":
+      return sql`
+        select state, coupon_id::integer, position, issued_on::text, use_reference
+        from wallet(${command.user}, page_size => ${command.page})`;
+    case "live_coupons":
+      return sql`select ${offer(sql)} from live_coupons()`;
+    case "upcoming_coupons":
+      return sql`select ${offer(sql)} from upcoming_coupons()`;
+    case "find_coupon":
+      return sql`select ${offer(sql)} from find_coupon(code => ${command.code})`;
+    case "coupon_stats":
+      return sql`
+        select code, count, issued, remaining, used::integer from coupon_stats(${command.coupon})`;
+    case "import_users":
+      return sql`
+        select outcome, user_id::integer
+        from import_users(${command.users}::bigint[], ${command.users.map(() => command.name)}::text[])`;
+    case "midnight":
+      return pastMidnight(owner);
+    case "expire":
+      return owner`
+        update coupon.coupons c set expiry = to_timestamp(${LAST_NIGHT} / 1000.0)
+        where c.id = ${command.coupon} and c.start_time < to_timestamp(${LAST_NIGHT} / 1000.0)
+          and not exists (
+            select from coupon.user_coupons g
+            where g.coupon_id = c.id and (g.is_used or g.issued_on = (now() at time zone c.time_zone)::date))`;
+  }
+}
+
+function offer(sql: Sql) {
+  return sql`
+    coupon_id::integer, code, message, (extract(epoch from start_time) * 1000)::float8 as start,
+    (extract(epoch from expiry) * 1000)::float8 as expiry, count, remaining, paused, starts_in is not null as starts`;
+}
+
+/** Stays the same when the grant becomes a day older. */
+function timeOfDay(sql: Sql) {
+  return sql`(issued_at - issued_on::timestamptz)::text as issued_at`;
+}
+
+/** The clock can't be set, so all that was issued becomes a day older, past the guards. */
+async function pastMidnight(owner: Sql): Promise<readonly Row[]> {
+  await owner.begin((sql) =>
+    sql
+      .unsafe(`
+        alter table coupon.user_coupons disable trigger user;
+        update coupon.user_coupons set issued_on = issued_on + 100000;
+        update coupon.user_coupons set issued_on = issued_on - 100001, issued_at = issued_at - interval '1 day';
+        alter table coupon.user_coupons enable trigger user`)
+      .simple(),
+  );
+  return [];
+}
+
+export interface Service {
+  scratch: Scratch;
+  sessions: Sql[];
+  /** Empties the database and carries the opening out; the model of it. */
+  open(more?: Command[]): Promise<Model>;
+}
+
+export async function service(t: TestContext): Promise<Service> {
+  const scratch = await scratchDatabase();
+  const sessions = Array.from({ length: 6 }, () => connect(scratch.adminUrl));
+  t.after(async () => {
+    await Promise.all(sessions.map((session) => session.end({ timeout: 1 })));
+    await scratch.drop();
+  });
+  const { owner, admin } = scratch;
+  // A zone in which it is noon, so that midnight comes by command only.
+  const east = 12 - new Date(NOW).getUTCHours();
+  await owner`update coupon.settings set time_zone = ${`Etc/GMT${east > 0 ? "-" : "+"}${Math.abs(east)}`}`;
+  for (const { table, trigger } of await owner`
+    select tgrelid::regclass::text as table, tgname as trigger
+    from pg_trigger where tgtype & 8 <> 0 and not tgisinternal`) // those that refuse delete
+    await owner.unsafe(`drop trigger ${trigger} on ${table}`);
+  return {
+    scratch,
+    sessions,
+    async open(more = []) {
+      await owner.unsafe(`
+        delete from coupon.audit;
+        delete from coupon.user_coupons;
+        delete from coupon.use_counts;
+        delete from coupon.coupons;
+        delete from coupon.users;
+        alter table coupon.coupons alter column id restart`);
+      const model: Model = { names: {}, coupons: [], grants: [] };
+      for (const command of [...OPENING, ...more]) {
+        const rows = await ask(admin, owner, command);
+        assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
+      }
+      return model;
+    },
+  };
+}
+
+/** Breaks a function of the scratch database on purpose. */
+export async function plant(owner: Sql, name: string, right: RegExp, wrong: string): Promise<void> {
+  const [has] =
+    await owner`select pg_get_functiondef(p.oid) as text from pg_proc p where p.proname = ${name}`;
+  assert.match(has?.["text"], right);
+  await owner.unsafe(has?.["text"].replace(right, wrong));
+}

@@ -1,0 +1,61 @@
+/** The service against a model of it, at length: random commands go to both, and every answer is compared. bench/harness/model says how. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { allAtOnce, oneAfterAnother, reached } from "../bench/harness/model/runs.ts";
+import { plant, service } from "../bench/harness/model/service.ts";
+
+test("one after another: every answer is the model's, and every outcome is reached", async (t) => {
+  const right = await service(t);
+  await fc.assert(oneAfterAnother(right), { numRuns: 200 });
+  const outcomes = await right.scratch.admin`
+    select replace(t.typname, '_outcome', '') || ': ' || e.enumlabel as outcome
+    from pg_enum e join pg_type t on t.oid = e.enumtypid
+    where t.typname like '%outcome'
+      and t.typname not in ('set_time_zone_outcome', 'coupon_leases_outcome', 'import_incoming_users_outcome')`;
+  assert.deepEqual(
+    outcomes.map(({ outcome }) => outcome).filter((outcome) => !reached.has(outcome)),
+    [],
+  );
+});
+
+const BUGS = [
+  [
+    "issue_coupons",
+    "a user that doesn't exist before sold_out",
+    /(when [^']*'sold_out')(\s+)(when [^']*'user_not_found')/,
+    "$3$2$1",
+  ],
+  [
+    "issue_coupons",
+    "replays that end at midnight",
+    /where g.coupon_id = issue_coupons.coupon_id(?= and g.user_id = any)/,
+    "$& and g.issued_on = v_today",
+  ],
+] as const;
+
+for (const [name, bug, right, wrong] of BUGS)
+  test(`one after another goes red with ${bug}`, async (t) => {
+    const broken = await service(t);
+    await plant(broken.scratch.owner, name, right, wrong);
+    const run = await fc.check(oneAfterAnother(broken), { seed: 1, numRuns: 200, endOnFailure: true });
+    assert.ok(run.errorInstance instanceof assert.AssertionError);
+  });
+test("all at once: some order of the model explains every answer", async (t) => {
+  // The same commands may race another way the next time, so there is nothing to shrink.
+  await fc.assert(allAtOnce(await service(t)), { numRuns: 250, endOnFailure: true });
+});
+
+const RACES = [
+  ["lock_issuing", "no lock", /lock table[^;]*;.*\s*perform[^;]*;/, ""],
+  ["lock_issuing", "no lock across coupons", /lock table[^;]*;/, ""],
+  ["use_coupon", "a use that doesn't lock", /for no key update/, ""],
+] as const;
+
+for (const [name, bug, right, wrong] of RACES)
+  test(`all at once goes red with ${bug}`, async (t) => {
+    const broken = await service(t);
+    await plant(broken.scratch.owner, name, right, wrong);
+    const run = await fc.check(allAtOnce(broken), { seed: 1, numRuns: 500, endOnFailure: true });
+    assert.ok(run.errorInstance instanceof assert.AssertionError);
+  });
