@@ -12,6 +12,9 @@ const LONGEST_WAIT = 10_000;
 /** Longer than this the client doesn't wait because the service, or whoever answers in its place, asks for it: the caller decides. */
 export const LONGEST_RETRY_AFTER = 30_000;
 
+/** Of a browser: its own cache would not say how old the answer is that it kept. */
+const ANEW = /** @type {const} */ ({ cache: "no-store" });
+
 /**
  * What the calls of one client share.
  * @typedef {object} Connection
@@ -79,6 +82,7 @@ export async function send(connection, { url, init, has }, signal) {
     response = await connection.fetch(url, {
       ...init,
       headers: given,
+      ...ANEW,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     text = await response.text();
@@ -95,7 +99,7 @@ export async function send(connection, { url, init, has }, signal) {
   if (response.ok) {
     const member = missing(body, has);
     if (member) return { error: toError(response, { detail: `The answer has no ${member}.` }) };
-    connection.clock.heard(body["server_time"]);
+    connection.clock.heard(body["server_time"], ageOf(response.headers));
     return { result: body };
   }
   const isRefusal =
@@ -104,6 +108,18 @@ export async function send(connection, { url, init, has }, signal) {
     !missing(body, has) &&
     body["outcome"] !== "no_such_route";
   return isRefusal ? { result: body } : { error: toError(response, body) };
+}
+
+/**
+ * How old an answer is, ms: what the service says, and what caches on the way add to it.
+ * @param {Headers} headers
+ */
+function ageOf(headers) {
+  const given = (/** @type {string} */ name) => {
+    const text = headers.get(name) ?? "";
+    return /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  };
+  return given("x-age-ms") + given("age") * 1000;
 }
 
 /**
@@ -135,7 +151,7 @@ export function toRequest(base, [route, ...has], request) {
 export async function headers({ token }, { body }) {
   const given = typeof token === "function" ? await token() : token;
   return {
-    ...(given === undefined ? {} : { authorization: `Bearer ${given}` }),
+    ...(given ? { authorization: `Bearer ${given}` } : {}),
     ...(body ? { "content-type": "application/json" } : {}),
   };
 }

@@ -9,10 +9,14 @@ import { AGAIN, backOff, headers, LONGEST_RETRY_AFTER, missing, sleep } from "./
 const LONGEST_EVENT = 16 * 1024 * 1024;
 /** The service shows every 15 s that a stream lives. */
 const SILENCE_MS = 40_000;
+/** Between two questions for the state while there is no stream, ms; and a quarter more or less, so that not all ask together. */
+const POLL_MS = 2_000;
 /** A stream that ends sooner after its first state has failed: whoever is in its way would end the next one too. */
 const LIVED_MS = 5_000;
 
 /**
+ * Yields the states of a stream. While there is none, because its places are taken or its connection is lost, it asks for the state every
+ * two seconds, and for the stream again when it may.
  * @param {Connection} connection
  * @param {Request} stream
  * @param {(signal: AbortSignal | undefined) => Promise<unknown>} ask For one state: undefined where the service can't tell it now.
@@ -22,7 +26,6 @@ const LIVED_MS = 5_000;
 export async function* watch(connection, stream, ask, signal) {
   for (let failures = 0; ; failures += 1) {
     let wait = 0;
-    let state;
     let since = Number.POSITIVE_INFINITY;
     try {
       for await (const event of events(connection, stream, signal)) {
@@ -35,12 +38,16 @@ export async function* watch(connection, stream, ask, signal) {
       if (error instanceof CouponError) {
         if (!AGAIN.has(error.status)) throw error;
         wait = Math.min((error.retryAfter ?? 0) * 1000, LONGEST_RETRY_AFTER);
-        state = await ask(signal);
       }
     }
     if (performance.now() - since > LIVED_MS) failures = 0;
-    if (state !== undefined) yield state;
-    await sleep(Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)), signal);
+    for (let rest = Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)); rest > 0; ) {
+      const state = rest > POLL_MS ? await ask(signal) : undefined;
+      if (state !== undefined) yield state;
+      const pause = Math.min(rest, POLL_MS * (0.75 + Math.random() / 2));
+      await sleep(pause, signal);
+      rest -= pause;
+    }
   }
 }
 

@@ -47,8 +47,7 @@ export { CouponError };
 /**
  * A call answers with the result of its operation: of a command each outcome, refusals too. It throws a CouponError for all else,
  * and the signal's reason when that is aborted. A stream yields states for ever, over lost connections, until its signal is
- * aborted or the loop is left. Where a stream has no place for it, it asks for the state every few seconds, and for
- * the stream again.
+ * aborted or the loop is left. While there is no stream, it asks for the state every two seconds, and for the stream again when it may.
  * @typedef {{ [K in CallName]: (...given: Arguments<K>) => Promise<ResultOf<K>> }
  *   & { [K in FeedName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
  *   & { serverNow: () => number }} CouponClient
@@ -57,7 +56,7 @@ export { CouponError };
 /**
  * @typedef {object} Options
  * @property {string} [baseUrl] Where the service is; in a browser the page's own origin.
- * @property {string | (() => string | Promise<string>)} [token] The bearer token, or what gives one.
+ * @property {string | (() => string | Promise<string>)} [token] The bearer token, or what gives one; none for who only looks.
  * @property {typeof globalThis.fetch} [fetch] Another one than the platform's.
  * @property {number} [attempts] How often a request is sent at most.
  * @property {number} [attemptMs] How long one attempt may take: beyond what the service itself allows.

@@ -108,9 +108,10 @@ async function reopen() {
   if (document.hidden) return;
   const view = current();
   const isIn = await signIn(ROLES[view]);
-  if (!isIn || opened.signal.aborted) return;
-  showBanner("");
-  views[view].open(opened.signal);
+  if (opened.signal.aborted) return;
+  if (isIn) showBanner("");
+  // Whoever only looks needs no token.
+  if (isIn || view === "shop") views[view].open(opened.signal);
 }
 
 // ---- Who looks --------------------------------------------------------------------------------------------------------

@@ -12,9 +12,12 @@ export function createServerClock() {
   /** Date.now() - performance.now() at the last answer. */
   let apart = 0;
   return {
-    /** @param {unknown} serverTime */
-    heard(serverTime) {
-      const at = typeof serverTime === "string" ? Date.parse(serverTime) : Number.NaN;
+    /**
+     * @param {unknown} serverTime
+     * @param {number} [age] How old that was when it was answered, ms.
+     */
+    heard(serverTime, age = 0) {
+      const at = typeof serverTime === "string" ? Date.parse(serverTime) + age : Number.NaN;
       if (!Number.isFinite(at)) return;
       const now = Date.now();
       const apartNow = now - performance.now();

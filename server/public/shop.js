@@ -1,5 +1,6 @@
 /** The view for people who want a coupon: what is on, by the service's clock, and what they have. */
-import { html, tell } from "./elements.js";
+import { CouponError } from "./client.js";
+import { html, put, tell } from "./elements.js";
 import { createTicket, showTickets, tick } from "./tickets.js";
 import { readWallet, showWallet } from "./wallet.js";
 
@@ -8,7 +9,7 @@ import { readWallet, showWallet } from "./wallet.js";
  * @returns {import("./elements.js").View}
  */
 export function createShop(frame) {
-  const { broke } = frame;
+  const { broke, userId } = frame;
   /** @type {import("./wallet.js").Wallet} */
   const wallet = { items: new Map(), references: new Map(), before: null };
   /** @type {import("./tickets.js").Shop} */
@@ -27,7 +28,12 @@ export function createShop(frame) {
 
   return {
     open(signal) {
-      void watch(shop, signal).catch((error) => signal.aborted || broke(error));
+      void watch(shop, signal).catch((error) => {
+        if (signal.aborted) return;
+        const needsToken = error instanceof CouponError && error.status === 401 && userId() === undefined;
+        if (needsToken) put(html("#no-coupons"), "Sign in to see today's coupons.");
+        else broke(error);
+      });
       void shop.readWallet().catch((error) => signal.aborted || broke(error));
     },
     forget() {

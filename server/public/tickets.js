@@ -147,6 +147,14 @@ async function press(shop, ticket) {
     }
     return;
   }
+  const asked = userId();
+  if (asked === undefined) {
+    const text = "Sign in to claim it.";
+    tell(element, text, "wait");
+    say(text);
+    html("#user-token input").focus();
+    return;
+  }
   ticket.asking = true;
   tell(element, "");
   showTicket(shop, ticket);
@@ -155,7 +163,6 @@ async function press(shop, ticket) {
     tell(element, text, "wait");
     say(text);
   }, PATIENCE);
-  const asked = userId();
   try {
     const result = await client.issueCoupon({ coupon_id: offer.coupon_id });
     if (asked !== userId()) return;
