@@ -9,6 +9,8 @@ import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
 import { createCors } from "./http/cors.ts";
 import { createExchanges } from "./http/exchange.ts";
+import { createLooks } from "./http/looks.ts";
+import { connectionsFor } from "./http/open-files.ts";
 import { Problem } from "./http/problem.ts";
 import { createRateLimit } from "./http/rate-limit.ts";
 import { createHttpServer, LIMITS } from "./http/wire.ts";
@@ -19,6 +21,7 @@ import { createMetrics } from "./observability/metrics.ts";
 import { createReadiness, neededFunctions, newestMigration } from "./observability/readiness.ts";
 import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
+import { lookBefore } from "./routes/look.ts";
 import { respond } from "./routes/operation.ts";
 
 /** Parts that replace the service's own, and options of its own parts. */
@@ -35,8 +38,8 @@ export interface Overrides
   readMetrics?: () => Promise<string>;
 }
 
-/** Streams of coupons at once, of a process: each costs memory, and a write a second while something changes. */
-const MAX_STREAMS = 1_000;
+/** Of its connections: streams of coupons at once. The rest are for those who ask. */
+const STREAMS = 3 / 4;
 
 /** How far the process is on its way to its end. */
 interface State {
@@ -57,9 +60,13 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   const { refuse } = dependencies.exchanges;
   const routes = getRequestListener(app.fetch, { errorHandler: (error) => respond(refuse(toldOf(error))) });
   /** Answers requests, as the server does behind its limits. */
-  const listener = issueBefore(routes, dependencies);
+  const listener = issueBefore(lookBefore(routes, dependencies), dependencies);
   /** The same, with the limits of a connection. */
-  const server = createHttpServer(listener, refuse, { ...LIMITS, idleMs: env.KEEP_ALIVE_TIMEOUT * 1_000 });
+  const server = createHttpServer(listener, refuse, {
+    ...LIMITS,
+    idleMs: env.KEEP_ALIVE_TIMEOUT * 1_000,
+    connections: dependencies.connections,
+  });
   const inFlight = countInFlight(server, () => {
     if (state.closed) server.closeAllConnections();
   });
@@ -93,6 +100,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
   const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
   const cors = createCors(env.CORS_ORIGINS);
   const rateLimit = createRateLimit(env.RATE_LIMIT, clock);
+  const connections = connectionsFor(LIMITS.connections);
   return {
     clock,
     db,
@@ -101,10 +109,12 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     cors,
     demoToken: overrides.demoToken ?? createDemo(env),
     log,
+    looks: createLooks({ clock, isPublic: env.PUBLIC_OFFERS === "on" }),
     metrics,
     exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
     isClosed: () => state.closed,
-    maxStreams: overrides.maxStreams ?? MAX_STREAMS,
+    connections,
+    maxStreams: overrides.maxStreams ?? Math.floor(connections * STREAMS),
     readiness:
       overrides.readiness ??
       createReadiness({

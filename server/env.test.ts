@@ -15,6 +15,7 @@ const defaults = {
   HOST: "0.0.0.0",
   DATA_DIR: resolve(".data"),
   CORS_ORIGINS: [],
+  PUBLIC_OFFERS: "on",
   RATE_LIMIT: 100,
   LOG_LEVEL: "info",
   JWT_ISSUER: "coupon-drop",
@@ -138,6 +139,7 @@ test("all given", () => {
       PORT: 0,
       WORKERS: 64,
       CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
+      PUBLIC_OFFERS: "on",
       RATE_LIMIT: 100,
       DRAIN_DELAY: 0,
       KEEP_ALIVE_TIMEOUT: 65,
@@ -246,6 +248,7 @@ test("shown: no secret, and whether it was given", () => {
     DEMO: ["who has `DEMO_KEY`; nobody if there is none", false],
     DEMO_KEY: ["set (32 characters)", true],
     CORS_ORIGINS: ["none", false],
+    PUBLIC_OFFERS: ["on", false],
     RATE_LIMIT: ["100", false],
     METRICS_TOKEN: [
       "derived from the token secret: `./sd token --metrics` prints it. Without a secret: no `/metrics`",

@@ -114,6 +114,10 @@ const schema = z.object({
         "origins whose pages may call the API, separated by commas: `https://shop.example,https://www.example`",
       otherwise: "none",
     }),
+  PUBLIC_OFFERS: z.enum(["on", "off"]).default("on").register(texts, {
+    description:
+      "`on`: what is on offer can be read and watched without a token, and caches may keep it for a second; `off`: it needs a token too",
+  }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
       "requests that one user may send to one server process in 10 s, even all at once. Services and admins have no limit; 0 turns the limit off",

@@ -1,6 +1,8 @@
 /** What the server's tests share: an app on a database of its own, and callers with tokens. */
 import assert from "node:assert/strict";
-import { STATUS_CODES } from "node:http";
+import { once } from "node:events";
+import { createServer, type Server, STATUS_CODES } from "node:http";
+import type { AddressInfo } from "node:net";
 import { withConnection } from "../../db/connect.ts";
 import { signToken } from "../../server/auth/auth.ts";
 import { metricsTokenOf } from "../../server/auth/secret.ts";
@@ -57,43 +59,59 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
       ...overrides,
     },
   );
-  const { app, db } = service;
+  const { app, db, listener } = service;
+  const streaming = createServer(listener);
+
+  /** Answers a request: an event stream over a connection, to which it is written. */
+  async function ask(path: string, init: RequestInit): Promise<Response> {
+    if (!path.endsWith("/events")) return app.fetch(new Request(`http://localhost${path}`, init));
+    if (!streaming.listening) await listen(streaming);
+    return fetch(`http://127.0.0.1:${(streaming.address() as AddressInfo).port}${path}`, init);
+  }
 
   /** Sends one request, for example "POST /coupons/1/issue", as a client does. Asserts that its answer is documented. */
   async function call(route: string, { token, body, headers = {} }: Call = {}): Promise<Answer> {
     const [method = "", path = ""] = route.split(" ");
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
-    const response = await app.fetch(
-      new Request(`http://localhost${path}`, {
-        method,
-        body: text ?? null,
-        headers: {
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(text === undefined
-            ? {}
-            : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
-          ...headers,
-        },
-      }),
-    );
-    const answer = {
+    const response = await ask(path, {
+      method,
+      body: text ?? null,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(text === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": `${Buffer.byteLength(text)}` }),
+        ...headers,
+      },
+    });
+    const told = {
       status: response.status,
       headers: response.headers,
       body: await bodyOf(response),
     };
-    assertDocumented(method, path, answer);
-    return answer;
+    assertDocumented(method, path, told);
+    return told;
   }
 
   return {
     ...service,
+    ask,
     call,
     logged,
     failures: () => logged.filter((line) => line.level === "error"),
     issue: async (couponId: number, userId: number) =>
       call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
-    close: () => db.close(1_000),
+    async close() {
+      streaming.close();
+      streaming.closeAllConnections();
+      await db.close(1_000);
+    },
   };
+}
+
+async function listen(server: Server): Promise<void> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
 }
 
 /** The body: of an event stream the first event, of lines all of them. */

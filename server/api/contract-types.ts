@@ -35,6 +35,11 @@ export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Suc
 export type CommandName = {
   [K in OperationName]: Contract[K] extends { command: Command } ? K : never;
 }[OperationName];
+/** Those that tell what is on offer, and can be cached. */
+export type OfferName = Exclude<
+  { [K in OperationName]: Contract[K] extends { isOffer: true } ? K : never }[OperationName],
+  FeedName
+>;
 /** Those that tell events, for ever. */
 export type FeedName = {
   [K in OperationName]: Contract[K] extends { stream: "text/event-stream" } ? K : never;

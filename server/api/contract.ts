@@ -15,6 +15,8 @@ export interface Operation {
   description?: string;
   /** Null: no token is needed. */
   roles: readonly Role[] | null;
+  /** What is on offer: no token is needed unless PUBLIC_OFFERS is off. One that is sent must be valid. */
+  isOffer?: true;
   path?: z.ZodObject;
   query?: z.ZodObject;
   body?: z.ZodObject;
@@ -29,8 +31,6 @@ export interface Operation {
   stream?: "text/event-stream" | "application/x-ndjson";
   /** Outcomes that are no success and not those of the command or of any request, with their status. */
   problems?: Readonly<Record<string, number>>;
-  /** Response headers that only this one has. */
-  headers?: readonly "etag"[];
 }
 
 const ANYONE = ["user", "service", "admin"] as const;
@@ -69,18 +69,17 @@ export const contract = {
     route: "GET /coupons/live",
     tag: "Coupons",
     summary: "The coupons that have started and not expired, the last one to start first",
-    description:
-      "The answer has an ETag. Send it as If-None-Match: 304 means that nothing but server_time has changed.",
     roles: ANYONE,
+    isOffer: true,
     query: requests.couponsQuery,
     answer: answers.offers,
-    headers: ["etag"],
   },
   upcomingCoupons: {
     route: "GET /coupons/upcoming",
     tag: "Coupons",
     summary: "The next coupons to start",
     roles: ANYONE,
+    isOffer: true,
     query: requests.couponsQuery,
     answer: answers.offers,
   },
@@ -90,9 +89,11 @@ export const contract = {
     summary: "Live and upcoming coupons, as a stream of events",
     description:
       "Server-Sent Events named coupons: the hundred live coupons that started last and the next ten to come; first the current state, then at most one update per second, when something has changed. " +
-      "A user can have ten streams open at one server process (one more is answered 429), and all of them a thousand (503). Whoever " +
-      "finds no place asks for GET /coupons/live and GET /coupons/upcoming every few seconds, and for the stream again, as the client does.",
+      "A server process has places for 15,000 streams at most. Whoever finds none (503) asks for GET /coupons/live and " +
+      "GET /coupons/upcoming every two seconds, and for the stream again after Retry-After, as the client does. A stream ends after " +
+      "a quarter of an hour at most: connect again.",
     roles: ANYONE,
+    isOffer: true,
     answer: answers.couponsState,
     stream: "text/event-stream",
   },
@@ -117,6 +118,7 @@ export const contract = {
     tag: "Coupons",
     summary: "A coupon",
     roles: ANYONE,
+    isOffer: true,
     path: requests.couponPath,
     answer: answers.offer,
     problems: notFound,

@@ -64,8 +64,17 @@ const headers = {
     description: "Seconds to wait before sending the request again.",
     schema: { type: "integer", minimum: 1 },
   },
-  etag: { description: "Covers everything but server_time.", schema: { type: "string" } },
-  "cache-control": { description: "Problems are never stored.", schema: { type: "string" } },
+  etag: { description: "Of all of the body, server_time too.", schema: { type: "string" } },
+  "cache-control": {
+    description:
+      "What is on offer can be kept for a second by any cache, unless PUBLIC_OFFERS is off. Problems are never stored.",
+    schema: { type: "string" },
+  },
+  "x-age-ms": {
+    description:
+      "How long ago the database was read, in ms, when the server sent the answer; what a cache adds is in Age, in seconds. The time is now server_time and both.",
+    schema: { type: "integer", minimum: 0 },
+  },
   "x-accel-buffering": {
     description: "no: it keeps nginx from buffering events.",
     schema: { type: "string" },
@@ -73,18 +82,28 @@ const headers = {
   "www-authenticate": { description: "The kind of token that is needed.", schema: { type: "string" } },
 } as const;
 
+/** What an answer has that can be cached. */
+const OF_LOOKS = ["etag", "cache-control", "x-age-ms"] as const;
+const OPEN = "No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid.";
+
+function isLook({ isOffer, stream }: Operation): boolean {
+  return isOffer === true && stream === undefined;
+}
+
 function describe(name: string, operation: Operation): Json {
-  const { tag, summary, description, roles, path, query, body, lines } = operation;
+  const { tag, summary, description, roles, isOffer, path, query, body, lines } = operation;
   return {
     operationId: name,
     tags: [tag],
     summary,
-    description: [description, roles && `Roles: ${roles.join(", ")}.`].filter(Boolean).join("\n\n"),
-    ...(roles ? {} : { security: [] }),
+    description: [description, isOffer ? OPEN : roles && `Roles: ${roles.join(", ")}.`]
+      .filter(Boolean)
+      .join("\n\n"),
+    ...(isOffer ? { security: [{}, { bearer: [] }] } : roles ? {} : { security: [] }),
     parameters: [
       ...parametersOf(path, "path"),
       ...parametersOf(query, "query"),
-      ...(operation.headers?.includes("etag") ? [header("if-none-match", "An ETag that was answered.")] : []),
+      ...(isLook(operation) ? [header("if-none-match", "An ETag that was answered.")] : []),
       header("traceparent", "Is logged and answered."),
       header("x-request-id", "Is answered and logged; made when there is none."),
     ],
@@ -142,8 +161,8 @@ function responsesOf(operation: Operation): Json {
     responses[status] =
       status === 304
         ? {
-            description: "Nothing but server_time has changed.",
-            headers: headersOf("etag", "cache-control"),
+            description: "The body is the one with this ETag.",
+            headers: headersOf(...OF_LOOKS),
           }
         : status < 300
           ? success(operation, endings)
@@ -162,7 +181,7 @@ function commandEndings(command: Command | undefined): Ending[] {
 
 /** What may become of any request like this one. */
 function otherEndings(operation: Operation): Ending[] {
-  const { roles, path, body, lines, headers, problems = {} } = operation;
+  const { roles, path, body, lines, problems = {} } = operation;
   const names: (keyof typeof failures)[] = ["invalid_request", "request_timeout"];
   if (roles) names.push("unauthenticated", "keys_unavailable");
   if (roles?.includes("user")) names.push("rate_limited");
@@ -181,11 +200,12 @@ function otherEndings(operation: Operation): Ending[] {
     status,
     detail: failures[outcome as "draining"].detail,
   }));
-  const unchanged = headers?.includes("etag") ? [{ outcome: undefined, status: 304, detail: "" }] : [];
+  const unchanged = isLook(operation) ? [{ outcome: undefined, status: 304, detail: "" }] : [];
   return [...general, ...ofBody, ...own, ...unchanged];
 }
 
-function success({ command, answer, stream, headers: own = [] }: Operation, endings: Ending[]): Json {
+function success(operation: Operation, endings: Ending[]): Json {
+  const { command, answer, stream } = operation;
   const members = jsonSchema(answer, "output");
   const names = endings.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
   const schema: Schema = command
@@ -214,7 +234,7 @@ function success({ command, answer, stream, headers: own = [] }: Operation, endi
     description: endings
       .map(({ outcome, detail }) => (outcome ? `\`${outcome}\`: ${detail}` : detail))
       .join("\n\n"),
-    headers: headersOf(...own, ...(own.length > 0 ? (["cache-control"] as const) : [])),
+    headers: headersOf(...(isLook(operation) ? OF_LOOKS : [])),
     content: { "application/json": { schema, ...examples } },
   };
 }

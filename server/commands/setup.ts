@@ -65,7 +65,7 @@ try it, as user 42 and coupon ${coupon["code"]}:
 
   curl -sX POST ${base}/coupons/${coupon["coupon_id"]}/issue -H "authorization: Bearer $(./sd token --user 42)"
 
-  curl -s ${base}/coupons/live -H "authorization: Bearer $(./sd token --user 42)"
+  curl -s ${base}/coupons/live
 
   ./sd psql -c 'select * from issue_coupon(user_id => 43, coupon_id => ${coupon["coupon_id"]})'
 

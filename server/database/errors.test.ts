@@ -224,7 +224,7 @@ for (const [what, plant, sqlstate] of [
     for (let i = 0; i < 20; i++)
       assertProblem(await world.call("GET /coupons/live", { token: adminToken }), 500, OURS);
     const headers = { authorization: `Bearer ${adminToken}` };
-    const stream = await world.app.fetch(new Request("http://localhost/coupons/events", { headers }));
+    const stream = await world.ask("/coupons/events", { headers });
     assert.equal(stream.status, 200);
     const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
     await reader.read();

@@ -26,7 +26,7 @@ const cors = (headers: Headers) =>
 const allowed = {
   vary: "origin",
   "access-control-allow-origin": SHOP,
-  "access-control-expose-headers": "etag, ratelimit, retry-after, traceparent, x-request-id",
+  "access-control-expose-headers": "age, etag, ratelimit, retry-after, traceparent, x-age-ms, x-request-id",
 };
 
 test("nobody is allowed: nothing is said", () => {

@@ -1,14 +1,24 @@
 /**
  * Server-Sent Events (WHATWG HTML, 9.2) of a state that many clients watch. One query serves all of them, only while somebody watches, and
- * an event is sent when the state has changed. A slow reader misses states but never the latest one, and costs no memory.
+ * an event is written when the state has changed: the same bytes to all. A slow reader misses states but never the latest one, and costs
+ * no memory: nothing is written for it while it has not taken what was written before.
  */
 import { stringifyExact } from "../api/exact.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { createShared } from "./shared.ts";
+
+/** Where events are written: Node's response, whose head was sent. */
+export interface Sink {
+  write(bytes: Uint8Array): unknown;
+  /** Bytes that were written and not yet taken. */
+  readonly writableLength: number;
+  end(): unknown;
+  destroy(): unknown;
+  once(event: "close", then: () => void): unknown;
+}
 
 export interface Feed {
-  /** Opens a stream of events; the first one is the current state. */
-  watch(): ReadableStream<Uint8Array>;
+  /** Writes the current state and each later one, until the sink is closed. */
+  watch(sink: Sink): void;
   /** The number of open streams. */
   watchers(): number;
   /** Ends all streams. Clients that want to continue connect again, to another server. */
@@ -25,34 +35,34 @@ export interface FeedSource<T> {
 
 /** From one read to the next. */
 const EVERY_MS = 1_000;
-/** After this long without news a comment is sent, because proxies end connections that are silent for a minute. A watcher that reads
+/** After this long without news a comment is sent, because proxies end connections that are silent for a minute. A watcher that takes
  * nothing for twice as long is disconnected. */
 const HEARTBEAT_MS = 15_000;
-/** A stream ends after this long. A client that continues must connect with a valid token. */
+/**
+ * A stream ends after this long, or up to a third earlier: those who came together shall not come back together. A client that continues
+ * must connect with a valid token, where it needs one.
+ */
 const LIFE_MS = 15 * 60_000;
+/** Watchers that are written to before the requests that came meanwhile have their turn: about a millisecond. */
+const AT_ONCE = 128;
 
 interface Watcher {
-  controller: ReadableStreamDefaultController<Uint8Array>;
-  since: number;
-  /** Reads that began before it came are too old for it, because a state contains the time. */
+  sink: Sink;
+  endsAt: number;
+  /** Reads that were made before it came. */
   missed: number;
-  /** The time and the gist of the last event that it was sent. */
-  sentAt: number;
-  told: string | undefined;
+  /** The number of the state that it was sent last; NONE if it must get the next one that is read. */
+  told: number;
+  /** When it had taken all that was written. */
+  tookAt: number;
 }
 
-/** A state as it was read. */
-interface Read {
-  /** 1, 2, 3 …, in the order in which the reads began. */
-  number: number;
-  gist: string;
-  event: Uint8Array;
-}
+/** No state has this number. */
+const NONE = 0;
 
-const encode = (text: string) => new TextEncoder().encode(text);
-const HEARTBEAT = encode(":\n\n");
+const HEARTBEAT = Buffer.from(":\n\n");
 /** Sent first: after a lost connection, the client reconnects in a second. */
-const RETRY = encode("retry: 1000\n\n");
+const RETRY = Buffer.from("retry: 1000\n\n");
 
 /** A failed read is reported to `failed`, and the streams continue with the next read. */
 export function createFeed<T>(
@@ -61,86 +71,95 @@ export function createFeed<T>(
   clock: Clock = systemClock,
 ): Feed {
   const watchers = new Set<Watcher>();
-  let latest: Read | undefined;
+  /** The state that was read last, and when. */
+  let latest: Buffer | undefined;
+  let readAt = 0;
+  /** Reads so far, and the number of the state: another one when its gist is another. */
   let reads = 0;
-  let running = false;
+  let number = NONE;
+  let known: string | undefined;
+  /** When all were written something. */
+  let wroteAt = 0;
+  let isRunning = false;
   let callOff = () => {};
-  let ended = false;
+  let isEnded = false;
 
-  const look = createShared(async () => {
-    reads += 1;
-    const number = reads;
+  async function look(): Promise<void> {
     try {
       const state = await read();
-      const data = stringifyExact(state);
-      latest = {
-        number,
-        gist: JSON.stringify(gist(state)),
-        event: encode(`event: ${event}\ndata: ${data}\n\n`),
-      };
+      const found = JSON.stringify(gist(state));
+      if (found !== known) number += 1;
+      known = found;
+      latest = Buffer.from(`event: ${event}\ndata: ${stringifyExact(state)}\n\n`);
+      readAt = clock.now();
     } catch (error) {
+      latest = undefined;
       failed(error);
     }
-  });
+    reads += 1;
+  }
 
   async function turn(): Promise<void> {
     const began = clock.now();
+    const before = number;
     await look();
-    for (const watcher of watchers) tell(watcher);
-    running = watchers.size > 0;
-    if (running) callOff = clock.after(Math.max(0, EVERY_MS - (clock.now() - began)), turn);
+    const isHeartbeat = number === before && clock.now() - wroteAt >= HEARTBEAT_MS;
+    if (isHeartbeat || number !== before) wroteAt = clock.now();
+    const next = watchers.values();
+    const some = () => {
+      for (let i = 0; i < AT_ONCE; i++) {
+        const { value: watcher, done } = next.next();
+        if (done) return over();
+        if (watcher.missed < reads) tell(watcher, isHeartbeat);
+      }
+      setImmediate(some);
+    };
+    const over = () => {
+      isRunning = watchers.size > 0;
+      if (isRunning) callOff = clock.after(Math.max(0, EVERY_MS - (clock.now() - began)), turn);
+    };
+    some();
   }
 
-  function tell(watcher: Watcher): void {
-    if (!watchers.has(watcher)) return;
+  function tell(watcher: Watcher, isHeartbeat: boolean): void {
+    const { sink, endsAt, told, tookAt } = watcher;
     const at = clock.now();
-    const silent = at - watcher.sentAt;
-    const isReading = (watcher.controller.desiredSize ?? 0) > 0;
-    if (at - watcher.since > LIFE_MS || (!isReading && silent > 2 * HEARTBEAT_MS)) {
-      leave(watcher);
+    if (sink.writableLength > 0) {
+      if (at - tookAt > 2 * HEARTBEAT_MS) sink.destroy();
       return;
     }
-    if (!isReading) return;
-    const news =
-      latest && latest.number > watcher.missed && latest.gist !== watcher.told ? latest : undefined;
-    if (news === undefined && silent < HEARTBEAT_MS) return;
-    // Before enqueue(), because a waiting reader takes the event and asks for more within enqueue().
-    watcher.sentAt = at;
-    if (news) watcher.told = news.gist;
-    watcher.controller.enqueue(news?.event ?? HEARTBEAT);
-  }
-
-  function leave(watcher: Watcher): void {
-    watchers.delete(watcher);
-    watcher.controller.close();
+    watcher.tookAt = at;
+    if (at > endsAt) sink.end();
+    else if (latest !== undefined && told !== number) {
+      watcher.told = number;
+      sink.write(latest);
+    } else if (isHeartbeat) sink.write(HEARTBEAT);
   }
 
   return {
-    watch() {
-      let watcher: Watcher;
-      return new ReadableStream<Uint8Array>({
-        start(controller) {
-          const at = clock.now();
-          watcher = { controller, since: at, missed: reads, sentAt: at, told: undefined };
-          controller.enqueue(RETRY);
-          watchers.add(watcher);
-          if (ended) leave(watcher);
-          else if (running) void look().then(() => tell(watcher));
-          else {
-            running = true;
-            void turn();
-          }
-        },
-        // The reader took the last event: a newer state can be sent.
-        pull: () => tell(watcher),
-        cancel: () => void watchers.delete(watcher),
-      });
+    watch(sink) {
+      const at = clock.now();
+      const isKnown = latest !== undefined && at - readAt < EVERY_MS;
+      sink.write(isKnown ? Buffer.concat([RETRY, latest as Buffer]) : RETRY);
+      if (isEnded) {
+        sink.end();
+        return;
+      }
+      // What it was sent may be a second old: the next state comes even if nothing has changed, because it contains the time.
+      const endsAt = at + LIFE_MS * (1 - Math.random() / 3);
+      const watcher = { sink, endsAt, missed: reads, told: NONE, tookAt: at };
+      watchers.add(watcher);
+      sink.once("close", () => watchers.delete(watcher));
+      if (isRunning) return;
+      isRunning = true;
+      void turn();
     },
     watchers: () => watchers.size,
     end() {
-      ended = true;
+      isEnded = true;
       callOff();
-      for (const watcher of watchers) leave(watcher);
+      for (const { sink } of watchers) sink.end();
+      watchers.clear();
     },
   };
 }

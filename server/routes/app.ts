@@ -1,16 +1,19 @@
 /** The routes. The contract says what each takes and who may call it; here stands what it does: one call, and its answer. */
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { Hono } from "hono";
+import { COUPONS_OF_PAGE } from "../api/requests.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import type { DemoToken } from "../auth/demo.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
-import { issueAnswer, success } from "../http/answer.ts";
+import type { Page } from "../database/reads.ts";
+import { issueAnswer } from "../http/answer.ts";
 import { refuseOtherMedia } from "../http/body.ts";
 import type { Cors } from "../http/cors.ts";
-import { isNamed } from "../http/etag.ts";
 import type { Exchange, Exchanges } from "../http/exchange.ts";
 import { headerOf, LINES_TYPE } from "../http/headers.ts";
 import { exportLines, importLines } from "../http/lines.ts";
+import type { Looks } from "../http/looks.ts";
 import { createPlaces } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
 import { type Bindings, type Ctx, header } from "../http/request.ts";
@@ -31,10 +34,12 @@ export interface Dependencies {
   demoToken: DemoToken;
   exchanges: Exchanges;
   log: Log;
+  looks: Looks;
   metrics: Metrics;
   /** True from the moment that the process takes no more connections. */
   isClosed: () => boolean;
-  /** Streams of coupons at once, of this process. */
+  /** At once, of this process: connections, and streams of coupons. */
+  connections: number;
   maxStreams: number;
   /** Throws the problem that keeps this server from serving. */
   readiness: () => Promise<void>;
@@ -42,8 +47,6 @@ export interface Dependencies {
 
 /** Rows of a list that are read at once. */
 const PAGE = 10_000;
-/** Streams of coupons at once, of one user in a process. */
-const MAX_STREAMS_OF_USER = 10;
 /** Streams of operators. */
 const MAX_STATUS_STREAMS = 50;
 
@@ -80,6 +83,7 @@ export function createApp(parts: Dependencies) {
   }
 
   function finish(exchange: Exchange, response: Response): Response {
+    if (response === RESPONSE_ALREADY_SENT) return response;
     const headers: Record<string, string> = {};
     exchanges.end(exchange, response.status, headers);
     for (const name in headers) response.headers.set(name, headers[name] as string);
@@ -101,25 +105,25 @@ export function createApp(parts: Dependencies) {
 
 /** Coupons for whoever wants one. */
 function addCoupons(
-  { on, command, read, stream }: Operations,
+  { on, command, read, look, stream }: Operations,
   states: States,
   { db, issuing, maxStreams }: Dependencies,
 ): void {
-  on("liveCoupons", async ({ c, query }) => {
-    const { text, etag } = await states.live(query);
-    const sent = success(200, text, c.env.exchange.requestId);
-    Object.assign(sent.headers, { etag, "cache-control": "private, no-cache" });
-    if (!isNamed(etag, header(c, "if-none-match"))) return respond(sent);
-    return new Response(null, { status: 304, headers: sent.headers });
-  });
+  const pageOf = ({ after, page_size }: Page) =>
+    (page_size === COUPONS_OF_PAGE ? "" : `&page_size=${page_size}`) + (after ? `&after=${after}` : "");
+  const listAt = (path: string) => (asked: { query: Page }) => path + pageOf(asked.query).replace("&", "?");
+  look("liveCoupons", listAt("/coupons/live"), ({ query }) => db.liveCoupons(query));
+  look("upcomingCoupons", listAt("/coupons/upcoming"), ({ query }) => db.upcomingCoupons(query));
+  read("findCouponByCode", ({ query }) => db.findCoupon(query));
 
-  stream("watchCoupons", states.coupons, createPlaces("streams", maxStreams, MAX_STREAMS_OF_USER));
+  stream("watchCoupons", states.coupons, createPlaces("streams", maxStreams));
   read("couponStatus", states.readStatus);
   stream("watchStatus", states.status, createPlaces("streams", MAX_STATUS_STREAMS));
-
-  read("upcomingCoupons", ({ query }) => db.upcomingCoupons(query));
-  read("findCouponByCode", ({ query }) => db.findCoupon(query));
-  read("findCoupon", ({ path }) => db.findCoupon(path));
+  look(
+    "findCoupon",
+    ({ path }) => `/coupons/${path.coupon_id}`,
+    ({ path }) => db.findCoupon(path),
+  );
 
   read("couponStats", async ({ path: { coupon_id } }) => {
     const stats = await db.couponStats(coupon_id);

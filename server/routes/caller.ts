@@ -7,8 +7,15 @@ import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
 import { type Ctx, header } from "../http/request.ts";
 
-/** The caller of a request, if its role is one of these; else 401 or 403, and 429 where a user asks too often. */
-export type CallerOf = (c: Ctx, roles: readonly Caller["role"][]) => Promise<Caller>;
+/**
+ * The caller of a request, if its role is one of these; else 401 or 403, and 429 where a user asks too often. Null for whoever sends no
+ * token where none is needed.
+ */
+export type CallerOf = (
+  c: Ctx,
+  roles: readonly Caller["role"][],
+  needsToken: boolean,
+) => Promise<Caller | null>;
 
 export function createCallerOf({
   authenticate,
@@ -17,8 +24,10 @@ export function createCallerOf({
   authenticate: Authenticate;
   exchanges: Pick<Exchanges, "limit">;
 }): CallerOf {
-  return async (c, roles) => {
-    const token = bearerOf(header(c, "authorization"));
+  return async (c, roles, needsToken) => {
+    const authorization = header(c, "authorization");
+    if (authorization === undefined && !needsToken) return null;
+    const token = bearerOf(authorization);
     const who = token === undefined ? null : await authenticate(token);
     if (who === null)
       throw new Problem(

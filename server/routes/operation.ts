@@ -1,4 +1,6 @@
 /** The shapes that operations of the contract have: a command, a read, a stream of events, a list in lines, or none of these. */
+
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Hono } from "hono";
 import type { Caller } from "../api/caller.ts";
 import { contract, type Operation } from "../api/contract.ts";
@@ -8,6 +10,7 @@ import type {
   CommandOf,
   FeedName,
   Given,
+  OfferName,
   OperationName,
 } from "../api/contract-types.ts";
 import { stringifyExact } from "../api/exact.ts";
@@ -18,23 +21,26 @@ import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import { bodyOf } from "../http/body.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import type { Feed } from "../http/feed.ts";
+import type { Looks } from "../http/looks.ts";
 import { createPlaces, type Places } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
 import { type Bindings, type Ctx, parsed, queryOf, unlessLeft } from "../http/request.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createCallerOf } from "./caller.ts";
+import { answerLook } from "./look.ts";
 
 export type App = Hono<{ Bindings: Bindings }>;
 
 /** What a handler gets: a request that has passed all checks of its shape, and who sent it. */
 export type Asked<K extends OperationName> = Given<K> & {
   c: Ctx;
-  who: (typeof contract)[K]["roles"] extends null ? null : Caller;
+  who: (typeof contract)[K] extends { roles: null } | { isOffer: true } ? Caller | null : Caller;
 };
 
 interface Parts {
   authenticate: Authenticate;
   exchanges: Exchanges;
+  looks: Looks;
   metrics: Pick<Metrics, "count">;
 }
 
@@ -44,7 +50,7 @@ const MAX_LISTS = 20;
 export type Operations = ReturnType<typeof createOperations>;
 
 /** Adds operations to the app. */
-export function createOperations(app: App, { authenticate, exchanges, metrics }: Parts) {
+export function createOperations(app: App, { authenticate, exchanges, looks, metrics }: Parts) {
   const callerOf = createCallerOf({ authenticate, exchanges });
   const lists = createPlaces("lists", MAX_LISTS);
 
@@ -54,12 +60,13 @@ export function createOperations(app: App, { authenticate, exchanges, metrics }:
     handler: (asked: Asked<K>) => Response | Promise<Response>,
     first: (c: Ctx) => unknown = () => {},
   ): void {
-    const { route, roles, path, query, body, maxBody }: Operation = contract[name];
+    const { route, roles, isOffer, path, query, body, maxBody }: Operation = contract[name];
+    const needsToken = !(isOffer && looks.isPublic);
     const [method = "", template = ""] = route.split(" ");
     app.on(method, template.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
       exchanges.matched(c.env.exchange, template);
       first(c);
-      const who = roles && (await callerOf(c, roles));
+      const who = roles && (await callerOf(c, roles, needsToken));
       const asked = {
         c,
         who,
@@ -93,20 +100,39 @@ export function createOperations(app: App, { authenticate, exchanges, metrics }:
     first?: (c: Ctx) => unknown,
   ): void {
     const answer = async (asked: Asked<K>) => {
-      const found = await handler(asked);
-      if (found === undefined) throw new Problem("coupon_not_found");
+      const found = orNotFound(await handler(asked));
       return respond(success(200, stringifyExact(found), asked.c.env.exchange.requestId));
     };
     on(name, answer, first);
   }
 
+  /** What is on offer is read once a second for all who look; `targetOf` names what is asked for, in one way. */
+  function look<K extends OfferName>(
+    name: K,
+    targetOf: (asked: Asked<K>) => string,
+    handler: (asked: Asked<K>) => Promise<AnswerOf<K> | undefined>,
+  ): void {
+    const [, route = ""] = contract[name].route.split(" ");
+    on(name, (asked) => {
+      const read = async () => stringifyExact(orNotFound(await handler(asked)));
+      return answerLook(asked.c, asked.who, looks, { route, target: targetOf(asked), read });
+    });
+  }
+
+  /** The stream is written to Node's response, without the web's streams: they would be most of its cost. */
   function stream(name: FeedName, feed: Feed, places: Places): void {
-    on(name, ({ c, who }) => {
-      hold(c, places, who);
-      const events = feed.watch();
-      // Whoever asks for the head alone watches nothing, and would be told until it is found to read nothing.
-      if (c.req.method === "HEAD") void events.cancel();
-      return streamed(c, "text/event-stream", events);
+    on(name, ({ c }) => {
+      const { exchange, outgoing } = c.env;
+      const headers = streamHeaders(exchange.requestId, "text/event-stream");
+      // Whoever asks for the head alone watches nothing.
+      if (c.req.method === "HEAD" || outgoing === undefined) return new Response(null, { headers });
+      hold(c, places);
+      exchanges.end(exchange, 200, headers);
+      // It lasts as long as its connection, so it needs no frames.
+      outgoing.removeHeader("transfer-encoding");
+      outgoing.writeHead(200, { ...headers, connection: "close" });
+      feed.watch(outgoing);
+      return RESPONSE_ALREADY_SENT;
     });
   }
 
@@ -115,30 +141,33 @@ export function createOperations(app: App, { authenticate, exchanges, metrics }:
     return lines(c, rows);
   }
 
-  return { on, command, read, stream, list };
+  return { on, command, read, look, stream, list };
+}
+
+function orNotFound<Found>(found: Found | undefined): Found {
+  if (found === undefined) throw new Problem("coupon_not_found");
+  return found;
 }
 
 /** Takes a place until the answer is sent, or can't be any more. */
-function hold(c: Ctx, places: Places, who?: Caller): void {
+function hold(c: Ctx, places: Places): void {
   const { outgoing } = c.env;
   if (outgoing === undefined) return;
   unlessLeft(c);
-  outgoing.once("close", places.take(who?.role === "user" ? who.user_id : undefined));
+  outgoing.once("close", places.take());
 }
 
 export function lines(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-  return streamed(c, "application/x-ndjson", rows);
+  return new Response(rows, { headers: streamHeaders(c.env.exchange.requestId, "application/x-ndjson") });
 }
 
-function streamed(c: Ctx, type: string, body: ReadableStream<Uint8Array>): Response {
-  return new Response(body, {
-    headers: {
-      "content-type": type,
-      "cache-control": "no-store",
-      "x-accel-buffering": "no", // nginx would keep it back
-      "x-request-id": c.env.exchange.requestId,
-    },
-  });
+function streamHeaders(requestId: string, type: string): Record<string, string> {
+  return {
+    "content-type": type,
+    "cache-control": "no-store",
+    "x-accel-buffering": "no", // nginx would keep it back
+    "x-request-id": requestId,
+  };
 }
 
 /** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */
