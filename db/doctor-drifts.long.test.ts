@@ -10,13 +10,13 @@ const GUARD = "trigger user_coupons_check_new_grants on coupon.user_coupons";
 for (const { name, run } of trials({
   "more of each kind": [
     [
-      "alter table coupon.user_coupons alter constraint user_coupons_coupon_and_expiry deferrable initially deferred",
-      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: definition differs",
+      "alter table coupon.coupons alter constraint coupons_in_service_time_zone deferrable initially deferred",
+      "constraint coupons_in_service_time_zone on coupon.coupons: definition differs",
     ],
     [
-      `alter table coupon.user_coupons drop constraint user_coupons_coupon_and_expiry,
-        add constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry) on update cascade on delete cascade`,
-      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons: definition differs",
+      `alter table coupon.coupons drop constraint coupons_in_service_time_zone,
+        add constraint coupons_in_service_time_zone foreign key (time_zone) references coupon.settings (time_zone) on update cascade on delete cascade`,
+      "constraint coupons_in_service_time_zone on coupon.coupons: definition differs",
     ],
     [
       "alter function public.wallet(bigint, date, integer) rename to purse",
@@ -116,8 +116,8 @@ for (const { name, run } of trials({
   ],
   constraints: [
     [
-      "alter table coupon.user_coupons drop constraint user_coupons_coupon_and_expiry",
-      "constraint user_coupons_coupon_and_expiry on coupon.user_coupons is missing",
+      "alter table coupon.coupons drop constraint coupons_in_service_time_zone",
+      "constraint coupons_in_service_time_zone on coupon.coupons is missing",
     ],
     [
       "alter table coupon.user_coupons drop constraint user_coupons_pkey",

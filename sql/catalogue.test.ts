@@ -181,7 +181,9 @@ const RIGHTS: Record<string, string> = {
   "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
   "coupon.add_lease()": "",
+  "coupon.carry_expiry()": "",
   "coupon.check_audit()": "",
+  "coupon.check_expiry()": "",
   "coupon.check_issued_equals_grants()": "",
   "coupon.check_leases()": "",
   "coupon.check_new_grants()": "",
@@ -313,7 +315,6 @@ test("every foreign key says what a delete and an update of its parent do, and h
   assert.deepEqual(await rows(keys), [
     ["coupons_in_service_time_zone", "r", "c"],
     ["leases_coupon", "c", "c"],
-    ["user_coupons_coupon_and_expiry", "r", "c"],
   ]);
   // The key's first column leads an index, but where the parents are one row.
   const bare = owner`
@@ -356,6 +357,10 @@ test("constraints and triggers, by name", async () => {
       [
         "coupon.coupons_code_is_unique",
         "coupons_add_lease",
+        "coupons_are_permanent_once_issued",
+        "coupons_are_permanent_once_issued_id",
+        "coupons_are_permanent_once_issued_truncate",
+        "coupons_carry_expiry",
         "coupons_code_is_plain",
         "coupons_count_fits",
         "coupons_day_is_decided",
@@ -363,7 +368,6 @@ test("constraints and triggers, by name", async () => {
         "coupons_description_fits",
         "coupons_expiry_after_start",
         "coupons_expiry_is_a_date",
-        "coupons_id_and_expiry",
         "coupons_in_service_time_zone",
         "coupons_issued_equals_grants",
         "coupons_issued_never_falls",

@@ -5,7 +5,7 @@
 --
 -- enable_seqscan is off because plans may be older than the rows: one made while the tables were
 -- small would read all grants of a day for each batch. enable_nestloop is off because PostgreSQL
--- before 18 takes an array for ten elements: step 5 would compare each of 1,000 users with each
+-- before 18 takes an array for ten elements: step 6 would compare each of 1,000 users with each
 -- other. The plans are generic because small batches would pay more for a plan of their own than for reading.
 create or replace function public.issue_coupons(coupon_id bigint, user_ids bigint[])
 returns table (
@@ -30,13 +30,10 @@ declare
   v_now timestamptz;
   v_today date;
   v_refusal public.issue_coupon_outcome;
-  v_known bigint[];
-  v_spent bigint[];
-  v_held coupon.user_coupons[];
+  v_locked boolean := false;
   v_winners bigint[];
   v_arrivals bigint[];
   v_left integer;
-  v_locked boolean := false;
 begin
   -- 1. Assert the arguments.
   if issue_coupons.coupon_id is null then
@@ -53,7 +50,6 @@ begin
 
   loop
     -- 2. Is the coupon refused for everybody? The clock is read after the coupon, and so after any wait for the lock.
-    v_winners := null;
     select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
     v_now := clock_timestamp();
     v_today := (v_now at time zone v_coupon.time_zone)::date;
@@ -64,62 +60,35 @@ begin
     -- 3. If not, can anybody be granted? One is enough, and mostly the first one can. Then take the
     -- lock, and go back to step 2 for what is true under it. Scalar subqueries make this a probe
     -- for each user, which ends at the first found.
-    if v_refusal is null and not v_locked and exists (
+    exit when v_refusal is not null or v_locked or not exists (
       select from unnest(issue_coupons.user_ids) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
         and (select g.user_id from coupon.user_coupons g
           where g.issued_on = v_today and g.user_id = r.user_id) is null
         and (select g.user_id from coupon.user_coupons g
-          where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null)
-    then
-      perform coupon.lock_issuing(issue_coupons.coupon_id);
-      v_locked := true;
-      continue;
-    end if;
+          where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null);
+    perform coupon.lock_issuing(issue_coupons.coupon_id);
+    v_locked := true;
+  end loop;
 
-    -- 4. Who exists, who has spent the day, who holds the coupon? Holders are read last: whoever
-    -- was granted meanwhile is told so, and never that the day is spent. They are read even if
-    -- everybody else is refused.
-    if v_refusal is null then
-      v_known := array(select u.id from coupon.users u where u.id = any (issue_coupons.user_ids));
-      v_spent := array(
-        select g.user_id
-        from coupon.user_coupons g
-        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids));
-    end if;
-    v_held := array(
-      select g
-      from coupon.user_coupons g
-      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids));
-    exit when v_refusal is not null;
-
-    -- 5. Choose who can be granted, in order of arrival; who asks twice counts once.
-    select array_agg(c.user_id order by c.arrival), array_agg(c.arrival order by c.arrival)
+  -- 4. Choose who can be granted, in order of arrival; who asks twice counts once.
+  if v_refusal is null and v_locked then
+    select array_agg(r.user_id), array_agg(r.arrival)
     into v_winners, v_arrivals
     from (
       select r.user_id, min(r.arrival) as arrival
       from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
       group by r.user_id
-    ) c
-    where exists (select from unnest(v_known) u (id) where u.id = c.user_id)
-      and not exists (select from unnest(v_spent) s (user_id) where s.user_id = c.user_id)
-      and not exists (select from unnest(v_held) h where h.user_id = c.user_id);
-    exit when v_winners is null or v_locked;
-    -- Without the lock nobody could be granted in step 3, and now somebody can: once more.
-  end loop;
-
-  -- Everybody is refused, and nobody here holds the coupon: all are told the same, without the joins of step 7.
-  if v_refusal is not null and cardinality(v_held) = 0 then
-    return query
-    select
-      v_refusal, r.user_id, null::integer, null::date, null::timestamptz,
-      case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
-    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
-    order by r.arrival;
-    return;
+      order by arrival
+    ) r
+    where (select true from coupon.users u where u.id = r.user_id)
+      and (select g.user_id from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = r.user_id) is null
+      and (select g.user_id from coupon.user_coupons g
+        where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null;
   end if;
 
-  -- 6. Write: the coupon's counter, then a row for each of them, as far as the stock goes. Rows are inserted by user.
+  -- 5. Write: the coupon's counter, then a row for each of them, as far as the stock goes. Rows are inserted by user.
   if v_winners is not null then
     perform coupon.commit_durably();
     v_left := v_coupon.count - v_coupon.issued;
@@ -131,31 +100,57 @@ begin
     from unnest(v_winners) with ordinality w (user_id, place)
     order by w.user_id;
   end if;
-  if cardinality(v_held) > 0 then
-    perform coupon.fence_replay();
-  end if;
 
-  -- 7. Answer each request, in order of arrival.
+  -- 6. Answer each request, in order of arrival. Mostly everybody is refused, and nobody in the batch holds the coupon.
+  if v_refusal is not null and not exists (
+    select from coupon.user_coupons g
+    where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
+  then
+    return query
+    select
+      v_refusal, r.user_id, null::integer, null::date, null::timestamptz,
+      case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
+    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+    order by r.arrival;
+    return;
+  end if;
   return query
   select
     case
-      when w.arrival = r.arrival then 'issued'
-      when coalesce(w.user_id, h.user_id) is not null then 'already_issued'
+      when r.arrival = r.first_arrival then 'issued'
+      when coalesce(r.place, (r.held).position) is not null then 'already_issued'
       when v_refusal is not null then v_refusal
-      when cardinality(v_winners) = v_left and r.arrival > v_arrivals[v_left] then 'sold_out'
-      when s.user_id is null then 'user_not_found'
+      when r.arrival > v_arrivals[v_left] then 'sold_out'
+      when (select g.user_id from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = r.user_id) is null then 'user_not_found'
       else 'daily_limit_reached'
-    end::public.issue_coupon_outcome,
+    end,
     r.user_id,
-    coalesce(h.position, (v_coupon.issued + w.place)::integer),
-    coalesce(h.issued_on, case when w.user_id is not null then v_today end),
-    coalesce(h.issued_at, case when w.user_id is not null then v_now end),
+    coalesce((v_coupon.issued + r.place)::integer, (r.held).position),
+    case when r.place is not null then v_today else (r.held).issued_on end,
+    case when r.place is not null then v_now else (r.held).issued_at end,
     case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
-  from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
-  left join unnest(v_held) h on h.user_id = r.user_id
-  left join unnest(v_spent) s (user_id) on s.user_id = r.user_id
-  left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
+  from (
+    select
+      r.user_id, r.arrival, w.arrival as first_arrival, w.place,
+      case when w.place is null then (
+        select g from coupon.user_coupons g
+        where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) end as held
+    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+    left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
+    offset 0 -- looks each of them up once
+  ) r
   order by r.arrival;
+
+  -- A batch that wrote waits for the standbys anyway.
+  if v_winners is null then
+    if v_refusal is not null or exists (
+      select from coupon.user_coupons g
+      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
+    then
+      perform coupon.fence_replay();
+    end if;
+  end if;
 end
 $$;
 

@@ -456,17 +456,17 @@ test("a replay during the batch that grants the user is a replay", async () => {
 
 // ---- The rule broken on purpose ---------------------------------------------------------------------------
 
-test("a replay that reads while the batch commits is a replay, and goes red when it reads in another order", async (t) => {
+test("a replay that reads while the batch commits is a replay, and goes red when it read holders before", async (t) => {
   const scratch = await broken(t);
   const { owner } = scratch;
   const source = await functionText(owner, "public.issue_coupons(bigint, bigint[])");
   const pause =
     "if current_setting('test.pause', true) = 'on' then perform pg_advisory_xact_lock_shared(7); end if;";
-  const held = /v_held := array\([^;]*;/.exec(source)?.[0] ?? "";
-  const read = /if v_refusal is null then\s+v_known[\s\S]*?end if;/.exec(source)?.[0] ?? "";
-  assert.ok(held && read);
+  const step6 = /-- 6\. .*/.exec(source)?.[0] ?? "";
+  const held = /case when w\.place is null then \([^;]*?\) end as held/.exec(source)?.[0] ?? "";
+  assert.ok(step6 && held);
 
-  // Asked for by somebody who doesn't exist yet, so that the batch sees nobody to grant and reads without the lock.
+  // Asked for by somebody who doesn't exist yet, so that the batch sees nobody to grant and answers without the lock.
   const answer = async (text: string, coupon: number, user: number) => {
     await owner.unsafe(text);
     const [claimer, replayer] = [await scratch.pool.reserve(), await scratch.pool.reserve()];
@@ -485,9 +485,18 @@ test("a replay that reads while the batch commits is a replay, and goes red when
       for (const session of [claimer, replayer, holder]) session.release();
     }
   };
-  assert.equal(await answer(source.replace(held, `${pause}\n${held}`), 1, 11), "already_issued");
-  const swapped = source.replace(held, "").replace(read, `${held}\n${pause}\n${read}`);
-  assert.equal(await answer(swapped, 1, 12), "daily_limit_reached");
+  const paused = source.replace(step6, `${step6}\n${pause}`);
+  assert.equal(await answer(paused, 1, 11), "already_issued");
+  const early = paused
+    .replace("v_left integer;", "v_left integer; v_early coupon.user_coupons;")
+    .replace(
+      step6,
+      `${step6}
+      select g.* into v_early from coupon.user_coupons g
+      where g.coupon_id = issue_coupons.coupon_id and g.user_id = issue_coupons.user_ids[1];`,
+    )
+    .replace(held, "v_early as held");
+  assert.equal(await answer(early, 1, 12), "daily_limit_reached");
 });
 
 test("the burst goes red without the lock: claims end at a constraint", async (t) => {

@@ -71,16 +71,8 @@ export async function grantsOf(
   return { rows: found?.["rows"], last: found?.["last"], issued: found?.["issued"] };
 }
 
-/**
- * Makes `copy` a table like `original`: columns, defaults, indexes, checks and foreign keys; no triggers. Where a foreign
- * key leads to a table in `redirected`, the copy's leads to that table's copy.
- */
-export async function copyTable(
-  owner: Sql,
-  original: string,
-  copy: string,
-  redirected: Record<string, string> = {},
-): Promise<void> {
+/** Makes `copy` a table like `original`: columns, defaults, indexes, checks and foreign keys; no triggers. */
+export async function copyTable(owner: Sql, original: string, copy: string): Promise<void> {
   const [table] = await owner`
     select array_to_string(reloptions, ', ') as options from pg_class where oid = ${original}::regclass`;
   const options = table?.["options"] ? ` with (${table["options"]})` : "";
@@ -90,11 +82,5 @@ export async function copyTable(
     from pg_constraint
     where conrelid = ${original}::regclass and contype = 'f' and conparentid = 0
   `;
-  for (const key of keys) {
-    const definition = Object.entries(redirected).reduce(
-      (text, [from, to]) => text.replace(`REFERENCES ${from}(`, `REFERENCES ${to}(`),
-      key["definition"] as string,
-    );
-    await owner.unsafe(`alter table ${copy} add ${definition}`);
-  }
+  for (const key of keys) await owner.unsafe(`alter table ${copy} add ${key["definition"]}`);
 }

@@ -43,7 +43,7 @@ test("for update: one a user and day, never more than count, positions in order"
   });
 });
 
-test("for update: the tables have our indexes, checks and foreign keys, and one to users", async (t) => {
+test("for update: the tables have our indexes, checks and foreign keys, and those for what our guard checks", async (t) => {
   const scratch = await database(t);
   await createTextbook(scratch);
   const constraints = (schema: string) => scratch.owner`
@@ -59,12 +59,18 @@ test("for update: the tables have our indexes, checks and foreign keys, and one 
   const asOurs = (await constraints("textbook")).map((row) =>
     JSON.parse(JSON.stringify(row).replaceAll("textbook.", "coupon.")),
   );
-  const toUsers = "FOREIGN KEY (user_id) REFERENCES coupon.users(id)";
+  const guarded = [
+    "FOREIGN KEY (coupon_id) REFERENCES coupon.coupons(id)",
+    "FOREIGN KEY (user_id) REFERENCES coupon.users(id)",
+  ];
   assert.deepEqual(
-    asOurs.filter((constraint) => constraint.definition !== toUsers),
+    asOurs.filter(({ definition }) => !guarded.includes(definition)),
     [...(await constraints("coupon"))],
   );
-  assert.equal(asOurs.filter((constraint) => constraint.definition === toUsers).length, 1);
+  assert.deepEqual(
+    asOurs.map(({ definition }) => definition).filter((definition) => guarded.includes(definition)),
+    guarded,
+  );
   assert.deepEqual([...(await indexes("textbook"))], [...(await indexes("coupon"))]);
 });
 

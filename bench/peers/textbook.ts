@@ -4,15 +4,14 @@ import { type Sql, withConnection } from "../../db/connect.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { copyTable } from "../harness/tables.ts";
 
-/** Tables like ours: the same columns, indexes, checks and foreign keys; users are shared. */
+/** Tables like ours: the same columns, indexes and checks, and foreign keys for what our guard checks; users are shared. */
 export async function createTextbook({ setupUrl, owner }: Scratch): Promise<void> {
   await withConnection(setupUrl, (sql) => sql`create schema textbook authorization coupon_owner`);
   await copyTable(owner, "coupon.coupons", "textbook.coupons");
-  await copyTable(owner, "coupon.user_coupons", "textbook.user_coupons", {
-    "coupon.coupons": "textbook.coupons",
-  });
+  await copyTable(owner, "coupon.user_coupons", "textbook.user_coupons");
   // What the guard checks of ours, in the way that a table declares it.
   await owner`alter table textbook.user_coupons add foreign key (user_id) references coupon.users (id)`;
+  await owner`alter table textbook.user_coupons add foreign key (coupon_id) references textbook.coupons (id)`;
   await owner.unsafe(readFileSync(new URL("./for_update.sql", import.meta.url), "utf8"));
 }
 

@@ -68,7 +68,6 @@ create table coupon.coupons (
   constraint coupons_one_per_slot unique (live_on, slot) deferrable,
   constraint coupons_one_per_start_time unique (start_time),
   constraint coupons_one_per_count unique (live_on, count) deferrable,
-  constraint coupons_id_and_expiry unique (id, expiry),
   constraint coupons_in_service_time_zone foreign key (time_zone) references coupon.settings (time_zone)
     on update cascade on delete restrict
 ) with (fillfactor = 50);
@@ -106,8 +105,6 @@ comment on constraint coupons_one_per_slot on coupon.coupons is
 there to another slot.';
 comment on constraint coupons_one_per_start_time on coupon.coupons is
   'An instant is on one day only, so this is one start time a day, whatever the zone says.';
-comment on constraint coupons_id_and_expiry on coupon.coupons is
-  'Here for the foreign key user_coupons_coupon_and_expiry, by which each grant carries the coupon''s expiry.';
 
 -- No "set search_path", unlike every other function: PostgreSQL inlines no function that has a
 -- setting. The body is parsed here and now, so no path matters to it later.
@@ -140,9 +137,7 @@ create table coupon.user_coupons (
   constraint user_coupons_used_before_expiry check (used_date < expiry),
   constraint user_coupons_used_after_issued check (used_date >= issued_at),
   constraint user_coupons_use_has_reference check ((used_date is null) = (use_reference is null)),
-  constraint user_coupons_use_reference_fits check (length(use_reference) between 1 and 200),
-  constraint user_coupons_coupon_and_expiry foreign key (coupon_id, expiry) references coupon.coupons (id, expiry)
-    on update cascade on delete restrict
+  constraint user_coupons_use_reference_fits check (length(use_reference) between 1 and 200)
 );
 create unique index user_coupons_one_per_position
   on coupon.user_coupons (coupon.position_key(coupon_id, position));
@@ -158,7 +153,7 @@ its coupon.';
 comment on column coupon.user_coupons.issued_at is
   'When it was issued: the database clock, read while the batch held the issuing lock.';
 comment on column coupon.user_coupons.expiry is
-  'The coupon''s expiry. The foreign key keeps it equal, and so "used before expiry" is a check of this row alone.';
+  'The coupon''s expiry. Triggers keep it equal, and so "used before expiry" is a check of this row alone.';
 comment on column coupon.user_coupons.used_date is
   'The instant of use; null while unused.';
 comment on column coupon.user_coupons.issued_on is

@@ -14,6 +14,11 @@
 -- expression, and ./sd doctor would find that a restored trigger differs.
 
 -- Fires once for each insert statement, and so once a batch.
+--
+-- There is no foreign key to users and none to coupons: PostgreSQL would check those row by row, which takes longer than
+-- the insert, and the one to users would lock each user's row, and so write a random page for every grant. No lock is
+-- needed. Users are permanent, and so are coupons that were issued; and who issues has the coupon's row, since the
+-- positions must follow a counter that only they have moved.
 create function coupon.check_new_grants() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -21,75 +26,76 @@ create function coupon.check_new_grants() returns trigger
   set jit = off
 as $$
 declare
-  v_batch record;
+  v_now timestamptz := clock_timestamp();
+  v_broken record;
 begin
-  for v_batch in
+  -- A subquery in parentheses is a probe. For a join or an exists () the planner may read all coupons, users or grants.
+  select
+    r.rule,
+    case r.rule
+      when 'user_coupons_coupon_and_expiry' then format('coupon %s has not this expiry, or is not there', g.coupon_id)
+      when 'user_coupons_position_follows_issued' then
+        format('coupon %s has issued %s: %s new grants can''t have positions %s to %s',
+          g.coupon_id, (g.coupon).issued, g.rows, g.first_position, g.last_position)
+      when 'user_coupons_issued_at_is_now' then 'issued_at is not the database clock of this statement'
+      when 'user_coupons_issued_after_start' then
+        format('coupon %s starts at %s', g.coupon_id, (g.coupon).start_time)
+      when 'user_coupons_issued_on_is_today' then
+        format('issued_on is not the day of issued_at in %s', (g.coupon).time_zone)
+      when 'user_coupons_begin_unused' then 'a grant begins unused'
+      when 'user_coupons_user' then 'a grant for a user that doesn''t exist'
+    end as message,
+    case
+      when r.rule in ('user_coupons_coupon_and_expiry', 'user_coupons_user') then 'foreign_key_violation'
+      else 'check_violation'
+    end as errcode
+  into v_broken
+  from (
     select
-      c.id, c.issued, c.start_time, c.time_zone, g.rows, g.first_position, g.last_position,
-      g.first_issued_at, g.last_issued_at, g.first_issued_on, g.last_issued_on, g.used
-    from (
-      select
-        n.coupon_id,
-        count(*) as rows,
-        min(n.position) as first_position,
-        max(n.position) as last_position,
-        min(n.issued_at) as first_issued_at,
-        max(n.issued_at) as last_issued_at,
-        min(n.issued_on) as first_issued_on,
-        max(n.issued_on) as last_issued_on,
-        count(n.used_date) as used
-      from new_grants n
-      group by n.coupon_id
-    ) g
-    join coupon.coupons c on c.id = g.coupon_id
-  loop
-    if v_batch.last_position <> v_batch.issued
-      or v_batch.first_position <> v_batch.issued - v_batch.rows + 1
-      -- Not in the query above: there the planner may make a hash of all grants for it.
-      or v_batch.first_position > 1 and not exists (
-        select from coupon.user_coupons p
-        where coupon.position_key(p.coupon_id, p.position)
-          = coupon.position_key(v_batch.id, v_batch.first_position - 1)) then
-      raise exception 'coupon % has issued %: % new grants can''t have positions % to %',
-        v_batch.id, v_batch.issued, v_batch.rows, v_batch.first_position, v_batch.last_position
-        using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_position_follows_issued',
-          hint = 'Call issue_coupon(user_id, coupon_id).';
-    end if;
-    -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
-    if v_batch.first_issued_at < statement_timestamp() or v_batch.last_issued_at > clock_timestamp()
-      or v_batch.first_issued_at <> v_batch.last_issued_at then
-      raise exception 'issued_at is not the database clock of this statement'
-        using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_issued_at_is_now', hint = 'clock_timestamp() is.';
-    end if;
-    if v_batch.first_issued_at < v_batch.start_time then
-      raise exception 'coupon % starts at %', v_batch.id, v_batch.start_time
-        using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_issued_after_start';
-    end if;
-    if v_batch.first_issued_on <> v_batch.last_issued_on
-      or v_batch.first_issued_on <> (v_batch.first_issued_at at time zone v_batch.time_zone)::date then
-      raise exception 'issued_on is not the day of issued_at in %', v_batch.time_zone
-        using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_issued_on_is_today';
-    end if;
-    if v_batch.used > 0 then
-      raise exception 'a grant begins unused'
-        using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
-          constraint = 'user_coupons_begin_unused';
-    end if;
-  end loop;
-  -- No foreign key: that would lock each user's row and so write a random page for every grant,
-  -- which with many users costs more than the grant itself. Users are permanent, so no lock is
-  -- needed. A scalar subquery is one probe for each user.
-  if exists (
-    select from new_grants n
-    where (select true from coupon.users u where u.id = n.user_id) is null)
-  then
-    raise exception 'a grant for a user that doesn''t exist'
-      using errcode = 'foreign_key_violation', schema = 'coupon', table = 'user_coupons',
-        constraint = 'user_coupons_user', hint = 'import_users() makes users.';
+      n.coupon_id,
+      (select c from coupon.coupons c where c.id = n.coupon_id) as coupon,
+      count(*) as rows,
+      count((select u.id from coupon.users u where u.id = n.user_id)) as users,
+      min(n.position) as first_position,
+      max(n.position) as last_position,
+      min(n.issued_at) as first_issued_at,
+      max(n.issued_at) as last_issued_at,
+      min(n.issued_on) as first_issued_on,
+      max(n.issued_on) as last_issued_on,
+      min(n.expiry) as first_expiry,
+      max(n.expiry) as last_expiry,
+      count(n.used_date) as used
+    from new_grants n
+    group by n.coupon_id
+  ) g
+  cross join lateral (
+    select case
+      when (g.coupon).expiry is null or g.first_expiry <> (g.coupon).expiry or g.last_expiry <> (g.coupon).expiry
+        then 'user_coupons_coupon_and_expiry'
+      when g.last_position <> (g.coupon).issued or g.first_position <> (g.coupon).issued - g.rows + 1
+        or g.first_position > 1 and (
+          select true from coupon.user_coupons p
+          where coupon.position_key(p.coupon_id, p.position)
+            = coupon.position_key(g.coupon_id, g.first_position - 1)) is null
+        then 'user_coupons_position_follows_issued'
+      -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
+      when g.first_issued_at < statement_timestamp() or g.last_issued_at > v_now
+        or g.first_issued_at <> g.last_issued_at
+        then 'user_coupons_issued_at_is_now'
+      when g.first_issued_at < (g.coupon).start_time then 'user_coupons_issued_after_start'
+      when g.first_issued_on <> g.last_issued_on
+        or g.first_issued_on <> (g.first_issued_at at time zone (g.coupon).time_zone)::date
+        then 'user_coupons_issued_on_is_today'
+      when g.used > 0 then 'user_coupons_begin_unused'
+      when g.users < g.rows then 'user_coupons_user'
+    end as rule
+  ) r
+  where r.rule is not null
+  limit 1;
+  if found then
+    raise exception '%', v_broken.message
+      using errcode = v_broken.errcode, schema = 'coupon', table = 'user_coupons', constraint = v_broken.rule,
+        hint = 'Call issue_coupon(user_id, coupon_id): it gives a grant all that it must have.';
   end if;
   return null;
 end
@@ -97,7 +103,7 @@ $$;
 comment on function coupon.check_new_grants() is
   'Rules 1, 2, 3 and 6 for any insert into user_coupons: the new positions are the next ones, up to
 coupons.issued (which is checked against count); they are issued now by the database clock, not
-before start_time, on today''s date, to users who exist.';
+before start_time, on today''s date, with their coupon''s expiry, to users who exist.';
 
 create trigger user_coupons_check_new_grants
   after insert on coupon.user_coupons
@@ -113,22 +119,22 @@ create function coupon.check_issued_equals_grants() returns trigger
   set jit = off
 as $$
 declare
-  v_issued integer;
-  v_has_last boolean;
-  v_has_more boolean;
+  v_coupon record;
 begin
-  -- Not new.issued: one transaction may issue several batches, and only what it leaves at commit counts.
-  select c.issued into v_issued from coupon.coupons c where c.id = new.id;
-  -- Positions have no gaps, so two probes find out whether this is the highest one.
-  v_has_last := v_issued = 0 or exists (
-    select from coupon.user_coupons g
-    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(new.id, v_issued));
-  v_has_more := exists (
-    select from coupon.user_coupons g
-    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(new.id, v_issued + 1));
-  if v_has_more or not v_has_last then
-    raise exception 'coupon % says issued %, and its grants have % positions', new.id, v_issued,
-      case when v_has_more then 'more' else 'fewer' end
+  -- Not new.issued: one transaction may issue several batches, and only what it leaves at commit counts. Positions have
+  -- no gaps, so two probes find out whether issued is the highest one.
+  select
+    c.issued,
+    (select true from coupon.user_coupons g
+      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, c.issued)) as has_last,
+    (select true from coupon.user_coupons g
+      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, c.issued + 1)) as has_more
+  into v_coupon
+  from coupon.coupons c
+  where c.id = new.id;
+  if v_coupon.has_more or v_coupon.issued > 0 and v_coupon.has_last is null then
+    raise exception 'coupon % says issued %, and its grants have % positions', new.id, v_coupon.issued,
+      case when v_coupon.has_more then 'more' else 'fewer' end
       using errcode = 'check_violation', schema = 'coupon', table = 'coupons',
         constraint = 'coupons_issued_equals_grants',
         hint = 'Call issue_coupon(user_id, coupon_id), or set_coupon_count(coupon_id, count) for a new count.';
@@ -200,6 +206,44 @@ create trigger coupons_start_time_is_fixed_once_issued
   execute function coupon.refuse_change(
     'coupons_start_time_is_fixed_once_issued', 'the start_time of a coupon that was issued can''t change');
 
+create trigger coupons_are_permanent_once_issued
+  before delete on coupon.coupons
+  for each row
+  when (old.issued > 0)
+  execute function coupon.refuse_change(
+    'coupons_are_permanent_once_issued', 'a coupon that was issued is never deleted: pause_coupon() ends issuing');
+
+create trigger coupons_are_permanent_once_issued_id
+  before update of id on coupon.coupons
+  for each row
+  when (old.issued > 0 and old.id <> new.id)
+  execute function coupon.refuse_change(
+    'coupons_are_permanent_once_issued', 'the id of a coupon that was issued never changes');
+
+create trigger coupons_are_permanent_once_issued_truncate
+  before truncate on coupon.coupons
+  for each statement
+  execute function coupon.refuse_change(
+    'coupons_are_permanent_once_issued', 'a coupon that was issued is never deleted: pause_coupon() ends issuing');
+
+create function coupon.carry_expiry() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update coupon.user_coupons g set expiry = new.expiry where g.coupon_id = new.id;
+  return null;
+end
+$$;
+comment on function coupon.carry_expiry() is
+  'Gives all grants of the coupon its new expiry. Nobody can be granted meanwhile: the coupon''s row is locked.';
+
+create trigger coupons_carry_expiry
+  after update of expiry on coupon.coupons
+  for each row
+  when (old.expiry <> new.expiry)
+  execute function coupon.carry_expiry();
+
 create trigger users_are_permanent
   before delete on coupon.users
   for each row
@@ -241,6 +285,28 @@ create trigger user_coupons_grant_is_immutable
     or old.issued_at is distinct from new.issued_at)
   execute function coupon.refuse_change(
     'user_coupons_grant_is_immutable', 'of a grant only its use can change: use_coupon(), undo_use()');
+
+create function coupon.check_expiry() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.expiry is distinct from (select c.expiry from coupon.coupons c where c.id = new.coupon_id) then
+    raise exception 'coupon % has not this expiry, or is not there', new.coupon_id
+      using errcode = 'foreign_key_violation', schema = 'coupon', table = 'user_coupons',
+        constraint = 'user_coupons_coupon_and_expiry', hint = 'set_coupon_expiry() changes it for all grants of a coupon.';
+  end if;
+  return new;
+end
+$$;
+comment on function coupon.check_expiry() is
+  'For any update of a grant''s expiry: it is its coupon''s. check_new_grants() sees to it for an insert.';
+
+create trigger user_coupons_coupon_and_expiry
+  before update on coupon.user_coupons
+  for each row
+  when (old.expiry is distinct from new.expiry)
+  execute function coupon.check_expiry();
 
 create function coupon.check_use() returns trigger
   language plpgsql
@@ -402,12 +468,17 @@ drop trigger audit_is_permanent_truncate on coupon.audit;
 drop trigger audit_is_permanent on coupon.audit;
 drop trigger user_coupons_count_use on coupon.user_coupons;
 drop trigger user_coupons_check_use on coupon.user_coupons;
+drop trigger user_coupons_coupon_and_expiry on coupon.user_coupons;
 drop trigger user_coupons_grant_is_immutable on coupon.user_coupons;
 drop trigger users_are_permanent_truncate on coupon.users;
 drop trigger users_are_permanent_id on coupon.users;
 drop trigger users_are_permanent on coupon.users;
 drop trigger user_coupons_grant_is_permanent_truncate on coupon.user_coupons;
 drop trigger user_coupons_grant_is_permanent on coupon.user_coupons;
+drop trigger coupons_carry_expiry on coupon.coupons;
+drop trigger coupons_are_permanent_once_issued_truncate on coupon.coupons;
+drop trigger coupons_are_permanent_once_issued_id on coupon.coupons;
+drop trigger coupons_are_permanent_once_issued on coupon.coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_issued_never_falls on coupon.coupons;
 drop trigger coupons_day_is_decided_anew on coupon.coupons;
@@ -418,6 +489,8 @@ drop function coupon.check_use_is_undone();
 drop function coupon.check_audit();
 drop function coupon.count_use();
 drop function coupon.check_use();
+drop function coupon.check_expiry();
+drop function coupon.carry_expiry();
 drop function coupon.decide_day();
 drop function coupon.refuse_change();
 drop function coupon.check_issued_equals_grants();

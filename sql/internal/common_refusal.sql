@@ -1,5 +1,5 @@
 -- Rules 1, 2 and pausing, as they hold for every user who doesn't hold the coupon yet: the one place that says when a
--- coupon can't be issued. Null: it can.
+-- coupon can't be issued. Null: it can. (A cast of the whole would not be immutable, and then PostgreSQL inlines no call.)
 create or replace function coupon.common_refusal(coupon coupon.coupons, at timestamptz)
 returns public.issue_coupon_outcome
 language sql
@@ -10,7 +10,8 @@ return case
   when common_refusal.at >= (common_refusal.coupon).expiry then 'ended'
   when (common_refusal.coupon).paused then 'paused'
   when (common_refusal.coupon).issued >= (common_refusal.coupon).count then 'sold_out'
-end::public.issue_coupon_outcome;
+  else null::public.issue_coupon_outcome
+end;
 
 comment on function coupon.common_refusal(coupon.coupons, timestamptz) is
   'not_started, ended, paused or sold_out at that instant, else null: can be issued to somebody.';
