@@ -19,7 +19,7 @@ const secret = "a secret of the tests, long enough for HS256";
 const env = readEnv({ JWT_SECRET: secret });
 const authenticate = await createAuthenticate(env);
 const now = Math.floor(Date.now() / 1000);
-const good = { sub: "42", role: "user", iss: "coupon-drop", aud: "coupon-drop", exp: now + 60 };
+const good = { sub: "42", role: "user", iss: "coupon-drop", aud: "coupon-drop", exp: now + 3_600 };
 const ofGood = { role: "user", user_id: 42, subject: "42" } as const;
 
 const bytes = (text: string) => new TextEncoder().encode(text);
