@@ -20,7 +20,8 @@ export async function serve(env: Env): Promise<void> {
   const report = cluster.isWorker ? await reportTo(metrics.registry) : undefined;
   await listenAt(env, server);
   const finish = (signal: string, delay: number) => end(service, signal, delay, report);
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => finish(signal, env.DRAIN_DELAY));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+    process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.
   process.on("disconnect", () => finish("disconnect", 0));
   startFolding({ ...service, isDraining: () => service.state.draining });

@@ -17,7 +17,7 @@ export async function runWorkers(env: Env): Promise<void> {
   let draining = false;
   let failed = false;
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const)
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => {
       if (draining) return;
       draining = true;

@@ -52,6 +52,24 @@ export async function untilSignal<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
+ * Goes on as another program, in the place of this one: nothing of this process stays. For a command that has nothing to clean up.
+ * Before Node.js 22.15, which cannot, it is exitOf().
+ */
+export async function becomes(
+  program: string,
+  args: string[],
+  how: { env: NodeJS.ProcessEnv },
+): Promise<number> {
+  ending.signal.throwIfAborted();
+  (process as { execve?(file: string, argv: string[], env: NodeJS.ProcessEnv): never }).execve?.(
+    program,
+    [program, ...args],
+    how.env,
+  );
+  return exitOf(program, args, how);
+}
+
+/**
  * Runs a program unless a signal has come; those that come now are passed on to it as SIGTERM, but not the ignored one. Its
  * exit status as a shell gives it.
  */

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
 import { madeDataDir, newDataDir, nobody } from "../../bench/harness/embedded.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import {
   CHECKOUT,
   ended,
@@ -222,4 +223,17 @@ test("another user's start, on a checkout that it may only read", async (t) => {
   await stop(run);
   assert.equal(run.stderr, "");
   await nothingRuns(dataDir);
+});
+
+test("with DATABASE_URL nothing stays of ./sd but the server, which has its own login alone", {
+  skip: !("execve" in process) && "needs Node.js 22.15",
+}, async (t) => {
+  const { setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const run = await started({ dataDir: await newDataDir(), env: { DATABASE_URL: setupUrl } });
+  const [, pid] = run.stdout.match(/"message":"listening".*"pid":(\d+)/) ?? [];
+  assert.equal(Number(pid), run.child.pid);
+  run.child.kill("SIGHUP");
+  assert.equal(await ended(run), 0, run.stderr);
+  assert.match(run.stdout, /"message":"draining","signal":"SIGHUP"/);
 });

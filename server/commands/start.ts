@@ -1,4 +1,4 @@
-/** ./sd start: sets up, then runs server/main.ts as a process of its own until it ends. */
+/** ./sd start: sets up, then becomes server/main.ts; or stays beside it, to stop the embedded PostgreSQL after it. */
 import { randomBytes } from "node:crypto";
 import { checkAddress } from "../address.ts";
 import { tokenSecret } from "../auth/secret.ts";
@@ -7,14 +7,14 @@ import { TYPESCRIPT } from "../typescript.ts";
 import { withDatabase } from "./database.ts";
 import { say } from "./print.ts";
 import { prepare, suggest } from "./setup.ts";
-import { exitOf } from "./signals.ts";
+import { becomes, exitOf } from "./signals.ts";
 
 export async function start(env: Env): Promise<number> {
   // Before anything is set up, and said of an address where somebody else answers.
   await checkAddress(env);
   if (env.API_DATABASE_URL && !env.DATABASE_URL) {
     say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
-    return serve(env, env.API_DATABASE_URL);
+    return serve(env, env.API_DATABASE_URL, becomes);
   }
   return withDatabase(env, async (target, isEmbedded) => {
     if (isEmbedded)
@@ -29,12 +29,13 @@ export async function start(env: Env): Promise<number> {
           "or API_DATABASE_URL, or take the logins over by ./sd migrate --new-passwords",
       );
     await suggest(env, target);
-    return serve(env, env.API_DATABASE_URL ?? target.as("coupon_api").url, isEmbedded && isDemo);
+    const apiUrl = env.API_DATABASE_URL ?? target.as("coupon_api").url;
+    return serve(env, apiUrl, isEmbedded ? exitOf : becomes, isEmbedded && isDemo);
   });
 }
 
 /** `isDemo`: whether it serves the embedded database, and set-up filled that. */
-async function serve(env: Env, apiUrl: string, isDemo = false): Promise<number> {
+async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = false): Promise<number> {
   const key = demoKeyOf(env, isDemo);
   if (key !== undefined && env.DEMO === undefined)
     say(
@@ -42,7 +43,7 @@ async function serve(env: Env, apiUrl: string, isDemo = false): Promise<number> 
         `  http://localhost:${env.PORT}/#demo=${key}\n`,
     );
   const given = await serverEnvironment(env, apiUrl, key);
-  return exitOf(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: given });
+  return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: given });
 }
 
 /**
