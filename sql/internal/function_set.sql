@@ -1,7 +1,7 @@
 -- Which set of functions this is. Set-up of an older release leaves a newer set alone.
 --
 -- Any change of a file that manifest.txt names, or of roles.sql, is another set: raise the number by
--- one, and put here the digest that db/release.test.ts tells.
+-- one, and put here the digest that db/function-set.test.ts tells.
 -- digest: f3de2ff8b7af39e987d37ab9818187541fe7ace7e7d35e9324d1fd3b01c90885
 create or replace function coupon.function_set()
 returns integer
