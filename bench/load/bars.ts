@@ -38,6 +38,13 @@ export const bars: readonly Bar[] = [
   atLeast("crowd", "refusals beside a claim held in psql / undisturbed", 0.9, 0.97),
   atMost("crowd", "uses that failed", 0, 0),
   atMost("crowd", "answers of /readyz other than 200", 0, 0),
+  ...[64, 256].map((n) => atLeast("look", `read / node:http constant, ${n} connections`, 0.9, 1)),
+  ...[64, 256].map((n) =>
+    atLeast("look", `CPU of a node:http constant / of a read, ${n} connections`, 0.9, 1),
+  ),
+  atLeast("look", "grants beside 10,000 pages that watch / beside none", 0.9, 0.97),
+  atMost("look", "how far the last of 10,000 pages was behind", 2_000, 1_500),
+  atMost("look", "memory of the server, 10,000 pages that watch", 300, 200),
   atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
   atMost("start", "cold start, to the first answer", 1_500, 800),
   atMost("start", "memory of a server at rest", 70, 50),

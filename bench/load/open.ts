@@ -182,7 +182,7 @@ function verifyRound(
 }
 
 /** Node has raised the soft limit to the hard one, and a shell of ours inherits that. */
-function requireOpenFiles(wanted: number): void {
+export function requireOpenFiles(wanted: number): void {
   const limit = execFileSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
   if (limit !== "unlimited" && Number(limit) < wanted)
     throw new Skipped(

@@ -3,6 +3,7 @@ import { burst } from "./burst.ts";
 import { crowd } from "./crowd.ts";
 import { grant } from "./grant.ts";
 import { growth } from "./growth.ts";
+import { look } from "./look.ts";
 import { open } from "./open.ts";
 import { overload } from "./overload.ts";
 import { refuse } from "./refuse.ts";
@@ -20,6 +21,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   sql,
   overload,
   open,
+  look,
   growth,
   crowd,
   start,
