@@ -401,6 +401,30 @@ test("undo_use against use_coupon: at most one new use, and the row says which",
   }
 });
 
+test("a coupon whose first grant is not committed yet can't be deleted, and a change by hand of its expiry takes the grant along", async () => {
+  for (const [change, wanted] of [
+    ["delete from coupon.coupons where id = $1", "coupons_are_permanent_once_issued"],
+    ["update coupon.coupons set expiry = '2099-01-01Z' where id = $1", "done"],
+  ] as const) {
+    const coupon = await newCoupon(9);
+    const [user] = (await newUsers(1)) as [number];
+    const issuer = at(0);
+    await issuer`begin`;
+    assert.equal((await issue(issuer, user, coupon)).outcome, "issued");
+    const changed = database.owner.unsafe(change, [coupon]).then(
+      () => "done",
+      (error) => error.constraint_name,
+    );
+    await waiting(watch);
+    await issuer`commit`;
+    assert.equal(await changed, wanted);
+    const [same] = await database.owner`
+      select g.expiry = c.expiry as is_same
+      from coupon.user_coupons g join coupon.coupons c on c.id = g.coupon_id where c.id = ${coupon}`;
+    assert.equal(same?.["is_same"], true);
+  }
+});
+
 test("set_coupon_expiry against use_coupon: a use waits for it, and is judged by the new expiry", async () => {
   const [coupon, user] = await granted();
   const expiry = await inTime(async (ms) => {
