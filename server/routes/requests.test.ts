@@ -94,7 +94,7 @@ async function overTheWire(...chunks: (string | Buffer)[]): Promise<string> {
     let answer = "";
     for await (const data of connection) {
       answer += data;
-      if (answer.endsWith("}")) break;
+      if (answer.endsWith("}") || answer.endsWith("\r\n0\r\n\r\n")) break; // not when Node ends an idle connection
     }
     return answer;
   } finally {
