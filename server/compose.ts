@@ -9,6 +9,7 @@ import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
 import { createCors } from "./http/cors.ts";
 import { createExchanges } from "./http/exchange.ts";
+import type { Incoming } from "./http/incoming.ts";
 import { createLooks } from "./http/looks.ts";
 import { connectionsFor } from "./http/open-files.ts";
 import { Problem } from "./http/problem.ts";
@@ -139,14 +140,15 @@ function toldOf(error: unknown): unknown {
 }
 
 /** Counts requests in flight. Calls `whenNone` each time the count returns to 0. */
-function countInFlight(server: Server, whenNone: () => void): () => number {
+function countInFlight(server: Server<typeof Incoming>, whenNone: () => void): () => number {
   let inFlight = 0;
+  const left = () => {
+    inFlight -= 1;
+    if (inFlight === 0) whenNone();
+  };
   server.on("request", (_, response) => {
     inFlight += 1;
-    response.once("close", () => {
-      inFlight -= 1;
-      if (inFlight === 0) whenNone();
-    });
+    response.once("close", left);
   });
   return () => inFlight;
 }

@@ -1,6 +1,6 @@
 /** Answers: a status, headers and a text. The success of a command is JSON, everything else application/problem+json (RFC 9457). */
 import { STATUS_CODES } from "node:http";
-import { answerOf, type Command, type Outcome } from "../api/outcomes.ts";
+import { answerOf, type Command, type Outcome, outcomes } from "../api/outcomes.ts";
 import type { ProblemMembers } from "./problem.ts";
 
 export interface Sent {
@@ -14,27 +14,40 @@ export function commandAnswer<C extends Command>(
   command: C,
   result: { outcome: Outcome<C> } & Record<string, unknown>,
   requestId: string,
-  startsIn: number | null = null,
 ): Sent {
   const { status, detail } = answerOf(command, result.outcome);
   if (status < 300) return success(status, JSON.stringify(result), requestId);
   const members: ProblemMembers = { outcome: result.outcome, detail };
   for (const name in result) if (result[name] !== null) members[name] = result[name];
-  if (startsIn !== null) {
-    members["starts_in"] = startsIn;
-    members.retryAfter = startsIn;
-  }
   return problem(status, members, requestId);
 }
 
-/** The answer to a request to issue; `issue` has the seconds until the start if they are known. */
-export function issueAnswer(
-  coupon_id: number,
-  issue: { outcome: Outcome<"issue_coupon">; starts_in: number | null },
-  requestId: string,
-): Sent {
-  const { outcome, starts_in, ...rest } = issue;
-  return commandAnswer("issue_coupon", { outcome, coupon_id, ...rest }, requestId, starts_in);
+interface Issue {
+  outcome: Outcome<"issue_coupon">;
+  user_id: number;
+  /** Seconds until the start if they are known. */
+  starts_in: number | null;
+}
+
+/** How the problem of each outcome begins, for everybody: most answers of a drop are refusals, and differ in numbers only. */
+const beginnings = Object.fromEntries(
+  Object.entries(outcomes.issue_coupon).map(([outcome, { status, detail }]) => [
+    outcome,
+    JSON.stringify({ title: STATUS_CODES[status], status, outcome, detail }).slice(0, -1),
+  ]),
+);
+
+/** The answer to a request to issue, as commandAnswer() would make it. */
+export function issueAnswer(coupon_id: number, issue: Issue, requestId: string): Sent {
+  const { outcome, user_id, starts_in } = issue;
+  const { status } = outcomes.issue_coupon[outcome];
+  if (status < 300) {
+    const { starts_in: _, outcome: __, ...rest } = issue;
+    return success(status, JSON.stringify({ outcome, coupon_id, ...rest }), requestId);
+  }
+  const wait = starts_in === null ? "" : `,"starts_in":${starts_in}`;
+  const text = `${beginnings[outcome]},"coupon_id":${coupon_id},"user_id":${user_id}${wait},"request_id":"${requestId}"}`;
+  return { status, headers: problemHeaders(status, starts_in ?? undefined, requestId), text };
 }
 
 export function success(status: number, text: string, requestId: string): Sent {
@@ -42,6 +55,11 @@ export function success(status: number, text: string, requestId: string): Sent {
 }
 
 export function problem(status: number, { retryAfter, ...members }: ProblemMembers, requestId: string): Sent {
+  const body = { title: STATUS_CODES[status], status, ...members, request_id: requestId };
+  return { status, headers: problemHeaders(status, retryAfter, requestId), text: JSON.stringify(body) };
+}
+
+function problemHeaders(status: number, retryAfter: number | undefined, requestId: string) {
   const headers: Record<string, string> = {
     "content-type": "application/problem+json",
     "cache-control": "no-store",
@@ -49,6 +67,5 @@ export function problem(status: number, { retryAfter, ...members }: ProblemMembe
   };
   if (retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfter)));
   if (status === 401) headers["www-authenticate"] = 'Bearer realm="coupons"';
-  const body = { title: STATUS_CODES[status], status, ...members, request_id: requestId };
-  return { status, headers, text: JSON.stringify(body) };
+  return headers;
 }

@@ -12,6 +12,7 @@ import {
 } from "node:http";
 import type { Socket } from "node:net";
 import type { Sent } from "./answer.ts";
+import { Incoming } from "./incoming.ts";
 import { Problem } from "./problem.ts";
 
 /** Times in ms. Node's own are a minute for a head, five for a request, looked at every 30 s, and any number of connections. */
@@ -50,8 +51,13 @@ type Connection = Socket & { _httpMessage?: ServerResponse<IncomingMessage> | nu
 type Last = ServerResponse & { maxRequestsOnConnectionReached?: boolean };
 
 /** An HTTP server with these limits; `listener` gets requests that have one Host, and one Authorization at most. */
-export function createHttpServer(listener: RequestListener, refuse: Refuse, limits = LIMITS): Server {
+export function createHttpServer(
+  listener: RequestListener<typeof Incoming>,
+  refuse: Refuse,
+  limits = LIMITS,
+): Server<typeof Incoming> {
   const server = createServer({
+    IncomingMessage: Incoming,
     maxHeaderSize: limits.headBytes,
     headersTimeout: limits.headMs,
     requestTimeout: limits.requestMs,

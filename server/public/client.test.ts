@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, type TestContext, test } from "node:test";
 import { adminToken, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
 import { createClock } from "../../bench/harness/clock.ts";
+import { Incoming } from "../http/incoming.ts";
 import { type CouponClient, CouponError, couponClient } from "./client.js";
 
 type Fault = (
@@ -24,7 +25,7 @@ let came: { route: string; at: number }[] = [];
 
 before(async () => {
   world = await openWorld();
-  const server = createServer((request, response) => {
+  const server = createServer({ IncomingMessage: Incoming }, (request, response) => {
     came.push({ route: `${request.method} ${request.url}`, at: performance.now() });
     const served = new Promise<void>((resolve) => response.once("close", resolve));
     const serve = () => {
@@ -67,12 +68,10 @@ const refuse =
       .writeHead(status, { "content-type": "application/problem+json", ...headers })
       .end(JSON.stringify({ title: "t", status, outcome: "overloaded", detail: "d", request_id: "r" }));
 /** The service does it, and nobody hears. */
-const loseTheAnswer: Fault = async (request, response, serve) => {
-  response.writeHead = () => response;
-  response.write = () => true;
-  response.end = () => {
-    setImmediate(() => request.socket.destroy());
-    return response;
+const loseTheAnswer: Fault = async ({ socket }, _, serve) => {
+  socket.write = () => {
+    setImmediate(() => socket.destroy());
+    return true;
   };
   await serve();
 };
@@ -420,7 +419,7 @@ test("watching: whoever finds no place asks for the state, until there is one", 
   const clock = createClock();
   const small = await openWorld({ maxStreams: 2, clock });
   t.after(() => small.close());
-  const watching = createServer(small.listener).listen(0, "127.0.0.1");
+  const watching = createServer({ IncomingMessage: Incoming }, small.listener).listen(0, "127.0.0.1");
   t.after(() => {
     watching.closeAllConnections();
     watching.close();

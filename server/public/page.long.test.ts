@@ -11,6 +11,7 @@ import { env, openWorld, userToken, type World } from "../../bench/harness/app.t
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import { contract } from "../api/contract.ts";
 import { createDemo } from "../auth/demo.ts";
+import { Incoming } from "../http/incoming.ts";
 
 const PHONE = { width: 390, height: 844 };
 const DESKTOP = { width: 1280, height: 800 };
@@ -42,7 +43,7 @@ describe("the page", options, () => {
     [faults, came, complaints, hasDemo] = [[], [], [], true];
     const demo = createDemo({ ...env, DEMO_KEY: KEY });
     world = await openWorld({ demoToken: (authorization) => (hasDemo ? demo(authorization) : undefined) });
-    const server = createServer((request, response) => {
+    const server = createServer({ IncomingMessage: Incoming }, (request, response) => {
       came.push(`${request.method} ${request.url}`);
       if (!faults.some((fault) => fault(request, response))) world.listener(request, response);
     }).listen(0, "127.0.0.1");

@@ -13,6 +13,7 @@ import { createAuthenticate } from "../auth/auth.ts";
 import { systemClock } from "../clock.ts";
 import { DatabaseError } from "../database/errors.ts";
 import { readEnv } from "../env.ts";
+import { Incoming } from "../http/incoming.ts";
 import { issueBefore } from "./fast.ts";
 
 let world: World;
@@ -27,7 +28,9 @@ let time = 0;
 /** Requests that reached the routes. */
 let routed = 0;
 
-const server = createServer((incoming, outgoing) => listener(incoming, outgoing));
+const server = createServer({ IncomingMessage: Incoming }, (incoming, outgoing) =>
+  listener(incoming, outgoing),
+);
 let listener: ReturnType<typeof issueBefore>;
 
 before(async () => {

@@ -3,10 +3,12 @@
  * Node's own request and response, because the router, the adapter and the general validation cost more than all the rest. Any request
  * that differs takes the routes, where the same issuing and issueAnswer() serve the same path.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { RequestListener, ServerResponse } from "node:http";
 import { issueAnswer, type Sent } from "../http/answer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { bearerOf, headerOf } from "../http/headers.ts";
+import type { Incoming } from "../http/incoming.ts";
+import { createSendWhole } from "../http/whole.ts";
 import type { Dependencies } from "./app.ts";
 
 /** What clients say; the routes look at any other. */
@@ -21,7 +23,8 @@ export function issueBefore(
     exchanges,
     issuing,
   }: Pick<Dependencies, "authenticate" | "clock" | "exchanges" | "issuing">,
-): RequestListener {
+): RequestListener<typeof Incoming> {
+  const sendWhole = createSendWhole();
   const count = exchanges.counterOf("POST", "/coupons/{coupon_id}/issue");
   return (incoming, outgoing) => {
     const began = clock.now();
@@ -30,16 +33,14 @@ export function issueBefore(
     if (length === undefined) return routes(incoming, outgoing);
     const userId = userOf(incoming.rawHeaders);
     if (userId === undefined) return routes(incoming, outgoing);
-    if (length === 0) return issue(incoming, outgoing, couponId, userId, began);
-
-    const parts: Buffer[] = [];
-    incoming.on("data", (part) => parts.push(part));
-    incoming.once("end", () => {
-      const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
-      if (body.toString() === "{}") issue(incoming, outgoing, couponId, userId, began);
-      // The adapter (@hono/node-server) takes a body that was read before from rawBody.
-      else routes(Object.assign(incoming, { rawBody: body }), outgoing);
-    });
+    incoming.whole(
+      (body) => {
+        const isPlain = body.length === 0 || body.toString("latin1") === "{}";
+        if (isPlain) issue(incoming, outgoing, couponId, userId, began);
+        return isPlain;
+      },
+      () => routes(incoming, outgoing),
+    );
   };
 
   /** The user, if the token is a user's and can be checked at once. By public key a new token takes a while: the routes wait for it. */
@@ -51,7 +52,7 @@ export function issueBefore(
   }
 
   function issue(
-    { url, rawHeaders }: IncomingMessage,
+    { url, rawHeaders }: Incoming,
     outgoing: ServerResponse,
     couponId: number,
     userId: number,
@@ -72,10 +73,9 @@ export function issueBefore(
     else send(outgoing, exchange, issueAnswer(couponId, issued, exchange.requestId));
   }
 
-  function send(outgoing: ServerResponse, exchange: Exchange, { status, headers, text }: Sent): void {
-    exchanges.end(exchange, status, headers);
-    headers["content-length"] = String(Buffer.byteLength(text));
-    outgoing.writeHead(status, headers).end(text);
+  function send(outgoing: ServerResponse, exchange: Exchange, sent: Sent): void {
+    exchanges.end(exchange, sent.status, sent.headers);
+    sendWhole(outgoing, sent);
   }
 }
 
