@@ -9,13 +9,13 @@ import { machine, nameOf } from "../harness/machine.ts";
 import { newSecret } from "../harness/service.ts";
 import { median, spread } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
-import { userToken } from "../harness/tokens.ts";
+import { createFreshTokens, userToken } from "../harness/tokens.ts";
+import { type Generator, useAutocannon, useWrk, wrkVersion } from "../load/generator.ts";
 import { table } from "../report/report.ts";
 import { createVerdict, type Say, type Verdict } from "../report/result.ts";
 import { shownSpread } from "../report/show.ts";
-import { type Generator, useAutocannon, useWrk, wrkVersion } from "./generator.ts";
 import { CHECKOUT, checkOut, describeRevision, type Side, startSide } from "./side.ts";
-import { type Figures, type Kind, kinds, measure, RATE } from "./volleys.ts";
+import { type Crowd, type Figures, type Kind, kinds, measure, RATE } from "./volleys.ts";
 
 const USAGE = `usage: ./sd bench compare REV [refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--quick]`;
 
@@ -98,12 +98,13 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
     const ours = await startSide("working tree", CHECKOUT, join(data, "working-tree"), secret, later);
     const theirs = await startSide(commit, project, join(data, commit), secret, later);
 
-    say(`making ${command.users} users and their tokens`);
-    for (const { owner } of [ours, theirs]) await addUsers({ admin: owner }, 1, command.users + 1);
-    const tokens = Array.from({ length: command.users }, (_, i) => userToken(secret, i + 1));
+    const { users } = command;
+    say(`making ${users} users`);
+    for (const { owner } of [ours, theirs]) await addUsers({ admin: owner }, 1, users + 1);
     const wrk = command.generator === "wrk" ? wrkVersion() : undefined;
-    const generator = wrk ? await useWrk(wrk, tokens, checkouts) : useAutocannon(tokens);
-    const winner = userToken(secret, command.users + 1);
+    const generator = wrk ? useWrk(wrk) : useAutocannon();
+    const ids = Array.from({ length: users }, (_, i) => i + 1);
+    const crowd = { users, fresh: createFreshTokens(secret, ids), winner: userToken(secret, users + 1) };
 
     const verdict = createVerdict();
     const all = command.chosen.flatMap((kind) =>
@@ -118,7 +119,7 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
     for (let round = 0; round <= command.rounds; round++) {
       say(round === 0 ? "warming up" : `round ${round} of ${command.rounds}`);
       for (const series of all)
-        await fireInTurn(series, round, command.seconds, { generator, winner, verdict });
+        await fireInTurn(series, round, command.seconds, { generator, crowd, verdict });
     }
     say(`${command.rounds} rounds in turn, by ${generator.name}, on ${nameOf(await machine(ours.setupUrl))}`);
     for (const series of all) say(`\n${render(series)}`);
@@ -131,12 +132,12 @@ async function fireInTurn(
   { kind, connections, volleys }: Series,
   round: number,
   seconds: number,
-  { generator, winner, verdict }: { generator: Generator; winner: string; verdict: Verdict },
+  { generator, crowd, verdict }: { generator: Generator; crowd: Crowd; verdict: Verdict },
 ): Promise<void> {
   const turns = [...volleys];
   for (const [side, figures] of round % 2 === 0 ? turns : turns.toReversed()) {
     const lastRate = figures.at(-1)?.[RATE];
-    figures.push(await measure(side, { kind, connections, seconds, lastRate }, generator, winner, verdict));
+    figures.push(await measure(side, { kind, connections, seconds, lastRate }, generator, crowd, verdict));
   }
 }
 

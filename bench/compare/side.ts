@@ -13,8 +13,8 @@ import { connect, type Sql, withConnection } from "../../db/connect.ts";
 import { removeEmbedded, startEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "../harness/cleanup.ts";
+import { hasProc, parentOf, type Snapshot, snapshot } from "../harness/cpu.ts";
 import { newSecret } from "../harness/service.ts";
-import { hasProc, parentOf, type Snapshot, snapshot } from "./cpu.ts";
 
 const run = promisify(execFile);
 

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startService } from "../harness/service.ts";
-import { issueShot } from "../harness/tokens.ts";
+import { createFreshTokens, issueShot } from "../harness/tokens.ts";
+import type { Answers, Generator } from "../load/generator.ts";
 import { answerOf } from "../peers/start.ts";
 import { createVerdict } from "../report/result.ts";
-import type { Answers, Generator } from "./generator.ts";
 import type { Side } from "./side.ts";
 import { kinds, measure } from "./volleys.ts";
 
@@ -20,13 +20,20 @@ test("grants and refusals: right ones pass, and each wrong number is told", asyn
     login: "coupon_api",
     cpu: async () => ({ server: new Map(), postgresql: new Map() }),
   };
+  const seen = new Set<string>();
+  const crowd = { users: 2, fresh: createFreshTokens(service.secret, [1, 2]), winner: service.token(3) };
   /** Asks for users 1 and 2, and tells what it likes. */
   const failuresOf = async (name: "refuse" | "grant", told: Partial<Answers>, open = 0) => {
     const generator: Generator = {
       name: "fake",
       openAtEnd: () => open,
-      async volley({ url, couponId }) {
-        for (const user of [1, 2]) await answerOf(url, issueShot(service.token(user), couponId));
+      tokens: () => 2,
+      async volley({ url, couponId, tokens }) {
+        for (const token of tokens) {
+          assert.ok(!seen.has(token));
+          seen.add(token);
+          await answerOf(url, issueShot(token, couponId));
+        }
         return {
           answers: 2,
           refused: name === "refuse" ? 2 : 0,
@@ -34,6 +41,7 @@ test("grants and refusals: right ones pass, and each wrong number is told", asyn
           perSecond: 1,
           p50: 1,
           p99: 1,
+          ranOut: false,
           ...told,
         };
       },
@@ -42,7 +50,7 @@ test("grants and refusals: right ones pass, and each wrong number is told", asyn
     const kind = kinds.find((candidate) => candidate.name === name);
     assert.ok(kind);
     const volley = { kind, connections: 1, seconds: 1, lastRate: undefined };
-    await measure(side, volley, generator, service.token(3), verdict);
+    await measure(side, volley, generator, crowd, verdict);
     return verdict.failures.map((failure) => failure.replace(/^.* connections: /, ""));
   };
   assert.deepEqual(await failuresOf("grant", {}), []);
@@ -53,6 +61,7 @@ test("grants and refusals: right ones pass, and each wrong number is told", asyn
     "failed requests: 4, not 0",
     "refusals: 1, not 0",
   ]);
+  assert.deepEqual(await failuresOf("grant", { ranOut: true }), ["2 answers to 2 tokens, some came twice"]);
   assert.deepEqual(await failuresOf("refuse", {}), []);
   assert.deepEqual(await failuresOf("refuse", { refused: 1 }), ["refusals: 1, not 2"]);
 });

@@ -1,11 +1,11 @@
 /** One volley at one side: what it was answered, what it cost, and what it left in the database. */
-import { setTimeout as sleep } from "node:timers/promises";
-import { createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
+
+import { between, hasProc, total } from "../harness/cpu.ts";
+import { createCoupon, emptyTables, grantsOf, settled } from "../harness/tables.ts";
 import { issueShot } from "../harness/tokens.ts";
+import type { Generator } from "../load/generator.ts";
 import { answerOf } from "../peers/start.ts";
 import type { Verdict } from "../report/result.ts";
-import { between, hasProc } from "./cpu.ts";
-import type { Generator } from "./generator.ts";
 import type { Side } from "./side.ts";
 
 /** By name and unit. */
@@ -33,31 +33,35 @@ export interface Volley {
   lastRate: number | undefined;
 }
 
-/** `winner` is the token of a user who is not in the generator's crowd. */
+/** Who asks: tokens that nobody has seen, each by another user within a volley; the winner is not among these users. */
+export interface Crowd {
+  users: number;
+  fresh(count: number): string[];
+  winner: string;
+}
+
+/** Measures one volley. */
 export async function measure(
   side: Side,
   { kind, connections, seconds, lastRate }: Volley,
   generator: Generator,
-  winner: string,
+  { users, fresh, winner }: Crowd,
   verdict: Verdict,
 ): Promise<Figures> {
   const { owner, url } = side;
   await emptyTables(owner);
   const couponId = await createCoupon(owner, kind.name, 0, kind.count);
   if (kind.isRefused) await takeTheLast(url, winner, couponId);
+  const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
   const before = await side.cpu();
-  const { answers, refused, failed, perSecond, p50, p99 } = await generator.volley({
-    url,
-    couponId,
-    connections,
-    seconds,
-    lastRate,
-  });
+  const told = await generator.volley({ url, couponId, connections, seconds, tokens });
+  const { answers, refused, failed, perSecond, p50, p99 } = told;
   const { rows, last, issued } = await settled(() => grantsOf(owner, couponId));
   const after = await side.cpu();
 
   const who = `${kind.name} by ${side.name}, ${connections} connections`;
   verdict.equal(`${who}: failed requests`, failed, 0);
+  verdict.expect(!told.ranOut, `${who}: ${answers} answers to ${tokens.length} tokens, some came twice`);
   verdict.equal(`${who}: refusals`, refused, kind.isRefused ? answers : 0);
   const [least, most] = kind.isRefused ? [1, 1] : [answers, answers + generator.openAtEnd(connections)];
   verdict.expect(rows >= least && rows <= most, `${who}: ${rows} rows, not ${least} to ${most}`);
@@ -68,7 +72,7 @@ export async function measure(
   const postgresql = between(before.postgresql, after.postgresql, (command) =>
     command.startsWith(`postgres: ${side.login} `),
   );
-  const { others: server } = between(before.server, after.server, () => false);
+  const server = total(before.server, after.server);
   const microseconds = (cpu: number) => (cpu * 1e6) / work;
   return {
     [RATE]: perSecond,
@@ -86,14 +90,4 @@ export async function measure(
 async function takeTheLast(url: string, winner: string, couponId: number): Promise<void> {
   const { status, body } = await answerOf(url, issueShot(winner, couponId));
   if (status !== 201) throw new Error(`the only unit: ${status} ${JSON.stringify(body)}`);
-}
-
-/** What `look` finds, as soon as it finds the same twice: what was under way when the generator ended is then done. */
-async function settled<T>(look: () => Promise<T>): Promise<T> {
-  for (let found = await look(); ; ) {
-    await sleep(100);
-    const again = await look();
-    if (JSON.stringify(again) === JSON.stringify(found)) return found;
-    found = again;
-  }
 }

@@ -1,4 +1,5 @@
 /** What the scenarios do to a database besides what they measure: users, coupons, empty tables, tables like ours. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "../../db/connect.ts";
 import { withProgress } from "../../server/commands/progress.ts";
 import { makeCoupon } from "./coupons.ts";
@@ -69,6 +70,16 @@ export async function grantsOf(
       (select issued from coupon.coupons where id = ${couponId}) as issued
   `;
   return { rows: found?.["rows"], last: found?.["last"], issued: found?.["issued"] };
+}
+
+/** What `look` finds, as soon as it finds the same twice: what was under way when the generator ended is then done. */
+export async function settled<T>(look: () => Promise<T>): Promise<T> {
+  for (let found = await look(); ; ) {
+    await sleep(100);
+    const again = await look();
+    if (JSON.stringify(again) === JSON.stringify(found)) return found;
+    found = again;
+  }
 }
 
 /** Makes `copy` a table like `original`: columns, defaults, indexes, checks and foreign keys; no triggers. */

@@ -1,5 +1,6 @@
 /** Who asks: users with a valid token each. */
 import { signToken } from "../../server/auth/auth.ts";
+import { hmacKey } from "../../server/auth/hs256.ts";
 import { readEnv } from "../../server/env.ts";
 
 /** A request of a bench. */
@@ -19,6 +20,23 @@ export function userToken(secret: string, userId: number): string {
 
 export function adminToken(secret: string): string {
   return signToken(secret, expected, { role: "admin", subject: "bench" });
+}
+
+/**
+ * Makes tokens that nobody has seen before: `count` more each time, of these users in turn. A token differs from an earlier one of its
+ * user by its `jti`, as those of an identity provider do.
+ */
+export function createFreshTokens(secret: string, users: readonly number[]): (count: number) => string[] {
+  const key = hmacKey(secret);
+  const now = Math.floor(Date.now() / 1000);
+  const { JWT_ISSUER: iss, JWT_AUDIENCE: aud } = expected;
+  let jti = 0;
+  const next = () => {
+    const sub = String(users[jti % users.length]);
+    jti += 1;
+    return key.sign({ role: "user", sub, iss, aud, iat: now, exp: now + 86_400, jti });
+  };
+  return (count) => Array.from({ length: count }, next);
 }
 
 /** Makes the shots of users 1 to `users`; their tokens are signed beforehand. */

@@ -58,6 +58,7 @@ export const ATTACKERS = 60;
 
 export function createAttacks({ secret, ended, big, other, soldOut }: Targets): Attack[] {
   const tokens = Array.from({ length: ATTACKERS }, (_, i) => userToken(secret, i + 1));
+  const admin = adminToken(secret);
   const tokenOf = (userId: number) => tokens[userId - 1] as string;
   const atRate = (perSecond: number, shot: (userId: number, sent: number) => Shot) => {
     const users = Math.max(4, Math.ceil(perSecond / OF_ONE_USER));
@@ -96,7 +97,7 @@ export function createAttacks({ secret, ended, big, other, soldOut }: Targets): 
         { length: (STATISTICS * LONGEST_S * 1000) / STATISTICS_MS },
         (_, i) => Math.floor(i / STATISTICS) * STATISTICS_MS,
       ),
-      shot: () => get(`/coupons/${big}/stats`, adminToken(secret)),
+      shot: () => get(`/coupons/${big}/stats`, admin),
     },
   ];
 }

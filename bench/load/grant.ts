@@ -5,11 +5,12 @@
 import { withCleanup } from "../harness/cleanup.ts";
 import { type Service, startService } from "../harness/service.ts";
 import { shuffled } from "../harness/stats.ts";
-import { createShots } from "../harness/tokens.ts";
+import { createFreshTokens, issueShot } from "../harness/tokens.ts";
 import { type Fsync, redisVersion, startRedis } from "../peers/redis.ts";
 import { answerOf, type Peer, startPeer } from "../peers/start.ts";
 import { createTextbook } from "../peers/textbook.ts";
 import { createVerdict, type Findings, type Say } from "../report/result.ts";
+import type { Generator } from "./generator.ts";
 import {
   type Crowd,
   type Granter,
@@ -21,9 +22,10 @@ import {
   startTuned,
   volleyAt,
 } from "./granters.ts";
-import { CEILING, OURS, throughputOf } from "./measures.ts";
-import { createPace, inTurn } from "./rounds.ts";
+import { CONSTANT, OURS, throughputOf } from "./measures.ts";
+import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
+import { generatorsHere, postmasterOf } from "./volley.ts";
 
 interface GrantOptions {
   [name: string]: number | readonly number[];
@@ -52,45 +54,45 @@ function run({ rounds, connections, volley, pools }: GrantOptions, say: Say): Pr
     const service = await startService(USERS);
     later(service.stop);
     const { database, secret } = service;
-    const shotOf = createShots(secret, USERS);
     const askers = shuffled(
       Array.from({ length: USERS }, (_, i) => i + 1),
       1,
     );
     const verdict = createVerdict();
-    const crowd: Crowd = {
-      secret,
-      shot: (index, couponId) => shotOf(askers[index] as number, couponId),
-      verdict,
-    };
+    const crowd: Crowd = { secret, users: USERS, fresh: createFreshTokens(secret, askers), verdict };
     const notes: string[] = [];
     const note = (text: string) => {
       notes.push(text);
       say(text);
     };
-    const granters = await startAll(service, pools, { crowd, later, note });
+    const [generator] = generatorsHere(note) as [Generator];
+    const granters = await startAll(service, pools, { crowd, generator, later, note });
 
-    const pace = createPace(volley, 2_000, USERS);
+    const rates = new Map<unknown, number>();
     let granted = 0;
     const contenders = connections.flatMap((n) =>
-      granters.map((granter) => ({ ...granter, connections: n })),
+      granters.map((granter) => ({ ...granter, connections: n, generator })),
     );
     const measured = await inTurn(
       contenders,
       rounds,
       async (contender) => {
-        const requests = pace.requests(contender, contender.connections);
-        const { connections } = contender;
-        const result = await volleyAt(contender, { connections, requests }, crowd);
-        pace.was(contender, result.perSecond);
-        if (contender.name === OURS) granted += requests;
-        return result;
+        const shots = {
+          connections: contender.connections,
+          seconds: volley / 1_000,
+          lastRate: rates.get(contender),
+        };
+        const round = await volleyAt(contender, generator, shots, crowd);
+        rates.set(contender, round.perSecond);
+        if (contender.name === OURS) granted += round.answers;
+        return round;
       },
       say,
     );
     await verdict.reconciles(database.admin);
     verdict.checks.push(
-      `after each volley as many rows (in Redis entries) as requests, all answered 201; ${granted} grants by this service; ` +
+      `after each volley as many rows (in Redis entries) as answers and what was under way, all 201, no token twice; ` +
+        `${granted} grants by this service; ` +
         "reconcile() empty",
     );
     return {
@@ -103,30 +105,29 @@ function run({ rounds, connections, volley, pools }: GrantOptions, say: Say): Pr
 }
 
 /** This service and each peer that this machine can run. */
-async function startAll(
-  { url, database }: Service,
-  pools: readonly number[],
-  stage: Stage,
-): Promise<Granter[]> {
+async function startAll(service: Service, pools: readonly number[], stage: Stage): Promise<Granter[]> {
   const { crowd, later, note } = stage;
-  const ours = granterInOurTables(OURS, url, database);
-  const answer = await answerOf(url, crowd.shot(0, await ours.prepare()));
+  const { url, database } = service;
+  const postmaster = await postmasterOf(database);
+  const ours = granterInOurTables(OURS, service, database, postmaster);
+  const [token] = crowd.fresh(1) as [string];
+  const answer = await answerOf(url, issueShot(token, await ours.prepare()));
   const constant = async (name: string, peer: Peer) => {
     const process = await startPeer(peer, { secret: crowd.secret, answer });
     later(process.stop);
-    return granterOfNothing(name, process.url);
+    return granterOfNothing(name, process);
   };
 
   await createTextbook(database);
   const granters = [
     ours,
     await constant("hello", "hello"),
-    await constant(CEILING, "bare"),
-    await startTuned(stage, "for-update", pools, { databaseUrl: database.setupUrl }, (url) =>
-      granterByTextbook("for update", url, database),
+    await constant(CONSTANT, "bare"),
+    await startTuned(stage, "for-update", pools, { databaseUrl: database.setupUrl }, (process) =>
+      granterByTextbook("for update", process, database, postmaster),
     ),
-    await startTuned(stage, "issue-coupon", pools, { databaseUrl: database.apiUrl }, (url) =>
-      granterInOurTables("issue_coupon() per request", url, database),
+    await startTuned(stage, "issue-coupon", pools, { databaseUrl: database.apiUrl }, (process) =>
+      granterInOurTables("issue_coupon() per request", process, database, postmaster),
     ),
   ];
   const version = redisVersion();
@@ -145,8 +146,8 @@ async function startAll(
       ["redis-fast", ", our HTTP path"],
     ] as const)
       granters.push(
-        await startTuned(stage, peer, sizes, { redisUrl: redis.url }, (url) =>
-          granterInRedis(`Redis, appendonly ${fsync}${suffix}`, url, redis),
+        await startTuned(stage, peer, sizes, { redisUrl: redis.url }, (process) =>
+          granterInRedis(`Redis, appendonly ${fsync}${suffix}`, process, redis),
         ),
       );
   }

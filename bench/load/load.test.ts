@@ -99,7 +99,7 @@ test("a bar is cleared from its number on; a size is cleared up to it", () => {
     judge(scenario, { name, value })?.verdict;
   const refuse = "refuse / hello, 256 connections";
   assert.deepEqual(
-    [0.95, 0.9499, 0.85, 0.8499].map((value) => verdict("refuse", refuse, value)),
+    [1.2, 1.1999, 0.95, 0.9499].map((value) => verdict("refuse", refuse, value)),
     ["PASS, stretch", "PASS", "PASS", "MISS"],
   );
   const memory = "memory of the server, 10,000 connections open and waiting";
@@ -147,26 +147,42 @@ test("steady rate: neither the first nor the last tenth counts", () => {
   assert.equal(steadyRate(new Float64Array(1)), 0);
 });
 
-test("ratios are of medians, ours to each peer's, in each group; the ceiling has none", () => {
-  const volley = (perSecond: number) => ({
-    requests: 1,
-    seconds: 1,
+test("ratios are of medians, ours to each peer's, in each group: of connections, and of a generator", () => {
+  const round = (perSecond: number) => ({
+    answers: 1,
+    refused: 0,
+    failed: 0,
     perSecond,
-    latency: { p50: 1, p90: 1, p99: 1, p999: 1, max: 1 },
-    statuses: {},
-    errors: 0,
-    timeouts: 0,
+    p50: 1,
+    p99: 1,
+    ranOut: false,
+    cpu: { process: 2, database: Number.NaN, generator: 3 },
   });
+  const [wrk, autocannon] = [{ name: "wrk 4.1.0" }, { name: "autocannon" }];
   const { headlines, measures } = throughputOf(
     new Map([
-      [{ name: "this service", connections: 64 }, [volley(10), volley(30), volley(20)]],
-      [{ name: "hello", connections: 64 }, [volley(40), volley(40), volley(80)]],
-      [{ name: "the generator's ceiling", connections: 64 }, [volley(90)]],
+      [{ name: "this service", connections: 64, generator: wrk }, [round(10), round(30), round(20)]],
+      [{ name: "hello", connections: 64, generator: wrk }, [round(40), round(40), round(80)]],
+      [{ name: "this service", connections: 64, generator: autocannon }, [round(9)]],
+      [{ name: "node:http constant", connections: 64, generator: autocannon }, [round(90)]],
     ]),
     "grant",
   );
-  assert.deepEqual(headlines, [{ name: "grant / hello, 64 connections", value: 0.5 }]);
-  assert.equal(measures.length, 3);
+  assert.deepEqual(headlines, [
+    { name: "grant / hello, 64 connections", value: 0.5 },
+    { name: "grant / node:http constant, 64 connections, autocannon", value: 0.1 },
+  ]);
+  assert.deepEqual(
+    measures.map(({ group }) => group),
+    ["64 connections", "64 connections", "64 connections, autocannon", "64 connections, autocannon"],
+  );
+  assert.deepEqual(Object.keys(measures[0]?.figures ?? {}), [
+    "answers a second",
+    "CPU of its process, µs each",
+    "CPU of the generator, µs each",
+    "p50 ms",
+    "p99 ms",
+  ]);
 });
 
 test("evenly: the first at once, then at the same distance", () => {

@@ -2,8 +2,8 @@
  * What looking costs: reads of the live coupons without a token, against node:http that answers as many bytes; and pages that watch, with
  * grants beside them.
  */
-import { between, snapshot } from "../compare/cpu.ts";
 import { withCleanup } from "../harness/cleanup.ts";
+import { snapshot, total } from "../harness/cpu.ts";
 import { type Service, startService } from "../harness/service.ts";
 import { percentile } from "../harness/stats.ts";
 import { createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
@@ -90,11 +90,11 @@ async function readInTurn(
       const requests = pace.requests(contender, contender.connections);
       const before = await snapshot(contender.pid);
       const result = await fire(contender.url, requests, contender.connections, () => LIVE);
-      const { mine, others } = between(before, await snapshot(contender.pid), () => true);
+      const used = total(before, await snapshot(contender.pid));
       pace.was(contender, result.perSecond);
       verdict.failures.push(...faultsOf(contender.name, requests, 200, result));
       read += requests;
-      return { ...result, cpu: ((mine + others) * 1e6) / requests };
+      return { ...result, cpu: (used * 1e6) / requests };
     },
     say,
   );

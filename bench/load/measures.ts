@@ -2,7 +2,8 @@
 
 import { type Spread, spread } from "../harness/stats.ts";
 import type { Headline, Measure } from "../report/result.ts";
-import type { Volley } from "./closed-loop.ts";
+import type { Generator } from "./generator.ts";
+import type { Round } from "./volley.ts";
 
 const RATE = "answers a second";
 
@@ -22,29 +23,36 @@ export function figuresOf<Run>(
 export interface Contender {
   name: string;
   connections: number;
+  generator: Pick<Generator, "name">;
 }
 
 export const OURS = "this service";
-/** node:http that answers a constant: what the generator itself can do. No ratio is taken to it. */
-export const CEILING = "the generator's ceiling";
+/** This service, asked with tokens that it has seen before. */
+export const SEEN = "this service, tokens seen before";
+/** node:http that answers a constant and reads nothing: what the generator itself can do. */
+export const CONSTANT = "node:http constant";
 
 /** `what` is measured: "grant / hello, 64 connections" is then the ratio of medians of ours to hello's. */
 export function throughputOf(
-  measured: Map<Contender, Volley[]>,
+  measured: Map<Contender, Round[]>,
   what: string,
 ): { measures: Measure[]; headlines: Headline[] } {
-  const measures = [...measured].map(([{ name, connections }, volleys]) => ({
-    group: groupOf(connections),
+  const measures = [...measured].map(([{ name, connections, generator }, rounds]) => ({
+    // The bars are set for wrk, which leaves the contenders most of the machine.
+    group: `${groupOf(connections)}${generator.name === "autocannon" ? ", autocannon" : ""}`,
     name,
-    figures: figuresOf(volleys, {
-      [RATE]: (volley) => volley.perSecond,
-      "p50 ms": (volley) => volley.latency.p50,
-      "p99 ms": (volley) => volley.latency.p99,
+    figures: figuresOf(rounds, {
+      [RATE]: ({ perSecond }) => perSecond,
+      "CPU of its process, µs each": ({ cpu }) => cpu.process,
+      "CPU of its database, µs each": ({ cpu }) => cpu.database,
+      "CPU of the generator, µs each": ({ cpu }) => cpu.generator,
+      "p50 ms": ({ p50 }) => p50,
+      "p99 ms": ({ p99 }) => p99,
     }),
   }));
   const rate = ({ figures }: Measure) => figures[RATE]?.[0] ?? 0;
   const headlines = measures
-    .filter(({ name }) => name !== OURS && name !== CEILING)
+    .filter(({ name }) => name !== OURS)
     .map((peer) => {
       const ours = measures.find(({ group, name }) => group === peer.group && name === OURS);
       return {

@@ -1,17 +1,18 @@
 /**
- * What a refusal costs: requests at a sold-out coupon, against a route that answers the same bytes without asking anything,
- * without and with the token check.
+ * What a refusal costs: requests at a sold-out coupon as a drop really is, each with a token that the server has never seen. Against
+ * a route that answers the same bytes without asking anything, without and with the token check, and against a constant.
  */
 import { withCleanup } from "../harness/cleanup.ts";
 import { startService } from "../harness/service.ts";
 import { createCoupon, grantsOf } from "../harness/tables.ts";
-import { createShots } from "../harness/tokens.ts";
+import { createFreshTokens, issueShot } from "../harness/tokens.ts";
 import { answerOf, startPeer } from "../peers/start.ts";
 import { createVerdict, type Findings, type Say } from "../report/result.ts";
-import { faultsOf, fire } from "./closed-loop.ts";
-import { CEILING, OURS, throughputOf } from "./measures.ts";
-import { createPace, inTurn } from "./rounds.ts";
+import { useAutocannon } from "./generator.ts";
+import { CONSTANT, OURS, SEEN, throughputOf } from "./measures.ts";
+import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
+import { fireAt, generatorsHere } from "./volley.ts";
 
 interface RefuseOptions {
   [name: string]: number | readonly number[];
@@ -23,7 +24,8 @@ interface RefuseOptions {
 
 export const refuse: Scenario<RefuseOptions> = {
   name: "refuse",
-  about: "sold-out refusals against a hello route that parses the same JSON and answers the same bytes",
+  about:
+    "sold-out refusals, tokens never seen, against a hello route that answers the same bytes and a constant",
   defaults: { rounds: 5, connections: [64, 256], volley: 1_000 },
   quick: { rounds: 2, connections: [64], volley: 200 },
   run,
@@ -31,6 +33,8 @@ export const refuse: Scenario<RefuseOptions> = {
 
 const USERS = 20_000;
 const COUNT = 5;
+/** So many tokens come again in the row of those that were seen: few enough to be remembered, and within the rate limit. */
+const SEEN_TOKENS = 5_000;
 
 function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<Findings> {
   return withCleanup(async (later) => {
@@ -41,73 +45,85 @@ function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<
     const couponId = await createCoupon(admin, "sold-out", 0, COUNT);
     await admin`
       select count(*) from issue_coupons(${couponId}::bigint, array(select n from generate_series(1, ${COUNT}::bigint) n))`;
-    const shotOf = createShots(service.secret, USERS);
-    const answer = await answerOf(service.url, shotOf(USERS, couponId));
+    const fresh = createFreshTokens(
+      service.secret,
+      // Not the holders, who would be answered with their grants.
+      Array.from({ length: USERS - COUNT }, (_, i) => COUNT + 1 + i),
+    );
+    const answer = await answerOf(service.url, issueShot(fresh(1)[0] as string, couponId));
 
-    const options = { secret: service.secret, answer };
-    const peers = await Promise.all(
-      (["hello", "hello-token", "bare"] as const).map(async (peer) => {
-        const process = await startPeer(peer, options);
-        later(process.stop);
-        return process.url;
-      }),
-    );
-    const [hello, helloToken, bare] = peers as [string, string, string];
-    const contenders = connections.flatMap((n) =>
-      [
-        { name: OURS, url: service.url },
-        { name: "hello", url: hello },
-        { name: "hello with token check", url: helloToken },
-        { name: CEILING, url: bare },
-      ].map((contender) => ({ ...contender, connections: n })),
-    );
+    const seen = fresh(SEEN_TOKENS);
+    const contenders = [
+      { name: OURS, url: service.url, processes: { process: service.pid } },
+      { name: SEEN, url: service.url, processes: { process: service.pid } },
+    ];
+    for (const [name, peer] of [
+      ["hello", "hello"],
+      ["hello with token check", "hello-token"],
+      [CONSTANT, "bare"],
+    ] as const) {
+      const { url, pid, stop } = await startPeer(peer, { secret: service.secret, answer });
+      later(stop);
+      contenders.push({ name, url, processes: { process: pid } });
+    }
 
     const verdict = createVerdict();
+    const notes: string[] = [];
+    const generators = generatorsHere((text) => notes.push(text));
     verdict.equal("the answer that all repeat", (answer.body as { outcome?: string }).outcome, "sold_out");
-    const pace = createPace(volley, 2_000, USERS - COUNT);
+    const rates = new Map<unknown, number>();
+    const seconds = volley / 1_000;
     let refused = 0;
     const measured = await inTurn(
-      contenders,
+      connections.flatMap((n) =>
+        generators.flatMap((generator) =>
+          contenders.map((contender) => ({ ...contender, connections: n, generator })),
+        ),
+      ),
       rounds,
       async (contender) => {
-        const requests = pace.requests(contender, contender.connections);
+        const { name, connections, generator } = contender;
+        const isOurs = name === OURS || name === SEEN;
+        const to = { couponId, connections, seconds };
+        const judged = { isRefused: true, verdict };
+        // Twice: whoever comes twice is remembered.
+        if (name === SEEN)
+          for (const _ of [1, 2]) await fireAt(contender, { ...to, tokens: seen }, useAutocannon(), judged);
+        const wanted = generator.tokens(rates.get(contender), seconds, connections);
+        const tokens =
+          name === SEEN
+            ? Array.from({ length: wanted }, (_, i) => seen[i % SEEN_TOKENS] as string)
+            : fresh(wanted);
         let soldOut = 0;
-        const result = await fire(
-          contender.url,
-          requests,
-          contender.connections,
-          // The holders would be answered with their grants.
-          (index) => shotOf(COUNT + 1 + index, couponId),
-          {
-            onAnswer(_, { status, body }) {
-              if (status === 409 && body.includes('"sold_out"')) soldOut += 1;
-            },
-          },
-        );
-        pace.was(contender, result.perSecond);
-        const who = `${contender.name}, ${contender.connections} connections`;
-        verdict.equal(`refusals by ${who}`, soldOut, requests);
-        verdict.failures.push(...faultsOf(who, requests, 409, result));
-        if (contender.name === OURS) {
-          refused += requests;
+        const onAnswer = ({ body }: { body: Buffer }) => {
+          if (body.includes('"sold_out"')) soldOut += 1;
+        };
+        const round = await fireAt(contender, { ...to, tokens, onAnswer }, generator, judged);
+        rates.set(contender, round.perSecond);
+        const who = `${name}, ${connections} connections, ${generator.name}`;
+        verdict.expect(name === SEEN || !round.ranOut, `${who}: a token came twice`);
+        if (generator.name === "autocannon") verdict.equal(`sold_out by ${who}`, soldOut, round.answers);
+        if (isOurs) {
+          refused += round.answers;
           const { rows, issued } = await grantsOf(admin, couponId);
           verdict.equal("rows", rows, COUNT);
           verdict.equal("coupons.issued", issued, COUNT);
         }
-        return result;
+        return round;
       },
       say,
     );
     await verdict.reconciles(admin);
     verdict.checks.push(
-      `each of ${refused} requests refused as sold out, ${COUNT} rows before and after, reconcile() empty`,
+      `each of ${refused} requests refused, each answer that autocannon read as sold out, ${COUNT} rows before and after, ` +
+        "no token twice but in the row that says so, reconcile() empty",
     );
 
     return {
       ...throughputOf(measured, "refuse"),
       checks: verdict.checks,
       failures: verdict.failures,
-      notes: [],
+      notes,
     };
   });
 }

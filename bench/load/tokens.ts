@@ -5,8 +5,8 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createKnown } from "../../server/auth/known.ts";
-import { between, snapshot } from "../compare/cpu.ts";
 import { withCleanup } from "../harness/cleanup.ts";
+import { snapshot, total } from "../harness/cpu.ts";
 import { newDatabase, newSecret, startServer } from "../harness/service.ts";
 import { ALGORITHMS, createSigner } from "../harness/signers.ts";
 import { addUsers, createCoupon, grantsOf } from "../harness/tables.ts";
@@ -86,11 +86,11 @@ function run({ rounds, connections, volley, known }: TokensOptions, say: Say): P
         const result = await fire(contender.url, requests, connections, (i) =>
           issueShot(given[i] as string, couponId),
         );
-        const { others } = between(before, await snapshot(contender.pid), () => false);
+        const used = total(before, await snapshot(contender.pid));
         pace.was(contender, result.perSecond);
         verdict.failures.push(...faultsOf(nameOf(contender), requests, 409, result));
         refused += requests;
-        return { perSecond: result.perSecond, cpu: (others * 1e6) / requests };
+        return { perSecond: result.perSecond, cpu: (used * 1e6) / requests };
       },
       say,
     );

@@ -12,6 +12,7 @@ export type Fsync = "everysec" | "always";
 
 export interface Redis {
   url: string;
+  pid: number;
   /** Nothing but this coupon, with so many units. */
   reset(couponId: number, count: number): Promise<void>;
   /** Recorded grants, users whose day is spent, units left. */
@@ -75,6 +76,7 @@ export async function startRedis(fsync: Fsync): Promise<Redis> {
 
   return {
     url,
+    pid: child.pid as number,
     async reset(couponId, count) {
       await client.flushAll("SYNC");
       await client.set(`coupon:${couponId}:left`, String(count));

@@ -70,7 +70,7 @@ test("a result as text", () => {
   ];
   assert.deepEqual(renderResult(example).split("\n").slice(0, 4), table);
   const text = renderResult(example);
-  assert.match(text, /^\| refuse \/ hello, 64 connections \| 0\.50 \| ≥ 0\.85 \| ≥ 0\.95 +\| MISS \|$/m);
+  assert.match(text, /^\| refuse \/ hello, 64 connections \| 0\.50 \| ≥ 0\.95 \| ≥ 1\.2 +\| MISS \|$/m);
   assert.match(text, /^\| +201 \| issued +\| +5 \|$/m);
   assert.match(text, /^- A note\.$/m);
   assert.match(text, /^Verified: all of it\.$/m);
@@ -107,7 +107,7 @@ test("several groups in a block: a column each, and only ratios that have a bar"
     "",
     "|                                |      | bar    | stretch |      |",
     "| ------------------------------ | ---: | ------ | ------- | ---- |",
-    "| refuse / hello, 64 connections | 0.50 | ≥ 0.85 | ≥ 0.95  | MISS |",
+    "| refuse / hello, 64 connections | 0.50 | ≥ 0.95 | ≥ 1.2   | MISS |",
     "",
   ]);
 });

@@ -33,6 +33,17 @@ export async function snapshot(root: number): Promise<Snapshot> {
   return tree;
 }
 
+/** CPU seconds of a process and of all that it started between two snapshots. */
+export function total(before: Snapshot, after: Snapshot): number {
+  return between(before, after, () => false).others;
+}
+
+/** CPU seconds of this process so far, and of the children that it has waited for. */
+export async function ownCpu(): Promise<number> {
+  const usage = await read(process.pid);
+  return usage ? usage.own + usage.ended : Number.NaN;
+}
+
 /** The parent of a process. */
 export async function parentOf(pid: number): Promise<number> {
   const usage = await read(pid);
