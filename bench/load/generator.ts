@@ -56,8 +56,8 @@ export function useWrk(version: string): Generator {
     name: `wrk ${version}`,
     openAtEnd: (connections) => connections,
     // It ends with the clock, so there must be enough for a machine that has become faster meanwhile.
-    tokens: (lastRate = 20_000, seconds, connections) =>
-      Math.ceil(2 * lastRate * whole(seconds)) + 4 * connections,
+    tokens: (lastRate = 0, seconds, connections) =>
+      Math.ceil(Math.max(30_000, 2 * lastRate) * whole(seconds)) + 4 * connections,
     async volley({ url, couponId, connections, seconds, tokens }) {
       const directory = await mkdtemp(join(tmpdir(), "wrk-"));
       try {

@@ -33,7 +33,7 @@ export const refuse: Scenario<RefuseOptions> = {
 
 const USERS = 20_000;
 const COUNT = 5;
-/** So many tokens come again in the row of those that were seen: few enough to be remembered, and within the rate limit. */
+/** So many tokens come again in the row of those that were seen: enough users for the rate limit. */
 const SEEN_TOKENS = 5_000;
 
 function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<Findings> {
@@ -86,7 +86,7 @@ function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<
         const isOurs = name === OURS || name === SEEN;
         const to = { couponId, connections, seconds };
         const judged = { isRefused: true, verdict };
-        // Twice: whoever comes twice is remembered.
+        // Twice, for a server that remembers whoever comes twice.
         if (name === SEEN)
           for (const _ of [1, 2]) await fireAt(contender, { ...to, tokens: seen }, useAutocannon(), judged);
         const wanted = generator.tokens(rates.get(contender), seconds, connections);
