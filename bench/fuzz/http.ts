@@ -24,7 +24,7 @@ export async function fuzzHttp(task: Task): Promise<void> {
       async attempt(burst) {
         // Some of them twice: whoever repeats a request is answered as well.
         const sent = burst.flatMap((asked, i) => (i % 8 === 7 ? [asked, asked] : [asked]));
-        await Promise.all(sent.map((asked) => ask(app, asked, secrets, task.tally)));
+        await Promise.all(sent.map((asked) => ask(world, asked, secrets, task.tally)));
         return sent.length;
       },
       atEnd: () => assertSound(world, app.streams),
@@ -40,14 +40,16 @@ export function missedBy({ counts }: Tally): string[] {
 }
 
 async function ask(
-  app: { fetch(request: Request): Response | Promise<Response> },
+  world: { ask(path: string, init: RequestInit): Promise<Response> },
   asked: Asked,
   secrets: readonly string[],
   tally: Tally,
 ): Promise<void> {
   const { method, target, body, headers } = asked;
   const authorization = authorizationOf(asked.caller);
-  const sent = new Request(`http://localhost${target}`, {
+  const { url } = new Request(`http://localhost${target}`);
+  const began = performance.now();
+  const response = await world.ask(target, {
     method,
     body: body ?? null,
     headers: {
@@ -56,11 +58,9 @@ async function ask(
       ...(body === undefined ? {} : { "content-length": `${Buffer.byteLength(body)}` }),
     },
   });
-  const began = performance.now();
-  const response = await app.fetch(sent);
-  const { answer, said } = await read(method, sent.url, response);
+  const { answer, said } = await read(method, url, response);
   const ms = performance.now() - began;
-  const judged = judge(asked, sent.url, answer, said, ms, secrets);
+  const judged = judge(asked, url, answer, said, ms, secrets);
   tally.count(judged.route, `${answer.status}`, judged.outcome, judged.refused, ms);
 }
 

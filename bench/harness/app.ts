@@ -62,9 +62,11 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
   const { app, db, listener } = service;
   const streaming = createServer(listener);
 
-  /** Answers a request: an event stream over a connection, to which it is written. */
+  /** Answers a request. An event stream is written to a connection; without one the app answers its head alone. */
   async function ask(path: string, init: RequestInit): Promise<Response> {
-    if (!path.endsWith("/events")) return app.fetch(new Request(`http://localhost${path}`, init));
+    const response = await app.fetch(new Request(`http://localhost${path}`, init));
+    const isStream = response.headers.get("content-type") === "text/event-stream";
+    if (!isStream || init.method === "HEAD") return response;
     if (!streaming.listening) await listen(streaming);
     return fetch(`http://127.0.0.1:${(streaming.address() as AddressInfo).port}${path}`, init);
   }
