@@ -11,6 +11,7 @@ import type { Count, Exchanges } from "../http/exchange.ts";
 import { headerOf } from "../http/headers.ts";
 import type { Looks } from "../http/looks.ts";
 import { type Ctx, header } from "../http/request.ts";
+import { createSendWhole } from "../http/whole.ts";
 
 export function lookBefore(
   routes: RequestListener,
@@ -18,6 +19,7 @@ export function lookBefore(
 ): RequestListener {
   if (!looks.isPublic) return routes;
   const counters = new Map<string, Count>();
+  const sendWhole = createSendWhole();
   return (incoming, outgoing) => {
     const { method, url = "", rawHeaders } = incoming;
     const look = method === "GET" ? looks.fresh(url) : undefined;
@@ -33,6 +35,8 @@ export function lookBefore(
     exchanges.end(exchange, isKnown ? 304 : 200, headers);
     if (isKnown) return outgoing.writeHead(304, headers).end();
     headers["content-type"] = "application/json";
+    if (look.body.length === look.bytes)
+      return sendWhole(outgoing, { status: 200, headers, text: look.body }); // ASCII
     headers["content-length"] = String(look.bytes);
     outgoing.writeHead(200, headers).end(look.body);
   };
