@@ -153,7 +153,7 @@ test("a command answers with its outcome first", () =>
 /** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
 const RIGHTS: Record<string, string> = {
   "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "dm",
-  "coupon_leases(bigint[],integer[],timestamp with time zone[])": "a",
+  "coupon_leases(bigint[],integer[],timestamp with time zone[],boolean)": "a",
   "coupon_stats(bigint)": "adm",
   "coupon_status()": "adm",
   "coupon_timeline(bigint,interval)": "dm",

@@ -1,5 +1,5 @@
 -- Lets a server repeat the refusals of many coupons without asking. coupon_not_found · not_leased · leased. Waits for
--- nobody who issues or changes a coupon. Only the first lease since a coupon's last change is written durably.
+-- nobody. Only the first lease since a coupon's last change is written, durably.
 --
 -- Why a refusal may be repeated for a second: who changes the coupon locks its row in coupon.leases first, and waits for
 -- a second then (coupon.outlive_leases). If somebody has that row already there is no lease. If somebody takes it after
@@ -9,7 +9,8 @@
 create or replace function public.coupon_leases(
   coupon_ids bigint[],
   known_positions integer[] default null,
-  known_issued_ats timestamptz[] default null
+  known_issued_ats timestamptz[] default null,
+  only_leased boolean default false
 )
 returns table (
   outcome public.coupon_leases_outcome,
@@ -33,14 +34,12 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now timestamptz;
-  v_seen coupon.coupons[];
-  v_is_issuing boolean;
+  v_found bigint[];
   v_refused bigint[];
   v_refusals public.issue_coupon_outcome[];
-  v_locked coupon.leases[];
-  v_places bigint[];
-  v_leased bigint[];
-  v_afters integer[];
+  v_locked bigint[];
+  v_leases record;
+  v_marked bigint[];
 begin
   -- 1. Assert the arguments.
   perform coupon.refuse_argument(a.name, a.why)
@@ -53,7 +52,8 @@ begin
       'must have as many elements as coupon_ids'),
     ('known_positions', 0 > any (coupon_leases.known_positions), 'must not be below 0'),
     ('known_issued_ats', cardinality(coupon_leases.known_issued_ats) <> cardinality(coupon_leases.coupon_ids),
-      'must have as many elements as coupon_ids')
+      'must have as many elements as coupon_ids'),
+    ('only_leased', coupon_leases.only_leased is null, 'must not be null')
   ) a (name, is_bad, why)
   where a.is_bad;
   -- If nothing but the lock of a row is written, its loss is none. Who has written before in this transaction decides for it.
@@ -61,38 +61,63 @@ begin
     perform set_config('synchronous_commit', 'off', true);
   end if;
 
-  -- 2. Which are refused for everybody? The clock is read after the coupons.
-  v_seen := array(select c from coupon.coupons c where c.id = any (coupon_leases.coupon_ids));
+  -- 2. Which are refused for everybody?
   v_now := clock_timestamp();
+  select
+    array_agg(c.id),
+    array_agg(c.id) filter (where c.refusal is not null and c.issued <= 100000),
+    array_agg(c.refusal) filter (where c.refusal is not null and c.issued <= 100000)
+  into v_found, v_refused, v_refusals
+  from (
+    select c.id, c.issued, coupon.common_refusal(c, v_now) as refusal
+    from coupon.coupons c
+    where c.id = any (coupon_leases.coupon_ids)
+  ) c;
   -- A grant from just before expiry may be under way. After any other refusal, which stands in the coupon's row, none
   -- can be: it would have that row.
-  v_is_issuing := exists (
+  if 'ended' = any (v_refusals) and exists (
     select from pg_locks l
     where l.relation = 'coupon.issuing'::regclass and l.mode = 'ExclusiveLock' and l.granted
-      and l.database = (select d.oid from pg_database d where d.datname = current_database()));
-  select array_agg(c.id), array_agg(c.refusal) into v_refused, v_refusals
-  from (select s.id, s.issued, coupon.common_refusal(s, v_now) as refusal from unnest(v_seen) s) c
-  where c.refusal is not null and c.issued <= 100000 and not (c.refusal = 'ended' and v_is_issuing);
+      and l.database = (select d.oid from pg_database d where d.datname = current_database()))
+  then
+    select array_agg(r.coupon_id), array_agg(r.refusal) into v_refused, v_refusals
+    from unnest(v_refused, v_refusals) r (coupon_id, refusal)
+    where r.refusal <> 'ended';
+  end if;
 
   -- 3. Which of these does nobody change?
   v_locked := array(
-    select l from coupon.leases l where l.coupon_id = any (v_refused) for key share skip locked);
+    select l.coupon_id
+    from coupon.leases l
+    where l.coupon_id = any (v_refused) and (l.is_leased or not coupon_leases.only_leased)
+    for key share skip locked);
 
   -- 4. Look again, as somebody may have changed them before step 3. Another refusal than before may have come with
   -- grants that are not visible yet. What the server knows is true of this database if it has the last grant that the
   -- server knows. Another database may answer now: after a failover that lost grants, or a restore. To read 100,000
-  -- holders takes a tenth of a second: a question that would get more is asked once more.
-  v_seen := array(select c from coupon.coupons c where c.id = any (coupon_leases.coupon_ids));
+  -- holders takes a tenth of a second: whichever coupon would be beyond that, those with most holders first, has no
+  -- lease this time.
   v_now := clock_timestamp();
-  select array_agg(a.place), array_agg(a.id), array_agg(a.refusal), array_agg(a.after)
-  into v_places, v_leased, v_refusals, v_afters
+  select
+    array_agg(a.place) as places, array_agg(a.id) as coupon_ids, array_agg(a.refusal) as refusals,
+    array_agg(least(interval '1 second', case
+      when a.refusal = 'not_started' then a.start_time - v_now
+      when a.refusal <> 'ended' then a.expiry - v_now end)) as valid_fors,
+    array_agg(case when a.refusal = 'not_started' then a.start_time - v_now end) as starts_ins,
+    array_agg(a.issued) as issueds, array_agg(a.after) as afters
+  into v_leases
   from (
-    select q.place, c.id, r.refusal, h.after, sum(c.issued - h.after) over (order by q.place) as holders
+    select
+      q.place, c.id, r.refusal, c.start_time, c.expiry, c.issued, h.after,
+      sum(c.issued - h.after) over (order by c.issued - h.after, q.place) as holders
     from unnest(coupon_leases.coupon_ids, coupon_leases.known_positions, coupon_leases.known_issued_ats)
       with ordinality q (coupon_id, known_position, known_issued_at, place)
-    join unnest(v_seen) c on c.id = q.coupon_id
-    join unnest(v_refused, v_refusals) r (coupon_id, refusal) on r.coupon_id = c.id
-    join unnest(v_locked) l on l.coupon_id = c.id
+    join (
+      select c.id, c.start_time, c.expiry, c.issued, coupon.common_refusal(c, v_now) as refusal
+      from coupon.coupons c
+      where c.id = any (v_locked)
+    ) c on c.id = q.coupon_id
+    join unnest(v_refused, v_refusals) r (coupon_id, refusal) on r.coupon_id = c.id and r.refusal = c.refusal
     cross join lateral (
       select coalesce((
         select g.position
@@ -100,50 +125,60 @@ begin
         where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, q.known_position)
           and g.issued_at = q.known_issued_at), 0)
     ) h (after)
-    where coupon.common_refusal(c, v_now) = r.refusal
   ) a
   where a.holders <= 100000;
 
-  -- 5. Write, if it is the first lease of one of them.
-  if exists (select from unnest(v_locked) l where not l.is_leased and l.coupon_id = any (v_leased)) then
+  -- 5. Write, if it is the first lease of one of them. What another call is about to write has no lease this time.
+  if exists (
+    select from coupon.leases l where l.coupon_id = any (v_leases.coupon_ids) and not l.is_leased)
+  then
     perform coupon.commit_durably();
-    update coupon.leases l set is_leased = true where l.coupon_id = any (v_leased) and not l.is_leased;
+    update coupon.leases l set is_leased = true
+    where l.coupon_id = any (array(
+      select f.coupon_id
+      from coupon.leases f
+      where f.coupon_id = any (v_leases.coupon_ids) and not f.is_leased
+      for no key update skip locked));
   end if;
+  v_marked := array(
+    select l.coupon_id from coupon.leases l where l.coupon_id = any (v_leases.coupon_ids) and l.is_leased);
 
   -- 6. Answer each question.
   return query
   select
-    case when c.id is null then 'coupon_not_found' when l.place is null then 'not_leased' else 'leased' end
+    case when f.coupon_id is null then 'coupon_not_found' when m.coupon_id is null then 'not_leased' else 'leased' end
       ::public.coupon_leases_outcome,
     q.coupon_id,
     l.refusal,
-    case when l.place is not null then least(interval '1 second', case
-      when l.refusal = 'not_started' then c.start_time - v_now
-      when l.refusal <> 'ended' then c.expiry - v_now end) end,
-    case when l.refusal = 'not_started' then c.start_time - v_now end,
-    case when l.place is not null then c.issued end,
-    case when l.place is not null then (
-      select g.issued_at
+    l.valid_for,
+    l.starts_in,
+    l.issued,
+    (select g.issued_at
       from coupon.user_coupons g
-      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, c.issued)) end,
+      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(m.coupon_id, l.issued)),
     l.after,
-    case when l.place is not null then array(
+    case when m.coupon_id is not null then array(
       select g.user_id
       from coupon.user_coupons g
-      where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(c.id, l.after)
-        and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(c.id, c.issued)) end
+      where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(m.coupon_id, l.after)
+        and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(m.coupon_id, l.issued)) end
   from unnest(coupon_leases.coupon_ids) with ordinality q (coupon_id, place)
-  left join unnest(v_seen) c on c.id = q.coupon_id
-  left join unnest(v_places, v_refusals, v_afters) l (place, refusal, after) on l.place = q.place
+  left join unnest(v_found) f (coupon_id) on f.coupon_id = q.coupon_id
+  left join (
+    unnest(v_leases.places, v_leases.coupon_ids, v_leases.refusals, v_leases.valid_fors, v_leases.starts_ins,
+      v_leases.issueds, v_leases.afters) l (place, coupon_id, refusal, valid_for, starts_in, issued, after)
+    join unnest(v_marked) m (coupon_id) on m.coupon_id = l.coupon_id
+  ) on l.place = q.place
   order by q.place;
 end
 $$;
 
-comment on function public.coupon_leases(bigint[], integer[], timestamptz[]) is
+comment on function public.coupon_leases(bigint[], integer[], timestamptz[], boolean) is
   'For a server: of each coupon (at most 1000), one row in the order of coupon_ids: the refusal that holds for everybody
 but its holders, and for how long it may be repeated without asking (valid_for, counted from before the call: at most a
 second, never beyond start_time or expiry). issued and last_issued_at are the position and the time of the last grant; who
 gives them back in known_positions and known_issued_ats gets the later holders only. holders are the user_ids of the
 positions after holders_after, which is the known position, or 0 if the known grant is not in this database, at most
-100,000 in all; nobody else gets the coupon meanwhile. Outcomes in order: coupon_not_found, not_leased (ask
+100,000 in all; nobody else gets the coupon meanwhile. only_leased gives no coupon the first lease since its last change,
+so that nothing is written and nothing waits for a commit on disk. Outcomes in order: coupon_not_found, not_leased (ask
 issue_coupons), leased. A change of a coupon waits until its leases have run out.';

@@ -350,8 +350,57 @@ test("one that is leased for the first time makes the commit durable for all", a
   assert.equal(await both, "on", "what was written before in the transaction stays durable");
 });
 
+test("only_leased: nothing is written, and no coupon has its first lease", async () => {
+  const [known, fresh] = [await soldOut(1), await soldOut(2)];
+  await lease(known.id);
+  const answers = api.begin(async (sql) => {
+    const outcomes = await rows(sql`
+      select outcome, coupon_id::integer
+      from coupon_leases(${`{${fresh.id},${known.id}}`}::bigint[], only_leased => true)`);
+    return [outcomes, await value(sql`show synchronous_commit`)];
+  });
+  assert.deepEqual(await answers, [
+    [
+      ["not_leased", fresh.id],
+      ["leased", known.id],
+    ],
+    "off",
+  ]);
+  assert.equal(await isLeased(fresh.id), false);
+});
+
+test("while another call writes a coupon's first lease, the others are told theirs", async () => {
+  const [known, fresh] = [await soldOut(1), await soldOut(2)];
+  await lease(known.id);
+  const session = await api.reserve();
+  const ask = () =>
+    rows(api`
+      select outcome, coupon_id::integer from coupon_leases(${`{${fresh.id},${known.id}}`}::bigint[])`);
+  try {
+    await session`begin`;
+    await session`select from coupon_leases(array[${fresh.id}]::bigint[])`;
+    assert.deepEqual(await ask(), [
+      ["not_leased", fresh.id],
+      ["leased", known.id],
+    ]);
+    await session`commit`;
+  } finally {
+    await session`rollback`;
+    session.release();
+  }
+  assert.deepEqual(await ask(), [
+    ["leased", fresh.id],
+    ["leased", known.id],
+  ]);
+});
+
 test("refuses nulls, too many, a position below 0, and lists of another length", async () => {
   await refusesArgument(api`select from coupon_leases(null)`, "coupon_ids", "22004");
+  await refusesArgument(
+    api`select from coupon_leases(array[1], only_leased => null)`,
+    "only_leased",
+    "22004",
+  );
   await refusesArgument(api`select from coupon_leases(array[1, null])`, "coupon_ids", "22023");
   await refusesArgument(api`select from coupon_leases(array[[1, 2]])`, "coupon_ids", "22023");
   await refusesArgument(

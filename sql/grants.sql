@@ -55,7 +55,7 @@ grant execute on function
 to coupon_api, coupon_admin;
 
 grant execute on function
-  public.coupon_leases(bigint[], integer[], timestamptz[])
+  public.coupon_leases(bigint[], integer[], timestamptz[], boolean)
 to coupon_api;
 
 grant execute on function

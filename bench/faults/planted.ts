@@ -213,8 +213,8 @@ export const bugs: readonly Bug[] = [
           `array(
       select g.user_id
       from coupon.user_coupons g
-      where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(c.id, l.after)
-        and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(c.id, c.issued))`,
+      where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(m.coupon_id, l.after)
+        and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(m.coupon_id, l.issued))`,
           "'{}'::bigint[]",
         ]),
       ),

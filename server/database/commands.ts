@@ -86,15 +86,16 @@ export function issuing(issue: Pool, lookup: Pool, lease: Pool) {
         `,
       ),
 
-    /** One answer to each question, in their order. */
-    couponLeases: (questions: readonly LeaseQuestion[]) =>
+    /** One answer to each question, in their order. With `onlyLeased` no coupon gets its first lease, for which it would be written. */
+    couponLeases: (questions: readonly LeaseQuestion[], onlyLeased: boolean) =>
       lease<Lease>(
         (sql) => sql`
           select ${sql.unsafe(LEASE)}
           from public.coupon_leases(
             coupon_ids => ${arrayOf(questions.map(({ couponId }) => couponId))}::bigint[],
             known_positions => ${arrayOf(questions.map(({ known }) => known.position))}::integer[],
-            known_issued_ats => ${arrayOf(questions.map(({ known }) => known.issuedAt))}::text[]::timestamptz[])
+            known_issued_ats => ${arrayOf(questions.map(({ known }) => known.issuedAt))}::text[]::timestamptz[],
+            only_leased => ${onlyLeased}::boolean)
         `,
       ),
   };

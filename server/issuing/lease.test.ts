@@ -219,6 +219,23 @@ test("one question at a time, 20 ms apart, for all coupons that are due", async 
   assert.equal(leases.refusal(2, 8)?.outcome, "sold_out");
 });
 
+test("a first lease that cannot be written keeps no lease from going on", async () => {
+  const { clock, asked, leases } = byHand();
+  leases.refused(1, 1);
+  await asked[0]?.answer(soldOut([]));
+  leases.refused(2, 1); // no standby confirms it
+  await clock.pass(20);
+  assert.equal(asked[1]?.couponId, 2);
+  for (let half = 1; half <= 4; half++) {
+    await clock.pass(500);
+    assert.equal(leases.refusal(1, 1)?.outcome, "sold_out");
+    await clock.pass(20);
+    assert.equal(asked.at(-1)?.couponId, 1);
+    await asked.at(-1)?.answer(soldOut([]));
+  }
+  assert.equal(leases.refusal(2, 1), undefined);
+});
+
 test("hundreds of coupons that few people ask for are nearly all answered from leases, by 50 questions a second", async () => {
   const { clock, asked, sizes, leases } = byHand();
   let hits = 0;
@@ -231,7 +248,7 @@ test("hundreds of coupons that few people ask for are nearly all answered from l
     for (const { answer } of asked.splice(0)) await answer(soldOut([]));
   }
   assert.equal(hits, 2_000 - 284);
-  assert.ok(sizes.length <= 50 * 4 + 1, `${sizes.length}`);
+  assert.ok(sizes.length <= 50 * 4 + 2, `${sizes.length}`);
 });
 
 // ---- Sixteen places -------------------------------------------------------------------------------------------------
@@ -307,7 +324,7 @@ test("16 coupons that few people ask for do not take the lease of a drop away", 
     await answerAll();
     await clock.pass(1);
   }
-  assert.deepEqual([requests, hits], [1_000, 995]);
+  assert.deepEqual([requests, hits], [1_000, 999]);
 });
 
 test("coupons with many holders get a place one after another", async () => {
@@ -521,8 +538,8 @@ test("behind a pooler another database answers: its holders are not refused by w
   const leased: unknown[] = [];
   const issuing = createIssuing({
     issueCoupons: (...batch) => db.issueCoupons(...batch),
-    couponLeases: async (questions) => {
-      const leases = await db.couponLeases(questions);
+    couponLeases: async (questions, onlyLeased) => {
+      const leases = await db.couponLeases(questions, onlyLeased);
       leased.push(...leases.map(({ outcome }) => outcome));
       return leases;
     },
@@ -530,11 +547,10 @@ test("behind a pooler another database answers: its holders are not refused by w
   const told = async (user: number) => (await issuing.issue(1, user)).outcome;
   const untilAsked = async () => {
     const before = leased.length;
-    while (leased.length === before) {
+    while (leased.lastIndexOf("leased") < before) {
       await told(5);
       await sleep(5);
     }
-    assert.equal(leased.at(-1), "leased");
   };
   await untilAsked();
   assert.deepEqual([await told(3), await told(4)], ["already_issued", "sold_out"]);

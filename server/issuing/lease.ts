@@ -63,7 +63,7 @@ interface Held {
 const NOTHING: Known = { position: 0, issuedAt: null };
 
 export function createLeases(
-  ask: (questions: readonly LeaseQuestion[]) => Promise<readonly Lease[]>,
+  ask: (questions: readonly LeaseQuestion[], onlyLeased: boolean) => Promise<readonly Lease[]>,
   clock: Clock = systemClock,
   limits: Partial<LeaseLimits> = {},
 ): Leases {
@@ -71,27 +71,30 @@ export function createLeases(
   const places = new Map<number, Place>();
   const demand = createDemand(clock);
   let hits = 0;
-  /** Counts drops. */
-  let epoch = 0;
-  /** When the next coupon may get a place. */
-  let roomAt = 0;
+  let epoch = 0; // counts drops
+  let roomAt = 0; // when the next coupon may get a place
 
   function renew(place: Place): void {
     demand.add(place.couponId, place.hits);
     place.hits = 0;
     place.isAsking = true;
-    place.askAt = clock.now() + ASK_EVERY_MS;
-    askFor(place);
+    const at = clock.now();
+    place.askAt = at + ASK_EVERY_MS;
+    const isLeased = place.lease !== undefined && at < place.lease.until;
+    (isLeased ? askAgain : askFirst)(place);
   }
 
-  const askFor = createQuestions(take, clock);
+  // A first lease is written, and so waits for the disk and for standbys. Those that go on wait for nothing.
+  const askAgain = createQuestions((asked) => take(asked, true), clock);
+  const askFirst = createQuestions((asked) => take(asked, false), clock);
 
-  async function take(asked: readonly Place[]): Promise<void> {
+  async function take(asked: readonly Place[], onlyLeased: boolean): Promise<void> {
     // Measured before the question is sent, so that the leases end here before they end in the database.
     const sentAt = clock.now();
     const before = epoch;
     const leases = await ask(
       asked.map(({ couponId, lease }) => ({ couponId, known: lease?.known ?? NOTHING })),
+      onlyLeased,
     );
     if (before !== epoch) return;
     for (const [i, place] of asked.entries()) {
@@ -103,14 +106,10 @@ export function createLeases(
     }
   }
 
-  const isFull = () =>
-    places.size >= most.places ||
-    [...places.values()].reduce((sum, { lease }) => sum + (lease?.holders.size ?? 0), 0) >= most.holders;
-
   /** Gives the coupon a place that is free, or that of the coupon which is refused the least and less often than this one. */
   function placeFor(couponId: number, at: number): Place | undefined {
     if (at < roomAt) return undefined;
-    while (isFull()) {
+    while (isFull(places, most)) {
       const least = leastRefused(places.values(), demand, at);
       if (least === undefined || least.refusals >= demand.of(couponId)) return undefined;
       places.delete(least.couponId);
@@ -123,8 +122,8 @@ export function createLeases(
   return {
     refusal(couponId, userId) {
       const place = places.get(couponId);
-      if (place?.lease === undefined) return undefined;
-      const { lease } = place;
+      const lease = place?.lease;
+      if (place === undefined || lease === undefined) return undefined;
       const at = clock.now();
       if (at >= lease.until || lease.holders.has(userId)) return undefined;
       place.hits += 1;
@@ -159,6 +158,11 @@ export function createLeases(
       return [...places.values()].filter(({ lease }) => lease !== undefined && lease.until > at).length;
     },
   };
+}
+
+function isFull(places: ReadonlyMap<number, Place>, most: LeaseLimits): boolean {
+  const holders = () => [...places.values()].reduce((sum, { lease }) => sum + (lease?.holders.size ?? 0), 0);
+  return places.size >= most.places || holders() >= most.holders;
 }
 
 function heldFrom(
