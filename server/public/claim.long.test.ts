@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { openWorld } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
+import { Incoming } from "../http/incoming.ts";
 
 const KEY = "k".repeat(32);
 
@@ -14,7 +15,7 @@ test("a user claims a coupon with one click, and nothing is complained of", opti
   t.after(() => world.close());
   const user = await world.newUser();
   await world.newCoupon();
-  const server = createServer(world.listener).listen(0, "127.0.0.1");
+  const server = createServer({ IncomingMessage: Incoming }, world.listener).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
     server.close();

@@ -43,7 +43,7 @@ export function issueBefore(
     );
   };
 
-  /** The user, if the token is a user's and can be checked at once. By public key a new token takes a while: the routes wait for it. */
+  /** The user, if the token is a user's and can be checked at once. Where its key must be fetched first, the routes wait for it. */
   function userOf(rawHeaders: readonly string[]): number | undefined {
     const token = bearerOf(headerOf(rawHeaders, "authorization"));
     const who = token === undefined ? null : authenticate(token);
