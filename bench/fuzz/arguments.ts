@@ -219,6 +219,10 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     { weight: 6, arbitrary: readable(integers) },
     { weight: 1, arbitrary: unreadable(badNumbers) },
   ),
+  boolean: fc.oneof(
+    { weight: 6, arbitrary: readable(constants("true", "false", "t", "off", " 1 ")) },
+    { weight: 1, arbitrary: unreadable(constants("", "2", "o", "null")) },
+  ),
   text: fc.oneof({ weight: 6, arbitrary: readable(texts) }, { weight: 1, arbitrary: badTexts }),
   "timestamp with time zone": fc.oneof(
     { weight: 6, arbitrary: readable(instants) },

@@ -76,6 +76,9 @@ const LEASE = list(
 );
 const USE = list("outcome", instant("used_date"), "use_reference");
 
+/** No grant's issued_at. A null in an array is a text in a session with array_nulls = off. */
+const NEVER = "-infinity";
+
 export function issuing(issue: Pool, lookup: Pool, lease: Pool) {
   return {
     issueCoupons: (couponId: number, userIds: readonly number[], isKnown = true) =>
@@ -94,7 +97,7 @@ export function issuing(issue: Pool, lookup: Pool, lease: Pool) {
           from public.coupon_leases(
             coupon_ids => ${arrayOf(questions.map(({ couponId }) => couponId))}::bigint[],
             known_positions => ${arrayOf(questions.map(({ known }) => known.position))}::integer[],
-            known_issued_ats => ${arrayOf(questions.map(({ known }) => known.issuedAt))}::text[]::timestamptz[],
+            known_issued_ats => ${arrayOf(questions.map(({ known }) => known.issuedAt ?? NEVER))}::text[]::timestamptz[],
             only_leased => ${onlyLeased}::boolean)
         `,
       ),

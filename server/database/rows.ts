@@ -7,9 +7,9 @@ export type Instant = string;
 export type Seconds = number;
 
 /** An array as text, as PostgreSQL reads it: the driver (postgres 3.4.9) supports arrays only with fetch_types. */
-export function arrayOf(values: readonly (number | string | null)[]): string {
-  const element = (value: number | string | null) =>
-    typeof value === "string" ? `"${value.replace(/["\\]/g, "\\$&")}"` : `${value}`;
+export function arrayOf(values: readonly (number | string)[]): string {
+  const element = (value: number | string) =>
+    typeof value === "number" ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
   return `{${values.map(element).join()}}`;
 }
 
