@@ -37,6 +37,8 @@ declare
   v_found bigint[];
   v_refused bigint[];
   v_refusals public.issue_coupon_outcome[];
+  v_is_issuing boolean;
+  v_awaited tid[];
   v_locked bigint[];
   v_leases record;
   v_marked bigint[];
@@ -74,23 +76,24 @@ begin
     where c.id = any (coupon_leases.coupon_ids)
   ) c;
   -- A grant from just before expiry may be under way. After any other refusal, which stands in the coupon's row, none
-  -- can be: it would have that row.
-  if 'ended' = any (v_refusals) and exists (
-    select from pg_locks l
-    where l.relation = 'coupon.issuing'::regclass and l.mode = 'ExclusiveLock' and l.granted
-      and l.database = (select d.oid from pg_database d where d.datname = current_database()))
-  then
-    select array_agg(r.coupon_id), array_agg(r.refusal) into v_refused, v_refusals
-    from unnest(v_refused, v_refusals) r (coupon_id, refusal)
-    where r.refusal <> 'ended';
-  end if;
+  -- can be: it would have that row. And PostgreSQL lets us share the lock of a row for which somebody waits: without a
+  -- look at who waits, many servers could put a change off for ever.
+  select
+    coalesce(bool_or(l.relation = 'coupon.issuing'::regclass and l.mode = 'ExclusiveLock' and l.granted), false),
+    array_agg(format('(%s,%s)', l.page, l.tuple)::tid) filter (where l.locktype = 'tuple')
+  into v_is_issuing, v_awaited
+  from pg_locks l
+  where l.relation in ('coupon.issuing'::regclass, 'coupon.leases'::regclass)
+    and l.database = (select d.oid from pg_database d where d.datname = current_database());
 
-  -- 3. Which of these does nobody change?
+  -- 3. Which of these does nobody change, or wait to?
   v_locked := array(
     select l.coupon_id
-    from coupon.leases l
+    from unnest(v_refused, v_refusals) r (coupon_id, refusal)
+    join coupon.leases l on l.coupon_id = r.coupon_id
     where l.coupon_id = any (v_refused) and (l.is_leased or not coupon_leases.only_leased)
-    for key share skip locked);
+      and not (r.refusal = 'ended' and v_is_issuing) and l.ctid <> all (coalesce(v_awaited, '{}'))
+    for key share of l skip locked);
 
   -- 4. Look again, as somebody may have changed them before step 3. Another refusal than before may have come with
   -- grants that are not visible yet. What the server knows is true of this database if it has the last grant that the

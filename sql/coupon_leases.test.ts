@@ -269,6 +269,27 @@ test("holders that another database knew are told anew", async () => {
     assert.deepEqual(await ask(position, issuedAt), [0, holders]);
 });
 
+test("no new lease of a coupon while somebody waits to change it, so that the change is not put off for ever", async () => {
+  const [{ id }, other] = [await soldOut(1), await soldOut(2)];
+  await lease(id); // from now on a lease is no more than the lock of a row, which others may share
+  const asking = await api.reserve();
+  try {
+    await asking`begin`;
+    await asking`select from coupon_leases(array[${id}]::bigint[])`;
+    const change = admin`select from set_coupon_count(${id}, 9)`.execute();
+    await waiting(watch);
+    assert.deepEqual(await rows(api`select outcome from coupon_leases(${`{${id},${other.id}}`}::bigint[])`), [
+      ["not_leased"],
+      ["leased"],
+    ]);
+    await asking`commit`;
+    await change;
+  } finally {
+    await asking`rollback`;
+    asking.release();
+  }
+});
+
 test("a REPEATABLE READ caller doesn't miss a lease that is younger than its snapshot", async () => {
   const { id } = await soldOut(1);
   const session = await admin.reserve();
