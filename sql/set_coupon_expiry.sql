@@ -1,6 +1,6 @@
 -- Lengthens or shortens a coupon's life, its grants' too. coupon_not_found · unchanged ·
--- not_after_start · in_the_past · changed. Takes the issuing lock; the grants follow by their
--- foreign key.
+-- not_after_start · in_the_past · changed. Takes the issuing lock; the grants follow by the
+-- trigger coupons_carry_expiry.
 create or replace function public.set_coupon_expiry(
   coupon_id bigint,
   expiry timestamptz,

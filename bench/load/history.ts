@@ -10,7 +10,7 @@ const STRIDE = 6_180_341;
 
 /**
  * Adds users 1 to `users`, and a coupon of each earlier day with so many grants, all of them gone: `days[0]` is yesterday's. Grants go to
- * users in turn, spread over all of them. This bypasses the guards, and drops indexes and foreign keys; those are made again afterwards and
+ * users in turn, spread over all of them. This bypasses the guards, and drops indexes and keys; those are made again afterwards and
  * check every row. `session` is one connection as coupon_owner.
  */
 export async function addHistory(
@@ -92,16 +92,14 @@ async function dropKeys(session: Sql): Promise<string[]> {
         contype::text as kind, conrelid::regclass::text as on_table, quote_ident(conname) as name,
         pg_get_constraintdef(oid) as definition
       from pg_constraint
-      where (conrelid = 'coupon.user_coupons'::regclass and contype in ('p', 'u', 'f'))
-        or (confrelid = 'coupon.user_coupons'::regclass and contype = 'f')
+      where conrelid = 'coupon.user_coupons'::regclass and contype in ('p', 'u')
       union all
       select 'i', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid)
       from pg_index
       where indrelid = 'coupon.user_coupons'::regclass
         and not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
     ) k
-    -- What others depend on is dropped last, and made first.
-    order by kind = 'f' desc, kind = 'i' desc, name
+    order by kind, name
   `;
   const text = (row: Record<string, string>, verb: "drop" | "make") => {
     const { kind, on_table, name, definition } = row as Record<string, string>;

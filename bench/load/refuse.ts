@@ -86,9 +86,7 @@ function run({ rounds, connections, volley }: RefuseOptions, say: Say): Promise<
         const isOurs = name === OURS || name === SEEN;
         const to = { couponId, connections, seconds };
         const judged = { isRefused: true, verdict };
-        // Twice, for a server that remembers whoever comes twice.
-        if (name === SEEN)
-          for (const _ of [1, 2]) await fireAt(contender, { ...to, tokens: seen }, useAutocannon(), judged);
+        if (name === SEEN) await fireAt(contender, { ...to, tokens: seen }, useAutocannon(), judged);
         const wanted = generator.tokens(rates.get(contender), seconds, connections);
         const tokens =
           name === SEEN

@@ -1,5 +1,5 @@
 -- The textbook's way to issue: one call a request, the coupon's row locked by `select … for update`. On tables with the
--- same indexes, checks and foreign keys as ours, but without our triggers.
+-- same indexes and checks as ours, and with foreign keys instead of our triggers.
 create function textbook.issue(user_id bigint, coupon_id bigint)
 returns table (outcome text, "position" integer, issued_on date, issued_at timestamptz)
 language plpgsql
