@@ -32,6 +32,21 @@ const expiryOf = async (coupon_id: number) =>
     .replace(/0+$/, "")
     .concat("+00:00");
 
+// The first: the coupons of the tests below move or not with the hour of the day.
+test("set_time_zone", async () => {
+  assert.deepEqual(await audited(call(`set_time_zone('UTC', ${WHO})`)), [], "unchanged");
+  const [there, back] = [{ time_zone: "Asia/Tokyo" }, { time_zone: "UTC" }];
+  assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo', ${WHO})`)), [
+    ["set_time_zone", null, null, back, there, ...who],
+  ]);
+  assert.deepEqual(await audited(call(`set_time_zone('UTC')`)), [
+    ["set_time_zone", null, null, there, back, null, null],
+  ]);
+  await admin`select from create_coupon('EVE', 'm', 'd', '2033-01-01 20:00Z', '2034-01-01', 1)`;
+  await admin`select from create_coupon('MORN', 'm', 'd', '2033-01-02 06:00Z', '2034-01-01', 1)`;
+  assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo')`)), [], "breaks_daily_offer");
+});
+
 test("create_coupon: all that it was given, times in UTC, whatever the session's time zone", async () => {
   const create = `create_coupon('NEW', 'm', 'd', '2031-01-01 12:00+02', '2031-01-02Z', 5, '{"a": 1}', ${WHO})`;
   const [row = []] = await audited(() => inKathmandu(`select from ${create}`));
@@ -107,20 +122,6 @@ test("set_coupon_expiry: in UTC, whatever the session's time zone", async () => 
     "unchanged",
   );
   assert.deepEqual(await audited(call(`set_coupon_expiry(${lunch}, '2000-01-01', ${WHO})`)), []);
-});
-
-test("set_time_zone", async () => {
-  assert.deepEqual(await audited(call(`set_time_zone('UTC', ${WHO})`)), [], "unchanged");
-  const [there, back] = [{ time_zone: "Asia/Tokyo" }, { time_zone: "UTC" }];
-  assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo', ${WHO})`)), [
-    ["set_time_zone", null, null, back, there, ...who],
-  ]);
-  assert.deepEqual(await audited(call(`set_time_zone('UTC')`)), [
-    ["set_time_zone", null, null, there, back, null, null],
-  ]);
-  await admin`select from create_coupon('EVE', 'm', 'd', '2033-01-01 20:00Z', '2034-01-01', 1)`;
-  await admin`select from create_coupon('MORN', 'm', 'd', '2033-01-02 06:00Z', '2034-01-01', 1)`;
-  assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo')`)), [], "breaks_daily_offer");
 });
 
 test("import_users: one row a call, how many were created and updated", async () => {
