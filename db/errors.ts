@@ -8,6 +8,9 @@ export const UNREACHABLE = [
   "ENOTFOUND",
   "EAI_AGAIN",
   "CONNECT_TIMEOUT",
+  // A Unix socket that is not there, or not this user's to open.
+  "ENOENT",
+  "EACCES",
 ] as const;
 
 /** PostgreSQL lets nobody in, or not this one: no such role, wrong password, no such database, no room, starting or stopping. */

@@ -38,8 +38,9 @@ async function runDbmate(databaseUrl: string, directory: string, log: (line: str
   const begun = (stdout: string) =>
     [...stdout.matchAll(/^Applying: (.+)$/gm)].map(([, file]) => file as string);
   try {
+    const others = Object.entries(process.env).filter(([name]) => !name.startsWith("DBMATE_"));
     // In the environment, because everyone can read a command line.
-    const env = { ...process.env, DATABASE_URL: databaseUrl };
+    const env = { ...Object.fromEntries(others), DATABASE_URL: databaseUrl };
     const { stdout } = await promisify(execFile)(resolveBinary(), args, { env });
     for (const file of begun(stdout)) log(`migrated ${file}`);
   } catch (error) {

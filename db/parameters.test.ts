@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { userInfo } from "node:os";
 import { test } from "node:test";
 import { readEnv } from "../server/env.ts";
 import { targetOf } from "./target.ts";
 
+const me = userInfo().username;
 const URL_OF = "postgres://shop:p@db.example:5432/shop";
 const PLACE = { host: ["db.example"], port: [5432], database: "shop", user: "shop", password: "p" };
 const driver = (parameters: string) => targetOf(`${URL_OF}?${parameters}`).driverOptions();
@@ -39,7 +41,7 @@ test("the driver and psql get the decoded parts", () => {
       "Coupons-É",
     ],
     ["postgres://shop:p@db.example", "db.example", 5432, "shop", "p", "shop"],
-    ["postgres:///coupons", "localhost", 5432, "", "", "coupons"],
+    ["postgres:///coupons", "localhost", 5432, me, "", "coupons"],
   ] as const) {
     const target = targetOf(url);
     const given = target.driverOptions();
@@ -85,13 +87,80 @@ for (const [parameters, sentence] of [
   ["sslmode=on", /sslmode=on: must be one of disable, /],
   ["connect_timeout=soon", /connect_timeout=soon: must look like/],
   ["lock_timeout=1s", /lock_timeout: is not known here.*options=-c name=value/],
-  ["password=hush", /password: write it at its place/],
+  ["hostaddr=192.0.2.1", /hostaddr: write the address as the host/],
+  ["ssl=1", /ssl=1: say sslmode/],
+  ["port=0", /host and port must be such as/],
 ] as const)
   test(`refused by name: ${parameters}`, () => {
     for (const name of ["DATABASE_URL", "API_DATABASE_URL"])
       assert.throws(() => readEnv({ [name]: `${URL_OF}?${parameters}` }), sentence);
   });
 
-test("several hosts are refused, by a sentence", () => {
-  assert.throws(() => targetOf("postgres://shop:p@h1,h2/shop"), /several hosts: give one/);
+for (const [url, sentence] of [
+  ["postgres://shop:p@h1,h2/shop", /several hosts: give one/],
+  ["postgres://shop:p@h1:5432,h2:5432/shop", /several hosts: give one/],
+  ["postgres://shop:p@[::1]:5432,h2/shop", /several hosts: give one/],
+  ["postgres:///shop?host=h1,h2", /several hosts: give one/],
+  ["postgres://shop:p@::1/shop", /host and port must be such as/],
+  ["postgres://shop:p@h:543210/shop", /host and port must be such as/],
+  ["postgres://shop:hush#@h/shop", /a # must be written as %23/],
+  ["postgres://shop:hu%sh@h/shop", /a % must be written as %25/],
+  ["postgres://shop:hu/sh@h/shop", /must be/],
+  ["postgres:shop", /must begin with postgres:/],
+] as const)
+  test(`refused by a sentence, without its password: ${url}`, () => {
+    const error = thrown(() => readEnv({ DATABASE_URL: url }));
+    assert.match(error.message, sentence);
+    assert.doesNotMatch(error.message, /hu[/%]?sh/);
+  });
+
+test("Unix sockets, and places given as parameters", () => {
+  const SOCKET = "postgres://shop:p@%2Frun%2Fpg/db";
+  for (const [given, url] of [
+    ["postgres://shop:p@/db?host=/run/pg", SOCKET],
+    ["postgresql://shop:p@%2frun%2fpg/db", SOCKET],
+    ["postgres:///db?host=%2Frun%2Fpg&user=shop&password=p", SOCKET],
+    ["postgres:///?dbname=db&user=shop&password=p&host=/run/pg", SOCKET],
+    [
+      "postgres://shop:p@/db?host=/cloudsql/a:b:c&port=6543",
+      "postgres://shop:p@%2Fcloudsql%2Fa%3Ab%3Ac:6543/db",
+    ],
+    [
+      "postgres://h?options=-c%20a%3Db&application_name=a+b",
+      `postgres://${me}@h/${me}?options=-c%20a%3Db&application_name=a%2Bb`,
+    ],
+    ["postgres://shop:p@ss@h/", "postgres://shop:p%40ss@h/shop"],
+  ] as const) {
+    assert.equal(targetOf(given).url, url);
+    assert.equal(targetOf(url).url, url, "it can be read again");
+  }
+  const target = targetOf(`${SOCKET}?sslmode=require`);
+  const { path, ssl } = target.driverOptions();
+  assert.deepEqual([target.host, path, ssl], ["/run/pg", "/run/pg/.s.PGSQL.5432", false]);
+  assert.equal(target.as("coupon_api").on("other").driverOptions().path, path);
+  assert.equal(target.libpqVariables()["PGHOST"], "/run/pg");
+  assert.equal(
+    target.migrationUrl(false, {}),
+    "postgres://shop:p@localhost/db?host=%2Frun%2Fpg&sslmode=disable",
+  );
 });
+
+test("a certificate that cannot be read", () => {
+  assert.throws(() => driver("sslrootcert=/none&sslmode=verify-ca"), {
+    message: "sslrootcert: cannot read /none (ENOENT)",
+  });
+});
+
+test("JDBC's word for TLS", () => {
+  assert.equal(driver("ssl=true").ssl, "require");
+  assert.equal(driver("ssl=true&sslmode=prefer").ssl, "prefer");
+});
+
+function thrown(work: () => unknown): Error {
+  try {
+    work();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new assert.AssertionError({ message: "nothing was thrown" });
+}

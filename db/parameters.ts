@@ -16,6 +16,8 @@ export interface DriverOptions extends ParameterOptions {
   database: string;
   user: string;
   password: string;
+  /** Of a Unix socket, which is then used instead. */
+  path?: string;
 }
 
 /** What parameters are translated to. */
@@ -33,6 +35,7 @@ const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify
 /** Values of each parameter that is taken; true takes all. */
 const taken: Record<string, true | RegExp> = {
   sslmode: new RegExp(`^(${SSL_MODES.join("|")})$`),
+  ssl: /^true$/,
   sslrootcert: true,
   sslcert: true,
   sslkey: true,
@@ -69,44 +72,26 @@ const whyNot: Record<string, string> = {
   sslmode: `must be one of ${SSL_MODES.join(", ")}`,
   sslnegotiation: "the driver begins TLS as PostgreSQL before 17 wants it: leave it out",
   sslsni: "the driver always sends the host's name: leave it out",
-  ...Object.fromEntries(
-    ["host", "hostaddr", "port", "user", "password", "dbname"].map((name) => [
-      name,
-      "write it at its place: postgres://login:password@host:5432/database",
-    ]),
-  ),
+  ssl: "say sslmode",
+  hostaddr: "write the address as the host",
 };
 
 const otherwise =
   "is not known here: leave it out. A setting of PostgreSQL is given as options=-c name=value";
 
-/** The parameters of the URL. Throws a sentence that names the first one that can't be taken, or what is wrong with the URL. */
-export function readParameters(url: URL): Values {
-  if (!isDecodable(url.href))
-    throw new Error(
-      "a % must be written as %25, unless it begins an encoded character: two hex digits for each byte of its UTF-8, not %00",
-    );
-  if (url.hash !== "") throw new Error("a # must be written as %23");
+/** Throws a sentence that names the first parameter that can't be taken. */
+export function readParameters(given: Values): Values {
   const values = new Map<string, string>();
-  for (const [name, value] of url.searchParams) {
+  for (const [name, value] of given) {
     const allowed = taken[name];
     if (allowed === undefined) throw new Error(`${name}: ${whyNot[name] ?? otherwise}`);
     if (allowed !== true && !allowed.test(value))
       throw new Error(`${name}=${value}: ${whyNot[name] ?? `must look like ${allowed.source}`}`);
-    values.set(name, value);
+    // libpq takes JDBC's word too.
+    if (name === "ssl") values.set("sslmode", values.get("sslmode") ?? "require");
+    else values.set(name, value);
   }
-  if (url.hostname.includes(","))
-    throw new Error("several hosts: give one, which leads to the primary (a proxy or a name that moves)");
   return values;
-}
-
-/** Whether each % begins an encoded character that PostgreSQL takes. */
-function isDecodable(text: string): boolean {
-  try {
-    return !decodeURIComponent(text).includes("\0");
-  } catch {
-    return false;
-  }
 }
 
 /** Reads the certificates that the parameters name. */
@@ -142,13 +127,21 @@ function tlsOf(values: Values): ParameterOptions["ssl"] {
   if (!looks && cert === undefined) return mode as "allow" | "prefer" | "require";
   return {
     rejectUnauthorized: looks,
-    ...(root === undefined || root === "system" || !looks ? {} : { ca: readFileSync(root) }),
-    ...(cert === undefined ? {} : { cert: readFileSync(cert) }),
-    ...(key === undefined ? {} : { key: readFileSync(key) }),
+    ...(root === undefined || root === "system" || !looks ? {} : { ca: read("sslrootcert", root) }),
+    ...(cert === undefined ? {} : { cert: read("sslcert", cert) }),
+    ...(key === undefined ? {} : { key: read("sslkey", key) }),
     ...(values.has("sslpassword") ? { passphrase: values.get("sslpassword") } : {}),
     // Only verify-full compares the name.
     ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
   };
+}
+
+function read(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new Error(`${name}: cannot read ${path} (${(error as { code?: string }).code})`);
+  }
 }
 
 /** What dbmate's driver (lib/pq, dbmate 2.36) knows of them. It refuses the sslmodes allow and prefer. */

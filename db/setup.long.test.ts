@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import * as fs from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer, type ListenOptions } from "node:net";
 import { networkInterfaces } from "node:os";
-import { after, test } from "node:test";
+import { join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
+import { runSd } from "../bench/harness/sd.ts";
 import { PASSWORD, rows, run, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
+import { temporaryDirectory } from "../bench/harness/temporary.ts";
 import { open as openPool } from "../server/database/session.ts";
 import { SOURCES, setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
+import { readUrl } from "./url.ts";
 
 after(cleanUp);
 cleanUpOnSignals();
@@ -263,11 +269,16 @@ const hasIpv6 = Object.values(networkInterfaces()).some((each) =>
   each?.some(({ address }) => address === "::1"),
 );
 
-test("at an IPv6 address", { skip: options.skip || (!hasIpv6 && "needs ::1") }, async (t) => {
+/** Sets up through a relay that listens there, and connects as the server does. */
+async function throughRelay(
+  t: TestContext,
+  name: string,
+  listen: ListenOptions,
+  written: (at: string) => string,
+) {
   const { newDatabase } = await server();
-  const target = await newDatabase("six");
-  const url = new URL(target.url);
-  const port = Number(url.port);
+  const target = await newDatabase(name);
+  const port = Number(readUrl(target.url).port);
   const relay = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
     for (const [from, to] of [[client, upstream] as const, [upstream, client] as const])
@@ -277,14 +288,69 @@ test("at an IPv6 address", { skip: options.skip || (!hasIpv6 && "needs ::1") }, 
         .pipe(to);
   });
   t.after(() => relay.close());
-  await new Promise<void>((resolve) => void relay.listen(0, "::1", resolve));
-  url.host = `[::1]:${(relay.address() as AddressInfo).port}`;
-  const six = targetOf(url.href);
-  await setUp(six);
-  assert.deepEqual(await rows(six.as("coupon_api"), "select current_database()"), [["six"]]);
-  const pool = openPool(six.as("coupon_api").url, 1, () => {});
+  await new Promise<void>((resolve) => void relay.listen(listen, resolve));
+  const at = relay.address();
+  const through = targetOf(written(typeof at === "object" ? `${at?.port}` : ""));
+  await setUp(through);
+  assert.deepEqual(await rows(through.as("coupon_api"), "select current_database()"), [[name]]);
+  const pool = openPool(through.as("coupon_api").url, 1, () => {});
   t.after(() => pool.end());
   assert.deepEqual([...(await pool`select current_user`.values())], [["coupon_api"]]);
+  return through;
+}
+
+test("at an IPv6 address", { skip: options.skip || (!hasIpv6 && "needs ::1") }, async (t) => {
+  await throughRelay(
+    t,
+    "six",
+    { host: "::1", port: 0 },
+    (port) => `postgres://shop:${encodeURIComponent(PASSWORD)}@[::1]:${port}/six`,
+  );
+});
+
+test("at a Unix socket", options, async (t) => {
+  for (const [name, parameters] of [
+    ["socket", ""],
+    // Over a socket there is no TLS, as for libpq.
+    ["other_socket", "&port=6543&sslmode=require&connect_timeout=5"],
+  ] as const) {
+    const directory = await temporaryDirectory();
+    const path = join(directory, `.s.PGSQL.${parameters === "" ? 5432 : 6543}`);
+    const url = `postgres://shop:${encodeURIComponent(PASSWORD)}@/${name}?host=${directory}${parameters}`;
+    const target = await throughRelay(t, name, { path }, () => url);
+    const psql = await promisify(execFile)("psql", ["-Atc", "select current_user"], {
+      env: { PATH: process.env["PATH"], ...target.as("coupon_admin").libpqVariables() },
+    });
+    assert.equal(psql.stdout, "coupon_admin\n");
+    await assert.rejects(rows(targetOf(`${url}&port=1`), "select 1"), {
+      message: `no PostgreSQL answers at ${directory}:1 (ENOENT): start it, or correct DATABASE_URL`,
+    });
+  }
+});
+
+test("what the environment says to libpq and dbmate means nothing", options, async () => {
+  const { newDatabase } = await server();
+  const target = await newDatabase("environment");
+  const env = {
+    ...{
+      DATABASE_URL: target.url,
+      PGHOSTADDR: "192.0.2.1",
+      PGHOST: "192.0.2.1",
+      PGPORT: "1",
+      PGSERVICE: "none",
+    },
+    ...{ PGCLIENTENCODING: "WIN1252", PGDATESTYLE: "German", PGTARGETSESSIONATTRS: "any", PGREALM: "none" },
+    ...{ PGOPTIONS: "-c statement_timeout=1", PGCHANNELBINDING: "require", DBMATE_STRICT: "none" },
+  };
+  const how = { dataDir: await temporaryDirectory(), env };
+  for (const [args, says] of [
+    [["migrate"], /^set up in /m],
+    [["psql", "-Atc", "select current_user"], /^coupon_admin$/m],
+  ] as const) {
+    const { status, stdout, stderr } = await runSd(args, how);
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, says);
+  }
 });
 
 test("a login of ours that has another password", options, async () => {

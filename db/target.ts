@@ -7,13 +7,18 @@ import {
   parameterOptions,
   readParameters,
 } from "./parameters.ts";
+import { hostAndPort, isSocket, readUrl, type UrlParts, writeUrl } from "./url.ts";
+
+// The URL says all. The drivers (postgres 3.4.9; lib/pq of dbmate 2.36) and psql would mix in what the environment says: with PGHOSTADDR
+// or PGSERVICE they connect elsewhere, and dbmate refuses any PGCLIENTENCODING but UTF8.
+for (const name of Object.keys(process.env)) if (name.startsWith("PG")) delete process.env[name];
 
 /** The roles of ours that log in: the server's, with EXECUTE on its functions and nothing else, and operators' and DBAs'. */
 export const LOGINS = ["coupon_api", "coupon_admin"] as const;
 export type Login = (typeof LOGINS)[number];
 
 export interface Target {
-  /** The URL with all its parameters. It names its database. */
+  /** The URL with all its parameters. It names its login and its database. */
   readonly url: string;
   /** What the driver takes: the URL's parts, decoded, and what its parameters were translated to. */
   driverOptions(): DriverOptions;
@@ -39,16 +44,17 @@ export interface Target {
   libpqVariables(): Record<string, string>;
 }
 
-/** A URL without database means the one that is called like the login, as it does for psql. */
-export function targetOf(given: string): Target {
-  const url = new URL(given);
-  const parameters = readParameters(url);
-  const login = decodeURIComponent(url.username);
-  const password = decodeURIComponent(url.password);
-  const database = decodeURIComponent(url.pathname.slice(1)) || login;
-  const hostname = url.hostname.replace(/^\[|\]$/g, "") || "localhost"; // an IPv6 address stands in brackets
-  const port = url.port || "5432";
-  url.pathname = `/${encodeURIComponent(database)}`;
+/**
+ * A URL without database means the one that is called like the login, as it does for psql; one without host means this machine by TCP.
+ */
+export function targetOf(url: string): Target {
+  return targetAt(readUrl(url));
+}
+
+function targetAt(parts: UrlParts): Target {
+  const { host, database, login, password } = parts;
+  const parameters = readParameters(parts.parameters);
+  const port = parts.port || "5432";
   const logins = new Map<Login, Target>();
   let key: Buffer | undefined;
   const passwordOf = (other: Login): string => {
@@ -56,54 +62,41 @@ export function targetOf(given: string): Target {
     key ??= scryptSync(password, "coupon-drop", 32);
     return createHmac("sha256", key).update(other).digest("hex");
   };
-  const edited = (edit: (copy: URL) => void): string => {
-    const copy = new URL(url);
-    edit(copy);
-    return copy.href;
-  };
   const target: Target = {
-    url: url.href,
-    host: url.host,
+    url: writeUrl(parts),
+    host: hostAndPort(parts),
     database,
     login,
     password,
     driverOptions: () => ({
-      host: [hostname] as string & [string],
+      host: [host] as string & [string],
       port: [Number(port)] as number & [number],
       database,
       user: login,
       password,
       ...parameterOptions(parameters),
+      // libpq ignores sslmode there too.
+      ...(isSocket(host) ? { path: `${host}/.s.PGSQL.${port}`, ssl: false } : {}),
     }),
     as(other) {
       const made = logins.get(other) ?? target.withLogin(other, passwordOf(other));
       logins.set(other, made);
       return made;
     },
-    on: (other) =>
-      targetOf(
-        edited((copy) => {
-          copy.pathname = `/${encodeURIComponent(other)}`;
-        }),
-      ),
-    withLogin: (other, itsPassword) =>
-      targetOf(
-        edited((copy) => {
-          copy.username = encodeURIComponent(other);
-          copy.password = encodeURIComponent(itsPassword);
-        }),
-      ),
-    migrationUrl: (isEncrypted, more) =>
-      edited((copy) => {
-        const mode = parameters.get("sslmode") ?? "";
-        // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told, and knows neither allow nor prefer.
-        const sslmode = ["", "allow", "prefer"].includes(mode) ? (isEncrypted ? "require" : "disable") : mode;
-        // As a parameter, since dbmate 2.36 takes the brackets of an IPv6 address away, and then cannot tell its port.
-        const all = { host: hostname, ...migrationParameters(parameters), sslmode, ...more };
-        copy.search = `${new URLSearchParams(all)}`;
-      }),
+    on: (other) => targetAt({ ...parts, database: other }),
+    withLogin: (other, itsPassword) => targetAt({ ...parts, login: other, password: itsPassword }),
+    migrationUrl: (isEncrypted, more) => {
+      const mode = parameters.get("sslmode") ?? "";
+      // dbmate's driver (lib/pq, dbmate 2.36) takes TLS for granted unless it is told, and knows neither allow nor prefer.
+      const isOpen = ["", "allow", "prefer"].includes(mode) || isSocket(host);
+      const sslmode = isOpen ? (isEncrypted ? "require" : "disable") : mode;
+      // The host as a parameter, since dbmate 2.36 takes the brackets of an IPv6 address away, and then cannot tell its port.
+      const all = { host, ...migrationParameters(parameters), sslmode, ...more };
+      const known = isSocket(host) ? "localhost" : host;
+      return writeUrl({ ...parts, host: known, parameters: new Map(Object.entries(all)) });
+    },
     libpqVariables: () => ({
-      PGHOST: hostname,
+      PGHOST: host,
       PGPORT: port,
       PGUSER: login,
       PGPASSWORD: password,

@@ -163,7 +163,11 @@ for (const [name, value, why] of [
   ["PORT", " ", "must be a whole number from 0 to 65535"],
   ["PORT", "65536", "must be a whole number from 0 to 65535"],
   ["DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
-  ["API_DATABASE_URL", "postgres://[", "must be a URL: postgres://login:password@host:5432/database"],
+  [
+    "API_DATABASE_URL",
+    "postgres://[",
+    "host and port must be such as db.example:5432, [::1]:5432 or %2Frun%2Fpostgresql",
+  ],
   ["DATABASE_URL", "postgres://shop:sh%op1@localhost/c", PERCENT],
   ["DATABASE_URL", "postgres://sh%op:p@localhost/c", PERCENT],
   ["DATABASE_URL", "postgres://shop:p@local%host/c", PERCENT],

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
-import { readParameters } from "../db/parameters.ts";
+import { targetOf } from "../db/target.ts";
 
 interface Text {
   description: string;
@@ -20,14 +20,10 @@ const texts = z.registry<Text>();
 
 const postgresUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, "must begin with postgres://")
-  .refine(URL.canParse, {
-    error: "must be a URL: postgres://login:password@host:5432/database",
-    abort: true,
-  })
+  .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
   .superRefine((url, context) => {
     try {
-      readParameters(new URL(url));
+      targetOf(url);
     } catch (error) {
       context.addIssue({ code: "custom", message: (error as Error).message });
     }
@@ -127,7 +123,8 @@ const schema = z.object({
     .regex(/^[!-~]{16,}$/, "must have at least 16 characters, visible ASCII")
     .optional()
     .register(texts, {
-      description: "bearer token that `GET /metrics` requires",
+      description:
+        "bearer token that `GET /metrics` requires, at least 16 characters: letters, digits and other visible ASCII",
       otherwise:
         "derived from the token secret: `./sd token --metrics` prints it. Without a secret: no `/metrics`",
       secret: true,
