@@ -11,12 +11,11 @@ const sendWhole = createSendWhole();
 let writes: string[] = [];
 
 const server = createServer((incoming, outgoing) => {
-  const { status, headers, text } = issueAnswer(
-    7,
-    { outcome: "sold_out", user_id: 42, starts_in: null },
-    "mine:1",
-  );
-  if (incoming.url === "/node") {
+  const { url = "" } = incoming;
+  const { status, headers, text } = url.endsWith("?other")
+    ? { status: 200, headers: {} as Record<string, string>, text: '{"message":"5 € off, Zoë 🎟"}' }
+    : issueAnswer(7, { outcome: "sold_out", user_id: 42, starts_in: null }, "mine:1");
+  if (url.startsWith("/node")) {
     outgoing.writeHead(status, { ...headers, "content-length": Buffer.byteLength(text) }).end(text);
     return;
   }
@@ -65,6 +64,12 @@ for (const [what, isWhole, head] of [
     if (isWhole && what !== "one behind another's answer")
       assert.match(first, /^HTTP\/1\.1 409 Conflict\r\n.*\}$/s);
   });
+
+test("a text that is not ASCII: the bytes are Node's", async () => {
+  const head = (path: string) => get(`${path}?other`).repeat(2);
+  assert.equal(await answersTo(head, "/node"), await answersTo(head, "/ours"));
+  assert.match(writes[0] ?? "", /Zoë 🎟"\}$/);
+});
 
 test("with limits, Keep-Alive says them as Node does", async (t) => {
   const { keepAliveTimeout, maxRequestsPerSocket } = server;

@@ -3,7 +3,6 @@
  * list of them and a callback. Node's request and response stay, so that limits, queues and shutdown are Node's.
  */
 import { type ServerResponse, STATUS_CODES } from "node:http";
-import type { Socket } from "node:net";
 import type { Sent } from "./answer.ts";
 
 /** What Node keeps of an answer beside what it documents. */
@@ -17,7 +16,7 @@ type Outgoing = Omit<ServerResponse, "finished"> & {
 
 export type SendWhole = (outgoing: ServerResponse, sent: Sent) => void;
 
-/** Texts must be ASCII. */
+/** Headers must be ASCII. */
 export function createSendWhole(now: () => number = Date.now): SendWhole {
   let second = 0;
   let date = "";
@@ -36,7 +35,8 @@ export function createSendWhole(now: () => number = Date.now): SendWhole {
   }
 
   return (outgoing, { status, headers, text }) => {
-    headers["content-length"] = String(Buffer.byteLength(text));
+    const bytes = Buffer.byteLength(text);
+    headers["content-length"] = String(bytes);
     const { socket } = outgoing;
     const node = outgoing as unknown as Outgoing;
     const isLast =
@@ -48,13 +48,10 @@ export function createSendWhole(now: () => number = Date.now): SendWhole {
     }
     let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
     for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
-    writeWhole(socket, node, head + ending(node), text);
+    head += ending(node);
+    node._header = head; // it is sent
+    node.finished = true;
+    socket.write(head + text, bytes === text.length ? "latin1" : "utf8"); // of ASCII, latin1 costs less
+    node.emit("finish");
   };
-}
-
-function writeWhole(socket: Socket, outgoing: Outgoing, head: string, text: string): void {
-  outgoing._header = head; // it is sent
-  outgoing.finished = true;
-  socket.write(head + text, "latin1");
-  outgoing.emit("finish");
 }

@@ -35,10 +35,7 @@ export function lookBefore(
     exchanges.end(exchange, isKnown ? 304 : 200, headers);
     if (isKnown) return outgoing.writeHead(304, headers).end();
     headers["content-type"] = "application/json";
-    if (look.body.length === look.bytes)
-      return sendWhole(outgoing, { status: 200, headers, text: look.body }); // ASCII
-    headers["content-length"] = String(look.bytes);
-    outgoing.writeHead(200, headers).end(look.body);
+    sendWhole(outgoing, { status: 200, headers, text: look.body });
   };
 
   function counterOf(route: string): Count {
