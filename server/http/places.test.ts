@@ -51,6 +51,7 @@ async function listen(t: TestContext, { scratch }: World, given: AppOptions = {}
   const { port } = server.address() as AddressInfo;
 
   return {
+    port,
     /** The statuses of so many requests of this path, as the log tells them. */
     async statusesOf(path: string, many: number): Promise<number[]> {
       for (;;) {
@@ -127,6 +128,17 @@ test("so many streams at once, whoever asks, and one that is left can be had aga
     streams.map(({ status }) => status),
     [200, 200, 200, 200],
   );
+});
+
+test("a stream takes its connection: those that are asked for behind another request take no place", async (t) => {
+  const world = await openWorldOf(t);
+  const { port, ask, statusesOf } = await listen(t, world, { maxStreams: 3 });
+  const path = "/coupons/events";
+  const socket = connect(port, "127.0.0.1").resume();
+  t.after(() => socket.destroy());
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(5));
+  assert.deepEqual(await statusesOf(path, 5), [200, 400, 400, 400, 400]);
+  assert.equal((await ask(path, undefined)).status, 200);
 });
 
 test("lists of clients that left while the database was asked keep no place", async (t) => {

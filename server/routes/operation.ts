@@ -126,6 +126,7 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
       const headers = streamHeaders(exchange.requestId, "text/event-stream");
       // Whoever asks for the head alone watches nothing.
       if (c.req.method === "HEAD" || outgoing === undefined) return new Response(null, { headers });
+      unlessBehind(c);
       hold(c, places);
       exchanges.end(exchange, 200, headers);
       // It lasts as long as its connection, so it needs no frames.
@@ -147,6 +148,13 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
 function orNotFound<Found>(found: Found | undefined): Found {
   if (found === undefined) throw new Problem("coupon_not_found");
   return found;
+}
+
+/** Throws if another answer comes first: a stream might never have its turn, and one connection could take many places. */
+function unlessBehind(c: Ctx): void {
+  unlessLeft(c);
+  if (c.env.outgoing?.socket === null)
+    throw new Problem("invalid_request", { detail: "A stream needs a connection without other requests." });
 }
 
 /** Takes a place until the answer is sent, or can't be any more. */
