@@ -59,7 +59,10 @@ function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">, { isReading =
     get writableLength() {
       return untaken;
     },
-    end: close,
+    // Node ends a response once all of it was taken.
+    end() {
+      if (untaken === 0) close();
+    },
     destroy: close,
     once: (event, then) => events.once(event, then),
   };
@@ -227,6 +230,18 @@ test("whoever comes once it has ended is sent on at once", async () => {
   assert.equal(await watcher.next(), RETRY);
   assert.equal(await watcher.next(), undefined);
   assert.deepEqual([feed.watchers(), world.reads], [0, 0]);
+});
+
+test("when it ends, nobody waits for those who do not take what was written", async () => {
+  const { clock, feed } = newFeed();
+  const [reading, silent] = [watch({ feed }), watch({ feed }, { isReading: false })];
+  await clock.pass(0);
+  feed.end();
+  assert.deepEqual(reading.pieces.splice(0), [RETRY, told(1, 1)]);
+  assert.deepEqual(
+    [await reading.next(), await silent.next(), await silent.next()],
+    [undefined, RETRY, undefined],
+  );
 });
 
 test("a read that is under way when it ends tells nobody, and none follows", async () => {

@@ -158,7 +158,8 @@ export function createFeed<T>(
     end() {
       isEnded = true;
       callOff();
-      for (const { sink } of watchers) sink.end();
+      // Whoever has not taken what was written would keep the process waiting.
+      for (const { sink } of watchers) sink.writableLength > 0 ? sink.destroy() : sink.end();
       watchers.clear();
     },
   };
