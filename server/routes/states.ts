@@ -25,11 +25,11 @@ export function createStates({ clock, db, issuing, log }: Parts) {
       {
         event: "coupons",
         read: async () => {
-          const [{ coupons: live }, { coupons: upcoming, server_time }] = await Promise.all([
-            db.liveCoupons({ page_size: COUPONS_OF_PAGE }),
-            db.upcomingCoupons({ page_size: UPCOMING }),
-          ]);
-          return { live, upcoming, server_time };
+          // In this order, what starts in between is in both lists. In the other one, or at once, it could be in none.
+          const { coupons: waiting } = await db.upcomingCoupons({ page_size: UPCOMING });
+          const { coupons: live, server_time } = await db.liveCoupons({ page_size: COUPONS_OF_PAGE });
+          const started = new Set(live.map(({ coupon_id }) => coupon_id));
+          return { live, upcoming: waiting.filter(({ coupon_id }) => !started.has(coupon_id)), server_time };
         },
         gist: ({ live, upcoming }) => [live, upcoming.map(({ starts_in: _, ...coupon }) => coupon)],
       },
