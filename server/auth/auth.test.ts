@@ -1,18 +1,12 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { promisify } from "node:util";
 import { exportJWK, type JWTPayload, SignJWT } from "jose";
 import type { Caller } from "../api/caller.ts";
 import { readEnv } from "../env.ts";
 import { Problem } from "../http/problem.ts";
-import { TYPESCRIPT } from "../typescript.ts";
 import { createAuthenticate, signToken } from "./auth.ts";
 
 const secret = "a secret of the tests, long enough for HS256";
@@ -394,64 +388,6 @@ for (const [claim, isGood] of [
       isGood ? [ofGood, ofGood] : [null, null],
     );
   });
-
-// ---- ./sd token -----------------------------------------------------------------------------------------------------
-
-/** Runs it with a DATA_DIR of its own; the lines and the secret that it left. */
-async function token(t: TestContext, args: string[], variables: Record<string, string> = {}) {
-  const dataDir = await mkdtemp(join(tmpdir(), "token-"));
-  t.after(() => rm(dataDir, { recursive: true }));
-  const { stdout, stderr, code } = await promisify(execFile)(
-    process.execPath,
-    [...TYPESCRIPT, "server/commands/token.ts", ...args],
-    { env: { PATH: process.env["PATH"], DATA_DIR: dataDir, ...variables } },
-  ).then(
-    (ended) => ({ ...ended, code: 0 }),
-    (error: { stdout: string; stderr: string; code: number }) => error,
-  );
-  return { code, lines: stdout.split("\n").slice(0, -1), stderr, dataDir };
-}
-
-for (const [args, expected] of [
-  [["--user", "42"], [ofGood]],
-  [["--service"], [{ role: "service", subject: "service" }]],
-  [["--admin"], [{ role: "admin", subject: "admin" }]],
-  [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
-] as const)
-  test(`./sd token ${args.join(" ")}`, async (t) => {
-    const { code, lines, stderr, dataDir } = await token(t, [...args]);
-    assert.deepEqual([code, stderr], [0, ""]);
-    assert.equal((await stat(join(dataDir, "token.secret"))).mode & 0o777, 0o600);
-    const byMade = await createAuthenticate(
-      readEnv({ JWT_SECRET: await readFile(join(dataDir, "token.secret"), "utf8") }),
-    );
-    assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
-  });
-
-const usage = "sd: usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n";
-for (const [args, stderr] of [
-  [[], usage],
-  [["--user", "ann"], usage],
-  [["--users", "3"], usage],
-  [["--admin", "42"], usage],
-  [["--root"], usage],
-  [["--user", "0"], "sd: users go from 1 on, and A-B upwards\n"],
-  [["--users", "5-3"], "sd: users go from 1 on, and A-B upwards\n"],
-  [["--users", "1-1000001"], "sd: at most 1000000 tokens at once\n"],
-] as const)
-  test(`./sd token ${args.join(" ")}: refused`, async (t) => {
-    const { code, lines, stderr: said, dataDir } = await token(t, [...args]);
-    assert.deepEqual([code, lines, said], [2, [], stderr]);
-    assert.deepEqual(await readdir(dataDir), []);
-  });
-
-test("./sd token: where others sign", async (t) => {
-  const { code, stderr } = await token(t, ["--admin"], { JWT_JWKS_URL: "https://example.org/jwks.json" });
-  assert.deepEqual(
-    [code, stderr],
-    [2, "sd: tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set\n"],
-  );
-});
 
 // ---- Known again ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { createAuthenticate } from "../auth/auth.ts";
+import { readEnv } from "../env.ts";
+import { tokens } from "./tokens.ts";
+
+after(cleanUp);
+
+for (const [args, expected] of [
+  [["--user", "42"], [{ role: "user", user_id: 42, subject: "42" }]],
+  [["--service"], [{ role: "service", subject: "service" }]],
+  [["--admin"], [{ role: "admin", subject: "admin" }]],
+  [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
+] as const)
+  test(`./sd token ${args.join(" ")}`, async () => {
+    const DATA_DIR = await temporaryDirectory();
+    const lines = await tokens(readEnv({ DATA_DIR }), [...args]);
+    assert.equal((await stat(join(DATA_DIR, "token.secret"))).mode & 0o777, 0o600);
+    const byMade = await createAuthenticate(
+      readEnv({ JWT_SECRET: await readFile(join(DATA_DIR, "token.secret"), "utf8") }),
+    );
+    assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
+  });
+
+const usage = "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics";
+for (const [args, message] of [
+  [[], usage],
+  [["--user", "ann"], usage],
+  [["--users", "3"], usage],
+  [["--admin", "42"], usage],
+  [["--root"], usage],
+  [["--user", "0"], "users go from 1 on, and A-B upwards"],
+  [["--users", "5-3"], "users go from 1 on, and A-B upwards"],
+  [["--users", "1-1000001"], "at most 1000000 tokens at once"],
+] as const)
+  test(`./sd token ${args.join(" ")}: refused`, async () => {
+    const DATA_DIR = await temporaryDirectory();
+    await assert.rejects(tokens(readEnv({ DATA_DIR }), [...args]), { message });
+    assert.deepEqual(await readdir(DATA_DIR), []);
+  });
+
+test("./sd token: where others sign", () =>
+  assert.rejects(tokens(readEnv({ JWT_JWKS_URL: "https://example.org/jwks.json" }), ["--admin"]), {
+    message: "tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set",
+  }));
