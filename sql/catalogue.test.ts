@@ -50,6 +50,7 @@ test("functions are volatile, since they read the clock after a wait, but for th
     ["describe_coupon", "i"],
     ["function_set", "i"],
     ["position_key", "i"],
+    ["state_of", "i"],
   ]);
 });
 
@@ -152,14 +153,14 @@ test("a command answers with its outcome first", () =>
 
 /** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
 const RIGHTS: Record<string, string> = {
-  "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "dm",
+  "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "adm",
   "coupon_leases(bigint[],integer[],timestamp with time zone[],boolean)": "a",
   "coupon_stats(bigint)": "adm",
   "coupon_status()": "adm",
-  "coupon_timeline(bigint,interval)": "dm",
+  "coupon_timeline(bigint,interval)": "adm",
   "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb,text,text)":
     "ad",
-  "daily_summary(date,date)": "dm",
+  "daily_summary(date,date)": "adm",
   "find_coupon(bigint,text)": "adm",
   "fold_grants(integer)": "ad",
   "import_incoming_users(text,text)": "d",
@@ -168,7 +169,8 @@ const RIGHTS: Record<string, string> = {
   "issue_coupons(bigint,bigint[])": "ad",
   "list_grants(bigint,integer,integer)": "adm",
   "list_users(bigint,integer)": "adm",
-  "live_coupons(bigint,integer)": "adm",
+  "list_coupons(coupon_state,timestamp with time zone,timestamp with time zone,text,integer)": "adm",
+  "live_coupons(timestamp with time zone,integer)": "adm",
   "pause_coupon(bigint,text,text)": "ad",
   "reconcile()": "dm",
   "resume_coupon(bigint,text,text)": "ad",
@@ -177,7 +179,7 @@ const RIGHTS: Record<string, string> = {
   "set_coupon_expiry(bigint,timestamp with time zone,text,text)": "ad",
   "set_time_zone(text,text,text)": "d",
   "undo_use(bigint,bigint,text,text)": "ad",
-  "upcoming_coupons(bigint,integer)": "adm",
+  "upcoming_coupons(timestamp with time zone,integer)": "adm",
   "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
   "coupon.add_lease()": "",
@@ -205,6 +207,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.refuse_argument(text,text)": "",
   "coupon.refuse_change()": "",
   "coupon.set_paused(bigint,boolean,text,text)": "",
+  "coupon.state_of(coupon.coupons,timestamp with time zone)": "",
   "coupon.write_users(bigint[],text[],text,text)": "",
 };
 

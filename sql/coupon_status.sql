@@ -27,10 +27,7 @@ as $$
   select
     c.id,
     c.code,
-    case
-      when r.refusal is null then 'live'
-      when r.refusal = 'not_started' then 'upcoming'
-      else r.refusal::text end::public.coupon_state,
+    coupon.state_of(c, now.at),
     c.paused,
     c.count,
     c.issued,
@@ -42,7 +39,6 @@ as $$
     round((c.issued - m.before) / 60.0, 2)
   from (select clock_timestamp() as at) now
   cross join coupon.coupons c
-  cross join lateral (select coupon.common_refusal(c, now.at) as refusal) r
   left join coupon.user_coupons l
     on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
   cross join lateral (

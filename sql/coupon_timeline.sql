@@ -48,8 +48,8 @@ begin
   v_buckets := 1 + floor(extract(epoch from v_last - begins_at) / extract(epoch from v_bucket));
   if v_buckets > 10000 then
     perform coupon.refuse_argument('bucket', format(
-      'would make %s buckets, and 10000 is the most: %s would do', v_buckets,
-      ceil(extract(epoch from v_last - v_first) / 9999) * interval '1 second'));
+      'must be longer: this would make %s buckets, and 10000 is the most; %s seconds would do', v_buckets,
+      ceil(extract(epoch from v_last - v_first) / 9999)::bigint));
   end if;
 
   issued := 0;

@@ -120,7 +120,8 @@ test("at most 10000 buckets; one more is refused with a bucket that would do", a
   await assert.rejects(timeline(dinner), {
     code: "22023",
     column_name: "bucket",
-    message: "bucket would make 10001 buckets, and 10000 is the most: 00:00:02 would do",
+    message:
+      "bucket must be longer: this would make 10001 buckets, and 10000 is the most; 2 seconds would do",
   });
   assert.equal((await timeline(dinner, "2 seconds")).length, 5001);
 });

@@ -29,12 +29,16 @@ end
 $$;
 
 grant execute on function
-  public.live_coupons(bigint, integer),
-  public.upcoming_coupons(bigint, integer),
+  public.live_coupons(timestamptz, integer),
+  public.upcoming_coupons(timestamptz, integer),
+  public.list_coupons(public.coupon_state, timestamptz, timestamptz, text, integer),
   public.find_coupon(bigint, text),
   public.wallet(bigint, date, integer),
   public.coupon_stats(bigint),
   public.coupon_status(),
+  public.coupon_timeline(bigint, interval),
+  public.daily_summary(date, date),
+  public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
   public.schema_version(),
   public.list_users(bigint, integer),
   public.list_grants(bigint, integer, integer)
@@ -64,9 +68,6 @@ grant execute on function
 to coupon_admin;
 
 grant execute on function
-  public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
-  public.coupon_timeline(bigint, interval),
-  public.daily_summary(date, date),
   public.reconcile()
 to coupon_admin, coupon_monitor;
 

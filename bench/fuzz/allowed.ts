@@ -13,7 +13,6 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   count: fc.integer({ min: 1, max: 8 }),
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
   metadata: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 }) as fc.Arbitrary<Json>,
-  before: day,
 };
 
 /** What this schema allows, its edges among it. */
@@ -38,17 +37,22 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
     case "integer":
     case "number": {
       const { minimum = -100, maximum = Number.MAX_SAFE_INTEGER } = schema;
-      return fc.oneof(fc.integer({ min: minimum, max: maximum }), fc.constantFrom(minimum, maximum));
+      return fc.oneof(
+        fc.integer({ min: Math.ceil(minimum), max: maximum }),
+        fc.constantFrom(minimum, maximum),
+      );
     }
     case "string": {
+      const instants = fc
+        .date({ min: new Date(0), max: new Date("9999-12-30"), noInvalidDate: true })
+        .map((date) => date.toISOString());
       if (format === "date-time")
-        return fc
-          .date({ min: new Date(0), max: new Date("9999-12-30"), noInvalidDate: true })
-          .map((date) => date.toISOString());
+        return fc.oneof({ weight: 9, arbitrary: startTime }, { weight: 1, arbitrary: instants });
       if (format === "date")
-        return fc
-          .date({ min: new Date(0), max: new Date("9999-12-30"), noInvalidDate: true })
-          .map((date) => date.toISOString().slice(0, 10));
+        return fc.oneof(
+          { weight: 9, arbitrary: day },
+          { weight: 1, arbitrary: instants.map((text) => text.slice(0, 10)) },
+        );
       const { maxLength = 100 } = schema;
       const short = fc.string({
         minLength,

@@ -138,7 +138,11 @@ function decoded(value: string): string {
 /** Whether the text of a parameter is one of this schema. */
 function isA(schema: Schema, value: string | string[]): boolean {
   const read =
-    schema.type === "integer" && typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
+    ["integer", "number"].includes(schema.type ?? "") &&
+    typeof value === "string" &&
+    /^-?\d+(\.\d+)?$/.test(value)
+      ? Number(value)
+      : value;
   return validatorOf(schema)(read);
 }
 

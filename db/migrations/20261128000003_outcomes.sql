@@ -92,8 +92,31 @@ comment on column public.coupon_offer.remaining is 'count - issued.';
 comment on column public.coupon_offer.starts_in is 'Time until start_time by the database clock; null once started.';
 comment on column public.coupon_offer.server_time is 'The database clock of this answer.';
 
+create type public.listed_coupon as (
+  state public.coupon_state,
+  coupon_id bigint,
+  code text,
+  message text,
+  description text,
+  start_time timestamptz,
+  expiry timestamptz,
+  live_on date,
+  slot smallint,
+  count integer,
+  issued integer,
+  remaining integer,
+  paused boolean,
+  metadata jsonb
+);
+comment on type public.listed_coupon is
+  'A coupon as operators see it, past ones too: list_coupons().';
+comment on column public.listed_coupon.live_on is 'The day that it counts for.';
+comment on column public.listed_coupon.slot is 'Its place (1 to 3) among the coupons of that day.';
+comment on column public.listed_coupon.remaining is 'count - issued.';
+
 -- migrate:down
 
+drop type public.listed_coupon;
 drop type public.coupon_offer;
 drop type public.coupon_state;
 drop type public.wallet_state;

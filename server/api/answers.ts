@@ -1,6 +1,6 @@
 /** The shapes of answers, with the descriptions and examples of the OpenAPI document. */
 import { z } from "zod";
-import { couponId, MAX_COUNT, userId } from "./values.ts";
+import { couponId, MAX_COUNT, STATES, userId } from "./values.ts";
 
 const at = (description: string) =>
   z.string().meta({
@@ -18,6 +18,12 @@ const natural = (description: string, example = 3) =>
     .min(0)
     .max(MAX_COUNT)
     .meta({ description, examples: [example] });
+/** A sum, or an id, which a double holds. */
+const total = (description: string) =>
+  z
+    .int()
+    .min(0)
+    .meta({ description, examples: [75] });
 /** Of a stream, which may have any number of lines. */
 const lineCount = (description: string) =>
   z
@@ -30,6 +36,11 @@ const position = natural("First come, first served: 1, 2, 3 …");
 const issuedOn = day("The user's coupon of this day, in the service's time zone.");
 const issuedAt = at("When it was issued.");
 const usedDate = at("When it was used.");
+const slot = z
+  .int()
+  .min(1)
+  .max(3)
+  .meta({ description: "Its place among the three coupons of the day.", examples: [1] });
 const startsIn = seconds("Until start_time");
 
 const offered = z.strictObject({
@@ -48,11 +59,34 @@ const offered = z.strictObject({
   metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
 });
 export const offer = offered.extend({ server_time: serverTime });
-export const offers = z.strictObject({
+export const live = z.strictObject({
   coupons: z.array(offered),
-  next_after: couponId
-    .nullable()
-    .meta({ description: "For the next page, as after; null: this is the last one." }),
+  next_before: at("before= of the next page; null: this is the last one.").nullable(),
+  server_time: serverTime,
+});
+export const upcoming = z.strictObject({
+  coupons: z.array(offered),
+  next_after: at("after= of the next page; null: this is the last one.").nullable(),
+  server_time: serverTime,
+});
+
+const state = z.enum(STATES);
+/** What an operator finds, past ones too. */
+export const listedCoupons = z.strictObject({
+  coupons: z.array(
+    z.strictObject({
+      state,
+      coupon_id: couponId,
+      ...{ code: offered.shape.code, message: offered.shape.message, description: offered.shape.description },
+      ...{ start_time: offered.shape.start_time, expiry: offered.shape.expiry },
+      live_on: day("The day that it counts for."),
+      slot,
+      ...{ count: offered.shape.count, issued: offered.shape.issued, remaining: offered.shape.remaining },
+      paused: offered.shape.paused,
+      metadata: offered.shape.metadata,
+    }),
+  ),
+  next_before: at("before= of the next page; null: this is the last one.").nullable(),
   server_time: serverTime,
 });
 
@@ -68,6 +102,68 @@ export const couponStats = z.strictObject({
   time_to_sell_out: seconds("From start_time to the last unit").nullable(),
 });
 
+export const couponTimeline = z.strictObject({
+  coupon_id: couponId,
+  bucket: seconds("What each bucket lasts"),
+  buckets: z.array(
+    z.strictObject({
+      begins_at: at("When the bucket begins; the first one has the first grant."),
+      grants: natural("Units that were issued in it."),
+      issued: natural("Units that were issued up to its end."),
+    }),
+  ),
+});
+
+export const dailySummary = z.strictObject({
+  days: z.array(
+    z.strictObject({
+      day: day("In the service's time zone."),
+      coupons: natural("Coupons that started on this day."),
+      count: total("Their units together."),
+      issued: total("Units of any coupon that were issued on this day: so many users got one."),
+      used: total("Of those, the ones that are used by now."),
+      share_used: z
+        .number()
+        .nullable()
+        .meta({ description: "used / issued, from 0 to 1; null if nothing was issued.", examples: [0.4] }),
+      first_issued_at: at("The first grant.").nullable(),
+      last_issued_at: at("The last grant so far.").nullable(),
+    }),
+  ),
+});
+
+const values = z
+  .record(z.string(), z.unknown())
+  .nullable()
+  .meta({ examples: [{ count: 25 }] });
+export const auditTrail = z.strictObject({
+  entries: z.array(
+    z.strictObject({
+      audit_id: total("Rises with time."),
+      at: at("When it was done."),
+      login: z.string().meta({ description: "The database login.", examples: ["coupon_api"] }),
+      actor: z
+        .string()
+        .nullable()
+        .meta({
+          description: "On whose behalf: role and subject of the token. Null from psql.",
+          examples: ["admin:root"],
+        }),
+      command: z.string().meta({ description: "The function that was called.", examples: ["pause_coupon"] }),
+      coupon_id: couponId.nullable(),
+      user_id: userId.nullable().meta({ description: "Whose use it was." }),
+      used_date: usedDate.nullable(),
+      old_values: values.meta({ description: "What was changed, as it was." }),
+      new_values: values.meta({ description: "What was changed, as it is then." }),
+      reason: z
+        .string()
+        .nullable()
+        .meta({ examples: ["asked by marketing"] }),
+    }),
+  ),
+  next_before: total("before= of the next page; null: this is the last one.").nullable(),
+});
+
 /** What a page shows. */
 export const couponsState = z.strictObject({
   live: z.array(offered),
@@ -78,7 +174,7 @@ export const couponsState = z.strictObject({
 const couponStatus = z.strictObject({
   coupon_id: couponId,
   code: offered.shape.code,
-  state: z.enum(["upcoming", "ended", "paused", "sold_out", "live"]),
+  state,
   paused: offered.shape.paused,
   count: offered.shape.count,
   issued: offered.shape.issued,
@@ -195,11 +291,7 @@ export const health = z.strictObject({ status: z.literal("ok") });
 export const created = z.strictObject({
   coupon_id: couponId,
   live_on: day("The day that it counts for."),
-  slot: z
-    .int()
-    .min(1)
-    .max(3)
-    .meta({ description: "Its place among the three coupons of the day.", examples: [1] }),
+  slot,
 });
 export const issued = z.strictObject({
   coupon_id: couponId,

@@ -18,6 +18,8 @@ import {
   metadata,
   reason,
   reference,
+  STATES,
+  text,
   userId,
 } from "./values.ts";
 
@@ -83,32 +85,64 @@ const pageSize = (otherwise: number) =>
     .pipe(z.number().max(1000, "must be at most 1000"))
     .default(otherwise)
     .meta({ instead: { type: "integer", minimum: 1, maximum: 1000, default: otherwise } });
-/** Coupons of a page, unless a request says how many. */
+/** Rows of a page, unless a request says how many. */
 export const COUPONS_OF_PAGE = 100;
-export const couponsQuery = z.strictObject({
-  after: z
-    .string()
-    .regex(/^[1-9][0-9]{0,15}$/, "must be a whole number from 1")
-    .transform(Number)
-    .pipe(z.number().max(Number.MAX_SAFE_INTEGER, `must be at most ${Number.MAX_SAFE_INTEGER}`))
-    .optional()
-    .meta({
-      instead: { type: "integer", format: "int64", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
-      description: "next_after of the previous page.",
-      examples: [7],
-    }),
-  page_size: pageSize(COUPONS_OF_PAGE),
-});
-export const walletQuery = z.strictObject({
-  before: z.iso
+const optionalInstant = (description: string) => instant.optional().meta({ description });
+const optionalDay = (description: string) =>
+  z.iso
     .date("must be a day like 2026-11-22")
     .refine(isInSql, "must be a day like 2026-11-22")
     .optional()
+    .meta({ instead: { type: "string", format: "date" }, description, examples: ["2026-11-22"] });
+const nextBefore = "next_before of the previous page.";
+export const liveQuery = z.strictObject({
+  before: optionalInstant(nextBefore),
+  page_size: pageSize(COUPONS_OF_PAGE),
+});
+export const upcomingQuery = z.strictObject({
+  after: optionalInstant("next_after of the previous page."),
+  page_size: pageSize(COUPONS_OF_PAGE),
+});
+export const listQuery = z.strictObject({
+  state: z
+    .enum(STATES, `must be one of ${STATES.join(", ")}`)
+    .optional()
+    .meta({ description: "The coupons that are in this state now." }),
+  since: optionalInstant("The coupons that start then or later."),
+  before: optionalInstant(`The coupons that start earlier; ${nextBefore}`),
+  code_prefix: text(1, 64)
+    .optional()
     .meta({
-      instead: { type: "string", format: "date" },
-      description: "next_before of the previous page.",
-      examples: ["2026-11-22"],
+      description: "The coupons whose code begins like this, in upper or lower case.",
+      examples: ["LUNCH-"],
     }),
+  page_size: pageSize(COUPONS_OF_PAGE),
+});
+export const timelineQuery = z.strictObject({
+  bucket: z
+    .string()
+    .regex(/^[0-9]{1,8}(\.[0-9]{1,3})?$/, "must be a number of seconds")
+    .transform(Number)
+    .pipe(z.number().min(0.001, "must be at least 0.001").max(31_622_400, "must be at most 31622400"))
+    .default(1)
+    .meta({
+      instead: { type: "number", minimum: 0.001, maximum: 31_622_400, default: 1 },
+      description: "Seconds that each bucket lasts, with at most three digits after the point.",
+    }),
+});
+export const summaryQuery = z.strictObject({
+  first_day: optionalDay("Six days before last_day, unless it is given; at most 365 days before it."),
+  last_day: optionalDay("Today, unless it is given."),
+});
+export const auditQuery = z.strictObject({
+  coupon_id: idInPath(7).optional().meta({ description: "What was done to this coupon." }),
+  user_id: idInPath(42).optional().meta({ description: "What was done about this user's uses." }),
+  since: optionalInstant("What was done then or later."),
+  before: idInPath(7).optional().meta({ description: nextBefore }),
+  page_size: pageSize(COUPONS_OF_PAGE),
+});
+export const walletQuery = z.strictObject({
+  before: optionalDay(nextBefore),
   page_size: pageSize(50),
 });
 

@@ -23,6 +23,9 @@ const id = whole(Number.MAX_SAFE_INTEGER);
 export const couponId = id.meta({ examples: [7] });
 export const userId = id.meta({ examples: [42] });
 
+/** Of a coupon, in order of precedence: the first that applies. */
+export const STATES = ["upcoming", "ended", "paused", "sold_out", "live"] as const;
+
 /** An id in a path or a query. */
 const idText = z
   .string()
@@ -35,7 +38,7 @@ export const idInPath = (example: number) =>
     examples: [example],
   });
 
-const text = (min: number, max: number) =>
+export const text = (min: number, max: number) =>
   z
     .string("must be a string")
     .refine((value) => keptNumber(value) === undefined, { error: "must be a string", abort: true })

@@ -210,10 +210,10 @@ const connectWatch = (t: TestContext, { scratch }: World) => {
 };
 
 for (const [what, plant, sqlstate] of [
-  ["missing", "drop function public.live_coupons(bigint, integer)", "42883"],
+  ["missing", "drop function public.live_coupons(timestamptz, integer)", "42883"],
   [
     "not ours to call",
-    "revoke execute on function public.live_coupons(bigint, integer) from coupon_api",
+    "revoke execute on function public.live_coupons(timestamptz, integer) from coupon_api",
     "42501",
   ],
 ] as const)

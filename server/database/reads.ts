@@ -1,6 +1,15 @@
 /** Calls of the functions that only read. */
 import type { z } from "zod";
-import type { couponStats, couponStatuses, offer, wallet } from "../api/answers.ts";
+import type {
+  auditTrail,
+  couponStats,
+  couponStatuses,
+  couponTimeline,
+  dailySummary,
+  listedCoupons,
+  offer,
+  wallet,
+} from "../api/answers.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import type { Pool } from "./pool.ts";
 import type { Instant } from "./rows.ts";
@@ -8,6 +17,10 @@ import type { Instant } from "./rows.ts";
 export type Offer = z.infer<typeof offer>;
 type CouponStatus = z.infer<typeof couponStatuses>["coupons"][number];
 type Wallet = z.infer<typeof wallet>;
+type ListedCoupon = z.infer<typeof listedCoupons>["coupons"][number];
+type Bucket = z.infer<typeof couponTimeline>["buckets"][number];
+type Day = z.infer<typeof dailySummary>["days"][number];
+type AuditEntry = z.infer<typeof auditTrail>["entries"][number];
 
 /** A row of a coupon's list of grants. */
 export interface Grant {
@@ -19,9 +32,30 @@ export interface Grant {
   use_reference: string | null;
 }
 
-/** Which coupons of a list: so many from the first one on, or from the one that follows the coupon `after`. */
-export interface Page {
-  after?: number | null | undefined;
+/** Which coupons of a list: so many of those that start before, or after, an instant. */
+export interface PageBefore {
+  before?: Instant | undefined;
+  page_size: number;
+}
+export interface PageAfter {
+  after?: Instant | undefined;
+  page_size: number;
+}
+
+/** Which coupons an operator looks for. */
+export interface Search extends PageBefore {
+  state?: ListedCoupon["state"] | undefined;
+  since?: Instant | undefined;
+  code_prefix?: string | undefined;
+}
+
+/** Which entries of the audit. */
+export interface AuditSearch {
+  coupon_id?: number | undefined;
+  user_id?: number | undefined;
+  since?: Instant | undefined;
+  /** An entry's id. */
+  before?: number | undefined;
   page_size: number;
 }
 
@@ -57,6 +91,27 @@ const STATS = list(
   instant("last_issued_at"),
   seconds("time_to_sell_out"),
 );
+const LISTED = list(
+  "c.state, c.coupon_id, c.code, c.message, c.description",
+  instant("c.start_time"),
+  instant("c.expiry"),
+  day("c.live_on"),
+  "c.slot, c.count, c.issued, c.remaining, c.paused, c.metadata",
+);
+const BUCKET = list(instant("begins_at"), "grants, issued");
+const DAY = list(
+  day("day"),
+  "coupons, count, issued, used, share_used",
+  instant("first_issued_at"),
+  instant("last_issued_at"),
+);
+const AUDIT = list(
+  "id as audit_id",
+  instant("at"),
+  "login, actor, command, coupon_id, user_id",
+  instant("used_date"),
+  "old_values, new_values, reason",
+);
 const STATUS = list(
   "s.coupon_id, s.code, s.state, s.paused, s.count, s.issued, s.remaining",
   seconds("s.starts_in"),
@@ -68,23 +123,31 @@ const STATUS = list(
 export function onOffer(offer: Pool) {
   return {
     // The join returns the database's time even if there is no coupon.
-    liveCoupons: ({ after = null, page_size }: Page) =>
+    liveCoupons: ({ before, page_size }: PageBefore) =>
       offer<Offer>(
         (sql) => sql`
           select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
-          left join public.live_coupons(after => ${after}::bigint, page_size => ${page_size}::integer) c on true
+          left join public.live_coupons(
+            before => ${before ?? null}::text::timestamptz, page_size => ${page_size}::integer) c on true
         `,
-      ).then((rows) => paged(rows, page_size)),
+      ).then((rows) => {
+        const { coupons, server_time } = listed(rows);
+        return { coupons, next_before: lastOf(coupons, page_size)?.start_time ?? null, server_time };
+      }),
 
-    upcomingCoupons: ({ after = null, page_size }: Page) =>
+    upcomingCoupons: ({ after, page_size }: PageAfter) =>
       offer<Offer>(
         (sql) => sql`
           select ${sql.unsafe(OFFER)}, ${sql.unsafe(NOW)}
           from (select clock_timestamp() as server_time) now
-          left join public.upcoming_coupons(after => ${after}::bigint, page_size => ${page_size}::integer) c on true
+          left join public.upcoming_coupons(
+            after => ${after ?? null}::text::timestamptz, page_size => ${page_size}::integer) c on true
         `,
-      ).then((rows) => paged(rows, page_size)),
+      ).then((rows) => {
+        const { coupons, server_time } = listed(rows);
+        return { coupons, next_after: lastOf(coupons, page_size)?.start_time ?? null, server_time };
+      }),
 
     findCoupon: (key: { coupon_id: number } | { code: string }) =>
       offer<Offer>((sql) =>
@@ -123,6 +186,50 @@ export function reports(report: Pool) {
         `,
       ),
 
+    listCoupons: ({ state, since, before, code_prefix, page_size }: Search) =>
+      report<ListedCoupon & { server_time: Instant }>(
+        (sql) => sql`
+          select ${sql.unsafe(LISTED)}, ${sql.unsafe(NOW)}
+          from (select clock_timestamp() as server_time) now
+          left join public.list_coupons(
+            state => ${state ?? null}::text::public.coupon_state, since => ${since ?? null}::text::timestamptz,
+            before => ${before ?? null}::text::timestamptz, code_prefix => ${code_prefix ?? null}::text,
+            page_size => ${page_size}::integer) c on true
+        `,
+      ).then((rows) => {
+        const { coupons, server_time } = listed(rows);
+        return { coupons, next_before: lastOf(coupons, page_size)?.start_time ?? null, server_time };
+      }),
+
+    couponTimeline: (couponId: number, bucket: number) =>
+      report<Bucket>(
+        (sql) => sql`
+          select ${sql.unsafe(BUCKET)}
+          from public.coupon_timeline(
+            coupon_id => ${couponId}::bigint, bucket => ${bucket}::float8 * interval '1 second')
+        `,
+      ),
+
+    dailySummary: (firstDay: string | null, lastDay: string | null) =>
+      report<Day>(
+        (sql) => sql`
+          select ${sql.unsafe(DAY)}
+          from public.daily_summary(
+            first_day => ${firstDay}::text::date, last_day => ${lastDay}::text::date)
+        `,
+      ),
+
+    auditTrail: ({ coupon_id, user_id, since, before, page_size }: AuditSearch) =>
+      report<AuditEntry>(
+        (sql) => sql`
+          select ${sql.unsafe(AUDIT)}
+          from public.audit_trail(
+            coupon_id => ${coupon_id ?? null}::bigint, user_id => ${user_id ?? null}::bigint,
+            since => ${since ?? null}::text::timestamptz, before => ${before ?? null}::bigint,
+            page_size => ${page_size}::integer)
+        `,
+      ).then((entries) => ({ entries, next_before: lastOf(entries, page_size)?.audit_id ?? null })),
+
     couponStats: (couponId: number) =>
       report<Omit<z.infer<typeof couponStats>, "coupon_id">>(
         (sql) => sql`select ${sql.unsafe(STATS)} from public.coupon_stats(coupon_id => ${couponId}::bigint)`,
@@ -145,9 +252,7 @@ function listed<Row extends { coupon_id: number; server_time: Instant }>(
   return { coupons, server_time: rows[0]?.server_time as Instant };
 }
 
-/** The same of a page, with the `after` of the next one: null if this one is not full. */
-function paged(rows: readonly Offer[], size: number) {
-  const { coupons, server_time } = listed(rows);
-  const next_after = coupons.length === size ? (coupons.at(-1)?.coupon_id ?? null) : null;
-  return { coupons, next_after, server_time };
+/** The last row of a page, after which the next page begins; undefined if this one is not full. */
+function lastOf<Row>(rows: readonly Row[], size: number): Row | undefined {
+  return rows.length === size ? rows.at(-1) : undefined;
 }

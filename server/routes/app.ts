@@ -6,7 +6,6 @@ import type { Authenticate } from "../auth/auth.ts";
 import type { DemoToken } from "../auth/demo.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
-import type { Page } from "../database/reads.ts";
 import { issueAnswer } from "../http/answer.ts";
 import { refuseOtherMedia } from "../http/body.ts";
 import type { Cors } from "../http/cors.ts";
@@ -58,6 +57,7 @@ export function createApp(parts: Dependencies) {
 
   const operations = createOperations(app, parts);
   const states = createStates(parts);
+  addReports(operations, parts); // before /coupons/{coupon_id}, which /coupons/list would match
   addCoupons(operations, states, parts);
   addChanges(operations, parts);
   addUsers(operations, parts);
@@ -109,9 +109,12 @@ function addCoupons(
   states: States,
   { db, issuing, maxStreams }: Dependencies,
 ): void {
-  const pageOf = ({ after, page_size }: Page) =>
-    (page_size === COUPONS_OF_PAGE ? "" : `&page_size=${page_size}`) + (after ? `&after=${after}` : "");
-  const listAt = (path: string) => (asked: { query: Page }) => path + pageOf(asked.query).replace("&", "?");
+  const isTold = ([name, value]: [string, unknown]) =>
+    value !== undefined && !(name === "page_size" && value === COUPONS_OF_PAGE);
+  const listAt = (path: string) => (asked: { query: object }) => {
+    const told = Object.entries(asked.query).filter(isTold);
+    return told.length === 0 ? path : `${path}?${told.map((pair) => pair.join("=")).join("&")}`;
+  };
   look("liveCoupons", listAt("/coupons/live"), ({ query }) => db.liveCoupons(query));
   look("upcomingCoupons", listAt("/coupons/upcoming"), ({ query }) => db.upcomingCoupons(query));
   read("findCouponByCode", ({ query }) => db.findCoupon(query));
@@ -125,11 +128,6 @@ function addCoupons(
     ({ path }) => db.findCoupon(path),
   );
 
-  read("couponStats", async ({ path: { coupon_id } }) => {
-    const stats = await db.couponStats(coupon_id);
-    return stats && { coupon_id, ...stats };
-  });
-
   on("issueCoupon", async ({ c, who, path: { coupon_id }, body }) => {
     const issue = await issuing.issue(coupon_id, actsFor(who, body.user_id), (listener) =>
       c.env.outgoing?.once("close", listener),
@@ -142,6 +140,28 @@ function addCoupons(
     const use = await db.useCoupon(user_id, coupon_id, reference, actorOf(who));
     return { coupon_id, user_id, ...use };
   });
+}
+
+/** What operators look up. */
+function addReports({ read }: Operations, { db }: Dependencies): void {
+  read("listCoupons", ({ query }) => db.listCoupons(query));
+
+  read("couponStats", async ({ path: { coupon_id } }) => {
+    const stats = await db.couponStats(coupon_id);
+    return stats && { coupon_id, ...stats };
+  });
+
+  read("couponTimeline", async ({ path: { coupon_id }, query: { bucket } }) => {
+    const buckets = await db.couponTimeline(coupon_id, bucket);
+    const isThere = buckets.length > 0 || (await db.findCoupon({ coupon_id }));
+    return isThere && { coupon_id, bucket, buckets };
+  });
+
+  read("dailySummary", async ({ query: { first_day = null, last_day = null } }) => ({
+    days: await db.dailySummary(first_day, last_day),
+  }));
+
+  read("auditTrail", ({ query }) => db.auditTrail(query));
 }
 
 /** What operators do with coupons. */

@@ -190,11 +190,7 @@ test("a failure is told and not kept; what is final is kept for a second", async
   reads.length = 0;
   const absent = `/coupons/${(await world.newCoupon()) + 1}`;
   for (let i = 0; i < 3; i++) assert.equal((await ask(absent)).status, 404);
-  for (let i = 0; i < 3; i++)
-    assert.deepEqual(JSON.parse((await ask("/coupons/live?after=999999")).text).errors, [
-      { member: "after", detail: "must be the coupon_id of a coupon" },
-    ]);
-  assert.deepEqual(reads, ["findCoupon", "liveCoupons"]);
+  assert.deepEqual(reads, ["findCoupon"]);
   await world.newCoupon();
   await clock.pass(1_000);
   assert.equal((await ask(absent)).status, 200);
