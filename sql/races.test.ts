@@ -13,21 +13,22 @@ import { connect, type Sql } from "../db/connect.ts";
 type Session = postgres.ReservedSql;
 type Answer = { outcome: string; [column: string]: unknown };
 
-const SESSIONS = 200;
+const SESSIONS = 64;
 /** The hour in UTC at which the service's zone has noon. */
 const NOON = new Date().getUTCHours();
 
 let database: Scratch;
 let pool: Sql;
 let watch: Sql;
-let sessions: Session[];
+const sessions: Session[] = [];
 
 before(async () => {
   database = await scratchDatabase();
   pool = connect(database.adminUrl, { max: SESSIONS });
   watch = connect(database.setupUrl);
-  sessions = await Promise.all(Array.from({ length: SESSIONS }, () => pool.reserve()));
   await noon(database.owner);
+  // One after another: on a busy machine all at once take longer than a connection may.
+  while (sessions.length < SESSIONS) sessions.push(await pool.reserve());
 });
 
 after(async () => {
@@ -40,25 +41,25 @@ afterEach(async () => {
   assert.deepEqual([...(await database.admin`select * from reconcile()`)], []);
 });
 
-test("200 sessions ask for the last unit: one gets it", async () => {
+test("64 sessions ask for the last unit: one gets it", async () => {
   const coupon = await newCoupon(1);
-  const users = await newUsers(200);
+  const users = await newUsers(64);
   const answers = await race(
     issuing(coupon),
     users.map((user, i) => () => issue(at(i), user, coupon)),
   );
-  assert.deepEqual(tally(answers), { issued: 1, sold_out: 199 });
+  assert.deepEqual(tally(answers), { issued: 1, sold_out: 63 });
   assert.deepEqual(await positions(coupon), [1]);
 });
 
-test("200 users ask for 25 units: positions 1 to 25, and 175 are told that it is sold out", async () => {
+test("64 users ask for 25 units: positions 1 to 25, and 39 are told that it is sold out", async () => {
   const coupon = await newCoupon(25);
-  const users = await newUsers(200);
+  const users = await newUsers(64);
   const answers = await race(
     issuing(coupon),
     users.map((user, i) => () => issue(at(i), user, coupon)),
   );
-  assert.deepEqual(tally(answers), { issued: 25, sold_out: 175 });
+  assert.deepEqual(tally(answers), { issued: 25, sold_out: 39 });
   assert.deepEqual(await positions(coupon), upTo(25));
   const [clock] = await database.owner`
     select bool_and(g.issued_at > g.before) as rises
