@@ -177,6 +177,36 @@ for (const [name, change] of [
     await waitsForLeases(id, change);
   });
 
+for (const [n, [what, end]] of (
+  [
+    [
+      "a coupon deleted, and made again with the same id and started",
+      (id) =>
+        owner.begin(async (sql) => {
+          await sql`create temporary table was on commit drop as select * from coupon.coupons where id = ${id}`;
+          await sql`update was set start_time = clock_timestamp() - interval '1 year'`;
+          await sql`delete from coupon.coupons where id = ${id}`;
+          await sql`insert into coupon.coupons overriding system value select * from was`;
+        }),
+    ],
+    ["another id", (id) => owner`update coupon.coupons set id = default where id = ${id}`],
+    ["is_leased, by hand", (id) => owner`update coupon.leases set is_leased = false where coupon_id = ${id}`],
+    ["its row of leases, deleted by hand", (id) => owner`delete from coupon.leases where coupon_id = ${id}`],
+  ] as [string, (id: number) => PromiseLike<unknown>][]
+).entries())
+  test(`${what}: waits until the leases have run out`, async () => {
+    const id = await upcoming(20 + n);
+    assert.equal((await lease(id))[0], "leased");
+    const ended = (async () => end(id))();
+    await waiting(watch, 1, "PgSleep");
+    assert.equal((await lease(id))[0], "not_leased");
+    await ended;
+  });
+
+test("leases can't be truncated", async () => {
+  await assert.rejects(owner`truncate coupon.leases`, { constraint_name: "leases_run_out" });
+});
+
 test("resume_coupon waits until nobody says paused any more", async () => {
   const lunch = await coupon();
   await admin`select from pause_coupon(${lunch})`;

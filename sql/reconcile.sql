@@ -163,6 +163,11 @@ as $$
   where c.expiry <= c.start_time
 
   union all
+  select 'coupon_can_be_leased', c.id, null, 'no row in coupon.leases'
+  from coupon.coupons c
+  where not exists (select from coupon.leases l where l.coupon_id = c.id)
+
+  union all
   select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
   from coupon.coupons_id_seq s, (select max(c.id) as id from coupon.coupons c) h
   where s.last_value + s.is_called::integer <= h.id

@@ -365,6 +365,11 @@ const damages: Damage[] = [
     [["time_zone_is_known", null, null, "'no time zone Gone/Zone here: call set_time_zone()'"]],
   ],
   [
+    "a coupon without its row of leases",
+    [`delete from coupon.leases where coupon_id = ${soon}`],
+    [["coupon_can_be_leased", soon, null, "'no row in coupon.leases'"]],
+  ],
+  [
     "an expiry at start",
     [
       ...off("coupons", "coupons_expiry_after_start"),

@@ -12,7 +12,7 @@ export async function until(done: () => Promise<boolean>, what: string | (() => 
 }
 
 /**
- * Returns when exactly `count` sessions of this database wait for a lock, or sleep in coupon.outlive_leases(). `watch` is a
+ * Returns when exactly `count` sessions of this database wait for a lock, or sleep in coupon.let_leases_run_out(). `watch` is a
  * connection of the set-up login, since others don't see for what a session waits.
  */
 export async function waiting(watch: Sql, count = 1, on: "Lock" | "PgSleep" = "Lock"): Promise<void> {

@@ -14,6 +14,35 @@ changes the coupon locks its row: meanwhile no lease is given.';
 comment on column coupon.leases.is_leased is
   'A lease was given since the coupon was last changed: the next change waits until it has run out.';
 
+create function coupon.let_leases_run_out() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- So that none is given meanwhile: the lock of an update that leaves the key alone would not keep one from it.
+  perform from coupon.leases l where l.coupon_id = old.coupon_id for update;
+  perform pg_sleep(1);
+  return coalesce(new, old);
+end
+$$;
+comment on function coupon.let_leases_run_out() is
+  'Waits until the leases of this coupon have run out. It waits a whole second and compares no times, so a clock that was
+set does no harm.';
+
+-- The one wait for leases, for whoever ends them: a change of the coupon (coupon.outlive_leases), its deletion, after
+-- which another one may have its id, or a change of this table by hand.
+create trigger leases_run_out
+  before update or delete on coupon.leases
+  for each row
+  when (old.is_leased)
+  execute function coupon.let_leases_run_out();
+
+create trigger leases_run_out_truncate
+  before truncate on coupon.leases
+  for each statement
+  execute function coupon.refuse_change(
+    'leases_run_out', 'leases have to run out: delete from coupon.leases waits for that');
+
 create function coupon.add_lease() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -66,4 +95,5 @@ drop function coupon.check_leases();
 drop trigger coupons_add_lease on coupon.coupons;
 drop function coupon.add_lease();
 drop table coupon.leases;
+drop function coupon.let_leases_run_out();
 drop type public.coupon_leases_outcome;

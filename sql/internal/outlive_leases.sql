@@ -2,8 +2,8 @@
 -- the transaction. Commands that change a coupon call it before they lock issuing, so that nobody
 -- else waits with them. An update by hand waits in the trigger coupons_outlive_leases.
 --
--- It waits a whole second and compares no times, so a clock that was set does no harm. A coupon that
--- can be issued has no lease: the last one ended at its start, or before the last change.
+-- The trigger leases_run_out waits, at the update. A coupon that can be issued has no lease: the last one ended at its
+-- start, or before the last change.
 create or replace function coupon.outlive_leases(coupon_id bigint)
 returns void
 language plpgsql
@@ -22,7 +22,6 @@ begin
     select from coupon.coupons c
     where c.id = outlive_leases.coupon_id and coupon.common_refusal(c, clock_timestamp()) is not null)
   then
-    perform pg_sleep(1);
     update coupon.leases l set is_leased = false where l.coupon_id = outlive_leases.coupon_id;
   end if;
 end
