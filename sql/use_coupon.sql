@@ -44,8 +44,8 @@ begin
     return;
   end if;
 
-  -- Read the clock after the wait for the row. It may have been set back since the grant.
-  used_date := greatest(clock_timestamp(), v_grant.issued_at);
+  -- Read the clock after the wait for the row. It may have been set back.
+  used_date := greatest(clock_timestamp(), coupon.earliest_use(v_grant));
   if used_date >= v_grant.expiry then
     outcome := 'expired';
     used_date := null;

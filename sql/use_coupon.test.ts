@@ -113,6 +113,33 @@ test("the clock was set back since the grant: used at the time of the grant", as
   );
 });
 
+test("the clock was set back since the grant: each use that is taken back is another one, a microsecond later", async () => {
+  const [holder, lunch] = [await user(), await coupon()];
+  await grantedBefore(-0.01, holder, lunch);
+  for (const reference of ["first", "second", "third"]) {
+    assert.equal(await use(holder, lunch, reference), "used");
+    assert.equal(
+      await value(admin`select outcome from undo_use(${holder}, ${lunch}, 'mistake')`),
+      "restored",
+    );
+  }
+  assert.equal(await use(holder, lunch, "last"), "used");
+  assert.deepEqual(
+    await rows(admin`
+      select a.command, (extract(epoch from a.used_date - w.issued_at) * 1000000)::integer
+      from audit_trail(coupon_id => ${lunch}) a, wallet(${holder}) w
+      where w.coupon_id = ${lunch} and a.used_date is not null
+      order by a.id`),
+    [
+      ...[0, 1, 2].flatMap((later) => [
+        ["use_coupon", later],
+        ["undo_use", later],
+      ]),
+      ["use_coupon", 3],
+    ],
+  );
+});
+
 test("a use that is not committed keeps no other use waiting, and all are counted", async () => {
   const lunch = await coupon({ count: 40 });
   const holders = await crowd(40);
