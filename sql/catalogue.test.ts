@@ -103,7 +103,7 @@ test("the manifest lists every file of functions once, and the rights last", asy
   assert.equal(manifest.at(-1), "grants.sql");
 });
 
-test("a file is one function and has its name; those of triggers and of an index live in a migration", async () => {
+test("a file is one function and has its name; those of guards and of an index live in a migration", async () => {
   const functionFiles = files.filter((name) => /\.sql$/.test(name) && !/^(roles|grants)\.sql$/.test(name));
   for (const file of functionFiles) {
     const text = await readFile(new URL(file, HERE), "utf8");
@@ -116,7 +116,7 @@ test("a file is one function and has its name; those of triggers and of an index
   }
   const inDatabase = owner`
     select f.proname from (${ourFunctions}) f
-    where f.prorettype <> 'trigger'::regtype and f.proname <> 'position_key' order by f.proname`;
+    where f.prorettype <> 'trigger'::regtype and f.proname not in ('earliest_use', 'position_key') order by f.proname`;
   assert.deepEqual((await rows(inDatabase)).flat(), functionFiles.map(withoutEnd).toSorted());
 });
 
@@ -197,10 +197,12 @@ const RIGHTS: Record<string, string> = {
   "coupon.count_use()": "",
   "coupon.decide_day()": "",
   "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
+  "coupon.earliest_use(coupon.user_coupons)": "",
   "coupon.fence_replay()": "",
   "coupon.function_set()": "",
   "coupon.is_time_zone(text)": "",
   "coupon.issued_before(bigint,timestamp with time zone,integer,integer)": "",
+  "coupon.let_leases_run_out()": "",
   "coupon.lock_issuing(bigint)": "",
   "coupon.outlive_leases(bigint)": "",
   "coupon.position_key(bigint,integer)": "dm",
@@ -391,7 +393,7 @@ test("constraints and triggers, by name", async () => {
     ],
     ["folded", ["folded_has_one_row", "folded_pkey"]],
     ["issuing", ["issuing_is_empty"]],
-    ["leases", ["leases_coupon", "leases_pkey"]],
+    ["leases", ["leases_coupon", "leases_pkey", "leases_run_out", "leases_run_out_truncate"]],
     ["past_grants", ["past_grants_pkey"]],
     [
       "settings",

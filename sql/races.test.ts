@@ -326,6 +326,27 @@ for (const level of ["repeatable read", "serializable"]) {
   });
 }
 
+test("set_time_zone against changes of a coupon whose place another one takes: no deadlock", async () => {
+  const made = await Promise.all(
+    // Each in the first slot of its day, from which the zone moves all to the next day.
+    ["2040-03-01", "2040-03-02"].map((day, n) => create(at(n), `Z-${n}`, noonOn(day, 600), 1)),
+  );
+  assert.deepEqual(tally(made), { created: 2 });
+  const [second] = await database.owner`select id::integer from coupon.coupons where code = 'Z-1'`;
+  const [zone] = await database.owner`select time_zone as name from coupon.settings`;
+  const id = second?.["id"];
+  const changer = at(0);
+  await changer`begin`;
+  assert.equal((await row(changer`select * from pause_coupon(${id})`)).outcome, "paused");
+  const moved = row(at(1)`select * from set_time_zone('Etc/GMT-14')`);
+  await waiting(watch);
+  const changed = setExpiry(changer, id, "9000 days");
+  assert.equal((await changed).outcome, "changed");
+  await changer`commit`;
+  assert.equal((await moved).outcome, "changed");
+  assert.equal((await row(at(1)`select * from set_time_zone(${zone?.["name"]})`)).outcome, "changed");
+});
+
 test("create_coupon from 20 sessions for one day: three are created", async () => {
   const differing = await race(
     settings,

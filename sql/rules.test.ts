@@ -346,6 +346,11 @@ const attacks: Record<string, Attack[]> = {
       "settings_has_one_row",
     ],
     ["no zone", ["delete from coupon.settings"], "coupons_in_service_time_zone"],
+    [
+      "the zone of whichever server this is",
+      ["update coupon.settings set time_zone = 'LocalTime'"],
+      "settings_time_zone_is_known",
+    ],
   ],
   "4: three different coupons a day": [
     ["a fourth coupon", [offer({ start: `2031-01-01 04:00${offset}` })], "coupons_one_per_slot"],

@@ -1,5 +1,6 @@
 -- Declares the zone in which a day begins and ends, and decides by its rules of today on which day each coupon is on
--- offer. unchanged · breaks_daily_offer · changed. Locks the settings' row; all coupons follow by their foreign key.
+-- offer. unchanged · breaks_daily_offer · changed. Locks the settings' row, then issuing: a coupon that another session
+-- changes may wait for the place that this one takes, and this one for that coupon. All coupons follow by their foreign key.
 create or replace function public.set_time_zone(time_zone text, reason text default null, actor text default null)
 returns table (outcome public.set_time_zone_outcome)
 language plpgsql
@@ -15,11 +16,14 @@ begin
     perform coupon.refuse_argument('time_zone', 'must not be null');
   end if;
   perform coupon.check_reason_and_actor(set_time_zone.reason, set_time_zone.actor);
-  if not exists (select from pg_catalog.pg_timezone_names z where z.name = set_time_zone.time_zone) then
-    perform coupon.refuse_argument('time_zone', 'must be a name of pg_timezone_names, Europe/Berlin say');
+  if set_time_zone.time_zone in ('localtime', 'posixrules')
+    or not exists (select from pg_catalog.pg_timezone_names z where z.name = set_time_zone.time_zone)
+  then
+    perform coupon.refuse_argument('time_zone', 'must be a name of pg_timezone_names that is the same zone on every server, Europe/Berlin say');
   end if;
 
   select s.time_zone into v_was from coupon.settings s for no key update;
+  perform coupon.lock_issuing(null);
   select jsonb_object_agg(c.id, c.live_on) into v_moved
   from coupon.coupons c
   where c.live_on <> (c.start_time at time zone set_time_zone.time_zone)::date;

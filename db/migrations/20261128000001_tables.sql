@@ -16,11 +16,14 @@ create table coupon.settings (
   only_row boolean primary key default true,
   time_zone text not null default 'UTC',
   constraint settings_has_one_row check (only_row),
-  constraint settings_time_zone_is_known check ((timestamptz 'epoch' at time zone time_zone) is not null),
+  constraint settings_time_zone_is_known check (
+    lower(time_zone) not in ('localtime', 'posixrules') and (timestamptz 'epoch' at time zone time_zone) is not null),
   constraint settings_time_zone_is_unique unique (time_zone)
 );
 comment on table coupon.settings is
   'What holds for the whole service; exactly one row.';
+comment on constraint settings_time_zone_is_known on coupon.settings is
+  'localtime and posixrules are another zone on another server, which a backup may be restored to.';
 comment on column coupon.settings.time_zone is
   'The zone in which a calendar day begins and ends (IANA name, default UTC). It decides the users'' daily limit, and on
 which day a coupon is on offer. Change it with set_time_zone().';

@@ -23,4 +23,5 @@ end
 $$;
 
 comment on function coupon.lock_issuing(bigint) is
-  'Waits until this transaction alone issues coupons. What it is to see it must read in a later statement.';
+  'Waits until this transaction alone issues coupons, and alone changes this one (null: none of them). What it is to see
+it must read in a later statement.';
