@@ -19,11 +19,14 @@ const LIVED_MS = 5_000;
  * two seconds, and for the stream again when it may.
  * @param {Connection} connection
  * @param {Request} stream
- * @param {(signal: AbortSignal | undefined) => Promise<unknown>} ask For one state: undefined where the service can't tell it now.
+ * @param {(signal: AbortSignal | undefined, before: any) => Promise<unknown>} ask For one state, given the one before: undefined where
+ *   the service can't tell it now.
  * @param {AbortSignal | undefined} signal
  * @returns {AsyncGenerator<unknown, void>}
  */
 export async function* watch(connection, stream, ask, signal) {
+  /** @type {unknown} */
+  let told;
   for (let failures = 0; ; failures += 1) {
     let wait = 0;
     let since = Number.POSITIVE_INFINITY;
@@ -31,6 +34,7 @@ export async function* watch(connection, stream, ask, signal) {
       for await (const event of events(connection, stream, signal)) {
         since = Math.min(since, performance.now());
         connection.clock.heard(event["server_time"]);
+        told = event;
         yield event;
       }
     } catch (error) {
@@ -42,8 +46,11 @@ export async function* watch(connection, stream, ask, signal) {
     }
     if (performance.now() - since > LIVED_MS) failures = 0;
     for (let rest = Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)); rest > 0; ) {
-      const state = rest > POLL_MS ? await ask(signal) : undefined;
-      if (state !== undefined) yield state;
+      const state = rest > POLL_MS ? await ask(signal, told) : undefined;
+      if (state !== undefined) {
+        told = state;
+        yield state;
+      }
       const pause = Math.min(rest, POLL_MS * (0.75 + Math.random() / 2));
       await sleep(pause, signal);
       rest -= pause;

@@ -92,22 +92,42 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
 
 /**
  * Those that yield states instead of answering once, and how to ask for one state, for which `read` answers undefined where
- * the service can't tell now.
- * @type {Partial<Record<string, (read: (name: CallName, request?: object) => Promise<any>) => Promise<unknown>>>}
+ * the service can't tell now; `before` is the state before.
+ * @type {Partial<Record<string, (read: (name: CallName) => Promise<any>, before?: any) => Promise<unknown>>>}
  */
 const STREAMS = {
-  async watchCoupons(read) {
+  // First pages: what the service always has for everybody.
+  async watchCoupons(read, before) {
+    const waiting = await read("upcomingCoupons");
     const live = await read("liveCoupons");
-    const upcoming = await read("upcomingCoupons", { page_size: UPCOMING });
-    return (
-      live &&
-      upcoming && { live: live.coupons, upcoming: upcoming.coupons, server_time: upcoming.server_time }
-    );
+    return waiting && live && stateOf(waiting, live, before);
   },
   watchStatus: (read) => read("couponStatus"),
 };
 /** Upcoming coupons of a state, as in the stream. */
 const UPCOMING = 10;
+
+/**
+ * The state that two lists tell. Caches keep each for a second, so they are of different times: what started in between is in both, and is
+ * live, or in neither, and is told as it was before.
+ * @param {any} waiting
+ * @param {any} live
+ * @param {any} before
+ */
+function stateOf(waiting, live, before) {
+  /** @param {{ coupon_id: number }} coupon */
+  const isLive = ({ coupon_id }) =>
+    live.coupons.some((/** @type {{ coupon_id: number }} */ other) => other.coupon_id === coupon_id);
+  const [first, last] = [Date.parse(live.server_time), Date.parse(waiting.server_time)];
+  /** @param {{ start_time: string }} coupon */
+  const startedBetween = ({ start_time }) => Date.parse(start_time) > first && Date.parse(start_time) <= last;
+  const upcoming = [...(before?.upcoming ?? []).filter(startedBetween), ...waiting.coupons];
+  return {
+    live: live.coupons,
+    upcoming: upcoming.filter((coupon) => !isLive(coupon)).slice(0, UPCOMING),
+    server_time: waiting.server_time,
+  };
+}
 
 /** Of a client: retries that can be made at once, and what a request that was answered finally adds to that. */
 const RETRY_BUDGET = 10;
@@ -138,7 +158,7 @@ export function couponClient({
           watch(
             connection,
             toRequest(connection.base, operation, {}),
-            (signal) => ask(reader(connection, signal)),
+            (signal, before) => ask(reader(connection, signal), before),
             how.signal,
           )
       : (/** @type {object} */ request = {}, /** @type {{ signal?: AbortSignal }} */ how = {}) =>
@@ -173,11 +193,11 @@ async function call(connection, operation, request, signal) {
  * Asks once: undefined where the service can't tell now.
  * @param {Connection} connection
  * @param {AbortSignal | undefined} signal
- * @returns {(name: CallName, request?: object) => Promise<unknown>}
+ * @returns {(name: CallName) => Promise<unknown>}
  */
 function reader(connection, signal) {
-  return async (name, request = {}) => {
-    const sent = toRequest(connection.base, OPERATIONS[name], request);
+  return async (name) => {
+    const sent = toRequest(connection.base, OPERATIONS[name], {});
     const { result, error, wait } = await send(connection, sent, signal);
     if (error && wait === undefined) throw error;
     return result;

@@ -460,6 +460,84 @@ test("watching: whoever finds no place asks for the state, until there is one", 
   await Promise.all([first.return(), third.return()]);
 });
 
+test("watching without a place and a token: nobody takes the sight away by asking for invented coupons", async (t) => {
+  refusedPauses(t);
+  const small = await openWorld({ maxStreams: 0, clock: createClock() });
+  t.after(() => small.close());
+  const watching = createServer({ IncomingMessage: Incoming }, small.listener).listen(0, "127.0.0.1");
+  t.after(() => {
+    watching.closeAllConnections();
+    watching.close();
+  });
+  await once(watching, "listening");
+  const baseUrl = `http://127.0.0.1:${(watching.address() as AddressInfo).port}`;
+  for (let id = 1; id <= 101; id++) await (await fetch(`${baseUrl}/coupons/${id}`)).text();
+  const blind = new AbortController();
+  let attempts = 0;
+  const client = couponClient({
+    baseUrl,
+    fetch(url, init) {
+      if (String(url).endsWith("/events") && ++attempts > 1) blind.abort(new Error("no state was told"));
+      return fetch(url, init);
+    },
+  });
+  const { value } = await client.watchCoupons({ signal: blind.signal }).next();
+  assert.deepEqual([value?.live, value?.upcoming], [[], []]);
+});
+
+test("watching without a place: a coupon that starts between two answers is in one of the lists", async (t) => {
+  refusedPauses(t);
+  const at = (seconds: string) => `2030-01-01T00:00:${seconds}Z`;
+  const coupon = (id: number, seconds: string) => ({ coupon_id: id, start_time: at(seconds) });
+  const [soon, later] = [coupon(7, "10"), coupon(8, "20")];
+  // Caches keep each list for a second, so either may be the older one.
+  const answers = [
+    [
+      { coupons: [], server_time: at("08.5") },
+      { coupons: [soon, later], server_time: at("08.1") },
+    ],
+    [
+      { coupons: [], server_time: at("09.9") },
+      { coupons: [later], server_time: at("10") },
+    ],
+    [
+      { coupons: [soon], server_time: at("12") },
+      { coupons: [soon, later], server_time: at("09.99") },
+    ],
+    [
+      { coupons: [soon], server_time: at("14") },
+      { coupons: [later], server_time: at("14.1") },
+    ],
+    [
+      { coupons: [soon], server_time: at("19.9") },
+      { coupons: [], server_time: at("21") },
+    ],
+  ];
+  const asked = { "/coupons/live": 0, "/coupons/upcoming": 0 };
+  const client = couponClient({
+    async fetch(url) {
+      const path = String(url).replace(/\?.*/, "") as keyof typeof asked | "/coupons/events";
+      if (path === "/coupons/events")
+        return new Response("{}", { status: 503, headers: { "retry-after": "25" } });
+      const answer = answers[asked[path]]?.[path === "/coupons/live" ? 0 : 1];
+      asked[path] += 1;
+      return Response.json(answer);
+    },
+  });
+  const told = [];
+  for await (const { live, upcoming } of client.watchCoupons()) {
+    told.push([live, upcoming].map((list) => list.map(({ coupon_id }) => coupon_id)));
+    if (told.length === answers.length) break;
+  }
+  assert.deepEqual(told, [
+    [[], [7, 8]],
+    [[], [7, 8]],
+    [[7], [8]],
+    [[7], [8]],
+    [[7], [8]],
+  ]);
+});
+
 test("watching: a state that can't be told now is asked for again, and a final problem is told", async (t) => {
   refusedPauses(t);
   const full = refuse(503, { "retry-after": "5" });
