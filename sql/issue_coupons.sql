@@ -48,26 +48,28 @@ begin
     perform coupon.refuse_argument('user_ids', 'must not contain null');
   end if;
 
+  select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
   loop
     -- 2. Is the coupon refused for everybody? The clock is read after the coupon, and so after any wait for the lock.
-    select c.* into v_coupon from coupon.coupons c where c.id = issue_coupons.coupon_id;
     v_now := clock_timestamp();
     v_today := (v_now at time zone v_coupon.time_zone)::date;
     v_refusal := case
       when v_coupon.id is null then 'coupon_not_found'
       else coupon.common_refusal(v_coupon, v_now) end;
 
+    exit when v_refusal is not null or v_locked;
+
     -- 3. If not, can anybody be granted? One is enough, and mostly the first one can. Then take the
-    -- lock, and go back to step 2 for what is true under it. Scalar subqueries make this a probe
+    -- lock, and go back to step 2 with what is true under it. Scalar subqueries make this a probe
     -- for each user, which ends at the first found.
-    exit when v_refusal is not null or v_locked or not exists (
+    exit when not exists (
       select from unnest(issue_coupons.user_ids) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
         and (select g.user_id from coupon.user_coupons g
           where g.issued_on = v_today and g.user_id = r.user_id) is null
         and (select g.user_id from coupon.user_coupons g
           where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null);
-    perform coupon.lock_issuing(issue_coupons.coupon_id);
+    v_coupon := coupon.lock_issuing(issue_coupons.coupon_id);
     v_locked := true;
   end loop;
 

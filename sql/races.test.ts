@@ -743,7 +743,8 @@ async function broken(t: {
 
 async function unlock(owner: Sql): Promise<void> {
   await owner.unsafe(`
-    create or replace function coupon.lock_issuing(coupon_id bigint) returns void language sql as 'select'`);
+    create or replace function coupon.lock_issuing(coupon_id bigint) returns coupon.coupons
+    language sql as 'select c from coupon.coupons c where c.id = $1'`);
 }
 
 async function functionText(owner: Sql, signature: string): Promise<string> {

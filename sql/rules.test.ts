@@ -321,7 +321,7 @@ const attacks: Record<string, Attack[]> = {
     [
       "two grants of two days in one statement",
       [issued(live, 4), twoGrants({ on: "-n" })],
-      "user_coupons_issued_on_is_today",
+      "user_coupons_position_follows_issued",
     ],
     ["another issued_on", [change("issued_on = issued_on - 1", 1)], "user_coupons_grant_is_immutable"],
     ["a grant given to another user", [change("user_id = 3", 1)], "user_coupons_grant_is_immutable"],
@@ -538,7 +538,7 @@ const attacks: Record<string, Attack[]> = {
     [
       "grants of two instants in one statement",
       [issued(live, 4), twoGrants({ at: "statement_timestamp() + n * interval '1 microsecond'" })],
-      "user_coupons_issued_at_is_now",
+      "user_coupons_position_follows_issued",
     ],
   ],
   "7: who holds the coupon goes on holding it": [

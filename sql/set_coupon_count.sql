@@ -26,9 +26,8 @@ begin
 
   perform coupon.outlive_leases(set_coupon_count.coupon_id);
   perform from coupon.settings s for no key update;
-  perform coupon.lock_issuing(set_coupon_count.coupon_id);
-  select c.* into v_coupon from coupon.coupons c where c.id = set_coupon_count.coupon_id;
-  if not found then
+  v_coupon := coupon.lock_issuing(set_coupon_count.coupon_id);
+  if v_coupon.id is null then
     outcome := 'coupon_not_found';
     return next;
     return;

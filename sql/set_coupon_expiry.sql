@@ -28,8 +28,7 @@ begin
   perform coupon.check_reason_and_actor(set_coupon_expiry.reason, set_coupon_expiry.actor);
 
   perform coupon.outlive_leases(set_coupon_expiry.coupon_id);
-  perform coupon.lock_issuing(set_coupon_expiry.coupon_id);
-  select c.* into v_coupon from coupon.coupons c where c.id = set_coupon_expiry.coupon_id;
+  v_coupon := coupon.lock_issuing(set_coupon_expiry.coupon_id);
   outcome := case
     when v_coupon.id is null then 'coupon_not_found'
     when v_coupon.expiry = set_coupon_expiry.expiry then 'unchanged'

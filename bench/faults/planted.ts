@@ -51,9 +51,8 @@ const KEEPERS = {
   holder: "alter table coupon.user_coupons drop constraint user_coupons_pkey;",
 };
 
-const LOCK = `  lock table coupon.issuing in exclusive mode;
-  perform from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
-`;
+const LOCK = "  lock table coupon.issuing in exclusive mode;\n";
+const ROW_LOCK = " for no key update;\n";
 const SPENT: [from: string, to: string][] = [
   [
     `        and (select g.user_id from coupon.user_coupons g
@@ -102,7 +101,11 @@ export const bugs: readonly Bug[] = [
       inSql(
         database,
         KEEPERS.count,
-        await changed("sql/internal/lock_issuing.sql", [LOCK, "  perform pg_sleep(0.01);\n"]),
+        await changed(
+          "sql/internal/lock_issuing.sql",
+          [LOCK, "  perform pg_sleep(0.01);\n"],
+          [ROW_LOCK, ";\n"],
+        ),
       ),
   },
   {
@@ -131,7 +134,11 @@ export const bugs: readonly Bug[] = [
         // Their errors would leave the lock with the session.
         KEEPERS.day,
         KEEPERS.holder,
-        await changed("sql/internal/lock_issuing.sql", [LOCK, "  perform pg_advisory_lock(4711);\n"]),
+        await changed(
+          "sql/internal/lock_issuing.sql",
+          [LOCK, "  perform pg_advisory_lock(4711);\n"],
+          [ROW_LOCK, ";\n"],
+        ),
         await changed("sql/issue_coupons.sql", [
           "  -- A batch that wrote",
           "  if v_locked then perform pg_advisory_unlock(4711); end if;\n  -- A batch that wrote",

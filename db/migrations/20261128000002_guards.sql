@@ -29,72 +29,65 @@ declare
   v_now timestamptz := clock_timestamp();
   v_broken record;
 begin
+  -- Grouped by all that is one for a coupon's grants of one statement: where it is not, no group has the right positions.
   -- A subquery in parentheses is a probe. For a join or an exists () the planner may read all coupons, users or grants.
-  select
-    r.rule,
-    case r.rule
-      when 'user_coupons_coupon_and_expiry' then format('coupon %s has not this expiry, or is not there', g.coupon_id)
-      when 'user_coupons_position_follows_issued' then
-        format('coupon %s has issued %s: %s new grants can''t have positions %s to %s',
-          g.coupon_id, (g.coupon).issued, g.rows, g.first_position, g.last_position)
-      when 'user_coupons_issued_at_is_now' then 'issued_at is not the database clock of this statement'
-      when 'user_coupons_issued_after_start' then
-        format('coupon %s starts at %s', g.coupon_id, (g.coupon).start_time)
-      when 'user_coupons_issued_on_is_today' then
-        format('issued_on is not the day of issued_at in %s', (g.coupon).time_zone)
-      when 'user_coupons_begin_unused' then 'a grant begins unused'
-      when 'user_coupons_user' then 'a grant for a user that doesn''t exist'
-    end as message,
-    case
-      when r.rule in ('user_coupons_coupon_and_expiry', 'user_coupons_user') then 'foreign_key_violation'
-      else 'check_violation'
-    end as errcode
+  select g.*, r.rule
   into v_broken
   from (
     select
       n.coupon_id,
+      n.issued_at,
+      n.issued_on,
+      n.expiry,
+      n.used_date,
       (select c from coupon.coupons c where c.id = n.coupon_id) as coupon,
       count(*) as rows,
       count((select u.id from coupon.users u where u.id = n.user_id)) as users,
       min(n.position) as first_position,
-      max(n.position) as last_position,
-      min(n.issued_at) as first_issued_at,
-      max(n.issued_at) as last_issued_at,
-      min(n.issued_on) as first_issued_on,
-      max(n.issued_on) as last_issued_on,
-      min(n.expiry) as first_expiry,
-      max(n.expiry) as last_expiry,
-      count(n.used_date) as used
+      max(n.position) as last_position
     from new_grants n
-    group by n.coupon_id
+    group by n.coupon_id, n.issued_at, n.issued_on, n.expiry, n.used_date
   ) g
   cross join lateral (
     select case
-      when (g.coupon).expiry is null or g.first_expiry <> (g.coupon).expiry or g.last_expiry <> (g.coupon).expiry
-        then 'user_coupons_coupon_and_expiry'
+      when (g.coupon).expiry is distinct from g.expiry then 'user_coupons_coupon_and_expiry'
+      -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
+      when g.issued_at < statement_timestamp() or g.issued_at > v_now then 'user_coupons_issued_at_is_now'
+      when g.issued_at < (g.coupon).start_time then 'user_coupons_issued_after_start'
+      when g.issued_on <> (g.issued_at at time zone (g.coupon).time_zone)::date
+        then 'user_coupons_issued_on_is_today'
+      when g.used_date is not null then 'user_coupons_begin_unused'
+      when g.users < g.rows then 'user_coupons_user'
       when g.last_position <> (g.coupon).issued or g.first_position <> (g.coupon).issued - g.rows + 1
         or g.first_position > 1 and (
           select true from coupon.user_coupons p
           where coupon.position_key(p.coupon_id, p.position)
             = coupon.position_key(g.coupon_id, g.first_position - 1)) is null
         then 'user_coupons_position_follows_issued'
-      -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
-      when g.first_issued_at < statement_timestamp() or g.last_issued_at > v_now
-        or g.first_issued_at <> g.last_issued_at
-        then 'user_coupons_issued_at_is_now'
-      when g.first_issued_at < (g.coupon).start_time then 'user_coupons_issued_after_start'
-      when g.first_issued_on <> g.last_issued_on
-        or g.first_issued_on <> (g.first_issued_at at time zone (g.coupon).time_zone)::date
-        then 'user_coupons_issued_on_is_today'
-      when g.used > 0 then 'user_coupons_begin_unused'
-      when g.users < g.rows then 'user_coupons_user'
     end as rule
   ) r
   where r.rule is not null
   limit 1;
   if found then
-    raise exception '%', v_broken.message
-      using errcode = v_broken.errcode, schema = 'coupon', table = 'user_coupons', constraint = v_broken.rule,
+    raise exception '%', case v_broken.rule
+      when 'user_coupons_coupon_and_expiry' then
+        format('coupon %s has not this expiry, or is not there', v_broken.coupon_id)
+      when 'user_coupons_issued_at_is_now' then 'issued_at is not the database clock of this statement'
+      when 'user_coupons_issued_after_start' then
+        format('coupon %s starts at %s', v_broken.coupon_id, (v_broken.coupon).start_time)
+      when 'user_coupons_issued_on_is_today' then
+        format('issued_on is not the day of issued_at in %s', (v_broken.coupon).time_zone)
+      when 'user_coupons_begin_unused' then 'a grant begins unused'
+      when 'user_coupons_user' then 'a grant for a user that doesn''t exist'
+      when 'user_coupons_position_follows_issued' then
+        format('coupon %s has issued %s: %s new grants alike can''t have positions %s to %s',
+          v_broken.coupon_id, (v_broken.coupon).issued, v_broken.rows, v_broken.first_position, v_broken.last_position)
+    end
+      using errcode = case
+          when v_broken.rule in ('user_coupons_coupon_and_expiry', 'user_coupons_user') then 'foreign_key_violation'
+          else 'check_violation'
+        end,
+        schema = 'coupon', table = 'user_coupons', constraint = v_broken.rule,
         hint = 'Call issue_coupon(user_id, coupon_id): it gives a grant all that it must have.';
   end if;
   return null;
@@ -122,19 +115,21 @@ declare
   v_coupon record;
 begin
   -- Not new.issued: one transaction may issue several batches, and only what it leaves at commit counts. Positions have
-  -- no gaps, so two probes find out whether issued is the highest one.
+  -- no gaps, so one probe finds out whether issued is the highest one.
   select
     c.issued,
-    (select true from coupon.user_coupons g
-      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, c.issued)) as has_last,
-    (select true from coupon.user_coupons g
-      where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(c.id, c.issued + 1)) as has_more
+    coalesce((
+      select g.position from coupon.user_coupons g
+      where coupon.position_key(g.coupon_id, g.position)
+        between coupon.position_key(c.id, c.issued) and coupon.position_key(c.id, c.issued + 1)
+      order by coupon.position_key(g.coupon_id, g.position) desc
+      limit 1), 0) as last_position
   into v_coupon
   from coupon.coupons c
   where c.id = new.id;
-  if v_coupon.has_more or v_coupon.issued > 0 and v_coupon.has_last is null then
+  if v_coupon.last_position <> v_coupon.issued then
     raise exception 'coupon % says issued %, and its grants have % positions', new.id, v_coupon.issued,
-      case when v_coupon.has_more then 'more' else 'fewer' end
+      case when v_coupon.last_position > v_coupon.issued then 'more' else 'fewer' end
       using errcode = 'check_violation', schema = 'coupon', table = 'coupons',
         constraint = 'coupons_issued_equals_grants',
         hint = 'Call issue_coupon(user_id, coupon_id), or set_coupon_count(coupon_id, count) for a new count.';

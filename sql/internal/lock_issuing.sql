@@ -3,7 +3,7 @@
 --
 -- One lock for all coupons: batches of two coupons can't meet on a user's day, so no batch loses a row that it planned
 -- and positions have no gaps. It is the lock of an empty table and no advisory lock: any login of the database may take
--- those. The coupon's row is locked as well: it holds off a change by hand. A race that
+-- those. The coupon's row is locked as well, and returned: that holds off a change by hand. A race that
 -- is left ends at a constraint.
 --
 -- Lock order: the coupon's row in coupon.leases, coupon.settings' row, coupon.issuing, the coupon's
@@ -11,17 +11,20 @@
 -- coupon.leases: against a command on the same coupon it may deadlock, and one of the two is undone
 -- (40P01; from a server 503, ask again).
 create or replace function coupon.lock_issuing(coupon_id bigint)
-returns void
+returns coupon.coupons
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_coupon coupon.coupons;
 begin
   lock table coupon.issuing in exclusive mode;
-  perform from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
+  select c.* into v_coupon from coupon.coupons c where c.id = lock_issuing.coupon_id for no key update;
+  return v_coupon;
 end
 $$;
 
 comment on function coupon.lock_issuing(bigint) is
-  'Waits until this transaction alone issues coupons, and alone changes this one (null: none of them). What it is to see
-it must read in a later statement.';
+  'Waits until this transaction alone issues coupons, and alone changes this one (null: none of them), which it returns as it
+then is. What else it is to see it must read in a later statement.';
