@@ -107,6 +107,10 @@ test("a bar is cleared from its number on; a size is cleared up to it", () => {
     [150, 151, 300, 301].map((value) => verdict("open", memory, value)),
     ["PASS, stretch", "PASS", "PASS", "MISS"],
   );
+  assert.deepEqual(
+    ["10", "100", "1,000"].map((n) => verdict("sql", `issue_coupons / bare insert, batches of ${n}`, 0.96)),
+    ["PASS, stretch", "PASS", "MISS"],
+  );
   assert.equal(verdict("grant", refuse, 1), undefined);
   assert.equal(verdict("grant", "grant / hello, 256 connections", Number.NaN), "MISS");
 });
