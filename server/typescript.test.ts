@@ -20,7 +20,7 @@ function asked(t: { after(work: () => void): void }, version: string): string {
   return (stdout + stderr).trim();
 }
 
-test("the loader runs TypeScript where Node.js does not, and a Node.js that is too old is refused", (t) => {
+test("tsx runs TypeScript where Node.js does not, and a Node.js that is too old is refused", (t) => {
   const itself = "server/commands/main.ts status";
   const said = Object.fromEntries(
     ["v18.20.8", "v20.18.3", "v20.19.0", "v22.17.1", "v22.18.0", "v23.5.0", "v24.0.0", "v26.12.1"].map(
@@ -30,13 +30,13 @@ test("the loader runs TypeScript where Node.js does not, and a Node.js that is t
   assert.deepEqual(said, {
     "v18.20.8": "sd: Node.js v18.20.8 is too old: 20.19 or newer is needed",
     "v20.18.3": "sd: Node.js v20.18.3 is too old: 20.19 or newer is needed",
-    "v20.19.0": `--import ./server/loader.js ${itself}`,
-    "v22.17.1": `--import ./server/loader.js ${itself}`,
+    "v20.19.0": `--import tsx ${itself}`,
+    "v22.17.1": `--import tsx ${itself}`,
     "v22.18.0": itself,
-    "v23.5.0": `--import ./server/loader.js ${itself}`,
+    "v23.5.0": `--import tsx ${itself}`,
     "v24.0.0": itself,
     "v26.12.1": itself,
   });
   // What ./sd starts decides as it does.
-  assert.equal(asked(t, process.version).includes("loader.js"), TYPESCRIPT.length > 0);
+  assert.equal(asked(t, process.version).includes("tsx"), TYPESCRIPT.length > 0);
 });

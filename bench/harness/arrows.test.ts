@@ -35,13 +35,8 @@ MAY["server/main.ts"] = [...parts, "server/serve.ts", "server/workers.ts"];
 MAY["server/commands"] = [...parts, "server/routes"];
 MAY["bench"] = Object.keys(MAY).filter((wing) => wing !== "server/public");
 
-/** Where production begins: what ./sd starts. */
-const ENTRANCES = [
-  "server/loader.js",
-  "server/commands/main.ts",
-  "server/commands/token.ts",
-  "server/main.ts",
-];
+/** Where production begins: ./sd and the commands that it starts. */
+const ENTRANCES = ["server/commands/main.ts", "server/commands/token.ts", "server/main.ts"];
 
 const IMPORT = /(?:\bfrom|(?<!-)\bimport\s*\(?)\s*["']([^"'\n]+)["']/g;
 

