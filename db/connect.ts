@@ -1,6 +1,7 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { HUNG_UP, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { openSocket } from "./socket.ts";
 import { type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
@@ -21,12 +22,15 @@ export interface Options {
 }
 
 /** PostgreSQL's own defaults of the settings that change what a statement means or how its values are written. */
-const PLAIN_SETTINGS = {
+export const PLAIN_SETTINGS = {
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
   TimeZone: "UTC",
   extra_float_digits: "1",
   standard_conforming_strings: "on",
+  quote_all_identifiers: "off",
+  array_nulls: "on",
+  bytea_output: "hex",
   search_path: '"$user", public',
   default_transaction_isolation: "read committed" as const,
 };
@@ -42,6 +46,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
     onnotice: () => {},
+    ...({ socket: openSocket } as object), // the driver has this option, its types do not
     // Whatever the database sets for its sessions: these are read by the driver and by us.
     connection: {
       ...connection,
@@ -98,6 +103,7 @@ export function explained(error: unknown, to: Target | string): unknown {
     ...turnedAway,
     CONNECTION_CLOSED: closed,
     ECONNRESET: closed,
+    [HUNG_UP]: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,
   };
   const sentence = sentences[code ?? ""];
   return sentence === undefined ? error : Object.assign(new Error(sentence, { cause: error }), { code });

@@ -87,6 +87,16 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "role coupon_api: connection limit is 0, should be none or at least 1",
     ],
     [
+      "alter role coupon_api set session_replication_role = replica",
+      "alter role coupon_api reset session_replication_role",
+      "role coupon_api: setting session_replication_role is replica, should be none",
+    ],
+    [
+      "alter role coupon_admin in database shop set plpgsql.variable_conflict = use_column",
+      "alter role coupon_admin in database shop reset plpgsql.variable_conflict",
+      "role coupon_admin: setting plpgsql.variable_conflict in database shop is use_column, should be none",
+    ],
+    [
       "revoke connect on database shop from public, coupon_api",
       "grant connect on database shop to public, coupon_api",
       "role coupon_api may not connect to the database, should be allowed to",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openDrifts } from "../bench/harness/drifts.ts";
 import { catalogueOf } from "./catalogue.ts";
+import { withConnection } from "./connect.ts";
 import { examine, wantedCatalogue } from "./doctor.ts";
 import { SOURCES } from "./setup.ts";
 
@@ -15,6 +16,14 @@ test("a database that was just set up: nothing differs", async () => {
   );
   assert.deepEqual(notOfServer(await examine(target)), []);
   assert.ok(wanted.size > 1000, `${wanted.size} properties are compared`);
+});
+
+test("a database whose sessions write names otherwise: nothing differs", async (t) => {
+  const set = (what: string) =>
+    withConnection(target, (setup) => setup.unsafe(`alter database ${target.database} ${what}`));
+  await set("set quote_all_identifiers = on");
+  t.after(() => set("reset quote_all_identifiers"));
+  assert.deepEqual(notOfServer(await examine(target)), []);
 });
 
 /** One of each kind. The others are in doctor-drifts.long.test.ts. */

@@ -200,7 +200,13 @@ export async function wantedCatalogue(
     }
     await runManifest(sql, functions);
   });
-  return catalogueOf(sql);
+  const wanted = new Map(await catalogueOf(sql));
+  // A superuser alone takes these away, and no file sets one.
+  const rows = await sql`select name from pg_settings where context in ('superuser', 'superuser-backend')`;
+  const names = new Set(rows.map(({ name }) => name));
+  for (const [key, { object, property }] of wanted)
+    if (object.startsWith("role ") && names.has(property.split(" ")[1])) wanted.delete(key);
+  return wanted;
 }
 
 const POSTGRESQLS_DEFAULT_RIGHTS = `

@@ -16,6 +16,9 @@ export const UNREACHABLE = [
 /** PostgreSQL lets nobody in, or not this one: no such role, wrong password, no such database, no room, starting or stopping. */
 export const TURNED_AWAY = ["28000", "28P01", "3D000", "53300", "57P03"] as const;
 
+/** Our code for a connection that was accepted and then closed or reset before it answered: no call was sent. */
+export const HUNG_UP = "HUNG_UP";
+
 const noSession: ReadonlySet<string> = new Set([...UNREACHABLE, ...TURNED_AWAY]);
 
 /** Whether no session began, so that nothing was sent. */

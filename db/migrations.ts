@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
-import type { Sql } from "./connect.ts";
+import { PLAIN_SETTINGS, type Sql } from "./connect.ts";
 import { LOCK_MS, LockTimeout, migrationSession, type Patience } from "./patience.ts";
 import type { Target } from "./target.ts";
 
@@ -20,6 +20,7 @@ export async function migrate(
   const texts = await Promise.all(pending.map((file) => readFile(join(directory, file), "utf8")));
   const [session] = await sql`select ssl, pid from pg_stat_ssl where pid = pg_backend_pid()`;
   const url = target.migrationUrl(session?.["ssl"] === true, {
+    ...PLAIN_SETTINGS,
     role: "coupon_owner",
     application_name: migrationSession(session?.["pid"]),
     // Whoever issues waits behind a migration that waits for a lock, so it must not wait for long. But an index that is made

@@ -155,6 +155,8 @@ test("an argument that a function of ours refuses by its name is the caller's, i
   const where = (name: string) => `fonction PL/pgSQL ${name}, ligne 3 à RAISE\ninstruction SQL « SELECT … »`;
   const ours = where("coupon.refuse_argument(text,text)");
   assert.deepEqual(refused({ column_name, where: ours }), ["argument", "count"]);
+  const quoted = where('"coupon"."refuse_argument"("text","text")');
+  assert.deepEqual(refused({ column_name, where: quoted }), ["argument", "count"]);
   assert.deepEqual(refused({ column_name, where: where("coupon.theirs()") }), ["defect", undefined]);
   assert.deepEqual(refused({ where: ours }), ["defect", undefined]);
   assert.deepEqual(refused({ column_name }), ["defect", undefined]);

@@ -1,5 +1,5 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import { isNoSession, UNREACHABLE } from "../../db/errors.ts";
+import { HUNG_UP, isNoSession, UNREACHABLE } from "../../db/errors.ts";
 
 /** What an operator looks for: which rule of which table refused. */
 interface Place {
@@ -38,9 +38,6 @@ export class DatabaseError extends Error {
     this.place = place;
   }
 }
-
-/** Our code for a connection that was accepted and then closed or reset before it answered: no call was sent. */
-export const HUNG_UP = "HUNG_UP";
 
 /** The driver's code for a call on a closed pool. */
 const CONNECTION_ENDED = "CONNECTION_ENDED";
@@ -113,7 +110,7 @@ function kindOfUnsent(error: unknown, code: string): DatabaseError["kind"] {
  * trigger or in a function: whoever called cannot mend that.
  */
 function isRefusedArgument({ column_name, where = "" }: Told, code: string): boolean {
-  const [innermost = ""] = where.split("\n");
+  const [innermost = ""] = where.replaceAll('"', "").split("\n"); // with quote_all_identifiers names are quoted
   return (
     code.startsWith("22") &&
     column_name !== undefined &&

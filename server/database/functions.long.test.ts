@@ -18,10 +18,10 @@ import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness
 import { untilWaiting } from "../../bench/harness/waiting.ts";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { openSocket } from "../../db/socket.ts";
 import type { DatabaseError } from "./errors.ts";
 import { connectDb } from "./functions.ts";
 import { whole } from "./pool.ts";
-import { openSocket } from "./session.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 

@@ -45,6 +45,11 @@ async function assertRightAnswers(t: TestContext, url: string): Promise<void> {
     assert.equal(body.outcome, "created", JSON.stringify(body));
     return body.coupon_id as number;
   };
+  // Only the function knows which letters a code may have.
+  const wrong = { code: "ŞEKER", message: "m", description: "d", count: 9, metadata: {} };
+  const times = { start_time: "2026-01-01T00:00:00Z", expiry: "2036-01-01T00:00:00Z" };
+  const refused = await app.call("POST /coupons", { ...admin, body: { ...wrong, ...times } });
+  assert.deepEqual([refused.status, refused.body.errors?.[0]?.member], [400, "code"]);
   const later = await create("LATER", DAYS_3 * 1000, 2);
   const now = await create("NOW", -1000, 1);
 

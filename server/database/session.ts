@@ -1,9 +1,9 @@
 /** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
-import { connect as connectSocket } from "node:net";
 import postgres from "postgres";
+import { openSocket } from "../../db/socket.ts";
 import { targetOf } from "../../db/target.ts";
 import { parseExact, stringifyExact } from "../api/exact.ts";
-import { DatabaseError, HUNG_UP, READ_ONLY } from "./errors.ts";
+import { DatabaseError, READ_ONLY } from "./errors.ts";
 
 /**
  * A driver's pool. Nothing that the server asks or is told depends on a setting of the session: a pooler may drop settings, and a
@@ -113,44 +113,4 @@ async function whence(sql: postgres.Sql, setting: string) {
   `;
   if (!row) throw new Error(`PostgreSQL knows no setting ${setting}`);
   return row;
-}
-
-/**
- * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
- * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
- *
- * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
- * between the two.
- */
-export function openSocket({
-  host: [host],
-  port: [port],
-  path,
-}: {
-  host: string[];
-  port: number[];
-  path?: string | false;
-}) {
-  const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
-    host,
-  });
-  let hasSpoken = false;
-  const hungUp = () => Object.assign(new Error("hung up before a word"), { code: HUNG_UP });
-  const ended = () => void socket.destroy(hungUp());
-  socket.once("end", ended).once("data", () => {
-    hasSpoken = true;
-    socket.off("end", ended);
-  });
-  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
-  let error: { code?: string } | undefined;
-  socket.emit = (event: string | symbol, ...args: unknown[]) => {
-    if (event === "error") {
-      error = args[0] as { code?: string };
-      return true;
-    }
-    if (event === "close" && error)
-      emit("error", error.code === "ECONNRESET" && !hasSpoken ? hungUp() : error);
-    return emit(event, ...args);
-  };
-  return socket;
 }
