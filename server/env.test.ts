@@ -28,7 +28,7 @@ test("empty is not given, and others' variables are not ours", () =>
   assert.deepEqual(readEnv({ PORT: "", JWT_SECRET: "", DATABASE_URL: "", HOME: "/x" }), defaults));
 
 /** A file with this content. */
-async function fileOf(t: TestContext, content: string): Promise<string> {
+async function fileOf(t: TestContext, content: string | Buffer): Promise<string> {
   t.after(cleanUp);
   const path = join(await temporaryDirectory(), "value");
   writeFileSync(path, content);
@@ -47,13 +47,13 @@ const values = {
 };
 
 for (const [name, value] of Object.entries(values))
-  for (const [what, end] of [
+  for (const [what, end, begin = ""] of [
     ["", ""],
     [", with a line break", "\n"],
-    [", with Windows' line break", "\r\n"],
+    [", with Windows' line break and byte order mark", "\r\n", "\ufeff"],
   ] as const)
     test(`${name}_FILE${what}: its content, as if it were given by name`, async (t) => {
-      const path = await fileOf(t, value + end);
+      const path = await fileOf(t, begin + value + end);
       assert.deepEqual(readEnv({ [`${name}_FILE`]: path }), readEnv({ [name]: value }));
       assert.deepEqual(
         readEnv({ [`${name}_FILE`]: path }, `${name}_FILE=${path}`),
@@ -74,9 +74,11 @@ test("a line break at the end is no part of a value, and others are", () => {
 
 test("a file that cannot be read, and a value given twice, are a sentence each", async (t) => {
   const path = await fileOf(t, "s".repeat(32));
+  const strange = await fileOf(t, Buffer.from(`\ufeff${"s".repeat(32)}`, "utf16le"));
   const wrong = (given: NodeJS.ProcessEnv, message: string) =>
     assert.throws(() => readEnv(given), { message: `the environment is wrong. ${message}` });
   wrong({ JWT_SECRET_FILE: "/nowhere/x" }, "JWT_SECRET_FILE: cannot read /nowhere/x (ENOENT)");
+  wrong({ JWT_SECRET_FILE: strange }, `JWT_SECRET_FILE: ${strange} is not UTF-8`);
   wrong({ JWT_SECRET_FILE: "/" }, "JWT_SECRET_FILE: cannot read / (EISDIR)");
   wrong(
     { JWT_SECRET_FILE: path, JWT_SECRET: "s".repeat(32) },

@@ -209,15 +209,25 @@ function readValue(name: string, given: NodeJS.ProcessEnv): string | undefined {
   const path = given[fileOf(name)];
   if (!path) return given[name];
   if (given[name]) throw new Error(`${name} and ${fileOf(name)} are both set: leave one of them`);
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw new Error(`${fileOf(name)}: cannot read ${path} (${(error as { code?: string }).code})`);
-  }
+  const text = textOf(path, fileOf(name));
   // Whoever names a file means a value: without it a database of ours, or a secret, would silently take its place.
   if (text.trim() === "") throw new Error(`${fileOf(name)}: ${path} is empty`);
   return text;
+}
+
+/** Without a byte order mark, which Windows' editors and PowerShell write. */
+function textOf(path: string, name: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new Error(`${name}: cannot read ${path} (${(error as { code?: string }).code})`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error(`${name}: ${path} is not UTF-8`);
+  }
 }
 
 /** The environment with these variables instead of what it has by their names or by files. Undefined takes a variable away. */
