@@ -103,7 +103,16 @@ begin
     order by w.user_id;
   end if;
 
-  -- 6. Answer each request, in order of arrival. Mostly everybody is refused, and nobody in the batch holds the coupon.
+  -- 6. Answer each request, in order of arrival. Mostly everybody is granted, or everybody is refused and nobody in the
+  -- batch holds the coupon.
+  if cardinality(v_winners) = cardinality(issue_coupons.user_ids) then
+    return query
+    select
+      'issued'::public.issue_coupon_outcome, r.user_id, (v_coupon.issued + r.arrival)::integer, v_today, v_now,
+      null::interval
+    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
+    return;
+  end if;
   if v_refusal is not null and not exists (
     select from coupon.user_coupons g
     where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))

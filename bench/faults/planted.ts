@@ -140,8 +140,8 @@ export const bugs: readonly Bug[] = [
           [ROW_LOCK, ";\n"],
         ),
         await changed("sql/issue_coupons.sql", [
-          "  -- A batch that wrote",
-          "  if v_locked then perform pg_advisory_unlock(4711); end if;\n  -- A batch that wrote",
+          "  -- 6. Answer",
+          "  if v_locked then perform pg_advisory_unlock(4711); end if;\n  -- 6. Answer",
         ]),
         // A commit that takes as long as one on a slow disk.
         `create function coupon.commit_slowly() returns trigger language plpgsql as
