@@ -118,7 +118,7 @@ test("no Host makes a failure of the server: no URL is made with it", async (t) 
     "x:99999",
     "a_b.%zz",
   ];
-  const routes = { "GET /readyz": 200, "GET /": 200, "POST /demo/token": 404, "POST /coupons": 401 };
+  const routes = { "GET /livez": 200, "GET /": 200, "POST /demo/token": 404, "POST /coupons": 401 };
   const answered = async (route: string, host: string) => {
     const socket = connect(port, "127.0.0.1");
     const length = route.startsWith("POST") ? "Content-Type: application/json\r\nContent-Length: 2\r\n" : "";
@@ -132,7 +132,7 @@ test("no Host makes a failure of the server: no URL is made with it", async (t) 
   for (const [route, status] of Object.entries(routes))
     for (const host of hosts) assert.equal(await answered(route, host), status, `${route}, Host: ${host}`);
   for (const host of ["a b", "a/b", "a@b", "a?b", "a#b", "a\\b", "a,b c", "[::1", "::1", "x:y", "ä"])
-    assert.equal(await answered("GET /readyz", host), 400, `Host: ${host}`);
+    assert.equal(await answered("GET /livez", host), 400, `Host: ${host}`);
   assert.deepEqual(
     logged.filter(({ level }) => level === "error"),
     [],

@@ -133,7 +133,10 @@ test("a database that accepts and never answers", async (t) => {
   const answers = await Promise.all([1, 2, 3].map((user) => app.issue(scratch.coupon, user)));
   for (const answer of answers) {
     assertRefused(answer, "database_unavailable");
-    assert.deepEqual(failureOf(app, answer), ["unavailable", ""]);
+    // By the call's deadline or, after a pause of this process, by the connection's, whichever was noticed first.
+    const [kind, code] = failureOf(app, answer);
+    assert.equal(kind, "unavailable");
+    assert.ok(code === "" || code === "CONNECT_TIMEOUT", `${code}`);
   }
   proxy.mode = "pass";
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
