@@ -32,7 +32,7 @@ export interface Side {
   cpu(): Promise<{ server: Snapshot; postgresql: Snapshot }>;
 }
 
-/** Something that has to be ended. */
+/** Is given what has to be done at the end. */
 type Later = (end: () => Promise<unknown>) => void;
 
 /** A commit's short name and subject; throws one sentence when there is none of that name. */
@@ -64,7 +64,7 @@ export async function checkOut(commit: string, directory: string, later: Later):
   return project;
 }
 
-/** Ours, as a beginning: `./sd` installs what the lock file has otherwise. Hard links only where it has nothing otherwise. */
+/** Begins with our dependencies: `./sd` installs what the lock file names otherwise. They are hard links only if the lock file is the same. */
 async function copyDependencies(project: string): Promise<void> {
   const [from, to] = [join(CHECKOUT, "node_modules"), join(project, "node_modules")];
   const locks = await Promise.all(

@@ -89,5 +89,5 @@ export async function measure(
 
 async function takeTheLast(url: string, winner: string, couponId: number): Promise<void> {
   const { status, body } = await answerOf(url, issueShot(winner, couponId));
-  if (status !== 201) throw new Error(`the only unit: ${status} ${JSON.stringify(body)}`);
+  if (status !== 201) throw new Error(`the only unit was not granted: ${status} ${JSON.stringify(body)}`);
 }

@@ -7,9 +7,9 @@ type Use = Extract<Ask, { kind: "use" }>;
 export interface AsksOptions {
   /** Users 1 to `users` may ask. */
   users: number;
-  /** In the order in which they drop. */
+  /** The coupons in the order in which they drop. */
   coupons: readonly { coupon: number; count: number }[];
-  /** Without restocks where the clock of the database jumps: leases trust it. */
+  /** Whether the admin restocks. Not where the clock of the database jumps, since leases trust it. */
   restocks: boolean;
 }
 
@@ -49,7 +49,7 @@ export function createAsks({ users, coupons, restocks }: AsksOptions): Asks {
     return ask;
   }
 
-  /** Once a coupon. */
+  /** Each coupon is restocked once. */
   function restock({ coupon, count }: AsksOptions["coupons"][number], random: () => number): Ask | undefined {
     if (!restocks || restocked.has(coupon)) return undefined;
     restocked.add(coupon);
@@ -62,7 +62,7 @@ export function createAsks({ users, coupons, restocks }: AsksOptions): Asks {
     return ask;
   }
 
-  /** Undefined where there is nothing yet to do it with. */
+  /** Returns undefined if there is nothing yet to do it with. */
   function special(what: keyof typeof SHARES, random: () => number): Ask | undefined {
     const recent = <T>(list: readonly T[]) => among(list.slice(-200), random);
     switch (what) {
@@ -105,7 +105,7 @@ function among<T>(list: readonly T[], random: () => number): T | undefined {
   return list[Math.floor(random() * list.length)];
 }
 
-/** As before, or under another reference. */
+/** The same use again, or one under another reference. */
 function reuse(use: Use, random: () => number): Use {
   return { ...use, reference: random() < 0.5 ? use.reference : `other-${use.user}` };
 }

@@ -21,9 +21,9 @@ import { fillStock, readState, type Stock } from "./state.ts";
 export interface AssaultOptions {
   seed: number;
   strokes: number;
-  /** Faults last a quarter as long. */
+  /** Whether faults last a quarter as long. */
   isShort: boolean;
-  /** What is changed of the service before it serves. */
+  /** Changes the service before it serves. */
   plant?: (database: Scratch) => Promise<unknown>;
 }
 
@@ -41,7 +41,7 @@ const PAUSE_MS = 100;
 const STOCK = { users: 3_000, coupons: 100 };
 /** Of load before the first stroke, between two and after the last, at most, ms. */
 const GAP_MS = 1_200;
-/** Every unknown answer has had its answer by then. */
+/** By then every request whose outcome was unknown has its answer. */
 const FINISH_MS = 20_000;
 
 /** `shared` is a cluster that is left as it was found, for faults that want one without anything special. */
@@ -135,7 +135,7 @@ async function prepare(
   return { ground, stock, history, secret };
 }
 
-/** Its own where it wants a special one, the shared one where any does, else none. */
+/** The fault's own cluster if it wants a special one, the shared one if any will do, else none. */
 async function clusterOf(
   { cluster: wanted, clock }: Fault,
   { environment }: FakeTime,

@@ -13,9 +13,9 @@ import { type Disks, mount, moveWal, unmount } from "./disks.ts";
 import { signal } from "./processes.ts";
 
 export interface Cluster {
-  /** As the set-up login. */
+  /** The URL of the set-up login. */
   url: string;
-  /** Where its data is. */
+  /** The directory of its data. */
   directory: string;
   /** Mount points of its own disks. */
   disks: Disks | undefined;
@@ -23,7 +23,7 @@ export interface Cluster {
   /** The postmaster first, then all that it started. */
   pids(): Promise<number[]>;
   kill(name: NodeJS.Signals): Promise<void>;
-  /** Until it answers, whether it has to be started, recovers by itself or runs. */
+  /** Waits until it answers. Starts it if it has ended. */
   start(): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export interface ClusterOptions {
 }
 
 const SETTINGS = { shared_buffers: "32MB", max_connections: "100", wal_keep_size: "512MB" };
-/** Of the small disks: two or three segments of WAL, and no more of them kept. */
+/** Settings for small disks: PostgreSQL keeps two or three segments of WAL. */
 const SMALL = { ...SETTINGS, wal_keep_size: "0", min_wal_size: "32MB", max_wal_size: "48MB" };
 /** Twice what startEmbedded() waits: a recovery syncs each file, and the disk may be others' too. */
 const START_MS = 120_000;

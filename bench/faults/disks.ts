@@ -3,7 +3,7 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "./processes.ts";
 
-/** One for the data, one for the WAL. */
+/** There is one disk for the data and one for the WAL. */
 export interface Disks<Of = string> {
   data: Of;
   wal: Of;
@@ -22,7 +22,7 @@ export async function unmount(places: Disks): Promise<void> {
   for (const place of [places.data, places.wal]) await run("umount", ["--lazy", place]).catch(() => {});
 }
 
-/** Of a PostgreSQL that does not run. */
+/** Moves the WAL to a disk of its own. PostgreSQL must not run. */
 export async function moveWal(directory: string, disk: string): Promise<void> {
   await run("mv", [join(directory, "pg_wal"), disk]);
   await symlink(join(disk, "pg_wal"), join(directory, "pg_wal"));

@@ -5,15 +5,15 @@ import type { Ground } from "./ground.ts";
 export interface Fault {
   name: string;
   about: string;
-  /** How each stroke is seen; one that is not ends the run. */
+  /** How each stroke is seen. A stroke that is not seen ends the run. */
   seen: string;
   /** A PostgreSQL of its own; without it the fault strikes on the shared one, and must not harm it. */
   cluster?: ClusterOptions | "plain";
-  /** Servers on one database; one if not said. */
+  /** How many servers use the database; by default one. */
   servers?: 2;
-  /** The server itself stands still or is gone meanwhile. */
+  /** Whether the server itself stands still or is gone meanwhile. */
   isServers?: true;
-  /** Of a fault that makes clocks jump: which one. */
+  /** The clock that the fault makes jump, if it does. */
   clock?: "server" | "database";
   /** What is missing to run it here, in a word or two. */
   needs?(): Promise<string | undefined>;

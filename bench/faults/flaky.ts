@@ -8,23 +8,23 @@ import { DatabaseError } from "../../server/database/errors.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { createRandom } from "../harness/stats.ts";
 
-/** Out of 1, for each call. */
+/** How likely each fault is for a call, out of 1. */
 export interface Chances {
-  /** Nothing was sent. */
+  /** The call is not sent. */
   unsent: number;
-  /** Sent, and lost before the commit. */
+  /** The call is sent, and lost before its commit. */
   undone: number;
-  /** Committed, and the answer lost. */
+  /** The call commits, and its answer is lost. */
   unheard: number;
-  /** Given up, and done nevertheless, later. */
+  /** The caller gives up, and the call is done later nevertheless. */
   late: number;
-  /** Done twice. */
+  /** The call is done twice. */
   twice: number;
-  /** Taken back by a constraint, as a whole. */
+  /** A constraint undoes the whole call. */
   conflict: number;
-  /** Refused by a lock or a full disk. */
+  /** A lock or a full disk refuses the call. */
   busy: number;
-  /** Slow, before or after. */
+  /** The call is slow, before or after it is done. */
   slow: number;
 }
 
@@ -45,9 +45,9 @@ export interface Flaky {
   db: Db;
   /** How often each fault was made. */
   made: Record<keyof Chances, number>;
-  /** Those calls that are still to be done, late. */
+  /** Waits for the calls that are still to be done late. */
   settled(): Promise<void>;
-  /** No more faults. */
+  /** Makes no more faults. */
   heal(): void;
 }
 

@@ -8,7 +8,7 @@ import type { TcpProxy } from "./proxy.ts";
 
 export interface Server extends Process {
   port: number;
-  /** From now on it may end. */
+  /** Says that the server may end from now on. */
   dismiss(): void;
 }
 
@@ -16,20 +16,20 @@ export interface Ground {
   random: () => number;
   database: Scratch;
   proxy: TcpProxy;
-  /** Those that the clients ask; a fault that starts or ends one keeps this up. */
+  /** The servers that the clients ask. A fault that starts or ends one updates this list. */
   servers: Server[];
-  /** Where the clients send. */
+  /** The addresses to which the clients send. */
   targets: string[];
   startServer(port?: number): Promise<Server>;
-  /** A PostgreSQL of one's own, where the fault asked for one. */
+  /** The fault's own PostgreSQL, if it asked for one. */
   cluster: Cluster;
-  /** By how many seconds the clock is ahead, where the fault asked for one; and sets it so, until that is seen. */
+  /** The clock that the fault asked for: by how many seconds it is ahead. `set` waits until the new time is seen. */
   clock: { ahead: number; set(ahead: number): Promise<void> };
-  /** Waits for a time between the two, ms, drawn from the seed; a short run's is a quarter of it. */
+  /** Waits for a time between the two, in ms. The seed decides how long. A short run waits a quarter of that. */
   hold(least: number, most: number): Promise<void>;
 }
 
-/** server/main.ts; one that ends and was not dismissed is a death in the history. */
+/** Starts server/main.ts. If the process ends before it was dismissed, the history records a death. */
 export async function startServer(
   apiUrl: string,
   secret: string,

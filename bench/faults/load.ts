@@ -14,9 +14,9 @@ export interface LoadOptions extends AsksOptions {
   client: Client;
   /** Addresses of the servers that run; may change at any time. */
   targets: readonly string[];
-  /** Clients at once. */
+  /** How many clients ask at once. */
   clients: number;
-  /** Between two requests of a client, at most, ms. */
+  /** The longest pause between two requests of a client, in ms. */
   pauseMs: number;
   history: History;
   /** The load ends by itself after so many requests. */
@@ -26,9 +26,9 @@ export interface LoadOptions extends AsksOptions {
 export interface Load {
   /** Resolves when so many requests as were wanted are made. */
   made: Promise<unknown>;
-  /** No new request; those in flight get their answer, and every unknown one is asked again for `ms` at most. */
+  /** Begins no new request. Those in flight get their answer, and each unknown one is asked again for at most `ms`. */
   finish(ms: number): Promise<void>;
-  /** One request until its answer is definite or `ms` have passed. */
+  /** Sends one request until its answer is definite or `ms` have passed. */
   insist(ask: Ask, ms: number, target?: string): Promise<Answer>;
 }
 

@@ -35,7 +35,7 @@ const ISSUING = new URL("server/issuing/", ROOT);
 export async function changed(file: string, ...changes: [from: string, to: string][]): Promise<string> {
   let text = await readFile(new URL(file, ROOT), "utf8");
   for (const [from, to] of changes) {
-    if (text.split(from).length !== 2) throw new Error(`${file} has not once: ${from}`);
+    if (text.split(from).length !== 2) throw new Error(`${file} must contain this exactly once: ${from}`);
     text = text.replace(from, () => to);
   }
   return text;

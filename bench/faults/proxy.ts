@@ -4,9 +4,9 @@ import { listen } from "../../db/embedded/port.ts";
 
 export type Mode =
   | { is: "pass" }
-  /** Each part comes so much later, both ways, in order. */
+  /** Each part arrives so much later, in both directions and in order. */
   | { is: "delay"; ms: number }
-  /** So many bytes at a time, 2 ms apart. */
+  /** Sends so many bytes at a time, 2 ms apart. */
   | { is: "drip"; bytes: number }
   /** What the server sends is lost; what the database sends arrives. */
   | { is: "deaf" }
@@ -55,7 +55,7 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
     carry(database, client, "mute");
   });
 
-  /** In order, whatever the mode of each part was. */
+  /** Parts keep their order, whatever the mode of each one was. */
   function carry(from: Socket, to: Socket, lostIn: Mode["is"]): void {
     let before: Promise<void> | undefined;
     let isLost = false;

@@ -6,5 +6,5 @@ const SEEN_MS = 30_000;
 export async function untilSeen(what: string, isSeen: () => boolean | Promise<boolean>): Promise<void> {
   for (const until = performance.now() + SEEN_MS; performance.now() < until; await sleep(10))
     if (await isSeen()) return;
-  throw new Error(`the fault did nothing: not seen ${what}`);
+  throw new Error(`the fault did nothing: nobody saw ${what}`);
 }

@@ -8,9 +8,9 @@ import type { FinalState } from "./history.ts";
 
 export interface Stock {
   users: number;
-  /** Small ones, which drop one after the other. */
+  /** Small coupons, which drop one after the other. */
   coupons: { coupon: number; count: number }[];
-  /** One that is never gone, for the users after `users`, who find out whether grants and uses work again. */
+  /** A coupon that is never sold out. The users after `users` ask for it to find out whether grants and uses work again. */
   probe: { coupon: number; count: number; firstUser: number };
 }
 
@@ -38,7 +38,7 @@ export function readState(setupUrl: string): Promise<FinalState> {
   return withConnection(
     setupUrl,
     async (sql) => {
-      // As the server writes an instant.
+      // The form in which the server writes an instant.
       const instant = (name: string) =>
         sql.unsafe(`to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
       const coupons = await sql`select id::integer as coupon, count, issued from coupon.coupons`;

@@ -25,14 +25,14 @@ export interface TrialOptions {
   chances?: Chances;
   restocks?: boolean;
   bounds?: Bounds;
-  /** What is changed of the service before it serves. */
+  /** Changes the service before it serves. */
   plant?: (database: Scratch) => Promise<Plant>;
 }
 
 export interface Plant {
   db?: (db: Db) => Db;
   createIssuing?: typeof createIssuing;
-  /** After the load. */
+  /** What is done after the load. */
   end?: () => Promise<unknown>;
 }
 
@@ -49,9 +49,9 @@ const CLIENTS = 96;
 const PAUSE_MS = 50;
 /** So that hardly anybody asks twice by chance. */
 const REQUESTS_PER_COUPON = 30;
-/** A client waits for so much longer than an answer may take. */
+/** How much longer a client waits than an answer may take. */
 const HANGS_ON_MS = 5_000;
-/** A bug may bring all to a standstill. */
+/** The longest that a run may take. A bug may bring everything to a standstill. */
 const LONGEST_MS = 30_000;
 
 export function trial({

@@ -77,5 +77,5 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
     case "object":
       return fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }) as fc.Arbitrary<Json>;
   }
-  throw new Error(`the fuzzer knows no ${JSON.stringify(schema)}`);
+  throw new Error(`the fuzzer has no rule for the schema ${JSON.stringify(schema)}`);
 }

@@ -271,7 +271,8 @@ const nothing: Arg = { text: null, isReadable: true };
 
 export function argument({ name, type }: Fn["args"][number]): fc.Arbitrary<Arg> {
   const any = byType[type];
-  if (any === undefined) throw new Error(`the fuzzer has no values of type ${type}, which ${name} is of`);
+  if (any === undefined)
+    throw new Error(`the fuzzer has no values of type ${type}, which the argument ${name} has`);
   const hint = likely[name];
   return fc.oneof(
     { weight: 2, arbitrary: fc.constant(nothing) },

@@ -17,7 +17,7 @@ import type { Asked } from "./requests.ts";
 import { type Schema, type Target, targets } from "./targets.ts";
 import type { Json } from "./values.ts";
 
-/** Longest that a request may take, ms: a change waits a second for leases, and some of them for each other. */
+/** The longest that a request may take, in ms. A change waits a second for leases, and some changes wait for each other. */
 export const MAX_MS = 10_000;
 
 /** What an operation's template looks like as a pattern; those without parameters go first, as in the router. */

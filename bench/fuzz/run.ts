@@ -61,7 +61,7 @@ export interface Task {
   tally: Tally;
   /** Makes a bug in the database, for the fuzzer's own tests. */
   plant?: (database: Scratch) => Promise<void>;
-  /** Longest that the smallest input is looked for, ms. */
+  /** How long the smallest input is looked for, at most, in ms. */
   shrinkMs?: number;
 }
 

@@ -30,7 +30,7 @@ const sent: fc.Arbitrary<Sent> = fc.record({
   ),
 });
 
-/** Those that say what the request says, in another way: their answers are judged like any other. */
+/** These say the same as the request in another way. Their answers are judged like any other. */
 const FAITHFUL = new Set<Wire>(["plain", "in pieces"]);
 
 /** Some inputs on a server and a database of their own, made of this seed. */

@@ -1,10 +1,10 @@
 /** How long and how much is still right. */
 export interface Bounds {
-  /** From the request to its answer: the server's own deadlines, and some for the way. ms */
+  /** The longest time from a request to its answer, in ms: the server's own deadlines, and some for the way. */
   answerMs: number;
-  /** From the end of a fault until grants and uses are answered again. ms */
+  /** The longest time from the end of a fault until grants and uses are answered again, in ms. */
   wellMs: number;
-  /** By how much the memory may grow from the first third of the strokes to the last. MB */
+  /** By how much the memory may grow from the first third of the strokes to the last, in MB. */
   memoryMb: number;
 }
 

@@ -11,7 +11,7 @@ export type Grant = FinalState["grants"][number];
 /** A grant in the database, and the attempt that made it. */
 export interface Made extends Grant {
   cause: AttemptTo<"issue">;
-  /** When a client was first told that it holds the coupon; Infinity: never. ms */
+  /** When a client was first told that it holds the coupon, in ms. Infinity: never. */
   acknowledgedAt: number;
 }
 
@@ -39,11 +39,11 @@ export interface Facts {
   /** The attempt that made each grant, where one can have. */
   causes: Map<string, AttemptTo<"issue">>;
   madeOf: Map<number, Made[]>;
-  /** By each day, from when on it is known to have begun: a grant of it had been acknowledged. ms */
+  /** For each day: from when on, in ms, it is known to have begun, because a grant of it had been acknowledged. */
   dayKnownSince: Map<string, number>;
 }
 
-/** The database's clock may be set back by so much in all: its day begins a second time. ms */
+/** By how much the database's clock may be set back in all, in ms. Its day then begins a second time. */
 const SET_BACK_MS = 60_000;
 
 export function gather(history: History, state: FinalState): Facts {
@@ -108,7 +108,7 @@ function refill({ ask, answer, invokedAt, answeredAt }: AttemptTo<"restock">): R
 
 // ---- What an answer proves ----------------------------------------------------------------------------------------------
 
-/** Whether nobody knows if it was done. */
+/** Whether nobody knows if the attempt was done. */
 export function isOpen({ is }: Answer): boolean {
   return is === "unknown" || is === "wrong";
 }
