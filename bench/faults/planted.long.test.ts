@@ -34,5 +34,8 @@ for (const seed of SEEDS) {
 }
 
 test("a bug whose place in the text is gone is no bug", async () => {
-  await assert.rejects(changed("sql/issue_coupons.sql", ["no such text", ""]), /must contain this exactly once: no such text/);
+  await assert.rejects(
+    changed("sql/issue_coupons.sql", ["no such text", ""]),
+    /must contain this exactly once: no such text/,
+  );
 });

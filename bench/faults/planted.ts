@@ -232,7 +232,13 @@ export const bugs: readonly Bug[] = [
     breaks: ["refusal_is_true"],
     restocks: true,
     plant: async (database) =>
-      inSql(database, await changed("sql/internal/outlive_leases.sql", ["    perform pg_sleep(1);\n", ""])),
+      inSql(
+        database,
+        await changed("sql/internal/outlive_leases.sql", [
+          "    update coupon.leases l set is_leased = false where l.coupon_id = outlive_leases.coupon_id;\n",
+          "",
+        ]),
+      ),
   },
   {
     name: "dropped tail",
