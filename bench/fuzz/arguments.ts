@@ -234,7 +234,7 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     { weight: 1, arbitrary: unreadable(badIntervals) },
   ),
   jsonb: jsons,
-  coupon_state: fc.oneof(
+  "public.coupon_state": fc.oneof(
     { weight: 6, arbitrary: readable(constants("upcoming", "ended", "paused", "sold_out", "live")) },
     { weight: 1, arbitrary: unreadable(constants("", "Live", "gone")) },
   ),

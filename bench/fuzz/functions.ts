@@ -20,7 +20,9 @@ export async function functionsOf(sql: Sql): Promise<Fn[]> {
       p.pronargs as given,
       p.pronargdefaults as optional,
       to_json(p.proargnames) as names,
-      to_json(array(select t::regtype::text from unnest(p.proargtypes) with ordinality a (t, i) order by i)) as types,
+      to_json(array(
+        select case when y.typnamespace = 'public'::regnamespace then 'public.' else '' end || t::regtype::text
+        from unnest(p.proargtypes) with ordinality a (t, i) join pg_type y on y.oid = t order by i)) as types,
       coalesce('outcome' = any (p.proargnames), false) as has_outcome,
       to_json(array(select r from unnest(${`{${ROLES.join()}}`}::text::text[]) r where has_function_privilege(r, p.oid, 'execute'))) as roles
     from pg_proc p

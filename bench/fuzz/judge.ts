@@ -201,11 +201,13 @@ export function judge(
       assert.equal(status, refusal.status, `${where}: ${refusal.why}: ${said.slice(0, 500)}`);
   } else {
     // SQL has rules of its own for values: 400 by its word. Nothing else may stand against it.
-    const without = operation.command ? [200, 201, 304, 400, 404, 409] : [200, 304, 400, 404];
+    const without = operation.command
+      ? [200, 201, 304, 400, 404, 409]
+      : [200, 304, 400, 404, ...(operation.columns ? [406] : [])];
     assert.ok(without.includes(status), `${where}: nothing was wrong with it: ${said.slice(0, 500)}`);
   }
-  if (operation.stream === "application/x-ndjson" && status === 200 && method !== "HEAD")
-    assertLines(where, asked, routed.target, answer.body);
+  const isLines = answer.headers.get("content-type") === "application/x-ndjson";
+  if (isLines && status === 200 && method !== "HEAD") assertLines(where, asked, routed.target, answer.body);
   const told = (answer.body as { outcome?: string } | null)?.outcome;
   const outcome =
     operation.command && told && told in outcomes[operation.command]

@@ -31,9 +31,17 @@ function requestTo(target: Target): fc.Arbitrary<Asked> {
       path: parametersOf(target, "path"),
       query: parametersOf(target, "query"),
       body: bodies,
+      accept: fc.constantFrom(
+        "",
+        "*/*",
+        "text/csv",
+        "text/csv;q=0.5, */*;q=0.1",
+        "application/json",
+        ';;q="',
+      ),
       changes: fc.tuple(fc.boolean(), fc.array(changeOf(target), { minLength: 1, maxLength: 3 })),
     })
-    .map(({ role, user_id, path, query, body: given, changes: [isRight, wrong] }) => {
+    .map(({ role, user_id, path, query, body: given, accept, changes: [isRight, wrong] }) => {
       const caller: Caller = role === "user" ? { as: "user", user_id } : { as: role };
       speaksFor(caller, user_id, target, path, given);
       const type = line ? "application/x-ndjson" : "application/json";
@@ -42,7 +50,10 @@ function requestTo(target: Target): fc.Arbitrary<Asked> {
         path,
         query: Object.entries(query).map(([name, value]) => [name, textOf(value)]),
         body: given,
-        headers: given === undefined ? {} : { "content-type": type },
+        headers: {
+          ...(given === undefined ? {} : { "content-type": type }),
+          ...(operation.columns && accept ? { accept } : {}),
+        },
       };
       const changes = isRight ? [] : wrong;
       for (const each of changes) applyTo(parts, each);

@@ -120,6 +120,7 @@ async function listen(server: Server): Promise<void> {
 export async function bodyOf(response: Response): Promise<Json> {
   const type = response.headers.get("content-type");
   const said = type === "text/event-stream" ? await firstEvent(response) : await response.text();
+  if (type?.startsWith("text/csv")) return said;
   if (type !== "application/x-ndjson") return said === "" ? null : JSON.parse(said);
   return said
     .split("\n")

@@ -48,6 +48,10 @@ export type FeedName = {
 export type LinesName = {
   [K in OperationName]: Contract[K] extends { stream: "application/x-ndjson" } ? K : never;
 }[OperationName];
+/** Of these, the lists, which can be had as CSV too. */
+export type ListName = {
+  [K in OperationName]: Contract[K] extends { columns: readonly string[] } ? K : never;
+}[OperationName];
 export type CommandOf<K extends CommandName> = Contract[K]["command"];
 export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;
 

@@ -29,6 +29,8 @@ export interface Operation {
   answer: z.ZodObject;
   /** Of an answer that is a stream: each of its lines, or the data of each of its events, is an `answer`. */
   stream?: "text/event-stream" | "application/x-ndjson";
+  /** Of a list in lines: the columns that it has as CSV. */
+  columns?: readonly string[];
   /** Outcomes that are no success and not those of the command or of any request, with their status. */
   problems?: Readonly<Record<string, number>>;
 }
@@ -41,6 +43,11 @@ export const MAX_BODY = 16 * 1024;
 /** A coupon's texts and metadata, each character escaped (12 bytes: `\ud83d\ude00`), as many JSON writers do. */
 const MAX_COUPON_BODY = 128 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
+
+/** Of lists. */
+const AS_CSV =
+  "With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text " +
+  "that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front.";
 
 const notFound = { coupon_not_found: 404 } as const;
 
@@ -291,25 +298,25 @@ export const contract = {
   listUsers: {
     route: "GET /users",
     tag: "Users",
-    summary: "All users, as a stream of lines",
-    description:
-      "One user per line, by id. The last line says done, or what went wrong and after which id to continue.",
+    summary: "All users, as a stream of lines or as CSV",
+    description: `One user per line, by id. The last line says done, or what went wrong and after which id to continue. ${AS_CSV}`,
     roles: ADMIN,
     query: requests.afterUserQuery,
     answer: answers.listedUser,
     stream: "application/x-ndjson",
+    columns: ["user_id", "display_name"],
   },
   listGrants: {
     route: "GET /coupons/{coupon_id}/grants",
     tag: "Operating",
-    summary: "The users who hold a coupon, as a stream of lines",
-    description:
-      "One grant per line, by position. The last line says done, or what went wrong and after which position to continue.",
+    summary: "The users who hold a coupon, as a stream of lines or as CSV",
+    description: `One grant per line, by position. The last line says done, or what went wrong and after which position to continue. ${AS_CSV}`,
     roles: ADMIN,
     path: requests.couponPath,
     query: requests.afterPositionQuery,
     answer: answers.listedGrant,
     stream: "application/x-ndjson",
+    columns: ["position", "user_id", "issued_on", "issued_at", "used_date", "use_reference"],
     problems: notFound,
   },
   livez: {

@@ -7,6 +7,7 @@ export const failures = {
   forbidden: { status: 403, detail: "The caller may not do this." },
   coupon_not_found: { status: 404, detail: "There is no such coupon." },
   no_such_route: { status: 404, detail: "There is nothing at this path." },
+  not_acceptable: { status: 406, detail: "There are lines (application/x-ndjson) and CSV (text/csv)." },
   request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
   /** Nobody reads this one: it is for the log. */
   hung_up: { status: 499, detail: "The client hung up; nothing was done." },

@@ -191,6 +191,7 @@ function otherEndings(operation: Operation): Ending[] {
   if (operation !== contract.livez && operation !== contract.demoToken)
     // they ask no database
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
+  if (operation.columns) names.push("not_acceptable");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
   const ofBody = [431, ...(body ? [413, 415] : lines ? [415] : [])].map(
     (status) => ({ ...general[0], status }) as Ending,
@@ -205,7 +206,7 @@ function otherEndings(operation: Operation): Ending[] {
 }
 
 function success(operation: Operation, endings: Ending[]): Json {
-  const { command, answer, stream } = operation;
+  const { command, answer, stream, columns } = operation;
   const members = jsonSchema(answer, "output");
   const names = endings.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
   const schema: Schema = command
@@ -228,6 +229,7 @@ function success(operation: Operation, endings: Ending[]): Json {
       headers: headersOf("cache-control", "x-accel-buffering"),
       content: {
         [stream]: { schema: { type: "string" }, "x-item-schema": schema, ...examples },
+        ...(columns ? { "text/csv": csv(columns, exampleOf(schema) as Json) } : {}),
       },
     };
   return {
@@ -237,6 +239,11 @@ function success(operation: Operation, endings: Ending[]): Json {
     headers: headersOf(...(isLook(operation) ? OF_LOOKS : [])),
     content: { "application/json": { schema, ...examples } },
   };
+}
+
+function csv(columns: readonly string[], row: Json): Json {
+  const lines = [columns, columns.map((name) => row[name])].map((cells) => `${cells.join(",")}\r\n`);
+  return { schema: { type: "string" }, example: lines.join("") };
 }
 
 /** A problem, with those members of the command that are known by then. */

@@ -107,12 +107,7 @@ test("a line each, in order, and how many of each at the end", async (t) => {
 `,
   );
   assert.deepEqual(
-    await answersOf(
-      exportLines(
-        (after) => db.listUsers(after, 2),
-        (user) => user.user_id,
-      ),
-    ),
+    await answersOf(exportLines({ page: (after) => db.listUsers(after, 2), keyOf: (user) => user.user_id })),
     [
       { user_id: 3, display_name: "Benny" },
       { user_id: 7, display_name: "Ann" },
@@ -406,10 +401,7 @@ test("grants, a line each: as many pages as it takes", async (t) => {
   for (const user of users) await issue(coupon, user);
   await db.useCoupon(users[1] as number, coupon, "order 1", "service:shop");
   const answers = await answersOf(
-    exportLines(
-      (after) => db.listGrants(coupon, after, 2),
-      (grant) => grant.position,
-    ),
+    exportLines({ page: (after) => db.listGrants(coupon, after, 2), keyOf: (grant) => grant.position }),
   );
   const wallets = await Promise.all(users.map((user) => db.wallet(user, null, 1)));
   const times = wallets.map(([held]) => ({ issued_on: held?.issued_on, issued_at: held?.["issued_at"] }));
@@ -444,7 +436,7 @@ test("an export asks for a page when the last one was taken, until one is empty"
     [7, [0, 3, 6, 7]],
   ] as const) {
     const { asked, page } = pages(last);
-    const answers = await answersOf(exportLines(page, (row) => row.key));
+    const answers = await answersOf(exportLines({ page, keyOf: (row) => row.key }));
     assert.deepEqual(answers, [
       ...Array.from({ length: last }, (_, i) => ({ key: i + 1 })),
       { outcome: "done", lines: last },
@@ -452,7 +444,7 @@ test("an export asks for a page when the last one was taken, until one is empty"
     assert.deepEqual(asked, asks);
   }
   const { asked, page } = pages(1_000);
-  const reader = exportLines(page, (row) => row.key).getReader();
+  const reader = exportLines({ page, keyOf: (row) => row.key }).getReader();
   await settled();
   assert.deepEqual(asked, []);
   await reader.read();
@@ -465,7 +457,7 @@ test("an export asks for a page when the last one was taken, until one is empty"
 
 test("an export goes on after a key, and one that fails says after which", async () => {
   const { page } = pages(9);
-  const rest = await answersOf(exportLines(page, (row) => row.key, 7));
+  const rest = await answersOf(exportLines({ page, keyOf: (row) => row.key, after: 7 }));
   assert.deepEqual(rest, [{ key: 8 }, { key: 9 }, { outcome: "done", lines: 2 }]);
   const away = {
     outcome: "database_unavailable",
@@ -474,7 +466,9 @@ test("an export goes on after a key, and one that fails says after which", async
   };
   const failing = (after: number) =>
     after === 6 ? Promise.reject(new DatabaseError("unavailable", "ECONNREFUSED", "away")) : page(after);
-  const some = await answersOf(exportLines(failing, (row) => row.key, 3));
+  const some = await answersOf(exportLines({ page: failing, keyOf: (row) => row.key, after: 3 }));
   assert.deepEqual(some, [{ key: 4 }, { key: 5 }, { key: 6 }, away]);
-  assert.deepEqual(await answersOf(exportLines(failing, (row) => row.key, 6)), [away]);
+  assert.deepEqual(await answersOf(exportLines({ page: failing, keyOf: (row) => row.key, after: 6 })), [
+    away,
+  ]);
 });

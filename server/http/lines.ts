@@ -68,37 +68,48 @@ export function importLines(
   return encoded(answers());
 }
 
+/** All rows after a key, page by page: page(after), then page(the key of the last row), until a page is empty. */
+export async function* pagesOf<Row>({ page, keyOf, after = 0 }: Rows<Row>): AsyncGenerator<readonly Row[]> {
+  for (let from = after; ; ) {
+    const rows = await page(from);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows;
+    from = keyOf(last);
+  }
+}
+
+/** The rows of a list. */
+export interface Rows<Row> {
+  page: (after: number) => Promise<readonly Row[]>;
+  keyOf: (row: Row) => number;
+  after?: number;
+}
+
 /**
- * Lists all rows after a key, one per line. Calls page(after), then page(the key of the last row), until a page is empty. The last line
- * has outcome "done" and the count, or what went wrong and next_after, from which to continue.
+ * Lists rows, one per line. The last line has outcome "done" and the count, or what went wrong and next_after, from which to continue.
  */
 export function exportLines<Row extends object>(
-  page: (after: number) => Promise<readonly Row[]>,
-  keyOf: (row: Row) => number,
-  after = 0,
+  listed: Rows<Row>,
   toProblem: ToProblem = asProblem,
 ): ReadableStream<Uint8Array> {
-  async function* pages(): AsyncGenerator<readonly object[]> {
-    let from = after;
-    let lines = 0;
-    for (;;) {
-      let rows: readonly Row[];
-      try {
-        rows = await page(from);
-      } catch (error) {
-        const { outcome, detail } = toProblem(error).members;
-        yield [{ outcome, detail, next_after: from }];
-        return;
+  async function* lines(): AsyncGenerator<readonly object[]> {
+    let next_after = listed.after ?? 0;
+    let count = 0;
+    try {
+      for await (const rows of pagesOf(listed)) {
+        yield rows;
+        next_after = listed.keyOf(rows.at(-1) as Row);
+        count += rows.length;
       }
-      const last = rows.at(-1);
-      if (last === undefined) break;
-      yield rows;
-      from = keyOf(last);
-      lines += rows.length;
+    } catch (error) {
+      const { outcome, detail } = toProblem(error).members;
+      yield [{ outcome, detail, next_after }];
+      return;
     }
-    yield [{ outcome: "done", lines }];
+    yield [{ outcome: "done", lines: count }];
   }
-  return encoded(pages());
+  return encoded(lines());
 }
 
 /** The users of one call, and the invalid lines between them. */

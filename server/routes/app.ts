@@ -11,7 +11,7 @@ import { refuseOtherMedia } from "../http/body.ts";
 import type { Cors } from "../http/cors.ts";
 import type { Exchange, Exchanges } from "../http/exchange.ts";
 import { headerOf, LINES_TYPE } from "../http/headers.ts";
-import { exportLines, importLines } from "../http/lines.ts";
+import { importLines } from "../http/lines.ts";
 import type { Looks } from "../http/looks.ts";
 import { createPlaces } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
@@ -20,7 +20,8 @@ import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { actorOf, actsFor, noteOf } from "./caller.ts";
-import { type App, createOperations, lines, type Operations, respond } from "./operation.ts";
+import { lines } from "./list.ts";
+import { type App, createOperations, type Operations, respond } from "./operation.ts";
 import { addPages } from "./pages.ts";
 import { createStates, type States } from "./states.ts";
 
@@ -218,25 +219,19 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: D
     return lines(c, importLines(input, importUsers, { isDraining: isClosed, toProblem: toProblem(c) }));
   });
 
-  on("listUsers", ({ c, query: { after } }) =>
-    list(
-      c,
-      exportLines(
-        (from) => db.listUsers(from, PAGE),
-        ({ user_id }) => user_id,
-        after,
-        toProblem(c),
-      ),
-    ),
-  );
+  list("listUsers", ({ query: { after } }) => ({
+    page: (from) => db.listUsers(from, PAGE),
+    keyOf: ({ user_id }) => user_id,
+    after,
+  }));
 
-  on("listGrants", async ({ c, path: { coupon_id }, query: { after } }) => {
+  list("listGrants", async ({ path: { coupon_id }, query: { after } }) => {
     if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
-    const page = (from: number) => db.listGrants(coupon_id, from, PAGE);
-    return list(
-      c,
-      exportLines(page, ({ position }) => position, after, toProblem(c)),
-    );
+    return {
+      page: (from) => db.listGrants(coupon_id, from, PAGE),
+      keyOf: ({ position }) => position,
+      after,
+    };
   });
 }
 

@@ -1,7 +1,7 @@
 /** Grants in lines, and streams of events. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { adminToken } from "../../bench/harness/app.ts";
+import { adminToken, assertProblem } from "../../bench/harness/app.ts";
 import { routesWorld } from "../../bench/harness/routes.ts";
 import { DatabaseError } from "../database/errors.ts";
 import { createApp } from "./app.ts";
@@ -48,6 +48,41 @@ test("grants in lines, by position", async () => {
   );
   assert.equal((await list("?after=1")).body.at(-1).lines, 1);
   assert.equal((await world().call("GET /coupons/999999/grants", { token: adminToken })).status, 404);
+});
+
+test("users and grants as CSV; 406 for anything else", async () => {
+  const { newUser, scratch, call } = world();
+  const [user, coupon_id] = [await newUser(), await world().newCoupon()];
+  await scratch.admin`select from import_users(array[${user}]::bigint[], array['=1+1, "Ann"'])`;
+  const { issued_at, issued_on } = (await world().issue(coupon_id, user)).body;
+  const csv = (path: string, accept = "text/csv") =>
+    call(`GET ${path}`, { token: adminToken, headers: { accept } });
+  const grants = await csv(`/coupons/${coupon_id}/grants`);
+  assert.equal(grants.headers.get("content-type"), "text/csv; charset=utf-8; header=present");
+  const header = "position,user_id,issued_on,issued_at,used_date,use_reference\r\n";
+  assert.equal(grants.body, `${header}1,${user},${issued_on},${issued_at},,\r\n`);
+  assert.equal((await csv(`/coupons/${coupon_id}/grants?after=1`)).body, header);
+  const users = await csv(`/users?after=${user - 1}`, "text/*, */*;q=0.5");
+  assert.equal(users.body, `user_id,display_name\r\n${user},"'=1+1, ""Ann"""\r\n`);
+  assert.equal((await csv("/users", "*/*")).headers.get("content-type"), "application/x-ndjson");
+  assertProblem(await csv("/users", "application/json"), 406, {
+    outcome: "not_acceptable",
+    detail: "There are lines (application/x-ndjson) and CSV (text/csv).",
+  });
+  assert.equal((await csv("/coupons/999999/grants")).status, 404);
+  assert.equal((await csv("/users?after=x")).status, 400);
+});
+
+test("CSV that fails before the first row is a problem", async () => {
+  const { db, dependencies } = world();
+  const gone = new DatabaseError("unavailable", "", "no database");
+  const app = createApp({ ...dependencies, db: { ...db, listUsers: () => Promise.reject(gone) } });
+  const headers = { authorization: `Bearer ${await adminToken}`, accept: "text/csv" };
+  const answer = await app.fetch(new Request("http://localhost/users", { headers }));
+  assert.equal(answer.status, 503);
+  assert.equal(JSON.parse(await answer.text()).outcome, "database_unavailable");
+  const failure = world().logged.findIndex(({ level }) => level === "error");
+  if (failure >= 0) world().logged.splice(failure, 1);
 });
 
 for (const path of ["/coupons/events", "/coupons/status/events"])

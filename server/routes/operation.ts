@@ -10,6 +10,7 @@ import type {
   CommandOf,
   FeedName,
   Given,
+  ListName,
   OfferName,
   OperationName,
 } from "../api/contract-types.ts";
@@ -21,12 +22,14 @@ import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import { bodyOf } from "../http/body.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import type { Feed } from "../http/feed.ts";
+import type { Rows } from "../http/lines.ts";
 import type { Looks } from "../http/looks.ts";
 import { createPlaces, type Places } from "../http/places.ts";
 import { Problem } from "../http/problem.ts";
 import { type Bindings, type Ctx, parsed, queryOf, unlessLeft } from "../http/request.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { createCallerOf } from "./caller.ts";
+import { answerList, formOf, streamHeaders } from "./list.ts";
 import { answerLook } from "./look.ts";
 
 export type App = Hono<{ Bindings: Bindings }>;
@@ -119,30 +122,40 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     });
   }
 
-  /** The stream is written to Node's response, without the web's streams: they would be most of its cost. */
   function stream(name: FeedName, feed: Feed, places: Places): void {
-    on(name, ({ c }) => {
-      const { exchange, outgoing } = c.env;
-      const headers = streamHeaders(exchange.requestId, "text/event-stream");
-      // Whoever asks for the head alone watches nothing.
-      if (c.req.method === "HEAD" || outgoing === undefined) return new Response(null, { headers });
-      unlessBehind(c);
-      hold(c, places);
-      exchanges.end(exchange, 200, headers);
-      // It lasts as long as its connection, so it needs no frames.
-      outgoing.removeHeader("transfer-encoding");
-      outgoing.writeHead(200, { ...headers, connection: "close" });
-      feed.watch(outgoing);
-      return RESPONSE_ALREADY_SENT;
+    on(name, ({ c }) => answerStream(c, feed, places, exchanges));
+  }
+
+  /** A list is answered in lines, or as CSV where that is wanted. */
+  function list<K extends ListName, Row extends object>(
+    name: K,
+    handler: (asked: Asked<K>) => Promise<Rows<Row>> | Rows<Row>,
+  ): void {
+    on(name, async (asked) => {
+      const form = formOf(asked.c);
+      const rows = await handler(asked);
+      hold(asked.c, lists);
+      return answerList(asked.c, form, contract[name].columns, rows, exchanges);
     });
   }
 
-  function list(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-    hold(c, lists);
-    return lines(c, rows);
-  }
-
   return { on, command, read, look, stream, list };
+}
+
+/** The stream is written to Node's response, without the web's streams: they would be most of its cost. */
+function answerStream(c: Ctx, feed: Feed, places: Places, exchanges: Exchanges): Response {
+  const { exchange, outgoing } = c.env;
+  const headers = streamHeaders(exchange.requestId, "text/event-stream");
+  // Whoever asks for the head alone watches nothing.
+  if (c.req.method === "HEAD" || outgoing === undefined) return new Response(null, { headers });
+  unlessBehind(c);
+  hold(c, places);
+  exchanges.end(exchange, 200, headers);
+  // It lasts as long as its connection, so it needs no frames.
+  outgoing.removeHeader("transfer-encoding");
+  outgoing.writeHead(200, { ...headers, connection: "close" });
+  feed.watch(outgoing);
+  return RESPONSE_ALREADY_SENT;
 }
 
 function orNotFound<Found>(found: Found | undefined): Found {
@@ -163,19 +176,6 @@ function hold(c: Ctx, places: Places): void {
   if (outgoing === undefined) return;
   unlessLeft(c);
   outgoing.once("close", places.take());
-}
-
-export function lines(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-  return new Response(rows, { headers: streamHeaders(c.env.exchange.requestId, "application/x-ndjson") });
-}
-
-function streamHeaders(requestId: string, type: string): Record<string, string> {
-  return {
-    "content-type": type,
-    "cache-control": "no-store",
-    "x-accel-buffering": "no", // nginx would keep it back
-    "x-request-id": requestId,
-  };
 }
 
 /** Made whole at once, headers and all: Hono's c.header() and c.json() would go through a Headers object each time. */

@@ -1,0 +1,51 @@
+/** How lists and other streams of rows are answered. */
+import type { Socket } from "node:net";
+import { type Form, wantedOf } from "../http/accept.ts";
+import { exportCsv } from "../http/csv.ts";
+import type { Exchanges } from "../http/exchange.ts";
+import { exportLines, pagesOf, type Rows } from "../http/lines.ts";
+import { Problem } from "../http/problem.ts";
+import type { Ctx } from "../http/request.ts";
+
+const LINES: Form = { type: "application/x-ndjson", parameters: { charset: "utf-8" } };
+const CSV: Form = { type: "text/csv", parameters: { charset: "utf-8", header: "present" } };
+
+/** In which form this request wants a list. */
+export function formOf(c: Ctx): Form {
+  const form = wantedOf(c.req.header("accept"), [LINES, CSV]);
+  if (form === undefined) throw new Problem("not_acceptable");
+  return form;
+}
+
+export async function answerList<Row extends object>(
+  c: Ctx,
+  form: Form,
+  columns: readonly string[],
+  rows: Rows<Row>,
+  exchanges: Exchanges,
+): Promise<Response> {
+  const { exchange, incoming } = c.env;
+  const toProblem = (error: unknown) => exchanges.problemOf(exchange, error);
+  if (form === LINES) return lines(c, exportLines(rows, toProblem));
+  const csv = await exportCsv(columns as (keyof Row & string)[], pagesOf(rows), (error) => {
+    const problem = toProblem(error);
+    if (incoming === undefined) throw problem;
+    // A reset, since HTTP/1.0 has no chunks: an answer whose connection merely ends looks whole.
+    (incoming.socket as Socket).resetAndDestroy();
+  });
+  const type = "text/csv; charset=utf-8; header=present";
+  return new Response(csv, { headers: streamHeaders(exchange.requestId, type) });
+}
+
+export function lines(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
+  return new Response(rows, { headers: streamHeaders(c.env.exchange.requestId, LINES.type) });
+}
+
+export function streamHeaders(requestId: string, type: string): Record<string, string> {
+  return {
+    "content-type": type,
+    "cache-control": "no-store",
+    "x-accel-buffering": "no", // nginx would keep it back
+    "x-request-id": requestId,
+  };
+}
