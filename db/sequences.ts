@@ -8,10 +8,15 @@ export interface SequenceBehind {
   /** With its schema, quoted where needed; so is the table. */
   sequence: string;
   table: string;
-  /** The number that it gives next, and the highest that a row has: as texts, since a double cannot hold each. */
+  /** The number that it gives next, and the highest that a row has or had: as texts, since a double cannot hold each. */
   next: string;
   highest: string;
 }
+
+/** Numbers whose row may be gone, and which nobody gets again: of coupons that were withdrawn. */
+const GONE: Readonly<Record<string, string>> = {
+  "coupon.coupons": "select max(coupon_id) from coupon.audit",
+};
 
 /** Those of schema coupon that are behind, as coupon_owner. The number that comes next is read after the rows, so none is found by chance. */
 export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
@@ -30,7 +35,8 @@ export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
   const behind: SequenceBehind[] = [];
   for (const { sequence, table, column } of owned) {
     const [row] = await sql.unsafe(`
-      with highest as materialized (select max(${column}) as id from ${table})
+      with highest as materialized (
+        select greatest((select max(${column}) from ${table}), (${GONE[table] ?? "select null::bigint"})) as id)
       select h.id::text as highest, case when s.is_called then s.last_value + 1 else s.last_value end::text as next
       from highest h, ${sequence} s
     `);

@@ -40,6 +40,9 @@ function leasesUntilItEnds(id: number, instant: "start_time" | "expiry", refusal
   });
 }
 
+/** Of the next upcoming coupon: each has a day of its own. */
+let upcomingDays = 200;
+
 const isLeased = (id: number) => value(owner`select is_leased from coupon.leases where coupon_id = ${id}`);
 
 test("coupon_not_found", async () => {
@@ -212,6 +215,48 @@ test("resume_coupon waits until nobody says paused any more", async () => {
   await admin`select from pause_coupon(${lunch})`;
   await waitsForLeases(lunch, (id) => admin`select from resume_coupon(${id})`);
   assert.equal(await issue(await user(), lunch), "issued");
+});
+
+for (const [name, change] of [
+  [
+    "set_coupon_start, to an earlier start",
+    (id: number) => admin`select o.outcome
+        from coupon.coupons c cross join lateral set_coupon_start(c.id, c.start_time - interval '1 hour') o
+        where c.id = ${id}`,
+  ],
+  [
+    "set_coupon_start, to a later start",
+    (id: number) =>
+      admin`select o.outcome
+        from coupon.coupons c cross join lateral set_coupon_start(c.id, c.start_time + interval '1 hour') o
+        where c.id = ${id}`,
+  ],
+] as const)
+  test(`${name}, waits until nobody says not_started any more`, async () => {
+    const lunch = await upcoming(upcomingDays++);
+    await waitsForLeases(lunch, async (id) => assert.equal(await value(change(id)), "changed"));
+  });
+
+for (const [name, change] of [
+  ["withdraw_coupon", (id: number) => admin`select from withdraw_coupon(${id})`],
+  ["a delete by hand", (id: number) => owner`delete from coupon.coupons where id = ${id}`],
+] as const)
+  test(`${name} waits until nobody says not_started any more, and there is no lease after it`, async () => {
+    const lunch = await upcoming(upcomingDays++);
+    const sentAt = performance.now();
+    assert.equal((await lease(lunch))[0], "leased");
+    const changed = (async () => change(lunch))();
+    await waiting(watch, 1, "PgSleep");
+    assert.equal((await lease(lunch))[0], "not_leased");
+    await changed;
+    assert.ok(performance.now() - sentAt > 1_000);
+    assert.equal((await lease(lunch))[0], "coupon_not_found");
+  });
+
+test("edit_coupon waits for no lease: what it changes decides nothing", async () => {
+  const lunch = await upcoming(upcomingDays++);
+  assert.equal((await lease(lunch))[0], "leased");
+  await notWaiting(admin`select from edit_coupon(${lunch}, code => 'EDITED', message => 'm')`);
 });
 
 test("not_leased while a change of the coupon is not committed", async () => {

@@ -1,4 +1,4 @@
--- Puts a coupon on offer. already_created · code_taken · start_time_taken · count_taken · day_full · created.
+-- Puts a coupon on offer. already_created · code_taken · in_the_past · start_time_taken · count_taken · day_full · created.
 -- Locks the settings' row: one coupon is made at a time, so that slots are counted in peace.
 create or replace function public.create_coupon(
   code text,
@@ -11,7 +11,13 @@ create or replace function public.create_coupon(
   reason text default null,
   actor text default null
 )
-returns table (outcome public.create_coupon_outcome, coupon_id bigint, live_on date, slot smallint)
+returns table (
+  outcome public.create_coupon_outcome,
+  coupon_id bigint,
+  live_on date,
+  slot smallint,
+  warning public.coupon_warning
+)
 language plpgsql
 volatile
 security definer
@@ -20,6 +26,8 @@ set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
   v_time_zone text;
+  v_now timestamptz;
+  v_place record;
   v_coupon coupon.coupons;
   v_asked jsonb := jsonb_build_object(
     'code', create_coupon.code, 'message', create_coupon.message, 'description', create_coupon.description,
@@ -35,19 +43,14 @@ begin
     ('expiry', create_coupon.expiry is null, 'must not be null'),
     ('count', create_coupon.count is null, 'must not be null'),
     ('metadata', create_coupon.metadata is null, 'must not be null'),
-    ('code', create_coupon.code !~ '^[A-Za-z0-9_-]{1,64}$', 'must be 1 to 64 letters, digits, - or _'),
-    ('message', length(create_coupon.message) not between 1 and 200, 'must have 1 to 200 characters'),
-    ('description', length(create_coupon.description) > 2000, 'must have at most 2000 characters'),
     ('start_time', not (create_coupon.start_time >= '1970-01-01Z' and create_coupon.start_time < '9999-12-31Z'),
       'must lie between 1970 and 9999'),
     ('expiry', not create_coupon.expiry < '9999-12-31Z', 'must lie before the end of 9999'),
     ('expiry', create_coupon.expiry <= create_coupon.start_time, 'must be after start_time'),
-    ('count', create_coupon.count not between 1 and 100000000, 'must lie between 1 and 100000000'),
-    ('metadata', jsonb_typeof(create_coupon.metadata) <> 'object', 'must be a JSON object'),
-    ('metadata', length(create_coupon.metadata::text) > 4096, 'must have at most 4096 characters'),
-    ('metadata', create_coupon.metadata @? 'strict $.**{5 to last} ? (@.type() == "object" || @.type() == "array")', 'must be at most 5 levels deep')
+    ('count', create_coupon.count not between 1 and 100000000, 'must lie between 1 and 100000000')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.check_texts(create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.metadata);
   perform coupon.check_reason_and_actor(create_coupon.reason, create_coupon.actor);
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
@@ -64,34 +67,18 @@ begin
     if outcome = 'already_created' then
       perform coupon.fence_replay();
     end if;
-    return query select outcome, v_coupon.id, v_coupon.live_on, v_coupon.slot;
+    return query select outcome, v_coupon.id, v_coupon.live_on, v_coupon.slot, warning;
     return;
   end if;
 
-  live_on := (create_coupon.start_time at time zone v_time_zone)::date;
-
-  select c.id into coupon_id from coupon.coupons c
-  where c.start_time = create_coupon.start_time;
-  if found then
-    outcome := 'start_time_taken';
-    return next;
-    return;
-  end if;
-
-  select c.id into coupon_id from coupon.coupons c
-  where c.live_on = create_coupon.live_on and c.count = create_coupon.count;
-  if found then
-    outcome := 'count_taken';
-    return next;
-    return;
-  end if;
-
-  select min(s.slot) into slot
-  from generate_series(1, 3) s (slot)
-  where not exists (
-    select from coupon.coupons c where c.live_on = create_coupon.live_on and c.slot = s.slot);
-  if slot is null then
-    outcome := 'day_full';
+  v_now := clock_timestamp();
+  select p.* into v_place from coupon.find_place(create_coupon.start_time, create_coupon.count) p;
+  live_on := v_place.live_on;
+  outcome := case
+    when create_coupon.expiry <= v_now then 'in_the_past'
+    else coalesce(v_place.obstacle, 'created') end;
+  if outcome <> 'created' then
+    coupon_id := case when outcome <> 'in_the_past' then v_place.taken_by end;
     return next;
     return;
   end if;
@@ -99,12 +86,15 @@ begin
   insert into coupon.coupons as c
     (code, message, description, start_time, expiry, time_zone, slot, count, metadata)
   values (create_coupon.code, create_coupon.message, create_coupon.description, create_coupon.start_time,
-    create_coupon.expiry, v_time_zone, create_coupon.slot, create_coupon.count, create_coupon.metadata)
+    create_coupon.expiry, v_time_zone, v_place.slot, create_coupon.count, create_coupon.metadata)
   returning c.* into v_coupon;
   coupon_id := v_coupon.id;
+  slot := v_coupon.slot;
+  warning := case
+    when coupon.is_short_lived(create_coupon.start_time, create_coupon.expiry, v_now) then 'short_lived'
+    when create_coupon.start_time <= v_now then 'already_started' end;
   insert into coupon.audit (command, coupon_id, new_values, reason, actor)
   values ('create_coupon', v_coupon.id, v_asked, create_coupon.reason, create_coupon.actor);
-  outcome := 'created';
   return next;
 end
 $$;
@@ -112,6 +102,8 @@ $$;
 comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb, text, text) is
   'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the
 service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same
-coupon: all members as it was created with, or as they are now), code_taken, start_time_taken, count_taken, day_full, created. coupon_id is the new
-coupon, or the one that is in the way. reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for
+coupon: all members as it was created with, or as they are now), code_taken, in_the_past (it would have expired),
+start_time_taken, count_taken, day_full, created. coupon_id is the new coupon, or the one that is in the way. warning says
+what may be a mistake all the same: short_lived (to be had for less than a minute), already_started (start_time is not to
+come, so it can be had at once). reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for
 arguments that no coupon can have.';

@@ -156,6 +156,36 @@ test("day_full: a fourth coupon", async () => {
   assert.deepEqual(await rows(fourth), [["day_full", null, "2031-08-01", null]]);
 });
 
+test("in_the_past: an expiry that is over, by the clock that judges it", async () => {
+  const over = { code: "OVER", start_time: "2001-01-01 12:00Z", expiry: "2001-01-02 12:00Z" };
+  assert.deepEqual(await rows(create(over)), [["in_the_past", null, "2001-01-01", null]]);
+  const now = admin`
+    select outcome from create_coupon('NOW', 'm', '', '2001-01-01 12:00Z', clock_timestamp(), 1)`;
+  assert.equal(await value(now), "in_the_past");
+});
+
+test("in_the_past: after already_created and code_taken, which a late retry gets, before all others", async () => {
+  const coupon = { code: "ENDED", start_time: "2002-01-01 12:00Z" };
+  const [made] = await rows(create(coupon));
+  await owner`update coupon.coupons set expiry = '2002-01-02Z' where id = ${made?.[1] as number}`;
+  assert.equal(await value(create(coupon)), "already_created");
+  assert.equal(await value(create({ ...coupon, expiry: "2002-01-02Z" })), "already_created");
+  assert.equal(await value(create({ ...coupon, expiry: "2002-01-03Z" })), "code_taken");
+  const other = { ...coupon, code: "OTHER", expiry: "2002-01-03Z" };
+  assert.equal(await value(create(other)), "in_the_past");
+});
+
+test("created, with a warning: it has started already, or can be had for less than a minute", async () => {
+  const warned = (code: string, start: string, expiry: string) =>
+    rows(admin`
+      select outcome, warning from create_coupon(${code}, 'm', '', clock_timestamp() + ${start}::interval,
+        clock_timestamp() + ${expiry}::interval, 1)`);
+  assert.deepEqual(await warned("W1", "-100 days", "1 day"), [["created", "already_started"]]);
+  assert.deepEqual(await warned("W2", "-101 days", "30 seconds"), [["created", "short_lived"]]);
+  assert.deepEqual(await warned("W3", "100 days", "100 days 1 second"), [["created", "short_lived"]]);
+  assert.deepEqual(await warned("W4", "101 days", "101 days 2 minutes"), [["created", null]]);
+});
+
 const day = "2031-09-01";
 const precedence: [string, string, Partial<Coupon>][] = [
   ["code_taken", "start_time_taken", { code: "a_2031-09-01", start_time: `${day} 01:00Z`, count: 4 }],

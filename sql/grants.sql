@@ -54,6 +54,9 @@ grant execute on function
   public.resume_coupon(bigint, text, text),
   public.set_coupon_count(bigint, integer, text, text),
   public.set_coupon_expiry(bigint, timestamptz, text, text),
+  public.set_coupon_start(bigint, timestamptz, text, text),
+  public.edit_coupon(bigint, text, text, text, jsonb, text, text),
+  public.withdraw_coupon(bigint, text, text),
   public.import_users(bigint[], text[], text, text),
   public.fold_grants(integer)
 to coupon_api, coupon_admin;

@@ -169,7 +169,9 @@ as $$
 
   union all
   select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
-  from coupon.coupons_id_seq s, (select max(c.id) as id from coupon.coupons c) h
+  from coupon.coupons_id_seq s, (
+    -- The id of a coupon that was withdrawn is not given again either.
+    select greatest((select max(c.id) from coupon.coupons c), (select max(a.coupon_id) from coupon.audit a)) as id) h
   where s.last_value + s.is_called::integer <= h.id
 
   union all

@@ -50,6 +50,8 @@ await admin`
     ${`2031-01-01 00:00${offset}`}::text::timestamptz + v.hour * interval '1 hour', '2032-01-01', v.count) c`;
 await admin`select from create_coupon('ALONE', 'm', 'd', ${`2031-01-02 00:30${offset}`}::text::timestamptz, '2032-01-01', 11)`;
 
+await admin`select from create_coupon('MOVES', 'm', 'd', ${`2031-01-03 00:30${offset}`}::text::timestamptz, '2032-01-01', 15)`;
+
 /** An insert of a grant that is right in all that isn't given. */
 function grant(given: {
   user?: number;
@@ -271,6 +273,12 @@ const attacks: Record<string, Attack[]> = {
       "coupons_are_permanent_once_issued",
     ],
     ["an issued coupon's id", [changeCoupon("id = default")], "coupons_are_permanent_once_issued"],
+    ["an issued coupon's code", [changeCoupon("code = 'OTHER'")], "coupons_code_is_fixed_once_issued"],
+    [
+      "an issued coupon's code, in another case",
+      [changeCoupon("code = lower(code)")],
+      "coupons_code_is_fixed_once_issued",
+    ],
     [
       "a grant of no coupon",
       [
@@ -366,7 +374,7 @@ const attacks: Record<string, Attack[]> = {
     ["the same count", [offer({ count: "11" })], "coupons_one_per_count"],
     ["the same code", [offer({ code: "ALONE" })], "coupons_code_is_unique"],
     ["the same code in another case", [offer({ code: "alone" })], "coupons_code_is_unique"],
-    ["an update to the same code", [changeCoupon("code = 'alone'")], "coupons_code_is_unique"],
+    ["an update to the same code", [changeCoupon("code = 'alone'", fresh)], "coupons_code_is_unique"],
     [
       "an update to the same start",
       [`update coupon.coupons set start_time = '2031-01-01 01:00${offset}' where code = 'Y'`],
@@ -629,6 +637,31 @@ const attacks: Record<string, Attack[]> = {
       "audit_tells_what_is",
     ],
     [
+      "a withdrawal that was not",
+      [
+        `insert into coupon.audit (command, coupon_id, old_values) values ('withdraw_coupon', ${fresh}, '{"count": 7}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+    [
+      "a withdrawal of no coupon",
+      ["insert into coupon.audit (command, old_values) values ('withdraw_coupon', '{}')"],
+      "audit_tells_what_is",
+    ],
+    [
+      "a withdrawal that left something",
+      [
+        `insert into coupon.audit (command, coupon_id, old_values, new_values) values ('withdraw_coupon', 999999, '{}', '{}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+    [
+      "a start that is not",
+      [note("set_coupon_start", '{"start_time": "2031-01-01T00:00:00+00:00"}')],
+      "audit_tells_what_is",
+    ],
+    ["a text that is not", [note("edit_coupon", '{"message": "never"}')], "audit_tells_what_is"],
+    [
       "a time zone that is not",
       [note("set_time_zone", '{"time_zone": "Asia/Tokyo"}').replace(`, ${live},`, ", null,")],
       "audit_tells_what_is",
@@ -768,7 +801,11 @@ const one = (user_id: number, coupon_id: number) =>
   `select outcome from issue_coupon(${user_id}, ${coupon_id})`;
 const created = (code: string, start_time: string, count: number) =>
   `select outcome from create_coupon('${code}', 'm', 'd', '${start_time}', '2032-01-01', ${count})`;
-const skipLookup = (where: string) => ({ file: "create_coupon.sql", from: where, to: "where false;" });
+const moved = (start_time: string) =>
+  `select o.outcome from find_coupon(code => 'MOVES') c, set_coupon_start(c.coupon_id, '${start_time}') o`;
+/** What a command says when it did it. */
+const DONE = ["issued", "created", "used", "changed", "withdrawn"];
+const skipLookup = (where: string) => ({ file: "internal/find_place.sql", from: where, to: "where false;" });
 const blind = {
   // Is there anybody for whom to lock, who of the batch, and what are those told who get none.
   spent: {
@@ -843,7 +880,7 @@ const switchedOff: SwitchedOff[] = [
   },
   {
     rule: "4, three",
-    edits: [{ file: "create_coupon.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
+    edits: [{ file: "internal/find_place.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
     attempt: created("W", `2031-01-01 04:00${offset}`, 14),
     constraint: "coupons_slot_is_1_to_3",
     drop: dropFrom("coupons", "coupons_slot_is_1_to_3"),
@@ -851,7 +888,11 @@ const switchedOff: SwitchedOff[] = [
   },
   {
     rule: "4, start times",
-    edits: [skipLookup("where c.start_time = create_coupon.start_time;")],
+    edits: [
+      skipLookup(
+        "where c.start_time = find_place.start_time and c.id is distinct from find_place.coupon_id;",
+      ),
+    ],
     attempt: created("W", `2031-01-02 00:30${offset}`, 14),
     constraint: "coupons_one_per_start_time",
     drop: dropFrom("coupons", "coupons_one_per_start_time"),
@@ -859,11 +900,59 @@ const switchedOff: SwitchedOff[] = [
   },
   {
     rule: "4, counts",
-    edits: [skipLookup("where c.live_on = create_coupon.live_on and c.count = create_coupon.count;")],
+    edits: [
+      skipLookup(
+        "where c.live_on = find_place.live_on and c.count = find_place.count and c.id is distinct from find_place.coupon_id;",
+      ),
+    ],
     attempt: created("W", `2031-01-02 04:00${offset}`, 11),
     constraint: "coupons_one_per_count",
     drop: dropFrom("coupons", "coupons_one_per_count"),
     invariant: "three_different_coupons_a_day",
+  },
+  {
+    rule: "4, a start that moves to a day that is full",
+    edits: [{ file: "internal/find_place.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
+    attempt: moved(`2031-01-01 04:00${offset}`),
+    constraint: "coupons_slot_is_1_to_3",
+    drop: dropFrom("coupons", "coupons_slot_is_1_to_3"),
+    invariant: "three_different_coupons_a_day",
+  },
+  {
+    rule: "4, a code that is edited",
+    edits: [
+      {
+        file: "edit_coupon.sql",
+        from: 'where lower(c.code) = lower(edit_coupon.code collate "C") and c.id <> edit_coupon.coupon_id;',
+        to: "where false;",
+      },
+    ],
+    attempt: `select outcome from edit_coupon(${soon}, code => 'alone')`,
+    constraint: "coupons_code_is_unique",
+    drop: ["drop index coupon.coupons_code_is_unique"],
+    invariant: "code_is_unique",
+  },
+  {
+    rule: "1, a start that moves after a grant",
+    edits: [
+      {
+        file: "set_coupon_start.sql",
+        from: "when v_coupon.issued > 0 or v_coupon.start_time <= v_now then 'already_started'",
+        to: "when false then null",
+      },
+    ],
+    attempt: `select outcome from set_coupon_start(${live}, clock_timestamp() + interval '1 hour')`,
+    constraint: "coupons_start_time_is_fixed_once_issued",
+    drop: [disable("coupons", "coupons_start_time_is_fixed_once_issued")],
+    invariant: "issued_from_start_until_expiry",
+  },
+  {
+    rule: "2, a coupon that is withdrawn with its grants",
+    edits: [{ file: "withdraw_coupon.sql", from: "when v_coupon.issued > 0 then 'has_grants'", to: "" }],
+    attempt: `select outcome from withdraw_coupon(${live})`,
+    constraint: "coupons_are_permanent_once_issued",
+    drop: [disable("coupons", "coupons_are_permanent_once_issued")],
+    invariant: "grant_has_its_coupon",
   },
   {
     rule: "4, codes",
@@ -933,14 +1022,14 @@ describe("switched off", () => {
       test(`rule ${rule}: as it is, the function refuses`, () =>
         undone(async (sql) => {
           const outcome = await value(sql.unsafe(attempt));
-          assert.ok(!["issued", "created", "used"].includes(String(outcome)), String(outcome));
+          assert.ok(!DONE.includes(String(outcome)), String(outcome));
         }));
 
       test(`rule ${rule}: without the constraint, the function refuses`, () =>
         undone(async (sql) => {
           for (const statement of drop) await sql.unsafe(statement);
           const outcome = await value(sql.unsafe(attempt));
-          assert.ok(!["issued", "created", "used"].includes(String(outcome)), String(outcome));
+          assert.ok(!DONE.includes(String(outcome)), String(outcome));
         }));
     }
 
@@ -962,7 +1051,7 @@ describe("switched off", () => {
         await load(sql, edits);
         for (const statement of drop) await sql.unsafe(statement);
         const outcome = await value(sql.unsafe(attempt));
-        assert.ok(["issued", "created", "used"].includes(String(outcome)), String(outcome));
+        assert.ok(DONE.includes(String(outcome)), String(outcome));
         await sql`set constraints all immediate`;
         const invariants = (await rows(sql`select distinct invariant from reconcile()`)).flat();
         assert.ok(invariants.includes(invariant), String(invariants));

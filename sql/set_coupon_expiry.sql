@@ -7,7 +7,7 @@ create or replace function public.set_coupon_expiry(
   reason text default null,
   actor text default null
 )
-returns table (outcome public.set_coupon_expiry_outcome)
+returns table (outcome public.set_coupon_expiry_outcome, warning public.coupon_warning)
 language plpgsql
 volatile
 security definer
@@ -15,6 +15,7 @@ set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
+  v_now timestamptz;
   v_coupon coupon.coupons;
 begin
   perform coupon.refuse_argument(a.name, a.why)
@@ -29,17 +30,20 @@ begin
 
   perform coupon.outlive_leases(set_coupon_expiry.coupon_id);
   v_coupon := coupon.lock_issuing(set_coupon_expiry.coupon_id);
+  v_now := clock_timestamp();
   outcome := case
     when v_coupon.id is null then 'coupon_not_found'
     when v_coupon.expiry = set_coupon_expiry.expiry then 'unchanged'
     when set_coupon_expiry.expiry <= v_coupon.start_time then 'not_after_start'
-    when set_coupon_expiry.expiry <= clock_timestamp() then 'in_the_past'
+    when set_coupon_expiry.expiry <= v_now then 'in_the_past'
     else 'changed' end;
   if outcome = 'changed' then
     update coupon.coupons c set expiry = set_coupon_expiry.expiry where c.id = set_coupon_expiry.coupon_id;
     insert into coupon.audit (command, coupon_id, old_values, new_values, reason, actor)
     values ('set_coupon_expiry', set_coupon_expiry.coupon_id, jsonb_build_object('expiry', v_coupon.expiry),
       jsonb_build_object('expiry', set_coupon_expiry.expiry), set_coupon_expiry.reason, set_coupon_expiry.actor);
+    warning := case
+      when coupon.is_short_lived(v_coupon.start_time, set_coupon_expiry.expiry, v_now) then 'short_lived' end;
   elsif outcome = 'unchanged' then
     perform coupon.fence_replay();
   end if;
@@ -50,6 +54,7 @@ $$;
 comment on function public.set_coupon_expiry(bigint, timestamptz, text, text) is
   'Gives the coupon, and all that was issued of it, another expiry. Outcomes in order:
 coupon_not_found, unchanged, not_after_start, in_the_past (grants and uses after it may exist;
-pause_coupon() ends issuing at once), changed. Rewrites every grant of the coupon and holds issuing
+pause_coupon() ends issuing at once), changed. warning is short_lived if it can be had for less than a
+minute from here on. Rewrites every grant of the coupon and holds issuing
 meanwhile: with very many, pause first and call it in psql, where no timeout ends it. reason and
 actor (on whose behalf) go to the audit.';

@@ -48,6 +48,21 @@ test("changed: of an upcoming coupon", async () => {
   assert.equal(await setExpiry(await upcoming(1), "5 days"), "changed");
 });
 
+test("changed, with a warning: less than a minute is left, or will be from its start on", async () => {
+  const warned = (coupon_id: number, expiry: string) =>
+    rows(admin`
+      select o.outcome, o.warning
+      from coupon.coupons c cross join lateral set_coupon_expiry(c.id, ${admin.unsafe(expiry)}) o where c.id = ${coupon_id}`);
+  const lunch = await coupon();
+  assert.deepEqual(await warned(lunch, "clock_timestamp() + interval '59 seconds'"), [
+    ["changed", "short_lived"],
+  ]);
+  assert.deepEqual(await warned(lunch, "clock_timestamp() + interval '2 minutes'"), [["changed", null]]);
+  const soon = await upcoming(3);
+  assert.deepEqual(await warned(soon, "c.start_time + interval '1 second'"), [["changed", "short_lived"]]);
+  assert.deepEqual(await warned(soon, "c.start_time + interval '1 minute'"), [["changed", null]]);
+});
+
 test("unchanged: also after it has passed", async () => {
   const lunch = await coupon();
   const again = () =>

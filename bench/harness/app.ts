@@ -148,7 +148,7 @@ export async function openWorld(options: AppOptions = {}) {
   return {
     ...app,
     scratch,
-    ...createThings(scratch.admin),
+    ...createThings(scratch.admin, scratch.owner),
     async close() {
       await app.close();
       await scratch.drop();

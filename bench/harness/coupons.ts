@@ -9,7 +9,8 @@ export async function makeUsers(sql: Sql, ids: number[]): Promise<void> {
 
 /**
  * Makes a coupon and returns its id. `from` and `until` are intervals from now by the database clock, such as "-1 day", or
- * instants. It is live from a day ago until tomorrow unless told otherwise.
+ * instants. It is live from a day ago until tomorrow unless told otherwise. To be over already it needs `owner`, since
+ * create_coupon() refuses an expiry in the past.
  */
 export async function makeCoupon(
   sql: Sql,
@@ -19,21 +20,26 @@ export async function makeCoupon(
     from = "-1 day",
     until = "1 day",
   }: { code: string; count: number; from?: string; until?: string },
+  owner?: Sql,
 ): Promise<number> {
+  const isOver = owner !== undefined && until.startsWith("-");
   const instant = (time: string) =>
     /^\d+-/.test(time) ? sql`${time}::text::timestamptz` : sql`clock_timestamp() + ${time}::text::interval`;
   const [made] = await sql`
     select outcome, coupon_id::integer
     from create_coupon(
       code => ${code}::text, message => 'message', description => '', start_time => ${instant(from)},
-      expiry => ${instant(until)}, count => ${count}::integer)
+      expiry => ${instant(isOver ? "1 day" : until)}, count => ${count}::integer)
   `;
   assert.equal(made?.["outcome"], "created");
+  if (isOver)
+    await owner`
+      update coupon.coupons set expiry = clock_timestamp() + ${until}::text::interval where id = ${made?.["coupon_id"]}`;
   return made?.["coupon_id"];
 }
 
 /** Makes users and coupons. Each coupon starts on a day of its own, so the rules of a day do not limit their counts. */
-export function createThings(admin: Sql) {
+export function createThings(admin: Sql, owner?: Sql) {
   let users = 0;
   let coupons = 0;
 
@@ -56,7 +62,7 @@ export function createThings(admin: Sql) {
       until?: string;
     } = {}): Promise<number> {
       coupons += 1;
-      return makeCoupon(admin, { code: `C${coupons}`, count, from: `-${coupons} days`, ...times });
+      return makeCoupon(admin, { code: `C${coupons}`, count, from: `-${coupons} days`, ...times }, owner);
     },
   };
 }

@@ -40,7 +40,7 @@ export async function testDatabase(given: { time_zone?: string } = {}) {
     await watch.end({ timeout: 1 });
     await database.drop();
   });
-  const { newUsers: crowd, newUser: user, newCoupon: coupon } = createThings(admin);
+  const { newUsers: crowd, newUser: user, newCoupon: coupon } = createThings(admin, owner);
 
   return {
     owner,

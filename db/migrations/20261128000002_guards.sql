@@ -201,6 +201,13 @@ create trigger coupons_start_time_is_fixed_once_issued
   execute function coupon.refuse_change(
     'coupons_start_time_is_fixed_once_issued', 'the start_time of a coupon that was issued can''t change');
 
+create trigger coupons_code_is_fixed_once_issued
+  before update of code on coupon.coupons
+  for each row
+  when (old.issued > 0 and old.code <> new.code)
+  execute function coupon.refuse_change(
+    'coupons_code_is_fixed_once_issued', 'the code of a coupon that was issued can''t change');
+
 create trigger coupons_are_permanent_once_issued
   before delete on coupon.coupons
   for each row
@@ -421,6 +428,8 @@ begin
       when 'import_users' then new.coupon_id is null
       when 'set_time_zone' then new.coupon_id is null and exists (
         select from coupon.settings s where to_jsonb(s) @> new.new_values)
+      when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
+        and not exists (select from coupon.coupons c where c.id = new.coupon_id)
       else exists (
         select from coupon.coupons c where c.id = new.coupon_id and to_jsonb(c) @> new.new_values) end;
   end if;
@@ -434,7 +443,8 @@ end
 $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
-tables say, of the use that was made or is undone, of the coupon, or of the time zone.';
+tables say, of the use that was made or is undone, of the coupon, or of the time zone; a coupon that
+was withdrawn is not there.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit
@@ -488,6 +498,7 @@ drop trigger coupons_carry_expiry on coupon.coupons;
 drop trigger coupons_are_permanent_once_issued_truncate on coupon.coupons;
 drop trigger coupons_are_permanent_once_issued_id on coupon.coupons;
 drop trigger coupons_are_permanent_once_issued on coupon.coupons;
+drop trigger coupons_code_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_issued_never_falls on coupon.coupons;
 drop trigger coupons_day_is_decided_anew on coupon.coupons;

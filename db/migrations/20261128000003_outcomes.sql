@@ -4,10 +4,10 @@
 -- precedence, and the first that applies is the answer.
 
 create type public.create_coupon_outcome as enum
-  ('already_created', 'code_taken', 'start_time_taken', 'count_taken', 'day_full', 'created');
+  ('already_created', 'code_taken', 'in_the_past', 'start_time_taken', 'count_taken', 'day_full', 'created');
 comment on type public.create_coupon_outcome is
-  'already_created: the same coupon exists, all members alike · code_taken: whatever its case · start_time_taken,
-count_taken: by another coupon of that day · day_full: three coupons already · created.';
+  'already_created: the same coupon exists, all members alike · code_taken: whatever its case · in_the_past: it would
+have expired · start_time_taken, count_taken: by another coupon of that day · day_full: three coupons already · created.';
 
 create type public.issue_coupon_outcome as enum
   ('coupon_not_found', 'already_issued', 'not_started', 'ended', 'paused', 'sold_out', 'user_not_found',
@@ -48,6 +48,32 @@ create type public.set_coupon_expiry_outcome as enum
 comment on type public.set_coupon_expiry_outcome is
   'coupon_not_found · unchanged: it is the expiry already · not_after_start · in_the_past: grants and uses after it
 may exist · changed.';
+
+create type public.set_coupon_start_outcome as enum
+  ('coupon_not_found', 'unchanged', 'already_started', 'in_the_past', 'not_before_expiry', 'start_time_taken',
+    'count_taken', 'day_full', 'changed');
+comment on type public.set_coupon_start_outcome is
+  'coupon_not_found · unchanged: it is the start already · already_started: too late · in_the_past: it could not be had
+from then on · not_before_expiry: set that first · start_time_taken, count_taken: by another coupon of the new day ·
+day_full: that day has three coupons already · changed.';
+
+create type public.edit_coupon_outcome as enum
+  ('coupon_not_found', 'unchanged', 'already_started', 'code_taken', 'changed');
+comment on type public.edit_coupon_outcome is
+  'coupon_not_found · unchanged: all is so already · already_started: the code stays from then on, texts and metadata may
+change · code_taken: by another coupon, whatever its case · changed.';
+
+create type public.withdraw_coupon_outcome as enum
+  ('coupon_not_found', 'already_withdrawn', 'has_grants', 'withdrawn');
+comment on type public.withdraw_coupon_outcome is
+  'coupon_not_found: there never was one · already_withdrawn · has_grants: what was issued stays issued; to end it, pause
+it, or set its expiry or its count · withdrawn: its code, its start_time and its place of the day are free.';
+
+create type public.coupon_warning as enum
+  ('short_lived', 'already_started');
+comment on type public.coupon_warning is
+  'What is done although it may be a mistake. short_lived: it can be had for less than a minute · already_started: its
+start_time is not to come, so it can be had at once.';
 
 create type public.set_time_zone_outcome as enum
   ('unchanged', 'breaks_daily_offer', 'changed');
@@ -122,6 +148,10 @@ drop type public.coupon_state;
 drop type public.wallet_state;
 drop type public.import_users_outcome;
 drop type public.set_time_zone_outcome;
+drop type public.coupon_warning;
+drop type public.withdraw_coupon_outcome;
+drop type public.edit_coupon_outcome;
+drop type public.set_coupon_start_outcome;
 drop type public.set_coupon_expiry_outcome;
 drop type public.set_coupon_count_outcome;
 drop type public.resume_coupon_outcome;

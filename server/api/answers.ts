@@ -1,6 +1,6 @@
 /** The shapes of answers, with the descriptions and examples of the OpenAPI document. */
 import { z } from "zod";
-import { couponId, MAX_COUNT, STATES, userId } from "./values.ts";
+import { couponId, MAX_COUNT, STATES, userId, warning } from "./values.ts";
 
 const at = (description: string) =>
   z.string().meta({
@@ -292,6 +292,7 @@ export const created = z.strictObject({
   coupon_id: couponId,
   live_on: day("The day that it counts for."),
   slot,
+  warning: warning.nullable(),
 });
 export const issued = z.strictObject({
   coupon_id: couponId,
@@ -307,6 +308,15 @@ export const used = z.strictObject({
   use_reference: z.string().meta({ examples: ["order-1"] }),
 });
 export const changed = z.strictObject({ coupon_id: couponId });
+const taken_by = couponId
+  .nullable()
+  .meta({ description: "The coupon that is in the way.", examples: [null] });
+export const edited = changed.extend({ taken_by });
+export const expiring = changed.extend({ warning: warning.nullable() });
+export const moved = created.extend({ taken_by });
+export const withdrawn = changed.extend({
+  issued: offered.shape.issued.nullable().meta({ examples: [0] }),
+});
 export const stock = z.strictObject({
   coupon_id: couponId,
   issued: offered.shape.issued,

@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
+import { ADMIN, changes, MAX_COUPON_BODY } from "./changes.ts";
 import type { Command } from "./outcomes.ts";
 import * as requests from "./requests.ts";
 
@@ -36,12 +37,9 @@ export interface Operation {
 }
 
 const ANYONE = ["user", "service", "admin"] as const;
-const ADMIN = ["admin"] as const;
 
 /** Bytes of a body. */
 export const MAX_BODY = 16 * 1024;
-/** A coupon's texts and metadata, each character escaped (12 bytes: `\ud83d\ude00`), as many JSON writers do. */
-const MAX_COUPON_BODY = 128 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
 
 /** Of lists. */
@@ -201,57 +199,7 @@ export const contract = {
     command: "use_coupon",
     answer: answers.used,
   },
-  undoUse: {
-    route: "POST /coupons/{coupon_id}/undo-use",
-    tag: "Operating",
-    summary: "Undo a use",
-    description: "The answer says which use was undone.",
-    roles: ADMIN,
-    path: requests.couponPath,
-    body: requests.undoUse,
-    command: "undo_use",
-    answer: answers.used,
-  },
-  pauseCoupon: {
-    route: "POST /coupons/{coupon_id}/pause",
-    tag: "Operating",
-    summary: "Pause a coupon",
-    roles: ADMIN,
-    path: requests.couponPath,
-    body: requests.why,
-    command: "pause_coupon",
-    answer: answers.changed,
-  },
-  resumeCoupon: {
-    route: "POST /coupons/{coupon_id}/resume",
-    tag: "Operating",
-    summary: "Resume a paused coupon",
-    roles: ADMIN,
-    path: requests.couponPath,
-    body: requests.why,
-    command: "resume_coupon",
-    answer: answers.changed,
-  },
-  setCouponCount: {
-    route: "POST /coupons/{coupon_id}/count",
-    tag: "Operating",
-    summary: "Change the number of units",
-    roles: ADMIN,
-    path: requests.couponPath,
-    body: requests.newCount,
-    command: "set_coupon_count",
-    answer: answers.stock,
-  },
-  setCouponExpiry: {
-    route: "POST /coupons/{coupon_id}/expiry",
-    tag: "Operating",
-    summary: "Change when a coupon expires",
-    roles: ADMIN,
-    path: requests.couponPath,
-    body: requests.newExpiry,
-    command: "set_coupon_expiry",
-    answer: answers.changed,
-  },
+  ...changes,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",

@@ -14,6 +14,7 @@ export const outcomes = {
   create_coupon: {
     already_created: { status: 200, detail: "This coupon already exists." },
     code_taken: { status: 409, detail: "Another coupon has this code." },
+    in_the_past: { status: 409, detail: "The expiry must not be in the past." },
     start_time_taken: { status: 409, detail: "Another coupon of that day starts at this time." },
     count_taken: { status: 409, detail: "Another coupon of that day has this count." },
     day_full: { status: 409, detail: "That day already has three coupons." },
@@ -66,6 +67,43 @@ export const outcomes = {
     not_after_start: { status: 409, detail: "The expiry must be after the start time." },
     in_the_past: { status: 409, detail: "The expiry must not be in the past." },
     changed: { status: 200, detail: "The coupon and all its grants have a new expiry." },
+  },
+  set_coupon_start: {
+    coupon_not_found: notFound,
+    unchanged: { status: 200, detail: "The coupon already has this start time." },
+    already_started: { status: 409, detail: "The coupon has started: its start time stays." },
+    in_the_past: { status: 409, detail: "The start time must not be in the past." },
+    not_before_expiry: {
+      status: 409,
+      detail: "The start time must be before the expiry: change the expiry first.",
+    },
+    start_time_taken: { status: 409, detail: "Another coupon starts at this time." },
+    count_taken: { status: 409, detail: "Another coupon of that day has this count." },
+    day_full: { status: 409, detail: "That day already has three coupons." },
+    changed: { status: 200, detail: "The coupon has a new start time." },
+  },
+  edit_coupon: {
+    coupon_not_found: notFound,
+    unchanged: { status: 200, detail: "The coupon is so already." },
+    already_started: {
+      status: 409,
+      detail: "The coupon has started: its code stays. Its texts and its metadata can change.",
+    },
+    code_taken: { status: 409, detail: "Another coupon has this code." },
+    changed: { status: 200, detail: "The coupon is changed." },
+  },
+  withdraw_coupon: {
+    coupon_not_found: notFound,
+    already_withdrawn: { status: 200, detail: "The coupon is withdrawn already." },
+    has_grants: {
+      status: 409,
+      detail:
+        "Units of the coupon have been issued, and stay. To end issuing, pause it, or set its expiry or its count.",
+    },
+    withdrawn: {
+      status: 200,
+      detail: "The coupon is withdrawn. Its code, its start time and its place are free.",
+    },
   },
 } as const satisfies Record<string, Record<string, Answer>>;
 

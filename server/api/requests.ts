@@ -49,6 +49,14 @@ export const use = z.strictObject({ user_id: forWhom, reference });
 export const undoUse = z.strictObject({ user_id: userId, reason });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
+export const newStart = z.strictObject({ start_time: instant, reason: reason.optional() });
+export const edit = z.strictObject({
+  code: code.optional(),
+  message: message.optional(),
+  description: description.optional(),
+  metadata: newCoupon.shape.metadata.unwrap().optional(),
+  reason: reason.optional(),
+});
 export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
 export const newUser = z.strictObject({ user_id: userId, display_name: displayName }, "must be an object");
 export const newUsers = z.strictObject({

@@ -118,6 +118,12 @@ export const count = whole(MAX_COUNT).meta({
   description: "Units that can be issued.",
   examples: [25],
 });
+export const warning = z.enum(["short_lived", "already_started"]).meta({
+  description:
+    "What was done although it may be a mistake. short_lived: it can be had for less than a minute. " +
+    "already_started: its start_time is not to come.",
+  examples: ["short_lived"],
+});
 export const reason = text(1, 500).meta({
   description: "Why, for the audit.",
   examples: ["asked by marketing"],

@@ -3,12 +3,15 @@ import type postgres from "postgres";
 import type { z } from "zod";
 import { stringifyExact } from "../api/exact.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
-import type { newCoupon } from "../api/requests.ts";
+import type { edit, newCoupon } from "../api/requests.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import type { Pool } from "./pool.ts";
 import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
 
 type NewCoupon = Omit<z.infer<typeof newCoupon>, "reason">;
+type Edit = Omit<z.infer<typeof edit>, "reason">;
+/** What was done although it may be a mistake. */
+type Warning = "short_lived" | "already_started" | null;
 
 export interface Issue {
   outcome: Outcome<"issue_coupon">;
@@ -135,9 +138,10 @@ export function operating(operate: Pool) {
         coupon_id: number | null;
         live_on: string | null;
         slot: number | null;
+        warning: Warning;
       }>(
         (sql) => sql`
-          select outcome, coupon_id, ${sql.unsafe(day("live_on"))}, slot
+          select outcome, coupon_id, ${sql.unsafe(day("live_on"))}, slot, warning
           from public.create_coupon(
             code => ${coupon.code}::text, message => ${coupon.message}::text,
             description => ${coupon.description}::text, start_time => ${coupon.start_time}::text::timestamptz,
@@ -168,12 +172,44 @@ export function operating(operate: Pool) {
       ).then(only),
 
     setCouponExpiry: (couponId: number, expiry: Instant, note: Note) =>
-      operate<{ outcome: Outcome<"set_coupon_expiry"> }>(
+      operate<{ outcome: Outcome<"set_coupon_expiry">; warning: Warning }>(
         (sql) => sql`
-          select outcome
+          select outcome, warning
           from public.set_coupon_expiry(
             coupon_id => ${couponId}::bigint, expiry => ${expiry}::text::timestamptz, ${noted(sql, note)})
         `,
+      ).then(only),
+
+    setCouponStart: (couponId: number, startTime: Instant, note: Note) =>
+      operate<{
+        outcome: Outcome<"set_coupon_start">;
+        live_on: string | null;
+        slot: number | null;
+        taken_by: number | null;
+        warning: Warning;
+      }>(
+        (sql) => sql`
+          select outcome, ${sql.unsafe(day("live_on"))}, slot, taken_by, warning
+          from public.set_coupon_start(
+            coupon_id => ${couponId}::bigint, start_time => ${startTime}::text::timestamptz, ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    editCoupon: (couponId: number, { code, message, description, metadata }: Edit, note: Note) =>
+      operate<{ outcome: Outcome<"edit_coupon">; taken_by: number | null }>(
+        (sql) => sql`
+          select outcome, taken_by
+          from public.edit_coupon(
+            coupon_id => ${couponId}::bigint, code => ${code ?? null}::text, message => ${message ?? null}::text,
+            description => ${description ?? null}::text,
+            metadata => ${metadata === undefined ? null : stringifyExact(metadata)}::text::jsonb, ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    withdrawCoupon: (couponId: number, note: Note) =>
+      operate<{ outcome: Outcome<"withdraw_coupon">; issued: number | null }>(
+        (sql) =>
+          sql`select outcome, issued from public.withdraw_coupon(coupon_id => ${couponId}::bigint, ${noted(sql, note)})`,
       ).then(only),
 
     importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>

@@ -1,6 +1,6 @@
 /** The form that creates a coupon. */
-import { errorsOf, find, html, onSubmit, orNothing, put, tell } from "./elements.js";
-import { CREATED } from "./words.js";
+import { errorsOf, find, html, onSubmit, orNothing, put, tell, toLocal } from "./elements.js";
+import { CREATED, WARNED } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 
@@ -25,7 +25,8 @@ async function create({ client, say, failed }, form, given) {
       count: Number(given("count")),
       ...orNothing({ reason: given("reason") }),
     });
-    const [text, member] = CREATED[result.outcome];
+    const [became, member] = CREATED[result.outcome];
+    const text = result.warning ? `${became} ${WARNED[result.warning]}` : became;
     tell(form, member ? "" : `${code}: ${text}`);
     say(`${code}: ${text}`);
     if (member) return [{ member, detail: text }];
@@ -52,12 +53,4 @@ function showUtc() {
     const text = Number.isNaN(time.getTime()) ? "" : time.toISOString().slice(0, 19).replace("T", " ");
     put(html(`#${id}-hint`), text && `${text} UTC`);
   }
-}
-
-/**
- * For a datetime-local field.
- * @param {number} time
- */
-function toLocal(time) {
-  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

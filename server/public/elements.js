@@ -132,6 +132,19 @@ export function onSubmit(form, act) {
   });
 }
 
+/**
+ * Ties the errors of a form that is there more than once to its fields, for screen readers.
+ * @param {HTMLFormElement} form
+ * @param {string} id Of this copy.
+ */
+export function nameErrors(form, id) {
+  for (const error of form.querySelectorAll(".error")) {
+    const name = error.getAttribute("data-of");
+    error.id = `${id}-${name}-error`;
+    html(`[name=${name}]`, form).setAttribute("aria-describedby", error.id);
+  }
+}
+
 /** @param {HTMLFormElement} form */
 function fieldsOf(form) {
   return [...form.elements].filter(
@@ -157,4 +170,12 @@ export function orNothing(members) {
  */
 export function errorsOf(error) {
   return error instanceof CouponError ? error.errors : [];
+}
+
+/**
+ * For a datetime-local field.
+ * @param {number} time
+ */
+export function toLocal(time) {
+  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

@@ -1,4 +1,5 @@
 /** A panel for each coupon: how it goes, and what an operator can do about it. */
+import { openCorrect } from "./correct.js";
 import {
   arrange,
   copyOf,
@@ -6,6 +7,7 @@ import {
   find,
   html,
   mark,
+  nameErrors,
   onSubmit,
   orNothing,
   put,
@@ -34,12 +36,9 @@ export function createPanel(frame, coupon) {
   /** @type {Panel} */
   const panel = { element, coupon, samples: [] };
   html(".pause", element).addEventListener("click", () => pauseOrResume(frame, panel));
+  openCorrect(frame, element, coupon);
   const restock = find("form", HTMLFormElement, element);
-  for (const error of restock.querySelectorAll(".error")) {
-    const name = error.getAttribute("data-of");
-    error.id = `${name}-error-${coupon_id}`;
-    html(`[name=${name}]`, restock).setAttribute("aria-describedby", error.id);
-  }
+  nameErrors(restock, `restock-${coupon_id}`);
   find("[name=count]", HTMLInputElement, restock).value = `${coupon.count}`;
   onSubmit(restock, (given) => setCount(frame, panel, Number(given("count")), given("reason")));
   return panel;

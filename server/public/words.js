@@ -38,6 +38,7 @@ export const CREATED =
   /** @satisfies {Record<Outcome<"create_coupon">, [text: string, member?: string]>} */ ({
     already_created: ["This coupon already exists."],
     code_taken: ["Another coupon has this code.", "code"],
+    in_the_past: ["It would be over already.", "expiry"],
     start_time_taken: ["Another coupon of that day starts at this time.", "start_time"],
     count_taken: ["Another coupon of that day has this many units.", "count"],
     day_full: ["That day already has three coupons. Choose another day.", "start_time"],
@@ -70,6 +71,54 @@ export const RESTOCKED =
       `It has ${amount(issued + remaining)} units now, ${amount(remaining)} of them left.`,
     ],
   });
+
+/** What became of a correction of the code and the texts, and which field is in the way. */
+export const EDITED = /** @satisfies {Record<Outcome<"edit_coupon">, [text: string, member?: string]>} */ ({
+  coupon_not_found: ["This coupon no longer exists."],
+  unchanged: ["It is so already."],
+  already_started: ["It has started: its code stays. The texts can change.", "code"],
+  code_taken: ["Another coupon has this code.", "code"],
+  changed: ["It is corrected."],
+});
+
+/** What became of another start. */
+export const MOVED =
+  /** @satisfies {Record<Outcome<"set_coupon_start">, [text: string, member?: string]>} */ ({
+    coupon_not_found: ["This coupon no longer exists."],
+    unchanged: ["It starts then already."],
+    already_started: ["It has started already.", "start_time"],
+    in_the_past: ["This time is over.", "start_time"],
+    not_before_expiry: ["It ends before that: change its end first.", "start_time"],
+    start_time_taken: ["Another coupon starts at this time.", "start_time"],
+    count_taken: ["Another coupon of that day has as many units.", "start_time"],
+    day_full: ["That day already has three coupons. Choose another day.", "start_time"],
+    changed: ["It has another start."],
+  });
+
+/** What became of another end. */
+export const ENDING =
+  /** @satisfies {Record<Outcome<"set_coupon_expiry">, [text: string, member?: string]>} */ ({
+    coupon_not_found: ["This coupon no longer exists."],
+    unchanged: ["It ends then already."],
+    not_after_start: ["It starts after that.", "expiry"],
+    in_the_past: ["This time is over. Pause it to end it at once.", "expiry"],
+    changed: ["It has another end, and so has what people hold of it."],
+  });
+
+export const WITHDRAWN =
+  /** @satisfies {Record<Outcome<"withdraw_coupon">, (known: { issued?: number | null }) => string>} */ ({
+    coupon_not_found: () => "This coupon no longer exists.",
+    already_withdrawn: () => "It is withdrawn already.",
+    has_grants: ({ issued }) =>
+      `${amount(issued ?? 0)} are issued, and stay. Pause it, or change its end or its units.`,
+    withdrawn: () => "It is withdrawn. Its code and its place are free.",
+  });
+
+/** What was done although it may be a mistake. */
+export const WARNED = {
+  short_lived: "People can get it for less than a minute.",
+  already_started: "It has started already: people can get it now.",
+};
 
 /** An outcome of a request to issue, for a table. */
 export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ ({

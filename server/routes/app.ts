@@ -195,6 +195,21 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
     coupon_id,
     ...(await db.setCouponExpiry(coupon_id, expiry, noteOf(who, reason))),
   }));
+
+  command("setCouponStart", async ({ who, path: { coupon_id }, body: { start_time, reason } }) => ({
+    coupon_id,
+    ...(await db.setCouponStart(coupon_id, start_time, noteOf(who, reason))),
+  }));
+
+  command("editCoupon", async ({ who, path: { coupon_id }, body: { reason, ...coupon } }) => ({
+    coupon_id,
+    ...(await db.editCoupon(coupon_id, coupon, noteOf(who, reason))),
+  }));
+
+  command("withdrawCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
+    coupon_id,
+    ...(await db.withdrawCoupon(coupon_id, noteOf(who, reason))),
+  }));
 }
 
 function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {

@@ -13,14 +13,21 @@ for (const [name, run] of outcomeTests("create_coupon", {
   },
   already_created: async () => {
     const first = await asAdmin("POST /coupons", offer("TWICE", "2030-01-02"));
-    const { outcome: _, ...same } = first.body;
+    const { outcome: _, warning: __, ...same } = first.body;
     return [await asAdmin("POST /coupons", offer("TWICE", "2030-01-02")), same];
   },
   code_taken: async () => {
     const first = await asAdmin("POST /coupons", offer("TAKEN", "2030-01-03"));
-    const { outcome: _, ...other } = first.body;
+    const { outcome: _, warning: __, ...other } = first.body;
     return [await asAdmin("POST /coupons", offer("taken", "2030-01-03")), other];
   },
+  in_the_past: async () => [
+    await asAdmin("POST /coupons", {
+      ...offer("PAST", "2001-01-04"),
+      expiry: "2001-01-05T00:00:00Z",
+    }),
+    { live_on: "2001-01-04" },
+  ],
   start_time_taken: async () => {
     const { coupon_id } = (await asAdmin("POST /coupons", offer("TIME", "2030-01-04"))).body;
     const answer = await asAdmin("POST /coupons", { ...offer("TIME-2", "2030-01-04"), count: 2 });

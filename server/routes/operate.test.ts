@@ -110,6 +110,144 @@ for (const [name, run] of outcomeTests("set_coupon_expiry", {
 }))
   test(name, run);
 
+/** An upcoming coupon of this day, with this many units. */
+async function upcoming(code: string, day: string, given: object = {}): Promise<number> {
+  const { status, body } = await asAdmin("POST /coupons", { ...offer(code, day), ...given });
+  assert.equal(status, 201);
+  return body.coupon_id;
+}
+
+for (const [name, run] of outcomeTests("set_coupon_start", {
+  coupon_not_found: async () => [
+    await asAdmin("POST /coupons/999999/start", { start_time: "2030-05-01T10:00:00Z" }),
+    { coupon_id: 999_999 },
+  ],
+  unchanged: async () => {
+    const coupon_id = await upcoming("START-1", "2030-05-01");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-01T12:00:00+02:00" }),
+      { coupon_id, live_on: "2030-05-01", slot: 1 },
+    ];
+  },
+  already_started: async () => {
+    const coupon_id = await world().newCoupon();
+    const answer = await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-02T10:00:00Z" });
+    return [answer, { coupon_id, live_on: answer.body.live_on, slot: 1 }];
+  },
+  in_the_past: async () => {
+    const coupon_id = await upcoming("START-2", "2030-05-03");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2001-05-03T10:00:00Z" }),
+      { coupon_id, live_on: "2030-05-03", slot: 1 },
+    ];
+  },
+  not_before_expiry: async () => {
+    const coupon_id = await upcoming("START-3", "2030-05-04");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2031-01-01T00:00:00Z" }),
+      { coupon_id, live_on: "2030-05-04", slot: 1 },
+    ];
+  },
+  start_time_taken: async () => {
+    const taken_by = await upcoming("START-4", "2030-05-05");
+    const coupon_id = await upcoming("START-5", "2030-05-06");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-05T10:00:00Z" }),
+      { coupon_id, live_on: "2030-05-06", slot: 1, taken_by },
+    ];
+  },
+  count_taken: async () => {
+    const taken_by = await upcoming("START-6", "2030-05-07");
+    const coupon_id = await upcoming("START-7", "2030-05-08");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-07T11:00:00Z" }),
+      { coupon_id, live_on: "2030-05-08", slot: 1, taken_by },
+    ];
+  },
+  day_full: async () => {
+    for (const count of [1, 2, 3])
+      await upcoming(`FULL-DAY-${count}`, "2030-05-09", { start_time: `2030-05-09T0${count}:00:00Z`, count });
+    const coupon_id = await upcoming("START-8", "2030-05-10", { count: 4 });
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-09T10:00:00Z" }),
+      { coupon_id, live_on: "2030-05-10", slot: 1 },
+    ];
+  },
+  changed: async () => {
+    const coupon_id = await upcoming("START-9", "2030-05-11");
+    const answer = await asAdmin(`POST /coupons/${coupon_id}/start`, {
+      start_time: "2030-12-31T23:59:30Z",
+    });
+    const { start_time } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
+    assert.equal(start_time, "2030-12-31T23:59:30.000000Z");
+    return [answer, { coupon_id, live_on: "2030-12-31", slot: 1, warning: "short_lived" }];
+  },
+}))
+  test(name, run);
+
+for (const [name, run] of outcomeTests("edit_coupon", {
+  coupon_not_found: async () => [
+    await asAdmin("POST /coupons/999999/edit", { message: "m" }),
+    { coupon_id: 999_999 },
+  ],
+  unchanged: async () => {
+    const coupon_id = await upcoming("EDIT-1", "2030-06-01");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "EDIT-1", message: "m" }),
+      { coupon_id },
+    ];
+  },
+  already_started: async () => {
+    const coupon_id = await world().newCoupon();
+    return [await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "EDIT-2" }), { coupon_id }];
+  },
+  code_taken: async () => {
+    const taken_by = await upcoming("EDIT-3", "2030-06-03");
+    const coupon_id = await upcoming("EDIT-4", "2030-06-04");
+    return [await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "edit-3" }), { coupon_id, taken_by }];
+  },
+  changed: async () => {
+    const coupon_id = await upcoming("EDIT-5", "2030-06-05");
+    const given = { code: "EDIT-6", message: "Soup", description: "", metadata: { a: 1 } };
+    const answer = await asAdmin(`POST /coupons/${coupon_id}/edit`, { ...given, reason: "a slip" });
+    const { code, message, description, metadata } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
+    assert.deepEqual({ code, message, description, metadata }, given);
+    return [answer, { coupon_id }];
+  },
+}))
+  test(name, run);
+
+test("metadata that is edited keeps all digits of its numbers", async () => {
+  const coupon_id = await upcoming("DIGITS", "2030-06-06");
+  const body = '{"metadata": {"id": 12345678901234567890}}';
+  assert.equal((await asAdmin(`POST /coupons/${coupon_id}/edit`, body)).status, 200);
+  const { owner } = world().scratch;
+  const [row] = await owner`select metadata::text from coupon.coupons where id = ${coupon_id}`;
+  assert.equal(row?.["metadata"], '{"id": 12345678901234567890}');
+});
+
+for (const [name, run] of outcomeTests("withdraw_coupon", {
+  coupon_not_found: async () => [await asAdmin("POST /coupons/999999/withdraw"), { coupon_id: 999_999 }],
+  already_withdrawn: async () => {
+    const coupon_id = await world().newCoupon();
+    await asAdmin(`POST /coupons/${coupon_id}/withdraw`);
+    return [await asAdmin(`POST /coupons/${coupon_id}/withdraw`), { coupon_id }];
+  },
+  has_grants: async () => {
+    const { coupon_id } = await holder();
+    return [await asAdmin(`POST /coupons/${coupon_id}/withdraw`), { coupon_id, issued: 1 }];
+  },
+  withdrawn: async () => {
+    const coupon_id = await world().newCoupon();
+    const answer = await asAdmin(`POST /coupons/${coupon_id}/withdraw`);
+    assert.equal((await asAdminGet(`/coupons/${coupon_id}`)).status, 404);
+    const told = await world().issue(coupon_id, await world().newUser());
+    assert.equal(told.body.outcome, "coupon_not_found");
+    return [answer, { coupon_id, issued: 0 }];
+  },
+}))
+  test(name, run);
+
 test("what is changed is in the audit: who by the token, through which login, and why", async () => {
   const audited = async (work: () => Promise<unknown>) => {
     const { owner } = world().scratch;
@@ -125,12 +263,16 @@ test("what is changed is in the audit: who by the token, through which login, an
   const expiry = "2031-01-01T00:00:00Z";
   const users = [{ user_id: 8_100_000, display_name: "Ann" }];
   const why = { reason: "because, 🎟" };
+  const soon = await upcoming("AUDITED-SOON", "2030-04-02");
   const admins: [route: string, command: string, body: object, ...about: (number | null)[]][] = [
     ["POST /coupons", "create_coupon", offer("AUDITED", "2030-04-01"), 0, null],
     [`POST ${at("pause")}`, "pause_coupon", {}, coupon_id, null],
     [`POST ${at("resume")}`, "resume_coupon", {}, coupon_id, null],
     [`POST ${at("count")}`, "set_coupon_count", { count: 77 }, coupon_id, null],
     [`POST ${at("expiry")}`, "set_coupon_expiry", { expiry }, coupon_id, null],
+    [`POST ${at("edit")}`, "edit_coupon", { message: "another" }, coupon_id, null],
+    [`POST /coupons/${soon}/start`, "set_coupon_start", { start_time: "2030-04-03T10:00:00Z" }, soon, null],
+    [`POST /coupons/${soon}/withdraw`, "withdraw_coupon", {}, soon, null],
     ["POST /users", "import_users", { users }, null, null],
   ];
   for (const [route, command, body, about, user] of admins) {
@@ -160,12 +302,29 @@ test("what is changed is in the audit: who by the token, through which login, an
 
 const coupon = offer("WRONG", "2030-03-01");
 for (const [name, run] of wrongBodyTests([
+  [
+    "a start that is no time",
+    "POST /coupons/1/start",
+    { start_time: "noon" },
+    ["start_time", "must be a time like 2026-11-22T10:00:00Z"],
+  ],
+  ["a message that is empty", "POST /coupons/1/edit", { message: "" }, ["message", "must not be empty"]],
+  ["a message that is null", "POST /coupons/1/edit", { message: null }, ["message", "must be a string"]],
+  [
+    "metadata that is no object",
+    "POST /coupons/1/edit",
+    { metadata: [] },
+    ["metadata", "must be a JSON object"],
+  ],
   ...Object.entries({
     "POST /coupons": coupon,
     "POST /coupons/1/pause": {},
     "POST /coupons/1/resume": {},
     "POST /coupons/1/count": { count: 1 },
     "POST /coupons/1/expiry": { expiry: "2031-01-01T00:00:00Z" },
+    "POST /coupons/1/start": { start_time: "2030-01-01T00:00:00Z" },
+    "POST /coupons/1/edit": { message: "m" },
+    "POST /coupons/1/withdraw": {},
     "POST /users": { users: [{ user_id: 1, display_name: "n" }] },
   }).map(
     ([route, given]): Wrong => [

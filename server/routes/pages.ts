@@ -23,6 +23,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/operate.js": publicFile("operate.js"),
   "/panels.js": publicFile("panels.js"),
   "/create.js": publicFile("create.js"),
+  "/correct.js": publicFile("correct.js"),
   "/words.js": publicFile("words.js"),
   "/elements.js": publicFile("elements.js"),
   "/client.js": publicFile("client.js"),

@@ -16,6 +16,9 @@ export type Command =
   | { call: "resume_coupon"; coupon: number }
   | { call: "set_coupon_count"; coupon: number; count: number }
   | { call: "set_coupon_expiry"; coupon: number; expiry: number }
+  | { call: "set_coupon_start"; coupon: number; start: number }
+  | { call: "edit_coupon"; coupon: number; code: string | null; message: string | null }
+  | { call: "withdraw_coupon"; coupon: number }
   | { call: "wallet"; user: number; page: number }
   | { call: "live_coupons" }
   | { call: "upcoming_coupons" }
@@ -31,7 +34,7 @@ export type Row = Record<string, unknown>;
 export const DAY = 86_400_000;
 export const NOW = Date.now();
 export const LAST_NIGHT = NOW - DAY / 2;
-const OFFER_DAYS = [NOW - 200 * DAY, NOW - 100 * DAY, NOW + 100 * DAY];
+const OFFER_DAYS = [-200, -100, 100, 150].map((days) => NOW + days * DAY);
 const EXPIRIES = [-150, -50, 50, 200, 300].map((days) => NOW + days * DAY);
 
 /** What every run begins with: two coupons to be had, and one that is sold out since yesterday. */
@@ -95,6 +98,14 @@ function commands(users: number, coupons: number) {
     resume: fc.record({ call: call("resume_coupon" as const), coupon }),
     setCount: fc.record({ call: call("set_coupon_count" as const), coupon, count }),
     setExpiry: fc.record({ call: call("set_coupon_expiry" as const), coupon, expiry }),
+    setStart: fc.record({ call: call("set_coupon_start" as const), coupon, start }),
+    edit: fc.record({
+      call: call("edit_coupon" as const),
+      coupon,
+      code: fc.option(code, { freq: 2 }),
+      message: fc.option(message, { freq: 2 }),
+    }),
+    withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
     wallet: fc.record({ call: call("wallet" as const), user, page }),
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),

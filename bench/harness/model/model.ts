@@ -30,6 +30,8 @@ interface Grant {
 export interface Model {
   names: Record<number, string>;
   coupons: Coupon[];
+  /** Their ids. */
+  withdrawn: number[];
   grants: Grant[];
 }
 
@@ -46,16 +48,8 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return command.users.map((user, i) => claim(model, user, c, seen[i]?.["issued_at"]));
     case "use_coupon":
       return use(model, command, c, seen);
-    case "undo_use": {
-      const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
-      if (held?.use_reference) {
-        const { used_date, use_reference } = held;
-        Object.assign(held, { used_date: null, use_reference: null });
-        return [{ outcome: "restored", used_date, use_reference }];
-      }
-      const outcome = held ? "not_used" : c ? "not_issued" : "coupon_not_found";
-      return [{ outcome, used_date: null, use_reference: null }];
-    }
+    case "undo_use":
+      return [undo(model, command, c)];
     case "pause_coupon":
     case "resume_coupon": {
       const [paused, done, already] =
@@ -86,6 +80,12 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       else c.expiry = command.expiry;
       return [{ outcome }];
     }
+    case "set_coupon_start":
+      return [move(model, command, c)];
+    case "edit_coupon":
+      return [edit(model, command, c)];
+    case "withdraw_coupon":
+      return [withdraw(model, command, c)];
     case "wallet":
       return wallet(model, command);
     case "live_coupons":
@@ -128,7 +128,7 @@ type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
 
 const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === dayOf(start);
 
-function create({ coupons }: Model, command: Of<"create_coupon">): Row[] {
+function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
   const { code, message, start, expiry, count } = command;
   const same = coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
   if (same) {
@@ -144,16 +144,76 @@ function create({ coupons }: Model, command: Of<"create_coupon">): Row[] {
   const refuse = (outcome: string, other?: Coupon) => [
     { outcome, coupon_id: other?.coupon_id ?? null, live_on, slot: null },
   ];
+  if (expiry <= NOW) return refuse("in_the_past");
   const atOnce = day.find((other) => other.start === start);
   if (atOnce) return refuse("start_time_taken", atOnce);
   const asMany = day.find((other) => other.count === count);
   if (asMany) return refuse("count_taken", asMany);
   if (day.length === 3) return refuse("day_full");
-  const slot = day.length + 1;
-  const coupon_id = coupons.length + 1;
+  const slot = freeSlot(day);
+  const coupon_id = coupons.length + withdrawn.length + 1;
   const asked = [code, message, start, expiry, count];
   coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
   return [{ outcome: "created", coupon_id, live_on, slot }];
+}
+
+function undo({ grants }: Model, command: Of<"undo_use">, c: Coupon | undefined): Row {
+  const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  if (held?.use_reference) {
+    const { used_date, use_reference } = held;
+    Object.assign(held, { used_date: null, use_reference: null });
+    return { outcome: "restored", used_date, use_reference };
+  }
+  const outcome = held ? "not_used" : c ? "not_issued" : "coupon_not_found";
+  return { outcome, used_date: null, use_reference: null };
+}
+
+function freeSlot(day: Coupon[]): number {
+  return [1, 2, 3].find((slot) => !day.some((other) => other.slot === slot)) ?? 0;
+}
+
+function move({ coupons }: Model, { start }: Of<"set_coupon_start">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found", live_on: null, slot: null, taken_by: null };
+  const others = coupons.filter(sameDay(start)).filter((other) => other !== c);
+  const atOnce = others.find((other) => other.start === start);
+  const asMany = others.find((other) => other.count === c.count);
+  let outcome = "changed";
+  if (c.start === start) outcome = "unchanged";
+  else if (c.start <= NOW) outcome = "already_started";
+  else if (start <= NOW) outcome = "in_the_past";
+  else if (start >= c.expiry) outcome = "not_before_expiry";
+  else if (atOnce) outcome = "start_time_taken";
+  else if (asMany) outcome = "count_taken";
+  else if (others.length === 3) outcome = "day_full";
+  else Object.assign(c, { start, slot: freeSlot(others) });
+  const taken_by = outcome.endsWith("_taken") ? ((atOnce ?? asMany)?.coupon_id ?? null) : null;
+  return { outcome, live_on: dayOf(c.start), slot: c.slot, taken_by };
+}
+
+function edit({ coupons }: Model, command: Of<"edit_coupon">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found", taken_by: null };
+  const { code, message } = { ...c, ...notNull({ code: command.code, message: command.message }) };
+  const other = coupons.find((each) => each !== c && each.code.toLowerCase() === code.toLowerCase());
+  if (code === c.code && message === c.message) return { outcome: "unchanged", taken_by: null };
+  if (code !== c.code && c.start <= NOW) return { outcome: "already_started", taken_by: null };
+  if (other) return { outcome: "code_taken", taken_by: other.coupon_id };
+  Object.assign(c, { code, message });
+  return { outcome: "changed", taken_by: null };
+}
+
+const notNull = (members: Record<string, string | null>) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
+
+function withdraw(model: Model, { coupon }: Of<"withdraw_coupon">, c: Coupon | undefined): Row {
+  if (!c)
+    return {
+      outcome: model.withdrawn.includes(coupon) ? "already_withdrawn" : "coupon_not_found",
+      issued: null,
+    };
+  if (c.issued > 0) return { outcome: "has_grants", issued: c.issued };
+  model.coupons = model.coupons.filter((other) => other !== c);
+  model.withdrawn.push(coupon);
+  return { outcome: "withdrawn", issued: 0 };
 }
 
 function use({ grants }: Model, command: Of<"use_coupon">, c: Coupon | undefined, seen: Row[]): Row[] {

@@ -52,6 +52,15 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
     case "set_coupon_expiry":
       return sql`
         select outcome from set_coupon_expiry(${command.coupon}, to_timestamp(${command.expiry} / 1000.0))`;
+    case "set_coupon_start":
+      return sql`
+        select outcome, live_on::text, slot, taken_by::integer
+        from set_coupon_start(${command.coupon}, to_timestamp(${command.start} / 1000.0))`;
+    case "edit_coupon":
+      return sql`
+        select outcome, taken_by::integer from edit_coupon(${command.coupon}, ${command.code}, ${command.message})`;
+    case "withdraw_coupon":
+      return sql`select outcome, issued from withdraw_coupon(${command.coupon})`;
     case "wallet":
       return sql`
         select state, coupon_id::integer, position, issued_on::text, use_reference
@@ -139,7 +148,7 @@ export async function service(t: TestContext): Promise<Service> {
         delete from coupon.coupons;
         delete from coupon.users;
         alter table coupon.coupons alter column id restart`);
-      const model: Model = { names: {}, coupons: [], grants: [] };
+      const model: Model = { names: {}, coupons: [], withdrawn: [], grants: [] };
       for (const command of [...OPENING, ...more]) {
         const rows = await ask(admin, owner, command);
         assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
