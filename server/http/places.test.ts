@@ -165,7 +165,7 @@ test("who leaves while its token is checked is not granted", async (t) => {
   const coupon = await world.newCoupon();
   const user = await world.newUser();
   const path = `/coupons/${coupon}/issue`;
-  const { reached, open, pass } = gate(4); // the burst's own path asks, and the routes ask again
+  const { reached, open, pass } = gate(2);
   const { leave, statusesOf } = await listen(t, world, {
     authenticate: async (token) => {
       await pass();
