@@ -13,9 +13,9 @@ export interface SequenceBehind {
   highest: string;
 }
 
-/** Numbers whose row may be gone, and which nobody gets again: of coupons that were withdrawn. */
-const GONE: Readonly<Record<string, string>> = {
-  "coupon.coupons": "select max(coupon_id) from coupon.audit",
+/** Where numbers stand whose row may be gone, and which nobody gets again: those of coupons that were withdrawn. */
+const GONE: Readonly<Record<string, { table: string; column: string }>> = {
+  "coupon.coupons": { table: "coupon.audit", column: "coupon_id" },
 };
 
 /** Those of schema coupon that are behind, as coupon_owner. The number that comes next is read after the rows, so none is found by chance. */
@@ -34,9 +34,9 @@ export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
   `);
   const behind: SequenceBehind[] = [];
   for (const { sequence, table, column } of owned) {
+    const gone = await highestGone(sql, table);
     const [row] = await sql.unsafe(`
-      with highest as materialized (
-        select greatest((select max(${column}) from ${table}), (${GONE[table] ?? "select null::bigint"})) as id)
+      with highest as materialized (select greatest((select max(${column}) from ${table}), ${gone}) as id)
       select h.id::text as highest, case when s.is_called then s.last_value + 1 else s.last_value end::text as next
       from highest h, ${sequence} s
     `);
@@ -44,6 +44,15 @@ export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
       behind.push({ sequence, table, next: row["next"], highest: row["highest"] });
   }
   return behind;
+}
+
+/** As a term of SQL. Where such a column is missing the doctor says so, and none is gone. */
+async function highestGone(sql: Session, table: string): Promise<string> {
+  const gone = GONE[table];
+  if (!gone) return "null";
+  const isThere = await sql`
+    select from pg_attribute where attrelid = to_regclass(${gone.table}) and attname = ${gone.column}`;
+  return isThere.length > 0 ? `(select max(${gone.column}) from ${gone.table})` : "null";
 }
 
 /**

@@ -310,19 +310,6 @@ create trigger user_coupons_coupon_and_expiry
   when (old.expiry is distinct from new.expiry)
   execute function coupon.check_expiry();
 
-create function coupon.earliest_use(held coupon.user_coupons) returns timestamptz
-  language sql
-  volatile
-  set search_path = pg_catalog, pg_temp
-as $$
-  select greatest((earliest_use.held).issued_at, max(a.used_date) + interval '1 microsecond')
-  from coupon.audit a
-  where a.user_id = (earliest_use.held).user_id and a.coupon_id = (earliest_use.held).coupon_id
-$$;
-comment on function coupon.earliest_use(coupon.user_coupons) is
-  'A use is not before the grant, and after each use that was taken back, even if the clock was set back since: what has
-another used_date is another use.';
-
 create function coupon.check_use() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -509,7 +496,6 @@ drop function coupon.check_use_is_undone();
 drop function coupon.check_audit();
 drop function coupon.count_use();
 drop function coupon.check_use();
-drop function coupon.earliest_use(coupon.user_coupons);
 drop function coupon.check_expiry();
 drop function coupon.carry_expiry();
 drop function coupon.decide_day();
