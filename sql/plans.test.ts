@@ -156,3 +156,47 @@ test("import_users(): no statement compares each with each", async (t) => {
   assert.ok(found.removed.removed <= FEW, `${found.removed.removed} rows removed by ${found.removed.query}`);
   assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
 });
+
+/** Coupons of thirty years that have ended, and those of a hundred days to come. */
+async function thirtyYears(): Promise<void> {
+  await owner`
+    insert into coupon.coupons (code, message, description, start_time, expiry, count, time_zone, live_on, slot)
+    select case when n % 1000 = 0 then 'RARE-' else 'OFTEN-' end || n, 'm', '',
+      d.day - (n / 2) * interval '1 day' - (n % 2) * interval '1 hour',
+      d.day - (n / 2) * interval '1 day' + interval '1 hour', n % 2 + 1, s.time_zone, '2000-01-01', n % 2 + 2
+    from coupon.settings s, (select date_trunc('day', clock_timestamp()) + interval '100 days') d (day), generate_series(0, 21999) n`;
+  await owner`analyze coupon.coupons`;
+}
+
+test("list_coupons(): a page reads as many coupons as it has and as have not ended, at any depth", async (t) => {
+  await thirtyYears();
+  const deep = "before => '1999-01-01'";
+  for (const args of [
+    "",
+    deep,
+    "'ended'",
+    `'ended', ${deep}`,
+    "'live'",
+    "'upcoming'",
+    "'sold_out'",
+    `'paused', ${deep}`,
+    "code_prefix => 'rare-'",
+    `code_prefix => 'rare-', ${deep}`,
+    "code_prefix => 'often-'",
+    `'ended', code_prefix => 'often-', ${deep}`,
+    "code_prefix => 'nothing'",
+    "since => '2000-01-01', before => '2000-02-01'",
+  ]) {
+    const found = await most(t, (sql) => sql.unsafe(`select count(*) from public.list_coupons(${args})`));
+    if (found === undefined) return;
+    for (const rows of [found.removed.removed, found.touched.touched])
+      assert.ok(rows <= 250, `${args}: ${rows}`);
+  }
+});
+
+for (const list of ["live_coupons", "upcoming_coupons"])
+  test(`${list}(): a page reads no coupon that has ended`, async (t) => {
+    const found = await most(t, (sql) => sql.unsafe(`select count(*) from public.${list}()`));
+    if (found === undefined) return;
+    for (const rows of [found.removed.removed, found.touched.touched]) assert.ok(rows <= 250, `${rows}`);
+  });
