@@ -226,6 +226,7 @@ const sentences = new Set<string>(
 const ABOUT_A_MEMBER =
   /^(must (be|have|lie|not)|is (needed from role|not a member of this request)|goes with role|or code must)/;
 const GENERAL = new Set([
+  "CSV takes HTTP/1.1. There are lines (application/x-ndjson).",
   "This takes the metrics token.",
   "The bearer token is not valid.",
   "A user acts for itself only.",

@@ -1,6 +1,10 @@
 /** Grants in lines, and streams of events. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
+import { getRequestListener } from "@hono/node-server";
 import { adminToken, assertProblem } from "../../bench/harness/app.ts";
 import { routesWorld } from "../../bench/harness/routes.ts";
 import { DatabaseError } from "../database/errors.ts";
@@ -83,6 +87,41 @@ test("CSV that fails before the first row is a problem", async () => {
   assert.equal(JSON.parse(await answer.text()).outcome, "database_unavailable");
   const failure = world().logged.findIndex(({ level }) => level === "error");
   if (failure >= 0) world().logged.splice(failure, 1);
+});
+
+test("CSV that fails after its first rows ends without a last chunk; HTTP/1.0, which has none, gets no CSV", async () => {
+  const { db, dependencies } = world();
+  const failing = new DatabaseError("unavailable", "", "no database");
+  const listUsers = async (after: number) => {
+    if (after >= 20) throw failing;
+    return [{ user_id: after + 1, display_name: "Ann" }];
+  };
+  const app = createApp({ ...dependencies, db: { ...db, listUsers } });
+  const server = createServer(getRequestListener(app.fetch as never));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const ask = async (version: string) => {
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    let said = "";
+    socket.on("data", (part) => {
+      said += part;
+    });
+    socket.on("error", () => {});
+    socket.write(
+      `GET /users HTTP/${version}\r\nhost: localhost\r\nauthorization: Bearer ${await adminToken}\r\naccept: text/csv\r\n\r\n`,
+    );
+    await closed;
+    return said;
+  };
+  const cut = await ask("1.1");
+  assert.match(cut, /^HTTP\/1\.1 200 OK\r\n[\s\S]*transfer-encoding: chunked\r\n/i);
+  assert.ok(!cut.includes("\r\n0\r\n\r\n"), cut);
+  assert.match(await ask("1.0"), /^HTTP\/1\.1 406 [\s\S]*CSV takes HTTP\/1\.1\./);
+  server.close();
+  const failure = world().logged.findIndex(({ level }) => level === "error");
+  assert.equal(world().logged[failure]?.message, "no database");
+  world().logged.splice(failure, 1);
 });
 
 for (const path of ["/coupons/events", "/coupons/status/events"])
