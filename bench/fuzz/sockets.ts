@@ -167,7 +167,9 @@ function parsedAnswer({ method }: Asked, url: string, { status, headers, text }:
         ? lines()
         : type === "text/event-stream"
           ? event()
-          : JSON.parse(text);
+          : type.startsWith("text/csv")
+            ? text
+            : JSON.parse(text);
   return { status, headers, body };
 }
 
