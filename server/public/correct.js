@@ -59,8 +59,11 @@ function openForms({ client }, forms, coupon_id, told) {
     onSubmit(formOf(forms, name), (given) => told(() => act(given)));
   };
   on("edit", async (given) => {
-    const texts = { code: given("code"), message: given("message"), description: given("description") };
-    return EDITED[(await client.editCoupon({ coupon_id, ...texts, ...why(given) })).outcome];
+    const texts = textsOf(forms).filter(({ value, defaultValue }) => value !== defaultValue);
+    const members = Object.fromEntries(texts.map(({ name, value }) => [name, value]));
+    const { outcome } = await client.editCoupon({ coupon_id, ...members, ...why(given) });
+    if (outcome === "changed") for (const field of texts) field.defaultValue = members[field.name] ?? "";
+    return EDITED[outcome];
   });
   on("move", async (given) => {
     const start_time = new Date(given("start_time")).toISOString();
@@ -77,6 +80,17 @@ function openForms({ client }, forms, coupon_id, told) {
     return [WITHDRAWN[result.outcome](result)];
   });
 }
+
+/**
+ * What the edit form can change. Each field's defaultValue is what the coupon was seen to have: only another value is
+ * sent, so that nobody takes back what somebody else corrected meanwhile, or what a field can't show (a line break).
+ * @param {HTMLElement} forms
+ */
+const textsOf = (forms) => [
+  find("[name=code]", HTMLInputElement, formOf(forms, "edit")),
+  find("[name=message]", HTMLInputElement, formOf(forms, "edit")),
+  find("[name=description]", HTMLTextAreaElement, formOf(forms, "edit")),
+];
 
 /** @param {(name: string) => string} given */
 const why = (given) => orNothing({ reason: given("reason") });
@@ -99,9 +113,11 @@ function warned([text, member], warning) {
  */
 async function fill({ client }, forms, coupon_id) {
   const { code, message, description, start_time, expiry } = await client.findCoupon({ coupon_id });
-  find("[name=code]", HTMLInputElement, formOf(forms, "edit")).value = code;
-  find("[name=message]", HTMLInputElement, formOf(forms, "edit")).value = message;
-  find("[name=description]", HTMLTextAreaElement, formOf(forms, "edit")).value = description;
+  const texts = new Map(Object.entries({ code, message, description }));
+  for (const field of textsOf(forms)) {
+    field.value = texts.get(field.name) ?? "";
+    field.defaultValue = field.value;
+  }
   find("[name=start_time]", HTMLInputElement, formOf(forms, "move")).value = toLocal(Date.parse(start_time));
   find("[name=expiry]", HTMLInputElement, formOf(forms, "end")).value = toLocal(Date.parse(expiry));
   return [""];

@@ -294,6 +294,36 @@ describe("the page", options, () => {
     assert.deepEqual(complaints, []);
   });
 
+  test("corrected: only what was typed, so what somebody else corrected meanwhile stays", async () => {
+    const id = await world.newCoupon();
+    const { admin } = world.scratch;
+    await admin`select edit_coupon(${id}::bigint, message => ${"two\nlines"}, description => 'old')`;
+    const [{ code } = {}] = await admin`select c.code from find_coupon(${id}::bigint) c`;
+    const operator = await visit("#operate");
+    const form = panel(operator, code).locator("form.edit");
+    const told = panel(operator, code).locator("> .told");
+    await panel(operator, code).locator(".correct > summary").click();
+    await operator.waitForFunction(
+      `[...document.querySelectorAll("form.edit [name=description]")].some((field) => field.value === "old")`,
+    );
+    const texts = async () =>
+      (await admin`select c.message, c.description from find_coupon(${id}::bigint) c`).map((row) => ({
+        ...row,
+      }))[0];
+
+    await form.locator("[name=description]").fill("new");
+    await form.getByRole("button").click();
+    await says(told, exactly("It is corrected."));
+    assert.deepEqual(await texts(), { message: "two\nlines", description: "new" });
+
+    await admin`select edit_coupon(${id}::bigint, message => 'theirs')`;
+    await form.locator("[name=description]").fill("old");
+    await form.getByRole("button").click();
+    await operator.waitForFunction(`!document.querySelector("form.edit button[aria-disabled=true]")`);
+    assert.deepEqual(await texts(), { message: "theirs", description: "old" });
+    assert.deepEqual(complaints, []);
+  });
+
   test("refused in words: had one today, and not known", async () => {
     const [user, one, other] = [await world.newUser(), await world.newCoupon(), await world.newCoupon()];
     assert.equal((await world.issue(one, user)).status, 201);
