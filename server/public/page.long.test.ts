@@ -454,6 +454,80 @@ describe("the page", options, () => {
     assert.deepEqual(complaints, []);
   });
 
+  test("a coupon is corrected, moved and withdrawn, by two operators and by keyboard", async () => {
+    const user = await world.newUser();
+    const coupon = await world.newCoupon({ from: "5 days", until: "9 days" });
+    const begun = await world.newCoupon({ from: "-1 hour", count: 20 });
+    await world.issue(begun, user);
+    const rowOf = async (id: number) =>
+      (
+        await world.scratch
+          .admin`select code, message, description from find_coupon(coupon_id => ${id}::bigint)`
+      )[0];
+    const name = (await rowOf(coupon))?.["code"] as string;
+    const begunName = (await rowOf(begun))?.["code"] as string;
+    const operator = await visit("#operate");
+    const other = await visit("#operate");
+    const open = async (page: Page, code: string) => {
+      await panel(page, code).getByText("Correct", { exact: false }).first().click();
+      await panel(page, code).locator(".edit [name=code][value]").waitFor();
+    };
+    await open(operator, name);
+    await open(other, name);
+
+    // Each corrects another text: neither takes back what the other did.
+    await panel(operator, name).locator(".edit [name=message]").fill("Free pasta");
+    await operator.keyboard.press("Enter");
+    await says(panel(operator, name).locator("> .told"), exactly("It is corrected."));
+    await panel(other, name).locator(".edit [name=description]").fill("One plate.");
+    await panel(other, name).getByRole("button", { name: "Correct the texts" }).press("Enter");
+    await says(panel(other, name).locator("> .told"), exactly("It is corrected."));
+    assert.deepEqual(
+      { ...(await rowOf(coupon)) },
+      { code: name, message: "Free pasta", description: "One plate." },
+    );
+
+    // A refusal stands beside its field, which has the focus.
+    await panel(operator, name).locator(".edit [name=code]").fill(begunName);
+    await operator.keyboard.press("Enter");
+    await says(
+      panel(operator, name).locator(".edit .error[data-of=code]"),
+      exactly("Another coupon has this code."),
+    );
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "code");
+    await panel(operator, name).locator(".move [name=start_time]").fill("2020-01-01T00:00:00");
+    await panel(operator, name).getByRole("button", { name: "Move the start" }).press("Enter");
+    await says(panel(operator, name).locator(".move .error"), exactly("This time is over."));
+    const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
+    const start = Math.ceil(Date.now() / 1000 + 6 * 86_400) * 1000;
+    await panel(operator, name).locator(".move [name=start_time]").fill(local(start));
+    await panel(operator, name).getByRole("button", { name: "Move the start" }).press("Enter");
+    await says(panel(operator, name).locator("> .told"), exactly("It has another start."));
+    const [moved] = await world.scratch.admin`
+      select c.start_time = to_timestamp(${start / 1000}) as is_right from find_coupon(coupon_id => ${coupon}::bigint) c
+    `;
+    assert.equal(moved?.["is_right"], true);
+
+    // What has grants stays.
+    await open(operator, begunName);
+    const withdraw = (page: Page, code: string) =>
+      panel(page, code).getByRole("button", { name: "Withdraw the coupon" });
+    await withdraw(operator, begunName).press("Enter");
+    await panel(operator, begunName).locator("[name=sure][aria-invalid]").waitFor();
+    await panel(operator, begunName).locator("[name=sure]").press("Space");
+    await withdraw(operator, begunName).press("Enter");
+    await says(panel(operator, begunName).locator("> .told"), /^1 are issued, and stay\./);
+
+    // Withdrawn by one, it is gone for both.
+    await panel(operator, name).locator("[name=sure]").press("Space");
+    await withdraw(operator, name).press("Enter");
+    await says(operator.getByRole("status"), `${name}: It is withdrawn. Its code and its place are free.`);
+    await panel(operator, name).waitFor({ state: "detached" });
+    await panel(other, name).waitFor({ state: "detached" });
+    assert.equal(await rowOf(coupon), undefined);
+    assert.deepEqual(complaints, []);
+  });
+
   // Each text against what is behind it (WCAG 2.2, 1.4.3), by the styles as they come out.
   const tooFaint = `(() => {
     const parse = (color) => {
