@@ -234,6 +234,7 @@ const GENERAL = new Set([
   "The body must be application/json.",
   "The body must be application/x-ndjson.",
   "The body is not UTF-8.",
+  "The head of the request is too large.",
   "The body must not be compressed or encoded otherwise.",
   "The charset of the body must be utf-8.",
 ]);

@@ -68,6 +68,26 @@ export const OPENING: Command[] = [
   { call: "midnight" },
 ];
 
+/** What random commands seldom come to, after OPENING: a day that is full, and coupons that cannot start then. */
+export const SELDOM: Command[] = [
+  ...[100 * DAY, 100 * DAY + 1, 100 * DAY + 2, 150 * DAY, 100 * DAY + 3].map((start, i): Command => {
+    const count = [1, 2, 3, 1, 5][i] as number;
+    return {
+      call: "create_coupon",
+      code: "DEFGH"[i] as string,
+      message: "m",
+      start: NOW + start,
+      expiry: NOW + 200 * DAY,
+      count,
+    };
+  }),
+  { call: "set_coupon_start", coupon: 7, start: NOW + 200 * DAY },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
+  { call: "set_coupon_count", coupon: 7, count: 5 },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
+];
+
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
 function commands(users: number, coupons: number) {
   const user = few(users);
