@@ -21,7 +21,8 @@ const needsGit = { skip: !isGit && "needs a git checkout" };
 /** With a data directory and a temporary one of its own, so that what is left in them is its own. */
 function compare(t: TestContext, ...args: string[]) {
   const home = mkdtempSync(join(tmpdir(), "coupon-"));
-  t.after(() => rmSync(home, { recursive: true }));
+  // A process that is ending may still write what tsx keeps.
+  t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
   const child = spawn(process.execPath, [...TYPESCRIPT, "bench/compare/main.ts", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, DATA_DIR: join(home, "data"), TMPDIR: home },

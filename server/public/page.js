@@ -233,8 +233,9 @@ async function observed(url, init) {
     showConnection(BUSY.has(response.status) ? "busy" : "there");
     return response;
   } catch (error) {
-    // Not when it was us who hung up.
-    if (!(error instanceof Error && error.name === "AbortError")) showConnection("lost");
+    // Not when it was us who hung up. Nor by a stream alone, which some proxies end: then the state is asked for, and that shows it.
+    const isStream = String(url).endsWith("/events");
+    if (!isStream && !(error instanceof Error && error.name === "AbortError")) showConnection("lost");
     throw error;
   }
 }

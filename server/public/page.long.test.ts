@@ -9,6 +9,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { env, openWorld, userToken, type World } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { contract } from "../api/contract.ts";
 import { createDemo } from "../auth/demo.ts";
 import { Incoming } from "../http/incoming.ts";
@@ -110,8 +111,8 @@ describe("the page", options, () => {
     await picture(watcher, "drop-empty-phone-light");
     const shops = await Promise.all(claiming.map((user) => visit("", user)));
 
-    // The operator puts three units on offer, an hour ahead.
-    const start = Math.ceil(Date.now() / 1000 + 3_600) * 1000;
+    // The operator puts three units on offer, less than an hour ahead.
+    const start = Math.ceil(Date.now() / 1000 + 3_000) * 1000;
     const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
     await operator.getByLabel("Code").fill("DROP");
     await operator.getByLabel("Units", { exact: true }).fill("3");
@@ -241,7 +242,8 @@ describe("the page", options, () => {
     await page.clock.install({ time: Date.now() + 3_600_000 });
     await page.goto(baseUrl);
     await says(page.getByRole("timer"), /^59:\d\d$|^1:00:00$/);
-    faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
+    const tellsEvents = /^\/coupons\/(events|live|upcoming)$/;
+    faults = [({ url = "", socket }) => tellsEvents.test(url) && Boolean(socket.destroy())];
     hangUp();
     await says(page.locator("#connection"), "There is no connection.");
     // An hour passes: for the page by its clock, for the service by moving the start.
@@ -303,23 +305,22 @@ describe("the page", options, () => {
     const form = panel(operator, code).locator("form.edit");
     const told = panel(operator, code).locator("> .told");
     await panel(operator, code).locator(".correct > summary").click();
-    await operator.waitForFunction(
-      `[...document.querySelectorAll("form.edit [name=description]")].some((field) => field.value === "old")`,
-    );
+    const description = form.locator("[name=description]");
+    await until(async () => (await description.inputValue()) === "old", "the form is filled");
     const texts = async () =>
       (await admin`select c.message, c.description from find_coupon(${id}::bigint) c`).map((row) => ({
         ...row,
       }))[0];
 
-    await form.locator("[name=description]").fill("new");
+    await description.fill("new");
     await form.getByRole("button").click();
     await says(told, exactly("It is corrected."));
     assert.deepEqual(await texts(), { message: "two\nlines", description: "new" });
 
     await admin`select edit_coupon(${id}::bigint, message => 'theirs')`;
-    await form.locator("[name=description]").fill("old");
+    await description.fill("old");
     await form.getByRole("button").click();
-    await operator.waitForFunction(`!document.querySelector("form.edit button[aria-disabled=true]")`);
+    await until(async () => (await texts())?.["description"] === "old", "it is corrected again");
     assert.deepEqual(await texts(), { message: "theirs", description: "old" });
     assert.deepEqual(complaints, []);
   });
@@ -384,6 +385,17 @@ describe("the page", options, () => {
     await says(page.locator(".ticket .told"), exactly("You got number 2 of 10."));
     await page.locator("#connection").waitFor({ state: "hidden" });
     await says(page.locator(".remaining"), "8 of 10 left");
+  });
+
+  test("a stream that is cut off is no lost connection: the state is asked for", async () => {
+    const [user, other] = [await world.newUser(), await world.newUser()];
+    const coupon = await world.newCoupon();
+    faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
+    const page = await visit("", user);
+    await says(page.locator(".remaining"), "10 of 10 left");
+    assert.equal((await world.issue(coupon, other)).status, 201);
+    await says(page.locator(".remaining"), "9 of 10 left");
+    assert.doesNotMatch(await textOf(page.getByRole("status")), /works again|no connection/);
   });
 
   test("without a demo: a token, kept for the tab and never in the URL", async () => {
