@@ -15,8 +15,7 @@ import { type Header, type Keys, keysOf } from "./keys.ts";
 import { createKnown, type Verified } from "./known.ts";
 
 /** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched. */
-export type Authenticate = (token: string) => Answer;
-type Answer = Caller | null | Promise<Caller | null>;
+export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
 
 type Expectation = Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">;
 
@@ -49,25 +48,20 @@ export async function createAuthenticate(
   let forged: string | undefined;
 
   /** `asked` is the generation of the key: of an earlier one nothing is remembered. */
-  function verify(token: string, header: string, check: Check | null, asked: number): Answer {
+  function verify(token: string, header: string, check: Check | null, asked: number): Caller | null {
     if (check === null) return null;
     const now = Date.now() / 1000;
     const end = token.lastIndexOf(".");
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
     const verified = readClaims(token.slice(header.length + 1, end), env, now);
     if (verified === null) return null;
-
-    const conclude = (isRight: boolean): Caller | null => {
-      if (!isRight) {
-        if (asked === generation) forged = token;
-        return null;
-      }
-      known?.add(token, asked, now, verified);
-      if (asked === generation && checks.size < MAX_HEADERS) checks.set(header, check);
-      return verified.caller;
-    };
-    const isRight = check(token.slice(0, end), token.slice(end + 1));
-    return isRight instanceof Promise ? isRight.then(conclude) : conclude(isRight);
+    if (!check(token.slice(0, end), token.slice(end + 1))) {
+      if (asked === generation) forged = token;
+      return null;
+    }
+    known?.add(token, asked, now, verified);
+    if (asked === generation && checks.size < MAX_HEADERS) checks.set(header, check);
+    return verified.caller;
   }
 
   return (token) => {

@@ -1,7 +1,7 @@
 /** A request whose body can be had whole: without the events of a stream, which cost as much as reading the rest of the request. */
 import { IncomingMessage } from "node:http";
 
-type Use = (body: Buffer) => boolean | Promise<boolean>;
+type Use = (body: Buffer) => boolean;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -15,7 +15,7 @@ export class Incoming extends IncomingMessage {
 
   /**
    * Calls `use` once with the body, which must be short, when all of it has come; never if the client leaves before. If that answers
-   * false, now or later, the body can be read as if nobody had looked, and `otherwise` is called.
+   * false, the body can be read as if nobody had looked, and `otherwise` is called.
    */
   whole(use: Use, otherwise: () => void): void {
     this.use = use;
@@ -32,17 +32,12 @@ export class Incoming extends IncomingMessage {
     }
     this.use = undefined;
     this.isUsed = true; // before it is answered, which may be now
-    const isUsed = use(this.body);
-    if (isUsed === false) this.giveBack();
-    else if (isUsed !== true) isUsed.then((isUsed) => isUsed || this.giveBack());
-    return true;
-  }
-
-  private giveBack(): void {
+    if (use(this.body)) return true;
     this.isUsed = false;
     if (this.body.length > 0) super.push(this.body);
     super.push(null);
     this.otherwise?.();
+    return true;
   }
 
   /** What is used has been read to its end: Node needs neither wait for that, nor keep the request until then. */

@@ -29,7 +29,11 @@ export function createCallerOf({
     if (authorization === undefined && !needsToken) return null;
     const token = bearerOf(authorization);
     const who = token === undefined ? null : await authenticate(token);
-    if (who === null) throw token === undefined ? new Problem("unauthenticated") : NOT_VALID;
+    if (who === null)
+      throw new Problem(
+        "unauthenticated",
+        token === undefined ? {} : { detail: "The bearer token is not valid." },
+      );
     if (!roles.includes(who.role))
       throw new Problem("forbidden", { detail: `This takes the role ${roles.join(" or ")}.` });
     const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);
@@ -37,9 +41,6 @@ export function createCallerOf({
     return who;
   };
 }
-
-/** One for all, since a flood of them may come: a new Error looks at its stack. */
-export const NOT_VALID = new Problem("unauthenticated", { detail: "The bearer token is not valid." });
 
 /** As the audit names a caller. */
 export function actorOf({ role, subject }: Caller): string {

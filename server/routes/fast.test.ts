@@ -4,18 +4,16 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, request } from "node:http";
 import { syncBuiltinESMExports } from "node:module";
 import { type AddressInfo, connect } from "node:net";
-import { after, before, type TestContext, test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { SignJWT } from "jose";
 import { env, openApp, openWorld, serviceToken, userToken, type World } from "../../bench/harness/app.ts";
-import type { Caller } from "../api/caller.ts";
-import { type Authenticate, createAuthenticate } from "../auth/auth.ts";
+import { createAuthenticate } from "../auth/auth.ts";
 import { systemClock } from "../clock.ts";
 import { DatabaseError } from "../database/errors.ts";
 import { readEnv } from "../env.ts";
 import { Incoming } from "../http/incoming.ts";
-import { Problem } from "../http/problem.ts";
 import { issueBefore } from "./fast.ts";
 
 let world: World;
@@ -30,10 +28,9 @@ let time = 0;
 /** Requests that reached the routes. */
 let routed = 0;
 
-const server = createServer({ IncomingMessage: Incoming }, (incoming, outgoing) => {
-  outgoing.once("close", () => server.emit("left", outgoing));
-  listener(incoming, outgoing);
-});
+const server = createServer({ IncomingMessage: Incoming }, (incoming, outgoing) =>
+  listener(incoming, outgoing),
+);
 let listener: ReturnType<typeof issueBefore>;
 
 before(async () => {
@@ -141,15 +138,6 @@ for (const [outcome, status, coupon, user, given] of [
       assert.deepEqual(constant(fast), constant(byRoutes));
     });
 
-test("a token that is not valid: reads as from the routes", async () => {
-  const [fast, byRoutes] = await both(`/coupons/${soldOut}/issue`, "a.b.c", { body: "{}" });
-  assert.deepEqual(
-    [fast.status, fast.body["outcome"], fast.body["detail"]],
-    [401, "unauthenticated", "The bearer token is not valid."],
-  );
-  assert.deepEqual(constant(fast), constant(byRoutes));
-});
-
 test("issued: reads as from the routes", async () => {
   const [one, two] = [await world.newUser(), await world.newUser()];
   const fast = await ask(`/coupons/${live}/issue`, { token: userToken(one), body: "{}" });
@@ -223,7 +211,7 @@ const odd: [
   outcome: string,
 ][] = [
   ["no token", () => ({ body: "{}" }), 401, "unauthenticated"],
-  ["a wrong token with another body", () => ({ token: "a.b.c", body: "[]" }), 401, "unauthenticated"],
+  ["a wrong token", () => ({ token: "a.b.c", body: "{}" }), 401, "unauthenticated"],
   ["a service that names nobody", () => ({ token: serviceToken, body: "{}" }), 400, "invalid_request"],
   ["two bytes that are no object", () => ({ token: userToken(other), body: "[]" }), 400, "invalid_request"],
   ["two bytes that are no JSON", () => ({ token: userToken(other), body: "{x" }), 400, "invalid_request"],
@@ -293,85 +281,38 @@ test("a body in two packets, and two requests in one", async () => {
   assert.equal(world.issuing.leases.hits(), before + 3);
 });
 
-/** Requests go to this app of the same database until the test ends. */
-async function instead(t: TestContext, authenticate: Authenticate) {
-  const app = await openApp(world.scratch.apiUrl, { authenticate });
-  const before = listener;
-  t.after(() => {
-    listener = before;
-    return app.close();
-  });
-  listener = app.listener;
-  return app;
-}
-
-test("by public key: a token is verified once, a forged one once a request", async (t) => {
+test("by public key: before the routes, a token is verified once, a forged one once a request", async (t) => {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
   const { mock } = t.mock.method(crypto, "verify");
   syncBuiltinESMExports();
   const authenticate = await createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
-  await instead(t, authenticate);
+  const app = await openApp(world.scratch.apiUrl, { authenticate });
+  const before = listener;
   t.after(() => {
+    listener = before;
     mock.restore();
     syncBuiltinESMExports();
+    return app.close();
   });
-  const tokenOf = (user: number | string, role = "user") =>
-    new SignJWT({ role, iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE })
+  listener = app.listener;
+  const tokenOf = (user: number) =>
+    new SignJWT({ role: "user", iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE })
       .setProtectedHeader({ alg: "EdDSA" })
       .setSubject(`${user}`)
       .setExpirationTime("1m")
       .sign(privateKey);
   const token = await tokenOf(holder);
   const [forged, another] = [`${token.slice(0, -5)}AAAAA`, `${token.slice(0, -5)}BBBBB`];
-  for (const [given, body, status, verified] of [
-    [token, "{}", 200, 1],
-    [token, "{}", 200, 1],
-    [forged, "{}", 401, 2],
-    [another, "{}", 401, 3],
-    [token, "{}", 200, 3],
-    [await tokenOf(other), "{}", 409, 4],
-    [await tokenOf("shop", "service"), "{}", 400, 5],
-    [forged, "[]", 401, 6],
-    [`${token.slice(0, -5)}CCCCC`, "[]", 401, 7],
+  for (const [given, status, verified] of [
+    [token, 200, 1],
+    [token, 200, 1],
+    [forged, 401, 2],
+    [another, 401, 3],
+    [token, 200, 3],
+    [await tokenOf(other), 409, 4],
   ] as const) {
-    const told = await ask(`/coupons/${soldOut}/issue`, { token: given, body });
+    const told = await ask(`/coupons/${soldOut}/issue`, { token: given, body: "{}" });
     assert.deepEqual([told.status, mock.callCount()], [status, verified]);
   }
-});
-
-test("nothing is done for who left while its token was checked, and keys that cannot be had are the routes' to tell", async (t) => {
-  const user = await world.newUser();
-  let settle: (who: Caller | Promise<never>) => void = () => {};
-  let asked = () => {};
-  const app = await instead(t, () => {
-    asked();
-    return new Promise((resolve) => {
-      settle = resolve;
-    });
-  });
-  const nextAsked = () =>
-    new Promise<void>((resolve) => {
-      asked = resolve;
-    });
-  const path = `/coupons/${live}/issue`;
-  const begun = nextAsked();
-  const socket = connect(port, "127.0.0.1");
-  socket.write(
-    `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a.b.c\r\nContent-Length: 0\r\n\r\n`,
-  );
-  await begun;
-  const [gone] = await Promise.all([once(server, "left"), socket.destroy()]);
-  assert.ok(gone);
-  settle({ role: "user", user_id: user, subject: `${user}` });
-
-  const first = nextAsked();
-  const told = ask(path, { token: "a.b.c", body: "{}" });
-  await first;
-  const second = nextAsked();
-  settle(Promise.reject(new Problem("keys_unavailable", { retryAfter: 1 })));
-  await second;
-  settle(Promise.reject(new Problem("keys_unavailable", { retryAfter: 1 })));
-  assert.deepEqual([(await told).status, (await told).body["outcome"]], [503, "keys_unavailable"]);
-  assert.equal(app.issuing.outcomes.issued, 0);
 });

@@ -4,15 +4,12 @@
  * that differs takes the routes, where the same issuing and issueAnswer() serve the same path.
  */
 import type { RequestListener, ServerResponse } from "node:http";
-import type { Caller } from "../api/caller.ts";
 import { issueAnswer, type Sent } from "../http/answer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { bearerOf, headerOf } from "../http/headers.ts";
 import type { Incoming } from "../http/incoming.ts";
-import { Problem } from "../http/problem.ts";
 import { createSendWhole } from "../http/whole.ts";
 import type { Dependencies } from "./app.ts";
-import { NOT_VALID } from "./caller.ts";
 
 /** What clients say; the routes look at any other. */
 const PLAIN_JSON = /^application\/json(; ?charset=utf-8)?$/i;
@@ -32,46 +29,41 @@ export function issueBefore(
   return (incoming, outgoing) => {
     const began = clock.now();
     const couponId = incoming.method === "POST" ? Number(TARGET.exec(incoming.url ?? "")?.[1] ?? 0) : 0;
-    const token =
-      couponId > 0 && isPlain(incoming.rawHeaders)
-        ? bearerOf(headerOf(incoming.rawHeaders, "authorization"))
-        : undefined;
-    if (token === undefined) return routes(incoming, outgoing);
-    const found = authenticate(token);
-    const who = found instanceof Promise ? found.catch(() => undefined) : found;
+    const length = couponId === 0 ? undefined : plainLength(incoming.rawHeaders);
+    if (length === undefined) return routes(incoming, outgoing);
+    const userId = userOf(incoming.rawHeaders);
+    if (userId === undefined) return routes(incoming, outgoing);
     incoming.whole(
       (body) => {
         const isPlain = body.length === 0 || body.toString("latin1") === "{}";
-        return who instanceof Promise
-          ? who.then((who) => isPlain && answer(incoming, outgoing, couponId, who, began))
-          : isPlain && answer(incoming, outgoing, couponId, who, began);
+        if (isPlain) issue(incoming, outgoing, couponId, userId, began);
+        return isPlain;
       },
       () => routes(incoming, outgoing),
     );
   };
 
-  /** Whether it answers: a user, and whoever has no valid token. Where a key could not be fetched, the routes try it again and say so. */
-  function answer(
-    { url, rawHeaders, socket }: Incoming,
-    outgoing: ServerResponse,
-    couponId: number,
-    who: Caller | null | undefined,
-    began: number,
-  ): boolean {
-    if (who === undefined || (who !== null && who.role !== "user")) return false;
-    const exchange = exchanges.begin(began, "POST", url as string, rawHeaders, count);
-    const problem =
-      who === null
-        ? NOT_VALID
-        : socket.destroyed
-          ? new Problem("hung_up")
-          : exchanges.limit(exchange, who.user_id);
-    if (who === null || problem) send(outgoing, exchange, exchanges.failed(exchange, problem));
-    else issue(outgoing, exchange, couponId, who.user_id);
-    return true;
+  /** The user, if the token is a user's and can be checked at once. Where its key must be fetched first, the routes wait for it. */
+  function userOf(rawHeaders: readonly string[]): number | undefined {
+    const token = bearerOf(headerOf(rawHeaders, "authorization"));
+    const who = token === undefined ? null : authenticate(token);
+    if (who instanceof Promise) who.catch(() => {});
+    return who !== null && "user_id" in who ? who.user_id : undefined;
   }
 
-  function issue(outgoing: ServerResponse, exchange: Exchange, couponId: number, userId: number): void {
+  function issue(
+    { url, rawHeaders }: Incoming,
+    outgoing: ServerResponse,
+    couponId: number,
+    userId: number,
+    began: number,
+  ): void {
+    const exchange = exchanges.begin(began, "POST", url as string, rawHeaders, count);
+    const problem = exchanges.limit(exchange, userId);
+    if (problem) {
+      send(outgoing, exchange, exchanges.failed(exchange, problem));
+      return;
+    }
     const issued = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
     if (issued instanceof Promise)
       issued.then(
@@ -87,13 +79,14 @@ export function issueBefore(
   }
 }
 
-/** Whether it says that it has no body, or one that may be {}. */
-function isPlain(rawHeaders: readonly string[]): boolean {
+/** 0 without a body, 2 for one that may be {}; undefined for any other. */
+function plainLength(rawHeaders: readonly string[]): 0 | 2 | undefined {
   const length = headerOf(rawHeaders, "content-length");
   if (length === "2")
-    return (
-      PLAIN_JSON.test(headerOf(rawHeaders, "content-type") ?? "") &&
+    return PLAIN_JSON.test(headerOf(rawHeaders, "content-type") ?? "") &&
       headerOf(rawHeaders, "content-encoding") === undefined
-    );
-  return length === undefined ? headerOf(rawHeaders, "transfer-encoding") === undefined : length === "0";
+      ? 2
+      : undefined;
+  if (length === undefined && headerOf(rawHeaders, "transfer-encoding") !== undefined) return undefined;
+  return length === undefined || length === "0" ? 0 : undefined;
 }
