@@ -1,6 +1,7 @@
 -- Corrects what a coupon is called and what it says; what is null stays. coupon_not_found · unchanged · already_started ·
--- code_taken · changed. Locks the settings' row for a new code (one is looked for in peace), then the coupon's row: no other
--- coupon's issuing waits, and a lease says nothing of what changes here.
+-- code_taken · changed. For a new code it locks the settings' row, as create_coupon() does: nobody takes the code meanwhile.
+-- Then it locks the coupon's row: a batch of that coupon waits for the commit, and keeps the issuing lock. No lease says
+-- anything of what changes here.
 create or replace function public.edit_coupon(
   coupon_id bigint,
   code text default null,

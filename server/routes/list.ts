@@ -1,17 +1,20 @@
 /** How lists and other streams of rows are answered. */
-import { type Form, wantedOf } from "../http/accept.ts";
+import Negotiator from "negotiator";
 import { exportCsv } from "../http/csv.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import { exportLines, pagesOf, type Rows } from "../http/lines.ts";
 import { Problem } from "../http/problem.ts";
 import type { Ctx } from "../http/request.ts";
 
-const LINES: Form = { type: "application/x-ndjson", parameters: { charset: "utf-8" } };
-const CSV: Form = { type: "text/csv", parameters: { charset: "utf-8", header: "present" } };
+const LINES = "application/x-ndjson; charset=utf-8";
+const CSV = "text/csv; charset=utf-8; header=present";
+/** As a request may ask for it: the first is for whoever takes both alike. */
+type Form = typeof LINES | typeof CSV;
 
 /** In which form this request wants a list. */
 export function formOf(c: Ctx): Form {
-  const form = wantedOf(c.req.header("accept"), [LINES, CSV]);
+  const accept = c.req.header("accept") || "*/*";
+  const form = new Negotiator({ headers: { accept } }).mediaType([LINES, CSV]) as Form | undefined;
   if (form === undefined) throw new Problem("not_acceptable");
   // It has no chunks: an answer whose connection ends early looks whole, and CSV has no last line. A reset would tell, but Node (20.20)
   // ends a connection that has something to write in good order, also at resetAndDestroy().
@@ -37,12 +40,11 @@ export async function answerList<Row extends object>(
     if (incoming === undefined) throw problem;
     incoming.socket.destroy();
   });
-  const type = "text/csv; charset=utf-8; header=present";
-  return new Response(csv, { headers: streamHeaders(exchange.requestId, type) });
+  return new Response(csv, { headers: streamHeaders(exchange.requestId, CSV) });
 }
 
 export function lines(c: Ctx, rows: ReadableStream<Uint8Array>): Response {
-  return new Response(rows, { headers: streamHeaders(c.env.exchange.requestId, LINES.type) });
+  return new Response(rows, { headers: streamHeaders(c.env.exchange.requestId, "application/x-ndjson") });
 }
 
 export function streamHeaders(requestId: string, type: string): Record<string, string> {

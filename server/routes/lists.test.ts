@@ -11,6 +11,7 @@ import { DatabaseError } from "../database/errors.ts";
 import { createApp } from "./app.ts";
 
 const { world, wrongTargetTests } = routesWorld();
+const CSV = "text/csv; charset=utf-8; header=present";
 
 test("a stream that our mistake ends says so, and it is in the log", async () => {
   const { db, dependencies } = world();
@@ -62,13 +63,29 @@ test("users and grants as CSV; 406 for anything else", async () => {
   const csv = (path: string, accept = "text/csv") =>
     call(`GET ${path}`, { token: adminToken, headers: { accept } });
   const grants = await csv(`/coupons/${coupon_id}/grants`);
-  assert.equal(grants.headers.get("content-type"), "text/csv; charset=utf-8; header=present");
+  assert.equal(grants.headers.get("content-type"), CSV);
   const header = "position,user_id,issued_on,issued_at,used_date,use_reference\r\n";
   assert.equal(grants.body, `${header}1,${user},${issued_on},${issued_at},,\r\n`);
   assert.equal((await csv(`/coupons/${coupon_id}/grants?after=1`)).body, header);
   const users = await csv(`/users?after=${user - 1}`, "text/*, */*;q=0.5");
   assert.equal(users.body, `user_id,display_name\r\n${user},"'=1+1, ""Ann"""\r\n`);
-  assert.equal((await csv("/users", "*/*")).headers.get("content-type"), "application/x-ndjson");
+  for (const accept of [
+    "*/*",
+    "",
+    "application/x-ndjson, text/csv",
+    "text/csv;q=0, */*",
+    "text/csv;header=absent, */*;q=0.1",
+  ])
+    assert.equal((await csv("/users", accept)).headers.get("content-type"), "application/x-ndjson", accept);
+  for (const accept of [
+    "TEXT/CSV",
+    'text/csv; charset="UTF-8"; header=present',
+    "*/*, text/csv",
+    "application/x-ndjson;q=0, */*;q=0.1",
+  ])
+    assert.equal((await csv("/users", accept)).headers.get("content-type"), CSV, accept);
+  for (const accept of ["text/csv;header=absent", "*/*;q=0", "text/html", "nonsense"])
+    assert.equal((await csv("/users", accept)).status, 406, accept);
   assertProblem(await csv("/users", "application/json"), 406, {
     outcome: "not_acceptable",
     detail: "There are lines (application/x-ndjson) and CSV (text/csv).",
