@@ -76,11 +76,12 @@ function readCommand(args: readonly string[]): Command {
   };
 }
 
-/** All volleys of one kind at one number of connections; the first of each side warms up. */
+/** What was measured of one kind at one number of connections: of each side its rounds, and its last rate. */
 interface Series {
   kind: Kind;
   connections: number;
-  volleys: Map<Side, Figures[]>;
+  rounds: Map<string, Figures[]>;
+  rates: Map<string, number>;
 }
 
 async function compare(command: Command, say: Say): Promise<Verdict> {
@@ -90,60 +91,94 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
     await mkdir(DATA_DIR, { recursive: true });
     const data = await temporary(join(DATA_DIR, "compare-"), later); // on the disk of any other database of ours
     const checkouts = await temporary(join(tmpdir(), "compare-"), later);
-    const secret = newSecret();
-
     say(`checking out ${commit}: ${subject}`);
     const project = await checkOut(commit, join(checkouts, "revision"), later);
-    say("setting up both");
-    const ours = await startSide("working tree", CHECKOUT, join(data, "working-tree"), secret, later);
-    const theirs = await startSide(commit, project, join(data, commit), secret, later);
+    const sides: [name: string, project: string][] = [
+      ["working tree", CHECKOUT],
+      [commit, project],
+    ];
 
-    const { users } = command;
-    say(`making ${users} users`);
-    for (const { owner } of [ours, theirs]) await addUsers({ admin: owner }, 1, users + 1);
     const wrk = command.generator === "wrk" ? wrkVersion() : undefined;
     const generator = wrk ? useWrk(wrk) : useAutocannon();
-    const ids = Array.from({ length: users }, (_, i) => i + 1);
-    const crowd = { users, fresh: createFreshTokens(secret, ids), winner: userToken(secret, users + 1) };
-
     const verdict = createVerdict();
     const all = command.chosen.flatMap((kind) =>
       kind.connections.map(
         (connections): Series => ({
           kind,
           connections,
-          volleys: new Map([ours, theirs].map((side) => [side, []])),
+          rounds: new Map(sides.map(([name]) => [name, []])),
+          rates: new Map(),
         }),
       ),
     );
-    for (let round = 0; round <= command.rounds; round++) {
-      say(round === 0 ? "warming up" : `round ${round} of ${command.rounds}`);
-      for (const series of all)
-        await fireInTurn(series, round, command.seconds, { generator, crowd, verdict });
+    // Who is started first is slower by some percent, even beside the same revision: each is first for half of the rounds.
+    let done = 0;
+    let machineName = "";
+    for (const order of [sides, sides.toReversed()]) {
+      const rounds = done === 0 ? Math.ceil(command.rounds / 2) : command.rounds - done;
+      if (rounds === 0) continue;
+      const directory = join(data, `${done}`);
+      await mkdir(directory);
+      await withBoth(order, directory, command.users, say, async (started, crowd) => {
+        for (let round = 0; round <= rounds; round++) {
+          say(round === 0 ? "warming up" : `round ${done + round} of ${command.rounds}`);
+          for (const series of all)
+            await fireInTurn(series, started, round, command.seconds, { generator, crowd, verdict });
+        }
+        machineName ||= nameOf(await machine((started[0] as Side).setupUrl));
+      });
+      done += rounds;
     }
-    say(`${command.rounds} rounds in turn, by ${generator.name}, on ${nameOf(await machine(ours.setupUrl))}`);
+    say(`${command.rounds} rounds in turn, by ${generator.name}, on ${machineName}`);
     for (const series of all) say(`\n${render(series)}`);
     return verdict;
   });
 }
 
-/** A B, then B A, and so on: whatever changes steadily then falls on both alike. */
+/** Sets both up and starts them in this order, each with users of its own, and ends them after `work`. */
+function withBoth(
+  order: readonly [name: string, project: string][],
+  directory: string,
+  users: number,
+  say: Say,
+  work: (started: readonly Side[], crowd: Crowd) => Promise<void>,
+): Promise<void> {
+  return withCleanup(async (later) => {
+    const secret = newSecret();
+    say("setting up both");
+    const started: Side[] = [];
+    for (const [name, project] of order)
+      started.push(await startSide(name, project, join(directory, name.replace(" ", "-")), secret, later));
+    say(`making ${users} users`);
+    for (const { owner } of started) await addUsers({ admin: owner }, 1, users + 1);
+    const ids = Array.from({ length: users }, (_, i) => i + 1);
+    await work(started, {
+      users,
+      fresh: createFreshTokens(secret, ids),
+      winner: userToken(secret, users + 1),
+    });
+  });
+}
+
+/** A B, then B A, and so on: whatever changes steadily then falls on both alike. Round 0 warms up. */
 async function fireInTurn(
-  { kind, connections, volleys }: Series,
+  { kind, connections, rounds, rates }: Series,
+  started: readonly Side[],
   round: number,
   seconds: number,
   { generator, crowd, verdict }: { generator: Generator; crowd: Crowd; verdict: Verdict },
 ): Promise<void> {
-  const turns = [...volleys];
-  for (const [side, figures] of round % 2 === 0 ? turns : turns.toReversed()) {
-    const lastRate = figures.at(-1)?.[RATE];
-    figures.push(await measure(side, { kind, connections, seconds, lastRate }, generator, crowd, verdict));
+  for (const side of round % 2 === 0 ? started : started.toReversed()) {
+    const lastRate = rates.get(side.name);
+    const figures = await measure(side, { kind, connections, seconds, lastRate }, generator, crowd, verdict);
+    rates.set(side.name, figures[RATE] as number);
+    if (round > 0) rounds.get(side.name)?.push(figures);
   }
 }
 
 /** A row a figure: medians of both sides and their ratio, each with its range; a round's ratio is of its two volleys. */
-function render({ kind, connections, volleys }: Series): string {
-  const sides = [...volleys].map(([{ name }, figures]) => ({ name, rounds: figures.slice(1) }));
+function render({ kind, connections, rounds: measured }: Series): string {
+  const sides = [...measured].map(([name, rounds]) => ({ name, rounds }));
   const names = Object.keys(sides[0]?.rounds[0] ?? {});
   const rows = names.map((figure) => {
     const values = sides.map(({ rounds }) => rounds.map((round) => round[figure] as number));
