@@ -68,7 +68,10 @@ export const OPENING: Command[] = [
   { call: "midnight" },
 ];
 
-/** What random commands seldom come to, after OPENING: a day that is full, and coupons that cannot start then. */
+/**
+ * What random commands seldom come to, after OPENING: a day that is full, coupons that cannot start then, and every outcome
+ * that 200 random runs reach about ten times or fewer, so that none is missed by chance.
+ */
 export const SELDOM: Command[] = [
   ...[100 * DAY, 100 * DAY + 1, 100 * DAY + 2, 150 * DAY, 100 * DAY + 3].map((start, i): Command => {
     const count = [1, 2, 3, 1, 5][i] as number;
@@ -86,6 +89,20 @@ export const SELDOM: Command[] = [
   { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
   { call: "set_coupon_count", coupon: 7, count: 5 },
   { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 150 * DAY + 1 },
+  { call: "set_coupon_start", coupon: 7, start: NOW - 100 * DAY },
+  { call: "set_coupon_expiry", coupon: 7, expiry: NOW + 50 * DAY },
+  { call: "edit_coupon", coupon: 7, code: "d", message: null },
+  { call: "issue_coupon", user: 1, coupon: 7 },
+  { call: "withdraw_coupon", coupon: 7 },
+  { call: "withdraw_coupon", coupon: 7 },
+  { call: "issue_coupon", user: 5, coupon: 2 },
+  { call: "import_users", users: [5], name: "Ben" },
+  { call: "issue_coupon", user: 4, coupon: 2 },
+  { call: "issue_coupon", user: 4, coupon: 1 },
+  { call: "use_coupon", user: 4, coupon: 2, reference: "order 1" },
+  { call: "use_coupon", user: 4, coupon: 2, reference: "order 2" },
+  { call: "undo_use", user: 4, coupon: 2 },
 ];
 
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
