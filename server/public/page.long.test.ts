@@ -3,37 +3,28 @@
  *   SCREENSHOTS=/tmp/pictures ./sd test server/public/page.long.test.ts
  */
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
-import { env, openWorld, userToken, type World } from "../../bench/harness/app.ts";
+import type { Browser, Page } from "playwright-core";
+import { userToken, type World } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
+import {
+  DESKTOP,
+  exactly,
+  openSite,
+  PHONE,
+  picture,
+  type Site,
+  says,
+  textOf,
+  tooFaint,
+} from "../../bench/harness/site.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { contract } from "../api/contract.ts";
-import { createDemo } from "../auth/demo.ts";
-import { Incoming } from "../http/incoming.ts";
-
-const PHONE = { width: 390, height: 844 };
-const DESKTOP = { width: 1280, height: 800 };
-const KEY = "k".repeat(32);
-
-/** Answers instead of the service, or says nothing and lets it. */
-type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 describe("the page", options, () => {
-  let world: World;
   let browser: Browser;
-  let close: () => Promise<unknown>;
-  /** Ends every connection. */
-  let hangUp: () => void;
-  let baseUrl: string;
-  let hasDemo = true;
-  let faults: Fault[] = [];
-  /** Every request that came. */
-  let came: string[] = [];
-  /** What went wrong on any page. */
-  let complaints: string[] = [];
+  let site: Site;
+  let world: World;
 
   before(async () => {
     browser = await launchBrowser();
@@ -41,65 +32,17 @@ describe("the page", options, () => {
   after(() => browser?.close());
 
   beforeEach(async () => {
-    [faults, came, complaints, hasDemo] = [[], [], [], true];
-    const demo = createDemo({ ...env, DEMO_KEY: KEY });
-    world = await openWorld({ demoToken: (authorization) => (hasDemo ? demo(authorization) : undefined) });
-    const server = createServer({ IncomingMessage: Incoming }, (request, response) => {
-      came.push(`${request.method} ${request.url}`);
-      if (!faults.some((fault) => fault(request, response))) world.listener(request, response);
-    }).listen(0, "127.0.0.1");
-    await new Promise((resolve) => server.once("listening", resolve));
-    baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    hangUp = () => server.closeAllConnections();
-    close = async () => {
-      for (const context of browser.contexts()) await context.close();
-      hangUp();
-      await new Promise((resolve) => server.close(resolve));
-      await world.close();
-    };
+    site = await openSite(browser);
+    world = site.world;
   });
-  afterEach(() => close());
+  afterEach(() => site.close());
 
-  /** A person with a browser of its own; user_id: who it is in demo mode. */
-  async function visit(path: string, user_id?: number, options: BrowserContextOptions = {}): Promise<Page> {
-    const context = await browser.newContext({ viewport: DESKTOP, timezoneId: "Asia/Seoul", ...options });
-    context.setDefaultTimeout(120_000);
-    await context.addInitScript(`
-      addEventListener("securitypolicyviolation", (event) => console.error("policy: " + event.violatedDirective));
-      if (!sessionStorage.getItem("demo key")) sessionStorage.setItem("demo key", "${KEY}");
-      ${user_id === undefined ? "" : `sessionStorage.setItem("user_id", "${user_id}");`}
-    `);
-    const page = await context.newPage();
-    page.on("console", (message) => {
-      // A refusal has a status, which Chromium tells of itself.
-      const isRefusal =
-        /^Failed to load resource: the server responded with a status of (400|401|404|409|503)/;
-      if (message.type() === "error" && !isRefusal.test(message.text())) complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    page.on("request", (request) => {
-      if (!request.url().startsWith(baseUrl) && !request.url().startsWith("data:"))
-        complaints.push(`asked ${request.url()}`);
-    });
-    await page.goto(path === "about:blank" ? path : baseUrl + path);
-    return page;
-  }
-
-  async function picture(page: Page, name: string): Promise<void> {
-    const dir = process.env["SCREENSHOTS"];
-    if (dir) await page.screenshot({ path: `${dir}/${name}.png`, fullPage: true });
-  }
+  const visit: Site["visit"] = (...given) => site.visit(...given);
 
   const ticket = (page: Page, code: string) =>
     page.locator(".ticket", { has: page.getByText(code, { exact: true }) });
   const panel = (page: Page, code: string) =>
     page.locator(".panel", { has: page.getByRole("heading", { name: code, exact: true }) });
-  const textOf = async (locator: Locator) => (await locator.textContent()) ?? "";
-
-  /** Waits until it says this. */
-  const says = (locator: Locator, text: string | RegExp) => locator.filter({ hasText: text }).waitFor();
-  const exactly = (text: string) => new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
-
   test("a whole drop, by clicks", async () => {
     const watching = await world.newUser();
     const claiming: number[] = [];
@@ -141,7 +84,7 @@ describe("the page", options, () => {
     await button.click({ force: true });
     await says(ticket(first, "DROP").locator(".told"), /^It starts in \d+ min\b/);
     await picture(first, "drop-before-desktop-light");
-    assert.equal(came.filter((route) => route.startsWith("POST /coupons/")).length, 0);
+    assert.equal(site.came.filter((route) => route.startsWith("POST /coupons/")).length, 0);
 
     // The start comes. The buttons wake up, and all are pressed at once. Whose page knows before that it is sold out needn't ask.
     const opened = (shop: Page) => ticket(shop, "DROP").and(shop.locator("[data-chance=open]"));
@@ -159,7 +102,7 @@ describe("the page", options, () => {
         return [await textOf(label), await textOf(ticket(shop, "DROP").locator(".told"))];
       }),
     );
-    const asked = came.filter((route) => route === `POST /coupons/${couponId}/issue`).length;
+    const asked = site.came.filter((route) => route === `POST /coupons/${couponId}/issue`).length;
     const rows = await world.scratch.owner`
       select g.user_id::integer as user_id, g.position
       from coupon.user_coupons g where g.coupon_id = ${couponId} order by g.position
@@ -232,7 +175,7 @@ describe("the page", options, () => {
     await winner.reload();
     await ticket(winner, "DROP").getByRole("button", { name: "Yours: number 1 of 4" }).waitFor();
     await winner.getByRole("button", { name: "Used Free pizza" }).waitFor();
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("the button wakes up by the service's clock alone: the own one is wrong, and no event comes", async () => {
@@ -240,11 +183,11 @@ describe("the page", options, () => {
     const coupon = await world.newCoupon({ from: "1 hour" });
     const page = await visit("about:blank", user);
     await page.clock.install({ time: Date.now() + 3_600_000 });
-    await page.goto(baseUrl);
+    await page.goto(site.baseUrl);
     await says(page.getByRole("timer"), /^59:\d\d$|^1:00:00$/);
     const tellsEvents = /^\/coupons\/(events|live|upcoming)$/;
-    faults = [({ url = "", socket }) => tellsEvents.test(url) && Boolean(socket.destroy())];
-    hangUp();
+    site.faults = [({ url = "", socket }) => tellsEvents.test(url) && Boolean(socket.destroy())];
+    site.hangUp();
     await says(page.locator("#connection"), "There is no connection.");
     // An hour passes: for the page by its clock, for the service by moving the start.
     await world.scratch.owner`
@@ -279,7 +222,7 @@ describe("the page", options, () => {
     assert.equal(await page.locator("[aria-live]").count(), 1);
     assert.equal(await page.locator("[aria-live] [role=timer], [role=timer][aria-live]").count(), 0);
     assert.equal(await page.getByRole("timer").count(), 1);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("two views, by links: title, focus and history follow", async () => {
@@ -293,7 +236,7 @@ describe("the page", options, () => {
     await page.goBack();
     await page.getByRole("heading", { name: "Today's coupons" }).waitFor();
     assert.equal(await textOf(page.locator(":focus")), "Today's coupons");
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("corrected: only what was typed, so what somebody else corrected meanwhile stays", async () => {
@@ -322,7 +265,7 @@ describe("the page", options, () => {
     await form.getByRole("button").click();
     await until(async () => (await texts())?.["description"] === "old", "it is corrected again");
     assert.deepEqual(await texts(), { message: "theirs", description: "old" });
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("refused in words: had one today, and not known", async () => {
@@ -340,7 +283,7 @@ describe("the page", options, () => {
     await page.locator(".grant").waitFor({ state: "detached" });
     await ticket(page, code).locator(".claim").click();
     await says(ticket(page, code).locator(".told"), "The shop doesn't know this user. Choose another one.");
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("overloaded: it says that it is asked again, and it counts once", async () => {
@@ -349,7 +292,7 @@ describe("the page", options, () => {
     const button = page.locator("[data-chance=open] .claim");
     await button.waitFor();
     let refused = 0;
-    faults = [
+    site.faults = [
       ({ method, url }, response) => {
         if (method !== "POST" || url !== `/coupons/${coupon}/issue` || refused === 3) return false;
         refused += 1;
@@ -368,8 +311,8 @@ describe("the page", options, () => {
     await says(page.locator(".ticket .told"), /^This takes longer than usual\./);
     await says(page.locator(".ticket .told"), exactly("You got number 1 of 10."));
     await page.locator("#connection").waitFor({ state: "hidden" });
-    assert.equal(came.filter((route) => route === `POST /coupons/${coupon}/issue`).length, 4);
-    assert.deepEqual(complaints, []);
+    assert.equal(site.came.filter((route) => route === `POST /coupons/${coupon}/issue`).length, 4);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("no connection: it says so, and goes on by itself", async () => {
@@ -390,7 +333,7 @@ describe("the page", options, () => {
   test("a stream that is cut off is no lost connection: the state is asked for", async () => {
     const [user, other] = [await world.newUser(), await world.newUser()];
     const coupon = await world.newCoupon();
-    faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
+    site.faults = [({ url, socket }) => url === "/coupons/events" && Boolean(socket.destroy())];
     const page = await visit("", user);
     await says(page.locator(".remaining"), "10 of 10 left");
     assert.equal((await world.issue(coupon, other)).status, 201);
@@ -399,7 +342,7 @@ describe("the page", options, () => {
   });
 
   test("without a demo: a token, kept for the tab and never in the URL", async () => {
-    hasDemo = false;
+    site.hasDemo = false;
     const [user, coupon] = [await world.newUser(), await world.newCoupon()];
     const page = await visit("");
     const field = page.getByLabel("Your token");
@@ -419,7 +362,7 @@ describe("the page", options, () => {
     await says(page.locator(".told"), "You got number 1 of 10.");
     await page.reload();
     await page.getByRole("button", { name: "Yours: number 1 of 10" }).waitFor();
-    assert.equal(page.url(), baseUrl);
+    assert.equal(page.url(), site.baseUrl);
     assert.equal(
       (await world.call(`GET /coupons/${coupon}`, { token: await userToken(user) })).body.issued,
       1,
@@ -463,7 +406,7 @@ describe("the page", options, () => {
     await create.click();
     await says(operator.locator("#code-error"), "Another coupon has this code.");
     assert.deepEqual(await wrong(), { code: "Another coupon has this code." });
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("a coupon is corrected, moved and withdrawn, by two operators and by keyboard", async () => {
@@ -537,38 +480,8 @@ describe("the page", options, () => {
     await panel(operator, name).waitFor({ state: "detached" });
     await panel(other, name).waitFor({ state: "detached" });
     assert.equal(await rowOf(coupon), undefined);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
-
-  // Each text against what is behind it (WCAG 2.2, 1.4.3), by the styles as they come out.
-  const tooFaint = `(() => {
-    const parse = (color) => {
-      const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-      canvas.fillStyle = color;
-      canvas.fillRect(0, 0, 1, 1);
-      return [...canvas.getImageData(0, 0, 1, 1).data];
-    };
-    const luminance = ([r, g, b]) => {
-      const [x, y, z] = [r, g, b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
-      return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-    };
-    const behind = (element) => {
-      for (let e = element; e; e = e.parentElement) {
-        const color = parse(getComputedStyle(e).backgroundColor);
-        if (color[3] === 255) return color;
-        if (color[3] !== 0) throw new Error("half transparent: " + e.className);
-      }
-      throw new Error("nothing behind it");
-    };
-    const seen = [];
-    for (const element of document.querySelectorAll("body *")) {
-      const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== "");
-      if ((!own && !("value" in element)) || !element.checkVisibility() || element.closest(".unseen, meter")) continue;
-      const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
-      seen.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML.slice(0, 80)]);
-    }
-    return { checked: seen.length, faint: seen.filter(([ratio]) => ratio < 4.5) };
-  })()`;
 
   test("contrast, and no scrolling sideways: light and dark, phone and desktop", async () => {
     const [user, other] = [await world.newUser(), await world.newUser()];
@@ -611,13 +524,13 @@ describe("the page", options, () => {
         await picture(page, `operate-${size}-${colorScheme}`);
         await page.context().close();
       }
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 
   test("/docs shows every operation, by our own files alone", async () => {
     const page = await visit("docs");
     await page.locator(".opblock").first().waitFor();
     assert.equal(await page.locator(".opblock").count(), Object.keys(contract).length);
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(site.complaints, []);
   });
 });
