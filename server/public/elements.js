@@ -83,6 +83,29 @@ export function arrange(parent, children) {
 }
 
 /**
+ * Makes these the rows of a table. The first cell of each says what it is about, and a column is of numbers if its head is.
+ * @param {HTMLTableElement} table
+ * @param {string[][]} rows
+ */
+export function showRows(table, rows) {
+  const heads = table.tHead?.rows[0]?.cells;
+  const body = find("tbody", HTMLTableSectionElement, table);
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((texts, i) => {
+    const row = body.rows[i] ?? body.insertRow();
+    texts.forEach((text, j) => {
+      let cell = row.cells[j];
+      if (cell === undefined) {
+        cell = document.createElement(j === 0 ? "th" : "td");
+        mark(cell, { scope: j === 0 ? "row" : null, class: heads?.[j]?.className || null });
+        row.append(cell);
+      }
+      put(cell, text);
+    });
+  });
+}
+
+/**
  * @param {HTMLMeterElement} meter
  * @param {{ code: string, count: number, remaining: number }} stock
  */

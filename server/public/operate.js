@@ -1,10 +1,20 @@
-/** The view for operators: each coupon as it goes, what people are told, and the form for a new coupon. */
+/**
+ * The view for operators: each coupon as it goes, what people are told, the form for a new coupon, and parts to look at by the way.
+ *
+ * To add a part: a <details id="NAME" class="part"> in #operate of index.html, a module that makes its View of a Frame, a line for it in
+ * PARTS, and one for its file in routes/pages.ts. It opens when somebody opens it, and each time begins anew. days.js is a short one.
+ */
 import { openCreate } from "./create.js";
-import { find, mark, put } from "./elements.js";
+import { createDays } from "./days.js";
+import { find, mark, showRows } from "./elements.js";
 import { createPanel, SPAN, showPanels } from "./panels.js";
 import { amount, STATE, TOLD } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
+/** @typedef {import("./elements.js").View} View */
+
+/** @type {Record<string, (frame: Frame) => View>} By the id of its element. */
+const PARTS = { days: createDays };
 
 /**
  * What people were told until now, by outcome.
@@ -13,21 +23,59 @@ import { amount, STATE, TOLD } from "./words.js";
 
 /**
  * @param {Frame} frame
- * @returns {import("./elements.js").View}
+ * @returns {View}
  */
 export function createOperate(frame) {
   const { broke } = frame;
   /** @type {Map<number, import("./panels.js").Panel>} */
   const panels = new Map();
+  const parts = Object.entries(PARTS).map(([id, create]) =>
+    createPart(find(`#${id}`, HTMLDetailsElement), create(frame)),
+  );
   openCreate(frame);
 
   return {
     open(signal) {
       void watch(frame, panels, signal).catch((error) => signal.aborted || broke(error));
+      for (const part of parts) part.open(signal);
     },
     forget() {
       panels.clear();
       showPanels(frame, panels);
+      for (const part of parts) part.forget();
+    },
+  };
+}
+
+/**
+ * A part, which is open while its element is and an operator is known. What it shows stays when another tab is looked at.
+ * @param {HTMLDetailsElement} details
+ * @param {View} view
+ * @returns {View}
+ */
+function createPart(details, view) {
+  let isKnown = false;
+  /** @type {AbortController | undefined} */
+  let opened;
+  const follow = () => {
+    if (!details.open || !isKnown) {
+      opened?.abort();
+      opened = undefined;
+    } else if (opened === undefined) {
+      opened = new AbortController();
+      view.open(opened.signal);
+    }
+  };
+  details.addEventListener("toggle", follow);
+  return {
+    open() {
+      isKnown = true;
+      follow();
+    },
+    forget() {
+      isKnown = false;
+      follow();
+      view.forget();
     },
   };
 }
@@ -62,6 +110,7 @@ async function watch(frame, panels, signal) {
  * @param {Told} told
  */
 function showAnswers(last, { at, outcomes }) {
+  const table = find("#answers", HTMLTableElement);
   const rows = Object.entries(TOLD).map(([outcome, label]) => {
     const inAll = outcomes[outcome] ?? 0;
     // Another process counts from elsewhere.
@@ -69,18 +118,9 @@ function showAnswers(last, { at, outcomes }) {
     const seconds = last === undefined ? 1 : Math.max(1, Math.round((at - last.at) / 1000));
     return [label, amount(Math.round(gone / seconds)), amount(inAll)];
   });
-  const body = find("#answers tbody", HTMLTableSectionElement);
-  rows.forEach((cells, i) => {
-    const row = body.rows[i] ?? body.insertRow();
-    cells.forEach((text, j) => {
-      let cell = row.cells[j];
-      if (cell === undefined) {
-        cell = document.createElement(j === 0 ? "th" : "td");
-        mark(cell, j === 0 ? { scope: "row" } : { class: "number" });
-        row.append(cell);
-      }
-      put(cell, text);
-    });
-    mark(row, { "data-none": cells[2] === "0" ? "" : null });
+  showRows(table, rows);
+  rows.forEach(([, , inAll], i) => {
+    const row = table.tBodies[0]?.rows[i];
+    if (row) mark(row, { "data-none": inAll === "0" ? "" : null });
   });
 }

@@ -175,8 +175,33 @@ const moments = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
 });
 
+const instants = new Intl.DateTimeFormat("en-GB", {
+  ...{ day: "numeric", month: "short", year: "numeric" },
+  ...{ hour: "2-digit", minute: "2-digit", second: "2-digit" },
+});
+const days = new Intl.DateTimeFormat("en-GB", {
+  ...{ weekday: "short", day: "numeric", month: "short", year: "numeric" },
+  timeZone: "UTC",
+});
+const percents = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+
 /** @param {number} n */
 export const amount = (n) => numbers.format(n);
+
+/** @param {number} share From 0 to 1. */
+export const percent = (share) => percents.format(share);
+
+/**
+ * Of a record: with its year and second, in the reader's time zone.
+ * @param {string | number} time
+ */
+export const instant = (time) => instants.format(new Date(time));
+
+/**
+ * A day as the service counts days, whatever the reader's time zone.
+ * @param {string} day Like 2026-11-22.
+ */
+export const dayName = (day) => days.format(new Date(`${day}T00:00:00Z`));
 
 /**
  * In the reader's time zone.

@@ -22,6 +22,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/wallet.js": publicFile("wallet.js"),
   "/operate.js": publicFile("operate.js"),
   "/panels.js": publicFile("panels.js"),
+  "/days.js": publicFile("days.js"),
   "/create.js": publicFile("create.js"),
   "/correct.js": publicFile("correct.js"),
   "/words.js": publicFile("words.js"),
