@@ -217,6 +217,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.refuse_change()": "",
   "coupon.set_paused(bigint,boolean,text,text)": "",
   "coupon.state_of(coupon.coupons,timestamp with time zone)": "",
+  "coupon.time_sell_out()": "",
   "coupon.write_users(bigint[],text[],text,text)": "",
 };
 
@@ -395,8 +396,11 @@ test("constraints and triggers, by name", async () => {
         "coupons_outlive_leases",
         "coupons_pkey",
         "coupons_slot_is_1_to_3",
+        "coupons_sold_out_at_is_kept",
+        "coupons_sold_out_at_is_told",
         "coupons_start_time_is_a_date",
         "coupons_start_time_is_fixed_once_issued",
+        "coupons_time_sell_out",
       ],
     ],
     ["folded", ["folded_has_one_row", "folded_pkey"]],

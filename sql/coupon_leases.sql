@@ -18,6 +18,8 @@ returns table (
   refusal public.issue_coupon_outcome,
   valid_for interval,
   starts_in interval,
+  sold_out_at timestamptz,
+  time_to_sell_out interval,
   issued integer,
   last_issued_at timestamptz,
   holders_after integer,
@@ -107,16 +109,19 @@ begin
       when a.refusal = 'not_started' then a.start_time - v_now
       when a.refusal <> 'ended' then a.expiry - v_now end)) as valid_fors,
     array_agg(case when a.refusal = 'not_started' then a.start_time - v_now end) as starts_ins,
+    array_agg(case when a.refusal = 'sold_out' then a.sold_out_at end) as sold_out_ats,
+    array_agg(case when a.refusal = 'sold_out' then a.sold_out_at - a.start_time end) as times_to_sell_out,
     array_agg(a.issued) as issueds, array_agg(a.after) as afters
   into v_leases
   from (
     select
-      q.place, c.id, r.refusal, c.start_time, c.expiry, c.issued, h.after,
+      q.place, c.id, r.refusal, c.start_time, c.expiry, c.sold_out_at, c.issued, h.after,
       sum(c.issued - h.after) over (order by c.issued - h.after, q.place) as holders
     from unnest(coupon_leases.coupon_ids, coupon_leases.known_positions, coupon_leases.known_issued_ats)
       with ordinality q (coupon_id, known_position, known_issued_at, place)
     join (
-      select c.id, c.start_time, c.expiry, c.issued, coupon.common_refusal(c, v_now) as refusal
+      select
+        c.id, c.start_time, c.expiry, c.sold_out_at, c.issued, coupon.common_refusal(c, v_now) as refusal
       from coupon.coupons c
       where c.id = any (v_locked)
     ) c on c.id = q.coupon_id
@@ -155,6 +160,8 @@ begin
     l.refusal,
     l.valid_for,
     l.starts_in,
+    l.sold_out_at,
+    l.time_to_sell_out,
     l.issued,
     (select g.issued_at
       from coupon.user_coupons g
@@ -169,7 +176,8 @@ begin
   left join unnest(v_found) f (coupon_id) on f.coupon_id = q.coupon_id
   left join (
     unnest(v_leases.places, v_leases.coupon_ids, v_leases.refusals, v_leases.valid_fors, v_leases.starts_ins,
-      v_leases.issueds, v_leases.afters) l (place, coupon_id, refusal, valid_for, starts_in, issued, after)
+      v_leases.sold_out_ats, v_leases.times_to_sell_out, v_leases.issueds, v_leases.afters)
+      l (place, coupon_id, refusal, valid_for, starts_in, sold_out_at, time_to_sell_out, issued, after)
     join unnest(v_marked) m (coupon_id) on m.coupon_id = l.coupon_id
   ) on l.place = q.place
   order by q.place;
@@ -179,7 +187,7 @@ $$;
 comment on function public.coupon_leases(bigint[], integer[], timestamptz[], boolean) is
   'For a server: of each coupon (at most 1000), one row in the order of coupon_ids: the refusal that holds for everybody
 but its holders, and for how long it may be repeated without asking (valid_for, counted from before the call: at most a
-second, never beyond start_time or expiry). issued and last_issued_at are the position and the time of the last grant; who
+second, never beyond start_time or expiry). sold_out_at and time_to_sell_out come with sold_out. issued and last_issued_at are the position and the time of the last grant; who
 gives them back in known_positions and known_issued_ats gets the later holders only. holders are the user_ids of the
 positions after holders_after, which is the known position, or 0 if the known grant is not in this database, at most
 100,000 in all; nobody else gets the coupon meanwhile. only_leased gives no coupon the first lease since its last change,

@@ -9,6 +9,7 @@ returns table (
   used bigint,
   first_issued_at timestamptz,
   last_issued_at timestamptz,
+  sold_out_at timestamptz,
   time_to_sell_out interval
 )
 language plpgsql
@@ -26,7 +27,7 @@ begin
   return query
   select
     c.code, c.count, c.issued, c.count - c.issued, u.used, f.issued_at, l.issued_at,
-    case when c.issued = c.count then l.issued_at - c.start_time end
+    c.sold_out_at, c.sold_out_at - c.start_time
   from coupon.coupons c
   cross join lateral (
     select coalesce(sum(u.used), 0) as used from coupon.use_counts u where u.coupon_id = c.id
@@ -40,5 +41,5 @@ end
 $$;
 
 comment on function public.coupon_stats(bigint) is
-  'How the drop went: issued, used, remaining, first and last grant; time_to_sell_out runs from start_time to the last
-grant, null while some remain. No row: no such coupon.';
+  'How the drop went: issued, used, remaining, first and last grant; time_to_sell_out runs from start_time to
+sold_out_at; both are null while some remain. No row: no such coupon.';

@@ -26,6 +26,25 @@ test("some issued, some used", async () => {
   ]);
 });
 
+test("cut to what is issued: since the cut; a restock takes that back", async () => {
+  const lunch = await coupon({ count: 7 });
+  await issue(await user(), lunch);
+  const told = () =>
+    rows(admin`
+      select s.sold_out_at between s.last_issued_at and clock_timestamp(), s.time_to_sell_out = s.sold_out_at - c.start_time
+      from coupon_stats(${lunch}) s, coupon.coupons c where c.id = ${lunch}`);
+  const before = (await value(owner`select clock_timestamp()::text`)) as string;
+  await admin`select from set_coupon_count(${lunch}, 1)`;
+  assert.deepEqual(await told(), [[true, true]]);
+  const isSinceTheCut = owner`select sold_out_at > ${before}::text::timestamptz from coupon.coupons where id = ${lunch}`;
+  assert.equal(await value(isSinceTheCut), true);
+  await admin`select from set_coupon_count(${lunch}, 2)`;
+  assert.deepEqual(await told(), [[null, null]]);
+  await issue(await user(), lunch);
+  const soldOut = admin`select sold_out_at = last_issued_at from coupon_stats(${lunch})`;
+  assert.deepEqual(await rows(soldOut), [[true]]);
+});
+
 test("sold out: from start_time to the last grant", async () => {
   const lunch = await coupon({ count: 2 });
   for (const _ of [1, 2]) await issue(await user(), lunch);

@@ -9,8 +9,8 @@ test("by coupon_id, by code, by code in another case: the same row", async () =>
   await issue(await user(), lunch);
   const code = String(await value(admin`select code from find_coupon(${lunch})`));
   const members = admin`coupon_id::integer, code, message, description, count, issued, remaining, sold_out, paused,
-    starts_in, metadata`;
-  const row = [lunch, code, "message", "", 3, 1, 2, false, false, null, {}];
+    sold_out_at, time_to_sell_out, starts_in, metadata`;
+  const row = [lunch, code, "message", "", 3, 1, 2, false, false, null, null, null, {}];
   assert.deepEqual(await rows(admin`select ${members} from find_coupon(${lunch})`), [row]);
   for (const spelling of [code, code.toLowerCase(), code.toUpperCase()])
     assert.deepEqual(await rows(admin`select ${members} from find_coupon(code => ${spelling})`), [row]);

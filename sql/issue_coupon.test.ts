@@ -63,7 +63,7 @@ test("issued: yesterday's coupon doesn't count for today", async () => {
 });
 
 test("coupon_not_found", async () => {
-  const nothing = [["coupon_not_found", null, null, null, null]];
+  const nothing = [["coupon_not_found", null, null, null, null, null, null]];
   assert.deepEqual(await rows(admin`select * from issue_coupon(${await user()}, 999999)`), nothing);
 });
 
@@ -99,19 +99,32 @@ test("not_started: starts_in says how long", async () => {
   );
 });
 
-for (const state of ["ended", "paused", "sold_out"] as const) {
+test("sold_out: since when, and how long after the start", async () => {
+  const lunch = await coupon({ count: 2 });
+  for (const _ of [1, 2]) await issue(await user(), lunch);
+  assert.deepEqual(
+    await rows(admin`
+      select i.outcome, i.position, i.issued_at, i.starts_in, i.sold_out_at = g.issued_at,
+        i.time_to_sell_out = g.issued_at - c.start_time
+      from issue_coupon(${await user()}, ${lunch}) i, coupon.coupons c, coupon.user_coupons g
+      where c.id = ${lunch} and (g.coupon_id, g.position) = (${lunch}, 2)`),
+    [["sold_out", null, null, null, true, true]],
+  );
+});
+
+for (const state of ["ended", "paused"] as const) {
   test(`${state}: and nothing else is told`, async () => {
     const lunch = await coupon();
     await states[state](lunch);
     const answer = await rows(admin`select * from issue_coupon(${await user()}, ${lunch})`);
-    assert.deepEqual(answer, [[state, null, null, null, null]]);
+    assert.deepEqual(answer, [[state, null, null, null, null, null, null]]);
   });
 }
 
 for (const name of userNames) {
   test(`${name}: and nothing else is told`, async () => {
     const answer = await rows(admin`select * from issue_coupon(${await users[name]()}, ${await coupon()})`);
-    assert.deepEqual(answer, [[name, null, null, null, null]]);
+    assert.deepEqual(answer, [[name, null, null, null, null, null, null]]);
   });
 }
 

@@ -14,7 +14,9 @@ returns table (
   "position" integer,
   issued_on date,
   issued_at timestamptz,
-  starts_in interval
+  starts_in interval,
+  sold_out_at timestamptz,
+  time_to_sell_out interval
 )
 language plpgsql
 volatile
@@ -96,7 +98,12 @@ begin
     v_left := v_coupon.count - v_coupon.issued;
     v_winners := v_winners[:v_left];
     v_arrivals := v_arrivals[:v_left];
-    update coupon.coupons c set issued = c.issued + cardinality(v_winners) where c.id = issue_coupons.coupon_id;
+    if cardinality(v_winners) = v_left then
+      v_coupon.sold_out_at := v_now;
+    end if;
+    update coupon.coupons c
+    set issued = c.issued + cardinality(v_winners), sold_out_at = v_coupon.sold_out_at
+    where c.id = issue_coupons.coupon_id;
     insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
     select w.user_id, issue_coupons.coupon_id, v_now, v_coupon.expiry, v_today, v_coupon.issued + w.place
     from unnest(v_winners) with ordinality w (user_id, place)
@@ -109,7 +116,7 @@ begin
     return query
     select
       'issued'::public.issue_coupon_outcome, r.user_id, (v_coupon.issued + r.arrival)::integer, v_today, v_now,
-      null::interval
+      null::interval, null::timestamptz, null::interval
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
     return;
   end if;
@@ -120,38 +127,48 @@ begin
     return query
     select
       v_refusal, r.user_id, null::integer, null::date, null::timestamptz,
-      case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
+      case when v_refusal = 'not_started' then v_coupon.start_time - v_now end,
+      case when v_refusal = 'sold_out' then v_coupon.sold_out_at end,
+      case when v_refusal = 'sold_out' then v_coupon.sold_out_at - v_coupon.start_time end
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
     order by r.arrival;
     return;
   end if;
   return query
   select
-    case
-      when r.arrival = r.first_arrival then 'issued'
-      when coalesce(r.place, (r.held).position) is not null then 'already_issued'
-      when v_refusal is not null then v_refusal
-      when r.arrival > v_arrivals[v_left] then 'sold_out'
-      when (select g.user_id from coupon.user_coupons g
-        where g.issued_on = v_today and g.user_id = r.user_id) is null then 'user_not_found'
-      else 'daily_limit_reached'
-    end,
-    r.user_id,
-    coalesce((v_coupon.issued + r.place)::integer, (r.held).position),
-    case when r.place is not null then v_today else (r.held).issued_on end,
-    case when r.place is not null then v_now else (r.held).issued_at end,
-    case when v_refusal = 'not_started' then v_coupon.start_time - v_now end
+    a.outcome, a.user_id, a.position, a.issued_on, a.issued_at,
+    case when v_refusal = 'not_started' then v_coupon.start_time - v_now end,
+    case when a.outcome = 'sold_out' then v_coupon.sold_out_at end,
+    case when a.outcome = 'sold_out' then v_coupon.sold_out_at - v_coupon.start_time end
   from (
     select
-      r.user_id, r.arrival, w.arrival as first_arrival, w.place,
-      case when w.place is null then (
-        select g from coupon.user_coupons g
-        where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) end as held
-    from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
-    left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
-    offset 0 -- looks each of them up once
-  ) r
-  order by r.arrival;
+      case
+        when r.arrival = r.first_arrival then 'issued'
+        when coalesce(r.place, (r.held).position) is not null then 'already_issued'
+        when v_refusal is not null then v_refusal
+        when r.arrival > v_arrivals[v_left] then 'sold_out'
+        when (select g.user_id from coupon.user_coupons g
+          where g.issued_on = v_today and g.user_id = r.user_id) is null then 'user_not_found'
+        else 'daily_limit_reached'
+      end as outcome,
+      r.arrival,
+      r.user_id,
+      coalesce((v_coupon.issued + r.place)::integer, (r.held).position) as position,
+      case when r.place is not null then v_today else (r.held).issued_on end as issued_on,
+      case when r.place is not null then v_now else (r.held).issued_at end as issued_at
+    from (
+      select
+        r.user_id, r.arrival, w.arrival as first_arrival, w.place,
+        case when w.place is null then (
+          select g from coupon.user_coupons g
+          where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) end as held
+      from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+      left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
+      offset 0 -- looks each of them up once
+    ) r
+    offset 0 -- decides each of them once
+  ) a
+  order by a.arrival;
 
   -- A batch that wrote waits for the standbys anyway.
   if v_winners is null then

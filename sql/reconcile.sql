@@ -12,6 +12,7 @@ as $$
   ), grants as (
     select
       g.coupon_id,
+      max(g.issued_at) as last_issued_at,
       count(*) as rows,
       count(distinct g.position) as positions,
       min(g.position) as first_position,
@@ -31,6 +32,13 @@ as $$
   from coupon.coupons c
   left join grants g on g.coupon_id = c.id
   where greatest(c.issued, g.rows) > c.count
+
+  union all
+  select 'sold_out_since_the_last_unit', c.id, null,
+    format('count %s, issued %s, sold out at %s, last grant at %s', c.count, c.issued, c.sold_out_at, g.last_issued_at)
+  from coupon.coupons c
+  left join grants g on g.coupon_id = c.id
+  where (c.sold_out_at is not null) <> (c.issued = c.count) or c.sold_out_at < g.last_issued_at
 
   union all
   select 'positions_without_gaps', g.coupon_id, null,

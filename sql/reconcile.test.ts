@@ -44,18 +44,28 @@ const next = (table: string) =>
   `(select format('${table}: next %s, highest 1000', last_value + 1) from coupon.${table}_id_seq)`;
 const day = "(select live_on from coupon.coupons where slot = 1 and start_time > clock_timestamp())";
 
+const soldOutAt = (since: string) =>
+  `(select format('count 1, issued 1, sold out at %s, last grant at %s', ${since}, g.issued_at)
+    from coupon.coupons c join coupon.user_coupons g on g.coupon_id = c.id where c.id = ${dinner})`;
+
 /** The damage, how it is done, and the rows that tell it: invariant, coupon, user, and their detail as SQL. */
 type Damage = [string, string[], [string, number | null, number | null, string][]];
 
 const damages: Damage[] = [
   [
     "issued is more than the grants",
-    [...noTriggers("coupons"), `update coupon.coupons set issued = 3 where id = ${lunch}`],
+    [
+      ...noTriggers("coupons"),
+      `update coupon.coupons set issued = 3, sold_out_at = clock_timestamp() where id = ${lunch}`,
+    ],
     [["issued_equals_grants", lunch, null, "'issued 3, grants 2'"]],
   ],
   [
     "issued is less than the grants",
-    [...noTriggers("coupons"), `update coupon.coupons set issued = 0 where id = ${dinner}`],
+    [
+      ...noTriggers("coupons"),
+      `update coupon.coupons set issued = 0, sold_out_at = null where id = ${dinner}`,
+    ],
     [["issued_equals_grants", dinner, null, "'issued 0, grants 1'"]],
   ],
   [
@@ -87,6 +97,20 @@ const damages: Damage[] = [
     [["never_more_than_count", dinner, null, "'count 1, issued 2, grants 2'"]],
   ],
   [
+    "nobody knows since when it is sold out",
+    [
+      ...noTriggers("coupons"),
+      ...off("coupons", "coupons_sold_out_at_is_told"),
+      `update coupon.coupons set sold_out_at = null where id = ${dinner}`,
+    ],
+    [["sold_out_since_the_last_unit", dinner, null, soldOutAt("null")]],
+  ],
+  [
+    "sold out before the last grant",
+    [...noTriggers("coupons"), `update coupon.coupons set sold_out_at = start_time where id = ${dinner}`],
+    [["sold_out_since_the_last_unit", dinner, null, soldOutAt("c.start_time")]],
+  ],
+  [
     "count below issued",
     [
       ...off("coupons", "coupons_issued_within_count"),
@@ -114,7 +138,7 @@ const damages: Damage[] = [
       ...noTriggers("user_coupons", "coupons"),
       ...off("user_coupons", "user_coupons_pkey"),
       again({ position: 3, days: 1 }),
-      `update coupon.coupons set issued = 3 where id = ${lunch}`,
+      `update coupon.coupons set issued = 3, sold_out_at = clock_timestamp() where id = ${lunch}`,
     ],
     [["one_per_user_and_coupon", lunch, ben, "'2 grants'"]],
   ],
@@ -124,7 +148,7 @@ const damages: Damage[] = [
       ...noTriggers("user_coupons", "coupons"),
       ...off("user_coupons", "user_coupons_one_per_user_and_day"),
       again({ user: cid, position: 3, days: 0 }),
-      `update coupon.coupons set issued = 3 where id = ${lunch}`,
+      `update coupon.coupons set issued = 3, sold_out_at = clock_timestamp() where id = ${lunch}`,
     ],
     [["one_per_user_and_day", null, cid, `format('2 grants on %s', issued_on)`]],
   ],

@@ -256,6 +256,18 @@ const attacks: Record<string, Attack[]> = {
       "coupons_issued_equals_grants",
     ],
     ["count below issued", [changeCoupon("count = 1")], "coupons_issued_within_count"],
+    [
+      "sold out, of a coupon that is not",
+      [changeCoupon("sold_out_at = now()")],
+      "coupons_sold_out_at_is_kept",
+    ],
+    [
+      "sold out at another time",
+      [changeCoupon("sold_out_at = now()", soldOut)],
+      "coupons_sold_out_at_is_kept",
+    ],
+    ["sold out at no time", [changeCoupon("sold_out_at = null", soldOut)], "coupons_sold_out_at_is_kept"],
+    ["a coupon that begins sold out", [offer({ more: "14" }), "select 1"], "coupons_sold_out_at_is_told"],
     ["no count", [changeCoupon("count = 0", fresh)], "coupons_count_fits"],
     ["a grant deleted", ["delete from coupon.user_coupons"], "user_coupons_grant_is_permanent"],
     ["no grant deleted", ["delete from coupon.user_coupons where false"], "user_coupons_grant_is_permanent"],

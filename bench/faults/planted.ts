@@ -197,7 +197,8 @@ export const bugs: readonly Bug[] = [
             const issues = await session`
               select
                 outcome, user_id::integer, position, issued_on::text,
-                replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at, null as starts_in
+                replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at, null as starts_in,
+                null as sold_out_at, null as time_to_sell_out
               from issue_coupons(${couponId}::bigint, ${`{${userIds.join()}}`}::text::bigint[])`;
             void sleep(1)
               .then(() => (random() < 0.2 ? session`rollback` : session`commit`))
@@ -277,6 +278,8 @@ export const bugs: readonly Bug[] = [
                 issued_on: null,
                 issued_at: null,
                 starts_in: null,
+                sold_out_at: null,
+                time_to_sell_out: null,
               }),
             );
             return [...issues, ...tail];

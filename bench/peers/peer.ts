@@ -92,6 +92,8 @@ async function issuingFast(issue: Issue): Promise<Server> {
             user_id: userId,
             ...granted,
             starts_in: null,
+            sold_out_at: null,
+            time_to_sell_out: null,
           };
         },
       }),

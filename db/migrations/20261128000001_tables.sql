@@ -52,6 +52,7 @@ create table coupon.coupons (
   slot smallint not null,
   count integer not null,
   issued integer not null default 0,
+  sold_out_at timestamptz,
   paused boolean not null default false,
   metadata jsonb not null default '{}',
   created_at timestamptz not null default clock_timestamp(),
@@ -64,6 +65,7 @@ create table coupon.coupons (
   constraint coupons_slot_is_1_to_3 check (slot between 1 and 3),
   constraint coupons_count_fits check (count between 1 and 100000000),
   constraint coupons_issued_within_count check (issued between 0 and count),
+  constraint coupons_sold_out_at_is_told check ((sold_out_at is not null) = (issued = count)),
   constraint coupons_metadata_is_object check (jsonb_typeof(metadata) = 'object'),
   constraint coupons_metadata_fits check (length(metadata::text) <= 4096),
   constraint coupons_metadata_is_shallow check (
@@ -97,6 +99,9 @@ comment on column coupon.coupons.issued is
   'Units issued so far: the number of its rows in coupon.user_coupons, and their highest position. Only issue_coupons()
 changes it, with one update a batch. At commit the constraint trigger coupons_issued_equals_grants compares it with the
 grants.';
+comment on column coupon.coupons.sold_out_at is
+  'Since when nothing is left: the issued_at of the last grant, or the moment in which the count was set to what was
+issued. Null while units are left; a restock sets it back to null. A pause does not touch it.';
 comment on column coupon.coupons.paused is
   'While true nothing is issued: pause_coupon(), resume_coupon().';
 comment on column coupon.coupons.metadata is

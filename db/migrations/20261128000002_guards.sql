@@ -186,6 +186,32 @@ create trigger coupons_day_is_decided_anew
     or old.live_on is distinct from new.live_on)
   execute function coupon.decide_day();
 
+-- Whoever issues says it: it is the time of the last grant. Any other change of the stock is timed here.
+create function coupon.time_sell_out() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.sold_out_at := case when new.issued = new.count then clock_timestamp() end;
+  return new;
+end
+$$;
+comment on function coupon.time_sell_out() is
+  'sold_out_at for a change of count that takes away what was left, or brings something back.';
+
+create trigger coupons_time_sell_out
+  before update of count, issued on coupon.coupons
+  for each row
+  when ((new.sold_out_at is not null) <> (new.issued = new.count))
+  execute function coupon.time_sell_out();
+
+create trigger coupons_sold_out_at_is_kept
+  before update on coupon.coupons
+  for each row
+  when (old.sold_out_at is distinct from new.sold_out_at and old.issued = new.issued and old.count = new.count)
+  execute function coupon.refuse_change(
+    'coupons_sold_out_at_is_kept', 'sold_out_at follows count and issued: set_coupon_count() changes what is left');
+
 -- Without it a transaction could set issued back to 0, move start_time, and issue again.
 create trigger coupons_issued_never_falls
   before update on coupon.coupons
@@ -488,6 +514,8 @@ drop trigger coupons_are_permanent_once_issued on coupon.coupons;
 drop trigger coupons_code_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_issued_never_falls on coupon.coupons;
+drop trigger coupons_sold_out_at_is_kept on coupon.coupons;
+drop trigger coupons_time_sell_out on coupon.coupons;
 drop trigger coupons_day_is_decided_anew on coupon.coupons;
 drop trigger coupons_day_is_decided on coupon.coupons;
 drop trigger coupons_issued_equals_grants on coupon.coupons;
@@ -498,6 +526,7 @@ drop function coupon.count_use();
 drop function coupon.check_use();
 drop function coupon.check_expiry();
 drop function coupon.carry_expiry();
+drop function coupon.time_sell_out();
 drop function coupon.decide_day();
 drop function coupon.refuse_change();
 drop function coupon.check_issued_equals_grants();

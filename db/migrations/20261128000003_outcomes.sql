@@ -107,6 +107,8 @@ create type public.coupon_offer as (
   issued integer,
   remaining integer,
   sold_out boolean,
+  sold_out_at timestamptz,
+  time_to_sell_out interval,
   paused boolean,
   starts_in interval,
   metadata jsonb,
@@ -115,6 +117,8 @@ create type public.coupon_offer as (
 comment on type public.coupon_offer is
   'A coupon as callers see it: live_coupons(), upcoming_coupons(), find_coupon().';
 comment on column public.coupon_offer.remaining is 'count - issued.';
+comment on column public.coupon_offer.sold_out_at is 'Since when nothing is left; null while units are left.';
+comment on column public.coupon_offer.time_to_sell_out is 'From start_time to sold_out_at.';
 comment on column public.coupon_offer.starts_in is 'Time until start_time by the database clock; null once started.';
 comment on column public.coupon_offer.server_time is 'The database clock of this answer.';
 

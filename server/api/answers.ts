@@ -42,6 +42,8 @@ const slot = z
   .max(3)
   .meta({ description: "Its place among the three coupons of the day.", examples: [1] });
 const startsIn = seconds("Until start_time");
+const soldOutAt = at("Since when nothing is left: the last grant, or the cut of the count.");
+const timeToSellOut = seconds("From start_time to sold_out_at");
 
 const offered = z.strictObject({
   coupon_id: couponId,
@@ -54,6 +56,8 @@ const offered = z.strictObject({
   issued: natural("Units that somebody has."),
   remaining: natural("Units that are left.", 22),
   sold_out: z.boolean().meta({ examples: [false] }),
+  sold_out_at: soldOutAt.nullable(),
+  time_to_sell_out: timeToSellOut.nullable(),
   paused: z.boolean().meta({ examples: [false] }),
   starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null after it." }),
   metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
@@ -99,7 +103,8 @@ export const couponStats = z.strictObject({
   used: natural("Units that were used."),
   first_issued_at: at("The first grant.").nullable(),
   last_issued_at: at("The last grant so far.").nullable(),
-  time_to_sell_out: seconds("From start_time to the last unit").nullable(),
+  sold_out_at: soldOutAt.nullable(),
+  time_to_sell_out: timeToSellOut.nullable(),
 });
 
 export const couponTimeline = z.strictObject({
@@ -334,6 +339,8 @@ export const problem = z.strictObject({
     .optional()
     .meta({ description: "Which members of the request are wrong, and why." }),
   starts_in: startsIn.optional(),
+  sold_out_at: soldOutAt.optional(),
+  time_to_sell_out: timeToSellOut.optional(),
   request_id: z.string().meta({
     description: "The same as x-request-id; the log has it too.",
     examples: ["13995f1a-2fa7-45f5-8d21-ec54ee71ee54"],

@@ -20,6 +20,8 @@ export interface Issue {
   issued_on: string | null;
   issued_at: Instant | null;
   starts_in: Seconds | null;
+  sold_out_at: Instant | null;
+  time_to_sell_out: Seconds | null;
 }
 
 /** The last grant of a coupon that a server knows; its holders are those up to it. */
@@ -44,6 +46,8 @@ export type Lease =
       refusal: CommonRefusal;
       valid_for: Seconds;
       starts_in: Seconds | null;
+      sold_out_at: Instant | null;
+      time_to_sell_out: Seconds | null;
       issued: number;
       last_issued_at: Instant | null;
       holders_after: number;
@@ -68,11 +72,15 @@ const ISSUE = list(
   day("issued_on"),
   instant("issued_at"),
   seconds("starts_in"),
+  instant("sold_out_at"),
+  seconds("time_to_sell_out"),
 );
 const LEASE = list(
   "outcome, refusal",
   seconds("valid_for"),
   seconds("starts_in"),
+  instant("sold_out_at"),
+  seconds("time_to_sell_out"),
   "issued",
   instant("last_issued_at"),
   "holders_after, to_json(holders) as holders",

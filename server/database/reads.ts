@@ -64,7 +64,10 @@ const OFFER = list(
   "c.coupon_id, c.code, c.message, c.description",
   instant("c.start_time"),
   instant("c.expiry"),
-  "c.count, c.issued, c.remaining, c.sold_out, c.paused",
+  "c.count, c.issued, c.remaining, c.sold_out",
+  instant("c.sold_out_at"),
+  seconds("c.time_to_sell_out"),
+  "c.paused",
   seconds("c.starts_in"),
   "c.metadata",
 );
@@ -89,6 +92,7 @@ const STATS = list(
   "code, count, issued, remaining, used",
   instant("first_issued_at"),
   instant("last_issued_at"),
+  instant("sold_out_at"),
   seconds("time_to_sell_out"),
 );
 const LISTED = list(

@@ -25,8 +25,11 @@ export function commandAnswer<C extends Command>(
 interface Issue {
   outcome: Outcome<"issue_coupon">;
   user_id: number;
-  /** Seconds until the start if they are known. */
+  /** Seconds until the start, with not_started. */
   starts_in: number | null;
+  /** With sold_out: since when, and how many seconds after the start. */
+  sold_out_at: string | null;
+  time_to_sell_out: number | null;
 }
 
 /** How the problem of each outcome begins, for everybody: most answers of a drop are refusals, and differ in numbers only. */
@@ -39,14 +42,19 @@ const beginnings = Object.fromEntries(
 
 /** The answer to a request to issue, as commandAnswer() would make it. */
 export function issueAnswer(coupon_id: number, issue: Issue, requestId: string): Sent {
-  const { outcome, user_id, starts_in } = issue;
+  const { outcome, user_id, starts_in, sold_out_at, time_to_sell_out } = issue;
   const { status } = outcomes.issue_coupon[outcome];
   if (status < 300) {
-    const { starts_in: _, outcome: __, ...rest } = issue;
+    const { outcome: _, starts_in: __, sold_out_at: ___, time_to_sell_out: ____, ...rest } = issue;
     return success(status, JSON.stringify({ outcome, coupon_id, ...rest }), requestId);
   }
-  const wait = starts_in === null ? "" : `,"starts_in":${starts_in}`;
-  const text = `${beginnings[outcome]},"coupon_id":${coupon_id},"user_id":${user_id}${wait},"request_id":"${requestId}"}`;
+  const why =
+    sold_out_at !== null
+      ? `,"sold_out_at":"${sold_out_at}","time_to_sell_out":${time_to_sell_out}`
+      : starts_in !== null
+        ? `,"starts_in":${starts_in}`
+        : "";
+  const text = `${beginnings[outcome]},"coupon_id":${coupon_id},"user_id":${user_id}${why},"request_id":"${requestId}"}`;
   return { status, headers: problemHeaders(status, starts_in ?? undefined, requestId), text };
 }
 

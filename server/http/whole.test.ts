@@ -14,7 +14,17 @@ const server = createServer((incoming, outgoing) => {
   const { url = "" } = incoming;
   const { status, headers, text } = url.endsWith("?other")
     ? { status: 200, headers: {} as Record<string, string>, text: '{"message":"5 € off, Zoë 🎟"}' }
-    : issueAnswer(7, { outcome: "sold_out", user_id: 42, starts_in: null }, "mine:1");
+    : issueAnswer(
+        7,
+        {
+          outcome: "sold_out",
+          user_id: 42,
+          starts_in: null,
+          sold_out_at: "2026-11-28T12:00:01.843000Z",
+          time_to_sell_out: 1.843,
+        },
+        "mine:1",
+      );
   if (url.startsWith("/node")) {
     outgoing.writeHead(status, { ...headers, "content-length": Buffer.byteLength(text) }).end(text);
     return;

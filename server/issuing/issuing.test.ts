@@ -7,6 +7,11 @@ import { Overloaded } from "../api/failures.ts";
 import type { Issue } from "../database/commands.ts";
 import { createIssuing } from "./issuing.ts";
 
+const nothing = {
+  ...{ position: null, issued_on: null, issued_at: null },
+  ...{ starts_in: null, sold_out_at: null, time_to_sell_out: null },
+};
+
 /** Issuing whose calls wait in `calls` until the test answers them all; each coupon is answered with its outcome here. */
 function held(outcomes: Record<number, Issue["outcome"]>) {
   const calls: { couponId: number; users: number; answer: () => void }[] = [];
@@ -14,7 +19,6 @@ function held(outcomes: Record<number, Issue["outcome"]>) {
     issueCoupons: (couponId, userIds) =>
       new Promise((resolve) => {
         const outcome = outcomes[couponId] ?? "coupon_not_found";
-        const nothing = { position: null, issued_on: null, issued_at: null, starts_in: null };
         const issues = userIds.map((user_id): Issue => ({ outcome, user_id, ...nothing }));
         calls.push({ couponId, users: userIds.length, answer: () => resolve(issues) });
       }),
@@ -90,7 +94,6 @@ test("a call that fails gives its place back", async () => {
 test("no lease outlives a lost connection", async () => {
   const clock = createClock();
   const lost: (() => void)[] = [];
-  const nothing = { position: null, issued_on: null, issued_at: null, starts_in: null };
   const issuing = createIssuing(
     {
       issueCoupons: async (_, userIds) =>
@@ -101,6 +104,8 @@ test("no lease outlives a lost connection", async () => {
           refusal: "sold_out",
           valid_for: 1,
           starts_in: null,
+          sold_out_at: null,
+          time_to_sell_out: null,
           issued: 0,
           last_issued_at: null,
           holders_after: 0,

@@ -53,12 +53,17 @@ const soldOut = (holders: number[], holders_after = 0): Extract<Lease, { outcome
   refusal: "sold_out",
   valid_for: 1,
   starts_in: null,
+  sold_out_at: "2026-11-28T12:00:01.843000Z",
+  time_to_sell_out: 1.843,
   issued: holders_after + holders.length,
   last_issued_at: holders_after + holders.length === 0 ? null : `after ${holders_after + holders.length}`,
   holders_after,
   holders,
 });
-const refused = { position: null, issued_on: null, issued_at: null, starts_in: null };
+const refused = {
+  ...{ position: null, issued_on: null, issued_at: null, starts_in: null },
+  ...{ sold_out_at: "2026-11-28T12:00:01.843000Z", time_to_sell_out: 1.843 },
+};
 
 test("repeats the refusal until the lease runs out, counted from before the question", async () => {
   const { clock, asked, leases } = byHand();
@@ -148,6 +153,8 @@ test("not_started counts down to the microsecond and ends at start_time", async 
     refusal: "not_started",
     valid_for: 0.25,
     starts_in: 0.25,
+    sold_out_at: null,
+    time_to_sell_out: null,
   });
   await clock.pass(100.0004);
   assert.deepEqual(leases.refusal(7, 1), {
@@ -155,6 +162,8 @@ test("not_started counts down to the microsecond and ends at start_time", async 
     outcome: "not_started",
     user_id: 1,
     starts_in: 0.15,
+    sold_out_at: null,
+    time_to_sell_out: null,
   });
   await clock.pass(149.9996);
   assert.equal(leases.refusal(7, 1), undefined);

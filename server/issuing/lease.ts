@@ -55,6 +55,8 @@ interface Held {
   refusal: CommonRefusal;
   until: number;
   startsAt: number | null;
+  soldOutAt: string | null;
+  timeToSellOut: number | null;
   known: Known;
   holders: Set<number>;
 }
@@ -80,8 +82,7 @@ export function createLeases(
     place.isAsking = true;
     const at = clock.now();
     place.askAt = at + ASK_EVERY_MS;
-    const isLeased = place.lease !== undefined && at < place.lease.until;
-    (isLeased ? askAgain : askFirst)(place);
+    (isLeasedAt(at)(place) ? askAgain : askFirst)(place);
   }
 
   // A first lease is written, and so waits for the disk and for standbys. Those that go on wait for nothing.
@@ -136,6 +137,8 @@ export function createLeases(
         issued_on: null,
         issued_at: null,
         starts_in: lease.startsAt === null ? null : Math.round((lease.startsAt - at) * 1000) / 1e6,
+        sold_out_at: lease.soldOutAt,
+        time_to_sell_out: lease.timeToSellOut,
       };
     },
     refused(couponId, requests) {
@@ -153,11 +156,12 @@ export function createLeases(
       }
     },
     hits: () => hits,
-    held() {
-      const at = clock.now();
-      return [...places.values()].filter(({ lease }) => lease !== undefined && lease.until > at).length;
-    },
+    held: () => [...places.values()].filter(isLeasedAt(clock.now())).length,
   };
+}
+
+function isLeasedAt(at: number) {
+  return ({ lease }: Place): boolean => lease !== undefined && at < lease.until;
 }
 
 function isFull(places: ReadonlyMap<number, Place>, most: LeaseLimits): boolean {
@@ -176,6 +180,8 @@ function heldFrom(
     refusal: lease.refusal,
     until: sentAt + lease.valid_for * 1000,
     startsAt: lease.starts_in === null ? null : sentAt + lease.starts_in * 1000,
+    soldOutAt: lease.sold_out_at,
+    timeToSellOut: lease.time_to_sell_out,
     known: { position: lease.issued, issuedAt: lease.last_issued_at },
     holders,
   };

@@ -94,6 +94,8 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
     issued: 0,
     remaining: 1,
     sold_out: false,
+    sold_out_at: null,
+    time_to_sell_out: null,
     paused: false,
   });
   const micros = (time: string) =>
@@ -212,6 +214,7 @@ test("stats: from the first grant to the last", async () => {
     used: 0,
     first_issued_at: null,
     last_issued_at: null,
+    sold_out_at: null,
   });
   const [first, second] = [await world().newUser(), await world().newUser()];
   const first_issued_at = (await world().issue(coupon_id, first)).body.issued_at;
@@ -226,6 +229,7 @@ test("stats: from the first grant to the last", async () => {
     used: 1,
     first_issued_at,
     last_issued_at,
+    sold_out_at: last_issued_at,
   });
   assert.ok(time_to_sell_out > 90_061.5 && time_to_sell_out < 90_361);
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { assertProblem } from "../../bench/harness/app.ts";
 import { INSTANT, invalid, NOBODY, routesWorld, type Wrong } from "../../bench/harness/routes.ts";
 
-const { world, asAdmin, holder, outcomeTests, wrongBodyTests } = routesWorld();
+const { world, asAdmin, asAdminGet, holder, outcomeTests, wrongBodyTests } = routesWorld();
 
 for (const [name, run] of outcomeTests("issue_coupon", {
   coupon_not_found: async () => [await world().issue(999_999, 1), { coupon_id: 999_999, user_id: 1 }],
@@ -39,8 +39,11 @@ for (const [name, run] of outcomeTests("issue_coupon", {
   },
   sold_out: async () => {
     const [user_id, coupon_id] = [await world().newUser(), await world().newCoupon({ count: 1 })];
-    await world().issue(coupon_id, await world().newUser());
-    return [await world().issue(coupon_id, user_id), { coupon_id, user_id }];
+    const { issued_at } = (await world().issue(coupon_id, await world().newUser())).body;
+    const answer = await world().issue(coupon_id, user_id);
+    const { time_to_sell_out, start_time } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
+    assert.ok(Math.abs(time_to_sell_out - (Date.parse(issued_at) - Date.parse(start_time)) / 1000) <= 0.001);
+    return [answer, { coupon_id, user_id, sold_out_at: issued_at, time_to_sell_out }];
   },
   user_not_found: async () => {
     const coupon_id = await world().newCoupon();

@@ -15,6 +15,8 @@ return row(
   (describe_coupon.coupon).issued,
   (describe_coupon.coupon).count - (describe_coupon.coupon).issued,
   (describe_coupon.coupon).issued = (describe_coupon.coupon).count,
+  (describe_coupon.coupon).sold_out_at,
+  (describe_coupon.coupon).sold_out_at - (describe_coupon.coupon).start_time,
   (describe_coupon.coupon).paused,
   case when describe_coupon.at < (describe_coupon.coupon).start_time
     then (describe_coupon.coupon).start_time - describe_coupon.at end,
