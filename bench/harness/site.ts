@@ -1,5 +1,5 @@
 /** The page in Chromium, on the real service over HTTP, for tests. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { createDemo } from "../../server/auth/demo.ts";
@@ -11,7 +11,7 @@ export const DESKTOP = { width: 1280, height: 800 };
 const KEY = "k".repeat(32);
 
 /** Answers instead of the service, or says nothing and lets it. */
-type Fault = (request: IncomingMessage, response: ServerResponse) => boolean;
+type Fault = (request: Incoming, response: ServerResponse<Incoming> & { req: Incoming }) => boolean;
 
 export interface Site {
   world: World;

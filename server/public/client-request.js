@@ -114,6 +114,28 @@ export async function send(connection, { url, init, has }, signal) {
 }
 
 /**
+ * A list as CSV, however long it takes. It has no last line: if it ended early, the connection broke.
+ * @param {Connection} connection
+ * @param {Request} request
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<Blob>}
+ */
+export async function readCsv(connection, { url, init }, signal) {
+  const given = { ...(await headers(connection, init)), accept: "text/csv" };
+  let response;
+  try {
+    response = await connection.fetch(url, { ...init, headers: given, ...ANEW, ...(signal && { signal }) });
+    if (response.ok && /^text\/csv *(;|$)/i.test(response.headers.get("content-type") ?? ""))
+      return await response.blob();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new CouponError("connection_lost", "The list has not come to its end.", {}, { cause });
+  }
+  const problem = response.ok ? { detail: "The answer is no CSV." } : parse(await response.text());
+  throw toError(response, problem);
+}
+
+/**
  * How old an answer is, ms: what the service says, and what caches on the way add to it.
  * @param {Headers} headers
  */

@@ -1,13 +1,13 @@
 /**
- * The client: a method for each operation but those of lines, which are for scripts, in browsers and in Node.js, without anything else. It sends a request again where
- * that is right, after 503, 429 and lost connections, and never where the answer was final.
+ * The client: a method for each operation but the import of lines, which is for scripts, in browsers and in Node.js, without anything else.
+ * It sends a request again where that is right, after 503, 429 and lost connections, and never where the answer was final.
  *
  *   const client = couponClient({ token });
  *   const result = await client.issueCoupon({ coupon_id: 7 });
  *   if (result.outcome === "issued") console.log(`number ${result.position}`);
  */
 import { CouponError } from "./client-error.js";
-import { backOff, LONGEST_RETRY_AFTER, send, sleep, toRequest } from "./client-request.js";
+import { backOff, LONGEST_RETRY_AFTER, readCsv, send, sleep, toRequest } from "./client-request.js";
 import { watch } from "./client-watch.js";
 import { createServerClock } from "./server-clock.js";
 
@@ -17,8 +17,9 @@ export { CouponError };
 /** @typedef {import("./client-request.js").Operation} Operation */
 /** @typedef {import("../api/contract-types.ts").OperationName} OperationName */
 /** @typedef {import("../api/contract-types.ts").FeedName} FeedName */
-/** @typedef {Exclude<OperationName, import("../api/contract-types.ts").LinesName>} MethodName */
-/** @typedef {Exclude<MethodName, FeedName>} CallName */
+/** @typedef {import("../api/contract-types.ts").ListName} ListName */
+/** @typedef {Exclude<OperationName, "importUserLines">} MethodName */
+/** @typedef {Exclude<MethodName, FeedName | ListName>} CallName */
 
 /**
  * @template {OperationName} K
@@ -48,7 +49,9 @@ export { CouponError };
  * A call answers with the result of its operation: of a command each outcome, refusals too. It throws a CouponError for all else,
  * and the signal's reason when that is aborted. A stream yields states for ever, over lost connections, until its signal is
  * aborted or the loop is left. While there is no stream, it asks for the state every two seconds, and for the stream again when it may.
+ * A list of any length is answered by its CSV, all of it: one that broke off throws, and is not asked for again.
  * @typedef {{ [K in CallName]: (...given: Arguments<K>) => Promise<ResultOf<K>> }
+ *   & { [K in ListName]: (...given: Arguments<K>) => Promise<Blob> }
  *   & { [K in FeedName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
  *   & { serverNow: () => number }} CouponClient
  */
@@ -88,6 +91,8 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   withdrawCoupon: ["POST /coupons/{coupon_id}/withdraw", "outcome"],
   wallet: ["GET /users/{user_id}/coupons", "coupons"],
   importUsers: ["POST /users", "users"],
+  listUsers: ["GET /users"],
+  listGrants: ["GET /coupons/{coupon_id}/grants"],
   demoToken: ["POST /demo/token", "token"],
   livez: ["GET /livez", "status"],
   readyz: ["GET /readyz", "status"],
@@ -107,6 +112,8 @@ const STREAMS = {
   },
   watchStatus: (read) => read("couponStatus"),
 };
+/** @type {ReadonlySet<string>} */
+const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGrants"]));
 /** Upcoming coupons of a state, as in the stream. */
 const UPCOMING = 10;
 
@@ -165,7 +172,9 @@ export function couponClient({
             how.signal,
           )
       : (/** @type {object} */ request = {}, /** @type {{ signal?: AbortSignal }} */ how = {}) =>
-          call(connection, operation, request, how.signal);
+          LISTS.has(name)
+            ? readCsv(connection, toRequest(connection.base, operation, request), how.signal)
+            : call(connection, operation, request, how.signal);
   }
   return /** @type {CouponClient} */ (client);
 }

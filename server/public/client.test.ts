@@ -691,3 +691,40 @@ test("the service's clock is right at the next answer after the device's was set
   await hear();
   assert.equal(client.serverNow(), server);
 });
+
+test("lists come as CSV, whole or not at all", async () => {
+  const { user_id, coupon_id, client } = await buyer();
+  await client.issueCoupon({ coupon_id });
+  const admin = clientOf(adminToken);
+  const csv = await (await admin.listGrants({ coupon_id })).text();
+  assert.match(csv, new RegExp(`^position,user_id,[a-z_,]*\r\n1,${user_id},[^\r\n]*,,\r\n$`));
+  assert.match(
+    await (await admin.listUsers({ after: user_id - 1 })).text(),
+    /^user_id,display_name\r\n\d+,[^\r\n]+\r\n$/,
+  );
+
+  const outcomeOf = async (list: Promise<Blob>) => {
+    const error = await list.catch((thrown: unknown) => thrown);
+    assert.ok(error instanceof CouponError);
+    return error.outcome;
+  };
+  assert.equal(await outcomeOf(client.listGrants({ coupon_id })), "forbidden");
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id: 999_999 })), "coupon_not_found");
+  came = [];
+  faults = [
+    (_, response) => {
+      response.writeHead(200, { "content-type": "text/csv" }).write("position,user_id\r\n1,");
+      setImmediate(() => response.destroy());
+    },
+    hangUp,
+    (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<p>Sign in</p>"),
+    refuse(503),
+  ];
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "connection_lost");
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "connection_lost");
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "unexpected_answer");
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "overloaded");
+  assert.equal(came.length, 4, "none was sent again");
+  const gone = AbortSignal.abort(new Error("left"));
+  await assert.rejects(admin.listUsers({}, { signal: gone }), { message: "left" });
+});

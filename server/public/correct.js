@@ -1,5 +1,5 @@
 /** What an operator can correct of a coupon: its code and texts, its start, its end; or take all of it back. */
-import { copyOf, errorsOf, find, nameErrors, onSubmit, orNothing, tell, toLocal } from "./elements.js";
+import { errorsOf, find, nameErrors, onOpen, onSubmit, orNothing, tell, toLocal } from "./elements.js";
 import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -13,7 +13,6 @@ import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
  */
 export function openCorrect(frame, panel, { coupon_id, code }) {
   const { say, failed } = frame;
-  const details = find(".correct", HTMLDetailsElement, panel);
 
   /**
    * Tells what became of it, and which field is in the way.
@@ -32,12 +31,7 @@ export function openCorrect(frame, panel, { coupon_id, code }) {
     }
   }
 
-  // There only while they are used, and as the coupon is then.
-  details.addEventListener("toggle", () => {
-    details.querySelector("div")?.remove();
-    if (!details.open) return;
-    const forms = copyOf("#correct");
-    details.append(forms);
+  onOpen(find(".correct", HTMLDetailsElement, panel), "#correct", (forms) => {
     openForms(frame, forms, coupon_id, told);
     void told(() => fill(frame, forms, coupon_id));
   });
@@ -66,13 +60,15 @@ function openForms({ client }, forms, coupon_id, told) {
     return EDITED[outcome];
   });
   on("move", async (given) => {
-    const start_time = new Date(given("start_time")).toISOString();
+    const start_time = timeOf(timesOf(forms).start_time);
     const result = await client.setCouponStart({ coupon_id, start_time, ...why(given) });
+    if (result.outcome === "changed") know(timesOf(forms).start_time, start_time);
     return warned(MOVED[result.outcome], result.warning);
   });
   on("end", async (given) => {
-    const expiry = new Date(given("expiry")).toISOString();
+    const expiry = timeOf(timesOf(forms).expiry);
     const result = await client.setCouponExpiry({ coupon_id, expiry, ...why(given) });
+    if (result.outcome === "changed") know(timesOf(forms).expiry, expiry);
     return warned(ENDING[result.outcome], result.warning);
   });
   on("withdraw", async (given) => {
@@ -92,6 +88,25 @@ const textsOf = (forms) => [
   find("[name=description]", HTMLTextAreaElement, formOf(forms, "edit")),
 ];
 
+/** @param {HTMLElement} forms */
+const timesOf = (forms) => ({
+  start_time: find("[name=start_time]", HTMLInputElement, formOf(forms, "move")),
+  expiry: find("[name=expiry]", HTMLInputElement, formOf(forms, "end")),
+});
+
+/**
+ * What time a field means: as it was told where it was left alone, since the field shows whole seconds.
+ * @param {HTMLInputElement} field
+ */
+const timeOf = (field) =>
+  (field.value === field.defaultValue && field.dataset["exact"]) || new Date(field.value).toISOString();
+
+/** @param {HTMLInputElement} field @param {string} time */
+function know(field, time) {
+  field.dataset["exact"] = time;
+  field.defaultValue = toLocal(Date.parse(time));
+}
+
 /** @param {(name: string) => string} given */
 const why = (given) => orNothing({ reason: given("reason") });
 
@@ -105,7 +120,7 @@ function warned([text, member], warning) {
 }
 
 /**
- * The fields as the coupon is now.
+ * The fields as the coupon is now; what somebody has typed already stays.
  * @param {Frame} frame
  * @param {HTMLElement} forms
  * @param {number} coupon_id
@@ -114,11 +129,8 @@ function warned([text, member], warning) {
 async function fill({ client }, forms, coupon_id) {
   const { code, message, description, start_time, expiry } = await client.findCoupon({ coupon_id });
   const texts = new Map(Object.entries({ code, message, description }));
-  for (const field of textsOf(forms)) {
-    field.value = texts.get(field.name) ?? "";
-    field.defaultValue = field.value;
-  }
-  find("[name=start_time]", HTMLInputElement, formOf(forms, "move")).value = toLocal(Date.parse(start_time));
-  find("[name=expiry]", HTMLInputElement, formOf(forms, "end")).value = toLocal(Date.parse(expiry));
+  for (const field of textsOf(forms)) field.defaultValue = texts.get(field.name) ?? "";
+  know(timesOf(forms).start_time, start_time);
+  know(timesOf(forms).expiry, expiry);
   return [""];
 }

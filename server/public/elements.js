@@ -47,6 +47,55 @@ export function copyOf(template) {
 }
 
 /**
+ * Fills an element that can be opened with a copy of this template each time that it is, so that what it shows is of then.
+ * @param {HTMLDetailsElement} details
+ * @param {string} template
+ * @param {(copy: HTMLElement, signal: AbortSignal) => void} fill The signal: it is closed again.
+ */
+export function onOpen(details, template, fill) {
+  let opened = new AbortController();
+  /** @type {HTMLElement | undefined} */
+  let copy;
+  details.addEventListener("toggle", () => {
+    opened.abort();
+    opened = new AbortController();
+    copy?.remove();
+    if (!details.open) return;
+    copy = copyOf(template);
+    details.append(copy);
+    fill(copy, opened.signal);
+  });
+}
+
+/**
+ * Runs what a button is for, once at a time. It keeps the focus meanwhile.
+ * @param {HTMLElement} button
+ * @param {() => Promise<unknown>} act Tells itself what fails.
+ */
+export function onPress(button, act) {
+  button.addEventListener("click", async () => {
+    if (button.ariaDisabled === "true") return;
+    button.ariaDisabled = "true";
+    await act();
+    button.ariaDisabled = "false";
+  });
+}
+
+/**
+ * Gives a file to whoever looks at the page.
+ * @param {Blob} content
+ * @param {string} name
+ */
+export function saveAs(content, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  // The download has its own hold on it by then.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/**
  * Writes what is new only: whoever selects a text or reads it on a Braille line is not disturbed each second.
  * @param {Element} element
  * @param {string} text
@@ -171,7 +220,10 @@ export function nameErrors(form, id) {
 /** @param {HTMLFormElement} form */
 function fieldsOf(form) {
   return [...form.elements].filter(
-    (element) => element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement,
+    (element) =>
+      element instanceof HTMLInputElement ||
+      element instanceof HTMLTextAreaElement ||
+      element instanceof HTMLSelectElement,
   );
 }
 

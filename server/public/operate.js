@@ -4,17 +4,20 @@
  * To add a part: a <details id="NAME" class="part"> in #operate of index.html, a module that makes its View of a Frame, a line for it in
  * PARTS, and one for its file in routes/pages.ts. It opens when somebody opens it, and each time begins anew. days.js is a short one.
  */
+import { createChanges } from "./audit.js";
 import { openCreate } from "./create.js";
 import { createDays } from "./days.js";
 import { find, mark, showRows } from "./elements.js";
+import { createFind } from "./find.js";
 import { createPanel, SPAN, showPanels } from "./panels.js";
+import { createUsers } from "./users.js";
 import { amount, STATE, TOLD } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("./elements.js").View} View */
 
 /** @type {Record<string, (frame: Frame) => View>} By the id of its element. */
-const PARTS = { days: createDays };
+const PARTS = { find: createFind, days: createDays, changes: createChanges, users: createUsers };
 
 /**
  * What people were told until now, by outcome.

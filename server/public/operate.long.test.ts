@@ -1,9 +1,11 @@
 /** The parts of the operators' view in Chromium; page.long.test.ts tries the rest of the page. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Browser, Locator } from "playwright-core";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
-import { openSite, type Site, says } from "../../bench/harness/site.ts";
+import { exactly, openSite, PHONE, picture, type Site, says } from "../../bench/harness/site.ts";
+import { until } from "../../bench/harness/waiting.ts";
 
 describe("the operators' view", options, () => {
   let browser: Browser;
@@ -43,6 +45,145 @@ describe("the operators' view", options, () => {
     await operator.keyboard.press("Enter");
     await says(operator.getByRole("status"), "One day is shown.");
     assert.equal(await part.getByRole("row").count(), 2);
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a coupon is found by its code, state and day, a page at a time, and its record is opened", async () => {
+    for (let n = 0; n < 45; n++)
+      await site.world.scratch.admin`
+        select create_coupon(${`PAGE-${n}`}, ${`Number ${n}`}, '', now() - make_interval(days => ${n + 3}),
+          now() + interval '1 day', ${n + 1}, reason => 'a long list')`;
+    const sold = await site.world.newCoupon({ from: "-1 hour", count: 2 });
+    const [first, second] = [await site.world.newUser(), await site.world.newUser()];
+    for (const user of [first, second]) await site.world.issue(sold, user);
+    await site.world.scratch.admin`select use_coupon(${first}, ${sold}, '=1+2')`;
+    const [{ code } = {}] = await site.world.scratch.admin`select code from find_coupon(${sold}::bigint)`;
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const part = operator.locator("#find");
+    const items = part.locator("li");
+    await part.locator("> summary").press("Enter");
+    await says(operator.getByRole("status"), "20 coupons are shown.");
+    assert.equal(await items.first().locator("h3").textContent(), code);
+
+    // Pages hold: what is created and withdrawn meanwhile moves no page.
+    await part.getByLabel("Code begins with").fill("page-");
+    await operator.keyboard.press("Enter");
+    await says(items.first().locator("h3"), exactly("PAGE-0"));
+    await says(items.last().locator("h3"), exactly("PAGE-19"));
+    await site.world.scratch.admin`
+      select create_coupon('PAGE-NEW', 'm', '', now() - interval '2 days', now() + interval '1 day', 77)`;
+    await site.world.scratch.admin`select withdraw_coupon(coupon_id) from find_coupon(code => 'PAGE-19')`;
+    await part.getByRole("button", { name: "Show earlier ones" }).click();
+    await says(items.last().locator("h3"), exactly("PAGE-39"));
+    await part.getByRole("button", { name: "Show earlier ones" }).press("Enter");
+    await says(items.last().locator("h3"), exactly("PAGE-44"));
+    await part.getByRole("button", { name: "Show earlier ones" }).waitFor({ state: "hidden" });
+    assert.equal(await operator.locator(":focus").evaluate((element) => element.tagName), "UL");
+    assert.deepEqual(
+      await items.locator("h3").allTextContents(),
+      Array.from({ length: 45 }, (_, n) => `PAGE-${n}`),
+    );
+
+    await part.getByLabel("Code begins with").fill("");
+    await part.getByLabel("State").selectOption("Sold out");
+    await part.getByRole("button", { name: "Find" }).click();
+    await says(operator.getByRole("status"), "One coupon is shown.");
+    const item = items.first();
+    await says(item.locator(".remaining"), exactly(`2 of 2 issued · 0 left · number ${sold}`));
+    await item.locator(".record > summary").press("Enter");
+    await says(item.locator(".stats .used"), exactly("1 (50%)"));
+    await says(
+      item.locator(".stats .gone"),
+      /^(59|60) min( \d+ s)? after the start$|^1 h( \d+ s)? after the start$/,
+    );
+    await says(item.locator(".timeline tbody tr").last().locator("td").last(), exactly("2"));
+    await says(item.locator(".changes tbody th + td").first(), exactly("Used"));
+    const download = operator.waitForEvent("download");
+    await item.getByRole("button", { name: "Save who has it (CSV)" }).click();
+    const saved = await download;
+    assert.equal(saved.suggestedFilename(), `${code}-grants.csv`);
+    const lines = (await readFile(await saved.path(), "utf8")).trimEnd().split("\r\n");
+    assert.equal(lines[0], "position,user_id,issued_on,issued_at,used_date,use_reference");
+    assert.match(lines[1] as string, new RegExp(`^1,${first},.*,'=1\\+2$`));
+    assert.match(lines[2] as string, new RegExp(`^2,${second},`));
+    assert.equal(lines.length, 3);
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await picture(operator, "operate-find-phone-light");
+
+    // Found, it can be corrected as well.
+    await item.locator(".correct > summary").press("Enter");
+    await item.locator(".edit [name=message]").fill("Free pasta");
+    await operator.keyboard.press("Enter");
+    await says(item.locator("> .told"), exactly("It is corrected."));
+    await part.getByLabel("Starts until").fill("2020-01-01");
+    await part.getByRole("button", { name: "Find" }).click();
+    await says(part.locator(".empty"), exactly("There is no such coupon."));
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("what was done to a coupon that is gone is found in the audit, a page at a time", async () => {
+    const gone = await site.world.newCoupon({ from: "1 day", until: "2 days" });
+    for (let n = 0; n < 25; n++)
+      await site.world.scratch
+        .admin`select set_coupon_count(${gone}, ${100 + n}, reason => ${`reason ${n}`})`;
+    await site.world.scratch.admin`select withdraw_coupon(${gone}, 'a mistake')`;
+    const operator = await site.visit("#operate");
+    const part = operator.locator("#changes");
+    await part.locator("> summary").press("Enter");
+    await part.getByLabel("Number of a coupon").fill(`${gone}`);
+    await operator.keyboard.press("Enter");
+    const rows = part.locator("tbody tr");
+    await says(rows.first().locator("td").first(), exactly("Withdrawn"));
+    await says(rows.first().locator("td").nth(2), "coupon_admin (database login)");
+    await says(rows.first().locator("td").nth(3), exactly("a mistake"));
+    assert.equal(await rows.count(), 20);
+    await says(rows.nth(1).locator("td").last(), exactly("count: 123 → 124"));
+    await part.getByRole("button", { name: "Show earlier ones" }).click();
+    await says(rows.last().locator("td").first(), exactly("Created"));
+    assert.equal(await rows.count(), 27);
+    await part.getByLabel("Number of a user").fill("0");
+    await operator.keyboard.press("Enter");
+    await says(part.locator("[data-of=user_id]"), /greater than or equal to 1/);
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a list that breaks off is told, and not saved", async () => {
+    const operator = await site.visit("#operate");
+    site.faults = [({ url, socket }) => url === "/users" && Boolean(socket.destroy())];
+    await operator.locator("#users > summary").press("Enter");
+    await operator.getByRole("button", { name: "Save all users (CSV)" }).click();
+    await says(operator.locator("#users > .told"), /^There is no connection\./);
+    site.faults = [];
+    const download = operator.waitForEvent("download");
+    await operator.getByRole("button", { name: "Save all users (CSV)" }).click();
+    assert.equal(await readFile(await (await download).path(), "utf8"), "user_id,display_name\r\n");
+  });
+
+  test("a form for corrections keeps what was typed early, and a time that was left alone", async () => {
+    const coupon = await site.world.newCoupon({ from: "1 day", until: "2 days" });
+    await site.world.scratch.owner`
+      update coupon.coupons set start_time = date_trunc('second', start_time) + interval '0.123456 s' where id = ${coupon}`;
+    const held: (() => void)[] = [];
+    site.faults = [
+      (request, response) => {
+        if (request.url !== `/coupons/${coupon}`) return false;
+        held.push(() => site.world.listener(request, response));
+        return true;
+      },
+    ];
+    const operator = await site.visit("#operate");
+    const panel = operator.locator(".panel").first();
+    await panel.locator(".correct > summary").press("Enter");
+    await panel.locator(".edit [name=message]").fill("Typed early");
+    await until(async () => held.length > 0, "the page asks for the coupon");
+    for (const answer of held) answer();
+    await panel.locator(".edit [name=code][value]").waitFor();
+    assert.equal(await panel.locator(".edit [name=message]").inputValue(), "Typed early");
+    await panel.getByRole("button", { name: "Move the start" }).press("Enter");
+    await says(panel.locator("> .told"), exactly("It starts then already."));
+    const [{ rest } = {}] = await site.world.scratch.admin`
+      select (extract(microseconds from start_time)::bigint % 1000000)::int as rest from find_coupon(${coupon}::bigint)`;
+    assert.equal(rest, 123456);
     assert.deepEqual(site.complaints, []);
   });
 });

@@ -14,6 +14,7 @@ import {
   showMeter,
   tell,
 } from "./elements.js";
+import { openRecord } from "./record.js";
 import { amount, inWords, PAUSED, RESTOCKED, RESUMED, STATE } from "./words.js";
 
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"watchStatus">["coupons"][number]} Coupon */
@@ -37,6 +38,7 @@ export function createPanel(frame, coupon) {
   const panel = { element, coupon, samples: [] };
   html(".pause", element).addEventListener("click", () => pauseOrResume(frame, panel));
   openCorrect(frame, element, coupon);
+  openRecord(frame, element, coupon);
   const restock = find("form", HTMLFormElement, element);
   nameErrors(restock, `restock-${coupon_id}`);
   find("[name=count]", HTMLInputElement, restock).value = `${coupon.count}`;

@@ -120,6 +120,22 @@ export const WARNED = {
   already_started: "It has started already: people can get it now.",
 };
 
+/** What was done, by the function's name in the audit; what is not here is told by that name. */
+export const DONE = /** @type {Record<string, string>} */ ({
+  create_coupon: "Created",
+  edit_coupon: "Texts corrected",
+  set_coupon_start: "Start moved",
+  set_coupon_expiry: "End moved",
+  set_coupon_count: "Units changed",
+  pause_coupon: "Paused",
+  resume_coupon: "Resumed",
+  withdraw_coupon: "Withdrawn",
+  use_coupon: "Used",
+  undo_use: "Use taken back",
+  import_users: "Users imported",
+  set_time_zone: "Time zone set",
+});
+
 /** An outcome of a request to issue, for a table. */
 export const TOLD = /** @satisfies {Record<Outcome<"issue_coupon">, string>} */ ({
   issued: "Issued",
@@ -179,6 +195,10 @@ const instants = new Intl.DateTimeFormat("en-GB", {
   ...{ day: "numeric", month: "short", year: "numeric" },
   ...{ hour: "2-digit", minute: "2-digit", second: "2-digit" },
 });
+const precise = new Intl.DateTimeFormat("en-GB", {
+  ...{ day: "numeric", month: "short", year: "numeric" },
+  ...{ hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 },
+});
 const days = new Intl.DateTimeFormat("en-GB", {
   ...{ weekday: "short", day: "numeric", month: "short", year: "numeric" },
   timeZone: "UTC",
@@ -196,6 +216,18 @@ export const percent = (share) => percents.format(share);
  * @param {string | number} time
  */
 export const instant = (time) => instants.format(new Date(time));
+
+/**
+ * The same, to the millisecond.
+ * @param {string | number} time
+ */
+export const precisely = (time) => precise.format(new Date(time));
+
+/**
+ * How long something lasted: to the millisecond below a minute, else its two largest parts.
+ * @param {number} total seconds
+ */
+export const lasting = (total) => (Math.abs(total) < 60 ? `${Number(total.toFixed(3))} s` : inWords(total));
 
 /**
  * A day as the service counts days, whatever the reader's time zone.
