@@ -50,7 +50,7 @@ interface Node {
 
 /** A session whose statements, those in functions too, tell their plans (auto_explain); undefined where its login may not ask. */
 async function openExplaining(t: TestContext) {
-  const plans: { query: string; node: Node }[] = [];
+  const plans: { query: string; node: Node; jit?: unknown }[] = [];
   const { connection, ...options } = targetOf(setupUrl).driverOptions();
   const sql = postgres({
     ...options,
@@ -59,8 +59,8 @@ async function openExplaining(t: TestContext) {
     onnotice({ message = "" }) {
       const [, json] = message.match(/plan:\s*(\{.*\})/s) ?? [];
       if (json === undefined) return;
-      const { "Query Text": query, Plan: node } = JSON.parse(json);
-      plans.push({ query, node });
+      const { "Query Text": query, Plan: node, JIT: jit } = JSON.parse(json);
+      plans.push({ query, node, jit });
     },
   });
   t.after(() => sql.end());
@@ -200,3 +200,19 @@ for (const list of ["live_coupons", "upcoming_coupons"])
     if (found === undefined) return;
     for (const rows of [found.removed.removed, found.touched.touched]) assert.ok(rows <= 250, `${rows}`);
   });
+
+test("reconcile(): none of its expressions is compiled", async (t) => {
+  const [available] = await rows(admin`select pg_jit_available()`);
+  if (!available?.[0]) return t.skip("needs a PostgreSQL with JIT");
+  const session = await openExplaining(t);
+  if (session === undefined) return;
+  const { sql, plans } = session;
+  await sql`set jit = on`;
+  await sql`set jit_above_cost = 0`;
+  await sql`select * from public.reconcile()`;
+  const body = plans.filter(({ query }) => query.includes("issued_equals_grants"));
+  assert.deepEqual(
+    body.map(({ jit }) => jit),
+    [undefined],
+  );
+});
