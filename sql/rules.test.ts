@@ -119,6 +119,8 @@ const note = (command: string, new_values: string, more: [string, string] = ["re
   `insert into coupon.audit (command, coupon_id, new_values, ${more[0]})
     values ('${command}', ${live}, '${new_values}', ${more[1]})`;
 
+const disable = (table: string, trigger: string) => `alter table coupon.${table} disable trigger ${trigger}`;
+
 /** Runs statements one by one in one transaction, to its commit. */
 const commit = (...statements: string[]) =>
   owner.begin(async (sql) => {
@@ -247,6 +249,11 @@ const attacks: Record<string, Attack[]> = {
       "coupons_issued_equals_grants",
     ],
     ["issued moved down", [issued(live, 1)], "coupons_issued_never_falls"],
+    [
+      "issued moved down, without the guard of that",
+      [disable("coupons", "coupons_issued_never_falls"), issued(live, 1)],
+      "coupons_issued_equals_grants",
+    ],
     ["issued below 0", [issued(fresh, -1)], "coupons_issued_never_falls"],
     ["issued above count", [issued(live, 6)], "coupons_issued_within_count"],
     ["a coupon that begins with units issued", [offer({ more: "1" })], "coupons_issued_equals_grants"],
@@ -284,8 +291,28 @@ const attacks: Record<string, Attack[]> = {
       [`delete from coupon.coupons where id = ${live}`],
       "coupons_are_permanent_once_issued",
     ],
+    [
+      "a coupon deleted of which one unit was issued",
+      [`delete from coupon.coupons where id = ${soldOut}`],
+      "coupons_are_permanent_once_issued",
+    ],
     ["an issued coupon's id", [changeCoupon("id = default")], "coupons_are_permanent_once_issued"],
+    [
+      "the id of a coupon of which one unit was issued",
+      [changeCoupon("id = default", soldOut)],
+      "coupons_are_permanent_once_issued",
+    ],
+    [
+      "an issued coupon's id, without the guard of that",
+      [disable("coupons", "coupons_are_permanent_once_issued_id"), changeCoupon("id = default")],
+      "coupons_issued_equals_grants",
+    ],
     ["an issued coupon's code", [changeCoupon("code = 'OTHER'")], "coupons_code_is_fixed_once_issued"],
+    [
+      "the code of a coupon of which one unit was issued",
+      [changeCoupon("code = 'OTHER'", soldOut)],
+      "coupons_code_is_fixed_once_issued",
+    ],
     [
       "an issued coupon's code, in another case",
       [changeCoupon("code = lower(code)")],
@@ -348,6 +375,11 @@ const attacks: Record<string, Attack[]> = {
     [
       "a grant of no user",
       [issued(live, 3), grant({ user: 99, coupon: live, position: 3 })],
+      "user_coupons_user",
+    ],
+    [
+      "a grant of no user beside that of one",
+      [issued(live, 4), twoGrants({}).replace("select 3 + n,", "select 3 + 96 * n,")],
       "user_coupons_user",
     ],
     ["a holder deleted", ["delete from coupon.users where id = 1"], "users_are_permanent"],
@@ -808,7 +840,6 @@ interface SwitchedOff {
 
 const dropFrom = (table: string, ...constraints: string[]) =>
   constraints.map((constraint) => `alter table coupon.${table} drop constraint ${constraint} cascade`);
-const disable = (table: string, trigger: string) => `alter table coupon.${table} disable trigger ${trigger}`;
 const one = (user_id: number, coupon_id: number) =>
   `select outcome from issue_coupon(${user_id}, ${coupon_id})`;
 const created = (code: string, start_time: string, count: number) =>
