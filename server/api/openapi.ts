@@ -296,7 +296,16 @@ function headersOf(...names: (keyof typeof headers)[]): Json {
 
 // ---- Schemas --------------------------------------------------------------------------------------------------------
 
+const converted = { input: new WeakMap<z.ZodType, Schema>(), output: new WeakMap<z.ZodType, Schema>() };
+
+/** Converted once: the schema of problems stands in each refusal, an answer in each status. */
 function jsonSchema(schema: z.ZodType, io: "input" | "output"): Schema {
+  const known = converted[io].get(schema) ?? convert(schema, io);
+  converted[io].set(schema, known);
+  return known;
+}
+
+function convert(schema: z.ZodType, io: "input" | "output"): Schema {
   const { $schema: _, ...json } = z.toJSONSchema(schema, {
     io,
     unrepresentable: "any",
