@@ -1,14 +1,20 @@
 /**
- * What ./sd test says: a line for each file that has ended, each failure in full, and a summary in plain words. Its last line
- * is `N passed, N failed, N skipped`. The run fails when a test or a file failed, and when no test ran.
+ * What ./sd test says: a line for each group of files that has ended, each failure in full, and a summary in plain words. Its last
+ * line is `N passed, N failed, N skipped`. The run fails when a test or a file failed, and when no test ran.
  *
- * It differs from node's own reporters in two counts: a `describe` that is skipped counts as skipped (Node 20 counts it as a
- * suite and nothing else), and a file without a test counts as failed.
+ * It differs from node's own reporters in three ways: a `describe` that is skipped counts as skipped (Node 20 counts it as a suite
+ * and nothing else), a file without a test counts as failed, and so does one that its process ended before.
  */
-import { dirname, relative, resolve } from "node:path";
 import type { TestEvent } from "node:test/reporters";
+import { type Group, groupOf } from "./groups.ts";
 
 type Ended = Extract<TestEvent, { type: "test:pass" | "test:fail" }>["data"];
+
+interface Details {
+  duration_ms: number;
+  passed: boolean;
+  error?: Error;
+}
 
 interface Failure {
   /** The file, and the test's name unless the file itself failed. */
@@ -16,99 +22,120 @@ interface Failure {
   file: string;
 }
 
-interface Tally {
-  files: Set<string>;
-  ended: number;
+/** What is known of a file. */
+interface Seen {
+  /** Tests that passed, failed or were skipped. */
+  tests: number;
   passed: number;
+  printed: string;
+  hasEnded: boolean;
+}
+
+interface Tally {
+  /** Of all that were asked for, by name. */
+  files: Map<string, Seen>;
+  /** How many of them have ended, with their processes. */
+  ended: number;
+  /** How each process ended. */
+  ends: Map<Group, Details>;
   failures: Failure[];
   /** The reasons why tests were skipped, with the tests. */
   skipped: Map<string, string[]>;
-  folders: Map<string, { files: number; tests: number; ms: number }>;
-  /** What each file printed. */
-  printed: Map<string, string>;
 }
 
-/** Reads the events of node's run(), and sets the exit status of this process. */
-export async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+/**
+ * Reads the events of node's run() of these modules, and sets the exit status of this process. Node reports starts, passes and failures
+ * module by module, all else as it comes.
+ */
+export async function* report(
+  source: AsyncIterable<TestEvent>,
+  modules: ReadonlyMap<string, Group>,
+): AsyncGenerator<string> {
   const began = performance.now();
+  const names = [...modules.values()].flatMap(({ files }) => files);
   const tally: Tally = {
-    files: new Set(),
+    files: new Map(names.map((name) => [name, { tests: 0, passed: 0, printed: "", hasEnded: false }])),
     ended: 0,
-    passed: 0,
+    ends: new Map(),
     failures: [],
     skipped: new Map(),
-    folders: new Map(),
-    printed: new Map(),
   };
-  /** The names of the tests around the next one, the outermost first, and its own. */
-  const names: string[] = [];
+  /** The file and the names of the tests around the next one, the outermost first, and its own. */
+  const path: string[] = [];
+  /** The file whose suite began last, by module. */
+  const running = new Map<string | undefined, string>();
   for await (const { type, data } of source) {
-    const file = nameOf(data && "file" in data ? data.file : undefined);
-    if (type === "test:enqueue" && isFile(data)) tally.files.add(file);
-    else if (type === "test:start") names.splice(data.nesting, names.length, data.name);
+    const module = data && "file" in data ? data.file : undefined;
+    const group = modules.get(module ?? "");
+    if (type === "test:start") path.splice(data.nesting, path.length, data.name);
+    else if (type === "test:dequeue" && group && data.name !== module) running.set(module, data.name);
     else if (type === "test:stdout" || type === "test:stderr")
-      tally.printed.set(file, (tally.printed.get(file) ?? "") + data.message);
-    else if (type === "test:complete" && isFile(data)) yield fileEnded(tally, file, data.details);
-    else if (type === "test:pass" || type === "test:fail") yield testEnded(tally, file, names, data);
+      seenOf(tally, running.get(module) ?? group?.files[0]).printed += data.message;
+    else if (type === "test:complete" && group && data.name === module)
+      yield groupEnded(tally, group, data.details);
+    else if ((type === "test:pass" || type === "test:fail") && !modules.has(data.name))
+      yield testEnded(tally, path.slice(0, data.nesting).concat(data.name), data);
   }
-  if (tally.passed === 0 || tally.failures.length > 0) process.exitCode = 1;
-  yield* summaryOf(tally);
+  for (const [group, { error }] of tally.ends) yield processEnded(tally, group, error);
+  const passed = [...tally.files.values()].reduce((sum, file) => sum + file.passed, 0);
+  if (passed === 0 || tally.failures.length > 0) process.exitCode = 1;
+  yield* summaryOf(tally, passed);
   const took = seconds(performance.now() - began).trim();
-  yield `\n${tally.files.size} ${tally.files.size === 1 ? "file" : "files"} in ${took}\n`;
+  yield `\n${names.length} ${names.length === 1 ? "file" : "files"} in ${took}\n`;
   const skips = [...tally.skipped.values()].flat().length;
-  yield `${tally.passed} passed, ${tally.failures.length} failed, ${skips} skipped\n`;
+  yield `${passed} passed, ${tally.failures.length} failed, ${skips} skipped\n`;
 }
 
-const nameOf = (path: string | undefined) => (path ? relative(process.cwd(), path) : "?");
-
-/** The entry that node makes for each file, which is no test. */
-function isFile({ name, nesting, file }: { name: string; nesting: number; file?: string }): boolean {
-  return nesting === 0 && file !== undefined && resolve(name) === file;
+function seenOf({ files }: Tally, name: string | undefined): Seen {
+  const seen = files.get(`${name}`);
+  if (!seen) throw new Error(`an event of ${name}, which is no file of this run`);
+  return seen;
 }
 
-function folderOf({ folders }: Tally, file: string) {
-  const name = dirname(file);
-  const folder = folders.get(name) ?? { files: 0, tests: 0, ms: 0 };
-  folders.set(name, folder);
-  return folder;
-}
-
-function fileEnded(
-  tally: Tally,
-  file: string,
-  { duration_ms, passed }: { duration_ms: number; passed: boolean },
-): string {
-  const folder = folderOf(tally, file);
-  folder.files += 1;
-  folder.ms += duration_ms;
-  tally.ended += 1;
+function groupEnded(tally: Tally, group: Group, details: Details): string {
+  tally.ends.set(group, details);
+  tally.ended += group.files.length;
   const all = `${tally.files.size}`;
   const count = `${tally.ended}`.padStart(all.length);
-  return `${count}/${all}  ${seconds(duration_ms)}  ${file}${passed ? "" : "  FAILED"}\n`;
+  return `${count}/${all}  ${seconds(details.duration_ms)}  ${group.name}${details.passed ? "" : "  FAILED"}\n`;
 }
 
-function testEnded(tally: Tally, file: string, names: readonly string[], test: Ended): string {
-  // Without the line number: node gives that of the JavaScript which tsx made.
-  const what = isFile(test)
-    ? file
-    : `${file} › ${names.slice(0, test.nesting).concat(test.name).join(" › ")}`;
+/** A test, or a suite; that of a file is the outermost. */
+function testEnded(tally: Tally, path: readonly string[], test: Ended): string {
+  const [file = ""] = path;
+  const seen = seenOf(tally, file);
+  const what = path.join(" › ");
   const error = "error" in test.details ? test.details.error : undefined;
   const { skip = false, todo = false } = test;
   if (error && kindOf(error) === "testAborted") return ""; // the run was stopped, which its exit status says
-  if (isFile(test) && !error) return failed(tally, what, file, "There is no test in this file.");
-  if (isFile(test)) return failed(tally, what, file, `${endOf(error)}\n${tally.printed.get(file) ?? ""}`);
+  if (path.length === 1) {
+    seen.hasEnded = true;
+    if (!error && seen.tests === 0) return failed(tally, what, file, "There is no test in this file.");
+  }
   if (skip !== false || todo !== false) {
     const why = [skip, todo].find((reason) => typeof reason === "string" && reason !== "");
     const reason = `${why ?? "no reason is given"}`;
     tally.skipped.set(reason, [...(tally.skipped.get(reason) ?? []), what]);
+    seen.tests += 1;
   } else if (error) {
+    seen.tests += 1;
     // Failed subtests have been reported before.
     if (kindOf(error) !== "subtestsFailed") return failed(tally, what, file, explained(error));
   } else if (test.details.type !== "suite") {
-    tally.passed += 1;
-    folderOf(tally, file).tests += 1;
+    seen.tests += 1;
+    seen.passed += 1;
   }
   return "";
+}
+
+/** Says so if a process ended before its files did, or failed after them. */
+function processEnded(tally: Tally, { files }: Group, error: Error | undefined): string {
+  const kind = error && kindOf(error);
+  const left = files.filter((file) => !seenOf(tally, file).hasEnded);
+  if (kind === "testAborted" || (left.length === 0 && (!error || kind === "subtestsFailed"))) return "";
+  const { name } = groupOf(left.length > 0 ? left : files);
+  const printed = left.map((file) => seenOf(tally, file).printed).join("");
+  return failed(tally, name, name, `${endOf(error)}\n${printed}`);
 }
 
 function failed({ failures }: Tally, what: string, file: string, why: string): string {
@@ -117,10 +144,19 @@ function failed({ failures }: Tally, what: string, file: string, why: string): s
 }
 
 /** What failing files printed, the time of each folder, what was skipped and why, and what failed. */
-function* summaryOf({ passed, failures, skipped, folders, printed }: Tally): Generator<string> {
-  for (const file of new Set(failures.filter(({ what, file }) => what !== file).map(({ file }) => file))) {
-    const text = printed.get(file);
-    if (text) yield `\n${file} printed:\n${indented(text)}\n`;
+function* summaryOf({ files, ends, failures, skipped }: Tally, passed: number): Generator<string> {
+  for (const name of new Set(failures.filter(({ what, file }) => what !== file).map(({ file }) => file))) {
+    const text = files.get(name)?.printed;
+    if (text) yield `\n${name} printed:\n${indented(text)}\n`;
+  }
+  const folders = new Map<string, { files: number; tests: number; ms: number }>();
+  for (const [group, { duration_ms }] of ends) {
+    const { files: count, tests, ms } = folders.get(group.folder) ?? { files: 0, tests: 0, ms: 0 };
+    folders.set(group.folder, {
+      files: count + group.files.length,
+      tests: group.files.reduce((sum, name) => sum + (files.get(name)?.passed ?? 0), tests),
+      ms: ms + duration_ms,
+    });
   }
   const width = Math.max("folder".length, ...[...folders.keys()].map((name) => name.length));
   const row = (name: string, ...cells: string[]) =>
@@ -141,11 +177,12 @@ const indented = (text: string) => text.trimEnd().replace(/^(?=.)/gm, "    ");
 /** Node wraps what a test threw: a kind of failure, and what was thrown as the cause. */
 const kindOf = (error: Error) => (error as { failureType?: string }).failureType;
 
-/** How a file's process ended. */
+/** How a process ended. */
 function endOf(error: Error | undefined): string {
-  const { exitCode, signal } = error as { exitCode?: number; signal?: string };
+  const { exitCode, signal } = (error ?? {}) as { exitCode?: number; signal?: string };
   if (signal) return `The process was ended by ${signal}.`;
-  return exitCode ? `The process ended with exit status ${exitCode}.` : `${error?.message}`;
+  if (exitCode) return `The process ended with exit status ${exitCode}.`;
+  return error && kindOf(error) !== "subtestsFailed" ? error.message : "The process ended early.";
 }
 
 function explained(error: Error): string {

@@ -51,8 +51,8 @@ export function routesWorld() {
     world = await openWorld();
   });
   after(async () => {
-    assert.deepEqual(world.failures(), [], "nothing here was our mistake");
     await world.close();
+    assert.deepEqual(world.failures(), [], "nothing here was our mistake");
   });
 
   const asAdmin = (route: string, body: unknown = {}) => world.call(route, { token: adminToken, body });

@@ -8,12 +8,15 @@ import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 
+const IMPORTS = `import { after, before, beforeEach, describe, test } from "node:test";
+import assert from "node:assert/strict";`;
+
 /** Runs test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
 async function runOf(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
   const directory = await mkdtemp(join(tmpdir(), "runner-"));
   t.after(() => rm(directory, { recursive: true }));
   for (const [name, text] of Object.entries(files))
-    await writeFile(join(directory, name), `import { describe, test } from "node:test";\n${text}\n`);
+    await writeFile(join(directory, name), `${IMPORTS}\n${text}\n`);
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const paths = asked.map((name) => join(directory, name));
   const runner = spawn(process.execPath, [...TYPESCRIPT, "bench/harness/runner.ts", ...paths], { env });
@@ -45,7 +48,7 @@ test("all passed: status 0, and the counts alone on the last line", async (t) =>
     "b.test.ts": 'test("three", () => {});',
   });
   assert.equal(status, 0);
-  assertSays(said, /^2\/2 +\d+\.\d s {2}DIR\/[ab]\.test\.ts$/m, /^folder +files +passed +time$/m);
+  assertSays(said, /^2\/2 +\d+\.\d s {2}DIR\/\{a,b\}\.test\.ts$/m, /^folder +files +passed +time$/m);
   assertSays(said, /^DIR +2 +3 +\d+\.\d s$/m, /\n3 passed, 0 failed, 0 skipped\n$/);
 });
 
@@ -56,8 +59,10 @@ test("failures: each with its place, message and what its file printed; status 1
       throw new Error("it is wrong", { cause: new Error("for a reason") });
     }); });`,
     "passes.test.ts": 'console.log("printed by one that passes"); test("good", () => {});',
-    "ends.test.ts": 'console.error("why it ended"); process.exit(3);',
     "has-none.test.ts": "",
+    "throws.test.ts": 'throw new Error("no file");',
+    "ends.test.ts": 'console.error("why it ended"); process.exit(3);',
+    "comes-after.test.ts": 'test("never run", () => {});',
   });
   assert.equal(status, 1);
   assertSays(
@@ -65,14 +70,33 @@ test("failures: each with its place, message and what its file printed; status 1
     /^FAILED {2}DIR\/fails\.test\.ts › sums › bad\n {4}Error: it is wrong\n/m,
     /caused by Error: for a reason/,
   );
+  assertSays(said, /^FAILED {2}DIR\/has-none\.test\.ts\n {4}There is no test in this file\./m);
+  assertSays(said, /^FAILED {2}DIR\/throws\.test\.ts\n {4}Error: no file/m);
   assertSays(
     said,
-    /^FAILED {2}DIR\/ends\.test\.ts\n {4}The process ended with exit status 3\.\n {4}why it ended/m,
+    /^FAILED {2}DIR\/\{ends,comes-after\}\.test\.ts\n {4}The process ended with exit status 3\.\n {4}why it ended/m,
   );
-  assertSays(said, /^FAILED {2}DIR\/has-none\.test\.ts\n {4}There is no test in this file\./m);
   assertSays(said, /^DIR\/fails\.test\.ts printed:\n {4}printed before$/m, /^failed:\n {2}DIR\/fails/m);
   assert.doesNotMatch(said, /printed by one that passes|node:internal/);
-  assert.match(said, /\n1 passed, 3 failed, 0 skipped\n$/);
+  assert.match(said, /\n1 passed, 4 failed, 0 skipped\n$/);
+});
+
+test("files that share a process: hooks at the top of one are its own, and one that ends it early fails", async (t) => {
+  const counting = (name: string) => `
+    let ran = 0;
+    const globals = globalThis as { open?: string };
+    before(() => { assert.equal(globals.open, undefined); globals.open = "${name}"; });
+    beforeEach(() => { ran++; });
+    after(() => { assert.equal(ran, 2); delete globals.open; });
+    for (const n of [1, 2]) test(\`\${n}\`, () => assert.equal(globals.open, "${name}"));`;
+  const { status, said } = await runOf(t, {
+    "a.test.ts": counting("a"),
+    "b.test.ts": counting("b"),
+    "c.test.ts": 'test("the last", () => process.exit(0));',
+  });
+  assertSays(said, /^FAILED {2}DIR\/c\.test\.ts\n {4}The process ended early\.$/m);
+  assert.match(said, /\n4 passed, 1 failed, 0 skipped\n$/);
+  assert.equal(status, 1);
 });
 
 test("skipped: why, and which; a suite counts, which node leaves out", async (t) => {

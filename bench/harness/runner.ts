@@ -1,5 +1,5 @@
 /**
- * ./sd test: finds the test files, runs each in a process of its own and reports.
+ * ./sd test: finds the test files, runs them in groups, a process each, and reports.
  *
  *   ./sd test               every test but those in files named *.long.test.ts
  *   ./sd test --all         those too: set-up, commands, faults, fuzz, clusters of processes, browsers
@@ -7,8 +7,9 @@
  */
 import { setMaxListeners } from "node:events";
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { run } from "node:test";
+import { groupsOf, withModules } from "./groups.ts";
 import { report } from "./reporter.ts";
 
 const FOLDERS = ["bench", "db", "server", "sql"];
@@ -16,8 +17,8 @@ const FOLDERS = ["bench", "db", "server", "sql"];
 /** Three, because they wait for each other's locks and for PostgreSQL more than they compute. */
 const AT_ONCE = 3;
 
-/** Only for a test that hangs: node gives it to a whole file, and a busy machine may take ten times as long as a quiet one. */
-const FILE_TIMEOUT_MS = 1_800_000;
+/** Only for a test that hangs: node gives it to a whole process, and a busy machine may take ten times as long as a quiet one. */
+const GROUP_TIMEOUT_MS = 1_800_000;
 
 function filesIn(folder: string): string[] {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
@@ -35,14 +36,8 @@ function chosen(args: string[]): string[] {
   });
 }
 
-/** So that no long file runs alone at the end. How long one takes nobody knows before; its name and its size tell roughly. */
-function longestFirst(files: string[]): string[] {
-  const weight = (file: string) => (file.endsWith(".long.test.ts") ? 1e9 : 0) + statSync(file).size;
-  return files.toSorted((a, b) => weight(b) - weight(a));
-}
-
 const stopping = new AbortController();
-setMaxListeners(0, stopping.signal); // node listens once a file
+setMaxListeners(0, stopping.signal); // node listens once a process
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.once(signal, () => {
     process.exitCode = 1;
@@ -52,13 +47,15 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
 try {
   const files = chosen(process.argv.slice(2));
   if (files.length === 0) throw new Error("there are no test files");
-  const events = run({
-    files: longestFirst(files),
-    concurrency: AT_ONCE,
-    timeout: FILE_TIMEOUT_MS,
-    signal: stopping.signal,
+  await withModules(groupsOf(files.map((file) => relative("", file))), async (modules) => {
+    const events = run({
+      files: [...modules.keys()],
+      concurrency: AT_ONCE,
+      timeout: GROUP_TIMEOUT_MS,
+      signal: stopping.signal,
+    });
+    for await (const text of report(events, modules)) process.stdout.write(text);
   });
-  for await (const text of report(events)) process.stdout.write(text);
   if (stopping.signal.aborted) console.error("sd: stopped by a signal; not every test ran");
 } catch (error) {
   console.error(`sd: ${(error as Error).message}`);
