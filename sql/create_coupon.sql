@@ -55,15 +55,23 @@ begin
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
 
-  select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code collate "C");
+  -- A retry asks for what was first asked, whatever was set meanwhile, its code too; the audit knows it.
+  select c.* into v_coupon
+  from coupon.audit a
+  join coupon.coupons c on c.id = a.coupon_id
+  where a.command = 'create_coupon' and a.new_values = v_asked;
   if found then
-    -- A retry asks for what was first asked, whatever count and expiry were set meanwhile; the audit knows it.
-    outcome := case
-      when v_asked in (
-        select a.new_values from coupon.audit a where a.coupon_id = v_coupon.id and a.command = 'create_coupon'
-        union all
-        select jsonb_object_agg(m.key, m.value) from jsonb_each(to_jsonb(v_coupon)) m where v_asked ? m.key)
-      then 'already_created' else 'code_taken' end;
+    outcome := 'already_created';
+  else
+    select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code collate "C");
+    if found then
+      outcome := case
+        when v_asked = (
+          select jsonb_object_agg(m.key, m.value) from jsonb_each(to_jsonb(v_coupon)) m where v_asked ? m.key)
+        then 'already_created' else 'code_taken' end;
+    end if;
+  end if;
+  if outcome is not null then
     if outcome = 'already_created' then
       perform coupon.fence_replay();
     end if;

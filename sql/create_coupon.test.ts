@@ -119,6 +119,33 @@ test("already_created: the same request again after a restock and another expiry
   assert.equal(await value(create({ ...coupon, count: 50 })), "code_taken");
 });
 
+test("already_created: the same request again after another code and another start, though the code is taken since", async () => {
+  const coupon = { code: "RENAMED", start_time: "2031-04-04 12:00Z" };
+  const [made] = await rows(create(coupon));
+  const id = made?.[1] as number;
+  await admin`select from edit_coupon(${id}, code => 'NEW_NAME')`;
+  const again = ["already_created", id, "2031-04-04", 1];
+  assert.deepEqual(await rows(create(coupon)), [again]);
+  await admin`select from set_coupon_start(${id}, '2031-04-05 12:00Z')`;
+  const moved = ["already_created", id, "2031-04-05", 1];
+  assert.deepEqual(await rows(create(coupon)), [moved]);
+  const other = { ...coupon, message: "another" };
+  const [namesake] = await rows(create(other));
+  assert.deepEqual(namesake, ["created", namesake?.[1], "2031-04-04", 1]);
+  assert.deepEqual(await rows(create(coupon)), [moved]);
+  assert.deepEqual(await rows(create(other)), [["already_created", namesake?.[1], "2031-04-04", 1]]);
+});
+
+test("created: the same request again after it was withdrawn", async () => {
+  const coupon = { code: "WITHDRAWN", start_time: "2031-04-06 12:00Z" };
+  const [made] = await rows(create(coupon));
+  await admin`select from withdraw_coupon(${made?.[1] as number})`;
+  const [anew] = await rows(create(coupon));
+  assert.deepEqual(anew, ["created", anew?.[1], "2031-04-06", 1]);
+  assert.notEqual(anew?.[1], made?.[1]);
+  assert.deepEqual(await rows(create(coupon)), [["already_created", anew?.[1], "2031-04-06", 1]]);
+});
+
 const others: Partial<Coupon>[] = [
   { code: "code_2031" },
   { message: "another" },

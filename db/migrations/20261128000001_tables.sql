@@ -247,10 +247,13 @@ create table coupon.audit (
 );
 create index audit_by_time on coupon.audit (at, id);
 create index audit_by_coupon on coupon.audit (coupon_id, at, id);
+create index audit_by_creation on coupon.audit using hash (new_values) where command = 'create_coupon';
 
 comment on table coupon.audit is
   'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.
 Rows are only added. A use can''t be taken back without one. Read it with audit_trail().';
+comment on index coupon.audit_by_creation is
+  'For create_coupon(): which coupon was once made with these very arguments.';
 comment on column coupon.audit.at is
   'When it was done, by the database clock.';
 comment on column coupon.audit.coupon_id is

@@ -130,11 +130,13 @@ const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === day
 
 function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
   const { code, message, start, expiry, count } = command;
-  const same = coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
+  const asked = [code, message, start, expiry, count];
+  const same =
+    coupons.find((other) => isDeepStrictEqual(other.asked, asked)) ??
+    coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
   if (same) {
     const { coupon_id, slot } = same;
     const now = [same.code, same.message, same.start, same.expiry, same.count];
-    const asked = [code, message, start, expiry, count];
     const isSame = [same.asked, now].some((each) => isDeepStrictEqual(each, asked));
     const outcome = isSame ? "already_created" : "code_taken";
     return [{ outcome, coupon_id, live_on: dayOf(same.start), slot }];
@@ -152,7 +154,6 @@ function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Ro
   if (day.length === 3) return refuse("day_full");
   const slot = freeSlot(day);
   const coupon_id = coupons.length + withdrawn.length + 1;
-  const asked = [code, message, start, expiry, count];
   coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
   return [{ outcome: "created", coupon_id, live_on, slot }];
 }
