@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, admin, user, crowd, coupon, upcoming, issue, expire } = await testDatabase();
+const { owner, admin, user, crowd, coupon, upcoming, issue, expire, grantedBefore } = await testDatabase();
 const unknown = 999_999;
 
 /** Outcome, user and position of each row, in the order of the rows. */
@@ -212,6 +212,9 @@ test("a batch that grants nobody takes no lock and no transaction id", async () 
   const [lunch, holder, spent] = [await coupon({ count: 2 }), await user(), await spentUser()];
   await issue(holder, lunch);
   assert.deepEqual(await traces(lunch, [holder, spent, unknown]), none);
+  const [older, since] = [await coupon({ from: "-3 days", count: 2 }), await user()];
+  await grantedBefore(1, since, older);
+  assert.deepEqual(await traces(older, [since]), none); // of yesterday
   assert.deepEqual(await traces(lunch, []), none);
   assert.deepEqual(await traces(unknown, [holder]), none);
   await issue(await user(), lunch);

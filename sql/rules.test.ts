@@ -531,6 +531,27 @@ const attacks: Record<string, Attack[]> = {
       [trace(), unuse, change(useNow, used), unuse],
       "user_coupons_undo_leaves_trace",
     ],
+    [
+      "a use taken back by the trace of another user's, of the same instant",
+      [
+        trace(),
+        unuse,
+        `update coupon.user_coupons set used_date = statement_timestamp(), use_reference = 'r' where coupon_id = ${live}`,
+        trace(),
+        change("used_date = null, use_reference = null", 1),
+      ],
+      "user_coupons_undo_leaves_trace",
+    ],
+    [
+      "a use before one that was taken back, where the clock was set back since",
+      [
+        disable("audit", "user"),
+        `insert into coupon.audit (command, user_id, coupon_id, used_date)
+          values ('use_coupon', 1, ${live}, clock_timestamp() + interval '1 hour')`,
+        change(useNow, 1),
+      ],
+      "user_coupons_used_date_is_now",
+    ],
     ["a trace of a use that is not undone", [trace()], "audit_undo_is_done"],
     ["a trace of a use that was never there", [trace({ used_date: "issued_at" })], "audit_tells_what_is"],
     ["a trace of another reference", [trace({ reference: "'r'" }), unuse], "audit_tells_what_is"],
