@@ -16,6 +16,7 @@ const defaults = {
   DATA_DIR: resolve(".data"),
   CORS_ORIGINS: [],
   PUBLIC_OFFERS: "on",
+  FILL_DAYS: "on",
   RATE_LIMIT: 100,
   LOG_LEVEL: "info",
   JWT_ISSUER: "coupon-drop",
@@ -142,6 +143,7 @@ test("all given", () => {
       WORKERS: 64,
       CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
       PUBLIC_OFFERS: "on",
+      FILL_DAYS: "on",
       RATE_LIMIT: 100,
       DRAIN_DELAY: 0,
       KEEP_ALIVE_TIMEOUT: 65,
@@ -255,6 +257,7 @@ test("shown: no secret, and whether it was given", () => {
     DEMO_KEY: ["set (32 characters)", true],
     CORS_ORIGINS: ["none", false],
     PUBLIC_OFFERS: ["on", false],
+    FILL_DAYS: ["on", false],
     RATE_LIMIT: ["100", false],
     METRICS_TOKEN: [
       "derived from the token secret: `./sd token --metrics` prints it. Without a secret: no `/metrics`",

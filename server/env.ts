@@ -114,6 +114,10 @@ const schema = z.object({
     description:
       "`on`: what is on offer can be read and watched without a token, and caches may keep it for a second; `off`: it needs a token too",
   }),
+  FILL_DAYS: z.enum(["on", "off"]).default("on").register(texts, {
+    description:
+      "`on`: the server makes the coupons of the next two weeks by the plan, every hour; `off`: a scheduler of yours calls `fill_days()`, or nobody",
+  }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
       "requests that one user may send to one server process in 10 s, even all at once. Services and admins have no limit; 0 turns the limit off",

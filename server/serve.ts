@@ -4,6 +4,7 @@ import { collectDefaultMetrics } from "prom-client";
 import { listenAt } from "./address.ts";
 import { compose, type Service } from "./compose.ts";
 import { type Env, urlOf } from "./env.ts";
+import { startFilling } from "./filling.ts";
 import { startFolding } from "./folding.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
@@ -24,7 +25,9 @@ export async function serve(env: Env): Promise<void> {
     process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.
   process.on("disconnect", () => finish("disconnect", 0));
-  startFolding({ ...service, isDraining: () => service.state.draining });
+  const isDraining = () => service.state.draining;
+  startFolding({ ...service, isDraining });
+  if (env.FILL_DAYS === "on") startFilling({ ...service, isDraining });
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
   log.event(cluster.isWorker ? "worker listening" : "listening", {

@@ -27,8 +27,7 @@ begin
   from (values ('first_day', daily_summary.first_day), ('last_day', daily_summary.last_day)) a (name, day)
   where a.day not between '1970-01-01' and '9999-12-31';
 
-  v_last := coalesce(
-    daily_summary.last_day, (select (clock_timestamp() at time zone s.time_zone)::date from coupon.settings s));
+  v_last := coalesce(daily_summary.last_day, coupon.today());
   v_first := coalesce(daily_summary.first_day, v_last - 6);
   perform coupon.refuse_argument(a.name, a.why)
   from (values

@@ -11,7 +11,8 @@ set jit = off
 as $$
 declare
   v_folded coupon.folded;
-  v_end date;
+  -- Whatever zone is set, and if the clock is wrong by less than a month, no grant of a day before these is still made.
+  v_end date := coupon.today() - 32;
   v_count integer;
 begin
   if fold_grants.at_most is null or fold_grants.at_most not between 1 and 100000 then
@@ -23,8 +24,6 @@ begin
     return 0;
   end if;
 
-  -- Whatever zone is set, and if the clock is wrong by less than a month, no grant of a day before these is still made.
-  select (clock_timestamp() at time zone s.time_zone)::date - 32 into v_end from coupon.settings s;
   if (v_folded.issued_on, v_folded.user_id) > (v_end, 0) then
     -- The clock was wrong by more, and was set back: days that may get grants again are not over.
     update coupon.folded f set issued_on = v_end, user_id = 0;

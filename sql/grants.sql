@@ -41,7 +41,8 @@ grant execute on function
   public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
   public.schema_version(),
   public.list_users(bigint, integer),
-  public.list_grants(bigint, integer, integer)
+  public.list_grants(bigint, integer, integer),
+  public.list_plan()
 to coupon_api, coupon_admin, coupon_monitor;
 
 grant execute on function
@@ -57,6 +58,11 @@ grant execute on function
   public.set_coupon_start(bigint, timestamptz, text, text),
   public.edit_coupon(bigint, text, text, text, jsonb, text, text),
   public.withdraw_coupon(bigint, text, text),
+  public.set_plan_entry(integer, integer, text, text, text, time, time, integer, integer, jsonb, text, text),
+  public.remove_plan_entry(integer, integer, text, text),
+  public.preview_days(date, date),
+  public.fill_days(date, text, text),
+  public.copy_day(date, date, text, text),
   public.import_users(bigint[], text[], text, text),
   public.fold_grants(integer)
 to coupon_api, coupon_admin;
@@ -86,6 +92,8 @@ grant select on
   coupon.settings,
   coupon.users,
   coupon.coupons,
+  coupon.plan,
+  coupon.planned,
   coupon.user_coupons,
   coupon.use_counts,
   coupon.past_grants,

@@ -494,6 +494,44 @@ test("create_coupon from 20 sessions for one day: three are created", async () =
   assert.deepEqual([created, start_time_taken + count_taken], [1, 19]);
 });
 
+test("fill_days from 20 sessions, amid previews and a change of the plan: each coupon is made once, by one plan", async () => {
+  const { admin } = database;
+  const ofEachDay = (slot: number, hour: number, count: number) => admin`
+    select from generate_series(1, 7) w,
+      set_plan_entry(w, ${slot}, ${`P${slot}-{date}`}, 'm', 'd', make_time(${hour}, 0, 0), '23:59', ${count})`;
+  await ofEachDay(1, 22, 71);
+  await ofEachDay(2, 23, 72);
+  const fill = (i: number) => async () => {
+    const made = await at(i)`select outcome, day, slot, count from fill_days(current_date + 10)`;
+    return made.filter(({ outcome }) => outcome === "made").map(({ count }) => count as number);
+  };
+  const preview = (i: number) => async () => {
+    await at(i)`select from preview_days()`;
+    return [];
+  };
+  const change = async () => {
+    await ofEachDay(2, 23, 73);
+    return [];
+  };
+  const made = await race<number[]>(settings, [
+    ...upTo(10).map((n) => fill(n)),
+    change,
+    ...upTo(10).map((n) => fill(10 + n)),
+    ...upTo(5).map((n) => preview(20 + n)),
+  ]);
+  const fillers = made.filter((counts) => counts.length > 0);
+  assert.equal(fillers.length, 1);
+  const counts = [...new Set(fillers[0])].sort();
+  assert.ok([72, 73].includes(counts[1] as number), `${counts}`);
+  assert.deepEqual(counts, [71, counts[1]]);
+  const [kept] = await admin`
+    select count(*)::integer as planned, count(distinct (c.live_on, c.code))::integer as coupons, ${fillers[0]?.length ?? 0}::integer as told
+    from coupon.planned m join coupon.coupons c on c.id = m.coupon_id`;
+  assert.equal(kept?.["planned"], kept?.["told"]);
+  assert.equal(kept?.["coupons"], kept?.["told"]);
+  assert.ok(kept?.["told"] >= 20, `${kept?.["told"]}`);
+});
+
 test("two imports of the same users in opposite order: no deadlock, each made once", async () => {
   for (let round = 0; round < 20; round++) {
     const ids = upTo(1000).map((n) => 1_000_000_000 + round * 1000 + n);

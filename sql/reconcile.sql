@@ -167,6 +167,12 @@ as $$
   where c.live_on <> (c.start_time at time zone z.time_zone)::date
 
   union all
+  select 'planned_coupon_was_made', m.coupon_id, null, format('slot %s of %s: there never was such a coupon', m.slot, m.day)
+  from coupon.planned m
+  where not exists (select from coupon.coupons c where c.id = m.coupon_id)
+    and not exists (select from coupon.audit a where a.coupon_id = m.coupon_id)
+
+  union all
   select 'expiry_after_start', c.id, null, format('start %s, expiry %s', c.start_time, c.expiry)
   from coupon.coupons c
   where c.expiry <= c.start_time

@@ -390,6 +390,11 @@ const damages: Damage[] = [
     [["time_zone_is_known", null, null, "'no time zone Gone/Zone here: call set_time_zone()'"]],
   ],
   [
+    "an entry of the plan that was made as no coupon",
+    ["insert into coupon.planned (day, slot, coupon_id) values ('2031-01-01', 2, 999)"],
+    [["planned_coupon_was_made", 999, null, "'slot 2 of 2031-01-01: there never was such a coupon'"]],
+  ],
+  [
     "a coupon without its row of leases",
     [`delete from coupon.leases where coupon_id = ${soon}`],
     [["coupon_can_be_leased", soon, null, "'no row in coupon.leases'"]],

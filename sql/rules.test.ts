@@ -721,6 +721,18 @@ const attacks: Record<string, Attack[]> = {
       "audit_tells_what_is",
     ],
     [
+      "an entry of the plan that is not",
+      [
+        `insert into coupon.audit (command, new_values) values ('set_plan_entry', '{"weekday": 1, "slot": 1}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+    [
+      "a removal from the plan of nothing",
+      ["insert into coupon.audit (command) values ('remove_plan_entry')"],
+      "audit_tells_what_is",
+    ],
+    [
       "a start that is not",
       [note("set_coupon_start", '{"start_time": "2031-01-01T00:00:00+00:00"}')],
       "audit_tells_what_is",

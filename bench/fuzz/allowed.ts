@@ -1,7 +1,7 @@
 /** What a schema of the document allows. */
 import fc from "fast-check";
 import type { Schema } from "./targets.ts";
-import { code, couponId, day, expiry, type Json, startTime, userId } from "./values.ts";
+import { code, codePattern, couponId, day, expiry, type Json, startTime, userId } from "./values.ts";
 
 /** Values that lead somewhere, by the member's name; any other name has only its schema. */
 const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
@@ -12,6 +12,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   expiry,
   count: fc.integer({ min: 1, max: 8 }),
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
+  code_pattern: codePattern,
   metadata: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 }) as fc.Arbitrary<Json>,
 };
 
@@ -53,6 +54,7 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
           { weight: 9, arbitrary: day },
           { weight: 1, arbitrary: instants.map((text) => text.slice(0, 10)) },
         );
+      if (schema.pattern !== undefined) return fc.stringMatching(new RegExp(schema.pattern));
       const { maxLength = 100 } = schema;
       const short = fc.string({
         minLength,

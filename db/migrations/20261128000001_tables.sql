@@ -223,7 +223,8 @@ comment on column coupon.issuing.nothing is
 
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
-    'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_time_zone', 'import_users');
+    'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
+    'set_time_zone', 'import_users');
 comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record.';
 
@@ -257,7 +258,7 @@ comment on index coupon.audit_by_creation is
 comment on column coupon.audit.at is
   'When it was done, by the database clock.';
 comment on column coupon.audit.coupon_id is
-  'The coupon that was changed. No foreign key: the audit is all that is left of a coupon that was withdrawn.';
+  'The coupon that was changed; null where it is none. No foreign key: the audit is all that is left of a coupon that was withdrawn.';
 comment on column coupon.audit.user_id is
   'Whose use it was. Null for all other commands.';
 comment on column coupon.audit.used_date is
@@ -269,7 +270,7 @@ comment on column coupon.audit.actor is
 comment on column coupon.audit.command is
   'The function that was called.';
 comment on column coupon.audit.old_values is
-  'The values before the change, of what changed; for withdraw_coupon() all that the coupon was.';
+  'The values before the change, of what changed; for withdraw_coupon() and of the plan all that there was.';
 comment on column coupon.audit.new_values is
   'The values after the change. For import_users(): how many users it created and updated.';
 comment on column coupon.audit.reason is

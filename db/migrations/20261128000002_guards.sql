@@ -441,6 +441,12 @@ begin
       when 'import_users' then new.coupon_id is null
       when 'set_time_zone' then new.coupon_id is null and exists (
         select from coupon.settings s where to_jsonb(s) @> new.new_values)
+      when 'set_plan_entry' then new.coupon_id is null and exists (
+        select from coupon.plan p where to_jsonb(p) = new.new_values)
+      when 'remove_plan_entry' then new.coupon_id is null and new.new_values is null and new.old_values is not null
+        and not exists (
+          select from coupon.plan p
+          where p.weekday = (new.old_values->>'weekday')::smallint and p.slot = (new.old_values->>'slot')::smallint)
       when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
         and not exists (select from coupon.coupons c where c.id = new.coupon_id)
       else exists (
@@ -456,8 +462,8 @@ end
 $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
-tables say, of the use that was made or is undone, of the coupon, or of the time zone; a coupon that
-was withdrawn is not there.';
+tables say, of the use that was made or is undone, of the coupon, of the plan, or of the time zone; what
+was withdrawn or removed is not there.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit

@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { couponId, MAX_COUNT, STATES, userId, warning } from "./values.ts";
 
-const at = (description: string) =>
+export const at = (description: string) =>
   z.string().meta({
     instead: { type: "string", format: "date-time" },
     description,
     examples: ["2026-11-22T12:00:00.004217Z"],
   });
-const day = (description: string) =>
+export const day = (description: string) =>
   z.string().meta({ instead: { type: "string", format: "date" }, description, examples: ["2026-11-22"] });
 const seconds = (description: string) =>
   z.number().meta({ description: `${description}, in seconds.`, examples: [1.5] });
@@ -36,7 +36,7 @@ const position = natural("First come, first served: 1, 2, 3 …");
 const issuedOn = day("The user's coupon of this day, in the service's time zone.");
 const issuedAt = at("When it was issued.");
 const usedDate = at("When it was used.");
-const slot = z
+export const slot = z
   .int()
   .min(1)
   .max(3)
@@ -45,7 +45,7 @@ const startsIn = seconds("Until start_time");
 const soldOutAt = at("Since when nothing is left: the last grant, or the cut of the count.");
 const timeToSellOut = seconds("From start_time to sold_out_at");
 
-const offered = z.strictObject({
+export const offered = z.strictObject({
   coupon_id: couponId,
   code: z.string().meta({ examples: ["LUNCH-20261122"] }),
   message: z.string().meta({ examples: ["Free lunch"] }),

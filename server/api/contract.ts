@@ -7,6 +7,7 @@ import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
 import { ADMIN, changes, MAX_COUPON_BODY } from "./changes.ts";
 import type { Command } from "./outcomes.ts";
+import { planning } from "./plan.ts";
 import * as requests from "./requests.ts";
 
 export interface Operation {
@@ -200,6 +201,7 @@ export const contract = {
     answer: answers.used,
   },
   ...changes,
+  ...planning,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",

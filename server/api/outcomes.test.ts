@@ -15,12 +15,13 @@ test("the outcomes of each command are its enum's values, in order", async (t) =
   `;
   const declared = Object.fromEntries(enums.map((row) => [row["name"], row["values"]]));
   // Not a command of REST: set_time_zone() and import_incoming_users() are psql's, coupon_leases() the server's own;
-  // import_users() answers a row a user, always with 200.
+  // import_users() answers a row a user, and fill_days() a row a coupon, always with 200.
   const {
     set_time_zone_outcome: _,
     coupon_leases_outcome: __,
     import_users_outcome: ___,
     import_incoming_users_outcome: ____,
+    fill_days_outcome: _____,
     ...commands
   } = declared;
   const ours = Object.entries(outcomes).map(([command, table]) => [`${command}_outcome`, Object.keys(table)]);

@@ -105,6 +105,17 @@ export const outcomes = {
       detail: "The coupon is withdrawn. Its code, its start time and its place are free.",
     },
   },
+  set_plan_entry: {
+    unchanged: { status: 200, detail: "The plan is so already." },
+    code_taken: { status: 409, detail: "Another entry of that weekday has this code." },
+    start_time_taken: { status: 409, detail: "Another entry of that weekday starts at this time." },
+    count_taken: { status: 409, detail: "Another entry of that weekday has this count." },
+    planned: { status: 200, detail: "It is planned, for days that are not filled yet." },
+  },
+  remove_plan_entry: {
+    not_planned: { status: 200, detail: "There is no such entry." },
+    removed: { status: 200, detail: "The entry is removed. Coupons that were made from it stay." },
+  },
 } as const satisfies Record<string, Record<string, Answer>>;
 
 export type Command = keyof typeof outcomes;

@@ -96,12 +96,12 @@ const pageSize = (otherwise: number) =>
 /** Rows of a page, unless a request says how many. */
 export const COUPONS_OF_PAGE = 100;
 const optionalInstant = (description: string) => instant.optional().meta({ description });
-const optionalDay = (description: string) =>
+export const dayText = (description: string) =>
   z.iso
     .date("must be a day like 2026-11-22")
     .refine(isInSql, "must be a day like 2026-11-22")
-    .optional()
     .meta({ instead: { type: "string", format: "date" }, description, examples: ["2026-11-22"] });
+export const optionalDay = (description: string) => dayText(description).optional();
 const nextBefore = "next_before of the previous page.";
 export const liveQuery = z.strictObject({
   before: optionalInstant(nextBefore),

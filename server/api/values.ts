@@ -9,17 +9,17 @@ export const MAX_METADATA = 4096;
 export const MAX_COUNT = 100_000_000;
 
 /** The bounds come first and end the check: int() has a word of its own on what is too large. */
-const whole = (max: number) =>
+export const wholeBetween = (min: number, max: number) =>
   z
     .number({
       error: ({ input }) =>
         keptNumber(input) === undefined ? "must be a number" : "must be a number that a double can hold",
     })
-    .min(1, { error: "must be at least 1", abort: true })
+    .min(min, { error: `must be at least ${min}`, abort: true })
     .max(max, { error: `must be at most ${max}`, abort: true })
     .int("must be a whole number");
 
-const id = whole(Number.MAX_SAFE_INTEGER);
+const id = wholeBetween(1, Number.MAX_SAFE_INTEGER);
 export const couponId = id.meta({ examples: [7] });
 export const userId = id.meta({ examples: [42] });
 
@@ -114,7 +114,7 @@ export const code = text(1, 64).meta({
 });
 export const message = text(1, 200).meta({ description: "Shown to users.", examples: ["Free lunch"] });
 export const description = text(0, 2000).meta({ examples: ["Half price on any lunch, until tomorrow."] });
-export const count = whole(MAX_COUNT).meta({
+export const count = wholeBetween(1, MAX_COUNT).meta({
   description: "Units that can be issued.",
   examples: [25],
 });

@@ -238,6 +238,6 @@ export function operating(operate: Pool) {
 }
 
 /** The arguments of a function that writes to the audit. */
-function noted(sql: postgres.Sql, { reason, actor }: Note) {
+export function noted(sql: postgres.Sql, { reason, actor }: Note) {
   return sql`reason => ${reason ?? null}::text, actor => ${actor}::text`;
 }

@@ -1,5 +1,6 @@
 /** One method for each function of the database. The server has no other SQL. */
 import { issuing, operating, using } from "./commands.ts";
+import { planned } from "./plan.ts";
 import { openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
@@ -22,6 +23,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...issuing(issue, lookup, lease),
     ...using(use),
     ...operating(operate),
+    ...planned(operate),
     ...onOffer(offer),
     ...reports(report),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */

@@ -23,6 +23,7 @@ import { actorOf, actsFor, noteOf } from "./caller.ts";
 import { lines } from "./list.ts";
 import { type App, createOperations, type Operations, respond } from "./operation.ts";
 import { addPages } from "./pages.ts";
+import { addPlan } from "./plan.ts";
 import { createStates, type States } from "./states.ts";
 
 export interface Dependencies {
@@ -61,6 +62,7 @@ export function createApp(parts: Dependencies) {
   addReports(operations, parts); // before /coupons/{coupon_id}, which /coupons/list would match
   addCoupons(operations, states, parts);
   addChanges(operations, parts);
+  addPlan(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);
