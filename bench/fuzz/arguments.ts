@@ -252,7 +252,15 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     {
       weight: 6,
       arbitrary: readable(
-        constants("00:00", "23:59:59.999999", "24:00", "23:59:60", "12:00:00.0000005", "04:05 PM", "allballs"),
+        constants(
+          "00:00",
+          "23:59:59.999999",
+          "24:00",
+          "23:59:60",
+          "12:00:00.0000005",
+          "04:05 PM",
+          "allballs",
+        ),
       ),
     },
     { weight: 1, arbitrary: unreadable(constants("24:00:01", "25:00", "", "noon-ish", "infinity")) },

@@ -18,6 +18,7 @@ export interface Schema {
   minItems?: number;
   maxItems?: number;
   format?: string;
+  pattern?: string;
 }
 
 interface Described {

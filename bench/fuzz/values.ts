@@ -32,7 +32,12 @@ export const day = fc.integer({ min: -3, max: 3 }).map((days) => instant(days).s
 /** Of a plan. */
 export const weekday = fc.integer({ min: 1, max: 7 });
 export const slot = fc.integer({ min: 1, max: 3 });
-export const codePattern = fc.constantFrom("P-{date}", "{slot}-{year}{month}{day}", "C{day}{date}", "{weekday}_{date}");
+export const codePattern = fc.constantFrom(
+  "P-{date}",
+  "{slot}-{year}{month}{day}",
+  "C{day}{date}",
+  "{weekday}_{date}",
+);
 export const localTime = fc.constantFrom("00:00", "02:30", "09:00", "12:00:30", "22:00");
 
 // ---- Wrong ones, and those at an edge -----------------------------------------------------------------------------------
