@@ -64,6 +64,7 @@ grant execute on function
   public.fill_days(date, text, text),
   public.copy_day(date, date, text, text),
   public.import_users(bigint[], text[], text, text),
+  public.forget_user(bigint, text, text),
   public.fold_grants(integer)
 to coupon_api, coupon_admin;
 
@@ -91,6 +92,7 @@ grant usage on schema coupon to coupon_monitor;
 grant select on
   coupon.settings,
   coupon.users,
+  coupon.forgotten_users,
   coupon.coupons,
   coupon.plan,
   coupon.planned,

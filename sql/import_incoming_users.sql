@@ -1,5 +1,5 @@
 -- Imports the rows that this transaction copied into coupon.incoming_users, and deletes them there.
--- One row each, in the file's order: invalid · created · updated · unchanged.
+-- One row each, in the file's order: invalid · forgotten · created · updated · unchanged.
 create or replace function public.import_incoming_users(reason text default null, actor text default null)
 returns table (outcome public.import_incoming_users_outcome, line bigint, user_id bigint, detail text)
 language plpgsql
@@ -19,10 +19,7 @@ begin
         hint = 'Copy and import in one: begin; \copy coupon.incoming_users …; select … import_incoming_users(); commit;';
   end if;
 
-  -- What others left when they copied without an import: their transactions are over, or it would not be seen here.
-  delete from coupon.incoming_users i
-  where i.ctid = any (array(
-    select l.ctid from coupon.incoming_users l where l.copied_by <> pg_current_xact_id() for update skip locked));
+  perform coupon.clear_incoming_users();
 
   return query
   with taken as (
@@ -69,6 +66,6 @@ $$;
 comment on function public.import_incoming_users(text, text) is
   'Imports what this transaction has \copied into coupon.incoming_users (user_id, display_name), as
 import_users() would, and empties it; 55000 if that is nothing. One row a line, 1 is the first after the header: invalid (with
-a detail: not imported, the others are), created, updated, unchanged. An id that comes twice counts
+a detail: not imported, the others are), forgotten, created, updated, unchanged. An id that comes twice counts
 where it is first right. The same file again changes nothing. reason and actor (on whose behalf) go
 to the audit, a row a call.';

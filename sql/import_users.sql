@@ -1,4 +1,5 @@
--- Makes users, or gives them another name: one row each, created · updated · unchanged, in the order given.
+-- Makes users, or gives them another name: one row each, forgotten · created · updated · unchanged, in the
+-- order given.
 create or replace function public.import_users(
   user_ids bigint[],
   display_names text[],
@@ -49,5 +50,5 @@ $$;
 
 comment on function public.import_users(bigint[], text[], text, text) is
   'Makes users, or gives them another name; at most 100000 a call, no id twice. One row a user in the order given:
-created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.
+forgotten (by forget_user(), and not made again), created, updated, unchanged. import_users(array[1, 2], array[''Ann'', ''Ben'']). All or nothing.
 reason and actor (on whose behalf) go to the audit, a row a call.';

@@ -148,7 +148,8 @@ begin
         when v_refusal is not null then v_refusal
         when r.arrival > v_arrivals[v_left] then 'sold_out'
         when (select g.user_id from coupon.user_coupons g
-          where g.issued_on = v_today and g.user_id = r.user_id) is null then 'user_not_found'
+          where g.issued_on = v_today and g.user_id = r.user_id) is null
+          or (select true from coupon.users u where u.id = r.user_id) is null then 'user_not_found'
         else 'daily_limit_reached'
       end as outcome,
       r.arrival,

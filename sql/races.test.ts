@@ -587,6 +587,67 @@ test("undo_use against use_coupon: at most one new use, and the row says which",
   }
 });
 
+test("forget_user against a use, an undo, a claim and an import: whoever comes second waits, and no word is left", async () => {
+  const imported = (session: Session, user: number) =>
+    row(session`select outcome from import_users(array[${user}]::bigint[], array['Ann'])`);
+  const undone = (session: Session, user: number, coupon: number) =>
+    row(session`select outcome from undo_use(${user}, ${coupon}, 'Ann called')`);
+  type Act = (session: Session, user: number, coupon: number) => Promise<Answer>;
+  const acts: [name: string, act: Act, first: string, second: string][] = [
+    ["use", (session, user, coupon) => use(session, user, coupon, "Ann"), "used", "user_not_found"],
+    ["undo", undone, "restored", "user_not_found"],
+    ["claim", issue, "issued", "user_not_found"],
+    ["import", imported, "updated", "forgotten"],
+  ];
+  for (const [name, act, first, second] of acts)
+    for (const isFirst of [true, false]) {
+      const [coupon, user] =
+        name === "claim" ? [await newCoupon(1), (await newUsers(1))[0] ?? 0] : await granted();
+      if (name === "undo") await use(at(2), user, coupon, "Ann");
+      const [before, after] = isFirst ? [act, forget] : [forget, act];
+      await at(0)`begin`;
+      assert.equal((await before(at(0), user, coupon)).outcome, isFirst ? first : "forgotten", name);
+      const later = after(at(1), user, coupon);
+      await waiting(watch);
+      await at(0)`commit`;
+      assert.equal((await later).outcome, isFirst ? "forgotten" : second, name);
+      const left = await database.owner`
+        select g.use_reference from coupon.user_coupons g where g.user_id = ${user} and g.use_reference <> '(forgotten)'
+        union all
+        select a.id::text from coupon.audit a
+        where a.user_id = ${user} and (a.reason || a.old_values || a.new_values || 'x') ~ 'Ann'`;
+      assert.deepEqual([...left], [], name);
+    }
+});
+
+test("users are forgotten while they claim, use and undo: no error, no word is left, positions have no gap", async () => {
+  const users = await newUsers(20);
+  const coupon = await newCoupon(20);
+  const others = sessions.slice(0, 40).map(async (session, i) => {
+    const user = users[i % 20] ?? 0;
+    const answers = [await issue(session, user, coupon)];
+    for (let n = 0; n < 5; n++) {
+      answers.push(await use(session, user, coupon, `word ${n}`));
+      answers.push(await row(session`select outcome from undo_use(${user}, ${coupon}, 'word')`));
+    }
+    return answers;
+  });
+  const gone = users.map((user, i) => forget(at(40 + i), user));
+  const answers = (await Promise.all(others)).flat();
+  assert.deepEqual(tally(await Promise.all(gone)), { forgotten: 20 });
+  const allowed = "issued already_issued used already_used restored not_issued not_used user_not_found".split(
+    " ",
+  );
+  assert.deepEqual(
+    Object.keys(tally(answers)).filter((outcome) => !allowed.includes(outcome)),
+    [],
+  );
+  const left =
+    await database.owner`select from coupon.audit a where a::text like '%word %' or a.reason = 'word'`;
+  assert.equal(left.length, 0);
+  assert.deepEqual(await positions(coupon), upTo((await positions(coupon)).length));
+});
+
 test("a coupon whose first grant is not committed yet can't be deleted, and a change by hand of its expiry takes the grant along", async () => {
   for (const [change, wanted] of [
     ["delete from coupon.coupons where id = $1", "coupons_are_permanent_once_issued"],
@@ -847,6 +908,10 @@ function create(session: Session, code: string, start: string, count: number): P
 
 function setExpiry(session: Sql | Session, coupon: number, hence: string): Promise<Answer> {
   return row(session`select * from set_coupon_expiry(${coupon}, clock_timestamp() + ${hence}::interval)`);
+}
+
+function forget(session: Session, user: number): Promise<Answer> {
+  return row(session`select outcome from forget_user(${user})`);
 }
 
 function withdraw(session: Session, coupon: number): Promise<Answer> {

@@ -68,6 +68,25 @@ as $$
   select 'grant_has_its_user', g.coupon_id, g.user_id, 'no such user'
   from coupon.user_coupons g
   where not exists (select from coupon.users u where u.id = g.user_id)
+    and not exists (select from coupon.forgotten_users f where f.user_id = g.user_id)
+
+  union all
+  select 'forgotten_user_is_gone', w.coupon_id, f.user_id, w.what
+  from coupon.forgotten_users f
+  join (
+    select u.id as user_id, null::bigint as coupon_id, 'the name is still there' as what
+    from coupon.users u
+    union all
+    select g.user_id, g.coupon_id, 'the reference of a use is still there'
+    from coupon.user_coupons g
+    where g.use_reference <> coupon.forgotten()
+    union all
+    select a.user_id, a.coupon_id, format('words are still there, in row %s of the audit', a.id)
+    from coupon.audit a
+    where a.command <> 'forget_user' and (
+      a.reason <> coupon.forgotten()
+      or coalesce(a.old_values ->> 'use_reference', a.new_values ->> 'use_reference') <> coupon.forgotten())
+  ) w on w.user_id = f.user_id
 
   union all
   select 'issued_from_start_until_expiry', g.coupon_id, g.user_id,

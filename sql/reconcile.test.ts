@@ -163,6 +163,43 @@ const damages: Damage[] = [
     [["grant_has_its_user", lunch, ben, "'no such user'"]],
   ],
   [
+    "a forgotten user with a name",
+    [
+      `select from forget_user(${ben})`,
+      ...noTriggers("users"),
+      `insert into coupon.users values (${ben}, 'Ben')`,
+    ],
+    [["forgotten_user_is_gone", null, ben, "'the name is still there'"]],
+  ],
+  [
+    "a forgotten user with the reference of a use",
+    [
+      `select from forget_user(${ann})`,
+      ...noTriggers("user_coupons"),
+      `update coupon.user_coupons set use_reference = 'second' ${of(ann, lunch)}`,
+    ],
+    [["forgotten_user_is_gone", lunch, ann, "'the reference of a use is still there'"]],
+  ],
+  ...["reason = 'cancelled'", `old_values = '{"use_reference": "first"}'`].map(
+    (words): Damage => [
+      `a forgotten user with words in the audit: ${words}`,
+      [
+        `select from forget_user(${ann})`,
+        ...noTriggers("audit"),
+        `update coupon.audit set ${words} where user_id = ${ann} and command = 'undo_use'`,
+      ],
+      [
+        [
+          "forgotten_user_is_gone",
+          lunch,
+          ann,
+          `(select format('words are still there, in row %s of the audit', id) from coupon.audit
+            where user_id = ${ann} and command = 'undo_use')`,
+        ],
+      ],
+    ],
+  ),
+  [
     "issued before start",
     [
       ...noTriggers("coupons"),

@@ -120,6 +120,7 @@ const note = (command: string, new_values: string, more: [string, string] = ["re
     values ('${command}', ${live}, '${new_values}', ${more[1]})`;
 
 const disable = (table: string, trigger: string) => `alter table coupon.${table} disable trigger ${trigger}`;
+const forget = (user_id: number) => `select from forget_user(${user_id})`;
 
 /** Runs statements one by one in one transaction, to its commit. */
 const commit = (...statements: string[]) =>
@@ -636,7 +637,27 @@ const attacks: Record<string, Attack[]> = {
     ["a row deleted", ["delete from coupon.audit"], "audit_is_permanent"],
     ["no row deleted", ["delete from coupon.audit where false"], "audit_is_permanent"],
     ["a row changed", ["update coupon.audit set reason = 'x'"], "audit_is_permanent"],
-    ["no row changed", ["update coupon.audit set reason = 'x' where false"], "audit_is_permanent"],
+    ["a row's actor", ["update coupon.audit set actor = '(forgotten)'"], "audit_is_permanent"],
+    [
+      "words put into a reason",
+      [
+        note("pause_coupon", '{"paused": false}'),
+        "update coupon.audit set reason = '(forgotten) why' || reason",
+      ],
+      "audit_is_permanent",
+    ],
+    [
+      "the reference of who is not forgotten",
+      [
+        `update coupon.audit set new_values = new_values || '{"use_reference": "(forgotten)"}' where user_id = ${used}`,
+      ],
+      "audit_is_permanent",
+    ],
+    [
+      "who is forgotten, and is not",
+      ["insert into coupon.audit (command, user_id) values ('forget_user', 3)"],
+      "audit_tells_what_is",
+    ],
     ["truncated", ["truncate coupon.audit"], "audit_is_permanent"],
     [
       "a row changed by on conflict",
@@ -644,7 +665,7 @@ const attacks: Record<string, Attack[]> = {
         `insert into coupon.audit overriding system value select * from coupon.audit
           on conflict (id) do update set reason = 'x'`,
       ],
-      "audit_is_permanent",
+      "audit_tells_who_and_when",
     ],
     [
       "a row changed by merge",
@@ -788,6 +809,42 @@ const attacks: Record<string, Attack[]> = {
       "a reason too long",
       [note("pause_coupon", '{"paused": false}', ["reason", "repeat('a', 501)"])],
       "audit_reason_fits",
+    ],
+  ],
+  "of who is forgotten: for ever, and no word is left": [
+    [
+      "a forgotten user made again",
+      [forget(3), "insert into coupon.users values (3, 'Ann')"],
+      "users_stay_forgotten",
+    ],
+    [
+      "one of several made again",
+      [forget(3), "insert into coupon.users values (77, 'Ann'), (3, 'Ben')"],
+      "users_stay_forgotten",
+    ],
+    [
+      "forgotten, and still there",
+      ["insert into coupon.forgotten_users values (3)"],
+      "forgotten_users_are_gone",
+    ],
+    ["remembered", [forget(3), "delete from coupon.forgotten_users"], "forgotten_users_stay"],
+    [
+      "another in its place",
+      [forget(3), "update coupon.forgotten_users set user_id = 4"],
+      "forgotten_users_stay",
+    ],
+    ["all remembered", ["truncate coupon.forgotten_users"], "forgotten_users_stay"],
+    ["a use after it", [forget(1), change(useNow, 1)], "user_coupons_user"],
+    ["a reference after it", [forget(used), change("use_reference = 'r'", used)], "user_coupons_used_once"],
+    [
+      "the reference of who is not forgotten taken out",
+      [change("use_reference = '(forgotten)'", used)],
+      "user_coupons_used_once",
+    ],
+    [
+      "a grant after it",
+      [forget(3), issued(live, 3), grant({ user: 3, coupon: live, position: 3 })],
+      "user_coupons_user",
     ],
   ],
 };

@@ -1,5 +1,5 @@
--- Takes a use back, and says in the audit who and why. coupon_not_found · not_issued · not_used · restored. Locks the
--- grant's row.
+-- Takes a use back, and says in the audit who and why. coupon_not_found · not_issued · user_not_found · not_used · restored.
+-- Locks the grant's row.
 create or replace function public.undo_use(user_id bigint, coupon_id bigint, reason text, actor text default null)
 returns table (outcome public.undo_use_outcome, used_date timestamptz, use_reference text)
 language plpgsql
@@ -30,6 +30,13 @@ begin
     return;
   end if;
 
+  -- Read after the wait for the row, which forget_user() takes too.
+  if not exists (select from coupon.users u where u.id = undo_use.user_id) then
+    outcome := 'user_not_found';
+    return next;
+    return;
+  end if;
+
   if v_grant.used_date is null then
     perform coupon.fence_replay();
     outcome := 'not_used';
@@ -53,5 +60,5 @@ $$;
 
 comment on function public.undo_use(bigint, bigint, text, text) is
   'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose
-behalf) go to the audit. Outcomes in order: coupon_not_found, not_issued, not_used, restored (with
-the use that was taken back).';
+behalf) go to the audit. Outcomes in order: coupon_not_found, not_issued, user_not_found (the user is
+forgotten), not_used, restored (with the use that was taken back).';

@@ -1,4 +1,5 @@
--- Uses a coupon, once. coupon_not_found · not_issued · already_used · expired · used. Locks the grant's row.
+-- Uses a coupon, once. coupon_not_found · not_issued · user_not_found · already_used · expired · used. Locks the grant's
+-- row.
 create or replace function public.use_coupon(user_id bigint, coupon_id bigint, reference text, actor text default null)
 returns table (outcome public.use_coupon_outcome, used_date timestamptz, use_reference text)
 language plpgsql
@@ -35,6 +36,13 @@ begin
     for no key update;
   end if;
 
+  -- Read after the wait for the row, which forget_user() takes too.
+  if not exists (select from coupon.users u where u.id = use_coupon.user_id) then
+    outcome := 'user_not_found';
+    return next;
+    return;
+  end if;
+
   if v_grant.used_date is not null then
     perform coupon.fence_replay();
     outcome := case when v_grant.use_reference = use_coupon.reference then 'used' else 'already_used' end;
@@ -69,6 +77,6 @@ $$;
 comment on function public.use_coupon(bigint, bigint, text, text) is
   'The user uses the coupon, once, before its expiry; reference (1 to 200 characters) is the
 caller''s own id of the use, an order number say. Outcomes in order: coupon_not_found, not_issued,
-already_used (under another reference, which is told), expired, used. The same reference again is
+user_not_found (the user is forgotten), already_used (under another reference, which is told), expired, used. The same reference again is
 answered used, with the first used_date; once undo_use() took the use back it is a new one. actor (1
 to 250 characters) is on whose behalf, for the audit.';

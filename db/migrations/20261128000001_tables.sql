@@ -40,6 +40,14 @@ comment on table coupon.users is
 comment on column coupon.users.id is
   'user_id everywhere else. At most 2^53 - 1, the largest integer that every JSON reader keeps exact.';
 
+create table coupon.forgotten_users (
+  user_id bigint primary key,
+  forgotten_at timestamptz not null default clock_timestamp()
+);
+comment on table coupon.forgotten_users is
+  'Whose name and words forget_user() removed: the number that their grants keep, and nothing else. No import makes such a
+user again.';
+
 create table coupon.coupons (
   id bigint generated always as identity primary key,
   code text collate "C" not null,
@@ -224,7 +232,7 @@ comment on column coupon.issuing.nothing is
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
-    'set_time_zone', 'import_users');
+    'set_time_zone', 'import_users', 'forget_user');
 comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record.';
 
@@ -249,18 +257,22 @@ create table coupon.audit (
 create index audit_by_time on coupon.audit (at, id);
 create index audit_by_coupon on coupon.audit (coupon_id, at, id);
 create index audit_by_creation on coupon.audit using hash (new_values) where command = 'create_coupon';
+create index audit_with_reason on coupon.audit (id) where reason is not null;
 
 comment on table coupon.audit is
   'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.
-Rows are only added. A use can''t be taken back without one. Read it with audit_trail().';
+Rows are only added; forget_user() takes words out of them. A use can''t be taken back without one. Read it with
+audit_trail().';
 comment on index coupon.audit_by_creation is
   'For create_coupon(): which coupon was once made with these very arguments.';
+comment on index coupon.audit_with_reason is
+  'For forget_user(), which looks for a name in all reasons.';
 comment on column coupon.audit.at is
   'When it was done, by the database clock.';
 comment on column coupon.audit.coupon_id is
   'The coupon that was changed; null where it is none. No foreign key: the audit is all that is left of a coupon that was withdrawn.';
 comment on column coupon.audit.user_id is
-  'Whose use it was. Null for all other commands.';
+  'Whose use it was, or who was forgotten. Null for all other commands.';
 comment on column coupon.audit.used_date is
   'Which use: the used_date of the grant, after use_coupon() or before undo_use().';
 comment on column coupon.audit.login is
@@ -288,6 +300,7 @@ drop table coupon.past_grants;
 drop table coupon.user_coupons;
 drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;
+drop table coupon.forgotten_users;
 drop table coupon.users;
 drop table coupon.settings;
 alter default privileges grant execute on functions to public;

@@ -272,11 +272,26 @@ create trigger coupons_carry_expiry
   when (old.expiry <> new.expiry)
   execute function coupon.carry_expiry();
 
+create function coupon.check_user_is_forgotten() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from coupon.forgotten_users f where f.user_id = old.id) then
+    raise exception 'user % is not forgotten', old.id
+      using errcode = 'check_violation', schema = 'coupon', table = 'users', constraint = 'users_are_permanent',
+        hint = 'Call forget_user(user_id).';
+  end if;
+  return old;
+end
+$$;
+comment on function coupon.check_user_is_forgotten() is
+  'A user is deleted only once its number stands in coupon.forgotten_users, or its grants would have nobody.';
+
 create trigger users_are_permanent
   before delete on coupon.users
   for each row
-  execute function coupon.refuse_change(
-    'users_are_permanent', 'a user is never deleted: to forget one, give another display_name by import_users()');
+  execute function coupon.check_user_is_forgotten();
 
 create trigger users_are_permanent_id
   before update of id on coupon.users
@@ -289,7 +304,68 @@ create trigger users_are_permanent_truncate
   before truncate on coupon.users
   for each statement
   execute function coupon.refuse_change(
-    'users_are_permanent', 'a user is never deleted: to forget one, give another display_name by import_users()');
+    'users_are_permanent', 'users are deleted by forget_user(user_id) only');
+
+-- Fires once for each insert statement, and so once for an import.
+create function coupon.check_new_users() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user_id bigint;
+begin
+  select n.id into v_user_id from new_users n join coupon.forgotten_users f on f.user_id = n.id limit 1;
+  if found then
+    raise exception 'user % is forgotten', v_user_id
+      using errcode = 'check_violation', schema = 'coupon', table = 'users', constraint = 'users_stay_forgotten',
+        hint = 'Give the person another number.';
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.check_new_users() is
+  'For any insert into users: whom forget_user() removed is not made again.';
+
+create trigger users_stay_forgotten
+  after insert on coupon.users
+  referencing new table as new_users
+  for each statement
+  execute function coupon.check_new_users();
+
+create function coupon.check_forgotten_user() returns trigger
+  language plpgsql
+  security definer -- before PostgreSQL 18 a deferred trigger runs as whoever commits
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from coupon.users u where u.id = new.user_id) then
+    raise exception 'user % is still there', new.user_id
+      using errcode = 'check_violation', schema = 'coupon', table = 'forgotten_users',
+        constraint = 'forgotten_users_are_gone', hint = 'Call forget_user(user_id).';
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.check_forgotten_user() is
+  'For any insert into forgotten_users: at commit there is no such user.';
+
+create constraint trigger forgotten_users_are_gone
+  after insert on coupon.forgotten_users
+  deferrable initially deferred
+  for each row
+  execute function coupon.check_forgotten_user();
+
+create trigger forgotten_users_stay
+  before delete or update on coupon.forgotten_users
+  for each statement
+  execute function coupon.refuse_change(
+    'forgotten_users_stay', 'who is forgotten stays so');
+
+create trigger forgotten_users_stay_truncate
+  before truncate on coupon.forgotten_users
+  for each statement
+  execute function coupon.refuse_change(
+    'forgotten_users_stay', 'who is forgotten stays so');
 
 create trigger user_coupons_grant_is_permanent
   before delete on coupon.user_coupons
@@ -350,6 +426,15 @@ begin
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
           constraint = 'user_coupons_used_date_is_now', hint = 'clock_timestamp() is.';
     end if;
+    if not exists (select from coupon.users u where u.id = new.user_id) then
+      raise exception 'user % is forgotten, or is not there', new.user_id
+        using errcode = 'foreign_key_violation', schema = 'coupon', table = 'user_coupons',
+          constraint = 'user_coupons_user';
+    end if;
+  elsif new.used_date = old.used_date and new.use_reference = coupon.forgotten()
+    and exists (select from coupon.forgotten_users f where f.user_id = old.user_id)
+  then
+    return new;
   elsif new.used_date is not null then
     raise exception 'coupon % of user % was used at %', old.coupon_id, old.user_id, old.used_date
       using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
@@ -367,7 +452,8 @@ begin
 end
 $$;
 comment on function coupon.check_use() is
-  'Rule 5 for any update: a use is now, once, and taken back only with its trace in the audit.';
+  'Rule 5 for any update: a use is now, once, and taken back only with its trace in the audit. Of a user who is forgotten
+it changes no more, but for its reference, which is taken out.';
 
 create trigger user_coupons_check_use
   before update on coupon.user_coupons
@@ -407,10 +493,45 @@ create trigger user_coupons_count_use
   execute function coupon.count_use();
 
 create trigger audit_is_permanent
-  before delete or update on coupon.audit
+  before delete on coupon.audit
   for each statement
   execute function coupon.refuse_change(
     'audit_is_permanent', 'the audit is only ever added to');
+
+create function coupon.check_audit_change() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_gone jsonb := jsonb_build_object('use_reference', coupon.forgotten());
+  v_reason text := replace(replace(replace(new.reason, '\', '\\'), '%', '\%'), '_', '\_');
+begin
+  -- What is left of a reason stood in it, in this order.
+  if (new.id, new.at, new.login, new.command) = (old.id, old.at, old.login, old.command)
+    and new.actor is not distinct from old.actor
+    and new.coupon_id is not distinct from old.coupon_id
+    and new.user_id is not distinct from old.user_id
+    and new.used_date is not distinct from old.used_date
+    and (new.reason is not distinct from old.reason or old.reason like replace(v_reason, coupon.forgotten(), '%'))
+    and (new.old_values is not distinct from old.old_values or new.old_values = old.old_values || v_gone)
+    and (new.new_values is not distinct from old.new_values or new.new_values = old.new_values || v_gone)
+    and (row(new.old_values, new.new_values) is not distinct from row(old.old_values, old.new_values)
+      or exists (select from coupon.forgotten_users f where f.user_id = old.user_id))
+  then
+    return new;
+  end if;
+  raise exception 'the audit is only ever added to'
+    using errcode = 'check_violation', schema = 'coupon', table = 'audit', constraint = 'audit_is_permanent',
+      hint = 'forget_user() takes out words.';
+end
+$$;
+comment on function coupon.check_audit_change() is
+  'For any update of the audit: words are taken out, of a reason or the reference of a user who is forgotten, and nothing else.';
+
+create trigger audit_is_permanent_update
+  before update on coupon.audit
+  for each row
+  execute function coupon.check_audit_change();
 
 create trigger audit_is_permanent_truncate
   before truncate on coupon.audit
@@ -437,7 +558,9 @@ begin
         and jsonb_build_object('use_reference', g.use_reference)
           = case new.command when 'use_coupon' then new.new_values else new.old_values end);
   else
-    v_is_so := num_nonnulls(new.user_id, new.used_date) = 0 and case new.command
+    v_is_so := num_nonnulls(new.user_id, new.used_date) = (new.command = 'forget_user')::integer and case new.command
+      when 'forget_user' then new.coupon_id is null and new.old_values is null and new.new_values is null and exists (
+        select from coupon.forgotten_users f where f.user_id = new.user_id)
       when 'import_users' then new.coupon_id is null
       when 'set_time_zone' then new.coupon_id is null and exists (
         select from coupon.settings s where to_jsonb(s) @> new.new_values)
@@ -463,7 +586,7 @@ $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
 tables say, of the use that was made or is undone, of the coupon, of the plan, or of the time zone; what
-was withdrawn or removed is not there.';
+was withdrawn or removed is not there, and who is forgotten is so.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit
@@ -503,11 +626,16 @@ create constraint trigger audit_undo_is_done
 drop trigger audit_undo_is_done on coupon.audit;
 drop trigger audit_tells_what_is on coupon.audit;
 drop trigger audit_is_permanent_truncate on coupon.audit;
+drop trigger audit_is_permanent_update on coupon.audit;
 drop trigger audit_is_permanent on coupon.audit;
 drop trigger user_coupons_count_use on coupon.user_coupons;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_coupon_and_expiry on coupon.user_coupons;
 drop trigger user_coupons_grant_is_immutable on coupon.user_coupons;
+drop trigger forgotten_users_stay_truncate on coupon.forgotten_users;
+drop trigger forgotten_users_stay on coupon.forgotten_users;
+drop trigger forgotten_users_are_gone on coupon.forgotten_users;
+drop trigger users_stay_forgotten on coupon.users;
 drop trigger users_are_permanent_truncate on coupon.users;
 drop trigger users_are_permanent_id on coupon.users;
 drop trigger users_are_permanent on coupon.users;
@@ -527,10 +655,14 @@ drop trigger coupons_day_is_decided on coupon.coupons;
 drop trigger coupons_issued_equals_grants on coupon.coupons;
 drop trigger user_coupons_check_new_grants on coupon.user_coupons;
 drop function coupon.check_use_is_undone();
+drop function coupon.check_audit_change();
 drop function coupon.check_audit();
 drop function coupon.count_use();
 drop function coupon.check_use();
 drop function coupon.check_expiry();
+drop function coupon.check_forgotten_user();
+drop function coupon.check_new_users();
+drop function coupon.check_user_is_forgotten();
 drop function coupon.carry_expiry();
 drop function coupon.time_sell_out();
 drop function coupon.decide_day();

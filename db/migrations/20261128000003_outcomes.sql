@@ -17,15 +17,16 @@ comment on type public.issue_coupon_outcome is
 for everybody · user_not_found · daily_limit_reached: the user got a coupon today · issued.';
 
 create type public.use_coupon_outcome as enum
-  ('coupon_not_found', 'not_issued', 'already_used', 'expired', 'used');
+  ('coupon_not_found', 'not_issued', 'user_not_found', 'already_used', 'expired', 'used');
 comment on type public.use_coupon_outcome is
-  'coupon_not_found · not_issued: the user doesn''t hold it · already_used: under another reference · expired · used:
-now, or before under the same reference.';
+  'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · already_used:
+under another reference · expired · used: now, or before under the same reference.';
 
 create type public.undo_use_outcome as enum
-  ('coupon_not_found', 'not_issued', 'not_used', 'restored');
+  ('coupon_not_found', 'not_issued', 'user_not_found', 'not_used', 'restored');
 comment on type public.undo_use_outcome is
-  'coupon_not_found · not_issued: the user doesn''t hold it · not_used · restored: can be used again until expiry.';
+  'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · not_used ·
+restored: can be used again until expiry.';
 
 create type public.pause_coupon_outcome as enum
   ('coupon_not_found', 'already_paused', 'paused');
@@ -82,9 +83,14 @@ comment on type public.set_time_zone_outcome is
 coupons, or two of one count · changed.';
 
 create type public.import_users_outcome as enum
-  ('created', 'updated', 'unchanged');
+  ('forgotten', 'created', 'updated', 'unchanged');
 comment on type public.import_users_outcome is
-  'created · updated: another display_name · unchanged.';
+  'forgotten: by forget_user(), and not made again · created · updated: another display_name · unchanged.';
+
+create type public.forget_user_outcome as enum
+  ('user_not_found', 'already_forgotten', 'forgotten');
+comment on type public.forget_user_outcome is
+  'user_not_found: there never was one · already_forgotten · forgotten: name and words are gone, the number stays.';
 
 create type public.wallet_state as enum
   ('issued', 'used', 'expired');
@@ -150,6 +156,7 @@ drop type public.listed_coupon;
 drop type public.coupon_offer;
 drop type public.coupon_state;
 drop type public.wallet_state;
+drop type public.forget_user_outcome;
 drop type public.import_users_outcome;
 drop type public.set_time_zone_outcome;
 drop type public.coupon_warning;

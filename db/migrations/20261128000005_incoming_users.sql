@@ -20,9 +20,10 @@ comment on column coupon.incoming_users.copied_by is
   'The transaction that copied the row here, which alone can import it. Not the session: a pooler
 gives one to several people in turn. The next import removes rows whose transaction is over.';
 
-create type public.import_incoming_users_outcome as enum ('invalid', 'created', 'updated', 'unchanged');
+create type public.import_incoming_users_outcome as enum
+  ('invalid', 'forgotten', 'created', 'updated', 'unchanged');
 comment on type public.import_incoming_users_outcome is
-  'invalid: not imported, detail says why · created · updated: another display_name · unchanged.';
+  'invalid: not imported, detail says why · forgotten: by forget_user(), and not made again · created · updated: another display_name · unchanged.';
 
 -- migrate:down
 

@@ -24,18 +24,11 @@ const total = (description: string) =>
     .int()
     .min(0)
     .meta({ description, examples: [75] });
-/** Of a stream, which may have any number of lines. */
-const lineCount = (description: string) =>
-  z
-    .int()
-    .min(0)
-    .meta({ description, examples: [1000] });
-
 const serverTime = at("The database's clock. Count down with it.");
-const position = natural("First come, first served: 1, 2, 3 …");
-const issuedOn = day("The user's coupon of this day, in the service's time zone.");
-const issuedAt = at("When it was issued.");
-const usedDate = at("When it was used.");
+export const position = natural("First come, first served: 1, 2, 3 …");
+export const issuedOn = day("The user's coupon of this day, in the service's time zone.");
+export const issuedAt = at("When it was issued.");
+export const usedDate = at("When it was used.");
 export const slot = z
   .int()
   .min(1)
@@ -224,66 +217,9 @@ export const wallet = z.strictObject({
 });
 
 export const importedUsers = z.strictObject({
-  users: z.array(z.strictObject({ outcome: z.enum(["created", "updated", "unchanged"]), user_id: userId })),
-});
-
-/** How a stream of lines ends: done, or the outcome of what went wrong. */
-const ending = {
-  outcome: z
-    .string()
-    .meta({ description: "In the last line: done, or what went wrong.", examples: ["done"] }),
-  detail: z
-    .string()
-    .meta({ description: "For people: what went wrong.", examples: ["The server is shutting down."] }),
-};
-const next = (what: string) =>
-  z.int().meta({ description: `If the stream ended early: ${what}.`, examples: [1001] });
-const allLines = lineCount("In the last line: the number of lines.");
-
-export const importedLine = z.strictObject({
-  line: z
-    .int()
-    .optional()
-    .meta({ description: "The number of the line, from 1 on.", examples: [1] }),
-  outcome: z.string().meta({
-    description: "created, updated, unchanged or invalid; in the last line done, or what went wrong.",
-    examples: ["created"],
-  }),
-  user_id: userId.optional(),
-  detail: ending.detail.optional(),
-  lines: allLines.optional(),
-  created: lineCount("In the last line.").optional(),
-  updated: lineCount("In the last line.").optional(),
-  unchanged: lineCount("In the last line.").optional(),
-  invalid: lineCount("In the last line.").optional(),
-  next_line: next("all lines before it were imported").optional(),
-});
-export const listedUser = z.strictObject({
-  user_id: userId.optional(),
-  display_name: z
-    .string()
-    .optional()
-    .meta({ examples: ["Ann"] }),
-  outcome: ending.outcome.optional(),
-  detail: ending.detail.optional(),
-  lines: allLines.optional(),
-  next_after: next("go on with after=").optional(),
-});
-export const listedGrant = z.strictObject({
-  position: position.optional(),
-  user_id: userId.optional(),
-  issued_on: issuedOn.optional(),
-  issued_at: issuedAt.optional(),
-  used_date: usedDate.nullable().optional(),
-  use_reference: z
-    .string()
-    .nullable()
-    .optional()
-    .meta({ examples: ["order-1"] }),
-  outcome: ending.outcome.optional(),
-  detail: ending.detail.optional(),
-  lines: allLines.optional(),
-  next_after: next("go on with after=").optional(),
+  users: z.array(
+    z.strictObject({ outcome: z.enum(["forgotten", "created", "updated", "unchanged"]), user_id: userId }),
+  ),
 });
 
 export const token = z.strictObject({
@@ -319,6 +255,7 @@ const taken_by = couponId
 export const edited = changed.extend({ taken_by });
 export const expiring = changed.extend({ warning: warning.nullable() });
 export const moved = created.extend({ taken_by });
+export const forgotten = z.strictObject({ user_id: userId });
 export const withdrawn = changed.extend({
   issued: offered.shape.issued.nullable().meta({ examples: [0] }),
 });

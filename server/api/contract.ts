@@ -6,6 +6,7 @@ import type { z } from "zod";
 import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
 import { ADMIN, changes, MAX_COUPON_BODY } from "./changes.ts";
+import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
 import * as requests from "./requests.ts";
@@ -211,6 +212,19 @@ export const contract = {
     query: requests.walletQuery,
     answer: answers.wallet,
   },
+  forgetUser: {
+    route: "POST /users/{user_id}/forget",
+    tag: "Users",
+    summary: "Forget a person, for ever",
+    description:
+      "The name goes, and the references of uses, and the words of the audit that tell of the person. The number stays, with its coupons and " +
+      "their positions. Nothing is issued to it any more, it uses nothing, and no import makes it again.",
+    roles: ADMIN,
+    path: requests.userPath,
+    body: requests.why,
+    command: "forget_user",
+    answer: answers.forgotten,
+  },
   importUsers: {
     route: "POST /users",
     tag: "Users",
@@ -242,7 +256,7 @@ export const contract = {
     roles: ADMIN,
     query: requests.whyQuery,
     lines: requests.newUser,
-    answer: answers.importedLine,
+    answer: lines.importedLine,
     stream: "application/x-ndjson",
   },
   listUsers: {
@@ -252,7 +266,7 @@ export const contract = {
     description: `One user per line, by id. The last line says done, or what went wrong and after which id to continue. ${AS_CSV}`,
     roles: ADMIN,
     query: requests.afterUserQuery,
-    answer: answers.listedUser,
+    answer: lines.listedUser,
     stream: "application/x-ndjson",
     columns: ["user_id", "display_name"],
   },
@@ -264,7 +278,7 @@ export const contract = {
     roles: ADMIN,
     path: requests.couponPath,
     query: requests.afterPositionQuery,
-    answer: answers.listedGrant,
+    answer: lines.listedGrant,
     stream: "application/x-ndjson",
     columns: ["position", "user_id", "issued_on", "issued_at", "used_date", "use_reference"],
     problems: notFound,

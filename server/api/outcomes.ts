@@ -9,6 +9,7 @@ interface Answer {
 }
 
 const notFound = { status: 404, detail: "There is no such coupon." } as const;
+const noUser = { status: 404, detail: "There is no such user." } as const;
 
 export const outcomes = {
   create_coupon: {
@@ -27,13 +28,14 @@ export const outcomes = {
     ended: { status: 409, detail: "The coupon has expired." },
     paused: { status: 409, detail: "The coupon is paused." },
     sold_out: { status: 409, detail: "All units of the coupon have been issued." },
-    user_not_found: { status: 404, detail: "There is no such user." },
+    user_not_found: noUser,
     daily_limit_reached: { status: 409, detail: "The user already got a coupon today." },
     issued: { status: 201, detail: "The coupon was issued to the user." },
   },
   use_coupon: {
     coupon_not_found: notFound,
     not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    user_not_found: noUser,
     already_used: { status: 409, detail: "The coupon was already used, with another reference." },
     expired: { status: 409, detail: "The coupon expired before it was used." },
     used: { status: 200, detail: "The coupon is used." },
@@ -41,6 +43,7 @@ export const outcomes = {
   undo_use: {
     coupon_not_found: notFound,
     not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    user_not_found: noUser,
     not_used: { status: 409, detail: "The coupon is not used." },
     restored: { status: 200, detail: "The coupon can be used again until it expires." },
   },
@@ -115,6 +118,11 @@ export const outcomes = {
   remove_plan_entry: {
     not_planned: { status: 200, detail: "There is no such entry." },
     removed: { status: 200, detail: "The entry is removed. Coupons that were made from it stay." },
+  },
+  forget_user: {
+    user_not_found: noUser,
+    already_forgotten: { status: 200, detail: "The user is forgotten already." },
+    forgotten: { status: 200, detail: "The user is forgotten. The number and its coupons stay." },
   },
 } as const satisfies Record<string, Record<string, Answer>>;
 

@@ -221,7 +221,7 @@ export function operating(operate: Pool) {
       ).then(only),
 
     importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>
-      operate<{ outcome: "created" | "updated" | "unchanged"; user_id: number }>(
+      operate<{ outcome: "forgotten" | "created" | "updated" | "unchanged"; user_id: number }>(
         (sql) => sql`
           select outcome, user_id
           from public.import_users(
@@ -229,6 +229,12 @@ export function operating(operate: Pool) {
             display_names => ${arrayOf(users.map((user) => user.display_name))}::text[], ${noted(sql, note)})
         `,
       ),
+
+    forgetUser: (userId: number, note: Note) =>
+      operate<{ outcome: Outcome<"forget_user"> }>(
+        (sql) =>
+          sql`select outcome from public.forget_user(user_id => ${userId}::bigint, ${noted(sql, note)})`,
+      ).then(only),
 
     foldGrants: (atMost: number) =>
       operate<{ copied: number }>(

@@ -442,7 +442,7 @@ test("slow and silent clients are cut in time, an upload that is answered meanwh
   assert.deepEqual(await upload, [
     { line: 1, outcome: "unchanged", user_id: 1 },
     { line: 2, outcome: "unchanged", user_id: 2 },
-    { outcome: "done", lines: 2, created: 0, updated: 0, unchanged: 2, invalid: 0 },
+    { outcome: "done", lines: 2, created: 0, updated: 0, unchanged: 2, forgotten: 0, invalid: 0 },
   ]);
   await untilNothingIsLeft();
 

@@ -28,6 +28,7 @@ const done = (of: number, counts: Answer) => ({
   created: 0,
   updated: 0,
   unchanged: 0,
+  forgotten: 0,
   invalid: 0,
   ...counts,
 });
@@ -96,14 +97,14 @@ test("a line each, in order, and how many of each at the end", async (t) => {
 {"line":2,"outcome":"created","user_id":3}
 {"line":3,"outcome":"invalid","detail":"user_id: must be at least 1"}
 {"line":4,"outcome":"created","user_id":9007199254740991}
-{"outcome":"done","lines":4,"created":3,"updated":0,"unchanged":0,"invalid":1}
+{"outcome":"done","lines":4,"created":3,"updated":0,"unchanged":0,"forgotten":0,"invalid":1}
 `,
   );
   assert.equal(
     await run(line(3, "Benny") + line(7)),
     `{"line":1,"outcome":"updated","user_id":3}
 {"line":2,"outcome":"unchanged","user_id":7}
-{"outcome":"done","lines":2,"created":0,"updated":1,"unchanged":1,"invalid":0}
+{"outcome":"done","lines":2,"created":0,"updated":1,"unchanged":1,"forgotten":0,"invalid":0}
 `,
   );
   assert.deepEqual(

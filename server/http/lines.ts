@@ -19,7 +19,7 @@ type User = z.infer<typeof newUser>;
 type ToProblem = (error: unknown) => Problem;
 
 interface Imported {
-  outcome: "created" | "updated" | "unchanged";
+  outcome: "forgotten" | "created" | "updated" | "unchanged";
   user_id: number;
 }
 
@@ -40,7 +40,7 @@ export function importLines(
   { isDraining, toProblem = asProblem }: { isDraining: () => boolean; toProblem?: ToProblem },
 ): ReadableStream<Uint8Array> {
   async function* answers(): AsyncGenerator<object[]> {
-    const counts = { created: 0, updated: 0, unchanged: 0, invalid: 0 };
+    const counts = { created: 0, updated: 0, unchanged: 0, forgotten: 0, invalid: 0 };
     let lines = 0;
     for await (const batch of oneAhead(batchesOf(input))) {
       let imported: Iterator<Imported>;

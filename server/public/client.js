@@ -96,6 +96,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   fillDays: ["POST /plan/fill", "coupons"],
   copyDay: ["POST /plan/copy-day", "coupons"],
   wallet: ["GET /users/{user_id}/coupons", "coupons"],
+  forgetUser: ["POST /users/{user_id}/forget", "outcome"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],
   listGrants: ["GET /coupons/{coupon_id}/grants"],

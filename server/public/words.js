@@ -28,6 +28,7 @@ export const USED =
   /** @satisfies {Record<Outcome<"use_coupon">, (known: { used_date?: string }) => string>} */ ({
     coupon_not_found: () => "This coupon no longer exists.",
     not_issued: () => "You don't have this coupon.",
+    user_not_found: () => "The shop doesn't know this user any more.",
     already_used: ({ used_date }) => `You used it before${used_date ? `: ${moment(used_date)}` : ""}.`,
     expired: () => "It expired before you used it.",
     used: () => "Used. Enjoy!",
@@ -112,6 +113,14 @@ export const WITHDRAWN =
     has_grants: ({ issued }) =>
       `${amount(issued ?? 0)} are issued, and stay. Pause it, or change its end or its units.`,
     withdrawn: () => "It is withdrawn. Its code and its place are free.",
+  });
+
+/** What became of a person who was to be forgotten, and which field is in the way. */
+export const FORGOTTEN =
+  /** @satisfies {Record<Outcome<"forget_user">, [text: string, member?: string]>} */ ({
+    user_not_found: ["There is no such user.", "user_id"],
+    already_forgotten: ["This user is forgotten already."],
+    forgotten: ["The user is forgotten. The number and its coupons stay."],
   });
 
 /** What was done although it may be a mistake. */

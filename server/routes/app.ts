@@ -214,7 +214,7 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
   }));
 }
 
-function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {
+function addUsers({ on, command, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {
   const toProblem = (c: Ctx) => (error: unknown) => exchanges.problemOf(c.env.exchange, error);
 
   read("wallet", async ({ who, path, query: { before, page_size } }) => {
@@ -223,6 +223,11 @@ function addUsers({ on, read, list }: Operations, { db, exchanges, isClosed }: D
     const next_before = coupons.length === page_size ? (coupons.at(-1)?.issued_on ?? null) : null;
     return { user_id, coupons, next_before };
   });
+
+  command("forgetUser", async ({ who, path: { user_id }, body: { reason } }) => ({
+    user_id,
+    ...(await db.forgetUser(user_id, noteOf(who, reason))),
+  }));
 
   read("importUsers", async ({ who, body: { users, reason } }) => ({
     users: await db.importUsers(users, noteOf(who, reason)),

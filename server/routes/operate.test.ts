@@ -274,6 +274,7 @@ test("what is changed is in the audit: who by the token, through which login, an
     [`POST /coupons/${soon}/start`, "set_coupon_start", { start_time: "2030-04-03T10:00:00Z" }, soon, null],
     [`POST /coupons/${soon}/withdraw`, "withdraw_coupon", {}, soon, null],
     ["POST /users", "import_users", { users }, null, null],
+    ["POST /users/8100000/forget", "forget_user", {}, null, 8_100_000],
   ];
   for (const [route, command, body, about, user] of admins) {
     let answer: Awaited<ReturnType<typeof asAdmin>> | undefined;
@@ -325,6 +326,7 @@ for (const [name, run] of wrongBodyTests([
     "POST /coupons/1/start": { start_time: "2030-01-01T00:00:00Z" },
     "POST /coupons/1/edit": { message: "m" },
     "POST /coupons/1/withdraw": {},
+    "POST /users/1/forget": {},
     "POST /users": { users: [{ user_id: 1, display_name: "n" }] },
   }).map(
     ([route, given]): Wrong => [

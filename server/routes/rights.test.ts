@@ -51,6 +51,7 @@ const rights: Record<string, string[] | "public"> = {
   "POST /plan/fill": ["admin"],
   "POST /plan/copy-day": ["admin"],
   "GET /users/:user_id/coupons": anyone,
+  "POST /users/:user_id/forget": ["admin"],
   "POST /users": ["admin"],
   "GET /users": ["admin"],
   "POST /users/import": ["admin"],

@@ -17,6 +17,14 @@ for (const [name, run] of outcomeTests("use_coupon", {
       { coupon_id, user_id },
     ];
   },
+  user_not_found: async () => {
+    const ids = await holder();
+    await asAdmin(`POST /users/${ids.user_id}/forget`);
+    return [
+      await asUser(ids.user_id, `POST /coupons/${ids.coupon_id}/use`, { body: { reference: "r" } }),
+      { ...ids },
+    ];
+  },
   used: async () => {
     const { user_id, coupon_id } = await holder();
     const use = () => asUser(user_id, `POST /coupons/${coupon_id}/use`, { body: { reference: "order 7" } });
@@ -63,6 +71,14 @@ for (const [name, run] of outcomeTests("undo_use", {
     return [
       await asAdmin(`POST /coupons/${coupon_id}/undo-use`, { user_id, reason: "r" }),
       { coupon_id, user_id },
+    ];
+  },
+  user_not_found: async () => {
+    const ids = await holder("order 9");
+    await asAdmin(`POST /users/${ids.user_id}/forget`);
+    return [
+      await asAdmin(`POST /coupons/${ids.coupon_id}/undo-use`, { user_id: ids.user_id, reason: "r" }),
+      { ...ids },
     ];
   },
   not_used: async () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { adminToken, assertProblem, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { NOBODY, routesWorld, WRONG_IDS } from "../../bench/harness/routes.ts";
 
-const { world, asAdmin, asUser, holder, wrongBodyTests, wrongTargetTests } = routesWorld();
+const { world, asAdmin, asUser, holder, outcomeTests, wrongBodyTests, wrongTargetTests } = routesWorld();
 
 test("users: created, updated, unchanged", async () => {
   // As PostgreSQL's array syntax could misread them.
@@ -47,7 +47,7 @@ test("users in lines: each is answered, a wrong one is told, and they come back 
     { line: 1, outcome: "created", user_id: first },
     { line: 2, outcome: "invalid", detail: "user_id: must be at least 1" },
     { line: 3, outcome: "created", user_id: first + 1 },
-    { outcome: "done", lines: 3, created: 2, updated: 0, unchanged: 0, invalid: 1 },
+    { outcome: "done", lines: 3, created: 2, updated: 0, unchanged: 0, forgotten: 0, invalid: 1 },
   ]);
   assert.deepEqual((await send()).body.at(-1).unchanged, 2);
   const [trail] = await world().scratch.admin`select reason, actor, new_values from audit_trail() limit 1`;
@@ -64,6 +64,31 @@ test("users in lines: each is answered, a wrong one is told, and they come back 
     detail: "The body must be application/x-ndjson.",
   });
 });
+
+for (const [name, run] of outcomeTests("forget_user", {
+  user_not_found: async () => [await asAdmin(`POST /users/${NOBODY}/forget`), { user_id: NOBODY }],
+  already_forgotten: async () => {
+    const user_id = await world().newUser();
+    await asAdmin(`POST /users/${user_id}/forget`);
+    return [await asAdmin(`POST /users/${user_id}/forget`), { user_id }];
+  },
+  forgotten: async () => {
+    const { user_id, coupon_id } = await holder("order 1");
+    const answer = await asAdmin(`POST /users/${user_id}/forget`, { reason: "asked by letter" });
+    const again = await world().issue(coupon_id, user_id);
+    assert.deepEqual([again.status, again.body.outcome, again.body.position], [200, "already_issued", 1]);
+    const next = await world().issue(await world().newCoupon(), user_id);
+    assert.deepEqual([next.status, next.body.outcome], [404, "user_not_found"]);
+    const { body } = await asUser(user_id, `GET /users/${user_id}/coupons`);
+    assert.equal(body.coupons[0].use_reference, "(forgotten)");
+    const users = [{ user_id, display_name: "Ann" }];
+    assert.deepEqual((await asAdmin("POST /users", { users })).body.users, [
+      { outcome: "forgotten", user_id },
+    ]);
+    return [answer, { user_id }];
+  },
+}))
+  test(name, run);
 
 test("a list of 10,000 users", async () => {
   const users = Array.from({ length: 10_000 }, (_, i) => ({

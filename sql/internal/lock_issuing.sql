@@ -6,10 +6,10 @@
 -- those. The coupon's row is locked as well, and returned: that holds off a change by hand. A race that
 -- is left ends at a constraint.
 --
--- Lock order: the coupon's row in coupon.leases, coupon.settings' row, coupon.issuing, the coupon's
--- row, rows of coupon.user_coupons. An update by hand has the coupon's row before the one in
--- coupon.leases: against a command on the same coupon it may deadlock, and one of the two is undone
--- (40P01; from a server 503, ask again).
+-- Lock order: the coupon's row in coupon.leases, coupon.forgotten_users, rows of coupon.users, coupon.settings' row,
+-- coupon.issuing, the coupon's row, rows of coupon.user_coupons. An update by hand has the coupon's row before the one in
+-- coupon.leases: against a command on the same coupon it may deadlock, and one of the two is undone (40P01; from a server
+-- 503, ask again).
 create or replace function coupon.lock_issuing(coupon_id bigint)
 returns coupon.coupons
 language plpgsql

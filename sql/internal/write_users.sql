@@ -1,6 +1,6 @@
 -- Writes users and the audit of it: the one body of import_users() and import_incoming_users(),
--- which have checked them. created · updated · unchanged, a row for each user in the order given.
--- Rows are written by id, so that two imports can't deadlock.
+-- which have checked them. forgotten · created · updated · unchanged, a row for each user in the order given.
+-- Rows are written by id, so that two imports can't deadlock. Nobody is forgotten meanwhile: forget_user() waits.
 --
 -- No nested loop: the plan may be older than the rows, and PostgreSQL before 18 takes an array for
 -- ten elements. A million users joined with a million, row by row, would never end.
@@ -13,11 +13,14 @@ set enable_nestloop = off
 set jit = off
 as $$
 begin
+  lock table coupon.forgotten_users in share mode;
+
   return query
   with written as (
     insert into coupon.users as u (id, display_name)
     select i.id, i.display_name
     from unnest(write_users.user_ids, write_users.display_names) i (id, display_name)
+    where not exists (select from coupon.forgotten_users f where f.user_id = i.id)
     order by i.id
     on conflict on constraint users_pkey do update
       set display_name = excluded.display_name
@@ -34,15 +37,20 @@ begin
     having count(*) > 0
   )
   select
-    case when w.is_new then 'created' when w.id is not null then 'updated' else 'unchanged' end
-      ::public.import_users_outcome,
+    case
+      when f.user_id is not null then 'forgotten'
+      when w.is_new then 'created'
+      when w.id is not null then 'updated'
+      else 'unchanged'
+    end::public.import_users_outcome,
     i.id
   from unnest(write_users.user_ids) with ordinality i (id, place)
   left join written w on w.id = i.id
+  left join coupon.forgotten_users f on f.user_id = i.id
   order by i.place;
 end
 $$;
 
 comment on function coupon.write_users(bigint[], text[], text, text) is
-  'Makes users, or gives them another name, and writes how many to the audit. The caller has checked
+  'Makes users, or gives them another name, but for those who are forgotten, and writes how many to the audit. The caller has checked
 them: no null, no id twice.';

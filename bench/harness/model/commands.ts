@@ -25,6 +25,7 @@ export type Command =
   | { call: "find_coupon"; code: string }
   | { call: "coupon_stats"; coupon: number }
   | { call: "import_users"; users: number[]; name: string }
+  | { call: "forget_user"; user: number }
   | { call: "midnight" }
   | { call: "expire"; coupon: number };
 
@@ -149,6 +150,7 @@ function commands(users: number, coupons: number) {
     find: fc.record({ call: call("find_coupon" as const), code }),
     stats: fc.record({ call: call("coupon_stats" as const), coupon }),
     importUsers: fc.record({ call: call("import_users" as const), users: once, name }),
+    forget: fc.record({ call: call("forget_user" as const), user }),
     midnight: fc.record({ call: call("midnight" as const) }),
     expire: fc.record({ call: call("expire" as const), coupon }),
   };

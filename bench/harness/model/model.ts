@@ -28,7 +28,8 @@ interface Grant {
 }
 
 export interface Model {
-  names: Record<number, string>;
+  /** Null: forgotten. */
+  names: Record<number, string | null>;
   coupons: Coupon[];
   /** Their ids. */
   withdrawn: number[];
@@ -103,15 +104,9 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
         : [];
     }
     case "import_users":
-      return command.users.map((user_id) => {
-        const outcome = !names[user_id]
-          ? "created"
-          : names[user_id] === command.name
-            ? "unchanged"
-            : "updated";
-        names[user_id] = command.name;
-        return { outcome, user_id };
-      });
+      return command.users.map((user_id) => importUser(names, user_id, command.name));
+    case "forget_user":
+      return [forget(model, command.user)];
     case "midnight":
       for (const grant of grants) grant.age += 1;
       return [];
@@ -158,8 +153,10 @@ function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Ro
   return [{ outcome: "created", coupon_id, live_on, slot }];
 }
 
-function undo({ grants }: Model, command: Of<"undo_use">, c: Coupon | undefined): Row {
+function undo({ names, grants }: Model, command: Of<"undo_use">, c: Coupon | undefined): Row {
   const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  if (held && !names[command.user])
+    return { outcome: "user_not_found", used_date: null, use_reference: null };
   if (held?.use_reference) {
     const { used_date, use_reference } = held;
     Object.assign(held, { used_date: null, use_reference: null });
@@ -167,6 +164,22 @@ function undo({ grants }: Model, command: Of<"undo_use">, c: Coupon | undefined)
   }
   const outcome = held ? "not_used" : c ? "not_issued" : "coupon_not_found";
   return { outcome, used_date: null, use_reference: null };
+}
+
+function importUser(names: Model["names"], user_id: number, name: string): Row {
+  const before = names[user_id];
+  if (before === null) return { outcome: "forgotten", user_id };
+  names[user_id] = name;
+  return { outcome: !before ? "created" : before === name ? "unchanged" : "updated", user_id };
+}
+
+function forget({ names, grants }: Model, user: number): Row {
+  const name = names[user];
+  if (!name) return { outcome: name === null ? "already_forgotten" : "user_not_found" };
+  names[user] = null;
+  for (const grant of grants)
+    if (grant.user === user && grant.use_reference) grant.use_reference = "(forgotten)";
+  return { outcome: "forgotten" };
 }
 
 function freeSlot(day: Coupon[]): number {
@@ -217,11 +230,12 @@ function withdraw(model: Model, { coupon }: Of<"withdraw_coupon">, c: Coupon | u
   return { outcome: "withdrawn", issued: 0 };
 }
 
-function use({ grants }: Model, command: Of<"use_coupon">, c: Coupon | undefined, seen: Row[]): Row[] {
+function use({ names, grants }: Model, command: Of<"use_coupon">, c: Coupon | undefined, seen: Row[]): Row[] {
   const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
   const none = { used_date: null, use_reference: null };
   if (!c) return [{ outcome: "coupon_not_found", ...none }];
   if (!held) return [{ outcome: "not_issued", ...none }];
+  if (!names[command.user]) return [{ outcome: "user_not_found", ...none }];
   if (held.use_reference !== null) {
     const { used_date, use_reference } = held;
     return [

@@ -78,6 +78,8 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`
         select outcome, user_id::integer
         from import_users(${command.users}::bigint[], ${command.users.map(() => command.name)}::text[])`;
+    case "forget_user":
+      return sql`select outcome from forget_user(${command.user})`;
     case "midnight":
       return pastMidnight(owner);
     case "expire":
@@ -147,6 +149,7 @@ export async function service(t: TestContext): Promise<Service> {
         delete from coupon.use_counts;
         delete from coupon.coupons;
         delete from coupon.users;
+        delete from coupon.forgotten_users;
         alter table coupon.coupons alter column id restart`);
       const model: Model = { names: {}, coupons: [], withdrawn: [], grants: [] };
       for (const command of [...OPENING, ...more]) {

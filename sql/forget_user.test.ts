@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+
+const { owner, admin, coupon, crowd, user, issue, use, grantedBefore } = await testDatabase();
+
+const forget = (user_id: number, reason: string | null = null) =>
+  value(admin`select outcome from forget_user(${user_id}, ${reason}, 'admin:root')`);
+const named = (user_id: number, name: string) =>
+  value(admin`select outcome from import_users(array[${user_id}]::bigint[], array[${name}])`);
+
+/** All rows of all tables of ours, as text: what a dump has. */
+async function dump(): Promise<string> {
+  const tables = owner`select oid::regclass::text from pg_class where relnamespace = 'coupon'::regnamespace and relkind = 'r'`;
+  const texts = [];
+  for (const [table] of await rows(tables))
+    texts.push(await value(owner.unsafe(`select string_agg(t::text, chr(10)) from ${table} t`)));
+  return texts.join("\n");
+}
+
+test("forgotten: no word of the person is left anywhere, and all numbers are", async () => {
+  const [lunch, dinner, old, older] = [
+    await coupon(),
+    await coupon({ from: "-70 days" }),
+    await coupon({ from: "-71 days" }),
+    await coupon({ from: "-72 days" }),
+  ];
+  const [first = 0, ann = 0, last = 0] = await crowd(3);
+  const name = "Zoë O'Marple-Nguyễn (Dr.)";
+  const word = "zoëmarple";
+  await named(ann, name);
+  for (const id of [first, ann, last]) await issue(id, lunch);
+  await grantedBefore(3, ann, dinner);
+  await grantedBefore(45, ann, old);
+  await grantedBefore(60, ann, older);
+  await admin`select from fold_grants()`;
+  await use(ann, lunch, `${word}-1`);
+  await admin`select from undo_use(${ann}, ${lunch}, ${`${name} called`}, actor => 'service:till-7')`;
+  await use(ann, lunch, `${word}-2`);
+  await use(ann, dinner, `${word}-3`);
+  await use(ann, old, `${word}-4`);
+  await use(first, lunch, "order-9");
+  // Others' words that name the person: of an operator, and of another user's use.
+  await admin`select from pause_coupon(${dinner}, reason => ${`asked by ${name.toUpperCase()}, twice`})`;
+  await admin`select from undo_use(${first}, ${lunch}, ${`the order was ${name}'s`})`;
+  await owner`insert into coupon.incoming_users (user_id, display_name) values (${ann}, ${`${word} of a file`})`;
+  const stats = admin`select code, issued, used from coupon_stats(${lunch})`;
+  const before = await rows(stats);
+
+  assert.equal(await forget(ann, `${name} wrote on Monday`), "forgotten");
+  const left = (await dump()).toLowerCase();
+  for (const trace of [name, "marple", "nguyễn", word])
+    assert.equal(left.includes(trace.toLowerCase()), false, trace);
+  assert.deepEqual(await rows(stats), before);
+  assert.deepEqual(
+    await rows(
+      admin`select position, user_id::integer, use_reference from list_grants(${lunch}) order by position`,
+    ),
+    [
+      [1, first, null],
+      [2, ann, "(forgotten)"],
+      [3, last, null],
+    ],
+  );
+  assert.deepEqual(
+    await rows(admin`
+      select command, reason, actor, coalesce(old_values, new_values) from audit_trail(user_id => ${ann})
+      where coupon_id = ${lunch} or coupon_id is null`),
+    [
+      ["forget_user", "(forgotten) wrote on Monday", "admin:root", null],
+      ["use_coupon", null, null, { use_reference: "(forgotten)" }],
+      ["undo_use", "(forgotten)", "service:till-7", { use_reference: "(forgotten)" }],
+      ["use_coupon", null, null, { use_reference: "(forgotten)" }],
+    ],
+  );
+  assert.equal(
+    await value(admin`select reason from audit_trail(coupon_id => ${dinner}) where command = 'pause_coupon'`),
+    "asked by (forgotten), twice",
+  );
+  assert.equal(
+    await value(admin`select reason from audit_trail(user_id => ${first}) where command = 'undo_use'`),
+    "the order was (forgotten)'s",
+  );
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
+
+test("forgotten: who has a token still is told what the number holds, and gets and uses nothing more", async () => {
+  const [lunch, dinner] = [await coupon(), await coupon()];
+  const [ann, ben] = [await user(), await user()];
+  await issue(ben, lunch);
+  await issue(ann, lunch);
+  await forget(ann);
+  assert.deepEqual(await rows(admin`select outcome, position from issue_coupon(${ann}, ${lunch})`), [
+    ["already_issued", 2],
+  ]);
+  assert.equal(await issue(ann, dinner), "user_not_found");
+  assert.equal(await use(ann, lunch, "r"), "user_not_found");
+  assert.equal(await use(ann, dinner, "r"), "not_issued");
+  assert.deepEqual(await rows(admin`select state, position from wallet(${ann})`), [["issued", 2]]);
+  assert.equal(await use(ben, lunch, "r"), "used");
+});
+
+test("forgotten: a use is neither told again nor taken back", async () => {
+  const [lunch, ann] = [await coupon(), await user()];
+  await issue(ann, lunch);
+  await use(ann, lunch, "r");
+  await forget(ann);
+  assert.deepEqual(await rows(admin`select * from use_coupon(${ann}, ${lunch}, 'r')`), [
+    ["user_not_found", null, null],
+  ]);
+  assert.deepEqual(await rows(admin`select * from use_coupon(${ann}, ${lunch}, '(forgotten)')`), [
+    ["user_not_found", null, null],
+  ]);
+  assert.deepEqual(await rows(admin`select * from undo_use(${ann}, ${lunch}, 'why')`), [
+    ["user_not_found", null, null],
+  ]);
+});
+
+test("forgotten: no import makes the number again, and the others of the import are made", async () => {
+  const ann = await user();
+  await forget(ann);
+  assert.deepEqual(
+    await rows(admin`
+      select outcome, user_id::integer from import_users(array[900001, ${ann}, 900002]::bigint[], array['A', 'B', 'C'])`),
+    [
+      ["created", 900_001],
+      ["forgotten", ann],
+      ["created", 900_002],
+    ],
+  );
+  await admin.begin(async (sql) => {
+    await sql`insert into coupon.incoming_users (user_id, display_name) values (${ann}, 'B'), ('900003', 'D')`;
+    assert.deepEqual(
+      await rows(sql`select outcome, line::integer, user_id::integer, detail from import_incoming_users()`),
+      [
+        ["forgotten", 1, ann, null],
+        ["created", 2, 900_003, null],
+      ],
+    );
+  });
+  assert.deepEqual(await rows(admin`select from list_users() where user_id = ${ann}`), []);
+  assert.equal(
+    await value(
+      admin`select new_values from audit_trail() where command = 'import_users' order by id desc limit 1`,
+    ).then((counts) => (counts as { created: number }).created),
+    1,
+  );
+});
+
+test("forgotten: a name is a whole word in any case, and not a part of another one or a pattern", async () => {
+  const lunch = await coupon();
+  const pause = (reason: string) =>
+    admin`select from pause_coupon(${lunch}, reason => ${reason}) cross join resume_coupon(${lunch})`;
+  const reasons = async () =>
+    (
+      await rows(
+        admin`select reason from audit_trail(coupon_id => ${lunch}) where reason is not null order by id`,
+      )
+    ).flat();
+  const [li, dot, long] = [await user(), await user(), await user()];
+  await named(li, "Li");
+  await named(dot, "A.*\\%_");
+  await named(long, "Q");
+  await pause("Limit: LI, li. Ali li_ Li");
+  await pause("Axx\\%_ or a.*\\%_");
+  await pause(`Q${" Q".repeat(240)}`);
+  for (const id of [li, dot, long]) assert.equal(await forget(id), "forgotten");
+  assert.deepEqual(await reasons(), [
+    "Limit: (forgotten), (forgotten). Ali li_ (forgotten)",
+    "Axx\\%_ or (forgotten)",
+    "(forgotten)",
+  ]);
+});
+
+test("already_forgotten: again, and nothing more is in the audit", async () => {
+  const ann = await user();
+  assert.equal(await forget(ann), "forgotten");
+  assert.equal(await forget(ann, "again"), "already_forgotten");
+  assert.deepEqual(await rows(admin`select command, reason from audit_trail(user_id => ${ann})`), [
+    ["forget_user", null],
+  ]);
+});
+
+test("user_not_found: there never was one", async () => {
+  assert.equal(await forget(999_999), "user_not_found");
+  assert.deepEqual(await rows(owner`select from coupon.forgotten_users where user_id = 999999`), []);
+});
+
+test("refuses bad arguments", async () => {
+  await refusesArgument(admin`select from forget_user(null)`, "user_id", "22004");
+  await refusesArgument(admin`select from forget_user(1, reason => '')`, "reason", "22023");
+  await refusesArgument(admin`select from forget_user(1, actor => '')`, "actor", "22023");
+});
+
+test("all of this left the data whole", async () => {
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
