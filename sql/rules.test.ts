@@ -735,6 +735,12 @@ const attacks: Record<string, Attack[]> = {
       "audit_tells_what_is",
     ],
     [
+      "a withdrawal of what is not told",
+      ["insert into coupon.audit (command, coupon_id) values ('withdraw_coupon', 999999)"],
+      "audit_tells_what_is",
+    ],
+    ["a zone of a coupon", [note("set_time_zone", `{"time_zone": "${time_zone}"}`)], "audit_tells_what_is"],
+    [
       "a withdrawal that left something",
       [
         `insert into coupon.audit (command, coupon_id, old_values, new_values) values ('withdraw_coupon', 999999, '{}', '{}')`,
