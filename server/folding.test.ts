@@ -6,7 +6,7 @@ import { plantGrants } from "../bench/harness/coupons.ts";
 import { STEP, startFolding } from "./folding.ts";
 
 /** What each step copies, or why it fails. */
-function folding(steps: (number | Error)[]) {
+function folding(steps: (number | Error)[], demand: number[] = []) {
   const clock = createClock();
   const failures: unknown[] = [];
   const asked: number[] = [];
@@ -19,7 +19,7 @@ function folding(steps: (number | Error)[]) {
     return step;
   };
   startFolding({
-    db: { foldGrants },
+    db: { foldGrants, foldDemand: async () => demand.shift() ?? 0 },
     clock,
     log: { failure: (error) => void failures.push(error) },
     isDraining: () => state.draining,
@@ -32,6 +32,12 @@ test("a look each minute, and a step each second while there is more", async () 
   const { clock, asked } = folding([0, STEP, STEP, 7, 0]);
   await clock.pass(250_000);
   assert.deepEqual(asked(), [60, 120, 121, 122, 182, 242]);
+});
+
+test("a step each second while there is more demand to put together", async () => {
+  const { clock, asked } = folding([], [0, STEP, 7]);
+  await clock.pass(190_000);
+  assert.deepEqual(asked(), [60, 120, 121, 181]);
 });
 
 test("a step that fails is told, and the next look comes", async () => {
@@ -61,7 +67,12 @@ test("the server's login copies what the wallet then finds", async (t) => {
       resolve(count);
       return count;
     };
-    startFolding({ db: { foldGrants }, clock, log: { failure: reject }, isDraining: () => false });
+    startFolding({
+      db: { ...world.db, foldGrants },
+      clock,
+      log: { failure: reject },
+      isDraining: () => false,
+    });
   });
   await clock.pass(60_000);
   assert.equal(await copied, 1);

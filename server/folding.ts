@@ -1,8 +1,8 @@
-/** Copies grants of days that are over to where wallet() finds them by user. Every process does it, and the database lets one work. */
+/** Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Every process does it. */
 import type { Clock } from "./clock.ts";
 import type { Db } from "./database/functions.ts";
 
-/** Grants of a step: a tenth of a second of the database. */
+/** Grants, and seconds of demand, of a step: a tenth of a second of the database each. */
 export const STEP = 5_000;
 /** Until the next step, while there is more to copy … */
 const NEXT_MS = 1_000;
@@ -10,7 +10,7 @@ const NEXT_MS = 1_000;
 const LOOK_MS = 60_000;
 
 interface Parts {
-  db: Pick<Db, "foldGrants">;
+  db: Pick<Db, "foldGrants" | "foldDemand">;
   clock: Clock;
   log: { failure: (error: unknown) => void };
   /** Then no step begins any more. */
@@ -21,11 +21,12 @@ interface Parts {
 export function startFolding({ db, clock, log, isDraining }: Parts): void {
   async function step(): Promise<void> {
     if (isDraining()) return;
-    const copied = await db.foldGrants(STEP).catch((error) => {
+    const none = (error: unknown) => {
       log.failure(error);
       return 0;
-    });
-    clock.after(copied === STEP ? NEXT_MS : LOOK_MS, step);
+    };
+    const folded = [await db.foldGrants(STEP).catch(none), await db.foldDemand(STEP).catch(none)];
+    clock.after(folded.includes(STEP) ? NEXT_MS : LOOK_MS, step);
   }
   clock.after(LOOK_MS, step);
 }

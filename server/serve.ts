@@ -3,6 +3,7 @@ import cluster from "node:cluster";
 import { collectDefaultMetrics } from "prom-client";
 import { listenAt } from "./address.ts";
 import { compose, type Service } from "./compose.ts";
+import { startCounting } from "./counting.ts";
 import { type Env, urlOf } from "./env.ts";
 import { startFilling } from "./filling.ts";
 import { startFolding } from "./folding.ts";
@@ -10,7 +11,7 @@ import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
 const DRAIN_MS = 10_000;
-/** Of that, after the last answer, for what still runs in the database. */
+/** Of that, after the last answer, to tell how many asked, and then for what still runs in the database. */
 const CLOSE_MS = 2_000;
 
 /** Returns when it listens; rejects when it can't. */
@@ -20,7 +21,8 @@ export async function serve(env: Env): Promise<void> {
   collectDefaultMetrics({ register: metrics.registry });
   const report = cluster.isWorker ? await reportTo(metrics.registry) : undefined;
   await listenAt(env, server);
-  const finish = (signal: string, delay: number) => end(service, signal, delay, report);
+  const counting = startCounting(service);
+  const finish = (signal: string, delay: number) => end(service, signal, delay, counting, report);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // Of a worker: its primary process was killed, and with it the port was closed.
@@ -38,9 +40,10 @@ export async function serve(env: Env): Promise<void> {
 
 /** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
 async function end(
-  { state, drain, db, log }: Service,
+  { state, drain, db, log, clock }: Service,
   signal: string,
   delay: number,
+  counting: ReturnType<typeof startCounting>,
   report = async () => {},
 ): Promise<void> {
   if (state.draining) return;
@@ -52,6 +55,7 @@ async function end(
   const drained = drain(delay * 1_000);
   log.event("draining", { signal });
   await drained;
+  await Promise.race([counting.end(), new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve))]);
   await db.close(CLOSE_MS);
   await report();
   log.event("stopped");

@@ -89,6 +89,7 @@ test("every column has a comment, but for those that say themselves what they ar
   assert.deepEqual(await rows(silent), [
     ["audit", ["id"]],
     ["coupons", ["id", "message", "description", "start_time", "expiry", "count", "created_at"]],
+    ["demand", ["coupon_id"]],
     ["folded", ["only_row", "issued_on", "user_id"]],
     ["forgotten_users", ["user_id", "forgotten_at"]],
     ["incoming_users", ["display_name"]],
@@ -164,13 +165,15 @@ const RIGHTS: Record<string, string> = {
   "coupon_leases(bigint[],integer[],timestamp with time zone[],boolean)": "a",
   "coupon_stats(bigint)": "adm",
   "coupon_status()": "adm",
-  "coupon_timeline(bigint,interval)": "adm",
+  "count_demand(uuid,bigint,interval,bigint[],integer[],integer[])": "a",
+  "coupon_timeline(bigint,interval,timestamp with time zone,timestamp with time zone)": "adm",
   "create_coupon(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb,text,text)":
     "ad",
   "daily_summary(date,date)": "adm",
   "edit_coupon(bigint,text,text,text,jsonb,text,text)": "ad",
   "fill_days(date,text,text)": "ad",
   "find_coupon(bigint,text)": "adm",
+  "fold_demand(integer)": "ad",
   "fold_grants(integer)": "ad",
   "forget_user(bigint,text,text)": "ad",
   "import_incoming_users(text,text)": "d",
@@ -200,6 +203,7 @@ const RIGHTS: Record<string, string> = {
   "wallet(bigint,date,integer)": "adm",
   "withdraw_coupon(bigint,text,text)": "ad",
   "coupon.add_lease()": "",
+  "coupon.asked_for(coupon.coupons)": "",
   "coupon.carry_expiry()": "",
   "coupon.check_audit()": "",
   "coupon.check_days(date,date)": "",
@@ -221,7 +225,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.common_refusal(coupon.coupons,timestamp with time zone)": "",
   "coupon.count_use()": "",
   "coupon.decide_day()": "",
-  "coupon.describe_coupon(coupon.coupons,timestamp with time zone)": "",
+  "coupon.describe_coupon(coupon.coupons,timestamp with time zone,bigint)": "",
   "coupon.earliest_use(coupon.user_coupons)": "",
   "coupon.fence_replay()": "",
   "coupon.find_place(timestamp with time zone,integer,bigint)": "",
@@ -352,6 +356,7 @@ test("every foreign key says what a delete and an update of its parent do, and h
   // r: restrict, c: cascade. An 'a' would be what one gets for saying nothing.
   assert.deepEqual(await rows(keys), [
     ["coupons_in_service_time_zone", "r", "c"],
+    ["demand_coupon", "c", "c"],
     ["leases_coupon", "c", "c"],
   ]);
   // The key's first column leads an index, but where the parents are one row.
@@ -429,6 +434,8 @@ test("constraints and triggers, by name", async () => {
         "coupons_time_sell_out",
       ],
     ],
+    ["demand", ["demand_coupon", "demand_only_grows", "demand_pkey", "demand_second_is_whole"]],
+    ["demand_senders", ["demand_senders_pkey"]],
     ["folded", ["folded_has_one_row", "folded_pkey"]],
     [
       "forgotten_users",

@@ -1,5 +1,6 @@
 -- How a drop went; no row where there is no such coupon. Reads the first and the last grant by their positions and a few
--- counts of uses: three million grants cost no more than ten.
+-- counts of uses: three million grants cost no more than ten. Requests are counted
+-- from a row a second.
 create or replace function public.coupon_stats(coupon_id bigint)
 returns table (
   code text,
@@ -7,6 +8,7 @@ returns table (
   issued integer,
   remaining integer,
   used bigint,
+  asked bigint,
   first_issued_at timestamptz,
   last_issued_at timestamptz,
   sold_out_at timestamptz,
@@ -26,7 +28,7 @@ begin
 
   return query
   select
-    c.code, c.count, c.issued, c.count - c.issued, u.used, f.issued_at, l.issued_at,
+    c.code, c.count, c.issued, c.count - c.issued, u.used, coupon.asked_for(c), f.issued_at, l.issued_at,
     c.sold_out_at, c.sold_out_at - c.start_time
   from coupon.coupons c
   cross join lateral (
@@ -41,5 +43,5 @@ end
 $$;
 
 comment on function public.coupon_stats(bigint) is
-  'How the drop went: issued, used, remaining, first and last grant; time_to_sell_out runs from start_time to
+  'How the drop went: issued, used, remaining, first and last grant; asked, how many requests for it were answered; time_to_sell_out runs from start_time to
 sold_out_at; both are null while some remain. No row: no such coupon.';

@@ -137,6 +137,75 @@ test("the clock was set back: every grant is counted, and once", async () => {
   ]);
 });
 
+/** The same with requests; from the first bucket's begin, or as a time of the day. */
+const requests = (
+  coupon_id: number,
+  bucket = "1 second",
+  since: string | null = null,
+  before: string | null = null,
+) =>
+  rows(admin`
+    select to_char(begins_at at time zone 'UTC', 'HH24:MI:SS.MS'), asked::integer, grants, refused::integer, issued
+    from coupon_timeline(${coupon_id}, ${bucket}::text::interval, ${since}::text::timestamptz, ${before}::text::timestamptz)`);
+const told = (coupon_id: number, second: string, refused: number, replayed: number) =>
+  owner`insert into coupon.demand values (${coupon_id}, ${second}::text::timestamptz, ${refused}, ${replayed})`;
+
+test("requests: refused before the start and long after the last grant, and who asked again", async () => {
+  const lunch = await dropped("2026-05-08 12:00Z", [3, "0.01 s"], [1, "1.5 s"]);
+  await told(lunch, "2026-05-08 11:59:58Z", 20, 0);
+  await told(lunch, "2026-05-08 12:00:00Z", 1000, 2);
+  await told(lunch, "2026-05-08 12:00:03Z", 500, 1);
+  const all = [
+    ["11:59:58.000", 20, 0, 20, 0],
+    ["11:59:59.000", 0, 0, 0, 0],
+    ["12:00:00.000", 1005, 3, 1000, 3],
+    ["12:00:01.000", 1, 1, 0, 4],
+    ["12:00:02.000", 0, 0, 0, 4],
+    ["12:00:03.000", 501, 0, 500, 4],
+  ];
+  assert.deepEqual(await requests(lunch), all);
+  assert.deepEqual(await requests(lunch, "2 seconds"), [
+    ["11:59:58.000", 20, 0, 20, 0],
+    ["12:00:00.000", 1006, 4, 1000, 4],
+    ["12:00:02.000", 501, 0, 500, 4],
+  ]);
+  const halves = await requests(lunch, "500 ms");
+  assert.deepEqual(halves.slice(4, 8), [
+    ["12:00:00.000", 1005, 3, 1000, 3],
+    ["12:00:00.500", 0, 0, 0, 3],
+    ["12:00:01.000", 0, 0, 0, 3],
+    ["12:00:01.500", 1, 1, 0, 4],
+  ]);
+  const [since, before] = ["2026-05-08 12:00:01.7Z", "2026-05-08 12:00:03Z"];
+  assert.deepEqual(await requests(lunch, "1 second", since, before), all.slice(3, 5));
+  assert.deepEqual(await requests(lunch, "1 second", since), all.slice(3));
+  assert.deepEqual(await requests(lunch, "1 second", null, since), all.slice(0, 4));
+  assert.deepEqual(await requests(lunch, "1 second", before, since), []);
+  assert.deepEqual(await requests(lunch, "1 second", "2026-05-08 12:00:04Z"), []);
+});
+
+test("requests of a coupon of which nothing was issued; it starts between two seconds", async () => {
+  const lunch = await coupon();
+  await owner`update coupon.coupons set start_time = '2026-05-09 12:00:00.25Z' where id = ${lunch}`;
+  await told(lunch, "2026-05-09 12:00:01Z", 7, 0);
+  assert.deepEqual(await requests(lunch), [["12:00:00.250", 7, 0, 7, 0]]);
+});
+
+test("a day of requests: buckets that are too short are refused, a part of the time is not", async () => {
+  const lunch = await dropped("2026-05-10 12:00Z", [1, "0 s"]);
+  await told(lunch, "2026-05-11 11:59:59Z", 1, 0);
+  await assert.rejects(requests(lunch), {
+    code: "22023",
+    message:
+      "bucket must be longer: this would make 86400 buckets, and 10000 is the most; 9 seconds would do",
+  });
+  assert.equal((await requests(lunch, "9 seconds")).length, 9600);
+  assert.deepEqual(await requests(lunch, "1 second", null, "2026-05-10 12:00:02Z"), [
+    ["12:00:00.000", 1, 1, 0, 1],
+    ["12:00:01.000", 0, 0, 0, 1],
+  ]);
+});
+
 const bad: [string, string, string, "22004" | "22023"][] = [
   ["null", "'1 second'", "coupon_id", "22004"],
   ["1", "null", "bucket", "22004"],

@@ -6,6 +6,7 @@ returns table (
   day date,
   coupons integer,
   count bigint,
+  asked bigint,
   issued bigint,
   used bigint,
   share_used numeric,
@@ -38,11 +39,12 @@ begin
 
   return query
   select
-    d.day, o.coupons, o.count, g.issued, g.used, round(g.used / nullif(g.issued, 0)::numeric, 4),
+    d.day, o.coupons, o.count, o.asked, g.issued, g.used, round(g.used / nullif(g.issued, 0)::numeric, 4),
     g.first_issued_at, g.last_issued_at
   from (select v_first + n from generate_series(0, v_last - v_first) n) d (day)
   cross join lateral (
-    select count(*)::integer as coupons, coalesce(sum(c.count), 0) as count
+    select count(*)::integer as coupons, coalesce(sum(c.count), 0) as count,
+      coalesce(sum(coupon.asked_for(c)), 0)::bigint as asked
     from coupon.coupons c
     where c.live_on = d.day
   ) o
@@ -61,5 +63,5 @@ $$;
 
 comment on function public.daily_summary(date, date) is
   'A row a day from first_day to last_day, at most 366; by default the last seven. coupons started that day, with count
-units together. issued: grants made that day, of any coupon, and so many users, since each gets one a day; used of
+units together, and asked are the requests for them that were answered, of any day. issued: grants made that day, of any coupon, and so many users, since each gets one a day; used of
 them by now, a share_used of 0 to 1. Days of the service''s time zone. Reads the grants of these days, no others.';

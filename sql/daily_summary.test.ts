@@ -12,9 +12,9 @@ const summary = (from: number, to: number) =>
 
 test("the last seven days, with 0 for those without anything", async () => {
   assert.deepEqual(
-    await rows(admin`select ${today} - day, coupons, count::text, issued::text, used::text, share_used,
+    await rows(admin`select ${today} - day, coupons, count::text, asked::text, issued::text, used::text, share_used,
       first_issued_at, last_issued_at from daily_summary()`),
-    [6, 5, 4, 3, 2, 1, 0].map((ago) => [ago, 0, "0", "0", "0", null, null, null]),
+    [6, 5, 4, 3, 2, 1, 0].map((ago) => [ago, 0, "0", "0", "0", "0", null, null, null]),
   );
 });
 
@@ -59,6 +59,15 @@ test("coupons and count by the day of their start, issued and used by the day of
     grants,
   );
   assert.notEqual(grants[0]?.[0], grants[0]?.[1]);
+});
+
+test("asked: by the day of the coupon's start, whenever it was", async () => {
+  const lunch = await coupon({ from: "-9 days", count: 200 });
+  await issue(await user(), lunch);
+  await owner`insert into coupon.demand values
+    (${lunch}, date_trunc('second', now() - interval '9 days'), 100, 5), (${lunch}, date_trunc('second', now()), 10, 0)`;
+  const asked = admin`select asked::integer from daily_summary(${today} - 9, ${today} - 8)`;
+  assert.deepEqual(await rows(asked), [[116], [0]]);
 });
 
 test("one end alone: to today, or seven days", async () => {

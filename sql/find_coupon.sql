@@ -14,10 +14,11 @@ begin
   return query
   select o.*
   from coupon.coupons c
-  cross join lateral coupon.describe_coupon(c, clock_timestamp()) o
+  cross join lateral coupon.describe_coupon(c, clock_timestamp(), coupon.asked_for(c)) o
   where c.id = find_coupon.coupon_id or lower(c.code) = lower(find_coupon.code collate "C");
 end
 $$;
 
 comment on function public.find_coupon(bigint, text) is
-  'The coupon with this coupon_id, or with this code whatever its case: find_coupon(code => ''LUNCH''). No row: none.';
+  'The coupon with this coupon_id, or with this code whatever its case: find_coupon(code => ''LUNCH''). No row: none.
+asked counts the requests for it that were answered: grants at once, the rest a second or two later.';

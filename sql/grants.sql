@@ -36,7 +36,7 @@ grant execute on function
   public.wallet(bigint, date, integer),
   public.coupon_stats(bigint),
   public.coupon_status(),
-  public.coupon_timeline(bigint, interval),
+  public.coupon_timeline(bigint, interval, timestamptz, timestamptz),
   public.daily_summary(date, date),
   public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
   public.schema_version(),
@@ -65,11 +65,13 @@ grant execute on function
   public.copy_day(date, date, text, text),
   public.import_users(bigint[], text[], text, text),
   public.forget_user(bigint, text, text),
-  public.fold_grants(integer)
+  public.fold_grants(integer),
+  public.fold_demand(integer)
 to coupon_api, coupon_admin;
 
 grant execute on function
-  public.coupon_leases(bigint[], integer[], timestamptz[], boolean)
+  public.coupon_leases(bigint[], integer[], timestamptz[], boolean),
+  public.count_demand(uuid, bigint, interval, bigint[], integer[], integer[])
 to coupon_api;
 
 grant execute on function
@@ -98,6 +100,8 @@ grant select on
   coupon.planned,
   coupon.user_coupons,
   coupon.use_counts,
+  coupon.demand,
+  coupon.demand_senders,
   coupon.past_grants,
   coupon.folded,
   coupon.audit,

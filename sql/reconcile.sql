@@ -129,6 +129,11 @@ as $$
   where coalesce(g.used, 0) <> coalesce(c.used, 0)
 
   union all
+  select 'demand_is_of_a_coupon', d.coupon_id, null, format('at %s: refused %s, replayed %s', d.second, d.refused, d.replayed)
+  from coupon.demand d
+  where d.refused < 0 or d.replayed < 0 or not exists (select from coupon.coupons c where c.id = d.coupon_id)
+
+  union all
   select 'past_grants_are_grants', coalesce(g.coupon_id, p.coupon_id), coalesce(g.user_id, p.user_id),
     format('of %s: %s', coalesce(g.issued_on, p.issued_on),
       case when p.user_id is null then 'not copied' else 'copied without need' end)

@@ -111,6 +111,33 @@ const damages: Damage[] = [
     [["sold_out_since_the_last_unit", dinner, null, soldOutAt("c.start_time")]],
   ],
   [
+    "demand of no coupon",
+    [...off("demand", "demand_coupon"), "insert into coupon.demand values (999, '2026-05-01 12:00Z', 3, 1)"],
+    [
+      [
+        "demand_is_of_a_coupon",
+        999,
+        null,
+        "format('at %s: refused 3, replayed 1', '2026-05-01 12:00Z'::timestamptz)",
+      ],
+    ],
+  ],
+  [
+    "demand below 0",
+    [
+      ...off("demand", "demand_only_grows"),
+      `insert into coupon.demand values (${lunch}, '2026-05-01 12:00Z', -3, 1)`,
+    ],
+    [
+      [
+        "demand_is_of_a_coupon",
+        lunch,
+        null,
+        "format('at %s: refused -3, replayed 1', '2026-05-01 12:00Z'::timestamptz)",
+      ],
+    ],
+  ],
+  [
     "count below issued",
     [
       ...off("coupons", "coupons_issued_within_count"),

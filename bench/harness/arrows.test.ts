@@ -20,6 +20,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/database": ["db", "server/api"],
   "server/http": ["server/api", "server/clock.ts", "server/database"],
   "server/filling.ts": ["server/clock.ts", "server/database"],
+  "server/counting.ts": ["server/clock.ts", "server/database"],
   "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": ["server/api", "server/clock.ts", "server/env.ts", "server/http"],

@@ -118,6 +118,7 @@ create type public.coupon_offer as (
   paused boolean,
   starts_in interval,
   metadata jsonb,
+  asked bigint,
   server_time timestamptz
 );
 comment on type public.coupon_offer is
@@ -126,6 +127,8 @@ comment on column public.coupon_offer.remaining is 'count - issued.';
 comment on column public.coupon_offer.sold_out_at is 'Since when nothing is left; null while units are left.';
 comment on column public.coupon_offer.time_to_sell_out is 'From start_time to sold_out_at.';
 comment on column public.coupon_offer.starts_in is 'Time until start_time by the database clock; null once started.';
+comment on column public.coupon_offer.asked is
+  'Requests for it that were answered so far. Only find_coupon() counts them; null in the lists.';
 comment on column public.coupon_offer.server_time is 'The database clock of this answer.';
 
 create type public.listed_coupon as (

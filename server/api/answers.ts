@@ -24,6 +24,7 @@ const total = (description: string) =>
     .int()
     .min(0)
     .meta({ description, examples: [75] });
+
 const serverTime = at("The database's clock. Count down with it.");
 export const position = natural("First come, first served: 1, 2, 3 …");
 export const issuedOn = day("The user's coupon of this day, in the service's time zone.");
@@ -55,7 +56,10 @@ export const offered = z.strictObject({
   starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null after it." }),
   metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
 });
-export const offer = offered.extend({ server_time: serverTime });
+const asked = total(
+  "Requests (not people) that were answered: grants at once, the rest a second or two later.",
+);
+export const offer = offered.extend({ asked, server_time: serverTime });
 export const live = z.strictObject({
   coupons: z.array(offered),
   next_before: at("before= of the next page; null: this is the last one.").nullable(),
@@ -94,6 +98,7 @@ export const couponStats = z.strictObject({
   issued: offered.shape.issued,
   remaining: offered.shape.remaining,
   used: natural("Units that were used."),
+  asked,
   first_issued_at: at("The first grant.").nullable(),
   last_issued_at: at("The last grant so far.").nullable(),
   sold_out_at: soldOutAt.nullable(),
@@ -105,8 +110,10 @@ export const couponTimeline = z.strictObject({
   bucket: seconds("What each bucket lasts"),
   buckets: z.array(
     z.strictObject({
-      begins_at: at("When the bucket begins; the first one has the first grant."),
+      begins_at: at("When the bucket begins; the first one has the first request."),
+      asked: total("Requests that were answered in it: grants, refusals and replays."),
       grants: natural("Units that were issued in it."),
+      refused: total("Requests that were refused in it."),
       issued: natural("Units that were issued up to its end."),
     }),
   ),
@@ -118,6 +125,7 @@ export const dailySummary = z.strictObject({
       day: day("In the service's time zone."),
       coupons: natural("Coupons that started on this day."),
       count: total("Their units together."),
+      asked: total("Requests for them that were answered, on any day."),
       issued: total("Units of any coupon that were issued on this day: so many users got one."),
       used: total("Of those, the ones that are used by now."),
       share_used: z

@@ -152,9 +152,10 @@ export const contract = {
   couponTimeline: {
     route: "GET /coupons/{coupon_id}/timeline",
     tag: "Operating",
-    summary: "A drop over time: the units that were issued in each second, or in another bucket",
+    summary: "A drop over time: requests, grants and refusals in each second, or in another bucket",
     description:
-      "From the bucket of the first grant to that of the last, at most 10,000: for a longer drop the problem names a bucket that would do.",
+      "From the bucket of the first request to that of the last, at most 10,000: for a longer time the problem names a bucket that would do. " +
+      "Of refusals only the second is known, and after a month the quarter of an hour.",
     roles: ADMIN,
     path: requests.couponPath,
     query: requests.timelineQuery,

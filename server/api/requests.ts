@@ -137,6 +137,8 @@ export const timelineQuery = z.strictObject({
       instead: { type: "number", minimum: 0.001, maximum: 31_622_400, default: 1 },
       description: "Seconds that each bucket lasts, with at most three digits after the point.",
     }),
+  since: optionalInstant("The buckets from this one's on."),
+  before: optionalInstant("The buckets that begin earlier."),
 });
 export const summaryQuery = z.strictObject({
   first_day: optionalDay("Six days before last_day, unless it is given; at most 365 days before it."),

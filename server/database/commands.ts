@@ -54,6 +54,13 @@ export type Lease =
       holders: number[];
     };
 
+/** Requests for a coupon that were answered and wrote nothing. */
+export interface Count {
+  couponId: number;
+  refused: number;
+  replayed: number;
+}
+
 /** For the audit: on whose behalf, for example "admin:root", and why. */
 export interface Note {
   actor: string;
@@ -235,6 +242,23 @@ export function operating(operate: Pool) {
         (sql) =>
           sql`select outcome from public.forget_user(user_id => ${userId}::bigint, ${noted(sql, note)})`,
       ).then(only),
+
+    /** Evaluated when the call has its connection: it may wait for one. How long the database's second still lasts. */
+    countDemand: (sender: string, number: number, ago: () => Seconds, counts: readonly Count[]) =>
+      operate<{ left: Seconds }>(
+        (sql) => sql`
+          select extract(epoch from public.count_demand(
+            sender => ${sender}::uuid, number => ${number}::bigint, ago => ${ago()}::float8 * interval '1 second',
+            coupon_ids => ${arrayOf(counts.map(({ couponId }) => couponId))}::bigint[],
+            refused => ${arrayOf(counts.map(({ refused }) => refused))}::integer[],
+            replayed => ${arrayOf(counts.map(({ replayed }) => replayed))}::integer[])) as left
+        `,
+      ).then((rows) => only(rows).left),
+
+    foldDemand: (atMost: number) =>
+      operate<{ folded: number }>(
+        (sql) => sql`select public.fold_demand(at_most => ${atMost}::integer) as folded`,
+      ).then((rows) => only(rows).folded),
 
     foldGrants: (atMost: number) =>
       operate<{ copied: number }>(

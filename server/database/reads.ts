@@ -49,6 +49,13 @@ export interface Search extends PageBefore {
   code_prefix?: string | undefined;
 }
 
+/** What a timeline tells: seconds that each of its buckets lasts, and the time from an instant on, and before one. */
+export interface Span {
+  bucket: number;
+  since?: Instant | undefined;
+  before?: Instant | undefined;
+}
+
 /** Which entries of the audit. */
 export interface AuditSearch {
   coupon_id?: number | undefined;
@@ -71,7 +78,7 @@ const OFFER = list(
   seconds("c.starts_in"),
   "c.metadata",
 );
-const FOUND = list(OFFER, instant("c.server_time"));
+const FOUND = list(OFFER, "c.asked", instant("c.server_time"));
 const NOW = instant("now.server_time");
 const GRANT = list(
   "position, user_id",
@@ -89,7 +96,7 @@ const WALLET = list(
   "use_reference",
 );
 const STATS = list(
-  "code, count, issued, remaining, used",
+  "code, count, issued, remaining, used, asked",
   instant("first_issued_at"),
   instant("last_issued_at"),
   instant("sold_out_at"),
@@ -102,10 +109,10 @@ const LISTED = list(
   day("c.live_on"),
   "c.slot, c.count, c.issued, c.remaining, c.paused, c.metadata",
 );
-const BUCKET = list(instant("begins_at"), "grants, issued");
+const BUCKET = list(instant("begins_at"), "asked, grants, refused, issued");
 const DAY = list(
   day("day"),
-  "coupons, count, issued, used, share_used",
+  "coupons, count, asked, issued, used, share_used",
   instant("first_issued_at"),
   instant("last_issued_at"),
 );
@@ -205,12 +212,13 @@ export function reports(report: Pool) {
         return { coupons, next_before: lastOf(coupons, page_size)?.start_time ?? null, server_time };
       }),
 
-    couponTimeline: (couponId: number, bucket: number) =>
+    couponTimeline: (couponId: number, { bucket, since, before }: Span) =>
       report<Bucket>(
         (sql) => sql`
           select ${sql.unsafe(BUCKET)}
           from public.coupon_timeline(
-            coupon_id => ${couponId}::bigint, bucket => ${bucket}::float8 * interval '1 second')
+            coupon_id => ${couponId}::bigint, bucket => ${bucket}::float8 * interval '1 second',
+            since => ${since ?? null}::text::timestamptz, before => ${before ?? null}::text::timestamptz)
         `,
       ),
 

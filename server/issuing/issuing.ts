@@ -6,6 +6,7 @@ import type { Issue } from "../database/commands.ts";
 import type { Db } from "../database/functions.ts";
 import { createLanes, type HangUp, type LaneLimits, type Lanes } from "./lane.ts";
 import { createLeases, type Leases } from "./lease.ts";
+import { createTally, type Tally } from "./tally.ts";
 
 export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
@@ -13,6 +14,8 @@ export interface Issuing {
   leases: Pick<Leases, "hits" | "held">;
   /** How often each outcome was answered, from leases and by the database. */
   outcomes: Readonly<Record<Issue["outcome"], number>>;
+  /** Of them, by coupon, what wrote nothing. */
+  tally: Pick<Tally, "take">;
 }
 
 /** Requests in one call of issue_coupons(), requests that wait, and how long. bench/README.md says what a batch of each size costs. */
@@ -33,6 +36,7 @@ export function createIssuing(
   db.onLost?.(leases.drop);
   /** Coupons that this process has seen live or upcoming. */
   const known = new Set<number>();
+  const tally = createTally();
   let unknown = 0;
   const answered = Object.fromEntries(
     Object.keys(outcomes.issue_coupon).map((outcome) => [outcome, 0]),
@@ -46,6 +50,7 @@ export function createIssuing(
     let refused = 0;
     for (const { outcome } of issues) {
       answered[outcome] += 1;
+      tally.answered(couponId, outcome);
       if (common.has(outcome)) refused += 1;
     }
     if (refused > 0) leases.refused(couponId, refused);
@@ -75,10 +80,12 @@ export function createIssuing(
       const refused = leases.refusal(couponId, userId);
       if (refused === undefined) return lanes.submit(couponId, userId, hangUp);
       answered[refused.outcome] += 1;
+      tally.refused(couponId);
       return refused;
     },
     lanes,
     leases,
     outcomes: answered,
+    tally,
   };
 }

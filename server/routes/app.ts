@@ -154,10 +154,10 @@ function addReports({ read }: Operations, { db }: Dependencies): void {
     return stats && { coupon_id, ...stats };
   });
 
-  read("couponTimeline", async ({ path: { coupon_id }, query: { bucket } }) => {
-    const buckets = await db.couponTimeline(coupon_id, bucket);
+  read("couponTimeline", async ({ path: { coupon_id }, query }) => {
+    const buckets = await db.couponTimeline(coupon_id, query);
     const isThere = buckets.length > 0 || (await db.findCoupon({ coupon_id }));
-    return isThere && { coupon_id, bucket, buckets };
+    return isThere && { coupon_id, bucket: query.bucket, buckets };
   });
 
   read("dailySummary", async ({ query: { first_day = null, last_day = null } }) => ({

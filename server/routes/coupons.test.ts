@@ -85,7 +85,8 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
   const { body } = await asAdmin("POST /coupons", given);
   assert.equal(body.outcome, "created");
   const byId = await asAdminGet(`/coupons/${body.coupon_id}`);
-  const { server_time, starts_in, ...coupon } = byId.body;
+  const { server_time, starts_in, asked, ...coupon } = byId.body;
+  assert.equal(asked, 0);
   assert.match(server_time, INSTANT);
   assert.deepEqual(coupon, {
     ...given,
@@ -106,7 +107,12 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
     "starts_in is start_time - server_time",
   );
 
-  const { server_time: _, starts_in: __, ...byCode } = (await asAdminGet("/coupons?code=exact")).body;
+  const {
+    server_time: _,
+    starts_in: __,
+    asked: ___,
+    ...byCode
+  } = (await asAdminGet("/coupons?code=exact")).body;
   assert.deepEqual(byCode, coupon);
   const list = (await asAdminGet("/coupons/upcoming")).body;
   assert.match(list.server_time, INSTANT);
@@ -212,6 +218,7 @@ test("stats: from the first grant to the last", async () => {
     issued: 0,
     remaining: 2,
     used: 0,
+    asked: 0,
     first_issued_at: null,
     last_issued_at: null,
     sold_out_at: null,
@@ -227,6 +234,7 @@ test("stats: from the first grant to the last", async () => {
     issued: 2,
     remaining: 0,
     used: 1,
+    asked: 2,
     first_issued_at,
     last_issued_at,
     sold_out_at: last_issued_at,

@@ -67,8 +67,15 @@ test("timeline: grants in each bucket; none yet; no such coupon; a bucket that i
   const { body } = await asAdminGet(`/coupons/${coupon_id}/timeline?bucket=3600`);
   const [{ begins_at, ...bucket }] = body.buckets;
   assert.match(begins_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
-  assert.deepEqual([body.coupon_id, body.bucket, bucket], [coupon_id, 3600, { grants: 1, issued: 1 }]);
+  assert.deepEqual(
+    [body.coupon_id, body.bucket, bucket],
+    [coupon_id, 3600, { asked: 1, grants: 1, refused: 0, issued: 1 }],
+  );
   assert.equal((await asAdminGet(`/coupons/${coupon_id}/timeline?bucket=0.25`)).body.bucket, 0.25);
+  const within = `bucket=3600&since=${begins_at}&before=2100-01-01T00:00:00Z`;
+  assert.equal((await asAdminGet(`/coupons/${coupon_id}/timeline?${within}`)).body.buckets.length, 1);
+  const earlier = (await asAdminGet(`/coupons/${coupon_id}/timeline?before=${begins_at}`)).body;
+  assert.deepEqual(earlier.buckets, []);
   const fresh = await world().newCoupon();
   assert.deepEqual((await asAdminGet(`/coupons/${fresh}/timeline`)).body, {
     ...{ coupon_id: fresh, bucket: 1, buckets: [] },
@@ -79,7 +86,14 @@ test("timeline: grants in each bucket; none yet; no such coupon; a bucket that i
 test("days: what each offered and gave", async () => {
   await created({ code: "DAY-1", start_time: "2022-05-01T10:00:00Z", count: 4 });
   await created({ code: "DAY-2", start_time: "2022-05-01T11:00:00Z", count: 5 });
-  const empty = { issued: 0, used: 0, share_used: null, first_issued_at: null, last_issued_at: null };
+  const empty = {
+    asked: 0,
+    issued: 0,
+    used: 0,
+    share_used: null,
+    first_issued_at: null,
+    last_issued_at: null,
+  };
   assert.deepEqual((await asAdminGet("/daily-summary?first_day=2022-05-01&last_day=2022-05-02")).body, {
     days: [
       { day: "2022-05-01", coupons: 2, count: 9, ...empty },
@@ -151,6 +165,8 @@ for (const [name, run] of wrongTargetTests([
   ["/coupons/1/timeline?bucket=1.0001", "bucket", "must be a number of seconds"],
   ["/coupons/1/timeline?bucket=0", "bucket", "must be at least 0.001"],
   ["/coupons/1/timeline?bucket=99999999", "bucket", "must be at most 31622400"],
+  ["/coupons/1/timeline?since=now", "since", time],
+  ["/coupons/1/timeline?before=7", "before", time],
   ["/daily-summary?first_day=0000-01-01", "first_day", day],
   ["/daily-summary?last_day=2026-02-30", "last_day", day],
   ["/audit?coupon_id=x", "coupon_id", "must be a whole number from 1"],

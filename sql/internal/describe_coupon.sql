@@ -1,5 +1,5 @@
 -- The one translation from the table's row to what callers see.
-create or replace function coupon.describe_coupon(coupon coupon.coupons, at timestamptz)
+create or replace function coupon.describe_coupon(coupon coupon.coupons, at timestamptz, asked bigint default null)
 returns public.coupon_offer
 language sql
 immutable
@@ -21,8 +21,9 @@ return row(
   case when describe_coupon.at < (describe_coupon.coupon).start_time
     then (describe_coupon.coupon).start_time - describe_coupon.at end,
   (describe_coupon.coupon).metadata,
+  describe_coupon.asked,
   describe_coupon.at
 )::public.coupon_offer;
 
-comment on function coupon.describe_coupon(coupon.coupons, timestamptz) is
+comment on function coupon.describe_coupon(coupon.coupons, timestamptz, bigint) is
   'The coupon as callers see it at that instant.';
