@@ -103,8 +103,10 @@ for (const [url, sentence] of [
   ["postgres:///shop?host=h1,h2", /several hosts: give one/],
   ["postgres://shop:p@::1/shop", /host and port must be such as/],
   ["postgres://shop:p@h:543210/shop", /host and port must be such as/],
+  ["postgres://shop:p@h:65536/shop", /host and port must be such as/],
   ["postgres://shop:hush#@h/shop", /a # must be written as %23/],
   ["postgres://shop:hu%sh@h/shop", /a % must be written as %25/],
+  ["postgres://shop:hush%00@h/shop", /a % must be written as %25/],
   ["postgres://shop:hu/sh@h/shop", /must be/],
   ["postgres:shop", /must begin with postgres:/],
 ] as const)
@@ -128,6 +130,10 @@ test("Unix sockets, and places given as parameters", () => {
     [
       "postgres://h?options=-c%20a%3Db&application_name=a+b",
       `postgres://${me}@h/${me}?options=-c%20a%3Db&application_name=a%2Bb`,
+    ],
+    [
+      "postgres://shop:p@h/db?options=-c%20a=b%20-c%20c=d",
+      "postgres://shop:p@h/db?options=-c%20a%3Db%20-c%20c%3Dd",
     ],
     ["postgres://shop:p@ss@h/", "postgres://shop:p%40ss@h/shop"],
   ] as const) {
@@ -153,7 +159,8 @@ test("a certificate that cannot be read", () => {
 
 test("JDBC's word for TLS", () => {
   assert.equal(driver("ssl=true").ssl, "require");
-  assert.equal(driver("ssl=true&sslmode=prefer").ssl, "prefer");
+  for (const both of ["ssl=true&sslmode=prefer", "sslmode=prefer&ssl=true"])
+    assert.equal(driver(both).ssl, "prefer");
 });
 
 function thrown(work: () => unknown): Error {

@@ -672,6 +672,22 @@ test("a coupon whose first grant is not committed yet can't be deleted, and a ch
   }
 });
 
+test("a change by hand decides for the claims that wait for it", async () => {
+  for (const [change, wanted] of [
+    ["count = 2", { issued: 2, sold_out: 1 }],
+    ["paused = true", { paused: 3 }],
+    ["expiry = '2099-01-01Z'", { issued: 3 }],
+  ] as const) {
+    const coupon = await newCoupon(9);
+    const users = await newUsers(3);
+    const answers = await race(
+      (owner) => owner.unsafe(`update coupon.coupons set ${change} where id = ${coupon}`),
+      users.map((user, i) => () => issue(at(i), user, coupon)),
+    );
+    assert.deepEqual(tally(answers), wanted, change);
+  }
+});
+
 test("set_coupon_expiry against use_coupon: a use waits for it, and is judged by the new expiry", async () => {
   const [coupon, user] = await granted();
   const expiry = await inTime(async (ms) => {
