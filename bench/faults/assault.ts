@@ -14,6 +14,7 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import type { Fault } from "./fault.ts";
 import { type Ground, startServer } from "./ground.ts";
 import { type FinalState, type History, newHistory } from "./history.ts";
+import { startLives } from "./lives.ts";
 import { type Load, startLoad } from "./load.ts";
 import { openProxy } from "./proxy.ts";
 import { fillStock, readState, type Stock } from "./state.ts";
@@ -69,6 +70,10 @@ export function assault(
       restocks: fault.clock !== "database",
       history,
     });
+    const lives = startLives({
+      ...{ seed, load, targets, history, firstUser: stock.firstOfLives },
+      isOn: fault.clock !== "database",
+    });
     const untilWell = wellness(load, stock, targets);
     const survivor = servers[0];
     await untilWell();
@@ -83,6 +88,7 @@ export function assault(
       }
       await sleep(random() * GAP_MS);
     } finally {
+      await lives.finish();
       await load.finish(FINISH_MS);
     }
     const state = await readState(database.setupUrl);
@@ -164,7 +170,8 @@ function wellness(load: Load, { probe }: Stock, targets: readonly string[]): () 
       ] as const;
       user += 1;
       for (const ask of asks)
-        if ((await load.insist(ask, 2 * BOUNDS.wellMs, target)).is !== "ok") return Number.POSITIVE_INFINITY;
+        if ((await load.insist(ask, 2 * BOUNDS.wellMs, () => target)).is !== "ok")
+          return Number.POSITIVE_INFINITY;
     }
     return performance.now();
   };

@@ -118,6 +118,7 @@ async function plantBugs(found: Found, seed: number, seeds: number, say: Say): P
     for (let i = 0; i < seeds; i++) {
       const { verdict } = await trial({
         restocks: false,
+        lives: 0,
         ...given,
         seed: seed + i,
         requests: 1_000,

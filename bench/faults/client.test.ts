@@ -76,10 +76,23 @@ test("what is sent", async (t) => {
   await client.send(url, { kind: "issue", coupon: 7, user: 1 });
   await client.send(url, { kind: "use", coupon: 7, user: 1, reference: "r" });
   await client.send(url, { kind: "restock", coupon: 7, count: 9 });
+  await client.send(url, { kind: "create", code: "C", message: "m", start: 0, end: 1_500, count: 2 });
+  await client.send(url, { kind: "edit", coupon: 7, message: "other" });
+  await client.send(url, { kind: "move", coupon: 7, start: 1 });
+  await client.send(url, { kind: "withdraw", coupon: 7 });
   assert.deepEqual(seen, [
     ["POST", "/coupons/7/issue", "Bearer token 1", "{}"],
     ["POST", "/coupons/7/use", "Bearer token 1", '{"reference":"r"}'],
     ["POST", "/coupons/7/count", "Bearer admin", '{"count":9}'],
+    [
+      "POST",
+      "/coupons",
+      "Bearer admin",
+      '{"code":"C","message":"m","description":"","start_time":"1970-01-01T00:00:00.000Z","expiry":"1970-01-01T00:00:01.500Z","count":2}',
+    ],
+    ["POST", "/coupons/7/edit", "Bearer admin", '{"message":"other"}'],
+    ["POST", "/coupons/7/start", "Bearer admin", '{"start_time":"1970-01-01T00:00:00.001Z"}'],
+    ["POST", "/coupons/7/withdraw", "Bearer admin", "{}"],
   ]);
 });
 

@@ -16,6 +16,10 @@ const COMMANDS = {
   issue: "issue_coupon",
   use: "use_coupon",
   restock: "set_coupon_count",
+  create: "create_coupon",
+  edit: "edit_coupon",
+  move: "set_coupon_start",
+  withdraw: "withdraw_coupon",
 } as const satisfies Record<Ask["kind"], Command>;
 /** Outcomes of a 503 that promise that nothing was done. */
 const UNDONE = new Set(["overloaded", "database_unavailable", "keys_unavailable", "draining"]);
@@ -74,7 +78,13 @@ export function createClient(
   }
 
   function wire(ask: Ask): { path: string; token: string; body: string } {
-    const path = (command: string) => `/coupons/${ask.coupon}/${command}`;
+    const path = (command: string) => `/coupons/${"coupon" in ask && ask.coupon}/${command}`;
+    const byAdmin = (path: string, members: object) => ({
+      path,
+      token: adminToken,
+      body: JSON.stringify(members),
+    });
+    const instant = (time: number) => new Date(time).toISOString();
     switch (ask.kind) {
       case "issue":
         return { path: path("issue"), token: tokenOf(ask.user), body: "{}" };
@@ -85,7 +95,18 @@ export function createClient(
           body: JSON.stringify({ reference: ask.reference }),
         };
       case "restock":
-        return { path: path("count"), token: adminToken, body: JSON.stringify({ count: ask.count }) };
+        return byAdmin(path("count"), { count: ask.count });
+      case "create": {
+        const { code, message, count } = ask;
+        const [start_time, expiry] = [instant(ask.start), instant(ask.end)];
+        return byAdmin("/coupons", { code, message, description: "", start_time, expiry, count });
+      }
+      case "edit":
+        return byAdmin(path("edit"), { message: ask.message });
+      case "move":
+        return byAdmin(path("start"), { start_time: instant(ask.start) });
+      case "withdraw":
+        return byAdmin(path("withdraw"), {});
     }
   }
 
@@ -94,7 +115,13 @@ export function createClient(
 
 /** What an answer to this command means, by the contract: server/api/outcomes.ts, and the 503s of the README. */
 export function read(kind: Ask["kind"], status: number, text: string): Answer {
-  let body: { outcome?: string; position?: number; issued_at?: string; used_date?: string };
+  let body: {
+    outcome?: string;
+    coupon_id?: number;
+    position?: number;
+    issued_at?: string;
+    used_date?: string;
+  };
   try {
     body = JSON.parse(text);
   } catch {
@@ -110,6 +137,7 @@ export function read(kind: Ask["kind"], status: number, text: string): Answer {
       outcome,
       ...(body.position === undefined ? {} : { position: body.position }),
       ...(at === undefined ? {} : { at }),
+      ...(kind === "create" && { coupon: body.coupon_id as number }),
     };
   if (isKnown) return { is: "refused", outcome };
   if (status === 503 && outcome === "outcome_unknown") return { is: "unknown", outcome };

@@ -7,8 +7,8 @@ import type { Stall } from "../harness/stalls.ts";
 
 /** What an attempt came to, for the one who asked. */
 export type Answer =
-  /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. */
-  | { is: "ok"; outcome: string; position?: number; at?: string }
+  /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. `coupon`: of create. */
+  | { is: "ok"; outcome: string; position?: number; at?: string; coupon?: number }
   /** Refused for good: sold_out, daily_limit_reached, not_issued, already_used … */
   | { is: "refused"; outcome: string }
   /** Not now, and nothing was done: overloaded, database_unavailable, draining; unreachable, where nothing listened. */
@@ -22,7 +22,21 @@ export type Answer =
 export type Ask =
   | { kind: "issue"; coupon: number; user: number }
   | { kind: "use"; coupon: number; user: number; reference: string }
-  | { kind: "restock"; coupon: number; count: number };
+  | { kind: "restock"; coupon: number; count: number }
+  | NewCoupon
+  | { kind: "edit"; coupon: number; message: string }
+  | { kind: "move"; coupon: number; start: number }
+  | { kind: "withdraw"; coupon: number };
+
+/** `start` and `end` are ms since 1970. The message is another one each time, so that no two requests are the same. */
+export interface NewCoupon {
+  kind: "create";
+  code: string;
+  message: string;
+  start: number;
+  end: number;
+  count: number;
+}
 
 export interface Attempt {
   /** The same for all attempts of a request. */
@@ -46,6 +60,8 @@ export interface Stroke {
 
 export interface History {
   seed: number;
+  /** When the clock of all instants began, in ms since 1970. */
+  epoch: number;
   /** Each coupon's count at the beginning. */
   counts: Map<number, number>;
   attempts: Attempt[];
@@ -60,7 +76,8 @@ export interface History {
 
 /** As coupon_owner reads it, past all functions. */
 export interface FinalState {
-  coupons: { coupon: number; count: number; issued: number }[];
+  /** start: ms since 1970. */
+  coupons: { coupon: number; count: number; issued: number; message: string; start: number }[];
   grants: {
     coupon: number;
     user: number;
@@ -77,5 +94,8 @@ export interface FinalState {
 }
 
 export function newHistory(seed: number, counts: ReadonlyMap<number, number>): History {
-  return { seed, counts: new Map(counts), attempts: [], strokes: [], memory: [], deaths: [], stalls: [] };
+  return {
+    ...{ seed, epoch: performance.timeOrigin, counts: new Map(counts) },
+    ...{ attempts: [], strokes: [], memory: [], deaths: [], stalls: [] },
+  };
 }

@@ -28,8 +28,8 @@ export interface Load {
   made: Promise<unknown>;
   /** Begins no new request. Those in flight get their answer, and each unknown one is asked again for at most `ms`. */
   finish(ms: number): Promise<void>;
-  /** Sends one request until its answer is definite or `ms` have passed. */
-  insist(ask: Ask, ms: number, target?: string): Promise<Answer>;
+  /** Sends one request until its answer is definite or `ms` have passed, to the first server unless told otherwise. */
+  insist(ask: Ask, ms: number, target?: () => string | undefined): Promise<Answer>;
 }
 
 const RETRY_MS = 300;
@@ -90,9 +90,9 @@ export function startLoad(options: LoadOptions): Load {
     return answer;
   }
 
-  async function persist(pending: Pending, until: number, target?: string): Promise<Answer> {
+  async function persist(pending: Pending, until: number, target = () => targets[0]): Promise<Answer> {
     for (;;) {
-      const answer = await attempt(pending, target ?? targets[0]);
+      const answer = await attempt(pending, target());
       if (answer.is === "ok" || answer.is === "refused" || performance.now() > until) return answer;
       await sleep(20);
     }

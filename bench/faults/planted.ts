@@ -1,12 +1,5 @@
-/**
- * Bugs that somebody might have made, each made here on purpose: in a text of the service, of which every part that is to be
- * replaced must be found, with the constraints away that would keep the rule without it.
- */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** Bugs that somebody might have made, each made here on purpose, with the constraints away that would keep the rule without it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import { connect } from "../../db/connect.ts";
 import type { Issue } from "../../server/database/commands.ts";
 import type { Scratch } from "../harness/scratch.ts";
@@ -14,6 +7,7 @@ import { createRandom } from "../harness/stats.ts";
 import { BOUNDS, type Bounds } from "./checker/bounds.ts";
 import type { Invariant } from "./checker/check.ts";
 import { CHANCES, type Chances } from "./flaky.ts";
+import { changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, SPENT } from "./planting.ts";
 import type { Plant } from "./trial.ts";
 
 export interface Bug {
@@ -26,70 +20,7 @@ export interface Bug {
   chances?: Chances;
   bounds?: Bounds;
   restocks?: boolean;
-}
-
-const ROOT = new URL("../../", import.meta.url);
-const ISSUING = new URL("server/issuing/", ROOT);
-
-/** The text of a file of ours with parts of it replaced; each must be there, once. */
-export async function changed(file: string, ...changes: [from: string, to: string][]): Promise<string> {
-  let text = await readFile(new URL(file, ROOT), "utf8");
-  for (const [from, to] of changes) {
-    if (text.split(from).length !== 2) throw new Error(`${file} must contain this exactly once: ${from}`);
-    text = text.replace(from, () => to);
-  }
-  return text;
-}
-
-const KEEPERS = {
-  count: `
-    alter table coupon.coupons drop constraint coupons_issued_within_count;
-    drop trigger coupons_issued_equals_grants on coupon.coupons;
-    drop trigger user_coupons_check_new_grants on coupon.user_coupons;
-    drop index coupon.user_coupons_one_per_position;`,
-  day: "alter table coupon.user_coupons drop constraint user_coupons_one_per_user_and_day;",
-  holder: "alter table coupon.user_coupons drop constraint user_coupons_pkey;",
-};
-
-const LOCK = "  lock table coupon.issuing in exclusive mode;\n";
-const ROW_LOCK = " for no key update;\n";
-const SPENT: [from: string, to: string][] = [
-  [
-    `        and (select g.user_id from coupon.user_coupons g
-          where g.issued_on = v_today and g.user_id = r.user_id) is null
-`,
-    "",
-  ],
-  [
-    `      and (select g.user_id from coupon.user_coupons g
-        where g.issued_on = v_today and g.user_id = r.user_id) is null
-`,
-    "",
-  ],
-];
-
-async function inSql({ owner }: Scratch, ...texts: string[]): Promise<Plant> {
-  for (const text of texts) await owner.unsafe(text).simple();
-  return {};
-}
-
-/** Modules of server/issuing with parts replaced, loaded from a directory of their own; what they import is the real thing. */
-async function inServer<Module>(
-  file: string,
-  texts: Record<string, Promise<string>>,
-): Promise<{ module: Module; end(): Promise<void> }> {
-  const directory = await mkdtemp(join(tmpdir(), "planted-"));
-  await writeFile(join(directory, "package.json"), '{"type": "module"}');
-  for (const [name, text] of Object.entries(texts)) {
-    const linked = (await text).replace(/ from "(\.\.?\/[\w/-]+\.ts)"/g, (_, other: string) =>
-      other.slice(2) in texts ? ` from "${other}"` : ` from "${new URL(other, ISSUING)}"`,
-    );
-    await writeFile(join(directory, name), linked);
-  }
-  return {
-    module: (await import(pathToFileURL(join(directory, file)).href)) as Module,
-    end: () => rm(directory, { recursive: true }),
-  };
+  lives?: number;
 }
 
 export const bugs: readonly Bug[] = [
@@ -240,6 +171,90 @@ export const bugs: readonly Bug[] = [
           "",
         ]),
       ),
+  },
+  {
+    name: "move within a lease",
+    about: "a move of the start doesn't wait for the leases of not_started",
+    breaks: ["refusal_is_true"],
+    lives: 9,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/internal/outlive_leases.sql", [
+          "coupon.common_refusal(c, clock_timestamp()) is not null)",
+          "coupon.common_refusal(c, clock_timestamp()) not in ('not_started'))",
+        ]),
+      ),
+  },
+  {
+    name: "withdrawn and granted",
+    about: "a withdrawal looks for grants before it has the lock, and no guard keeps what was issued",
+    breaks: ["withdrawn_is_gone", "reconcile_is_empty"],
+    lives: 12,
+    plant: async (database) =>
+      inSql(
+        database,
+        "drop trigger coupons_are_permanent_once_issued on coupon.coupons;",
+        await changed("sql/withdraw_coupon.sql", [
+          "  v_coupon := coupon.lock_issuing(withdraw_coupon.coupon_id);\n",
+          `  select c.* into v_coupon from coupon.coupons c where c.id = withdraw_coupon.coupon_id;
+  perform pg_sleep(0.03);
+  perform coupon.lock_issuing(withdraw_coupon.coupon_id);
+`,
+        ]),
+      ),
+  },
+  {
+    name: "id given again",
+    about: "the id of a new coupon is the highest one and one more",
+    breaks: ["id_is_new"],
+    lives: 4,
+    plant: async (database) =>
+      inSql(
+        database,
+        `create function coupon.number_again() returns trigger language plpgsql as
+          'begin new.id := (select max(c.id) + 1 from coupon.coupons c); return new; end';
+        create trigger a_number before insert on coupon.coupons
+          for each row execute function coupon.number_again();`,
+      ),
+  },
+  {
+    name: "code kept",
+    about: "the code of a coupon that was withdrawn stays taken",
+    breaks: ["operator_is_not_refused"],
+    lives: 3,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed(
+          "sql/create_coupon.sql",
+          ["  if found then\n", "  if found or v_kept then\n"],
+          ["  v_now timestamptz;\n", "  v_now timestamptz;\n  v_kept boolean;\n"],
+          [
+            "  select c.* into v_coupon from coupon.coupons c where lower(c.code)",
+            `  v_kept := exists (
+    select from coupon.audit a
+    where a.command = 'withdraw_coupon' and a.old_values ->> 'code' = create_coupon.code);
+  select c.* into v_coupon from coupon.coupons c where lower(c.code)`,
+          ],
+        ),
+      ),
+  },
+  {
+    name: "correction not kept",
+    about: "a correction is answered before it is done, and some are never done",
+    breaks: ["correction_is_kept"],
+    lives: 9,
+    plant: async () => ({
+      db: (db) => {
+        const random = createRandom(1);
+        return {
+          ...db,
+          editCoupon: async (...given) =>
+            random() < 0.5 ? { outcome: "changed", taken_by: null } : db.editCoupon(...given),
+        };
+      },
+    }),
   },
   {
     name: "dropped tail",

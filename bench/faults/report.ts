@@ -71,6 +71,9 @@ export function keepResults(results: Results): void {
   );
 }
 
+/** What the kept run had not yet. */
+const NEWER = "not yet";
+
 /** The README's blocks, by their names. */
 export function blocksOf(results: Results): Record<string, string> {
   return {
@@ -90,8 +93,7 @@ function renderPromises({ checked }: Results): string {
         .filter(({ breaks }) => breaks.includes(invariant))
         .map(({ name }) => name)
         .join(", ") || "by hand, in the tests of checker/",
-      checked[invariant].toLocaleString("en"),
-      "0",
+      ...(invariant in checked ? [checked[invariant].toLocaleString("en"), "0"] : [NEWER, ""]),
     ]),
   );
 }
@@ -99,12 +101,10 @@ function renderPromises({ checked }: Results): string {
 function renderBugs({ planted }: Results): string {
   return table(
     ["planted bug", "", "planted", "found"],
-    planted.map(({ bug, times, found }) => [
-      bug,
-      bugs.find(({ name }) => name === bug)?.about ?? "",
-      String(times),
-      String(found),
-    ]),
+    bugs.map(({ name, about }) => {
+      const kept = planted.find(({ bug }) => bug === name);
+      return [name, about, ...(kept ? [String(kept.times), String(kept.found)] : [NEWER, ""])];
+    }),
   );
 }
 

@@ -12,9 +12,12 @@ export interface Stock {
   coupons: { coupon: number; count: number }[];
   /** A coupon that is never sold out. The users after `users` ask for it to find out whether grants and uses work again. */
   probe: { coupon: number; count: number; firstUser: number };
+  /** The users from here on ask for coupons that are being corrected: lives.ts. */
+  firstOfLives: number;
 }
 
 const PROBES = 2_000;
+const OF_LIVES = 3_000;
 
 /** Users, and small coupons of 10 to 30 units, each of a day of its own in the past, since a day has room for three. */
 export async function fillStock(
@@ -23,14 +26,19 @@ export async function fillStock(
   users: number,
   coupons: number,
 ): Promise<Stock> {
-  await addUsers({ admin }, 1, users + PROBES);
+  await addUsers({ admin }, 1, users + PROBES + OF_LIVES);
   const random = createRandom(seed);
   const counts = Array.from({ length: coupons }, () => 10 + Math.floor(random() * 21));
   const { newCoupon } = createThings(admin);
   const made: Stock["coupons"] = [];
   for (const count of counts) made.push({ coupon: await newCoupon({ count, until: "3 days" }), count });
   const probe = await newCoupon({ count: PROBES, until: "3 days" });
-  return { users, coupons: made, probe: { coupon: probe, count: PROBES, firstUser: users + 1 } };
+  return {
+    users,
+    coupons: made,
+    probe: { coupon: probe, count: PROBES, firstUser: users + 1 },
+    firstOfLives: users + PROBES + 1,
+  };
 }
 
 /** Everything that a history is held against, read as coupon_owner. */
@@ -41,7 +49,9 @@ export function readState(setupUrl: string): Promise<FinalState> {
       // The form in which the server writes an instant.
       const instant = (name: string) =>
         sql.unsafe(`to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
-      const coupons = await sql`select id::integer as coupon, count, issued from coupon.coupons`;
+      const coupons = await sql`
+        select id::integer as coupon, count, issued, message, extract(epoch from start_time)::float8 * 1000 as start
+        from coupon.coupons`;
       const grants = await sql`
         select
           coupon_id::integer as coupon, user_id::integer as user, position, issued_on::text as issued_on,

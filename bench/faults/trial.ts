@@ -16,6 +16,7 @@ import { createClient } from "./client.ts";
 import { type Chances, type Flaky, flaky } from "./flaky.ts";
 import { type FinalState, type History, newHistory } from "./history.ts";
 import { serveInside } from "./inside.ts";
+import { startLives } from "./lives.ts";
 import { startLoad } from "./load.ts";
 import { fillStock, readState } from "./state.ts";
 
@@ -24,6 +25,8 @@ export interface TrialOptions {
   requests: number;
   chances?: Chances;
   restocks?: boolean;
+  /** Coupons that each operator makes and withdraws: `most` of lives.ts. */
+  lives?: number;
   bounds?: Bounds;
   /** Changes the service before it serves. */
   plant?: (database: Scratch) => Promise<Plant>;
@@ -59,6 +62,7 @@ export function trial({
   requests,
   chances,
   restocks = true,
+  lives = 4,
   bounds = BOUNDS,
   plant,
 }: TrialOptions): Promise<Trial> {
@@ -104,8 +108,13 @@ export function trial({
       history,
       requests,
     });
-    await Promise.race([load.made, ...(plant ? [sleep(LONGEST_MS)] : [])]);
+    const corrected = startLives({
+      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, most: lives },
+      isOn: lives > 0,
+    });
+    await Promise.race([Promise.all([load.made, corrected.made]), ...(plant ? [sleep(LONGEST_MS)] : [])]);
     for (const layer of layers) layer.heal();
+    await corrected.finish();
     await load.finish(5_000);
     await Promise.all(layers.map((layer) => layer.settled()));
     await planted?.end?.();

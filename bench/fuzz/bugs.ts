@@ -1,5 +1,5 @@
 /** Bugs made on purpose in functions, which the fuzzer must find. */
-import { changed } from "../faults/planted.ts";
+import { changed } from "../faults/planting.ts";
 import { fuzzHttp } from "./http.ts";
 import type { Task } from "./run.ts";
 import { fuzzSql } from "./sql.ts";

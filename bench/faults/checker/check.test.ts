@@ -8,14 +8,18 @@ import {
   brokenIn,
   changed,
   counting,
+  create,
   issue,
   issued,
+  made,
   overloaded,
   refused,
   restock,
   unknown,
   use,
   used,
+  withdraw,
+  withdrawn,
   world,
 } from "./world.ts";
 
@@ -33,9 +37,15 @@ const right = world(
     [use(1), used, { request: 7 }],
     [use(1, "other"), refused("already_used")],
     [issue(5), overloaded],
+    [create(), { ...made, coupon: 3 } as typeof made],
+    [{ ...withdraw, coupon: 3 } as typeof withdraw, withdrawn],
+    [create("again"), { ...made, coupon: 4 } as typeof made],
+    [withdraw, refused("has_grants")],
   ],
   [{ use_reference: "r" }, {}],
-  ({ strokes, memory }) => {
+  ({ counts, strokes, memory }, { coupons }) => {
+    counts.set(4, 2);
+    coupons.push({ coupon: 4, count: 2, issued: 0, message: "again", start: 0 });
     strokes.push({ from: 1, until: 2, wellAt: 4, isServers: false });
     memory.push(100, 120, 110);
   },
@@ -98,7 +108,7 @@ test("what is right breaks nothing: restocks that overlap, are refused or may be
 test("each check of a file is in the list of promises, and each file has its tests", async () => {
   const files = readdirSync(new URL("./", import.meta.url));
   const isInList = new Set<unknown>(Object.values(PROMISES).map((promise) => promise.check));
-  const support = ["bounds.ts", "check.ts", "facts.ts", "world.ts"];
+  const support = ["bounds.ts", "check.ts", "facts.ts", "starts.ts", "world.ts"];
   const modules = files.filter((file) => !file.endsWith(".test.ts") && !support.includes(file));
   let count = 0;
   for (const file of modules) {

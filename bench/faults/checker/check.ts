@@ -9,6 +9,7 @@ import { BOUNDS, type Bounds } from "./bounds.ts";
 import { countsAgree, oneADay, withinCount } from "./counts.ts";
 import { type Facts, type Findings, gather } from "./facts.ts";
 import { grantIsKept, grantWasAskedFor, oneGrantARequest } from "./grants.ts";
+import { correctionIsKept, idIsNew, operatorIsNotRefused, withdrawnIsGone } from "./lives.ts";
 import { firstComeFirstServed, soldOutIsFinal } from "./order.ts";
 import { holderIsNotRefused, refusalIsTrue } from "./refusals.ts";
 import { restockIsKept } from "./restocks.ts";
@@ -65,7 +66,8 @@ export const PROMISES = {
   },
   refusal_is_true: {
     promise:
-      "a refusal is true: all units were taken (sold_out), the day was spent, the use was another's, the count was below what is issued",
+      "a refusal is true: all units were taken (sold_out), the day was spent, the use was another's, the count was below what is issued, " +
+      "the start was to come (not_started), whatever it was moved to, or the coupon was withdrawn",
     check: refusalIsTrue,
   },
   sold_out_is_final: {
@@ -75,6 +77,20 @@ export const PROMISES = {
   first_come_first_served: {
     promise: "who was granted before another one asked has the smaller position",
     check: firstComeFirstServed,
+  },
+  correction_is_kept: {
+    promise: "an acknowledged correction or move is in the database, and none that nobody asked for",
+    check: correctionIsKept,
+  },
+  withdrawn_is_gone: {
+    promise:
+      "a coupon whose withdrawal was acknowledged is gone: nobody has it, and who asks later is told so",
+    check: withdrawnIsGone,
+  },
+  id_is_new: { promise: "the id of a coupon is never given to another one", check: idIsNew },
+  operator_is_not_refused: {
+    promise: "what a withdrawn coupon had is free, and a correction is refused only for what holds",
+    check: operatorIsNotRefused,
   },
   unknown_is_answered: {
     promise: "after an unknown answer, the same request sent again gets a definite one",

@@ -1,9 +1,11 @@
 /** The numbers: of a coupon, of its positions, and of a user's day. */
-import { dayOf, type Facts, type Findings, grouped, holding, ms } from "./facts.ts";
+import { dayOf, type Facts, type Findings, grouped, holding, mayBeDone, ms } from "./facts.ts";
 
-export function* countsAgree({ history, state, coupons, grantsOf }: Facts): Findings {
+export function* countsAgree({ history, state, coupons, grantsOf, lives }: Facts): Findings {
+  const mayBeGone = (coupon: number) =>
+    !grantsOf.has(coupon) && lives.get(coupon)?.withdrawals.some(({ answer }) => mayBeDone(answer));
   for (const coupon of [...history.counts.keys(), ...grantsOf.keys()])
-    yield coupons.has(coupon) || `there is no coupon ${coupon}`;
+    yield coupons.has(coupon) || mayBeGone(coupon) || `there is no coupon ${coupon}`;
   for (const { coupon, issued } of state.coupons) {
     const rows = grantsOf.get(coupon) ?? [];
     const positions = new Set(rows.map(({ position }) => position));

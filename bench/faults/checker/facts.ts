@@ -23,6 +23,15 @@ export interface Refill {
   until: number;
 }
 
+/** What was asked about a coupon that was made in the run. */
+export interface Life {
+  /** The attempts that were told that it is there. */
+  created: AttemptTo<"create">[];
+  edits: AttemptTo<"edit">[];
+  moves: AttemptTo<"move">[];
+  withdrawals: AttemptTo<"withdraw">[];
+}
+
 /** The keys of `Map<string, …>` are holdings: a user and a coupon. */
 export interface Facts {
   history: History;
@@ -39,6 +48,8 @@ export interface Facts {
   /** The attempt that made each grant, where one can have. */
   causes: Map<string, AttemptTo<"issue">>;
   madeOf: Map<number, Made[]>;
+  /** Of the coupons that operators made in the run. */
+  lives: Map<number, Life>;
   /** For each day: from when on, in ms, it is known to have begun, because a grant of it had been acknowledged. */
   dayKnownSince: Map<string, number>;
 }
@@ -84,8 +95,26 @@ export function gather(history: History, state: FinalState): Facts {
     refillsOf: new Map([...restocksOf].map(([coupon, of]) => [coupon, of.flatMap(refill)])),
     causes,
     madeOf: new Map([...grantsOf].map(([coupon, of]) => [coupon, of.flatMap(made)])),
+    lives: livesOf(history),
     dayKnownSince,
   };
+}
+
+function livesOf(history: History): Map<number, Life> {
+  const told = attemptsTo(history, "create").filter(({ answer }) => answer.is === "ok");
+  const idOf = ({ answer }: Attempt) => (answer.is === "ok" && answer.coupon) || 0;
+  const [edits, moves, withdrawals] = [
+    grouped(attemptsTo(history, "edit"), ({ ask }) => ask.coupon),
+    grouped(attemptsTo(history, "move"), ({ ask }) => ask.coupon),
+    grouped(attemptsTo(history, "withdraw"), ({ ask }) => ask.coupon),
+  ];
+  const life = (coupon: number, created: AttemptTo<"create">[]): Life => ({
+    created,
+    edits: edits.get(coupon) ?? [],
+    moves: moves.get(coupon) ?? [],
+    withdrawals: withdrawals.get(coupon) ?? [],
+  });
+  return new Map([...grouped(told, idOf)].map(([coupon, created]) => [coupon, life(coupon, created)]));
 }
 
 function attemptsTo<Kind extends Ask["kind"]>({ attempts }: History, kind: Kind): AttemptTo<Kind>[] {

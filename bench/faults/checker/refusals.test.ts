@@ -1,6 +1,21 @@
 /** Refusals that must not be, each told by hand. */
+import { STRANGERS } from "../lives.ts";
 import * as checks from "./refusals.ts";
-import { issue, issued, refused, restock, testCases, use, used, world } from "./world.ts";
+import {
+  changed,
+  create,
+  issue,
+  issued,
+  made,
+  move,
+  refused,
+  restock,
+  saying,
+  testCases,
+  use,
+  used,
+  world,
+} from "./world.ts";
 
 testCases(checks, [
   [
@@ -113,6 +128,53 @@ testCases(checks, [
         [use(1, "other"), used],
       ],
       [{ use_reference: "other" }],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "not_started after the start that it was moved to",
+    world(
+      [
+        [create("m", 9_000), made],
+        [move(100), changed],
+        [issue(STRANGERS), refused("not_started"), { invokedAt: 200, answeredAt: 201 }],
+      ],
+      [],
+      saying("m", 100),
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "asked by nobody, before its start",
+    world(
+      [
+        [create("m", 9_000), made],
+        [issue(STRANGERS), refused("user_not_found")],
+      ],
+      [],
+      saying("m", 9_000),
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "a user who is there",
+    world(
+      [
+        [create(), made],
+        [issue(1), refused("user_not_found")],
+      ],
+      [],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "a coupon that nobody withdrew",
+    world(
+      [
+        [create(), made],
+        [issue(1), refused("coupon_not_found")],
+      ],
+      [],
     ),
   ],
   [["refusal_is_true"], "paused, which nobody did", world([[issue(1), refused("paused")]], [])],

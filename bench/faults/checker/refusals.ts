@@ -1,5 +1,6 @@
 /** Nobody is refused what is theirs, or for a reason that does not hold. */
 import type { Attempt } from "../history.ts";
+import { STRANGERS } from "../lives.ts";
 import {
   type AttemptTo,
   asked,
@@ -12,6 +13,7 @@ import {
   ms,
   said,
 } from "./facts.ts";
+import { CLOCKS_MS, mayHaveStarted, startsDuring } from "./starts.ts";
 
 export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
   for (const [key, attempts] of issues) {
@@ -33,10 +35,8 @@ export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
 }
 
 export function* refusalIsTrue(facts: Facts): Findings {
-  for (const coupon of facts.coupons.keys()) {
-    yield* issueRefusals(facts, coupon);
-    yield* restockRefusals(facts, coupon);
-  }
+  for (const coupon of facts.issuesOf.keys()) yield* issueRefusals(facts, coupon);
+  for (const coupon of facts.coupons.keys()) yield* restockRefusals(facts, coupon);
   for (const [key, attempts] of facts.uses) yield* useRefusals(facts, key, attempts);
 }
 
@@ -54,6 +54,20 @@ function* issueRefusals(facts: Facts, coupon: number): Findings {
       }
       case "daily_limit_reached":
         yield isDaySpent(facts, attempt) || `${told}: the user held no other of that day`;
+        break;
+      case "not_started":
+        yield startsDuring(facts, attempt).some(
+          (start) => start > facts.history.epoch + invokedAt - CLOCKS_MS,
+        ) || `${told}: it had started before that was asked, at ${ms(invokedAt)}`;
+        break;
+      case "user_not_found":
+        yield (ask.user >= STRANGERS && mayHaveStarted(facts, attempt)) ||
+          `${told}: the user exists, or it had not started`;
+        break;
+      case "coupon_not_found":
+        yield (facts.lives.get(coupon)?.withdrawals ?? []).some(
+          (withdrawal) => mayBeDone(withdrawal.answer) && withdrawal.invokedAt <= answeredAt,
+        ) || `${told}: nobody had withdrawn it`;
         break;
       default:
         yield `${told}: nothing of the kind was done`;

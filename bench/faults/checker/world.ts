@@ -20,6 +20,20 @@ export const unknown: Answer = { is: "unknown", outcome: "outcome_unknown" };
 
 export const issue = (user: number, coupon = 1): Ask => ({ kind: "issue", coupon, user });
 export const use = (user: number, reference = "r"): Ask => ({ kind: "use", coupon: 1, user, reference });
+/** Made as coupon 1. */
+export const made: Answer = { is: "ok", outcome: "created", coupon: 1 };
+export const create = (message = "m", start = 0): Ask => ({
+  kind: "create",
+  code: "C",
+  message,
+  start,
+  end: 1e12,
+  count: 2,
+});
+export const edit = (message: string): Ask => ({ kind: "edit", coupon: 1, message });
+export const move = (start: number): Ask => ({ kind: "move", coupon: 1, start });
+export const withdraw: Ask = { kind: "withdraw", coupon: 1 };
+export const withdrawn: Answer = { is: "ok", outcome: "withdrawn" };
 export const restock = (count: number): Ask => ({ kind: "restock", coupon: 1, count });
 
 /** One request each, or another attempt of an earlier one; each takes 1 ms, and the next is sent 1 ms later, unless said. */
@@ -41,7 +55,7 @@ export function world(
   grants: Partial<FinalState["grants"][number]>[],
   change: Change = () => {},
 ): World {
-  const history = newHistory(1, new Map([[1, 2]]));
+  const history = { ...newHistory(1, new Map([[1, 2]])), epoch: 0 };
   for (const [i, [ask, answer, given = {}]] of attempts.entries())
     history.attempts.push({ request: i, ask, answer, invokedAt: 2 * i, answeredAt: 2 * i + 1, ...given });
   const state: FinalState = {
@@ -64,7 +78,7 @@ export function world(
   for (const coupon of new Set([1, ...state.grants.map((grant) => grant.coupon)])) {
     if (!history.counts.has(coupon)) history.counts.set(coupon, 2);
     const rows = state.grants.filter((grant) => grant.coupon === coupon).length;
-    state.coupons.push({ coupon, count: 2, issued: rows });
+    state.coupons.push({ coupon, count: 2, issued: rows, message: "m", start: 0 });
   }
   change(history, state);
   return { history, state };
@@ -76,6 +90,16 @@ export function counting(count: number): Change {
     (coupons[0] as { count: number }).count = count;
   };
 }
+
+/** Of a world: what coupon 1 says in the database, and when it starts. */
+export function saying(message: string, start = 0): Change {
+  return (_, { coupons }) => void Object.assign(coupons[0] as object, { message, start });
+}
+
+/** Of a world: nothing is left of coupon 1. */
+export const gone: Change = (_, state) => {
+  state.coupons = [];
+};
 
 /** Each promise that is broken, once. */
 export function brokenIn({ history, state }: World): Invariant[] {

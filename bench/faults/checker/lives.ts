@@ -1,0 +1,101 @@
+/** A coupon is corrected, moved and withdrawn as operators are told, and what it took is free when it is gone. */
+import type { Attempt } from "../history.ts";
+import {
+  type AttemptTo,
+  asked,
+  earliest,
+  type Facts,
+  type Findings,
+  firstOk,
+  isOpen,
+  ms,
+  said,
+} from "./facts.ts";
+import { CLOCKS_MS, mayHaveStarted } from "./starts.ts";
+
+/** What a coupon says and when it starts is what was asked for last, as far as the answers prove which that was. */
+export function* correctionIsKept({ coupons, lives }: Facts): Findings {
+  for (const [coupon, { created, edits, moves }] of lives) {
+    const row = coupons.get(coupon);
+    if (row === undefined) continue;
+    yield isLast([...created, ...edits], ({ ask }) => ask.message === row.message) ||
+      `coupon ${coupon} says ${row.message}; told ${[...created, ...edits].map(asked).join(", ")}`;
+    yield isLast([...created, ...moves], ({ ask }) => ask.start === row.start) ||
+      `coupon ${coupon} starts at ${row.start}; told ${[...created, ...moves].map(asked).join(", ")}`;
+  }
+}
+
+/** Whether one of these attempts to what is there can have been done after all others. */
+function isLast<T extends Attempt>(attempts: readonly T[], isThere: (attempt: T) => boolean): boolean {
+  const told = attempts.filter(({ answer }) => answer.is === "ok");
+  return attempts
+    .filter(isThere)
+    .some(
+      ({ answer, answeredAt }) =>
+        isOpen(answer) ||
+        (answer.is === "ok" && !told.some((other) => !isThere(other) && other.invokedAt > answeredAt)),
+    );
+}
+
+export function* withdrawnIsGone({ coupons, lives, issuesOf, grantsOf }: Facts): Findings {
+  for (const [coupon, { withdrawals }] of lives) {
+    const goneAt = firstOk(withdrawals);
+    if (goneAt === Number.POSITIVE_INFINITY) continue;
+    yield !coupons.has(coupon) || `coupon ${coupon} was withdrawn at ${ms(goneAt)}, and is there`;
+    yield !grantsOf.has(coupon) || `coupon ${coupon} was withdrawn at ${ms(goneAt)}, and somebody has it`;
+    for (const { ask, answer, invokedAt } of issuesOf.get(coupon) ?? [])
+      if ((answer.is === "ok" || answer.is === "refused") && invokedAt > goneAt)
+        yield answer.outcome === "coupon_not_found" ||
+          `user ${ask.user} was told ${said(answer)} of coupon ${coupon}, which was withdrawn at ${ms(goneAt)}`;
+  }
+}
+
+/** Each create has a message of its own, so that two with one id are two coupons. */
+export function* idIsNew({ lives }: Facts): Findings {
+  for (const [coupon, { created }] of lives) {
+    const messages = new Set(created.map(({ ask }) => ask.message));
+    yield messages.size === 1 ||
+      `coupon ${coupon} was made ${messages.size} times: ${[...messages].join(", ")}`;
+  }
+}
+
+/**
+ * What operators ask for can be done: each has codes and places of its own, which are free again when its coupon is gone. In
+ * the way can only be what a call made of which nobody was told, or a start that came first.
+ */
+export function* operatorIsNotRefused(facts: Facts): Findings {
+  const creates = [...attemptsAt(facts, "create")];
+  for (const attempt of creates) {
+    if (attempt.answer.is !== "refused") continue;
+    const inTheWay = creates.some(
+      ({ ask, answer, invokedAt }) =>
+        ask.code === attempt.ask.code && isOpen(answer) && invokedAt < attempt.answeredAt,
+    );
+    yield inTheWay || `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
+  }
+  for (const attempt of attemptsAt(facts, "move"))
+    if (attempt.answer.is === "refused")
+      yield isTrue(facts, attempt) ||
+        `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
+  for (const attempt of attemptsAt(facts, "withdraw"))
+    if (attempt.answer.is === "refused")
+      yield hasGrants(facts, attempt) ||
+        `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
+  for (const attempt of attemptsAt(facts, "edit"))
+    if (attempt.answer.is === "refused") yield `${asked(attempt)}: ${said(attempt.answer)}`;
+}
+
+function attemptsAt<Kind extends Attempt["ask"]["kind"]>({ history }: Facts, kind: Kind): AttemptTo<Kind>[] {
+  return history.attempts.filter((attempt): attempt is AttemptTo<Kind> => attempt.ask.kind === kind);
+}
+
+function isTrue(facts: Facts, attempt: AttemptTo<"move">): boolean {
+  const { ask, answer, answeredAt } = attempt;
+  if (answer.outcome === "in_the_past") return ask.start <= facts.history.epoch + answeredAt + CLOCKS_MS;
+  return answer.outcome === "already_started" && mayHaveStarted(facts, attempt);
+}
+
+function hasGrants({ madeOf }: Facts, { ask, answer, answeredAt }: AttemptTo<"withdraw">): boolean {
+  const first = earliest((madeOf.get(ask.coupon) ?? []).map(({ cause }) => cause.invokedAt));
+  return answer.outcome === "has_grants" && first <= answeredAt;
+}

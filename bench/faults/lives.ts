@@ -1,0 +1,176 @@
+/**
+ * Operators who make a coupon, correct it, move it and withdraw it, one after the other, while others ask for it. Each goes on when
+ * its step has a definite answer, sent to any server.
+ *
+ * - Movers make a coupon of a day to come, and move its start to a moment from now, or to a later one. Who asks for it is nobody that
+ *   the service knows, so that nothing is issued and it can be withdrawn: the next one has the same code.
+ * - Withdrawers make a coupon that can be had at once, and withdraw it while users ask: it is gone, or somebody has it and it stays.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createRandom } from "../harness/stats.ts";
+import type { Answer, Ask, History, NewCoupon } from "./history.ts";
+import type { Load } from "./load.ts";
+
+export interface LivesOptions {
+  seed: number;
+  load: Load;
+  targets: readonly string[];
+  history: History;
+  /** Users from here on ask for what withdrawers made. */
+  firstUser: number;
+  /** Coupons that each withdrawer makes at most; a mover waits for starts and makes a third of them. */
+  most?: number;
+  isOn: boolean;
+}
+
+export interface Lives {
+  /** Resolves when each operator has made so many as were wanted. */
+  made: Promise<unknown>;
+  /** Begins no further step, and waits for those that are under way. */
+  finish(): Promise<void>;
+}
+
+/** Whoever has a larger number is nobody that the service knows. */
+export const STRANGERS = 1_000_000_000;
+/** A day has room for three coupons, and movers share one. */
+const MOVERS = 2;
+const WITHDRAWERS = 2;
+const ASKERS = 4;
+const DAY_MS = 86_400_000;
+/** Each step has its answer by then, also where a busy machine takes long to start a server. */
+const PATIENCE_MS = 60_000;
+/** Between two questions of an asker, at most, ms. */
+const PAUSE_MS = 60;
+
+/** What operators share. */
+interface Shift {
+  random: () => number;
+  isOver: () => boolean;
+  insist: (ask: Ask) => Promise<Answer>;
+  /** Makes it; undefined where it can't be made, or nobody knows. */
+  create: (coupon: Omit<NewCoupon, "kind">) => Promise<number | undefined>;
+  /** Others ask for it meanwhile, and a few times afterwards. */
+  whileAsked: (coupon: number, user: () => number, act: () => Promise<unknown>) => Promise<void>;
+}
+
+export function startLives({
+  seed,
+  load,
+  targets,
+  history,
+  firstUser,
+  most = Number.POSITIVE_INFINITY,
+  isOn,
+}: LivesOptions): Lives {
+  const random = createRandom(seed + 77);
+  let running = isOn;
+  let users = firstUser;
+  let strangers = STRANGERS;
+  const insist = (ask: Ask): Promise<Answer> =>
+    load.insist(ask, PATIENCE_MS, () => targets[Math.floor(random() * targets.length)]);
+  const shift: Shift = {
+    random,
+    isOver: () => !running,
+    insist,
+    async create(coupon) {
+      const answer = await insist({ kind: "create", ...coupon });
+      if (answer.is !== "ok" || answer.coupon === undefined) return undefined;
+      history.counts.set(answer.coupon, coupon.count);
+      return answer.coupon;
+    },
+    async whileAsked(coupon, user, act) {
+      let left = Number.POSITIVE_INFINITY;
+      const asking = Array.from({ length: ASKERS }, async () => {
+        while (left-- > 0) {
+          await sleep(random() * PAUSE_MS);
+          await insist({ kind: "issue", coupon, user: user() });
+        }
+      });
+      await act();
+      left = ASKERS * 2;
+      await Promise.all(asking);
+    },
+  };
+  const operate = async (operator: number, live: typeof moveOne, next: () => number, times = most) => {
+    let place = 0;
+    for (let i = 0; running && i < times; i++)
+      if (!(await live(shift, next, { operator, place, i }))) place += 1;
+  };
+  const made = Promise.all([
+    ...Array.from({ length: MOVERS }, (_, operator) =>
+      operate(operator, moveOne, () => strangers++, Math.ceil(most / 3)),
+    ),
+    ...Array.from({ length: WITHDRAWERS }, (_, operator) => operate(operator, withdrawOne, () => users++)),
+  ]);
+  return {
+    made,
+    async finish() {
+      running = false;
+      await made;
+    },
+  };
+}
+
+/** Which coupon this is: of an operator, at a place (a day, with its code) that it leaves when it is taken, the so-manieth. */
+interface Which {
+  operator: number;
+  place: number;
+  i: number;
+}
+
+/** Returns whether its place is free again. */
+async function moveOne(
+  shift: Shift,
+  stranger: () => number,
+  { operator, place, i }: Which,
+): Promise<boolean> {
+  const { random, isOver, insist } = shift;
+  const day = today() + 1_000 + 1_000 * operator + place;
+  const name = { code: `MOVED-${operator}-${place}`, message: `Moved ${operator}-${i}` };
+  const times = { start: day * DAY_MS + i, end: (day + 10) * DAY_MS };
+  const coupon = await shift.create({ ...name, ...times, count: 1_000 + 10 * operator });
+  if (coupon === undefined) return false;
+  await shift.whileAsked(coupon, stranger, async () => {
+    await insist({ kind: "edit", coupon, message: `${name.message}, corrected` });
+    if (random() < 0.5) await insist({ kind: "move", coupon, start: times.start + DAY_MS });
+    await moveForward(shift, coupon);
+    if (!isOver()) await insist({ kind: "withdraw", coupon });
+  });
+  return true;
+}
+
+/** Moves it so that it starts soon; after a wait for leases that may be too late, and is refused. */
+async function moveForward({ random, isOver, insist }: Shift, coupon: number): Promise<void> {
+  for (let ahead = 200 + random() * 2_000; !isOver(); ahead += 1_500) {
+    const start = Math.round(Date.now() + ahead);
+    const { is } = await insist({ kind: "move", coupon, start });
+    if (is !== "ok") continue;
+    if (random() < 0.7) await sleep(Math.max(0, start - Date.now()) + 100 + random() * 200);
+    return;
+  }
+}
+
+/** Returns whether its place is free again. */
+async function withdrawOne(
+  shift: Shift,
+  user: () => number,
+  { operator, place, i }: Which,
+): Promise<boolean> {
+  const { random, insist } = shift;
+  const day = today() - 2_000 - 1_000 * operator - place;
+  const name = { code: `GONE-${operator}-${place}`, message: `Gone ${operator}-${i}` };
+  const end = Date.now() + 3 * DAY_MS;
+  const coupon = await shift.create({ ...name, start: day * DAY_MS + i, end, count: 2 });
+  if (coupon === undefined) return false;
+  let outcome: string | undefined;
+  if (random() < 0.5) await insist({ kind: "edit", coupon, message: `${name.message}, corrected` });
+  await shift.whileAsked(coupon, user, async () => {
+    await sleep(random() * 20);
+    ({ outcome } = await insist({ kind: "withdraw", coupon }));
+    if (outcome === "has_grants")
+      await insist({ kind: "edit", coupon, message: `${name.message}, and it stays` });
+  });
+  return outcome !== "has_grants";
+}
+
+const today = () => Math.floor(Date.now() / DAY_MS);
