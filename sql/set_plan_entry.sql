@@ -10,7 +10,7 @@ create or replace function public.set_plan_entry(
   local_expiry time,
   count integer,
   expiry_days integer default 0,
-  metadata jsonb default '{}',
+  metadata jsonb default null,
   reason text default null,
   actor text default null
 )
@@ -35,7 +35,6 @@ begin
     ('local_expiry', set_plan_entry.local_expiry is null, 'must not be null'),
     ('count', set_plan_entry.count is null, 'must not be null'),
     ('expiry_days', set_plan_entry.expiry_days is null, 'must not be null'),
-    ('metadata', set_plan_entry.metadata is null, 'must not be null'),
     ('weekday', set_plan_entry.weekday not between 1 and 7, 'must lie between 1 (Monday) and 7 (Sunday)'),
     ('slot', set_plan_entry.slot not between 1 and 3, 'must lie between 1 and 3'),
     ('code_pattern', set_plan_entry.code_pattern !~ '^([A-Za-z0-9_-]|\{(date|year|month|day|weekday|slot)\})+$',
@@ -55,13 +54,13 @@ begin
   where a.is_bad;
   perform coupon.check_texts(null, set_plan_entry.message, set_plan_entry.description, set_plan_entry.metadata);
   perform coupon.check_reason_and_actor(set_plan_entry.reason, set_plan_entry.actor);
-  v_new := (set_plan_entry.weekday, set_plan_entry.slot, set_plan_entry.code_pattern, set_plan_entry.message,
-    set_plan_entry.description, set_plan_entry.local_start, set_plan_entry.local_expiry, set_plan_entry.expiry_days,
-    set_plan_entry.count, set_plan_entry.metadata);
 
   perform from coupon.settings s for no key update;
   select p.* into v_old from coupon.plan p
   where p.weekday = set_plan_entry.weekday and p.slot = set_plan_entry.slot;
+  v_new := (set_plan_entry.weekday, set_plan_entry.slot, set_plan_entry.code_pattern, set_plan_entry.message,
+    set_plan_entry.description, set_plan_entry.local_start, set_plan_entry.local_expiry, set_plan_entry.expiry_days,
+    set_plan_entry.count, coalesce(set_plan_entry.metadata, v_old.metadata, '{}'));
   if v_old = v_new then
     outcome := 'unchanged';
     perform coupon.fence_replay();
@@ -96,8 +95,8 @@ comment on function public.set_plan_entry(
   integer, integer, text, text, text, time, time, integer, integer, jsonb, text, text) is
   'Says what a weekday (1 Monday to 7 Sunday) offers as coupon slot (1 to 3): from local_start until local_expiry, expiry_days
 after the day of the start, both by the clocks of the service''s time zone. code_pattern is the code with {date} (20261130),
-{year}, {month}, {day}, {weekday} (MON) or {slot} in it; it names the whole day. Outcomes in order: unchanged, code_taken,
-start_time_taken and count_taken (by the entry taken_by_slot of that weekday), planned. It holds for days that are not filled
+{year}, {month}, {day}, {weekday} (MON) or {slot} in it; it names the whole day. metadata that is null stays as it is. Outcomes
+in order: unchanged, code_taken, start_time_taken and count_taken (by the entry taken_by_slot of that weekday), planned. It holds for days that are not filled
 yet: fill_days(), preview_days(). A local time that the clocks skip is as much later as they are put forward; one that comes
 twice is the second one. reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for arguments that no entry
 can have.';

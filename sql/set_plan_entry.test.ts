@@ -43,6 +43,18 @@ test("unchanged: the same again writes nothing", async () => {
   assert.equal(await value(owner`select count(*) from coupon.audit`), before);
 });
 
+test("metadata that is not given stays, and is empty at first", async () => {
+  const metadata = async () =>
+    value(admin`select metadata::text from list_plan() where (weekday, slot) = (4, 1)`);
+  await rows(set({ weekday: 4, metadata: null }));
+  assert.equal(await metadata(), "{}");
+  await rows(set({ weekday: 4, metadata: `{"a": 12345678901234567890}` }));
+  assert.equal(await value(set({ weekday: 4, metadata: null })), "unchanged");
+  assert.equal(await value(set({ weekday: 4, metadata: null, count: 3 })), "planned");
+  assert.equal(await metadata(), `{"a": 12345678901234567890}`);
+  await admin`select from remove_plan_entry(4, 1)`;
+});
+
 test("code_taken, start_time_taken, count_taken: by which entry of that weekday, in this order", async () => {
   await rows(set());
   const other = { slot: 3, code_pattern: "DINNER-{date}", local_start: "13:00", count: 26 };
@@ -111,9 +123,8 @@ test("what no entry can have is refused by its name, here and by a constraint", 
       JSON.stringify(other),
     );
   }
-  for (const name of Object.keys(LUNCH) as (keyof Entry)[]) {
-    await refusesArgument(set({ [name]: null }), name, "22004");
-  }
+  for (const name of Object.keys(LUNCH) as (keyof Entry)[])
+    if (name !== "metadata") await refusesArgument(set({ [name]: null }), name, "22004");
 });
 
 test("entries of a weekday differ, also by hand", async () => {

@@ -65,10 +65,16 @@ const entry = {
     .default(0)
     .meta({ description: "Days from the day of the start to that of the expiry.", examples: [0] }),
   count,
-  metadata: requests.newCoupon.shape.metadata,
 };
 
-const planEntry = z.strictObject({ ...entry, reason: reason.optional() });
+const planEntry = z.strictObject({
+  ...entry,
+  metadata: requests.newCoupon.shape.metadata
+    .unwrap()
+    .optional()
+    .meta({ description: "Stays as it is, unless it is given; of a new entry it is empty." }),
+  reason: reason.optional(),
+});
 const whichEntry = z.strictObject({ weekday, slot: entrySlot, reason: reason.optional() });
 const daysToPreview = z.strictObject({
   first_day: requests.optionalDay("Today, unless it is given."),

@@ -60,6 +60,7 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
     "locks       none is waited for",
     "time zone   UTC, <whose rules>",
     "content     0 users, 0 coupons live",
+    "plan        0 coupons a week, no day is filled",
   ]);
 
   assert.deepEqual(await printed(t, () => stop(env)), ["stopped the embedded PostgreSQL"]);

@@ -52,7 +52,7 @@ test("servers, the longest transaction, and who waits for whom", async (t) => {
       await owner`select count(*)::integer as n from pg_locks where not granted and pid = ${waiter as number}`;
     if (row?.["n"] > 0) break;
   }
-  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-5);
+  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-6);
   const pid = await pidOf(holder);
   assert.deepEqual(lines, [
     `server: process ${process.pid} at 127.0.0.1: 1 connections, 1 idle`,
@@ -60,10 +60,21 @@ test("servers, the longest transaction, and who waits for whom", async (t) => {
     `locks: coupon_admin (coupon-setup), pid ${waiter}, waits <seconds> s for coupon.users, held by pid ${pid}`,
     `time zone: UTC, by PostgreSQL's rules, which are those of tzdata ${process.versions["tz"]} of Node.js for two years`,
     "content: 0 users, 0 coupons live",
+    "plan: 0 coupons a week, no day is filled",
   ]);
   await holder`rollback`;
   holder.release();
   await done;
+});
+
+test("until when the plan is filled", async (t) => {
+  const { setupUrl, admin } = await open(t);
+  await admin`select from set_plan_entry(1, 1, 'L-{date}', 'm', 'd', '23:59', '23:59:59', 5)`;
+  const [{ day } = {}] = await admin`select to_char(max(day), 'YYYY-MM-DD') as day from fill_days()`;
+  assert.equal(
+    (await told({ DATABASE_URL: setupUrl })).at(-1),
+    `plan: 1 coupons a week, filled until ${day}`,
+  );
 });
 
 test("a database that is not set up", async (t) => {

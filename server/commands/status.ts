@@ -174,8 +174,23 @@ function content(target: Target): Promise<[name: string, words: string][]> {
       return [
         ["time zone", await describeZone(sql, now?.["time_zone"])],
         ["content", `${now?.["users"]} users, ${now?.["live"]} coupons live`],
+        ["plan", await plan(sql)],
       ];
     },
     { role: "coupon_owner", lockMs: LOCK_MS },
   );
+}
+
+/** What is planned, and until when it was made. */
+async function plan(sql: Sql): Promise<string> {
+  const [row] = await sql`
+    select (select count(*)::integer from coupon.plan) as entries, to_char(max(m.day), 'YYYY-MM-DD') as last_day
+    from coupon.planned m
+  `.catch((error: { code?: string }) => {
+    if (error.code !== "42P01") throw error;
+    return [];
+  });
+  if (!row) return "none: run ./sd migrate";
+  const until = row["last_day"] === null ? "no day is filled" : `filled until ${row["last_day"]}`;
+  return `${row["entries"]} coupons a week, ${until}`;
 }

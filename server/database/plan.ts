@@ -38,7 +38,7 @@ export function planned(operate: Pool) {
             code_pattern => ${entry.code_pattern}::text, message => ${entry.message}::text,
             description => ${entry.description}::text, local_start => ${entry.local_start}::text::time,
             local_expiry => ${entry.local_expiry}::text::time, count => ${entry.count}::integer,
-            expiry_days => ${entry.expiry_days}::integer, metadata => ${stringifyExact(entry.metadata)}::text::jsonb,
+            expiry_days => ${entry.expiry_days}::integer, metadata => ${entry.metadata === undefined ? null : stringifyExact(entry.metadata)}::text::jsonb,
             ${noted(sql, note)})
         `,
       ).then(only),

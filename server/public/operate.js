@@ -10,6 +10,7 @@ import { createDays } from "./days.js";
 import { find, mark, showRows } from "./elements.js";
 import { createFind } from "./find.js";
 import { createPanel, SPAN, showPanels } from "./panels.js";
+import { createPlan } from "./plan.js";
 import { createUsers } from "./users.js";
 import { amount, STATE, TOLD } from "./words.js";
 
@@ -17,7 +18,13 @@ import { amount, STATE, TOLD } from "./words.js";
 /** @typedef {import("./elements.js").View} View */
 
 /** @type {Record<string, (frame: Frame) => View>} By the id of its element. */
-const PARTS = { find: createFind, days: createDays, changes: createChanges, users: createUsers };
+const PARTS = {
+  find: createFind,
+  plan: createPlan,
+  days: createDays,
+  changes: createChanges,
+  users: createUsers,
+};
 
 /**
  * What people were told until now, by outcome.

@@ -121,6 +121,79 @@ describe("the operators' view", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("a week is planned by keyboard, previewed and filled, and a day is copied", async () => {
+    const [{ today, tomorrow, weekday, short, next } = {}] = await site.world.scratch.admin`
+      select d::text as today, (d + 1)::text as tomorrow, extract(isodow from d + 1)::integer as weekday,
+        to_char(d + 1, 'YYYYMMDD') as short, (d + 2)::text as next
+      from (select (now() at time zone 'UTC')::date) t (d)`;
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const part = operator.locator("#plan");
+    await part.locator("summary").press("Enter");
+    const form = part.locator("form.entry");
+    await form.getByLabel("Weekday").selectOption(`${weekday}`);
+    await form.getByLabel("Code").fill("LUNCH");
+    await form.getByLabel("Units").fill("25");
+    await form.getByLabel("What the user gets").fill("Free lunch");
+    await form.getByLabel("Starts").fill("11:00");
+    await form.getByLabel("Ends").fill("10:00");
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=code_pattern]"), /^must have \{date\}/);
+    await form.getByLabel("Code").fill("LUNCH-{date}");
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=local_expiry]"), /^must be after local_start/);
+    await form.getByLabel("Days later").fill("1");
+    await operator.keyboard.press("Enter");
+    await says(part.locator(".told"), /day 1: It is planned, for days that are not filled yet\.$/);
+    const planned = part.locator(".entries tbody tr");
+    assert.deepEqual((await planned.first().locator("th, td").allTextContents()).slice(1), [
+      ...["LUNCH-{date}", "Free lunch", "11:00 to 10:00, a day later", "25"],
+    ]);
+    // The same again as the second one: what is in the way is told at its field.
+    await form.getByLabel("Coupon").selectOption("2");
+    await form.getByLabel("Code").fill("DINNER-{date}");
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=local_start]"), "Another coupon of that weekday starts at this time.");
+    await form.getByLabel("Starts").fill("18:30");
+    await form.getByLabel("Units").fill("5");
+    await operator.keyboard.press("Enter");
+    await says(part.locator(".told"), /day 2: It is planned/);
+    await form.getByLabel("Coupon").selectOption("1");
+    assert.equal(await form.getByLabel("Starts").inputValue(), "11:00:00");
+    assert.equal(await form.getByLabel("Units").inputValue(), "25");
+
+    const days = part.locator("form.days");
+    await days.getByLabel("Days from today to").fill("2020-01-01");
+    await days.getByRole("button", { name: "Fill these days" }).press("Enter");
+    await says(part.locator(".told"), "must not be before today");
+    await days.getByLabel("Days from today to").fill(tomorrow as string);
+    await operator.keyboard.press("Enter");
+    await says(part.locator(".told"), "2 coupons are shown.");
+    const filled = part.locator(".filled tbody tr");
+    assert.deepEqual((await filled.first().locator("th, td").allTextContents()).slice(1, 3), [
+      ...[`LUNCH-${short}`, "Can be made"],
+    ]);
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await picture(operator, "operate-plan-phone-light");
+    await days.getByRole("button", { name: "Fill these days" }).press("Enter");
+    await says(filled.first().locator("td").nth(1), /^Is made \(number \d+\)$/);
+    await days.getByRole("button", { name: "Preview" }).press("Enter");
+    await says(filled.last().locator("td").nth(1), /^Was made before \(number \d+\)$/);
+
+    const copy = part.locator("form.copy");
+    await copy.getByLabel("The coupons of").fill(tomorrow as string);
+    await copy.getByLabel("again on").fill(next as string);
+    await operator.keyboard.press("Enter");
+    await says(filled.last().locator("td").nth(1), /^Is made \(number \d+\)$/);
+    await copy.getByLabel("The coupons of").fill(today as string);
+    await operator.keyboard.press("Enter");
+    await says(part.locator(".told"), "There are no coupons on that day.");
+
+    await form.getByRole("button", { name: "Take it out of the plan" }).press("Enter");
+    await says(part.locator(".told"), /day 1: It is no longer planned\. Coupons that were made stay\.$/);
+    assert.equal(await planned.count(), 1);
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("what was done to a coupon that is gone is found in the audit, a page at a time", async () => {
     const gone = await site.world.newCoupon({ from: "1 day", until: "2 days" });
     for (let n = 0; n < 25; n++)

@@ -24,6 +24,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/panels.js": publicFile("panels.js"),
   "/find.js": publicFile("find.js"),
   "/record.js": publicFile("record.js"),
+  "/plan.js": publicFile("plan.js"),
   "/days.js": publicFile("days.js"),
   "/audit.js": publicFile("audit.js"),
   "/users.js": publicFile("users.js"),
