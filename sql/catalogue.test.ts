@@ -46,12 +46,14 @@ test("functions are volatile, since they read the clock after a wait, but for th
   const others = owner`
     select f.proname, f.provolatile from (${ourFunctions}) f where f.provolatile <> 'v' order by f.proname`;
   assert.deepEqual(await rows(others), [
+    ["claim_code", "i"],
     ["code_of", "i"],
     ["common_refusal", "i"],
     ["describe_coupon", "i"],
     ["forgotten", "i"],
     ["function_set", "i"],
     ["is_short_lived", "i"],
+    ["mix_claim", "i"],
     ["position_key", "i"],
     ["state_of", "i"],
     ["take_out", "i"],
@@ -161,6 +163,7 @@ test("a command answers with its outcome first", () =>
 /** Who may call what: a for coupon_api, d for coupon_admin, m for coupon_monitor. */
 const RIGHTS: Record<string, string> = {
   "audit_trail(bigint,bigint,timestamp with time zone,bigint,integer)": "adm",
+  "claim_secrets()": "adm",
   "copy_day(date,date,text,text)": "ad",
   "coupon_leases(bigint[],integer[],timestamp with time zone[],boolean)": "a",
   "coupon_stats(bigint)": "adm",
@@ -190,6 +193,8 @@ const RIGHTS: Record<string, string> = {
   "reconcile()": "dm",
   "remove_plan_entry(integer,integer,text,text)": "ad",
   "resume_coupon(bigint,text,text)": "ad",
+  "retire_claim_secret(integer,text,text)": "d",
+  "rotate_claim_secret(text,text)": "d",
   "schema_version()": "adm",
   "set_coupon_count(bigint,integer,text,text)": "ad",
   "set_coupon_expiry(bigint,timestamp with time zone,text,text)": "ad",
@@ -197,8 +202,10 @@ const RIGHTS: Record<string, string> = {
   "set_plan_entry(integer,integer,text,text,text,time without time zone,time without time zone,integer,integer,jsonb,text,text)":
     "ad",
   "set_time_zone(text,text,text)": "d",
-  "undo_use(bigint,bigint,text,text)": "ad",
+  "undo_claim(text,text,text,boolean)": "ad",
+  "undo_use(bigint,bigint,text,text,boolean)": "ad",
   "upcoming_coupons(timestamp with time zone,integer)": "adm",
+  "use_claim(text,text,text)": "ad",
   "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
   "withdraw_coupon(bigint,text,text)": "ad",
@@ -206,6 +213,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.asked_for(coupon.coupons)": "",
   "coupon.carry_expiry()": "",
   "coupon.check_audit()": "",
+  "coupon.check_claim_code(text)": "",
   "coupon.check_days(date,date)": "",
   "coupon.check_audit_change()": "",
   "coupon.check_expiry()": "",
@@ -215,9 +223,12 @@ const RIGHTS: Record<string, string> = {
   "coupon.check_new_grants()": "",
   "coupon.check_new_users()": "",
   "coupon.check_reason_and_actor(text,text)": "",
+  "coupon.check_reference(text)": "",
   "coupon.check_texts(text,text,text,jsonb)": "",
+  "coupon.check_undo(text,text,boolean)": "",
   "coupon.check_use()": "",
   "coupon.check_use_is_undone()": "",
+  "coupon.claim_code(integer,bytea,bigint,integer)": "",
   "coupon.code_of(text,date,integer)": "",
   "coupon.check_user_is_forgotten()": "",
   "coupon.clear_incoming_users()": "",
@@ -228,6 +239,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.describe_coupon(coupon.coupons,timestamp with time zone,bigint)": "",
   "coupon.earliest_use(coupon.user_coupons)": "",
   "coupon.fence_replay()": "",
+  "coupon.find_claim(text)": "",
   "coupon.find_place(timestamp with time zone,integer,bigint)": "",
   "coupon.forgotten()": "",
   "coupon.function_set()": "",
@@ -237,6 +249,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.let_leases_run_out()": "",
   "coupon.lock_issuing(bigint)": "",
   "coupon.make_coupons(planned_coupon[],boolean,text,text)": "",
+  "coupon.mix_claim(bytea,bigint,boolean)": "",
   "coupon.outlive_leases(bigint)": "",
   "coupon.planned_on(date,date)": "",
   "coupon.position_key(bigint,integer)": "dm",
@@ -293,12 +306,13 @@ test("coupon_api has no right on any table, sequence or on schema coupon, and no
     select m.roleid::regrole from pg_auth_members m where m.member = 'coupon_api'::regrole`);
 });
 
-test("coupon_monitor and coupon_admin read all tables and change none by hand, but for what is on its way", async () => {
+test("coupon_monitor and coupon_admin read all tables but the secrets, and change none by hand, but for what is on its way", async () => {
   await none(owner`
     select r.role, c.relname
     from pg_class c cross join (values ('coupon_monitor'), ('coupon_admin')) r (role)
     where c.relnamespace = 'coupon'::regnamespace and (
-      c.relkind = 'r' and not has_table_privilege(r.role, c.oid, 'select')
+      c.relkind = 'r' and has_table_privilege(r.role, c.oid, 'select') = (c.relname = 'claim_secrets')
+      or c.relname = 'claim_secrets' and has_any_column_privilege(r.role, c.oid, 'select')
       or c.relkind = 'r' and
         has_table_privilege(r.role, c.oid, 'insert, update, delete, truncate, references, trigger')
       or c.relkind = 'r' and has_any_column_privilege(r.role, c.oid, 'insert, update, references')
@@ -394,6 +408,19 @@ test("constraints and triggers, by name", async () => {
         "audit_tells_what_is",
         "audit_undo_has_reason",
         "audit_undo_is_done",
+      ],
+    ],
+    [
+      "claim_secrets",
+      [
+        "claim_secrets_are_fixed",
+        "claim_secrets_are_permanent",
+        "claim_secrets_are_permanent_truncate",
+        "claim_secrets_id_from_1",
+        "claim_secrets_key_has_32_bytes",
+        "claim_secrets_key_until_retired",
+        "claim_secrets_pkey",
+        "coupon.claim_secrets_two_at_once",
       ],
     ],
     [

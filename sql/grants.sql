@@ -39,6 +39,7 @@ grant execute on function
   public.coupon_timeline(bigint, interval, timestamptz, timestamptz),
   public.daily_summary(date, date),
   public.audit_trail(bigint, bigint, timestamptz, bigint, integer),
+  public.claim_secrets(),
   public.schema_version(),
   public.list_users(bigint, integer),
   public.list_grants(bigint, integer, integer),
@@ -50,7 +51,9 @@ grant execute on function
   public.issue_coupon(bigint, bigint),
   public.issue_coupons(bigint, bigint[]),
   public.use_coupon(bigint, bigint, text, text),
-  public.undo_use(bigint, bigint, text, text),
+  public.undo_use(bigint, bigint, text, text, boolean),
+  public.use_claim(text, text, text),
+  public.undo_claim(text, text, text, boolean),
   public.pause_coupon(bigint, text, text),
   public.resume_coupon(bigint, text, text),
   public.set_coupon_count(bigint, integer, text, text),
@@ -76,6 +79,8 @@ to coupon_api;
 
 grant execute on function
   public.set_time_zone(text, text, text),
+  public.rotate_claim_secret(text, text),
+  public.retire_claim_secret(integer, text, text),
   public.import_incoming_users(text, text)
 to coupon_admin;
 

@@ -207,6 +207,10 @@ as $$
   where not exists (select from coupon.leases l where l.coupon_id = c.id)
 
   union all
+  select 'claim_codes_have_a_secret', null, null, 'none makes them: call rotate_claim_secret()'
+  where (select s.key from coupon.claim_secrets s order by s.id desc limit 1) is null
+
+  union all
   select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
   from coupon.coupons_id_seq s, (
     -- The id of a coupon that was withdrawn is not given again either.

@@ -459,6 +459,11 @@ const damages: Damage[] = [
     [["planned_coupon_was_made", 999, null, "'slot 2 of 2031-01-01: there never was such a coupon'"]],
   ],
   [
+    "no secret for claim codes",
+    [...noTriggers("claim_secrets"), "delete from coupon.claim_secrets"],
+    [["claim_codes_have_a_secret", null, null, "'none makes them: call rotate_claim_secret()'"]],
+  ],
+  [
     "a coupon without its row of leases",
     [`delete from coupon.leases where coupon_id = ${soon}`],
     [["coupon_can_be_leased", soon, null, "'no row in coupon.leases'"]],

@@ -633,6 +633,34 @@ const attacks: Record<string, Attack[]> = {
       "coupons_are_permanent_once_issued",
     ],
   ],
+  "of claim codes: two secrets, each as it was made until it is retired": [
+    ["another key", ["update coupon.claim_secrets set key = default"], "claim_secrets_are_fixed"],
+    ["another id", ["update coupon.claim_secrets set id = 2"], "claim_secrets_are_fixed"],
+    ["another time", ["update coupon.claim_secrets set created_at = now()"], "claim_secrets_are_fixed"],
+    [
+      "a key that comes back",
+      [
+        "update coupon.claim_secrets set key = null, retired_at = now()",
+        "update coupon.claim_secrets set key = default, retired_at = null",
+      ],
+      "claim_secrets_are_fixed",
+    ],
+    ["no key", ["update coupon.claim_secrets set key = null"], "claim_secrets_key_until_retired"],
+    [
+      "a key though it is retired",
+      ["update coupon.claim_secrets set retired_at = now()"],
+      "claim_secrets_key_until_retired",
+    ],
+    [
+      "a key that can be guessed",
+      ["insert into coupon.claim_secrets (id, key) values (2, '')"],
+      "claim_secrets_key_has_32_bytes",
+    ],
+    ["a third one", ["insert into coupon.claim_secrets (id) values (2), (3)"], "claim_secrets_two_at_once"],
+    ["the secret zero", ["insert into coupon.claim_secrets (id) values (0)"], "claim_secrets_id_from_1"],
+    ["a secret deleted", ["delete from coupon.claim_secrets"], "claim_secrets_are_permanent"],
+    ["all truncated", ["truncate coupon.claim_secrets"], "claim_secrets_are_permanent"],
+  ],
   "of the audit: what is so, who does it now, and never changed": [
     ["a row deleted", ["delete from coupon.audit"], "audit_is_permanent"],
     ["no row deleted", ["delete from coupon.audit where false"], "audit_is_permanent"],
@@ -789,6 +817,17 @@ const attacks: Record<string, Attack[]> = {
       [trace().replace("undo_use", "use_coupon").replace("old_values", "new_values")],
       "audit_tells_a_use_once",
     ],
+    [
+      "a secret that is not",
+      [note("rotate_claim_secret", '{"secret_id": 2}').replace(`, ${live},`, ", null,")],
+      "audit_tells_what_is",
+    ],
+    [
+      "a secret that is not retired",
+      [note("retire_claim_secret", '{"secret_id": 1}').replace(`, ${live},`, ", null,")],
+      "audit_tells_what_is",
+    ],
+    ["a secret of a coupon", [note("rotate_claim_secret", '{"secret_id": 1}')], "audit_tells_what_is"],
     ["a command that is not", [note("issue_coupon", '{"count": 5}')], "22P02"],
     ["users of a coupon", [note("import_users", '{"created": 1}')], "audit_tells_what_is"],
     [

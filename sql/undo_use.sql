@@ -1,6 +1,12 @@
--- Takes a use back, and says in the audit who and why. coupon_not_found · not_issued · user_not_found · not_used · restored.
--- Locks the grant's row.
-create or replace function public.undo_use(user_id bigint, coupon_id bigint, reason text, actor text default null)
+-- Takes a use back, and says in the audit who and why. coupon_not_found · not_issued · user_not_found · not_used ·
+-- used_by_another · restored. Locks the grant's row.
+create or replace function public.undo_use(
+  user_id bigint,
+  coupon_id bigint,
+  reason text,
+  actor text default null,
+  only_own boolean default false
+)
 returns table (outcome public.undo_use_outcome, used_date timestamptz, use_reference text)
 language plpgsql
 volatile
@@ -10,14 +16,13 @@ as $$
 declare
   v_grant coupon.user_coupons;
 begin
-  perform coupon.refuse_argument(a.name, a.why)
+  perform coupon.refuse_argument(a.name, 'must not be null')
   from (values
-    ('user_id', undo_use.user_id is null, 'must not be null'),
-    ('coupon_id', undo_use.coupon_id is null, 'must not be null'),
-    ('reason', undo_use.reason is null, 'must not be null')
-  ) a (name, is_bad, why)
+    ('user_id', undo_use.user_id is null),
+    ('coupon_id', undo_use.coupon_id is null)
+  ) a (name, is_bad)
   where a.is_bad;
-  perform coupon.check_reason_and_actor(undo_use.reason, undo_use.actor);
+  perform coupon.check_undo(undo_use.reason, undo_use.actor, undo_use.only_own);
 
   select g.* into v_grant from coupon.user_coupons g
   where g.coupon_id = undo_use.coupon_id and g.user_id = undo_use.user_id
@@ -44,6 +49,16 @@ begin
     return;
   end if;
 
+  if undo_use.only_own and not exists (
+    select from coupon.audit a
+    where a.user_id = undo_use.user_id and a.coupon_id = undo_use.coupon_id and a.used_date = v_grant.used_date
+      and a.command = 'use_coupon' and a.actor = undo_use.actor)
+  then
+    outcome := 'used_by_another';
+    return next;
+    return;
+  end if;
+
   perform coupon.commit_durably();
   insert into coupon.audit (command, coupon_id, user_id, used_date, old_values, reason, actor)
   values ('undo_use', undo_use.coupon_id, undo_use.user_id, v_grant.used_date,
@@ -58,7 +73,8 @@ begin
 end
 $$;
 
-comment on function public.undo_use(bigint, bigint, text, text) is
+comment on function public.undo_use(bigint, bigint, text, text, boolean) is
   'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose
-behalf) go to the audit. Outcomes in order: coupon_not_found, not_issued, user_not_found (the user is
-forgotten), not_used, restored (with the use that was taken back).';
+behalf) go to the audit. With only_own, which takes an actor, it must be a use on behalf of the same one. Outcomes in order:
+coupon_not_found, not_issued, user_not_found (the user is forgotten), not_used, used_by_another, restored (with the use that
+was taken back).';

@@ -10,14 +10,13 @@ as $$
 declare
   v_grant coupon.user_coupons;
 begin
-  perform coupon.refuse_argument(a.name, a.why)
+  perform coupon.refuse_argument(a.name, 'must not be null')
   from (values
-    ('user_id', use_coupon.user_id is null, 'must not be null'),
-    ('coupon_id', use_coupon.coupon_id is null, 'must not be null'),
-    ('reference', use_coupon.reference is null, 'must not be null'),
-    ('reference', length(use_coupon.reference) not between 1 and 200, 'must have 1 to 200 characters')
-  ) a (name, is_bad, why)
+    ('user_id', use_coupon.user_id is null),
+    ('coupon_id', use_coupon.coupon_id is null)
+  ) a (name, is_bad)
   where a.is_bad;
+  perform coupon.check_reference(use_coupon.reference);
   perform coupon.check_reason_and_actor(null, use_coupon.actor);
 
   select g.* into v_grant from coupon.user_coupons g

@@ -13,6 +13,7 @@ returns table (
   issued_on date,
   issued_at timestamptz,
   expiry timestamptz,
+  claim_code text,
   used_date timestamptz,
   use_reference text
 )
@@ -66,11 +67,20 @@ begin
   return query
   select
     case when g.is_used then 'used' when g.expiry <= now.at then 'expired' else 'issued' end::public.wallet_state,
-    g.coupon_id, c.code, c.message, c.description, g.position, g.issued_on, g.issued_at, g.expiry, g.used_date,
-    g.use_reference
+    g.coupon_id, c.code, c.message, c.description, g.position, g.issued_on, g.issued_at, g.expiry,
+    case when g.expiry > now.at then coupon.claim_code(s.id, s.key, g.coupon_id, g.position) end,
+    g.used_date, g.use_reference
   from (select clock_timestamp() as at) now
   cross join coupon.user_coupons g
   join coupon.coupons c on c.id = g.coupon_id
+  -- Who has a code can use the coupon at a till: so who may only read is told none.
+  left join (
+    select s.id, s.key
+    from coupon.claim_secrets s
+    where has_function_privilege(session_user, 'public.use_claim(text, text, text)'::regprocedure, 'execute')
+    order by s.id desc
+    limit 1
+  ) s on true
   where g.user_id = wallet.user_id and g.coupon_id = any (v_coupons)
   order by g.issued_on desc;
 end
@@ -78,4 +88,5 @@ $$;
 
 comment on function public.wallet(bigint, date, integer) is
   'The coupons a user holds, newest first, at most page_size (1 to 1000) of them. For the next page give the last
-issued_on as before. state: issued (can be used), used, expired.';
+issued_on as before. state: issued (can be used), used, expired. claim_code is what a till takes (use_claim()), like
+7K3M-PX2A-9QTD; null after expiry, and for a login that may not use coupons.';

@@ -232,9 +232,10 @@ comment on column coupon.issuing.nothing is
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
-    'set_time_zone', 'import_users', 'forget_user');
+    'set_time_zone', 'import_users', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret');
 comment on type coupon.audited_command is
-  'The functions that write the audit: all commands but issuing, since a grant is its own record.';
+  'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
+use_coupon too, and one that is taken back an undo_use.';
 
 create table coupon.audit (
   id bigint generated always as identity,
@@ -288,9 +289,38 @@ comment on column coupon.audit.new_values is
 comment on column coupon.audit.reason is
   'Why, as the caller says.';
 
+create table coupon.claim_secrets (
+  id integer,
+  key bytea default sha256(
+    uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+  created_at timestamptz not null default clock_timestamp(),
+  retired_at timestamptz,
+  constraint claim_secrets_pkey primary key (id),
+  constraint claim_secrets_id_from_1 check (id >= 1),
+  constraint claim_secrets_key_has_32_bytes check (length(key) = 32),
+  constraint claim_secrets_key_until_retired check ((key is null) = (retired_at is not null))
+);
+create unique index claim_secrets_two_at_once on coupon.claim_secrets ((id % 2)) where key is not null;
+
+comment on table coupon.claim_secrets is
+  'What claim codes are made of and read by: claim_code(), find_claim(). Nobody but coupon_owner has a right on it. Who has a
+key can make the code of every grant: so has who reads a dump that the owner made.';
+comment on column coupon.claim_secrets.id is
+  'Counts up; the newest makes the codes. A code tells whether its secret''s id is odd or even.';
+comment on column coupon.claim_secrets.key is
+  '32 random bytes, from the server''s strong random numbers; null once retired.';
+comment on column coupon.claim_secrets.created_at is
+  'From then on codes are made of it, until there is a newer one.';
+comment on column coupon.claim_secrets.retired_at is
+  'From then on its codes are not found; null before.';
+comment on index coupon.claim_secrets_two_at_once is
+  'Two are in use at most, the newest and the one before it, so a code is read by one of them only.';
+insert into coupon.claim_secrets (id) values (1);
+
 -- migrate:down
 
 -- The schema stays, since dbmate's own table is in it.
+drop table coupon.claim_secrets;
 drop table coupon.audit;
 drop type coupon.audited_command;
 drop table coupon.use_counts;

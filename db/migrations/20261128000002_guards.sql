@@ -492,6 +492,28 @@ create trigger user_coupons_count_use
   when ((old.used_date is null) <> (new.used_date is null))
   execute function coupon.count_use();
 
+create trigger claim_secrets_are_fixed
+  before update on coupon.claim_secrets
+  for each row
+  when (old.id <> new.id
+    or old.created_at <> new.created_at
+    or old.retired_at is not null
+    or new.key is not null and old.key is distinct from new.key)
+  execute function coupon.refuse_change(
+    'claim_secrets_are_fixed', 'a secret can only be retired, once: retire_claim_secret(secret_id)');
+
+create trigger claim_secrets_are_permanent
+  before delete on coupon.claim_secrets
+  for each statement
+  execute function coupon.refuse_change(
+    'claim_secrets_are_permanent', 'a secret is never deleted: retire_claim_secret(secret_id)');
+
+create trigger claim_secrets_are_permanent_truncate
+  before truncate on coupon.claim_secrets
+  for each statement
+  execute function coupon.refuse_change(
+    'claim_secrets_are_permanent', 'a secret is never deleted: retire_claim_secret(secret_id)');
+
 create trigger audit_is_permanent
   before delete on coupon.audit
   for each statement
@@ -570,6 +592,12 @@ begin
         and not exists (
           select from coupon.plan p
           where p.weekday = (new.old_values->>'weekday')::smallint and p.slot = (new.old_values->>'slot')::smallint)
+      when 'rotate_claim_secret' then new.coupon_id is null and exists (
+        select from coupon.claim_secrets s
+        where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is null)
+      when 'retire_claim_secret' then new.coupon_id is null and exists (
+        select from coupon.claim_secrets s
+        where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is not null)
       when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
         and not exists (select from coupon.coupons c where c.id = new.coupon_id)
       else exists (
@@ -585,8 +613,8 @@ end
 $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
-tables say, of the use that was made or is undone, of the coupon, of the plan, or of the time zone; what
-was withdrawn or removed is not there, and who is forgotten is so.';
+tables say, of the use that was made or is undone, of the coupon, of the plan, of the time zone, or of
+the secret of claim codes; what was withdrawn or removed is not there, and who is forgotten is so.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit
@@ -628,6 +656,9 @@ drop trigger audit_tells_what_is on coupon.audit;
 drop trigger audit_is_permanent_truncate on coupon.audit;
 drop trigger audit_is_permanent_update on coupon.audit;
 drop trigger audit_is_permanent on coupon.audit;
+drop trigger claim_secrets_are_permanent_truncate on coupon.claim_secrets;
+drop trigger claim_secrets_are_permanent on coupon.claim_secrets;
+drop trigger claim_secrets_are_fixed on coupon.claim_secrets;
 drop trigger user_coupons_count_use on coupon.user_coupons;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_coupon_and_expiry on coupon.user_coupons;

@@ -22,11 +22,34 @@ comment on type public.use_coupon_outcome is
   'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · already_used:
 under another reference · expired · used: now, or before under the same reference.';
 
+create type public.use_claim_outcome as enum
+  ('claim_not_found', 'already_used', 'expired', 'used');
+comment on type public.use_claim_outcome is
+  'claim_not_found: no grant has this code · already_used: under another reference · expired · used: now, or before under
+the same reference.';
+
 create type public.undo_use_outcome as enum
-  ('coupon_not_found', 'not_issued', 'user_not_found', 'not_used', 'restored');
+  ('coupon_not_found', 'not_issued', 'user_not_found', 'not_used', 'used_by_another', 'restored');
 comment on type public.undo_use_outcome is
   'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · not_used ·
-restored: can be used again until expiry.';
+used_by_another: than who may only take back its own · restored: can be used again until expiry.';
+
+create type public.undo_claim_outcome as enum
+  ('claim_not_found', 'not_used', 'used_by_another', 'restored');
+comment on type public.undo_claim_outcome is
+  'claim_not_found: no grant has this code · not_used · used_by_another: than who may only take back its own · restored:
+can be used again until expiry.';
+
+create type public.rotate_claim_secret_outcome as enum
+  ('older_in_use', 'rotated');
+comment on type public.rotate_claim_secret_outcome is
+  'older_in_use: retire the one before the newest first · rotated: codes are made of a new secret from here on.';
+
+create type public.retire_claim_secret_outcome as enum
+  ('secret_not_found', 'already_retired', 'newest', 'retired');
+comment on type public.retire_claim_secret_outcome is
+  'secret_not_found · already_retired · newest: codes are made of it, so rotate first · retired: its codes are not found
+from here on.';
 
 create type public.pause_coupon_outcome as enum
   ('coupon_not_found', 'already_paused', 'paused');
@@ -170,7 +193,11 @@ drop type public.set_coupon_expiry_outcome;
 drop type public.set_coupon_count_outcome;
 drop type public.resume_coupon_outcome;
 drop type public.pause_coupon_outcome;
+drop type public.retire_claim_secret_outcome;
+drop type public.rotate_claim_secret_outcome;
+drop type public.undo_claim_outcome;
 drop type public.undo_use_outcome;
+drop type public.use_claim_outcome;
 drop type public.use_coupon_outcome;
 drop type public.issue_coupon_outcome;
 drop type public.create_coupon_outcome;

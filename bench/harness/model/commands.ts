@@ -11,7 +11,9 @@ export type Command =
   | { call: "issue_coupon"; user: number; coupon: number }
   | { call: "issue_coupons"; users: number[]; coupon: number }
   | { call: "use_coupon"; user: number; coupon: number; reference: string }
-  | { call: "undo_use"; user: number; coupon: number }
+  | { call: "undo_use"; user: number; coupon: number; till: string | null }
+  | { call: "use_claim"; user: number; coupon: number; reference: string; till: string }
+  | { call: "undo_claim"; user: number; coupon: number; till: string | null }
   | { call: "pause_coupon"; coupon: number }
   | { call: "resume_coupon"; coupon: number }
   | { call: "set_coupon_count"; coupon: number; count: number }
@@ -103,7 +105,17 @@ export const SELDOM: Command[] = [
   { call: "issue_coupon", user: 4, coupon: 1 },
   { call: "use_coupon", user: 4, coupon: 2, reference: "order 1" },
   { call: "use_coupon", user: 4, coupon: 2, reference: "order 2" },
-  { call: "undo_use", user: 4, coupon: 2 },
+  { call: "undo_use", user: 4, coupon: 2, till: "till:1" },
+  { call: "undo_use", user: 4, coupon: 2, till: null },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:1" },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 2", till: "till:2" },
+  { call: "undo_claim", user: 4, coupon: 2, till: "till:2" },
+  { call: "undo_claim", user: 4, coupon: 2, till: "till:1" },
+  { call: "undo_claim", user: 4, coupon: 2, till: null },
+  { call: "use_claim", user: 4, coupon: 1, reference: "order 1", till: "till:1" },
+  { call: "undo_claim", user: 4, coupon: 1, till: "till:1" },
+  { call: "expire", coupon: 3 },
+  { call: "use_claim", user: 1, coupon: 3, reference: "order 1", till: "till:1" },
 ];
 
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
@@ -118,6 +130,7 @@ function commands(users: number, coupons: number) {
     .map(([day, ms]) => day + ms);
   const message = fc.constantFrom("free coffee", "half price");
   const reference = fc.constantFrom("order 1", "order 2");
+  const till = fc.constantFrom("till:1", "till:2");
   const many = fc.array(user, { maxLength: 6 });
   const once = fc.uniqueArray(user, { maxLength: 3 });
   const name = fc.constantFrom("Ann", "Ben");
@@ -131,7 +144,9 @@ function commands(users: number, coupons: number) {
     issue: fc.record({ call: call("issue_coupon" as const), user, coupon }),
     issueAll: fc.record({ call: call("issue_coupons" as const), users: many, coupon }),
     use: fc.record({ call: call("use_coupon" as const), user, coupon, reference }),
-    undo: fc.record({ call: call("undo_use" as const), user, coupon }),
+    useClaim: fc.record({ call: call("use_claim" as const), user, coupon, reference, till }),
+    undo: fc.record({ call: call("undo_use" as const), user, coupon, till: fc.option(till) }),
+    undoClaim: fc.record({ call: call("undo_claim" as const), user, coupon, till: fc.option(till) }),
     pause: fc.record({ call: call("pause_coupon" as const), coupon }),
     resume: fc.record({ call: call("resume_coupon" as const), coupon }),
     setCount: fc.record({ call: call("set_coupon_count" as const), coupon, count }),

@@ -25,6 +25,8 @@ interface Grant {
   age: number;
   used_date: unknown;
   use_reference: string | null;
+  /** Who used it; null: by no till. */
+  used_by: string | null;
 }
 
 export interface Model {
@@ -51,17 +53,12 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return use(model, command, c, seen);
     case "undo_use":
       return [undo(model, command, c)];
+    case "use_claim":
+    case "undo_claim":
+      return byClaim(model, command, c, seen);
     case "pause_coupon":
-    case "resume_coupon": {
-      const [paused, done, already] =
-        command.call === "pause_coupon"
-          ? [true, "paused", "already_paused"]
-          : [false, "resumed", "not_paused"];
-      if (!c) return [{ outcome: "coupon_not_found" }];
-      const outcome = c.paused === paused ? already : done;
-      c.paused = paused;
-      return [{ outcome }];
-    }
+    case "resume_coupon":
+      return [{ outcome: setPaused(command.call === "pause_coupon", c) }];
     case "set_coupon_count": {
       if (!c) return [{ outcome: "coupon_not_found", issued: null, remaining: null }];
       let outcome = "changed";
@@ -123,6 +120,14 @@ type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
 
 const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === dayOf(start);
 
+function setPaused(paused: boolean, c: Coupon | undefined): string {
+  if (!c) return "coupon_not_found";
+  const isSo = c.paused === paused;
+  c.paused = paused;
+  if (paused) return isSo ? "already_paused" : "paused";
+  return isSo ? "not_paused" : "resumed";
+}
+
 function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
   const { code, message, start, expiry, count } = command;
   const asked = [code, message, start, expiry, count];
@@ -153,17 +158,16 @@ function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Ro
   return [{ outcome: "created", coupon_id, live_on, slot }];
 }
 
-function undo({ names, grants }: Model, command: Of<"undo_use">, c: Coupon | undefined): Row {
+function undo({ names, grants }: Model, command: Omit<Of<"undo_use">, "call">, c: Coupon | undefined): Row {
   const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
-  if (held && !names[command.user])
-    return { outcome: "user_not_found", used_date: null, use_reference: null };
-  if (held?.use_reference) {
-    const { used_date, use_reference } = held;
-    Object.assign(held, { used_date: null, use_reference: null });
-    return { outcome: "restored", used_date, use_reference };
-  }
-  const outcome = held ? "not_used" : c ? "not_issued" : "coupon_not_found";
-  return { outcome, used_date: null, use_reference: null };
+  const refuse = (outcome: string) => ({ outcome, used_date: null, use_reference: null });
+  if (!held) return refuse(c ? "not_issued" : "coupon_not_found");
+  if (!names[command.user]) return refuse("user_not_found");
+  const { used_date, use_reference, used_by } = held;
+  if (use_reference === null) return refuse("not_used");
+  if (command.till !== null && command.till !== used_by) return refuse("used_by_another");
+  Object.assign(held, { used_date: null, use_reference: null, used_by: null });
+  return { outcome: "restored", used_date, use_reference };
 }
 
 function importUser(names: Model["names"], user_id: number, name: string): Row {
@@ -180,6 +184,17 @@ function forget({ names, grants }: Model, user: number): Row {
   for (const grant of grants)
     if (grant.user === user && grant.use_reference) grant.use_reference = "(forgotten)";
   return { outcome: "forgotten" };
+}
+
+/** The same as without a code, and says whose it is. */
+function byClaim(model: Model, command: Of<"use_claim" | "undo_claim">, c: Coupon | undefined, seen: Row[]) {
+  const held = model.grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  const told = { coupon_id: null, position: null, user_id: null, display_name: null };
+  if (!held || !c || !model.names[held.user])
+    return [{ outcome: "claim_not_found", used_date: null, use_reference: null, ...told }];
+  const [row] = command.call === "use_claim" ? use(model, command, c, seen) : [undo(model, command, c)];
+  const { user: user_id, position } = held;
+  return [{ ...row, coupon_id: c.coupon_id, position, user_id, display_name: model.names[user_id] }];
 }
 
 function freeSlot(day: Coupon[]): number {
@@ -230,7 +245,12 @@ function withdraw(model: Model, { coupon }: Of<"withdraw_coupon">, c: Coupon | u
   return { outcome: "withdrawn", issued: 0 };
 }
 
-function use({ names, grants }: Model, command: Of<"use_coupon">, c: Coupon | undefined, seen: Row[]): Row[] {
+function use(
+  { names, grants }: Model,
+  command: Pick<Of<"use_coupon">, "user" | "coupon" | "reference"> & { till?: string },
+  c: Coupon | undefined,
+  seen: Row[],
+): Row[] {
   const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
   const none = { used_date: null, use_reference: null };
   if (!c) return [{ outcome: "coupon_not_found", ...none }];
@@ -249,6 +269,7 @@ function use({ names, grants }: Model, command: Of<"use_coupon">, c: Coupon | un
   if (c.expiry <= NOW) return [{ outcome: "expired", ...none }];
   held.used_date = seen[0]?.["used_date"];
   held.use_reference = command.reference;
+  held.used_by = command.till ?? null;
   return [{ outcome: "used", used_date: held.used_date, use_reference: held.use_reference }];
 }
 
@@ -289,6 +310,7 @@ export function claim(model: Model, user: number, c: Coupon | undefined, issued_
     age: 0,
     used_date: null,
     use_reference: null,
+    used_by: null,
   });
   return { outcome: "issued", position, issued_on: dayAgo(0), issued_at };
 }

@@ -42,7 +42,20 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
         from use_coupon(${command.user}, ${command.coupon}, ${command.reference})`;
     case "undo_use":
       return sql`
-        select outcome, used_date::text, use_reference from undo_use(${command.user}, ${command.coupon}, 'mistake')`;
+        select outcome, used_date::text, use_reference
+        from undo_use(${command.user}, ${command.coupon}, 'mistake', ${command.till}::text, ${command.till !== null})`;
+    case "use_claim":
+      return codeOf(owner, command).then(
+        (code) => sql`
+          select outcome, used_date::text, use_reference, coupon_id::integer, position, user_id::integer, display_name
+          from use_claim(${code}, ${command.reference}, ${command.till})`,
+      );
+    case "undo_claim":
+      return codeOf(owner, command).then(
+        (code) => sql`
+          select outcome, used_date::text, use_reference, coupon_id::integer, position, user_id::integer, display_name
+          from undo_claim(${code}, 'mistake', ${command.till}::text, ${command.till !== null})`,
+      );
     case "pause_coupon":
       return sql`select outcome from pause_coupon(${command.coupon})`;
     case "resume_coupon":
@@ -90,6 +103,15 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
             select from coupon.user_coupons g
             where g.coupon_id = c.id and (g.is_used or g.issued_on = (now() at time zone c.time_zone)::date))`;
   }
+}
+
+/** The code of what the user holds; else one that is none. */
+function codeOf(owner: Sql, { user, coupon }: { user: number; coupon: number }): PromiseLike<string> {
+  return owner`
+    select coalesce((
+      select coupon.claim_code(s.id, s.key, g.coupon_id, g.position)
+      from coupon.claim_secrets s cross join coupon.user_coupons g
+      where g.user_id = ${user} and g.coupon_id = ${coupon}), 'none') as code`.then(([row]) => row?.["code"]);
 }
 
 function offer(sql: Sql) {
