@@ -23,7 +23,10 @@ export const bugs: readonly Bug[] = [
   {
     name: "a function without its bound lets the constraint answer",
     fuzz: fuzzSql,
-    plant: planted("sql/use_coupon.sql", ["length(use_coupon.reference) not between 1 and 200", "false"]),
+    plant: planted("sql/internal/check_reference.sql", [
+      "length(check_reference.reference) not between 1 and 200",
+      "false",
+    ]),
     found: /^use_coupon: 23514 /,
   },
   {

@@ -1,12 +1,12 @@
 /** Who asks: a token that is right, by its role, or what stands where a token should. */
 import fc from "fast-check";
 import { hmacKey } from "../../server/auth/hs256.ts";
-import { adminToken, env, serviceToken, userToken } from "../harness/app.ts";
+import { adminToken, env, serviceToken, tillToken, userToken } from "../harness/app.ts";
 import { userId } from "./values.ts";
 
 export type Caller =
   | { as: "user"; user_id: number }
-  | { as: "service" | "admin" }
+  | { as: "till" | "service" | "admin" }
   | { as: "nobody"; forged: string | undefined };
 
 const claims = { iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE, exp: Math.floor(Date.now() / 1000) + 86_400 };
@@ -47,6 +47,7 @@ const nobody: fc.Arbitrary<Caller> = fc
 export const anybody: fc.Arbitrary<Caller> = fc.oneof(
   userId.map((user_id): Caller => ({ as: "user", user_id })),
   fc.constantFrom<Caller>(
+    { as: "till" },
     { as: "service" },
     { as: "admin" },
     { as: "user", user_id: Number.MAX_SAFE_INTEGER },
@@ -58,6 +59,8 @@ export function authorizationOf(caller: Caller): string | undefined {
   switch (caller.as) {
     case "user":
       return `Bearer ${userToken(caller.user_id)}`;
+    case "till":
+      return `Bearer ${tillToken}`;
     case "service":
       return `Bearer ${serviceToken}`;
     case "admin":

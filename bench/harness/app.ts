@@ -34,6 +34,7 @@ const secret = env.JWT_SECRET as string;
 export const metricsToken = metricsTokenOf(env) as string;
 export const userToken = (userId: number) => signToken(secret, env, { role: "user", subject: `${userId}` });
 export const serviceToken = signToken(secret, env, { role: "service", subject: "shop" });
+export const tillToken = signToken(secret, env, { role: "till", subject: "north-3" });
 export const adminToken = signToken(secret, env, { role: "admin", subject: "root" });
 
 /** How a test's service differs from the one that is run. */

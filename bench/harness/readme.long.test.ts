@@ -46,6 +46,7 @@ function normalised(text: string): string {
     .replace(/\d{4}-\d\d-\d\d/g, "<day>")
     .replace(/(BREAKFAST|LUNCH|DINNER)-\d{8}/g, "$1-<day>")
     .replace(/"asked":\d+/g, '"asked":<requests>')
+    .replace(/[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}/g, "<claim code>")
     .replace(/"time_to_sell_out":[\d.]+/g, '"time_to_sell_out":<seconds>')
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>");
 }

@@ -214,6 +214,10 @@ export const wallet = z.strictObject({
       issued_on: issuedOn,
       issued_at: issuedAt,
       expiry: offered.shape.expiry,
+      claim_code: z
+        .string()
+        .nullable()
+        .meta({ description: "What a till takes: show it, or say it.", examples: ["7K3M-PX2A-9QTD"] }),
       used_date: usedDate.nullable(),
       use_reference: z
         .string()
@@ -255,6 +259,11 @@ export const used = z.strictObject({
   user_id: userId,
   used_date: usedDate,
   use_reference: z.string().meta({ examples: ["order-1"] }),
+});
+/** What a till tells: which coupon, and whose. */
+export const claimed = used.extend({
+  ...{ code: offered.shape.code, message: offered.shape.message, position },
+  display_name: z.string().meta({ examples: ["Ann"] }),
 });
 export const changed = z.strictObject({ coupon_id: couponId });
 const taken_by = couponId

@@ -1,6 +1,6 @@
-/** Who calls, as the token says; a user's subject is its user_id. */
+/** Who calls, as the token says; a user's subject is its user_id. A till is a service whose token has the scope `use`. */
 export type Caller =
   | { role: "user"; user_id: number; subject: string }
-  | { role: "service" | "admin"; subject: string };
+  | { role: "till" | "service" | "admin"; subject: string };
 
 export type Role = Caller["role"];

@@ -3,6 +3,8 @@ import * as answers from "./answers.ts";
 import * as requests from "./requests.ts";
 
 export const ADMIN = ["admin"] as const;
+/** A till may do nothing else. */
+export const TILLS = ["till", "service", "admin"] as const;
 
 /** Bytes of a coupon's texts and metadata, each character escaped (12 bytes: `\ud83d\ude00`), as many JSON writers do. */
 export const MAX_COUPON_BODY = 128 * 1024;
@@ -12,12 +14,23 @@ export const changes = {
     route: "POST /coupons/{coupon_id}/undo-use",
     tag: "Operating",
     summary: "Undo a use",
-    description: "The answer says which use was undone.",
-    roles: ADMIN,
+    description: "The answer says which use was undone. A service can only undo its own.",
+    roles: ["service", "admin"],
     path: requests.couponPath,
     body: requests.undoUse,
     command: "undo_use",
     answer: answers.used,
+  },
+  undoClaim: {
+    route: "POST /claims/undo-use",
+    tag: "Operating",
+    summary: "Undo the use of a claim code's coupon",
+    description: "The answer says which use was undone. A till and a service can only undo their own.",
+    roles: TILLS,
+    body: requests.undoClaim,
+    command: "undo_claim",
+    answer: answers.claimed,
+    problems: { rate_limited: 429 },
   },
   pauseCoupon: {
     route: "POST /coupons/{coupon_id}/pause",

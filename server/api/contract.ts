@@ -5,7 +5,7 @@
 import type { z } from "zod";
 import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
-import { ADMIN, changes, MAX_COUPON_BODY } from "./changes.ts";
+import { ADMIN, changes, MAX_COUPON_BODY, TILLS } from "./changes.ts";
 import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
@@ -201,6 +201,19 @@ export const contract = {
     body: requests.use,
     command: "use_coupon",
     answer: answers.used,
+  },
+  useClaim: {
+    route: "POST /claims/use",
+    tag: "Coupons",
+    summary: "Use the coupon of a claim code, once: at a till",
+    description:
+      "The answer says what is given to whom. Make the reference once for each code that is scanned, and send the same one until there " +
+      "is an answer. Whoever sends ten codes in ten seconds that are none has to wait.",
+    roles: TILLS,
+    body: requests.useClaim,
+    command: "use_claim",
+    answer: answers.claimed,
+    problems: { rate_limited: 429 },
   },
   ...changes,
   ...planning,

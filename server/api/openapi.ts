@@ -39,7 +39,9 @@ export function openApi(): Json {
           type: "http",
           scheme: "bearer",
           bearerFormat: "JWT",
-          description: "sub is the user id, role is user, service or admin; iss, aud and exp are needed too.",
+          description:
+            "sub is the user id, role is user, service or admin; iss, aud and exp are needed too. " +
+            "A service with the scope use is a till.",
         },
       },
       headers,
@@ -181,13 +183,12 @@ function commandEndings(command: Command | undefined): Ending[] {
 
 /** What may become of any request like this one. */
 function otherEndings(operation: Operation): Ending[] {
-  const { roles, path, body, lines, problems = {} } = operation;
+  const { roles, body, lines, problems = {} } = operation;
   const names: (keyof typeof failures)[] = ["invalid_request", "request_timeout"];
   if (roles) names.push("unauthenticated", "keys_unavailable");
   if (roles?.includes("user")) names.push("rate_limited");
-  // Who is not among the roles, or acts for somebody else.
-  if (roles && (roles.length < 3 || [path, body].some((schema) => schema && "user_id" in schema.shape)))
-    names.push("forbidden");
+  // Who is not among the roles, as a till mostly is not.
+  if (roles) names.push("forbidden");
   if (operation !== contract.livez && operation !== contract.demoToken)
     // they ask no database
     names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");

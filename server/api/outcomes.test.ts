@@ -14,14 +14,16 @@ test("the outcomes of each command are its enum's values, in order", async (t) =
     group by t.typname
   `;
   const declared = Object.fromEntries(enums.map((row) => [row["name"], row["values"]]));
-  // Not a command of REST: set_time_zone() and import_incoming_users() are psql's, coupon_leases() the server's own;
-  // import_users() answers a row a user, and fill_days() a row a coupon, always with 200.
+  // Not a command of REST: set_time_zone(), import_incoming_users() and what is done to secrets are psql's, coupon_leases() the
+  // server's own; import_users() answers a row a user, and fill_days() a row a coupon, always with 200.
   const {
     set_time_zone_outcome: _,
     coupon_leases_outcome: __,
     import_users_outcome: ___,
     import_incoming_users_outcome: ____,
     fill_days_outcome: _____,
+    rotate_claim_secret_outcome: ______,
+    retire_claim_secret_outcome: _______,
     ...commands
   } = declared;
   const ours = Object.entries(outcomes).map(([command, table]) => [`${command}_outcome`, Object.keys(table)]);

@@ -10,6 +10,11 @@ interface Answer {
 
 const notFound = { status: 404, detail: "There is no such coupon." } as const;
 const noUser = { status: 404, detail: "There is no such user." } as const;
+const noClaim = { status: 404, detail: "There is no such code." } as const;
+const notItsOwn = {
+  status: 409,
+  detail: "Somebody else used the coupon: only an admin can undo that.",
+} as const;
 
 export const outcomes = {
   create_coupon: {
@@ -40,11 +45,24 @@ export const outcomes = {
     expired: { status: 409, detail: "The coupon expired before it was used." },
     used: { status: 200, detail: "The coupon is used." },
   },
+  use_claim: {
+    claim_not_found: noClaim,
+    already_used: { status: 409, detail: "The coupon was already used, with another reference." },
+    expired: { status: 409, detail: "The coupon expired before it was used." },
+    used: { status: 200, detail: "The coupon is used." },
+  },
   undo_use: {
     coupon_not_found: notFound,
     not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
     user_not_found: noUser,
     not_used: { status: 409, detail: "The coupon is not used." },
+    used_by_another: notItsOwn,
+    restored: { status: 200, detail: "The coupon can be used again until it expires." },
+  },
+  undo_claim: {
+    claim_not_found: noClaim,
+    not_used: { status: 409, detail: "The coupon is not used." },
+    used_by_another: notItsOwn,
     restored: { status: 200, detail: "The coupon can be used again until it expires." },
   },
   pause_coupon: {

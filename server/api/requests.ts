@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import {
+  claimCode,
   code,
   count,
   description,
@@ -47,6 +48,8 @@ const forWhom = userId.optional().meta({
 export const forUser = z.strictObject({ user_id: forWhom });
 export const use = z.strictObject({ user_id: forWhom, reference });
 export const undoUse = z.strictObject({ user_id: userId, reason });
+export const useClaim = z.strictObject({ claim_code: claimCode, reference });
+export const undoClaim = z.strictObject({ claim_code: claimCode, reason });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
 export const newStart = z.strictObject({ start_time: instant, reason: reason.optional() });

@@ -132,4 +132,9 @@ export const reference = text(1, 200).meta({
   description: "For example the order that the coupon is used for. The same reference again is a replay.",
   examples: ["order-1"],
 });
+export const claimCode = text(1, 200).meta({
+  description:
+    "The code of a grant, as it is scanned or read out: in upper or lower case, with hyphens and spaces or without, I or L for 1, O for 0.",
+  examples: ["7K3M-PX2A-9QTD"],
+});
 export const displayName = text(1, 200).meta({ examples: ["Ann"] });

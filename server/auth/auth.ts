@@ -1,6 +1,6 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required, and role = user, service or admin. The sub of a
- * user is its user_id. A token is checked at once, on the event loop, because every request of a burst may have another; by public key
+ * user is its user_id. A service's or an admin's token whose scope (RFC 8693) has the word `use` is a till's. A token is checked at once, on the event loop, because every request of a burst may have another; by public key
  * it is known when it comes again. Only keys that must be fetched first make a request wait. What is valid is what jose (6.2.17) takes,
  * with one spelling of an HMAC.
  */
@@ -111,13 +111,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The caller that these claims, in base64url, name for us and for now (seconds since 1970). */
 function readClaims(claims: string, expected: Expectation, now: number): Verified | null {
-  const { iss, aud, exp, nbf = 0, iat = 0, sub, role } = parse(claims) ?? {};
+  const { iss, aud, exp, nbf = 0, iat = 0, sub, role, scope } = parse(claims) ?? {};
   const isForUs =
     iss === expected.JWT_ISSUER &&
     (aud === expected.JWT_AUDIENCE || (Array.isArray(aud) && aud.includes(expected.JWT_AUDIENCE)));
   const isNow =
     isInstant(exp) && exp > now && isInstant(nbf) && nbf <= Math.floor(now) + AHEAD_S && isInstant(iat);
-  const caller = isForUs && isNow ? readCaller(sub, role) : null;
+  const caller = isForUs && isNow ? readCaller(sub, role, scope) : null;
   return caller && { caller, exp: exp as number };
 }
 
@@ -136,13 +136,19 @@ function isInstant(claim: unknown): claim is number {
   return typeof claim === "number" && Number.isFinite(claim);
 }
 
-function readCaller(subject: unknown, role: unknown): Caller | null {
+function readCaller(subject: unknown, role: unknown, scope: unknown): Caller | null {
   if (typeof subject !== "string" || subject.length === 0 || subject.length > 200) return null;
   if (!isText(subject)) return null;
-  if (role === "service" || role === "admin") return { role, subject };
+  if (role === "service" || role === "admin") return { role: isOfTill(scope) ? "till" : role, subject };
   if (role !== "user" || !/^[1-9][0-9]{0,15}$/.test(subject)) return null;
   const user_id = Number(subject);
   return Number.isSafeInteger(user_id) ? { role, user_id, subject } : null;
+}
+
+/** Words with spaces between them, or a list of words, as some identity providers write it; other words are theirs. */
+function isOfTill(scope: unknown): boolean {
+  const words = typeof scope === "string" ? scope.split(" ") : scope;
+  return Array.isArray(words) && words.includes("use");
 }
 
 /** Signs a token with the shared secret; it is valid for a day. For development, tests and benches. */
@@ -153,7 +159,7 @@ export function signToken(
 ): string {
   const now = Math.floor(Date.now() / 1000);
   return hmacKey(secret).sign({
-    role: who.role,
+    ...(who.role === "till" ? { role: "service", scope: "use" } : { role: who.role }),
     sub: who.subject,
     iss: expected.JWT_ISSUER,
     aud: expected.JWT_AUDIENCE,

@@ -18,6 +18,7 @@ test("tokens, one a line; the usage and status 2 otherwise", async () => {
   assert.deepEqual(await runSd(["token"], { dataDir }), {
     status: 2,
     stdout: "",
-    stderr: "sd: usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n",
+    stderr:
+      "sd: usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics\n",
   });
 });

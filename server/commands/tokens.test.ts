@@ -14,6 +14,8 @@ for (const [args, expected] of [
   [["--user", "42"], [{ role: "user", user_id: 42, subject: "42" }]],
   [["--service"], [{ role: "service", subject: "service" }]],
   [["--admin"], [{ role: "admin", subject: "admin" }]],
+  [["--till"], [{ role: "till", subject: "till" }]],
+  [["--till", "north-3"], [{ role: "till", subject: "north-3" }]],
   [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
 ] as const)
   test(`./sd token ${args.join(" ")}`, async () => {
@@ -26,13 +28,15 @@ for (const [args, expected] of [
     assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
   });
 
-const usage = "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics";
+const usage = "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics";
 for (const [args, message] of [
   [[], usage],
   [["--user", "ann"], usage],
   [["--users", "3"], usage],
   [["--admin", "42"], usage],
   [["--root"], usage],
+  [["--till", "a", "b"], usage],
+  [["--till", "a b"], "a till's name has letters, digits, and . : _ -"],
   [["--user", "0"], "users go from 1 on, and A-B upwards"],
   [["--users", "5-3"], "users go from 1 on, and A-B upwards"],
   [["--users", "1-1000001"], "at most 1000000 tokens at once"],

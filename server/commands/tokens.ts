@@ -1,9 +1,10 @@
 /** What ./sd token prints: bearer tokens by the secret that set-up generated, or the token of /metrics. */
+import type { Role } from "../api/caller.ts";
 import { signToken } from "../auth/auth.ts";
 import { metricsTokenOf, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 
-const USAGE = "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics";
+const USAGE = "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics";
 
 /** The lines for these arguments. Throws what the user is to read when they are wrong, or when nothing is signed here. */
 export async function tokens(env: Env, args: string[]): Promise<string[]> {
@@ -26,13 +27,18 @@ async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
 }
 
 function readArguments([flag, value, ...more]: string[]): {
-  role: "user" | "service" | "admin";
+  role: Role;
   subject: string;
 }[] {
   if (more.length > 0) throw new Error(USAGE);
   if ((flag === "--service" || flag === "--admin") && value === undefined) {
     const role = flag === "--service" ? "service" : "admin";
     return [{ role, subject: role }];
+  }
+  if (flag === "--till") {
+    if (value !== undefined && !/^[\w.:-]{1,100}$/.test(value))
+      throw new Error("a till's name has letters, digits, and . : _ -");
+    return [{ role: "till", subject: value ?? "till" }];
   }
   const [, first, last = first] =
     value?.match(flag === "--users" ? /^(\d{1,16})-(\d{1,16})$/ : /^(\d{1,16})$/) ?? [];

@@ -67,10 +67,26 @@ export interface Note {
   reason?: string | undefined;
 }
 
+/** For taking a use back, which may have to be on behalf of the same actor. */
+export interface Undo extends Note {
+  reason: string;
+  onlyOwn: boolean;
+}
+
 export interface Use<C extends Command> {
   outcome: Outcome<C>;
   used_date: Instant | null;
   use_reference: string | null;
+}
+
+/** What a till is told of a claim code: all but the outcome is null where it is not found. */
+export interface Claim<C extends Command> extends Use<C> {
+  coupon_id: number | null;
+  code: string | null;
+  message: string | null;
+  position: number | null;
+  user_id: number | null;
+  display_name: string | null;
 }
 
 /** What is selected, in forms that no setting of a session changes. */
@@ -93,6 +109,11 @@ const LEASE = list(
   "holders_after, to_json(holders) as holders",
 );
 const USE = list("outcome", instant("used_date"), "use_reference");
+const CLAIM = list(
+  "outcome, coupon_id, code, message, position, user_id, display_name",
+  instant("used_date"),
+  "use_reference",
+);
 
 /** No grant's issued_at. A null in an array is a text in a session with array_nulls = off. */
 const NEVER = "-infinity";
@@ -134,12 +155,31 @@ export function using(use: Pool) {
         `,
       ).then(only),
 
-    undoUse: (userId: number, couponId: number, note: Note & { reason: string }) =>
+    useClaim: (claimCode: string, reference: string, actor: string) =>
+      use<Claim<"use_claim">>(
+        (sql) => sql`
+          select ${sql.unsafe(CLAIM)}
+          from public.use_claim(
+            claim_code => ${claimCode}::text, reference => ${reference}::text, actor => ${actor}::text)
+        `,
+      ).then(only),
+
+    undoUse: (userId: number, couponId: number, note: Undo) =>
       use<Use<"undo_use">>(
         (sql) => sql`
           select ${sql.unsafe(USE)}
           from public.undo_use(
-            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, ${noted(sql, note)})
+            user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, only_own => ${note.onlyOwn}::boolean,
+            ${noted(sql, note)})
+        `,
+      ).then(only),
+
+    undoClaim: (claimCode: string, note: Undo) =>
+      use<Claim<"undo_claim">>(
+        (sql) => sql`
+          select ${sql.unsafe(CLAIM)}
+          from public.undo_claim(
+            claim_code => ${claimCode}::text, only_own => ${note.onlyOwn}::boolean, ${noted(sql, note)})
         `,
       ).then(only),
   };

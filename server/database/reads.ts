@@ -92,6 +92,7 @@ const WALLET = list(
   day("issued_on"),
   instant("issued_at"),
   instant("expiry"),
+  "claim_code",
   instant("used_date"),
   "use_reference",
 );

@@ -9,6 +9,8 @@ import { type Clock, systemClock } from "../clock.ts";
 export interface RateLimit {
   /** Counts one request of this user. */
   take(userId: number): Verdict;
+  /** What take() would answer, without counting. */
+  look(userId: number): Verdict;
 }
 
 export interface Verdict {
@@ -36,7 +38,7 @@ const FREE: Verdict = { allowed: true, remaining: Number.POSITIVE_INFINITY, rese
 
 /** `limit` requests in WINDOW_S seconds; 0: no limit. */
 export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = systemClock): RateLimit {
-  if (limit === 0) return { take: () => FREE };
+  if (limit === 0) return { take: () => FREE, look: () => FREE };
   const perMs = limit / (WINDOW_S * 1000);
   const users = new Float64Array(SETS * WAYS);
   const level = new Float64Array(SETS * WAYS);
@@ -46,25 +48,39 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
   const filled = (place: number, at: number) =>
     Math.min(limit, (level[place] as number) + (at - (since[place] as number)) * perMs);
 
+  /** The user's own place, or the one whose user it would take. */
+  function placeOf(userId: number, at: number): number {
+    const first = setOf(userId) * WAYS;
+    let place = first;
+    for (let way = first; way < first + WAYS; way++) {
+      if (users[way] === userId) return way;
+      if (filled(way, at) > filled(place, at)) place = way;
+    }
+    return place;
+  }
+
+  const verdict = (allowed: boolean, left: number): Verdict => ({
+    allowed,
+    remaining: Math.floor(left),
+    resetIn: left >= 1 ? 0 : (1 - left) / perMs / 1000,
+  });
+
   return {
     take(userId) {
       const at = clock.now();
-      const first = setOf(userId) * WAYS;
-      let place = first;
-      for (let way = first; way < first + WAYS; way++) {
-        if (users[way] === userId) {
-          place = way;
-          break;
-        }
-        if (filled(way, at) > filled(place, at)) place = way;
-      }
+      const place = placeOf(userId, at);
       const before = users[place] === userId ? filled(place, at) : limit;
       const allowed = before >= 1;
       users[place] = userId;
       level[place] = allowed ? before - 1 : before;
       since[place] = at;
-      const left = level[place] as number;
-      return { allowed, remaining: Math.floor(left), resetIn: left >= 1 ? 0 : (1 - left) / perMs / 1000 };
+      return verdict(allowed, level[place] as number);
+    },
+    look(userId) {
+      const at = clock.now();
+      const place = placeOf(userId, at);
+      const left = users[place] === userId ? filled(place, at) : limit;
+      return verdict(left >= 1, left);
     },
   };
 }

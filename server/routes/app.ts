@@ -19,7 +19,8 @@ import { type Bindings, type Ctx, header } from "../http/request.ts";
 import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { actorOf, actsFor, noteOf } from "./caller.ts";
+import { actorOf, actsFor, noteOf, undoOf } from "./caller.ts";
+import { createGuesses } from "./guesses.ts";
 import { lines } from "./list.ts";
 import { type App, createOperations, type Operations, respond } from "./operation.ts";
 import { addPages } from "./pages.ts";
@@ -61,6 +62,7 @@ export function createApp(parts: Dependencies) {
   const states = createStates(parts);
   addReports(operations, parts); // before /coupons/{coupon_id}, which /coupons/list would match
   addCoupons(operations, states, parts);
+  addClaims(operations, parts);
   addChanges(operations, parts);
   addPlan(operations, parts);
   addUsers(operations, parts);
@@ -145,6 +147,19 @@ function addCoupons(
   });
 }
 
+/** What a till does. Whoever only guesses has to wait. */
+function addClaims({ command }: Operations, { db, clock }: Dependencies): void {
+  const guesses = createGuesses(clock);
+
+  command("useClaim", async ({ who, body: { claim_code, reference } }) => ({
+    ...(await guesses.of(who, () => db.useClaim(claim_code, reference, actorOf(who)))),
+  }));
+
+  command("undoClaim", async ({ who, body: { claim_code, reason } }) => ({
+    ...(await guesses.of(who, () => db.undoClaim(claim_code, undoOf(who, reason)))),
+  }));
+}
+
 /** What operators look up. */
 function addReports({ read }: Operations, { db }: Dependencies): void {
   read("listCoupons", ({ query }) => db.listCoupons(query));
@@ -174,7 +189,7 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
   );
 
   command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, reason } }) => {
-    const use = await db.undoUse(user_id, coupon_id, { actor: actorOf(who), reason });
+    const use = await db.undoUse(user_id, coupon_id, undoOf(who, reason));
     return { coupon_id, user_id, ...use };
   });
 

@@ -1,7 +1,7 @@
 /** Who calls, for whom it acts, and how the audit names it. */
 import type { Caller } from "../api/caller.ts";
 import type { Authenticate } from "../auth/auth.ts";
-import type { Note } from "../database/commands.ts";
+import type { Note, Undo } from "../database/commands.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
@@ -49,6 +49,11 @@ export function actorOf({ role, subject }: Caller): string {
 
 export function noteOf(who: Caller, reason: string | undefined): Note {
   return { actor: actorOf(who), reason };
+}
+
+/** Only an admin takes back what others used. */
+export function undoOf(who: Caller, reason: string): Undo {
+  return { ...noteOf(who, reason), reason, onlyOwn: who.role !== "admin" };
 }
 
 /** A user acts for itself only; a service and an admin for whom they name. */

@@ -1,7 +1,14 @@
 /** Who may do what, on every route. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { adminToken, assertProblem, env, serviceToken, userToken } from "../../bench/harness/app.ts";
+import {
+  adminToken,
+  assertProblem,
+  env,
+  serviceToken,
+  tillToken,
+  userToken,
+} from "../../bench/harness/app.ts";
 import { routesWorld } from "../../bench/harness/routes.ts";
 import { signToken } from "../auth/auth.ts";
 import { pages } from "./pages.ts";
@@ -36,7 +43,9 @@ const rights: Record<string, string[] | "public"> = {
   "GET /audit": ["admin"],
   "POST /coupons/:coupon_id/issue": anyone,
   "POST /coupons/:coupon_id/use": anyone,
-  "POST /coupons/:coupon_id/undo-use": ["admin"],
+  "POST /claims/use": ["till", "service", "admin"],
+  "POST /claims/undo-use": ["till", "service", "admin"],
+  "POST /coupons/:coupon_id/undo-use": ["service", "admin"],
   "POST /coupons/:coupon_id/pause": ["admin"],
   "POST /coupons/:coupon_id/resume": ["admin"],
   "POST /coupons/:coupon_id/count": ["admin"],
@@ -94,7 +103,7 @@ for (const [route, roles] of Object.entries(rights)) {
   });
 
   test(`${route}: ${roles.join(", ")}`, async () => {
-    const tokens = { user: userToken(7), service: serviceToken, admin: adminToken };
+    const tokens = { user: userToken(7), till: tillToken, service: serviceToken, admin: adminToken };
     for (const [role, token] of Object.entries(tokens)) {
       const answer = await call(token);
       if (roles.includes(role)) assert.ok(![401, 403, 500, 503].includes(answer.status), role);

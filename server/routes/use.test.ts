@@ -1,6 +1,7 @@
 /** A coupon is used, and a use is undone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { serviceToken } from "../../bench/harness/app.ts";
 import { INSTANT, routesWorld } from "../../bench/harness/routes.ts";
 
 const { world, asAdmin, asUser, holder, outcomeTests, wrongBodyTests } = routesWorld();
@@ -86,6 +87,16 @@ for (const [name, run] of outcomeTests("undo_use", {
     return [
       await asAdmin(`POST /coupons/${ids.coupon_id}/undo-use`, { user_id: ids.user_id, reason: "r" }),
       { ...ids },
+    ];
+  },
+  used_by_another: async () => {
+    const { user_id, coupon_id } = await holder("order 8");
+    return [
+      await world().call(`POST /coupons/${coupon_id}/undo-use`, {
+        token: serviceToken,
+        body: { user_id, reason: "r" },
+      }),
+      { coupon_id, user_id },
     ];
   },
   restored: async () => {

@@ -182,7 +182,8 @@ test("wallet: pages of several days, the newest first", async () => {
   assert.deepEqual([days(third), third.next_before], [["2025-05-01"], null]);
   assert.deepEqual(await page("?before=2025-05-01"), { user_id, coupons: [], next_before: null });
 
-  const { code, expiry, ...used } = second.coupons[1];
+  const { code, expiry, claim_code, ...used } = second.coupons[1];
+  assert.match(claim_code, /^....-....-....$/);
   assert.deepEqual(used, {
     state: "used",
     coupon_id: ids[1],
