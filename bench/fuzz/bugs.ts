@@ -10,6 +10,8 @@ export interface Bug {
   plant: NonNullable<Task["plant"]>;
   /** How the finding begins, or what it tells. */
   found: RegExp;
+  /** For one that shows only when all inputs are used up. Default: until it is found. */
+  inputs?: number;
 }
 
 /** A function's text with parts replaced. */
@@ -46,6 +48,7 @@ export const bugs: readonly Bug[] = [
       ])(scratch);
     },
     found: /^when all was done: [\s\S]*audited_use_is_there/,
+    inputs: 2_000,
   },
   {
     name: "a failure of the database behind a route",
