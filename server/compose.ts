@@ -33,6 +33,8 @@ export interface Overrides
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
+  /** The deadline of readiness. Default: a second. */
+  readyMs?: number;
   /** Receives the log's lines. Default: stdout. */
   writeLog?: (line: string) => void;
   /** Reads the metrics of all workers. Default: the metrics of this process. */
@@ -123,6 +125,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
         isDraining,
         newestMigration: await newestMigration(),
         needed: await neededFunctions(),
+        answerMs: overrides.readyMs,
       }),
   };
 }

@@ -56,6 +56,7 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
     },
     {
       lanes: { maxWaitMs: 10_000 },
+      readyMs: 10_000,
       writeLog: (line) => void logged.push(JSON.parse(line)),
       ...overrides,
     },

@@ -33,18 +33,20 @@ export function createReadiness({
   isDraining,
   newestMigration,
   needed,
+  answerMs = ANSWER_MS,
 }: {
   db: Pick<Db, "schemaVersion">;
   isDraining: () => boolean;
   newestMigration: string;
   needed: readonly string[];
+  answerMs?: number | undefined;
 }): () => Promise<void> {
   // Anybody may ask, any number of times: all of them share one query at a time.
   const schemaVersion = createShared(() => db.schemaVersion(needed));
 
   return async () => {
     if (isDraining()) throw notReady("draining");
-    const { migration, oldest_server, missing } = await within(ANSWER_MS, schemaVersion()).catch((error) => {
+    const { migration, oldest_server, missing } = await within(answerMs, schemaVersion()).catch((error) => {
       throw explained(error, newestMigration);
     });
     if (migration === null || migration < newestMigration) throw pending(migration, newestMigration);
