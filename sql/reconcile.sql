@@ -13,7 +13,6 @@ as $$
   ), grants as (
     select
       g.coupon_id,
-      max(g.issued_at) as last_issued_at,
       count(*) as rows,
       count(distinct g.position) as positions,
       min(g.position) as first_position,
@@ -35,11 +34,13 @@ as $$
   where greatest(c.issued, g.rows) > c.count
 
   union all
+  -- The last one by position: where the clock was set back, others have a later time.
   select 'sold_out_since_the_last_unit', c.id, null,
-    format('count %s, issued %s, sold out at %s, last grant at %s', c.count, c.issued, c.sold_out_at, g.last_issued_at)
+    format('count %s, issued %s, sold out at %s, last grant at %s', c.count, c.issued, c.sold_out_at, l.issued_at)
   from coupon.coupons c
-  left join grants g on g.coupon_id = c.id
-  where (c.sold_out_at is not null) <> (c.issued = c.count) or c.sold_out_at < g.last_issued_at
+  left join coupon.user_coupons l
+    on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
+  where (c.sold_out_at is not null) <> (c.issued = c.count) or c.sold_out_at < l.issued_at
 
   union all
   select 'positions_without_gaps', g.coupon_id, null,

@@ -489,6 +489,29 @@ test("nothing in a busy and healthy database", async () => {
   assert.deepEqual(await rows(admin`select * from reconcile()`), []);
 });
 
+test("nothing where the clock was set back: the last grant is the one of the last position", async () => {
+  const back = await coupon({ count: 3, from: "-40 days" });
+  const [first, second] = (await crowd(2)) as [number, number];
+  await issue(first, back);
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.user_coupons disable trigger user`;
+    await sql`update coupon.user_coupons set issued_at = issued_at + interval '1 hour' where coupon_id = ${back}`;
+    await sql`alter table coupon.user_coupons enable trigger user`;
+  });
+  const isSoldOutAt = (user_id: number) =>
+    value(owner`
+      select c.sold_out_at = g.issued_at
+      from coupon.coupons c join coupon.user_coupons g on g.coupon_id = c.id and g.user_id = ${user_id}
+      where c.id = ${back}`);
+  await admin`select from set_coupon_count(${back}, 1)`;
+  assert.equal(await isSoldOutAt(first), true);
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+  await admin`select from set_coupon_count(${back}, 2)`;
+  await issue(second, back);
+  assert.equal(await isSoldOutAt(second), true);
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
+
 for (const [damage, statements, expected] of damages) {
   test(`${damage}: ${expected.map(([invariant]) => invariant).join(", ")}`, async () => {
     const enough = new Error("undo this");

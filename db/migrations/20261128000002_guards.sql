@@ -190,14 +190,19 @@ create trigger coupons_day_is_decided_anew
 create function coupon.time_sell_out() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  set enable_seqscan = off
+  set jit = off
 as $$
 begin
-  new.sold_out_at := case when new.issued = new.count then clock_timestamp() end;
+  new.sold_out_at := case when new.issued = new.count then greatest(clock_timestamp(), (
+    select g.issued_at from coupon.user_coupons g
+    where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(new.id, new.issued))) end;
   return new;
 end
 $$;
 comment on function coupon.time_sell_out() is
-  'sold_out_at for a change of count that takes away what was left, or brings something back.';
+  'sold_out_at for a change of count that takes away what was left, or brings something back. It is not before the last grant,
+even if the clock was set back since.';
 
 create trigger coupons_time_sell_out
   before update of count, issued on coupon.coupons
