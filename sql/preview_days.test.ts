@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import fc from "fast-check";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, time_zone } = await testDatabase();
@@ -19,6 +20,10 @@ const times = (day: string) =>
   rows(admin`
     select to_char(start_time at time zone 'UTC', 'DD HH24:MI'), to_char(expiry at time zone 'UTC', 'DD HH24:MI'), outcome
     from preview_days(${day}::text::date, ${day}::text::date)`);
+/** Of a row of a preview, all but the coupon that is not made. */
+const TOLD = admin.unsafe(
+  "outcome, day, slot, code, message, description, start_time, expiry, count, metadata, taken_by, warning",
+);
 /** All that could tell that a preview did something. */
 const state = () =>
   rows(owner`
@@ -36,12 +41,9 @@ test("it says what filling does, and changes nothing", async () => {
     (${today} + 4 + time '13:00') at time zone ${time_zone}::text, 55)`;
   await admin`select from fill_days(${today} + 1)`;
   const before = await state();
-  const columns = admin.unsafe(
-    "outcome, day, slot, code, message, description, start_time, expiry, count, metadata, taken_by, warning",
-  );
-  const preview = await rows(admin`select ${columns} from preview_days()`);
+  const preview = await rows(admin`select ${TOLD} from preview_days()`);
   assert.deepEqual(await state(), before);
-  assert.deepEqual(await rows(admin`select ${columns} from fill_days()`), preview);
+  assert.deepEqual(await rows(admin`select ${TOLD} from fill_days()`), preview);
   assert.deepEqual(
     await rows(admin`select outcome, count(*)::integer from preview_days() group by 1 order by 1`),
     [
@@ -167,3 +169,63 @@ test("the last day that can be, with the longest life", async () => {
     ["made"],
   ]);
 });
+
+/** Few values, so that entries and coupons are often in one another's way. */
+const few = {
+  entry: fc.record({
+    weekday: fc.integer({ min: 1, max: 7 }),
+    slot: fc.integer({ min: 1, max: 3 }),
+    code: fc.constantFrom("A-{date}", "a-{year}{month}{day}", "B-{date}", "{slot}-{date}"),
+    start: fc.constantFrom("00:30", "02:30", "03:30", "12:00"),
+    lasts: fc.constantFrom("00:45", "03:00"),
+    count: fc.integer({ min: 1, max: 4 }),
+  }),
+  coupon: fc.record({
+    day: fc.integer({ min: 0, max: 8 }),
+    code: fc.constantFrom("A", "b", "1", "2"),
+    start: fc.constantFrom("00:30", "03:30", "12:00", "15:00"),
+    count: fc.integer({ min: 1, max: 4 }),
+  }),
+};
+
+test("whatever is planned and there: filling does what the preview said, once, and no rule is broken", () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(few.entry, { minLength: 1, maxLength: 20 }),
+      fc.array(few.coupon, { maxLength: 8 }),
+      fc.constantFrom("UTC", "Europe/Berlin", "Pacific/Kiritimati", "Asia/Kathmandu"),
+      async (entries, coupons, name) => {
+        await owner.unsafe("delete from coupon.plan; delete from coupon.planned; delete from coupon.coupons");
+        await zone(name);
+        for (const { weekday, slot, code, start, lasts, count } of entries)
+          await admin`
+            select from set_plan_entry(${weekday}, ${slot}, ${code}, 'm', 'd', ${start}::text::time,
+              ${start}::text::time + ${lasts}::text::interval, ${count})`;
+        for (const { day, code, start, count } of coupons)
+          await admin`
+            select from (select (clock_timestamp() at time zone ${name}::text)::date + ${day}::integer as day) d,
+              create_coupon(${code}::text || to_char(d.day, '-YYYYMMDD'), 'm', 'd',
+                (d.day + ${start}::text::time) at time zone ${name}::text, '2099-01-01Z', ${count})`;
+        const preview = await rows(admin`select ${TOLD} from preview_days()`);
+        const filled = await rows(admin`select ${TOLD}, coupon_id from fill_days()`);
+        const [first] = await rows(admin`select count(*)::integer from coupon.coupons`);
+        // A coupon that the same filling made is told as the one in the way; a preview has made none.
+        const made = filled.filter(([outcome]) => outcome === "made").map((row) => row.at(-1));
+        assert.deepEqual(
+          filled.map((row) =>
+            row.slice(0, -1).map((cell) => (cell !== null && made.includes(cell) ? null : cell)),
+          ),
+          preview,
+        );
+        const again = await rows(admin`select ${TOLD}, coupon_id from fill_days()`);
+        const isThere = ([outcome]: unknown[]) => outcome === "already_made" || outcome === "made";
+        assert.deepEqual(
+          again.filter(isThere).map((row) => row.at(-1)),
+          filled.filter(isThere).map((row) => row.at(-1)),
+        );
+        assert.deepEqual(await rows(admin`select count(*)::integer from coupon.coupons`), [first]);
+        assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+      },
+    ),
+    { numRuns: 25 },
+  ));
