@@ -38,10 +38,26 @@ begin
     on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(c.id, 1)
   left join coupon.user_coupons l
     on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
-  where c.id = coupon_stats.coupon_id;
+  where c.id = coupon_stats.coupon_id
+  union all
+  select
+    r.code, r.count, r.issued, r.count - r.issued, u.used, r.asked, least(f.issued_at, s.first_issued_at), s.last_issued_at,
+    r.sold_out_at, r.sold_out_at - r.start_time
+  from coupon.retired_coupons r
+  cross join lateral (
+    select coalesce(sum(u.used), 0) as used from coupon.use_counts u where u.coupon_id = r.coupon_id
+  ) u
+  cross join lateral (
+    select min(s.first_issued_at) as first_issued_at, max(s.last_issued_at) as last_issued_at
+    from coupon.retired_grants s
+    where s.coupon_id = r.coupon_id
+  ) s
+  left join coupon.user_coupons f
+    on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(r.coupon_id, 1)
+  where r.coupon_id = coupon_stats.coupon_id;
 end
 $$;
 
 comment on function public.coupon_stats(bigint) is
   'How the drop went: issued, used, remaining, first and last grant; asked, how many requests for it were answered; time_to_sell_out runs from start_time to
-sold_out_at; both are null while some remain. No row: no such coupon.';
+sold_out_at; both are null while some remain. Also of a coupon that was retired. No row: no such coupon.';

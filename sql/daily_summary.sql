@@ -43,19 +43,30 @@ begin
     g.first_issued_at, g.last_issued_at
   from (select v_first + n from generate_series(0, v_last - v_first) n) d (day)
   cross join lateral (
-    select count(*)::integer as coupons, coalesce(sum(c.count), 0) as count,
-      coalesce(sum(coupon.asked_for(c)), 0)::bigint as asked
-    from coupon.coupons c
-    where c.live_on = d.day
+    select count(*)::integer as coupons, coalesce(sum(c.count), 0) as count, coalesce(sum(c.asked), 0)::bigint as asked
+    from (
+      select c.count, coupon.asked_for(c) as asked from coupon.coupons c where c.live_on = d.day
+      union all
+      select r.count, r.asked from coupon.retired_coupons r where r.live_on = d.day
+    ) c
   ) o
   cross join lateral (
     select
-      count(*) as issued,
-      count(*) filter (where u.is_used) as used,
-      min(u.issued_at) as first_issued_at,
-      max(u.issued_at) as last_issued_at
-    from coupon.user_coupons u
-    where u.issued_on = d.day
+      sum(s.issued)::bigint as issued,
+      sum(s.used)::bigint as used,
+      min(s.first_issued_at) as first_issued_at,
+      max(s.last_issued_at) as last_issued_at
+    from (
+      select
+        count(*) as issued, count(*) filter (where u.is_used) as used,
+        min(u.issued_at) as first_issued_at, max(u.issued_at) as last_issued_at
+      from coupon.user_coupons u
+      where u.issued_on = d.day
+      union all
+      select r.issued, r.used, r.first_issued_at, r.last_issued_at
+      from coupon.retired_grants r
+      where r.issued_on = d.day
+    ) s
   ) g
   order by d.day;
 end

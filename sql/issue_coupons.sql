@@ -120,7 +120,7 @@ begin
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
     return;
   end if;
-  if v_refusal is not null and not exists (
+  if v_refusal = 'coupon_not_found' or v_refusal is not null and not exists (
     select from coupon.user_coupons g
     where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
   then

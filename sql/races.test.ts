@@ -648,6 +648,58 @@ test("users are forgotten while they claim, use and undo: no error, no word is l
   assert.deepEqual(await positions(coupon), upTo((await positions(coupon)).length));
 });
 
+test("retire_coupons against undo_use: what is under way is counted, whoever comes later finds no coupon", async () => {
+  const undo = (session: Session, user: number, coupon: number) =>
+    row(session`select outcome from undo_use(${user}, ${coupon}, 'why')`);
+  for (const isUnderWay of [true, false]) {
+    const [coupon, [user = 0]] = await bygone(1);
+    const late = await holding(theGrant(coupon, user), async () => {
+      const undone = undo(at(0), user, coupon);
+      await waiting(watch);
+      if (!isUnderWay)
+        assert.deepEqual(await retire(at(1)), { outcome: "going_on", grants: 0, grants_left: 1 });
+      return { undone };
+    });
+    assert.equal((await late.undone).outcome, isUnderWay ? "restored" : "coupon_not_found");
+    if (isUnderWay) {
+      await at(0)`begin`;
+      await at(0)`select from coupon.user_coupons where coupon_id = ${coupon}`;
+      await at(0)`commit`;
+      assert.deepEqual(await retire(at(1)), { outcome: "going_on", grants: 0, grants_left: 1 });
+    }
+    const moved = await holding(theGrant(coupon, user), async () => {
+      const answer = retire(at(1));
+      await waiting(watch);
+      return { answer };
+    });
+    assert.deepEqual(await moved.answer, { outcome: "done", grants: 1, grants_left: 0 });
+    const [sums] =
+      await database.owner`select issued, used from coupon.retired_grants where coupon_id = ${coupon}`;
+    assert.deepEqual({ ...sums }, { issued: 1, used: isUnderWay ? 0 : 1 });
+  }
+});
+
+test("six retire at once while others claim: one works at a time, and each grant is moved out once", async () => {
+  const [old] = await bygone(40);
+  const live = await newCoupon(30);
+  const users = await newUsers(30);
+  const answers: Answer[] = [];
+  const work = async (session: Session) => {
+    for (let answer = await retire(session); answer.outcome !== "done"; answer = await retire(session))
+      answers.push(answer);
+  };
+  const claims = users.map((user, i) => issue(at(10 + i), user, live));
+  await Promise.all(sessions.slice(0, 6).map(work));
+  assert.deepEqual(tally(await Promise.all(claims)), { issued: 30 });
+  assert.deepEqual(
+    Object.keys(tally(answers)).filter((outcome) => !["busy", "going_on"].includes(outcome)),
+    [],
+  );
+  const [sums] = await database.owner`select issued from coupon.retired_grants where coupon_id = ${old}`;
+  assert.equal(sums?.["issued"], 40);
+  assert.deepEqual(await positions(old), []);
+});
+
 test("a coupon whose first grant is not committed yet can't be deleted, and a change by hand of its expiry takes the grant along", async () => {
   for (const [change, wanted] of [
     ["delete from coupon.coupons where id = $1", "coupons_are_permanent_once_issued"],
@@ -930,6 +982,12 @@ function forget(session: Session, user: number): Promise<Answer> {
   return row(session`select outcome from forget_user(${user})`);
 }
 
+/** A step of what expired 40 days ago or earlier, 7 grants at most. */
+async function retire(session: Session): Promise<Answer> {
+  return row(session`
+    select outcome, grants, grants_left from retire_coupons((now() - interval '40 days')::date, 7)`);
+}
+
 function withdraw(session: Session, coupon: number): Promise<Answer> {
   return row(session`select outcome from withdraw_coupon(${coupon})`);
 }
@@ -975,6 +1033,28 @@ async function positions(coupon: number): Promise<number[]> {
   const grants = await database.owner`
     select position from coupon.user_coupons where coupon_id = ${coupon} order by position`;
   return grants.map((grant) => grant["position"]);
+}
+
+/** A coupon that ended two months ago, with so many grants, all of them used. */
+async function bygone(count: number): Promise<[coupon: number, users: number[]]> {
+  const [coupon, holders] = [
+    await newCoupon(count, { start: `-${coupons + 300} days` }),
+    await newUsers(count),
+  ];
+  await issueAll(at(0), coupon, holders);
+  for (const user of holders) await use(at(0), user, coupon, "order");
+  await database.owner.begin(async (sql) => {
+    for (const table of ["coupons", "user_coupons"])
+      await sql.unsafe(`alter table coupon.${table} disable trigger user`);
+    await sql`update coupon.coupons set expiry = clock_timestamp() - interval '60 days' where id = ${coupon}`;
+    await sql`
+      update coupon.user_coupons set expiry = c.expiry, issued_at = c.expiry - interval '2 days', issued_on = issued_on - 62,
+        used_date = c.expiry - interval '1 day'
+      from coupon.coupons c where c.id = coupon_id and c.id = ${coupon}`;
+    for (const table of ["coupons", "user_coupons"])
+      await sql.unsafe(`alter table coupon.${table} enable trigger user`);
+  });
+  return [coupon, holders];
 }
 
 /** A database of its own to break, with users 1 and 2 and coupons 1 and 2. */

@@ -64,6 +64,19 @@ as $$
   select 'grant_has_its_coupon', g.coupon_id, g.user_id, 'no such coupon'
   from coupon.user_coupons g
   where not exists (select from coupon.coupons c where c.id = g.coupon_id)
+    and not exists (
+      select from coupon.retired_coupons r where r.coupon_id = g.coupon_id and g.position <= r.grants_left)
+
+  union all
+  select 'retired_grants_are_counted', r.coupon_id, null,
+    format('issued %s, grants %s of %s, moved out %s', r.issued, coalesce(g.rows, 0), r.grants_left, coalesce(s.issued, 0))
+  from coupon.retired_coupons r
+  left join grants g on g.coupon_id = r.coupon_id
+  left join (
+    select s.coupon_id, sum(s.issued) as issued from coupon.retired_grants s group by s.coupon_id
+  ) s on s.coupon_id = r.coupon_id
+  where r.grants_left <> coalesce(g.rows, 0) or r.issued <> r.grants_left + coalesce(s.issued, 0)
+    or exists (select from coupon.coupons c where c.id = r.coupon_id)
 
   union all
   select 'grant_has_its_user', g.coupon_id, g.user_id, 'no such user'
@@ -122,7 +135,13 @@ as $$
   select 'uses_are_counted', coalesce(g.coupon_id, c.coupon_id), null,
     format('used %s, counted %s', coalesce(g.used, 0), coalesce(c.used, 0))
   from (
-    select g.coupon_id, count(*) as used from coupon.user_coupons g where g.used_date is not null group by g.coupon_id
+    select g.coupon_id, sum(g.used) as used
+    from (
+      select u.coupon_id, 1 as used from coupon.user_coupons u where u.used_date is not null
+      union all
+      select s.coupon_id, s.used from coupon.retired_grants s where s.used > 0
+    ) g
+    group by g.coupon_id
   ) g
   full join (
     select u.coupon_id, sum(u.used) as used from coupon.use_counts u group by u.coupon_id
@@ -152,12 +171,14 @@ as $$
   from coupon.audit a
   left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id
   where a.command = 'undo_use' and (g.user_id is null or g.used_date = a.used_date)
+    and not exists (select from coupon.retired_coupons r where r.coupon_id = a.coupon_id)
 
   union all
   select 'audited_use_is_there', a.coupon_id, a.user_id, format('use of %s is gone, and nobody undid it', a.used_date)
   from coupon.audit a
   left join coupon.user_coupons g on g.coupon_id = a.coupon_id and g.user_id = a.user_id
   where a.command = 'use_coupon' and g.used_date is distinct from a.used_date
+    and not exists (select from coupon.retired_coupons r where r.coupon_id = a.coupon_id)
     and not exists (
       select from coupon.audit u
       where u.user_id = a.user_id and u.coupon_id = a.coupon_id and u.used_date = a.used_date

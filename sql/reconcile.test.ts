@@ -190,6 +190,15 @@ const damages: Damage[] = [
     [["grant_has_its_user", lunch, ben, "'no such user'"]],
   ],
   [
+    "a retired coupon whose grants are not counted",
+    [
+      ...noTriggers("retired_coupons"),
+      `insert into coupon.retired_coupons (coupon_id, code, start_time, expiry, live_on, count, issued, asked, grants_left)
+        values (999, 'GONE', now(), now(), current_date, 5, 3, 3, 1)`,
+    ],
+    [["retired_grants_are_counted", 999, null, "'issued 3, grants 0 of 1, moved out 0'"]],
+  ],
+  [
     "a forgotten user with a name",
     [
       `select from forget_user(${ben})`,

@@ -33,6 +33,8 @@ const [live, other, soldOut, soon, ended, fresh, old] = [
   await coupon({ count: 7 }),
   await coupon({ from: "-70 days" }),
 ];
+// Over since a month, with two grants.
+const bygone = await coupon({ from: "-100 days", count: 9 });
 const used = 2;
 for (const [user_id, coupon_id] of [
   [1, live],
@@ -43,6 +45,9 @@ for (const [user_id, coupon_id] of [
   assert.equal(await issue(user_id, coupon_id), "issued");
 assert.equal(await use(used, live, "order"), "used");
 await grantedBefore(3, 1, old);
+await grantedBefore(60, 1, bygone);
+await grantedBefore(60, 2, bygone);
+await owner`update coupon.coupons set expiry = clock_timestamp() - interval '50 days' where id = ${bygone}`;
 await expire(ended);
 // A day that is full, in an order other than that of the slots.
 await admin`
@@ -120,6 +125,16 @@ const note = (command: string, new_values: string, more: [string, string] = ["re
     values ('${command}', ${live}, '${new_values}', ${more[1]})`;
 
 const disable = (table: string, trigger: string) => `alter table coupon.${table} disable trigger ${trigger}`;
+/** A retirement by hand of the coupon that is over, up to its grants. */
+const retired = (grants_left = "issued", coupon_id = bygone) =>
+  `insert into coupon.retired_coupons (coupon_id, code, start_time, expiry, live_on, count, issued, asked, sold_out_at, grants_left)
+    select id, code, start_time, expiry, live_on, count, issued, issued, sold_out_at, ${grants_left} from coupon.coupons
+    where id = ${coupon_id}`;
+const gone = [retired(), `delete from coupon.coupons where id = ${bygone}`];
+const leave = (grants: number) =>
+  `update coupon.retired_coupons set grants_left = ${grants} where coupon_id = ${bygone}`;
+const summed = (issued: number) =>
+  `insert into coupon.retired_grants values (current_date - 60, ${bygone}, ${issued}, 0, now(), now())`;
 const forget = (user_id: number) => `select from forget_user(${user_id})`;
 
 /** Runs statements one by one in one transaction, to its commit. */
@@ -278,7 +293,6 @@ const attacks: Record<string, Attack[]> = {
     ["a coupon that begins sold out", [offer({ more: "14" }), "select 1"], "coupons_sold_out_at_is_told"],
     ["no count", [changeCoupon("count = 0", fresh)], "coupons_count_fits"],
     ["a grant deleted", ["delete from coupon.user_coupons"], "user_coupons_grant_is_permanent"],
-    ["no grant deleted", ["delete from coupon.user_coupons where false"], "user_coupons_grant_is_permanent"],
     ["grants truncated", ["truncate coupon.user_coupons"], "user_coupons_grant_is_permanent"],
     ["coupons truncated with all", ["truncate coupon.coupons cascade"], "coupons_are_permanent_once_issued"],
     ["coupons truncated", ["truncate coupon.coupons"], "0A000"],
@@ -856,6 +870,80 @@ const attacks: Record<string, Attack[]> = {
       "audit_reason_fits",
     ],
   ],
+  "of what is retired: what is over, all of it, and for ever": [
+    ["a coupon that is not over", [retired("issued", live)], "retired_coupons_are_over"],
+    ["one whose grants are left out", [retired("0")], "retired_coupons_are_over"],
+    ["one that is not", [retired().replace("select id,", "select 999,")], "retired_coupons_are_over"],
+    ["one that is still there", [retired()], "retired_coupons_are_gone"],
+    [
+      "grants that are not counted",
+      [...gone, leave(0), `delete from coupon.user_coupons where coupon_id = ${bygone}`],
+      "retired_coupons_grants_are_told",
+    ],
+    [
+      "grants that are counted, and still there",
+      [...gone, summed(1), leave(1)],
+      "retired_coupons_grants_are_told",
+    ],
+    [
+      "a grant before the last one",
+      [
+        ...gone,
+        summed(1),
+        leave(1),
+        `delete from coupon.user_coupons where (user_id, coupon_id) = (1, ${bygone})`,
+      ],
+      "user_coupons_grant_is_permanent",
+    ],
+    [
+      "more than are told",
+      [...gone, summed(1), leave(1), `delete from coupon.user_coupons where coupon_id = ${bygone}`],
+      "user_coupons_grant_is_permanent",
+    ],
+    [
+      "the grants of another coupon too",
+      [...gone, summed(2), leave(0), "delete from coupon.user_coupons"],
+      "user_coupons_grant_is_permanent",
+    ],
+    ["more left than before", [...gone, summed(2), leave(0), leave(2)], "retired_coupons_stay"],
+    [
+      "other times",
+      [...gone, "update coupon.retired_coupons set live_on = live_on - 1"],
+      "retired_coupons_stay",
+    ],
+    ["no trace of it", [...gone, "delete from coupon.retired_coupons"], "retired_coupons_stay"],
+    ["no trace of any", ["truncate coupon.retired_coupons"], "retired_coupons_stay"],
+    ["a sum that falls", [summed(2), "update coupon.retired_grants set issued = 1"], "retired_grants_stay"],
+    [
+      "more used than issued",
+      [summed(1), "update coupon.retired_grants set used = 2"],
+      "retired_grants_used_within_issued",
+    ],
+    ["no sum", [summed(2), "delete from coupon.retired_grants"], "retired_grants_stay"],
+    ["no sums", ["truncate coupon.retired_grants"], "retired_grants_stay"],
+    [
+      "a fourth coupon of its day",
+      [
+        ...gone,
+        `insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, slot, count)
+          select 'AGAIN', 'm', 'd', r.start_time + interval '1 minute', now() + interval '1 day', s.time_zone, 2, 77
+          from coupon.retired_coupons r, coupon.settings s`,
+      ],
+      "coupons_day_is_open",
+    ],
+    [
+      "a fourth coupon that moves to its day",
+      [...gone, changeCoupon(`start_time = (select start_time from coupon.retired_coupons)`, fresh)],
+      "coupons_day_is_open",
+    ],
+    [
+      "told, and not so",
+      [
+        `insert into coupon.audit (command, coupon_id, old_values) values ('retire_coupons', ${bygone}, '{"code": "C8"}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+  ],
   "of who is forgotten: for ever, and no word is left": [
     [
       "a forgotten user made again",
@@ -922,7 +1010,9 @@ test("after all attacks nothing is broken", async () => {
     [
       [1, live, false],
       [1, old, false],
+      [1, bygone, false],
       [used, live, true],
+      [used, bygone, false],
       [8, soldOut, false],
       [9, ended, false],
     ],

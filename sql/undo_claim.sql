@@ -37,13 +37,13 @@ begin
 
   return query
   select
-    coalesce(nullif(u.outcome::text, 'user_not_found'), 'claim_not_found')::public.undo_claim_outcome,
+    regexp_replace(u.outcome::text, '^(coupon|user)_not_found$', 'claim_not_found')::public.undo_claim_outcome,
     u.used_date, u.use_reference, c.id, c.code, c.message, case when h.id is not null then v_grant.position end, h.id,
     h.display_name
   from public.undo_use(
     v_grant.user_id, v_grant.coupon_id, undo_claim.reason, undo_claim.actor, undo_claim.only_own) u
-  -- Of who is forgotten nothing is told.
-  left join coupon.users h on h.id = v_grant.user_id and u.outcome <> 'user_not_found'
+  -- Of who is forgotten, and of a coupon that is retired, nothing is told.
+  left join coupon.users h on h.id = v_grant.user_id and u.outcome not in ('coupon_not_found', 'user_not_found')
   left join coupon.coupons c on c.id = v_grant.coupon_id and h.id is not null;
 end
 $$;

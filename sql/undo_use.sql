@@ -35,7 +35,12 @@ begin
     return;
   end if;
 
-  -- Read after the wait for the row, which forget_user() takes too.
+  -- Read after the wait for the row, which retire_coupons() and forget_user() take too.
+  if not exists (select from coupon.coupons c where c.id = undo_use.coupon_id) then
+    outcome := 'coupon_not_found';
+    return next;
+    return;
+  end if;
   if not exists (select from coupon.users u where u.id = undo_use.user_id) then
     outcome := 'user_not_found';
     return next;

@@ -33,12 +33,12 @@ begin
 
   return query
   select
-    coalesce(nullif(u.outcome::text, 'user_not_found'), 'claim_not_found')::public.use_claim_outcome,
+    regexp_replace(u.outcome::text, '^(coupon|user)_not_found$', 'claim_not_found')::public.use_claim_outcome,
     u.used_date, u.use_reference, c.id, c.code, c.message, case when h.id is not null then v_grant.position end, h.id,
     h.display_name
   from public.use_coupon(v_grant.user_id, v_grant.coupon_id, use_claim.reference, use_claim.actor) u
-  -- Of who is forgotten nothing is told.
-  left join coupon.users h on h.id = v_grant.user_id and u.outcome <> 'user_not_found'
+  -- Of who is forgotten, and of a coupon that is retired, nothing is told.
+  left join coupon.users h on h.id = v_grant.user_id and u.outcome not in ('coupon_not_found', 'user_not_found')
   left join coupon.coupons c on c.id = v_grant.coupon_id and h.id is not null;
 end
 $$;

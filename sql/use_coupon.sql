@@ -35,7 +35,12 @@ begin
     for no key update;
   end if;
 
-  -- Read after the wait for the row, which forget_user() takes too.
+  -- Read after the wait for the row, which retire_coupons() and forget_user() take too.
+  if not exists (select from coupon.coupons c where c.id = use_coupon.coupon_id) then
+    outcome := 'coupon_not_found';
+    return next;
+    return;
+  end if;
   if not exists (select from coupon.users u where u.id = use_coupon.user_id) then
     outcome := 'user_not_found';
     return next;

@@ -52,6 +52,7 @@ begin
       where g.user_id = wallet.user_id
         and g.issued_on = any (
           array(select v_last - n from generate_series(0, least(v_days, v_last - v_first + 1) - 1) n))
+        and (select true from coupon.coupons c where c.id = g.coupon_id)
       order by g.issued_on desc
       limit wallet.page_size - cardinality(v_coupons));
     v_last := v_last - v_days;
@@ -61,6 +62,7 @@ begin
     select p.coupon_id
     from coupon.past_grants p
     where p.user_id = wallet.user_id and p.issued_on < least(v_first, wallet.before)
+      and (select true from coupon.coupons c where c.id = p.coupon_id)
     order by p.issued_on desc
     limit wallet.page_size - cardinality(v_coupons));
 

@@ -40,11 +40,12 @@ export async function addHistory(
 
 async function addGrants(session: Sql, users: number, days: readonly number[], say: Say): Promise<void> {
   const coupons = await session`
-    insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, live_on, slot, count, issued)
+    insert into coupon.coupons (code, message, description, start_time, expiry, time_zone, live_on, slot, count, issued, sold_out_at)
     select
       'earlier-' || d.day, 'bench', '', now() - make_interval(days => d.day::integer),
       now() - make_interval(days => d.day::integer) + interval '23 hours', s.time_zone,
-      (now() at time zone s.time_zone)::date - d.day::integer, 1, d.count, d.count
+      (now() at time zone s.time_zone)::date - d.day::integer, 1, d.count, d.count,
+      now() - make_interval(days => d.day::integer)
     from unnest(${days.map(String)}::integer[]) with ordinality d (count, day)
     cross join coupon.settings s
     order by d.day

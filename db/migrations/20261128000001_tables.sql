@@ -232,7 +232,8 @@ comment on column coupon.issuing.nothing is
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
-    'set_time_zone', 'import_users', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret');
+    'set_time_zone', 'import_users', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret',
+    'retire_coupons');
 comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
 use_coupon too, and one that is taken back an undo_use.';

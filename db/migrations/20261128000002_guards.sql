@@ -239,12 +239,28 @@ create trigger coupons_code_is_fixed_once_issued
   execute function coupon.refuse_change(
     'coupons_code_is_fixed_once_issued', 'the code of a coupon that was issued can''t change');
 
+create function coupon.check_coupon_is_retired() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from coupon.retired_coupons r where r.coupon_id = old.id and r.issued = old.issued) then
+    raise exception 'coupon % was issued, and is not retired', old.id
+      using errcode = 'check_violation', schema = 'coupon', table = 'coupons',
+        constraint = 'coupons_are_permanent_once_issued',
+        hint = 'pause_coupon() ends issuing; retire_coupons() takes out what is over.';
+  end if;
+  return old;
+end
+$$;
+comment on function coupon.check_coupon_is_retired() is
+  'A coupon that was issued is deleted only once it stands in coupon.retired_coupons.';
+
 create trigger coupons_are_permanent_once_issued
   before delete on coupon.coupons
   for each row
   when (old.issued > 0)
-  execute function coupon.refuse_change(
-    'coupons_are_permanent_once_issued', 'a coupon that was issued is never deleted: pause_coupon() ends issuing');
+  execute function coupon.check_coupon_is_retired();
 
 create trigger coupons_are_permanent_once_issued_id
   before update of id on coupon.coupons
@@ -372,11 +388,38 @@ create trigger forgotten_users_stay_truncate
   execute function coupon.refuse_change(
     'forgotten_users_stay', 'who is forgotten stays so');
 
+create function coupon.check_gone_grants() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_coupon_id bigint;
+begin
+  select g.coupon_id into v_coupon_id
+  from (
+    select o.coupon_id, min(o.position) as first_position, max(o.position) as last_position, count(*) as rows
+    from old_grants o
+    group by o.coupon_id
+  ) g
+  left join coupon.retired_coupons r on r.coupon_id = g.coupon_id
+  where r.coupon_id is null or g.first_position <> r.grants_left + 1 or g.last_position <> r.grants_left + g.rows
+  limit 1;
+  if found then
+    raise exception 'a grant of coupon %, which is not retired, or not up to this one', v_coupon_id
+      using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
+        constraint = 'user_coupons_grant_is_permanent', hint = 'retire_coupons() moves out what is over.';
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.check_gone_grants() is
+  'For any delete from user_coupons: they are the last grants of a retired coupon, whose grants_left leaves them out.';
+
 create trigger user_coupons_grant_is_permanent
-  before delete on coupon.user_coupons
+  after delete on coupon.user_coupons
+  referencing old table as old_grants
   for each statement
-  execute function coupon.refuse_change(
-    'user_coupons_grant_is_permanent', 'a grant is never deleted');
+  execute function coupon.check_gone_grants();
 
 create trigger user_coupons_grant_is_permanent_truncate
   before truncate on coupon.user_coupons
@@ -603,6 +646,8 @@ begin
       when 'retire_claim_secret' then new.coupon_id is null and exists (
         select from coupon.claim_secrets s
         where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is not null)
+      when 'retire_coupons' then new.new_values is null and new.old_values is not null and exists (
+        select from coupon.retired_coupons r where r.coupon_id = new.coupon_id and r.code = new.old_values->>'code')
       when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
         and not exists (select from coupon.coupons c where c.id = new.coupon_id)
       else exists (
@@ -696,6 +741,8 @@ drop function coupon.check_audit();
 drop function coupon.count_use();
 drop function coupon.check_use();
 drop function coupon.check_expiry();
+drop function coupon.check_gone_grants();
+drop function coupon.check_coupon_is_retired();
 drop function coupon.check_forgotten_user();
 drop function coupon.check_new_users();
 drop function coupon.check_user_is_forgotten();

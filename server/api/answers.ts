@@ -272,6 +272,15 @@ const taken_by = couponId
 export const edited = changed.extend({ taken_by });
 export const expiring = changed.extend({ warning: warning.nullable() });
 export const moved = created.extend({ taken_by });
+export const retired = z.strictObject({
+  coupon_id: couponId.nullable().meta({ description: "The coupon that was retired, or is being so." }),
+  code: offered.shape.code.nullable(),
+  grants: natural("Grants that this request moved out.").nullable(),
+  grants_left: natural("Grants of this coupon that are left.").nullable(),
+  coupons_left: total(
+    "Coupons that are left to retire, with this one while grants of it are left.",
+  ).nullable(),
+});
 export const forgotten = z.strictObject({ user_id: userId });
 export const withdrawn = changed.extend({
   issued: offered.shape.issued.nullable().meta({ examples: [0] }),

@@ -108,4 +108,16 @@ export const changes = {
     command: "withdraw_coupon",
     answer: answers.withdrawn,
   },
+  retireCoupons: {
+    route: "POST /coupons/retire",
+    tag: "Operating",
+    summary: "Take out coupons that have been over for a month, with their grants",
+    description:
+      "A step a request: send it again while the outcome is going_on. Save the grants before (GET /coupons/{coupon_id}/grants): sums are all " +
+      "that stays, in stats and in the daily summary.",
+    roles: ADMIN,
+    body: requests.retirement,
+    command: "retire_coupons",
+    answer: answers.retired,
+  },
 } as const;

@@ -137,6 +137,12 @@ export const outcomes = {
     not_planned: { status: 200, detail: "There is no such entry." },
     removed: { status: 200, detail: "The entry is removed. Coupons that were made from it stay." },
   },
+  retire_coupons: {
+    too_recent: { status: 409, detail: "The day must be 33 days ago or earlier." },
+    busy: { status: 409, detail: "Another call retires coupons: send the request again." },
+    going_on: { status: 200, detail: "There is more to retire: send the request again." },
+    done: { status: 200, detail: "No coupon that expired before that day is left." },
+  },
   forget_user: {
     user_not_found: noUser,
     already_forgotten: { status: 200, detail: "The user is forgotten already." },

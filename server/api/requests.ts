@@ -175,3 +175,15 @@ const afterUpTo = (max: number) =>
   });
 export const afterUserQuery = afterUpTo(Number.MAX_SAFE_INTEGER);
 export const afterPositionQuery = afterUpTo(MAX_COUNT);
+/** Grants that one call of retire_coupons() moves out. */
+const RETIRED_GRANTS = 5_000;
+export const retirement = z.strictObject({
+  before: dayText("The coupons that expired before this day; at least 33 days ago."),
+  at_most: z
+    .int("must be a whole number")
+    .min(1, "must be at least 1")
+    .max(10_000, "must be at most 10000")
+    .default(RETIRED_GRANTS)
+    .meta({ description: "Grants that are moved out at once.", examples: [RETIRED_GRANTS] }),
+  reason: reason.optional(),
+});

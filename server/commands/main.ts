@@ -23,6 +23,7 @@ const commands: Record<string, () => Promise<Command>> = {
     return (env) => status(env);
   },
   "api-url": async () => (await import("./api-url.ts")).apiUrl,
+  retire: async () => (await import("./retire.ts")).retire,
   stop: async () => (await import("./stop.ts")).stop,
   reset: async () => (await import("./reset.ts")).reset,
 };

@@ -276,6 +276,27 @@ export function operating(operate: Pool) {
             display_names => ${arrayOf(users.map((user) => user.display_name))}::text[], ${noted(sql, note)})
         `,
       ),
+  };
+}
+
+/** What keeps the tables as they should be: who is forgotten, what is counted, folded and retired. */
+export function keeping(operate: Pool) {
+  return {
+    retireCoupons: (before: string, atMost: number, note: Note) =>
+      operate<{
+        outcome: Outcome<"retire_coupons">;
+        coupon_id: number | null;
+        code: string | null;
+        grants: number | null;
+        grants_left: number | null;
+        coupons_left: number | null;
+      }>(
+        (sql) => sql`
+          select outcome, coupon_id, code, grants, grants_left, coupons_left
+          from public.retire_coupons(
+            before => ${before}::text::date, at_most => ${atMost}::integer, ${noted(sql, note)})
+        `,
+      ).then(only),
 
     forgetUser: (userId: number, note: Note) =>
       operate<{ outcome: Outcome<"forget_user"> }>(

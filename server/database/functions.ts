@@ -1,5 +1,5 @@
 /** One method for each function of the database. The server has no other SQL. */
-import { issuing, operating, using } from "./commands.ts";
+import { issuing, keeping, operating, using } from "./commands.ts";
 import { planned } from "./plan.ts";
 import { openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
@@ -23,6 +23,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...issuing(issue, lookup, lease),
     ...using(use),
     ...operating(operate),
+    ...keeping(operate),
     ...planned(operate),
     ...onOffer(offer),
     ...reports(report),

@@ -98,6 +98,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   fillDays: ["POST /plan/fill", "coupons"],
   copyDay: ["POST /plan/copy-day", "coupons"],
   wallet: ["GET /users/{user_id}/coupons", "coupons"],
+  retireCoupons: ["POST /coupons/retire", "outcome"],
   forgetUser: ["POST /users/{user_id}/forget", "outcome"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],

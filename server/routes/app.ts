@@ -223,6 +223,10 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
     ...(await db.editCoupon(coupon_id, coupon, noteOf(who, reason))),
   }));
 
+  command("retireCoupons", ({ who, body: { before, at_most, reason } }) =>
+    db.retireCoupons(before, at_most, noteOf(who, reason)),
+  );
+
   command("withdrawCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
     coupon_id,
     ...(await db.withdrawCoupon(coupon_id, noteOf(who, reason))),

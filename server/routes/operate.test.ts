@@ -248,6 +248,56 @@ for (const [name, run] of outcomeTests("withdraw_coupon", {
 }))
   test(name, run);
 
+/** A coupon that is over since many days, with a grant; each has its own. */
+async function bygone(days: number): Promise<{ coupon_id: number; code: string }> {
+  const { owner } = world().scratch;
+  const { coupon_id } = await holder();
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.user_coupons disable trigger user`;
+    await sql`alter table coupon.coupons disable trigger user`;
+    await sql`
+      update coupon.coupons set start_time = start_time - ${days + 1}::integer * interval '1 day', live_on = live_on - ${days + 1}::integer,
+        expiry = clock_timestamp() - ${days}::integer * interval '1 day' where id = ${coupon_id}`;
+    await sql`
+      update coupon.user_coupons g set expiry = c.expiry, issued_at = c.start_time + interval '1 minute', issued_on = c.live_on
+      from coupon.coupons c where c.id = g.coupon_id and c.id = ${coupon_id}`;
+    await sql`alter table coupon.user_coupons enable trigger user`;
+    await sql`alter table coupon.coupons enable trigger user`;
+  });
+  const [row] = await owner`select code from coupon.coupons where id = ${coupon_id}`;
+  return { coupon_id, code: row?.["code"] };
+}
+const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+const retire = (days: number) => asAdmin("POST /coupons/retire", { before: daysAgo(days) });
+
+for (const [name, run] of outcomeTests("retire_coupons", {
+  too_recent: async () => [await retire(20), {}],
+  busy: async () => {
+    const { owner } = world().scratch;
+    const [answer] = await owner.begin(async (sql) => {
+      await sql`select from coupon.folded for update`;
+      return [await retire(40)];
+    });
+    return [answer as Awaited<ReturnType<typeof retire>>, {}];
+  },
+  going_on: async () => {
+    const { coupon_id, code } = await bygone(70);
+    const answer = await retire(60);
+    assert.equal((await asAdminGet(`/coupons/${coupon_id}`)).status, 404);
+    return [answer, { coupon_id, code, grants: 0, grants_left: 1, coupons_left: 1 }];
+  },
+  done: async () => {
+    const { coupon_id, code } = await bygone(90);
+    await retire(80); // the one that is begun
+    await retire(80);
+    const answer = await retire(80);
+    const { body } = await asAdminGet(`/coupons/${coupon_id}/stats`);
+    assert.deepEqual([body.code, body.issued], [code, 1]);
+    return [answer, { coupon_id, code, grants: 1, grants_left: 0, coupons_left: 0 }];
+  },
+}))
+  test(name, run);
+
 test("what is changed is in the audit: who by the token, through which login, and why", async () => {
   const audited = async (work: () => Promise<unknown>) => {
     const { owner } = world().scratch;
@@ -309,6 +359,18 @@ for (const [name, run] of wrongBodyTests([
     { start_time: "noon" },
     ["start_time", "must be a time like 2026-11-22T10:00:00Z"],
   ],
+  [
+    "a day that is none",
+    "POST /coupons/retire",
+    { before: "2026-02-30" },
+    ["before", "must be a day like 2026-11-22"],
+  ],
+  [
+    "too many grants at once",
+    "POST /coupons/retire",
+    { before: "2026-01-01", at_most: 10_001 },
+    ["at_most", "must be at most 10000"],
+  ],
   ["a message that is empty", "POST /coupons/1/edit", { message: "" }, ["message", "must not be empty"]],
   ["a message that is null", "POST /coupons/1/edit", { message: null }, ["message", "must be a string"]],
   [
@@ -326,6 +388,7 @@ for (const [name, run] of wrongBodyTests([
     "POST /coupons/1/start": { start_time: "2030-01-01T00:00:00Z" },
     "POST /coupons/1/edit": { message: "m" },
     "POST /coupons/1/withdraw": {},
+    "POST /coupons/retire": { before: "2026-01-01" },
     "POST /users/1/forget": {},
     "POST /users": { users: [{ user_id: 1, display_name: "n" }] },
   }).map(

@@ -33,6 +33,7 @@ const rights: Record<string, string[] | "public"> = {
   "GET /coupons/live": anyone,
   "GET /coupons/upcoming": anyone,
   "GET /coupons/events": anyone,
+  "POST /coupons/retire": ["admin"],
   "GET /coupons/list": ["admin"],
   "GET /coupons/status": ["admin"],
   "GET /coupons/status/events": ["admin"],

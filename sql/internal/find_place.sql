@@ -24,7 +24,9 @@ begin
     where not exists (
       select from coupon.coupons c
       where c.live_on = find_place.live_on and c.slot = s.slot and c.id is distinct from find_place.coupon_id);
-    obstacle := case when slot is null then 'day_full' end;
+    obstacle := case
+      when slot is null or exists (select from coupon.retired_coupons r where r.live_on = find_place.live_on)
+        then 'day_full' end;
   end if;
   return next;
 end

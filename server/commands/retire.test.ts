@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createThings, plantGrants } from "../../bench/harness/coupons.ts";
+import { printed } from "../../bench/harness/printed.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { readEnv } from "../env.ts";
+import { retire } from "./retire.ts";
+
+test("retire takes out what expired before a day, to its end", async (t) => {
+  const { setupUrl, admin, owner, drop } = await scratchDatabase();
+  t.after(drop);
+  const env = readEnv({ DATABASE_URL: setupUrl }, "");
+  const things = createThings(admin, owner);
+  const old = await things.newCoupon({ count: 30, from: "-90 days" });
+  await plantGrants(owner, old, await things.newUsers(30), "local - interval '80 days'");
+  await owner`update coupon.coupons set expiry = clock_timestamp() - interval '70 days'`;
+  await things.newCoupon({ from: "-60 days", until: "-50 days" });
+  const live = await things.newCoupon();
+  const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+
+  await assert.rejects(retire(env, [day(10)]), { message: `${day(10)} is less than 33 days ago` });
+  await assert.rejects(retire(env, ["soon"]), /^Error: usage: /);
+  assert.deepEqual(await printed(t, () => retire(env, [day(60), "books are closed"])), [
+    "C1 is retired; coupons left: 0",
+    "retired: 1 coupons, 30 grants",
+  ]);
+  assert.deepEqual(await printed(t, () => retire(env, [day(40)])), [
+    "C2 is retired; coupons left: 0",
+    "retired: 1 coupons, 0 grants",
+  ]);
+  assert.deepEqual(await printed(t, () => retire(env, [day(40)])), ["retired: 0 coupons, 0 grants"]);
+  const left = await owner`select id::integer from coupon.coupons`;
+  assert.deepEqual(
+    [...left].map(({ id }) => id),
+    [live],
+  );
+  const [told] = await admin`select reason from audit_trail(coupon_id => ${old}) limit 1`;
+  assert.equal(told?.["reason"], "books are closed");
+  assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});

@@ -1,0 +1,54 @@
+/**
+ * ./sd retire DAY [REASON]: takes out the coupons that expired before a day, with their grants, a step at a time. After each step it waits as
+ * long as that took, so that it takes half of what one session can at most.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { withConnection } from "../../db/connect.ts";
+import type { Env } from "../env.ts";
+import { withDatabase } from "./database.ts";
+import { say } from "./print.ts";
+
+/** Until somebody else, fold_grants() say, lets go. ms */
+const BUSY_MS = 500;
+/** Between two lines about one coupon. ms */
+const QUIET_MS = 5_000;
+
+export async function retire(env: Env, [before = "", reason, ...more]: string[]): Promise<number> {
+  if (!/^\d{4}-\d\d-\d\d$/.test(before) || more.length > 0)
+    throw new Error('usage: ./sd retire 2026-01-01 ["a reason, for the audit"]');
+  return withDatabase(env, (target) =>
+    withConnection(
+      target,
+      async (sql) => {
+        const moved = { coupons: 0, grants: 0 };
+        let saidAt = performance.now();
+        for (;;) {
+          const began = performance.now();
+          const [step] = await sql`
+            select outcome, coupon_id, code, grants, grants_left, coupons_left
+            from retire_coupons(${before}::text::date, reason => ${reason ?? null}::text)`;
+          const took = performance.now() - began;
+          if (step?.["outcome"] === "too_recent") throw new Error(`${before} is less than 33 days ago`);
+          if (step?.["outcome"] === "busy") {
+            await pause(BUSY_MS);
+            continue;
+          }
+          moved.grants += step?.["grants"];
+          if (step?.["coupon_id"] && step["grants_left"] === 0) {
+            moved.coupons += 1;
+            say(`${step["code"]} is retired; coupons left: ${step["coupons_left"]}`);
+            saidAt = performance.now();
+          } else if (performance.now() - saidAt > QUIET_MS) {
+            say(`${step?.["code"]}: ${step?.["grants_left"].toLocaleString("en")} grants are left`);
+            saidAt = performance.now();
+          }
+          if (step?.["outcome"] === "done") break;
+          await pause(took);
+        }
+        say(`retired: ${moved.coupons} coupons, ${moved.grants.toLocaleString("en")} grants`);
+        return 0;
+      },
+      { role: "coupon_admin" },
+    ),
+  );
+}

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+
+const { owner, admin, coupon, crowd, user, issue, use, grantedBefore, today } = await testDatabase();
+
+const day = async (ago: number) => String(await value(admin`select (${today} - ${ago}::integer)::text`));
+
+/** A coupon that is over since so many days, with grants of two days, every third of them used. */
+async function past(over: number, count = 10, units = count): Promise<[id: number, users: number[]]> {
+  const id = await coupon({ from: `-${over + 40 + count / 1000} days`, count: units });
+  const users = await crowd(count);
+  for (const [i, user_id] of users.entries())
+    await grantedBefore(over + (i < count / 2 ? 6 : 5), user_id, id);
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.user_coupons disable trigger user_coupons_check_use`;
+    await sql`
+      update coupon.user_coupons set used_date = issued_at + interval '1 hour', use_reference = 'order ' || position
+      where coupon_id = ${id} and position % 3 = 0`;
+    await sql`alter table coupon.user_coupons enable trigger user_coupons_check_use`;
+    await sql`update coupon.coupons set expiry = clock_timestamp() - ${over} * interval '1 day' where id = ${id}`;
+  });
+  return [id, users];
+}
+
+const step = async (before: string, at_most = 4) =>
+  (
+    await rows(admin`
+      select outcome, coupon_id::integer, grants, grants_left, coupons_left::integer
+      from retire_coupons(${before}::text::date, ${at_most}, 'spring cleaning', 'admin:root')`)
+  )[0];
+
+/** Until it is done. */
+async function retire(before: string): Promise<void> {
+  while ((await step(before, 1000))?.[0] === "going_on");
+}
+
+const whole = async () => assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+
+test("going_on, done: a coupon is out at once, and its grants by and by; sums stay", async () => {
+  const [id, users] = await past(50);
+  const [younger] = await past(45);
+  await admin`select from fold_grants()`;
+  const stats = admin`select * from coupon_stats(${id})`;
+  const days = admin`select * from daily_summary(${await day(60)}::text::date, ${await day(50)}::text::date)`;
+  const [statsBefore, daysBefore] = [await rows(stats), await rows(days)];
+  assert.equal(statsBefore[0]?.[4], "3");
+  const before = await day(48);
+  for (const wanted of [
+    ["going_on", id, 0, 10, 1],
+    ["going_on", id, 4, 6, 1],
+    ["going_on", id, 4, 2, 1],
+    ["done", id, 2, 0, 0],
+    ["done", null, 0, null, 0],
+  ]) {
+    assert.deepEqual(await step(before), wanted);
+    await whole();
+    assert.deepEqual(await rows(stats), statsBefore);
+    assert.deepEqual(await rows(days), daysBefore);
+    const [someone = 0] = users;
+    assert.equal(await issue(someone, id), "coupon_not_found");
+    assert.equal(await use(someone, id, "r"), "coupon_not_found");
+    assert.equal(
+      await value(admin`select outcome from undo_use(${someone}, ${id}, 'why')`),
+      "coupon_not_found",
+    );
+    for (const list of [
+      admin`select from wallet(${someone})`,
+      admin`select from list_grants(${id})`,
+      admin`select from find_coupon(${id})`,
+      admin`select from list_coupons('ended') where coupon_id = ${id}`,
+      admin`select from coupon_timeline(${id})`,
+      owner`select from coupon.leases where coupon_id = ${id}`,
+    ])
+      assert.deepEqual(await rows(list), []);
+  }
+  assert.deepEqual(await rows(owner`select from coupon.user_coupons where coupon_id = ${id}`), []);
+  assert.deepEqual(await rows(owner`select from coupon.past_grants where coupon_id = ${id}`), []);
+  assert.equal((await rows(admin`select from list_grants(${younger})`)).length, 10);
+  const told = admin`
+    select command, reason, actor, old_values->>'issued' from audit_trail(coupon_id => ${id}) limit 1`;
+  assert.deepEqual(await rows(told), [["retire_coupons", "spring cleaning", "admin:root", "10"]]);
+  await retire(await day(40));
+});
+
+test("done: the oldest first, those without a grant too, and none that ended later", async () => {
+  const empty = await coupon({ from: "-130 days", until: "-60 days" });
+  const [old] = await past(70);
+  const [young] = await past(40);
+  const before = await day(50);
+  assert.deepEqual((await step(before))?.slice(0, 2), ["going_on", old]);
+  await retire(before);
+  const left = owner`select id::integer from coupon.coupons where id in (${old}, ${empty}, ${young})`;
+  assert.deepEqual((await rows(left)).flat(), [young]);
+  assert.deepEqual(
+    await rows(owner`
+      select coupon_id::integer, issued, grants_left from coupon.retired_coupons where coupon_id in (${old}, ${empty})
+      order by 1`),
+    [
+      [empty, 0, 0],
+      [old, 10, 0],
+    ],
+  );
+  await whole();
+});
+
+test("its code is free, its id and its day are not", async () => {
+  const [id] = await past(41);
+  const [code, start] = (
+    await rows(owner`select code, start_time::text from coupon.coupons where id = ${id}`)
+  )[0] as [string, string];
+  const create = (code: string, shift: string) => admin`
+    select outcome, coupon_id::integer from create_coupon(
+      ${code}, 'm', 'd', ${start}::text::timestamptz + ${shift}::text::interval, clock_timestamp() + interval '1 day', 99)`;
+  await retire(await day(35));
+  assert.deepEqual(await rows(create(code, "1 minute")), [["day_full", null]]);
+  const [[outcome, next]] = (await rows(create(code, "-1 day"))) as [[string, number]];
+  assert.equal(outcome, "created");
+  assert.ok(next > id);
+  await whole();
+});
+
+test("a person is forgotten of a coupon that is being retired", async () => {
+  const [id, users] = await past(42);
+  const before = await day(38);
+  await step(before);
+  assert.equal(await value(admin`select outcome from forget_user(${users[2] as number})`), "forgotten");
+  const left = owner`select use_reference from coupon.user_coupons where coupon_id = ${id} and is_used order by position`;
+  assert.deepEqual((await rows(left)).flat(), ["(forgotten)", "order 6", "order 9"]);
+  await whole();
+  await retire(before);
+  await whole();
+});
+
+test("too_recent: nothing of the last 33 days", async () => {
+  await past(34);
+  assert.deepEqual(await step(await day(32)), ["too_recent", null, null, null, null]);
+  assert.equal((await step(await day(33)))?.[0], "going_on");
+  await retire(await day(33));
+});
+
+test("busy: another call is at work", async () => {
+  await owner.begin(async (sql) => {
+    await sql`select from coupon.folded for update`;
+    assert.deepEqual(await step(await day(40)), ["busy", null, null, null, null]);
+  });
+});
+
+test("a coupon whose refusal was leased: leases run out before it is gone", async () => {
+  const id = await coupon({ from: "-150 days", until: "-36 days" });
+  await owner`update coupon.leases set is_leased = true where coupon_id = ${id}`;
+  const from = performance.now();
+  await retire(await day(35));
+  assert.ok(performance.now() - from >= 1000);
+  assert.equal(await issue(await user(), id), "coupon_not_found");
+});
+
+test("refuses bad arguments", async () => {
+  await refusesArgument(admin`select from retire_coupons(null)`, "before", "22004");
+  await refusesArgument(admin`select from retire_coupons('-infinity')`, "before", "22023");
+  await refusesArgument(admin`select from retire_coupons('2020-01-01', 0)`, "at_most", "22023");
+  await refusesArgument(admin`select from retire_coupons('2020-01-01', null)`, "at_most", "22023");
+  await refusesArgument(admin`select from retire_coupons('2020-01-01', reason => '')`, "reason", "22023");
+});
+
+test("all of this left the data whole", whole);
