@@ -173,7 +173,12 @@ for (const [name, change] of [
     (id: number) =>
       admin`select outcome from set_coupon_expiry(${id}, clock_timestamp() + interval '3 days')`,
   ],
-  ["an update by hand", (id: number) => owner`update coupon.coupons set count = count + 1 where id = ${id}`],
+  ["count by hand", (id: number) => owner`update coupon.coupons set count = count + 1 where id = ${id}`],
+  ["paused by hand", (id: number) => owner`update coupon.coupons set paused = true where id = ${id}`],
+  [
+    "expiry by hand",
+    (id: number) => owner`update coupon.coupons set expiry = expiry + interval '1 day' where id = ${id}`,
+  ],
 ] as const)
   test(`${name} waits until the leases have run out`, async () => {
     const { id } = await soldOut(2);
@@ -230,6 +235,11 @@ for (const [name, change] of [
       admin`select o.outcome
         from coupon.coupons c cross join lateral set_coupon_start(c.id, c.start_time + interval '1 hour') o
         where c.id = ${id}`,
+  ],
+  [
+    "start_time by hand",
+    (id: number) =>
+      owner`update coupon.coupons set start_time = start_time - interval '1 hour' where id = ${id} returning 'changed'`,
   ],
 ] as const)
   test(`${name}, waits until nobody says not_started any more`, async () => {

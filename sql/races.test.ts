@@ -548,6 +548,16 @@ test("two imports of the same users in opposite order: no deadlock, each made on
   }
 });
 
+test("20 undos at once: one takes the use back, 19 find none", async () => {
+  const [coupon, user] = await granted();
+  assert.equal((await use(at(0), user, coupon, "order 1")).outcome, "used");
+  const answers = await race(
+    theGrant(coupon, user),
+    Array.from({ length: 20 }, (_, i) => () => row(at(i)`select * from undo_use(${user}, ${coupon}, 'why')`)),
+  );
+  assert.deepEqual(tally(answers), { restored: 1, not_used: 19 });
+});
+
 test("undo_use against use_coupon: at most one new use, and the row says which", async () => {
   for (let round = 0; round < 40; round++) {
     const [coupon, user] = await granted();

@@ -167,6 +167,21 @@ test("a use that is not committed keeps no other use waiting, and all are counte
   );
 });
 
+test("a use, and taking it back, is durable, though the session asked for less", async () => {
+  const { holder, lunch } = await held();
+  for (const command of [
+    admin`select outcome from use_coupon(${holder}, ${lunch}, 'order 1')`,
+    admin`select outcome from undo_use(${holder}, ${lunch}, 'why')`,
+  ]) {
+    const setting = await admin.begin(async (sql) => {
+      await sql`set local synchronous_commit = off`;
+      await sql`${command}`;
+      return value(sql`show synchronous_commit`);
+    });
+    assert.equal(setting, "on");
+  }
+});
+
 test("all of this left the data whole", async () => {
   assert.deepEqual(await rows(admin`select * from reconcile()`), []);
 });
