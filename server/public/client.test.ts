@@ -278,7 +278,7 @@ test("watching: line separators that are none of the protocol's are text", async
   await world.scratch.owner`update coupon.coupons set message = ${message} where id = ${coupon_id}`;
   for await (const { live } of client.watchCoupons()) {
     const found = live.find((coupon) => coupon.coupon_id === coupon_id)?.message;
-    if (found === undefined) continue; // of a second ago
+    if (found === undefined || found === "message") continue; // of a second ago, maybe as it was made
     assert.equal(found, message);
     break;
   }
