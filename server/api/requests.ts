@@ -76,7 +76,7 @@ export const newUsers = z.strictObject({
 
 export const demoCaller = z
   .strictObject({
-    role: z.enum(["user", "admin"], "must be user or admin"),
+    role: z.enum(["user", "till", "admin"], "must be user, till or admin"),
     user_id: userId.optional().meta({ description: "The user, if role is user." }),
   })
   .refine(({ role, user_id }) => (role === "user") === (user_id !== undefined), {

@@ -1,14 +1,15 @@
 /**
- * The page: which of its two views is shown, who looks at it, whether the service can be reached, and what is read aloud. What
- * each view is about: shop.js and operate.js.
+ * The page: which of its three views is shown, who looks at it, whether the service can be reached, and what is read aloud. What
+ * each view is about: shop.js, till.js and operate.js.
  */
 import { CouponError, couponClient } from "./client.js";
 import { find, html, mark, put, tell } from "./elements.js";
 import { createOperate } from "./operate.js";
 import { createShop } from "./shop.js";
+import { createTill } from "./till.js";
 import { whatFailed } from "./words.js";
 
-/** @typedef {"user" | "admin"} Role */
+/** @typedef {"user" | "till" | "admin"} Role */
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("./elements.js").View} View */
@@ -27,9 +28,15 @@ const CONNECTION = {
   lost: "There is no connection. What you see may be old. This page keeps trying.",
 };
 
-const TITLES = { shop: "Today's coupons", operate: "Operate" };
+const TITLES = { shop: "Today's coupons", till: "Till", operate: "Operate" };
 /** @type {Record<keyof typeof TITLES, Role>} */
-const ROLES = { shop: "user", operate: "admin" };
+const ROLES = { shop: "user", till: "till", operate: "admin" };
+/** What the roles of tokens are that a view takes, and whose they are in words. */
+const TAKES = {
+  user: { roles: ["user"], whose: "a user's" },
+  till: { roles: ["service", "admin"], whose: "a till's" },
+  admin: { roles: ["admin"], whose: "an operator's" },
+};
 
 /** @type {Partial<Record<Role, string>>} */
 const tokens = {};
@@ -44,7 +51,11 @@ let shown = new AbortController();
 
 const visitor = couponClient({ token: () => sessionStorage.getItem(DEMO_KEY) ?? "", fetch: observed });
 /** @type {Record<keyof typeof TITLES, View>} */
-const views = { shop: createShop(frameOf("user")), operate: createOperate(frameOf("admin")) };
+const views = {
+  shop: createShop(frameOf("user")),
+  till: createTill(frameOf("till")),
+  operate: createOperate(frameOf("admin")),
+};
 
 takeDemoKey();
 window.addEventListener("hashchange", () => {
@@ -61,11 +72,11 @@ onSignIn("#user-demo", (data) => {
   sessionStorage.setItem("user_id", `${demoUser}`);
   forget("user");
 });
-for (const role of /** @type {const} */ (["user", "admin"])) {
+for (const role of /** @type {const} */ (["user", "till", "admin"])) {
   onSignIn(`#${role}-token`, (data) => {
     const token = String(data.get("token")).trim();
-    const isRight = claimsOf(token).role === role;
-    const text = isRight ? "" : `This is not ${role === "user" ? "a user" : "an operator"}'s token.`;
+    const isRight = TAKES[role].roles.includes(claimsOf(token).role ?? "");
+    const text = isRight ? "" : `This is not ${TAKES[role].whose} token.`;
     tell(html(`#${role}-token`), text, "bad");
     if (!isRight) return say(text);
     forget(role);
@@ -87,7 +98,8 @@ function takeDemoKey() {
 
 /** @returns {keyof typeof TITLES} */
 function current() {
-  return location.hash === "#operate" ? "operate" : "shop";
+  const name = location.hash.slice(1);
+  return name === "operate" || name === "till" ? name : "shop";
 }
 
 function showView() {
@@ -160,7 +172,7 @@ async function signIn(role) {
         hasDemo = false;
         const text = "This demo link is not valid any more: ./sd start prints a new one.";
         if (sessionStorage.getItem(DEMO_KEY) !== null)
-          for (const form of ["#user-token", "#admin-token"]) tell(html(form), text, "bad");
+          for (const form of ["#user-token", "#till-token", "#admin-token"]) tell(html(form), text, "bad");
       } else {
         showBanner(whatFailed(error));
         setTimeout(reopen, AGAIN_MS);
@@ -181,7 +193,8 @@ async function signIn(role) {
 function forget(role) {
   delete tokens[role];
   sessionStorage.removeItem(`token of ${role}`);
-  views[role === "user" ? "shop" : "operate"].forget();
+  for (const name of /** @type {const} */ (["shop", "till", "operate"]))
+    if (ROLES[name] === role) views[name].forget();
 }
 
 /**

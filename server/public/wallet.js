@@ -1,5 +1,6 @@
 /** What a person has: the list of their coupons, and the button that uses one. */
-import { arrange, copyOf, html, mark, put, tell } from "./elements.js";
+import { arrange, copyOf, find, html, mark, onOpen, put, tell } from "./elements.js";
+import { generate } from "./lean-qr.js";
 import { showTickets } from "./tickets.js";
 import { amount, moment, USED } from "./words.js";
 
@@ -53,6 +54,11 @@ function createItem(shop, wallet, couponId) {
   const item = copyOf("#grant");
   wallet.items.set(couponId, item);
   html(".use", item).addEventListener("click", () => use(shop, wallet, couponId, item));
+  onOpen(find(".code", HTMLDetailsElement, item), "#claim", (copy) => {
+    const code = shop.grants.get(couponId)?.claim_code ?? "";
+    put(html(".claim-code", copy), code);
+    generate(code)?.toCanvas(find("canvas", HTMLCanvasElement, copy));
+  });
   return item;
 }
 
@@ -66,6 +72,7 @@ function showGrant(item, grant) {
     expired: `Ended ${moment(grant.expiry)}`,
   };
   put(html(".facts", item), `${grant.code} · number ${amount(grant.position)} · ${until[grant.state]}`);
+  html(".code", item).hidden = grant.state !== "issued" || grant.claim_code === null;
   const button = html(".use", item);
   mark(button, { "aria-disabled": String(grant.state !== "issued"), "aria-busy": null });
   put(html(".label", button), { issued: "Use", used: "Used", expired: "Ended" }[grant.state]);
@@ -80,7 +87,7 @@ async function use(shop, wallet, couponId, item) {
   if (button.ariaDisabled === "true") return;
   mark(button, { "aria-disabled": "true", "aria-busy": "true" });
   put(html(".label", button), "Asking …");
-  const reference = references.get(couponId) ?? newReference();
+  const reference = references.get(couponId) ?? newReference("page");
   references.set(couponId, reference);
   try {
     const result = await client.useCoupon({ coupon_id: couponId, reference });
@@ -94,7 +101,10 @@ async function use(shop, wallet, couponId, item) {
   }
 }
 
-/** Not crypto.randomUUID(), which is there by https and on localhost only. */
-function newReference() {
-  return `page-${[...crypto.getRandomValues(new Uint32Array(3))].map((n) => n.toString(36)).join("")}`;
+/**
+ * Not crypto.randomUUID(), which is there by https and on localhost only.
+ * @param {string} who
+ */
+export function newReference(who) {
+  return `${who}-${[...crypto.getRandomValues(new Uint32Array(3))].map((n) => n.toString(36)).join("")}`;
 }

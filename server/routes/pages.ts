@@ -20,6 +20,9 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/shop.js": publicFile("shop.js"),
   "/tickets.js": publicFile("tickets.js"),
   "/wallet.js": publicFile("wallet.js"),
+  "/till.js": publicFile("till.js"),
+  "/claim-code.js": publicFile("claim-code.js"),
+  "/lean-qr.js": pathToFileURL(createRequire(import.meta.url).resolve("lean-qr/nano")),
   "/operate.js": publicFile("operate.js"),
   "/panels.js": publicFile("panels.js"),
   "/find.js": publicFile("find.js"),
@@ -85,7 +88,7 @@ export function createPages(readBytes: ReadBytes = readFile): (path: string) => 
 async function read(path: string, readBytes: ReadBytes): Promise<Page> {
   const source = pages[path as "/"] as URL | (() => object);
   const bytes = source instanceof URL ? await readBytes(source) : Buffer.from(JSON.stringify(source()));
-  const ending = source instanceof URL ? source.pathname.split(".").at(-1) : "json";
+  const ending = source instanceof URL ? source.pathname.split(".").at(-1)?.replace("mjs", "js") : "json";
   return {
     headers: {
       "content-type": TYPES[ending as string] as string,

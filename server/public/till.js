@@ -1,0 +1,157 @@
+/** The view for tills: a code is scanned or typed and used, once, and what is given to whom is seen in one glance. */
+import { codeIn } from "./claim-code.js";
+import { find, html, mark, onSubmit, put, tell } from "./elements.js";
+import { newReference } from "./wallet.js";
+import { amount, CLAIM_UNDONE, CLAIM_USED } from "./words.js";
+
+/** @typedef {import("./elements.js").Frame} Frame */
+/** @typedef {import("./elements.js").View} View */
+/** @typedef {Partial<import("../api/contract-types.ts").AnswerOf<"useClaim">>} Told What is known of a code. */
+
+/** Between two looks at what the camera sees, ms. */
+const LOOK_MS = 150;
+
+/**
+ * @param {Frame} frame
+ * @returns {View}
+ */
+export function createTill({ client, say, failed }) {
+  const form = find("#scan", HTMLFormElement);
+  const input = find("#claim-code", HTMLInputElement);
+  const given = html("#given");
+  const back = find("#take-back", HTMLFormElement);
+  const camera = createCamera((text) => void use(text));
+  let isBusy = false;
+  /** The code that is shown, and can be taken back. */
+  let shown = "";
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (input.value.trim() !== "") void use(input.value);
+  });
+
+  onSubmit(back, async (field) => {
+    try {
+      const result = await client.undoClaim({ claim_code: shown, reason: field("reason") });
+      show(result, CLAIM_UNDONE[result.outcome], result.outcome === "restored" ? "wait" : "bad");
+      back.hidden = true;
+      back.reset();
+      input.focus();
+    } catch (error) {
+      tell(given, failed(error), "bad");
+    }
+    return [];
+  });
+
+  /** @param {string} text */
+  async function use(text) {
+    // A scanner types over what is selected.
+    if (isBusy) return input.select();
+    const code = codeIn(text);
+    if (code === undefined) {
+      show({}, "That is no code of ours, or it was misread. Try again.", "bad");
+      return input.select();
+    }
+    isBusy = true;
+    shown = code;
+    input.value = "";
+    show({}, "Asking …", "wait");
+    // Kept until there is an answer: whatever becomes of the line or of this tab, it is the same use.
+    const key = `reference of ${code}`;
+    const reference = sessionStorage.getItem(key) ?? newReference("till");
+    sessionStorage.setItem(key, reference);
+    try {
+      const result = await client.useClaim({ claim_code: code, reference });
+      sessionStorage.removeItem(key);
+      show(result, CLAIM_USED[result.outcome](result), result.outcome === "used" ? "good" : "bad");
+      back.hidden = result.outcome !== "used" && result.outcome !== "already_used";
+      if (input.value === "") input.focus();
+    } catch (error) {
+      show({}, failed(error), "bad");
+      if (input.value === "") input.value = code;
+      input.focus();
+      input.select();
+    }
+    isBusy = false;
+  }
+
+  /** @param {Told} told @param {string} text @param {"good" | "bad" | "wait"} mood */
+  function show({ message = "", display_name = "", code, position }, text, mood) {
+    given.hidden = false;
+    back.hidden = true;
+    mark(given, { "data-mood": mood });
+    tell(given, text, mood);
+    put(html(".what", given), message);
+    put(html(".whom", given), display_name);
+    put(html(".facts", given), code === undefined ? "" : `${code} · number ${amount(position ?? 0)}`);
+    say([text, message, display_name].filter(Boolean).join(" "));
+  }
+
+  return {
+    open(signal) {
+      camera.offer(signal);
+      input.focus();
+    },
+    forget() {
+      given.hidden = true;
+      form.reset();
+    },
+  };
+}
+
+/**
+ * The camera, where the browser can find a code in what it sees: it looks until it has found one.
+ * @param {(text: string) => void} found
+ */
+function createCamera(found) {
+  const video = find("#camera", HTMLVideoElement);
+  const button = find("#use-camera", HTMLButtonElement);
+  /** @type {{ new (how: { formats: string[] }): { detect: (seen: HTMLVideoElement) => Promise<{ rawValue: string }[]> } } | undefined} */
+  const Detector = /** @type {any} */ (globalThis).BarcodeDetector;
+  let looking = new AbortController();
+
+  button.addEventListener("click", () => {
+    if (!looking.signal.aborted) return looking.abort();
+    looking = new AbortController();
+    look(looking.signal).catch((error) => {
+      looking.abort();
+      put(html("#camera-told"), `The camera cannot be used: ${error.message}`);
+    });
+  });
+  looking.abort();
+
+  /** @param {AbortSignal} signal */
+  async function look(signal) {
+    put(html("#camera-told"), "");
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    const stop = () => {
+      for (const track of stream.getTracks()) track.stop();
+      video.hidden = true;
+      put(button, "Camera");
+    };
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    video.srcObject = stream;
+    video.hidden = false;
+    put(button, "Stop the camera");
+    await video.play();
+    const detector = Detector && new Detector({ formats: ["qr_code"] });
+    while (!signal.aborted) {
+      const [code] = (await detector?.detect(video)) ?? [];
+      if (signal.aborted) return;
+      if (code !== undefined) {
+        looking.abort();
+        return found(code.rawValue);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  return {
+    /** @param {AbortSignal} signal The view is shown until then. */
+    offer(signal) {
+      button.hidden = Detector === undefined || navigator.mediaDevices === undefined;
+      signal.addEventListener("abort", () => looking.abort(), { once: true });
+    },
+  };
+}

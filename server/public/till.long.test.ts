@@ -1,0 +1,192 @@
+/** The view for tills, and the code that a person shows there, in Chromium. */
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { tillToken, userToken } from "../../bench/harness/app.ts";
+import { launchBrowser, options } from "../../bench/harness/browser.ts";
+import {
+  exactly,
+  openSite,
+  PHONE,
+  picture,
+  type Site,
+  says,
+  textOf,
+  tooFaint,
+} from "../../bench/harness/site.ts";
+import { codeIn } from "./claim-code.js";
+
+/** Types as a keyboard scanner does, wherever the focus is. */
+async function scan(till: Page, code: string): Promise<void> {
+  await till.keyboard.type(code);
+  await till.keyboard.press("Enter");
+}
+
+test("a code in what was scanned or typed", () => {
+  assert.equal(codeIn("ZW6H-XJCH-FFZX"), "ZW6H-XJCH-FFZX");
+  assert.equal(codeIn(" 2byg a54b\tcgou\r\n"), "2BYG-A54B-CG0U");
+  for (const text of [
+    "",
+    "ZW6H-XJCH-FFZY",
+    "WZ6H-XJCH-FFZX",
+    "ZW6H-XJCH-FFZ",
+    "UW6H-XJCH-FFZX",
+    "4006381333931",
+  ])
+    assert.equal(codeIn(text), undefined, text);
+});
+
+describe("the till", options, () => {
+  let browser: Browser;
+  let site: Site;
+  let holder: number;
+  let code: string;
+
+  before(async () => {
+    browser = await launchBrowser();
+  });
+  after(() => browser?.close());
+
+  beforeEach(async () => {
+    site = await openSite(browser);
+    const coupon = await site.world.newCoupon();
+    holder = await site.world.newUser();
+    await site.world.issue(coupon, holder);
+    const { body } = await site.world.call(`GET /users/${holder}/coupons`, { token: userToken(holder) });
+    code = body.coupons[0].claim_code;
+  });
+  afterEach(() => site.close());
+
+  const usesOf = async () =>
+    (
+      await site.world.scratch.admin`
+      select command::text, new_values->>'use_reference' as reference, actor, reason
+      from audit_trail(user_id => ${holder}) order by id`
+    ).map((row) => ({ ...row }));
+
+  test("a person shows the code; the till scans it, gives, and takes back", async () => {
+    const person = await site.visit("", holder, { viewport: PHONE });
+    await person.getByText("Show the code for the till").click();
+    await says(person.locator(".claim-code"), exactly(code));
+    const isDrawn = `[...document.querySelector(".claim canvas").getContext("2d").getImageData(0, 0, 29, 29).data]
+      .some((value, i) => i % 4 === 3 && value === 255)`;
+    assert.equal(await person.evaluate(isDrawn), true);
+    await picture(person, "claim-phone-light");
+
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, code.toLowerCase());
+    await says(till.locator("#given .told"), exactly("Give:"));
+    assert.deepEqual(await till.locator("#given p").allTextContents(), [
+      "Give:",
+      "message",
+      `User ${holder}`,
+      "C1 · number 1",
+    ]);
+    await says(till.getByRole("status"), `Give: message User ${holder}`);
+    assert.deepEqual(await till.evaluate(tooFaint), {
+      checked: (await till.evaluate<{ checked: number }>(tooFaint)).checked,
+      faint: [],
+    });
+    await picture(till, "till-desktop-light");
+
+    // Scanned again it is another use, which there is not.
+    await scan(till, code);
+    await says(till.locator("#given .told"), /^Already used .*, by till-\w+\.$/);
+    await till.getByLabel("Why it is taken back").fill("wrong pump");
+    await till.keyboard.press("Enter");
+    await says(till.locator("#given .told"), exactly("Taken back. The code can be used again."));
+    await till.locator("#claim-code:focus").waitFor();
+    const [use, undo] = await usesOf();
+    assert.deepEqual(
+      [use?.["command"], use?.["actor"], undo?.["command"], undo?.["reason"]],
+      ["use_coupon", "till:demo", "undo_use", "wrong pump"],
+    );
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a bad line: the same code is the same use, also after the tab was loaded anew", async () => {
+    let lost = 0;
+    site.faults.push((request, response) => {
+      if (request.url !== "/claims/use" || lost === 0) return false;
+      lost -= 1;
+      // Done, but nobody hears of it.
+      const end = () => request.socket.destroy();
+      Object.assign(response, { end, write: () => true });
+      return false;
+    });
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    lost = 1_000;
+    await scan(till, code);
+    await says(till.locator("#given .told"), /it counts only once/);
+    assert.equal(await till.locator("#claim-code").inputValue(), code);
+    await till.reload();
+    await till.locator("#claim-code:focus").waitFor();
+    lost = 0;
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    assert.equal((await usesOf()).length, 1);
+  });
+
+  test("what is no code is not sent; a code of nobody and a use of others are told", async () => {
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, "4006381333931");
+    await says(till.locator("#given .told"), /^That is no code of ours/);
+    await scan(till, "ZW6H-XJCH-FFZX");
+    await says(till.locator("#given .told"), exactly("There is no such code."));
+    assert.deepEqual(site.came.filter((request) => request.endsWith("/claims/use")).length, 1);
+    await site.world.call("POST /claims/use", {
+      token: tillToken,
+      body: { claim_code: code, reference: "n-1" },
+    });
+    await scan(till, code);
+    await says(till.locator("#given .told"), /, by n-1\.$/);
+    await till.getByLabel("Why it is taken back").fill("x");
+    await till.keyboard.press("Enter");
+    await says(till.locator("#given .told"), /^Another till used it/);
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a till signs in by its token, and no user does", async () => {
+    site.hasDemo = false;
+    const till = await site.visit("#till");
+    const token = till.getByLabel("A till's token");
+    await token.fill(userToken(7));
+    await till.keyboard.press("Enter");
+    await says(till.locator("#till-token .told"), exactly("This is not a till's token."));
+    await token.fill(tillToken);
+    await till.keyboard.press("Enter");
+    await says(till.locator("#till-out .name"), exactly("north-3"));
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    await till.getByRole("button", { name: "Sign out" }).click();
+    await till.locator("#given").waitFor({ state: "hidden" });
+    assert.equal(await textOf(till.locator("#till-title")), "Till");
+  });
+
+  test("the camera, where the browser finds codes in what it sees", async () => {
+    const till = await site.visit("about:blank");
+    await till.addInitScript(`
+      globalThis.BarcodeDetector = class { async detect() { return globalThis.seen ? [{ rawValue: globalThis.seen }] : []; } };
+      const camera = () => {
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 10, 10);
+        globalThis.stream = canvas.captureStream(10);
+        return globalThis.stream;
+      };
+      Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: async () => camera() } });
+    `);
+    site.complaints.length = 0; // a page of nowhere has no storage
+    await till.goto(`${site.baseUrl}#till`);
+    await till.getByRole("button", { name: "Camera" }).click();
+    await till.locator("#camera").waitFor();
+    await till.evaluate(`globalThis.seen = "${code}"`);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    await till.locator("#camera").waitFor({ state: "hidden" });
+    assert.equal(await till.evaluate("stream.getTracks()[0].readyState"), "ended");
+    assert.deepEqual(site.complaints, []);
+  });
+});
