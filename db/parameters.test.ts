@@ -29,6 +29,16 @@ test("as providers print them: the driver gets options", () => {
   });
 });
 
+test("a pooler is named in either of two ways, and denied in both", () => {
+  for (const [named, prepare] of [
+    ["pgbouncer=true", false],
+    ["prepare=false", false],
+    ["pgbouncer=false", undefined],
+    ["prepare=true", undefined],
+  ] as const)
+    assert.equal(driver(named).prepare, prepare, named);
+});
+
 test("the driver and psql get the decoded parts", () => {
   for (const [url, host, port, login, password, database] of [
     ["postgres://a%40b:p%25%C3%A9@[::1]:45432/my%20coupons", "::1", 45432, "a@b", "p%é", "my coupons"],
