@@ -37,7 +37,7 @@ begin
   perform coupon.refuse_argument(a.name, a.why)
   from (values
     ('before', retire_coupons.before is null, 'must not be null'),
-    ('before', not isfinite(retire_coupons.before), 'must be a day'),
+    ('before', retire_coupons.before not between '1970-01-01' and '9999-12-31', 'must lie between 1970 and 9999'),
     ('at_most', retire_coupons.at_most is null or retire_coupons.at_most not between 1 and 100000,
       'must lie between 1 and 100000')
   ) a (name, is_bad, why)

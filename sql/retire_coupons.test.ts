@@ -43,6 +43,9 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
   await admin`select from fold_grants()`;
   const stats = admin`select * from coupon_stats(${id})`;
   const days = admin`select * from daily_summary(${await day(60)}::text::date, ${await day(50)}::text::date)`;
+  const code = await value(owner`
+    select coupon.claim_code(s.id, s.key, ${id}, 1) from coupon.claim_secrets s where s.retired_at is null order by s.id limit 1`);
+  assert.equal(await value(admin`select outcome from use_claim(${code as string}, 'r')`), "expired");
   const [statsBefore, daysBefore] = [await rows(stats), await rows(days)];
   assert.equal(statsBefore[0]?.[4], "3");
   const before = await day(48);
@@ -60,6 +63,9 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
     const [someone = 0] = users;
     assert.equal(await issue(someone, id), "coupon_not_found");
     assert.equal(await use(someone, id, "r"), "coupon_not_found");
+    const told = async (call: string) =>
+      value(admin`select outcome from ${admin.unsafe(call)}(${code as string}, 'why')`);
+    for (const call of ["use_claim", "undo_claim"]) assert.equal(await told(call), "claim_not_found");
     assert.equal(
       await value(admin`select outcome from undo_use(${someone}, ${id}, 'why')`),
       "coupon_not_found",
@@ -157,7 +163,8 @@ test("a coupon whose refusal was leased: leases run out before it is gone", asyn
 
 test("refuses bad arguments", async () => {
   await refusesArgument(admin`select from retire_coupons(null)`, "before", "22004");
-  await refusesArgument(admin`select from retire_coupons('-infinity')`, "before", "22023");
+  for (const before of ["-infinity", "infinity", "4714-11-24 BC", "5874897-12-31"])
+    await refusesArgument(admin`select from retire_coupons(${before}::text::date)`, "before", "22023");
   await refusesArgument(admin`select from retire_coupons('2020-01-01', 0)`, "at_most", "22023");
   await refusesArgument(admin`select from retire_coupons('2020-01-01', null)`, "at_most", "22023");
   await refusesArgument(admin`select from retire_coupons('2020-01-01', reason => '')`, "reason", "22023");
