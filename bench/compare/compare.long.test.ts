@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 
 const isGit = (() => {
@@ -18,11 +19,24 @@ const isGit = (() => {
 })();
 const needsGit = { skip: !isGit && "needs a git checkout" };
 
+/** The command lines of those that have this variable. Linux only. */
+function processesWith(variable: string): string[] {
+  if (process.platform !== "linux") return [];
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      const has = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(variable);
+      return has ? [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")] : [];
+    } catch {
+      return []; // it has ended
+    }
+  });
+}
+
 /** With a data directory and a temporary one of its own, so that what is left in them is its own. */
 function compare(t: TestContext, ...args: string[]) {
   const home = mkdtempSync(join(tmpdir(), "coupon-"));
-  // A process that is ending may still write what tsx keeps.
-  t.after(() => rmSync(home, { recursive: true, maxRetries: 10 }));
+  t.after(() => rmSync(home, { recursive: true }));
   const child = spawn(process.execPath, [...TYPESCRIPT, "bench/compare/main.ts", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, DATA_DIR: join(home, "data"), TMPDIR: home },
@@ -41,13 +55,14 @@ function compare(t: TestContext, ...args: string[]) {
       while (!told.said.includes(words)) await once(child.stdout, "data");
     },
     left: () => ({
+      processes: processesWith(`TMPDIR=${home}`),
       files: readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) => /compare-/.test(name)),
       worktrees: execFileSync("git", ["worktree", "list"], { encoding: "utf8" }).includes(home),
     }),
   };
 }
 
-const NOTHING = { files: [], worktrees: false };
+const NOTHING = { processes: [], files: [], worktrees: false };
 
 test(
   "both scenarios in short: a table each, with a ratio of the rates; nothing is left",
@@ -71,6 +86,9 @@ test(
 test("ended by Ctrl-C while it sets up, it leaves nothing", needsGit, async (t) => {
   const run = compare(t, "HEAD", "--quick");
   await run.says("setting up both");
+  // Where processes can be seen: while ./sd setup is at work on one of them.
+  while (process.platform === "linux" && !run.left().processes.some((line) => line.includes("main.ts setup")))
+    await sleep(5);
   run.child.kill("SIGINT");
   assert.equal((await run.ended).status, 130);
   assert.deepEqual(run.left(), NOTHING);

@@ -18,6 +18,20 @@ import { newSecret } from "../harness/service.ts";
 
 const run = promisify(execFile);
 
+/** Runs a program, which a signal ends before anything is removed: it must not write where nothing is to be left. */
+function runUnlessEnded(
+  file: string,
+  args: string[],
+  how: { cwd?: string; env?: Record<string, string> } = {},
+) {
+  const running = run(file, args, how);
+  const end = atEnd(async () => {
+    running.child.kill();
+    await running.catch(() => {});
+  });
+  return running.finally(end);
+}
+
 export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface Side {
@@ -56,7 +70,7 @@ export async function checkOut(commit: string, directory: string, later: Later):
       await run("git", [...worktree, "prune"]);
     }),
   );
-  await run("git", [...worktree, "add", "--detach", directory, commit]);
+  await runUnlessEnded("git", [...worktree, "add", "--detach", directory, commit]);
   // The project may lie below the root of the repository.
   const { stdout: prefix } = await run("git", ["-C", CHECKOUT, "rev-parse", "--show-prefix"]);
   const project = join(directory, prefix.trim());
@@ -73,7 +87,7 @@ async function copyDependencies(project: string): Promise<void> {
   const isSame = (locks[0] as Buffer).equals(locks[1] as Buffer);
   if (
     isSame &&
-    (await run("cp", ["-al", from, to]).then(
+    (await runUnlessEnded("cp", ["-al", from, to]).then(
       () => true,
       () => false,
     ))
@@ -126,7 +140,7 @@ function environment(): Record<string, string> {
 async function setUp(project: string, setupUrl: string): Promise<void> {
   const env = { ...environment(), DATABASE_URL: setupUrl, SEED: "off", ENV_FILE: "" };
   try {
-    await run("./sd", ["setup"], { cwd: project, env });
+    await runUnlessEnded("./sd", ["setup"], { cwd: project, env });
   } catch (error) {
     const { stdout, stderr } = error as { stdout?: string; stderr?: string };
     throw new Error(`./sd setup failed in ${project}:\n${stdout ?? ""}${stderr ?? error}`);
