@@ -2,9 +2,13 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, admin, today, user, issue } = await testDatabase();
+const { owner, admin, time_zone, today, user, issue } = await testDatabase();
 
-beforeEach(() => owner.unsafe("delete from coupon.coupons where issued = 0"));
+// Some change the zone, and "today" is of this one.
+beforeEach(async () => {
+  await owner`update coupon.settings set time_zone = ${time_zone}`;
+  await owner`delete from coupon.coupons where issued = 0`;
+});
 
 const create = (code: string, start: string, expiry: string, count: number) =>
   value(admin`

@@ -5,10 +5,11 @@ import { refusesArgument, rows, testDatabase, value } from "../bench/harness/row
 
 const { owner, admin, time_zone } = await testDatabase();
 
-// It is noon in the zone of this database.
-beforeEach(() =>
-  owner.unsafe("delete from coupon.plan; delete from coupon.planned; delete from coupon.coupons"),
-);
+// It is noon in the zone of this database, which some change.
+beforeEach(async () => {
+  await zone(time_zone);
+  await owner.unsafe("delete from coupon.plan; delete from coupon.planned; delete from coupon.coupons");
+});
 
 /** By ISO weekday. */
 const plan = (weekday: number, slot: number, start: string, end: string, code = `L${slot}-{date}`) =>
