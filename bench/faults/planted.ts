@@ -226,18 +226,16 @@ export const bugs: readonly Bug[] = [
     plant: async (database) =>
       inSql(
         database,
-        await changed(
-          "sql/create_coupon.sql",
-          ["  if found then\n", "  if found or v_kept then\n"],
-          ["  v_now timestamptz;\n", "  v_now timestamptz;\n  v_kept boolean;\n"],
-          [
-            "  select c.* into v_coupon from coupon.coupons c where lower(c.code)",
-            `  v_kept := exists (
-    select from coupon.audit a
-    where a.command = 'withdraw_coupon' and a.old_values ->> 'code' = create_coupon.code);
-  select c.* into v_coupon from coupon.coupons c where lower(c.code)`,
-          ],
-        ),
+        await changed("sql/create_coupon.sql", [
+          "  if outcome is not null then\n",
+          `  if outcome is null and exists (
+    select from coupon.audit a where a.command = 'withdraw_coupon' and a.old_values ->> 'code' = create_coupon.code)
+  then
+    outcome := 'code_taken';
+  end if;
+  if outcome is not null then
+`,
+        ]),
       ),
   },
   {
