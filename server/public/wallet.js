@@ -54,7 +54,7 @@ function createItem(shop, wallet, couponId) {
   const item = copyOf("#grant");
   wallet.items.set(couponId, item);
   html(".use", item).addEventListener("click", () => use(shop, wallet, couponId, item));
-  onOpen(find(".code", HTMLDetailsElement, item), "#claim", (copy) => {
+  onOpen(find(".at-till", HTMLDetailsElement, item), "#claim", (copy) => {
     const code = shop.grants.get(couponId)?.claim_code ?? "";
     put(html(".claim-code", copy), code);
     generate(code)?.toCanvas(find("canvas", HTMLCanvasElement, copy));
@@ -72,7 +72,7 @@ function showGrant(item, grant) {
     expired: `Ended ${moment(grant.expiry)}`,
   };
   put(html(".facts", item), `${grant.code} · number ${amount(grant.position)} · ${until[grant.state]}`);
-  html(".code", item).hidden = grant.state !== "issued" || grant.claim_code === null;
+  html(".at-till", item).hidden = grant.state !== "issued" || grant.claim_code === null;
   const button = html(".use", item);
   mark(button, { "aria-disabled": String(grant.state !== "issued"), "aria-busy": null });
   put(html(".label", button), { issued: "Use", used: "Used", expired: "Ended" }[grant.state]);
