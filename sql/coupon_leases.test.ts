@@ -160,6 +160,9 @@ async function waitsForLeases(id: number, change: (id: number) => PromiseLike<un
   const changed = (async () => change(id))();
   await waiting(watch, 1, "PgSleep");
   assert.equal((await lease(id))[0], "not_leased");
+  const issuing = owner`
+    select count(*)::integer from pg_locks where relation = 'coupon.issuing'::regclass and mode = 'ExclusiveLock'`;
+  assert.equal(await value(issuing), 0, "nobody who issues waits with it");
   await changed;
   assert.ok(performance.now() - sentAt > 1_000);
   assert.equal(await isLeased(id), false);
