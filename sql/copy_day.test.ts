@@ -63,13 +63,13 @@ test("made: each of the day's coupons, with the new day in its code, and the sam
 });
 
 test("what is in the way is told of each, and the others are made", async () => {
+  await owner`update coupon.settings set time_zone = 'UTC'`;
   for (const [hour, count] of [
     [10, 1],
     [11, 2],
     [12, 3],
   ] as const)
     await create(`C${count}-20360501`, `2036-05-01 ${hour}:00Z`, "2036-05-02Z", count);
-  await owner`update coupon.settings set time_zone = 'UTC'`;
   const atOnce = await create("X", "2036-05-02 10:00Z", "2036-05-03Z", 9);
   const asMany = await create("Y", "2036-05-02 15:00Z", "2036-05-03Z", 2);
   assert.deepEqual(await rows(copy("2036-05-01", "2036-05-02")), [
@@ -80,6 +80,7 @@ test("what is in the way is told of each, and the others are made", async () => 
 });
 
 test("code_too_long: with the day at its end", async () => {
+  await owner`update coupon.settings set time_zone = 'UTC'`;
   await create("A".repeat(55), "2036-06-01 10:00Z", "2036-06-02Z", 1);
   await create("B".repeat(56), "2036-06-01 11:00Z", "2036-06-02Z", 2);
   assert.deepEqual(
