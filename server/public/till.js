@@ -1,8 +1,9 @@
 /** The view for tills: a code is scanned or typed and used, once, and what is given to whom is seen in one glance. */
 import { codeIn } from "./claim-code.js";
 import { find, html, mark, onSubmit, put, tell } from "./elements.js";
+import { CLAIM_UNDONE, CLAIM_USED } from "./till-words.js";
 import { newReference } from "./wallet.js";
-import { amount, CLAIM_UNDONE, CLAIM_USED } from "./words.js";
+import { amount } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("./elements.js").View} View */

@@ -21,6 +21,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/tickets.js": publicFile("tickets.js"),
   "/wallet.js": publicFile("wallet.js"),
   "/till.js": publicFile("till.js"),
+  "/till-words.js": publicFile("till-words.js"),
   "/claim-code.js": publicFile("claim-code.js"),
   "/lean-qr.js": pathToFileURL(createRequire(import.meta.url).resolve("lean-qr/nano")),
   "/operate.js": publicFile("operate.js"),
