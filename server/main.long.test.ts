@@ -44,6 +44,25 @@ test("serves on the port that it prints, and ends on SIGTERM", async (t) => {
   );
 });
 
+test("SIGTERM: how many asked is told to the last request, whatever a restart does", async (t) => {
+  const [row] = await scratch.admin`
+    select coupon_id::integer
+    from create_coupon('ASKED', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
+  const asked = async () => {
+    const [found] = await scratch.admin`select asked::integer from find_coupon(${row?.["coupon_id"]}::bigint)`;
+    return found?.["asked"];
+  };
+  for (const total of [31, 62]) {
+    const { child, url, exited } = await startServer(t);
+    const agent = new Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    for (let n = 0; n < 31; n++) await issueBy(agent, url, row?.["coupon_id"], 1 + (n % 3));
+    child.kill("SIGTERM");
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(await asked(), total);
+  }
+});
+
 test("SIGTERM: what is in flight is answered, new connections are refused, idle ones end", async (t) => {
   const { child, url, port, seen, exited } = await startServer(t);
   const agent = new Agent({ keepAlive: true });

@@ -39,11 +39,11 @@ export function createDays({ client, say, failed }) {
 }
 
 /** @param {import("../api/contract-types.ts").AnswerOf<"dailySummary">["days"][number]} day */
-function cellsOf({ day, coupons, count, issued, used, share_used, first_issued_at, last_issued_at }) {
+function cellsOf({ day, coupons, count, asked, issued, used, share_used, first_issued_at, last_issued_at }) {
   const time = (/** @type {string | null} */ at) => (at === null ? "–" : instant(at));
   return [
     dayName(day),
-    ...[coupons, count, issued, used].map(amount),
+    ...[coupons, count, asked, issued, used].map(amount),
     share_used === null ? "–" : percent(share_used),
     time(first_issued_at),
     time(last_issued_at),

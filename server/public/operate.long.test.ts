@@ -35,7 +35,9 @@ describe("the operators' view", options, () => {
     await says(operator.getByRole("status"), "7 days are shown.");
     assert.equal(await part.getByRole("row").count(), 8);
     const cells = async (row: Locator) => await row.locator("th, td").allTextContents();
-    assert.deepEqual((await cells(part.getByRole("row").last())).slice(1, 6), ["1", "20", "2", "1", "50%"]);
+    assert.deepEqual((await cells(part.getByRole("row").last())).slice(1, 7), [
+      ...["1", "20", "2", "2", "1", "50%"],
+    ]);
     await part.getByLabel("From").fill(today as string);
     await part.getByLabel("To").fill("2026-01-01");
     await operator.keyboard.press("Enter");
@@ -46,6 +48,62 @@ describe("the operators' view", options, () => {
     await says(operator.getByRole("status"), "One day is shown.");
     assert.equal(await part.getByRole("row").count(), 2);
     assert.deepEqual(site.complaints, []);
+  });
+
+  test("a drop afterwards: requests, grants and refusals, as pictures and as a table", async () => {
+    const sold = await site.world.newCoupon({ from: "-5 minutes", count: 2 });
+    for (const user of [await site.world.newUser(), await site.world.newUser()])
+      await site.world.issue(sold, user);
+    await site.world.scratch.owner.begin(async (sql) => {
+      await sql`alter table coupon.user_coupons disable trigger user`;
+      await sql`alter table coupon.coupons disable trigger user`;
+      await sql`
+        update coupon.user_coupons g set issued_at = c.start_time + g.position * interval '20 ms'
+        from coupon.coupons c where c.id = g.coupon_id and c.id = ${sold}`;
+      await sql`
+        update coupon.coupons set start_time = date_trunc('second', start_time),
+          sold_out_at = date_trunc('second', start_time) + interval '40 ms' where id = ${sold}`;
+      await sql`
+        update coupon.user_coupons g set issued_at = c.start_time + g.position * interval '20 ms'
+        from coupon.coupons c where c.id = g.coupon_id and c.id = ${sold}`;
+      await sql`alter table coupon.user_coupons enable trigger user`;
+      await sql`alter table coupon.coupons enable trigger user`;
+      await sql`
+        insert into coupon.demand
+        select id, start_time + s * interval '1 second', n, 0
+        from coupon.coupons, (values (-2, 30), (0, 9000), (1, 4000), (90, 7)) d (s, n) where id = ${sold}`;
+    });
+    const operator = await site.visit("#operate");
+    const part = operator.locator("#find");
+    await part.locator("> summary").press("Enter");
+    const item = part.locator("li").first();
+    await item.locator(".record > summary").press("Enter");
+    await says(item.locator(".stats .asked"), exactly("13,039"));
+    await says(item.locator(".stats .gone"), exactly("0.04 s after the start"));
+    // The last one came after what is shown.
+    await says(
+      item.locator(".drop .asked figcaption"),
+      exactly("13,032 requests, at most 9,002 in one second"),
+    );
+    await says(item.locator(".drop .grants figcaption"), exactly("2 issued, at most 2 in one second"));
+    await says(
+      item.locator(".drop .refused figcaption"),
+      exactly("13,030 refused, at most 9,000 in one second"),
+    );
+    const pictured = item.locator(".drop .asked svg");
+    assert.equal(await pictured.getAttribute("aria-label"), "13,032 requests, at most 9,002 in one second");
+    assert.equal(await item.locator(".drop .asked .start").getAttribute("d"), "M2 0V32");
+    assert.equal(
+      await item.locator(".drop .asked .bars").getAttribute("d"),
+      "M0 32v-0.11h.9V32zM2 32v-32.00h.9V32zM3 32v-14.22h.9V32z",
+    );
+    const rows = item.locator(".timeline tbody tr");
+    const cells = async (row: Locator) => (await row.locator("th, td").allTextContents()).slice(1);
+    assert.deepEqual(await cells(rows.nth(0)), ["30", "30", "0", "0"]);
+    assert.deepEqual(await cells(rows.nth(2)), ["9,002", "9,000", "2", "2"]);
+    assert.deepEqual(await cells(rows.nth(3)), ["4,000", "4,000", "0", "2"]);
+    assert.deepEqual(site.complaints, []);
+    await picture(operator, "operate-drop-light");
   });
 
   test("a coupon is found by its code, state and day, a page at a time, and its record is opened", async () => {
@@ -96,6 +154,8 @@ describe("the operators' view", options, () => {
       item.locator(".stats .gone"),
       /^(59|60) min( \d+ s)? after the start$|^1 h( \d+ s)? after the start$/,
     );
+    await says(item.locator(".drop .grants figcaption"), /^2 issued, at most [12] in one minute$/);
+    await says(item.locator(".drop .refused figcaption"), exactly("0 refused"));
     await says(item.locator(".timeline tbody tr").last().locator("td").last(), exactly("2"));
     await says(item.locator(".changes tbody th + td").first(), exactly("Used"));
     const download = operator.waitForEvent("download");

@@ -111,10 +111,10 @@ describe("the page", options, () => {
       rows.map((grant) => grant["position"]),
       [1, 2, 3],
     );
-    const gone = "All 3 are gone: others were faster.";
-    assert.equal(settled.filter(([, told]) => told === gone).length, asked - 3);
+    const isGone = (told = "") => /^Sold out [\d.]+ s after the start: others were faster\.$/.test(told);
+    assert.equal(settled.filter(([, told]) => isGone(told)).length, asked - 3);
     assert.deepEqual(
-      settled.map(([label, told]) => [label, told === gone ? "" : told]),
+      settled.map(([label, told]) => [label, isGone(told) ? "" : told]),
       claiming.map((user) => {
         const position = rows.find(({ user_id }) => user_id === user)?.["position"];
         return position
@@ -176,6 +176,24 @@ describe("the page", options, () => {
     await ticket(winner, "DROP").getByRole("button", { name: "Yours: number 1 of 4" }).waitFor();
     await winner.getByRole("button", { name: "Used Free pizza" }).waitFor();
     assert.deepEqual(site.complaints, []);
+  });
+
+  test("who was too late is told by how much, and a moment later how many asked", async () => {
+    const coupon = await world.newCoupon({ from: "-90 seconds", count: 1 });
+    const page = await visit("", await world.newUser());
+    const claim = page.getByRole("button", { name: /^Claim / });
+    await claim.waitFor();
+    const tellsEvents = /^\/coupons\/(events|live|upcoming)$/;
+    site.faults = [({ url = "", socket }) => tellsEvents.test(url) && Boolean(socket.destroy())];
+    site.hangUp();
+    await world.issue(coupon, await world.newUser());
+    await world.scratch.owner`
+      insert into coupon.demand values (${coupon}, date_trunc('second', now()), 214310, 0)`;
+    await claim.click();
+    const told = page.locator(".ticket .told");
+    await says(told, /^Sold out 1 min \d+ s after the start: others were faster\.$/);
+    site.faults = [];
+    await says(told, /^Sold out 1 min \d+ s after the start; 1 of 214,311 requests were first\.$/);
   });
 
   test("the button wakes up by the service's clock alone: the own one is wrong, and no event comes", async () => {

@@ -5,6 +5,7 @@
  * PARTS.
  */
 import { openAudit } from "./audit.js";
+import { drawDrop } from "./drop.js";
 import {
   find,
   html,
@@ -26,12 +27,14 @@ import { amount, lasting, percent, precisely } from "./words.js";
  * @typedef {{ stats: Stats, panel: HTMLElement, signal: AbortSignal }} Record Where it is told what fails; until when it is shown.
  */
 
-/** @type {((frame: Frame, element: HTMLElement, record: Record) => void)[]} */
+/** @type {((frame: Frame, element: HTMLElement, record: Record) => void | Promise<void>)[]} */
 const PARTS = [showStats, openTimeline, openChanges, openHolders];
 
-/** Rows of a timeline that are shown at most, and that are good to look at. */
+/** Rows of a timeline that are shown at most, and that are good to look at; and of these, before the start and after the last grant. */
 const MOST_ROWS = 1_000;
 const GOOD_ROWS = 60;
+const ROWS_BEFORE = 10;
+const ROWS_AFTER = 60;
 
 /**
  * @param {Frame} frame
@@ -43,7 +46,7 @@ export function openRecord(frame, panel, { coupon_id }) {
     try {
       const stats = await frame.client.couponStats({ coupon_id }, { signal });
       tell(panel, "");
-      for (const part of PARTS) part(frame, element, { stats, panel, signal });
+      for (const part of PARTS) await part(frame, element, { stats, panel, signal });
       frame.say(`${stats.code}: ${amount(stats.issued)} issued, ${amount(stats.used)} used.`);
     } catch (error) {
       if (!signal.aborted) tell(panel, frame.failed(error), "bad");
@@ -53,10 +56,11 @@ export function openRecord(frame, panel, { coupon_id }) {
 
 /** @param {Frame} _ @param {HTMLElement} element @param {Record} record */
 function showStats(_, element, { stats }) {
-  const { coupon_id, count, issued, used, remaining, first_issued_at, last_issued_at, time_to_sell_out } =
-    stats;
+  const { coupon_id, count, asked, issued, used, remaining } = stats;
+  const { first_issued_at, last_issued_at, time_to_sell_out } = stats;
   const facts = {
     id: `${coupon_id}`,
+    asked: amount(asked),
     issued: `${amount(issued)} of ${amount(count)}`,
     left: amount(remaining),
     used: issued === 0 ? amount(used) : `${amount(used)} (${percent(used / issued)})`,
@@ -67,30 +71,43 @@ function showStats(_, element, { stats }) {
   for (const [name, text] of Object.entries(facts)) put(html(`.stats .${name}`, element), text);
 }
 
-/** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
-function openTimeline({ client, say, failed }, element, { stats, panel, signal }) {
-  const { coupon_id, first_issued_at, last_issued_at } = stats;
+/**
+ * From shortly before the start to some time after the last grant: requests may go on for days.
+ * @param {Frame} frame @param {HTMLElement} element @param {Record} record
+ */
+async function openTimeline({ client, say, failed }, element, { stats, panel, signal }) {
+  const { coupon_id, asked, issued, last_issued_at } = stats;
   const part = html(".timeline", element);
-  part.hidden = first_issued_at === null || last_issued_at === null;
-  if (first_issued_at === null || last_issued_at === null) return;
+  part.hidden = asked === 0;
+  if (asked === 0) return;
   const form = find("form", HTMLFormElement, part);
   const table = find("table", HTMLTableElement, part);
   const choice = find("select", HTMLSelectElement, form);
-  const seconds = (Date.parse(last_issued_at) - Date.parse(first_issued_at)) / 1000;
+  const { start_time } = await client.findCoupon({ coupon_id }, { signal });
+  const start = Date.parse(start_time);
+  const seconds = Math.max(0, Date.parse(last_issued_at ?? start_time) - start) / 1000;
   for (const option of choice.options) option.disabled = seconds / Number(option.value) > MOST_ROWS;
-  const good = [...choice.options].find(({ value }) => seconds / Number(value) <= GOOD_ROWS);
+  // Of refusals no more than the second is known.
+  const least = asked > issued ? 1 : 0;
+  const good = [...choice.options].find(
+    ({ value }) => Number(value) >= least && seconds / Number(value) <= GOOD_ROWS,
+  );
   choice.value = (good ?? choice.options[choice.options.length - 1])?.value ?? "";
   nameErrors(form, `timeline-${coupon_id}`);
   onSubmit(form, async (given) => {
     try {
       const bucket = Number(given("bucket"));
-      const { buckets } = await client.couponTimeline({ coupon_id, bucket }, { signal });
+      const rows = Math.floor(seconds / bucket) + 1 + ROWS_AFTER;
+      const instant = (/** @type {number} */ row) => new Date(start + row * bucket * 1000).toISOString();
+      const span = { bucket, since: instant(-ROWS_BEFORE), before: instant(rows) };
+      const { buckets } = await client.couponTimeline({ coupon_id, ...span }, { signal });
+      const early = buckets.filter(({ begins_at }) => Date.parse(begins_at) < start).length;
+      drawDrop(html(".drop", part), buckets, choice.selectedOptions[0]?.label ?? "", early);
       showRows(
         table,
-        buckets.map(({ begins_at, grants, issued }) => [
+        buckets.map(({ begins_at, ...counts }) => [
           precisely(begins_at),
-          amount(grants),
-          amount(issued),
+          ...[counts.asked, counts.refused, counts.grants, counts.issued].map(amount),
         ]),
       );
       say(`The timeline has ${buckets.length === 1 ? "one row" : `${buckets.length} rows`}.`);

@@ -1,6 +1,6 @@
 /** What is on offer: a ticket for each coupon, by the service's clock, and the button that claims it. */
 import { arrange, copyOf, find, html, mark, put, showMeter, tell } from "./elements.js";
-import { amount, CLAIMED, countdown, moment, ofCount } from "./words.js";
+import { amount, CLAIMED, countdown, moment, ofCount, tooLate } from "./words.js";
 
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"wallet">["coupons"][number]} Grant */
@@ -28,6 +28,9 @@ import { amount, CLAIMED, countdown, moment, ofCount } from "./words.js";
  * @property {Chance} [chance] As shown last.
  * @property {{ chance: Chance, until: number }} [refused] What an answer said, which an event that was under way does not know.
  */
+
+/** Until the servers have told how many asked, ms; so many are refused together that they should not ask for it together. */
+const inAMoment = () => 2_000 + Math.random() * 6_000;
 
 /** @type {Record<Chance, string>} */
 const LABEL = {
@@ -173,6 +176,7 @@ async function press(shop, ticket) {
       ticket.refused = { chance: result.outcome, until: client.serverNow() + EVENTS_KNOW };
     tell(element, text, isHad ? "good" : "bad");
     say(`${offer.message}: ${text}`);
+    if (result.outcome === "sold_out") setTimeout(() => tellHowMany(shop, ticket, text), inAMoment());
   } catch (error) {
     tell(element, failed(error), "bad");
   } finally {
@@ -181,6 +185,19 @@ async function press(shop, ticket) {
     ticket.chance = chanceOf(shop, ticket);
     showTicket(shop, ticket);
   }
+}
+
+/**
+ * Once it is known how many asked. It is no more than news: if it can't be had, what was said stands.
+ * @param {Shop} shop
+ * @param {Ticket} ticket
+ * @param {string} said
+ */
+async function tellHowMany({ client }, { element, offer: { coupon_id } }, said) {
+  const isStillSaid = () => html(".told", element).textContent === said;
+  if (!isStillSaid()) return;
+  const offer = await client.findCoupon({ coupon_id }).catch(() => undefined);
+  if (offer?.sold_out && offer.asked > offer.issued && isStillSaid()) tell(element, tooLate(offer), "bad");
 }
 
 /**

@@ -6,7 +6,7 @@ import { CouponError } from "./client.js";
  * @typedef {import("../api/outcomes.ts").Outcome<C>} Outcome
  */
 
-/** @typedef {{ position?: number, count?: number, starts_in?: number | undefined }} Known */
+/** @typedef {{ position?: number, count?: number, starts_in?: number | undefined, time_to_sell_out?: number | undefined }} Known */
 
 /** What became of a claim. The compiler sees to it that none is missing. */
 export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: Known) => string>} */ ({
@@ -16,12 +16,21 @@ export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: K
     starts_in ? `It starts in ${inWords(starts_in)}.` : "It hasn't started yet.",
   ended: () => "It has ended.",
   paused: () => "It is paused. It may continue: try again later.",
-  sold_out: ({ count }) =>
-    `All ${count === undefined ? "" : `${amount(count)} `}are gone: others were faster.`,
+  sold_out: ({ count, time_to_sell_out: after }) =>
+    after === undefined
+      ? `All ${count === undefined ? "" : `${amount(count)} `}are gone: others were faster.`
+      : `Sold out ${lasting(after)} after the start: others were faster.`,
   user_not_found: () => "The shop doesn't know this user. Choose another one.",
   daily_limit_reached: () => "You already got a coupon today. You can get another one tomorrow.",
   issued: ({ position, count }) => `You got number ${ofCount(position, count)}.`,
 });
+
+/**
+ * The same, once it is known how many asked.
+ * @param {{ time_to_sell_out: number | null, issued: number, asked: number }} offer
+ */
+export const tooLate = ({ time_to_sell_out, issued, asked }) =>
+  `Sold out ${lasting(time_to_sell_out ?? 0)} after the start; ${amount(issued)} of ${amount(asked)} requests were first.`;
 
 /** What became of a use. */
 export const USED =

@@ -27,6 +27,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/operate.js": publicFile("operate.js"),
   "/panels.js": publicFile("panels.js"),
   "/find.js": publicFile("find.js"),
+  "/drop.js": publicFile("drop.js"),
   "/record.js": publicFile("record.js"),
   "/plan.js": publicFile("plan.js"),
   "/days.js": publicFile("days.js"),
