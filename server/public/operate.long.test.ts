@@ -81,17 +81,14 @@ describe("the operators' view", options, () => {
     await says(item.locator(".stats .asked"), exactly("13,039"));
     await says(item.locator(".stats .gone"), exactly("0.04 s after the start"));
     // The last one came after what is shown.
-    await says(
-      item.locator(".drop .asked figcaption"),
-      exactly("13,032 requests, at most 9,002 in one second"),
-    );
-    await says(item.locator(".drop .grants figcaption"), exactly("2 issued, at most 2 in one second"));
+    await says(item.locator(".drop .asked figcaption"), exactly("13,032 requests, at most 9,002 per second"));
+    await says(item.locator(".drop .grants figcaption"), exactly("2 issued, at most 2 per second"));
     await says(
       item.locator(".drop .refused figcaption"),
-      exactly("13,030 refused, at most 9,000 in one second"),
+      exactly("13,030 refused, at most 9,000 per second"),
     );
     const pictured = item.locator(".drop .asked svg");
-    assert.equal(await pictured.getAttribute("aria-label"), "13,032 requests, at most 9,002 in one second");
+    assert.equal(await pictured.getAttribute("aria-label"), "13,032 requests, at most 9,002 per second");
     assert.equal(await item.locator(".drop .asked .start").getAttribute("d"), "M2 0V32");
     assert.equal(
       await item.locator(".drop .asked .bars").getAttribute("d"),
@@ -154,7 +151,7 @@ describe("the operators' view", options, () => {
       item.locator(".stats .gone"),
       /^(59|60) min( \d+ s)? after the start$|^1 h( \d+ s)? after the start$/,
     );
-    await says(item.locator(".drop .grants figcaption"), /^2 issued, at most [12] in one minute$/);
+    await says(item.locator(".drop .grants figcaption"), /^2 issued, at most [12] per (minute|10 min)$/);
     await says(item.locator(".drop .refused figcaption"), exactly("0 refused"));
     await says(item.locator(".timeline tbody tr").last().locator("td").last(), exactly("2"));
     await says(item.locator(".changes tbody th + td").first(), exactly("Used"));
