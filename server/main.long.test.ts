@@ -49,7 +49,8 @@ test("SIGTERM: how many asked is told to the last request, whatever a restart do
     select coupon_id::integer
     from create_coupon('ASKED', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
   const asked = async () => {
-    const [found] = await scratch.admin`select asked::integer from find_coupon(${row?.["coupon_id"]}::bigint)`;
+    const [found] =
+      await scratch.admin`select asked::integer from find_coupon(${row?.["coupon_id"]}::bigint)`;
     return found?.["asked"];
   };
   for (const total of [31, 62]) {

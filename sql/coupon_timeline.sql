@@ -52,16 +52,19 @@ begin
   where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(v_coupon.id, v_coupon.issued);
   select
     greatest(least(v_first, min(d.second)), coupon_timeline.since),
-    least(greatest(v_last, max(d.second)), coupon_timeline.before - interval '1 microsecond')
+    least(greatest(v_last, max(d.second)), coupon_timeline.before)
   into v_from, v_to
   from coupon.demand d
   where d.coupon_id = v_coupon.id;
-  if (v_from <= v_to) is not true then
+  if (v_from <= v_to and v_from < coalesce(coupon_timeline.before, 'infinity')) is not true then
     return;
   end if;
 
   begins_at := date_bin(v_bucket, v_from, v_coupon.start_time);
   v_buckets := 1 + floor(extract(epoch from v_to - begins_at) / extract(epoch from v_bucket));
+  if begins_at + (v_buckets - 1) * v_bucket >= coupon_timeline.before then
+    v_buckets := v_buckets - 1;
+  end if;
   if v_buckets > 10000 then
     perform coupon.refuse_argument('bucket', format(
       'must be longer: this would make %s buckets, and 10000 is the most; %s seconds would do', v_buckets,

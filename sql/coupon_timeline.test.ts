@@ -182,6 +182,13 @@ test("requests: refused before the start and long after the last grant, and who 
   assert.deepEqual(await requests(lunch, "1 second", null, since), all.slice(0, 4));
   assert.deepEqual(await requests(lunch, "1 second", before, since), []);
   assert.deepEqual(await requests(lunch, "1 second", "2026-05-08 12:00:04Z"), []);
+  for (const [since, before] of [
+    ["-infinity", "-infinity"],
+    ["infinity", null],
+    [null, "4714-11-24 00:00Z BC"],
+  ])
+    assert.deepEqual(await requests(lunch, "1 second", since, before), []);
+  assert.deepEqual(await requests(lunch, "1 second", "-infinity", "infinity"), all);
 });
 
 test("requests of a coupon of which nothing was issued; it starts between two seconds", async () => {

@@ -269,6 +269,10 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     { weight: 6, arbitrary: readable(intervals) },
     { weight: 1, arbitrary: unreadable(badIntervals) },
   ),
+  uuid: fc.oneof(
+    { weight: 6, arbitrary: readable(fc.uuid()) },
+    { weight: 1, arbitrary: unreadable(constants("", "1", "00000000-0000-0000-0000-00000000000g")) },
+  ),
   jsonb: jsons,
   "public.coupon_state": fc.oneof(
     { weight: 6, arbitrary: readable(constants("upcoming", "ended", "paused", "sold_out", "live")) },
@@ -308,6 +312,11 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   code_prefix: from(constants("C", "c1", "C1%", "_", "~", "")),
   coupon_ids: from(fc.array(couponId, { maxLength: 3 }).map((ids) => `{${ids.join()}}`)),
   known_positions: from(constants("{0}", "{1,0}", "{5,1,0}")),
+  sender: from(constants("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")),
+  number: from(fc.integer({ min: 1, max: 9 }).map(String)),
+  ago: from(constants("0", "1.5 seconds", "31 days")),
+  refused: from(constants("{0}", "{3,1}", "{1,2,3}")),
+  replayed: from(constants("{0}", "{3,1}", "{1,2,3}")),
   bucket: from(constants("1 second", "1 minute", "1 hour")),
   time_zone: from(constants("UTC", "Europe/Berlin", "Etc/GMT+12", "Pacific/Kiritimati", "Asia/Kathmandu")),
 };

@@ -57,7 +57,7 @@ describe("the page", options, () => {
     // The operator puts three units on offer, less than an hour ahead.
     const start = Math.ceil(Date.now() / 1000 + 3_000) * 1000;
     const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
-    await operator.getByLabel("Code", { exact: true }).fill("DROP");
+    await operator.locator("#code").fill("DROP");
     await operator.getByLabel("Units", { exact: true }).fill("3");
     await operator.getByLabel("What the user gets").fill("Free pizza");
     await operator.getByLabel("Description").fill("One slice.");
@@ -406,7 +406,7 @@ describe("the page", options, () => {
     await operator.locator("#create [aria-invalid]").first().waitFor();
     assert.deepEqual(Object.keys(await wrong()), ["code", "count", "message"]);
     assert.equal(await operator.locator(":focus").getAttribute("id"), "code");
-    await operator.getByLabel("Code", { exact: true }).fill("WRONG");
+    await operator.locator("#code").fill("WRONG");
     await operator.getByLabel("Units", { exact: true }).fill("7");
     await operator.getByLabel("What the user gets").fill("x");
     await operator.getByLabel("Starts (your time)").fill("2040-01-01T00:00:00");
@@ -418,7 +418,7 @@ describe("the page", options, () => {
     await create.click();
     await says(operator.locator("#create .told"), "WRONG: The coupon is created.");
     assert.deepEqual(await wrong(), {});
-    await operator.getByLabel("Code", { exact: true }).fill("wrong");
+    await operator.locator("#code").fill("wrong");
     await operator.getByLabel("Units", { exact: true }).fill("8");
     await operator.getByLabel("What the user gets").fill("x");
     await create.click();
