@@ -33,8 +33,7 @@ with ours as (
   where r.relkind <> 'S' and a.attnum > 0 and not a.attisdropped
 ), owned as (
   select 'pg_namespace' as class, n.oid, 'schema' as word, format('schema %I', o.nspname) as object,
-    quote_ident(o.nspname) as name, n.nspowner as owner,
-    coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
+    quote_ident(o.nspname) as name, n.nspowner as owner, coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
   from ours o join pg_namespace n on n.oid = o.oid
   where o.nspname = 'coupon'
   union all

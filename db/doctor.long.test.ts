@@ -199,9 +199,9 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "table coupon.schema_migrations: right select of its owner is none, should be given",
     ],
     [
-      "delete from coupon.schema_migrations where version = '20261128000005'",
-      "insert into coupon.schema_migrations values ('20261128000005')",
-      "migration 20261128000005_incoming_users.sql is not applied",
+      "delete from coupon.schema_migrations where version = '20261128000008'",
+      "insert into coupon.schema_migrations values ('20261128000008')",
+      "migration 20261128000008_incoming_users.sql is not applied",
     ],
     [
       "insert into coupon.schema_migrations values ('29990101000000')",

@@ -14,7 +14,7 @@ as $$
     -- migration of the release, when a server of the release before can't serve here any more: a
     -- function, an argument or a column that it asks for is gone, or it is told an outcome that it
     -- doesn't know. What only adds leaves it as it is: both serve, which is a roll-out.
-    '20261128000005'
+    '20261128000008'
   from coupon.schema_migrations m
 $$;
 

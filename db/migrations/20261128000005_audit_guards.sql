@@ -1,0 +1,151 @@
+-- migrate:up
+
+-- The audit tells what is, and stays.
+
+create trigger audit_is_permanent
+  before delete on coupon.audit
+  for each statement
+  execute function coupon.refuse_change(
+    'audit_is_permanent', 'the audit is only ever added to');
+
+create function coupon.check_audit_change() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_gone jsonb := jsonb_build_object('use_reference', coupon.forgotten());
+  v_reason text := replace(replace(replace(new.reason, '\', '\\'), '%', '\%'), '_', '\_');
+begin
+  -- What is left of a reason stood in it, in this order.
+  if (new.id, new.at, new.login, new.command) = (old.id, old.at, old.login, old.command)
+    and new.actor is not distinct from old.actor
+    and new.coupon_id is not distinct from old.coupon_id
+    and new.user_id is not distinct from old.user_id
+    and new.used_date is not distinct from old.used_date
+    and (new.reason is not distinct from old.reason or old.reason like replace(v_reason, coupon.forgotten(), '%'))
+    and (new.old_values is not distinct from old.old_values or new.old_values = old.old_values || v_gone)
+    and (new.new_values is not distinct from old.new_values or new.new_values = old.new_values || v_gone)
+    and (row(new.old_values, new.new_values) is not distinct from row(old.old_values, old.new_values)
+      or exists (select from coupon.forgotten_users f where f.user_id = old.user_id))
+  then
+    return new;
+  end if;
+  raise exception 'the audit is only ever added to'
+    using errcode = 'check_violation', schema = 'coupon', table = 'audit', constraint = 'audit_is_permanent',
+      hint = 'forget_user() takes out words.';
+end
+$$;
+comment on function coupon.check_audit_change() is
+  'For any update of the audit: words are taken out, of a reason or the reference of a user who is forgotten, and nothing else.';
+
+create trigger audit_is_permanent_update
+  before update on coupon.audit
+  for each row
+  execute function coupon.check_audit_change();
+
+create trigger audit_is_permanent_truncate
+  before truncate on coupon.audit
+  for each statement
+  execute function coupon.refuse_change(
+    'audit_is_permanent', 'the audit is only ever added to');
+
+create function coupon.check_audit() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_is_so boolean;
+begin
+  if new.login <> session_user or new.at not between statement_timestamp() and clock_timestamp() then
+    raise exception 'it is not % who did this at %', new.login, new.at
+      using errcode = 'check_violation', schema = 'coupon', table = 'audit',
+        constraint = 'audit_tells_who_and_when', hint = 'login and at have defaults.';
+  end if;
+  if new.command in ('use_coupon', 'undo_use') then
+    v_is_so := exists (
+      select from coupon.user_coupons g
+      where g.coupon_id = new.coupon_id and g.user_id = new.user_id and g.used_date = new.used_date
+        and jsonb_build_object('use_reference', g.use_reference)
+          = case new.command when 'use_coupon' then new.new_values else new.old_values end);
+  else
+    v_is_so := num_nonnulls(new.user_id, new.used_date) = (new.command = 'forget_user')::integer and case new.command
+      when 'forget_user' then new.coupon_id is null and new.old_values is null and new.new_values is null and exists (
+        select from coupon.forgotten_users f where f.user_id = new.user_id)
+      when 'import_users' then new.coupon_id is null
+      when 'set_time_zone' then new.coupon_id is null and exists (
+        select from coupon.settings s where to_jsonb(s) @> new.new_values)
+      when 'set_plan_entry' then new.coupon_id is null and exists (
+        select from coupon.plan p where to_jsonb(p) = new.new_values)
+      when 'remove_plan_entry' then new.coupon_id is null and new.new_values is null and new.old_values is not null
+        and not exists (
+          select from coupon.plan p
+          where p.weekday = (new.old_values->>'weekday')::smallint and p.slot = (new.old_values->>'slot')::smallint)
+      when 'rotate_claim_secret' then new.coupon_id is null and exists (
+        select from coupon.claim_secrets s
+        where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is null)
+      when 'retire_claim_secret' then new.coupon_id is null and exists (
+        select from coupon.claim_secrets s
+        where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is not null)
+      when 'retire_coupons' then new.new_values is null and new.old_values is not null and exists (
+        select from coupon.retired_coupons r where r.coupon_id = new.coupon_id and r.code = new.old_values->>'code')
+      when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
+        and not exists (select from coupon.coupons c where c.id = new.coupon_id)
+      else exists (
+        select from coupon.coupons c where c.id = new.coupon_id and to_jsonb(c) @> new.new_values) end;
+  end if;
+  if not v_is_so then
+    raise exception '% of %, which is not so', new.command, coalesce(new.new_values, new.old_values)
+      using errcode = 'check_violation', schema = 'coupon', table = 'audit',
+        constraint = 'audit_tells_what_is', hint = 'The function writes it: call that.';
+  end if;
+  return new;
+end
+$$;
+comment on function coupon.check_audit() is
+  'For any insert into audit: login and at are those of this statement, and the values are what the
+tables say, of the use that was made or is undone, of the coupon, of the plan, of the time zone, or of
+the secret of claim codes; what was withdrawn or removed is not there, and who is forgotten is so.';
+
+create trigger audit_tells_what_is
+  before insert on coupon.audit
+  for each row
+  execute function coupon.check_audit();
+
+create function coupon.check_use_is_undone() returns trigger
+  language plpgsql
+  security definer -- before PostgreSQL 18 a deferred trigger runs as whoever commits
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (
+    select from coupon.user_coupons g
+    where g.coupon_id = new.coupon_id and g.user_id = new.user_id and g.used_date = new.used_date)
+  then
+    raise exception 'the use of coupon % by user % at % is still there',
+      new.coupon_id, new.user_id, new.used_date
+      using errcode = 'check_violation', schema = 'coupon', table = 'audit',
+        constraint = 'audit_undo_is_done', hint = 'Call undo_use(user_id, coupon_id, reason).';
+  end if;
+  return null;
+end
+$$;
+comment on function coupon.check_use_is_undone() is
+  'For any undo_use in the audit: at commit the use is no longer there.';
+
+create constraint trigger audit_undo_is_done
+  after insert on coupon.audit
+  deferrable initially deferred
+  for each row
+  when (new.command = 'undo_use')
+  execute function coupon.check_use_is_undone();
+
+-- migrate:down
+
+drop trigger audit_undo_is_done on coupon.audit;
+drop trigger audit_tells_what_is on coupon.audit;
+drop trigger audit_is_permanent_truncate on coupon.audit;
+drop trigger audit_is_permanent_update on coupon.audit;
+drop trigger audit_is_permanent on coupon.audit;
+drop function coupon.check_use_is_undone();
+drop function coupon.check_audit_change();
+drop function coupon.check_audit();
