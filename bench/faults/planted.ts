@@ -176,7 +176,7 @@ export const bugs: readonly Bug[] = [
     name: "move within a lease",
     about: "a move of the start doesn't wait for the leases of not_started",
     breaks: ["refusal_is_true"],
-    lives: 9,
+    lives: 24,
     plant: async (database) =>
       inSql(
         database,
@@ -208,7 +208,7 @@ export const bugs: readonly Bug[] = [
     name: "id given again",
     about: "the id of a new coupon is the highest one and one more",
     breaks: ["id_is_new"],
-    lives: 4,
+    lives: 9,
     plant: async (database) =>
       inSql(
         database,
@@ -222,7 +222,7 @@ export const bugs: readonly Bug[] = [
     name: "code kept",
     about: "the code of a coupon that was withdrawn stays taken",
     breaks: ["operator_is_not_refused"],
-    lives: 3,
+    lives: 12,
     plant: async (database) =>
       inSql(
         database,

@@ -177,3 +177,20 @@ test("right: what nobody was told of may be there or not, and be in the way", ()
   );
   assert.deepEqual(brokenIn(answered), []);
 });
+
+test("right: a coupon that a create made late, of which nobody was told; wrong: one that nobody asked for", () => {
+  const late = (count: number) =>
+    world(
+      [
+        [create(), unknown, { request: 0 }],
+        [create(), made, { request: 0 }],
+        [withdraw, withdrawn],
+      ],
+      [],
+      (_, state) => {
+        state.coupons = [{ coupon: 9, count, issued: 0, message: "m", start: 0 }];
+      },
+    );
+  assert.deepEqual(brokenIn(late(2)), []);
+  assert.deepEqual(brokenIn(late(3)), ["restock_is_kept"]);
+});

@@ -11,8 +11,16 @@ export function* restockIsKept({ history, state, restocksOf }: Facts): Findings 
       isOpen(answer) ||
       (answer.is === "ok" &&
         !told.some(({ ask, invokedAt }) => ask.count !== count && invokedAt > answeredAt));
-    const first = history.counts.get(coupon);
+    const first = history.counts.get(coupon) ?? lateCount(history, count);
     yield (told.length > 0 ? toThisCount.some(mayBeLast) : count === first || toThisCount.length > 0) ||
       `coupon ${coupon}: count ${count}, told ${told.map(asked).join(", ") || first}`;
   }
+}
+
+/** Of a coupon that nobody was told of: made late by a create, after the coupon that was made first had been withdrawn. */
+function lateCount({ attempts }: Facts["history"], count: number): number | undefined {
+  const isAsked = attempts.some(
+    ({ ask, answer }) => ask.kind === "create" && ask.count === count && isOpen(answer),
+  );
+  return isAsked ? count : undefined;
 }
