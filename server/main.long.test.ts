@@ -45,6 +45,8 @@ test("serves on the port that it prints, and ends on SIGTERM", async (t) => {
 });
 
 test("SIGTERM: how many asked is told to the last request, whatever a restart does", async (t) => {
+  // Of its own: a user gets one coupon a day.
+  await scratch.admin`select import_users(array[11, 12, 13], array['Di', 'Ed', 'Flo'])`;
   const [row] = await scratch.admin`
     select coupon_id::integer
     from create_coupon('ASKED', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
@@ -57,7 +59,7 @@ test("SIGTERM: how many asked is told to the last request, whatever a restart do
     const { child, url, exited } = await startServer(t);
     const agent = new Agent({ keepAlive: true });
     t.after(() => agent.destroy());
-    for (let n = 0; n < 31; n++) await issueBy(agent, url, row?.["coupon_id"], 1 + (n % 3));
+    for (let n = 0; n < 31; n++) await issueBy(agent, url, row?.["coupon_id"], 11 + (n % 3));
     child.kill("SIGTERM");
     assert.deepEqual(await exited, [0, null]);
     assert.equal(await asked(), total);
