@@ -160,8 +160,12 @@ async function waitsForLeases(id: number, change: (id: number) => PromiseLike<un
   const changed = (async () => change(id))();
   await waiting(watch, 1, "PgSleep");
   assert.equal((await lease(id))[0], "not_leased");
+  // The table has the same oid in other tests' databases, which are copies of the same template.
   const issuing = owner`
-    select count(*)::integer from pg_locks where relation = 'coupon.issuing'::regclass and mode = 'ExclusiveLock'`;
+    select count(*)::integer
+    from pg_locks l
+    join pg_database d on d.oid = l.database
+    where d.datname = current_database() and l.relation = 'coupon.issuing'::regclass and l.mode = 'ExclusiveLock'`;
   assert.equal(await value(issuing), 0, "nobody who issues waits with it");
   await changed;
   assert.ok(performance.now() - sentAt > 1_000);

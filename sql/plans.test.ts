@@ -201,18 +201,19 @@ for (const list of ["live_coupons", "upcoming_coupons"])
     for (const rows of [found.removed.removed, found.touched.touched]) assert.ok(rows <= 250, `${rows}`);
   });
 
-test("reconcile(): none of its expressions is compiled", async (t) => {
-  const [available] = await rows(admin`select pg_jit_available()`);
-  if (!available?.[0]) return t.skip("needs a PostgreSQL with JIT");
-  const session = await openExplaining(t);
-  if (session === undefined) return;
-  const { sql, plans } = session;
-  await sql`set jit = on`;
-  await sql`set jit_above_cost = 0`;
-  await sql`select * from public.reconcile()`;
-  const body = plans.filter(({ query }) => query.includes("issued_equals_grants"));
-  assert.deepEqual(
-    body.map(({ jit }) => jit),
-    [undefined],
-  );
-});
+// The embedded PostgreSQL cannot compile, Debian's can.
+const [canCompile] = await rows(admin`select pg_jit_available()`);
+if (canCompile?.[0])
+  test("reconcile(): none of its expressions is compiled", async (t) => {
+    const session = await openExplaining(t);
+    if (session === undefined) return;
+    const { sql, plans } = session;
+    await sql`set jit = on`;
+    await sql`set jit_above_cost = 0`;
+    await sql`select * from public.reconcile()`;
+    const body = plans.filter(({ query }) => query.includes("issued_equals_grants"));
+    assert.deepEqual(
+      body.map(({ jit }) => jit),
+      [undefined],
+    );
+  });
