@@ -50,12 +50,14 @@ begin
   select greatest(g.issued_at, v_first) into v_last
   from coupon.user_coupons g
   where coupon.position_key(g.coupon_id, g.position) = coupon.position_key(v_coupon.id, v_coupon.issued);
-  select
-    greatest(least(v_first, min(d.second)), coupon_timeline.since),
-    least(greatest(v_last, max(d.second)), coupon_timeline.before)
-  into v_from, v_to
+  select least(v_first, min(d.second)), greatest(v_last, max(d.second)) into v_from, v_to
   from coupon.demand d
   where d.coupon_id = v_coupon.id;
+  if v_from is null then
+    return;
+  end if;
+  v_from := greatest(v_from, coupon_timeline.since);
+  v_to := least(v_to, coupon_timeline.before);
   if (v_from <= v_to and v_from < coalesce(coupon_timeline.before, 'infinity')) is not true then
     return;
   end if;

@@ -107,7 +107,13 @@ test("while it goes on", async () => {
   assert.deepEqual((await timeline(lunch, "1 day")).at(-1), [0, 3, 3]);
 });
 
-test("no row: no such coupon, or nothing issued", async () => {
+test("no row: no such coupon, or nobody asked, whatever the bounds", async () => {
+  const unasked = await coupon();
+  for (const bounds of ["'2026-05-01 10:00Z', '2026-05-01 10:01Z'", "'-infinity', 'infinity'"])
+    assert.deepEqual(
+      await rows(admin.unsafe(`select * from coupon_timeline(${unasked}, '1 second', ${bounds})`)),
+      [],
+    );
   assert.deepEqual(await timeline(999_999), []);
   assert.deepEqual(await timeline(await coupon()), []);
   assert.deepEqual(await timeline(await upcoming(1)), []);
