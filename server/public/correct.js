@@ -129,7 +129,12 @@ function warned([text, member], warning) {
 async function fill({ client }, forms, coupon_id) {
   const { code, message, description, start_time, expiry } = await client.findCoupon({ coupon_id });
   const texts = new Map(Object.entries({ code, message, description }));
-  for (const field of textsOf(forms)) field.defaultValue = texts.get(field.name) ?? "";
+  for (const field of textsOf(forms)) {
+    const typed = field.value === field.defaultValue ? undefined : field.value;
+    field.value = texts.get(field.name) ?? "";
+    field.defaultValue = field.value; // without what a field can't show
+    field.value = typed ?? field.value;
+  }
   know(timesOf(forms).start_time, start_time);
   know(timesOf(forms).expiry, expiry);
   return [""];

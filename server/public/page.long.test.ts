@@ -57,12 +57,13 @@ describe("the page", options, () => {
     // The operator puts three units on offer, less than an hour ahead.
     const start = Math.ceil(Date.now() / 1000 + 3_000) * 1000;
     const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
-    await operator.locator("#code").fill("DROP");
-    await operator.getByLabel("Units", { exact: true }).fill("3");
-    await operator.getByLabel("What the user gets").fill("Free pizza");
-    await operator.getByLabel("Description").fill("One slice.");
-    await operator.getByLabel("Starts (your time)").fill(local(start));
-    await operator.getByLabel("Ends (your time)").fill(local(start + 7_200_000));
+    const form = operator.locator("#create");
+    await form.getByLabel("Code").fill("DROP");
+    await form.getByLabel("Units", { exact: true }).fill("3");
+    await form.getByLabel("What the user gets").fill("Free pizza");
+    await form.getByLabel("Description").fill("One slice.");
+    await form.getByLabel("Starts (your time)").fill(local(start));
+    await form.getByLabel("Ends (your time)").fill(local(start + 7_200_000));
     assert.equal(
       await textOf(operator.locator("#start_time-hint")),
       `${new Date(start).toISOString().slice(0, 19).replace("T", " ")} UTC`,
@@ -392,7 +393,8 @@ describe("the page", options, () => {
 
   test("a new coupon's mistakes stand beside their fields", async () => {
     const operator = await visit("#operate");
-    const create = operator.getByRole("button", { name: "Create the coupon" });
+    const form = operator.locator("#create");
+    const create = form.getByRole("button", { name: "Create the coupon" });
     const wrong = async () =>
       Object.fromEntries(
         await Promise.all(
@@ -406,21 +408,21 @@ describe("the page", options, () => {
     await operator.locator("#create [aria-invalid]").first().waitFor();
     assert.deepEqual(Object.keys(await wrong()), ["code", "count", "message"]);
     assert.equal(await operator.locator(":focus").getAttribute("id"), "code");
-    await operator.locator("#code").fill("WRONG");
-    await operator.getByLabel("Units", { exact: true }).fill("7");
-    await operator.getByLabel("What the user gets").fill("x");
-    await operator.getByLabel("Starts (your time)").fill("2040-01-01T00:00:00");
-    await operator.getByLabel("Ends (your time)").fill("2030-01-01T00:00:00");
+    await form.getByLabel("Code").fill("WRONG");
+    await form.getByLabel("Units", { exact: true }).fill("7");
+    await form.getByLabel("What the user gets").fill("x");
+    await form.getByLabel("Starts (your time)").fill("2040-01-01T00:00:00");
+    await form.getByLabel("Ends (your time)").fill("2030-01-01T00:00:00");
     await create.click();
     await says(operator.locator("#expiry-error"), "must be after start_time");
     assert.deepEqual(await wrong(), { expiry: "must be after start_time" });
-    await operator.getByLabel("Ends (your time)").fill("2041-01-01T00:00:00");
+    await form.getByLabel("Ends (your time)").fill("2041-01-01T00:00:00");
     await create.click();
     await says(operator.locator("#create .told"), "WRONG: The coupon is created.");
     assert.deepEqual(await wrong(), {});
-    await operator.locator("#code").fill("wrong");
-    await operator.getByLabel("Units", { exact: true }).fill("8");
-    await operator.getByLabel("What the user gets").fill("x");
+    await form.getByLabel("Code").fill("wrong");
+    await form.getByLabel("Units", { exact: true }).fill("8");
+    await form.getByLabel("What the user gets").fill("x");
     await create.click();
     await says(operator.locator("#code-error"), "Another coupon has this code.");
     assert.deepEqual(await wrong(), { code: "Another coupon has this code." });
@@ -533,7 +535,9 @@ describe("the page", options, () => {
         await picture(page, `shop-${size}-${colorScheme}`);
         await page.getByRole("link", { name: "Operate" }).click();
         await page.locator(".panel").first().waitFor();
-        await page.locator("summary").first().click();
+        await page.evaluate(
+          "for (const each of document.querySelectorAll('.panel details, .part')) each.open = true",
+        );
         await page.getByRole("button", { name: "Create the coupon" }).click();
         const operate = (await page.evaluate(tooFaint)) as { checked: number; faint: unknown[] };
         assert.deepEqual(operate.faint, [], `operate, ${colorScheme}, ${size}`);
