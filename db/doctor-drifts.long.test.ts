@@ -30,7 +30,7 @@ for (const { name, run } of trials({
     ],
     [
       "alter type public.coupon_offer add attribute x integer",
-      "function coupon.describe_coupon(coupon.coupons,timestamp with time zone): text differs",
+      "function coupon.describe_coupon(coupon.coupons,timestamp with time zone,bigint): text differs",
       "type public.coupon_offer: attributes differs",
     ],
     ["create domain coupon.code as text", "type coupon.code is not of this release"],
@@ -238,6 +238,7 @@ for (const { name, run } of trials({
       "column coupon.audit.reason is missing",
       "constraint audit_reason_fits on coupon.audit is missing",
       "constraint audit_undo_has_reason on coupon.audit is missing",
+      "index coupon.audit_with_reason on coupon.audit is missing",
     ],
   ],
   tables: [
