@@ -14,7 +14,8 @@ test("one after another: every answer is the model's, and every outcome is reach
     from pg_enum e join pg_type t on t.oid = e.enumtypid
     where t.typname like '%outcome'
       and t.typname not in ('set_time_zone_outcome', 'coupon_leases_outcome', 'import_incoming_users_outcome',
-        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome')`;
+        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome', 'set_plan_entry_outcome', 'remove_plan_entry_outcome',
+        'fill_days_outcome', 'retire_coupons_outcome')`;
   assert.deepEqual(
     outcomes.map(({ outcome }) => outcome).filter((outcome) => !reached.has(outcome)),
     [],

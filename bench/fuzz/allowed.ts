@@ -1,7 +1,17 @@
 /** What a schema of the document allows. */
 import fc from "fast-check";
 import type { Schema } from "./targets.ts";
-import { code, codePattern, couponId, day, expiry, type Json, startTime, userId } from "./values.ts";
+import {
+  claimCode,
+  code,
+  codePattern,
+  couponId,
+  day,
+  expiry,
+  type Json,
+  startTime,
+  userId,
+} from "./values.ts";
 
 /** Values that lead somewhere, by the member's name; any other name has only its schema. */
 const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
@@ -13,6 +23,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   count: fc.integer({ min: 1, max: 8 }),
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
   code_pattern: codePattern,
+  claim_code: claimCode,
   metadata: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 }) as fc.Arbitrary<Json>,
 };
 
@@ -51,7 +62,8 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
         return fc.oneof({ weight: 9, arbitrary: startTime }, { weight: 1, arbitrary: instants });
       if (format === "date")
         return fc.oneof(
-          { weight: 9, arbitrary: day },
+          { weight: 7, arbitrary: day },
+          { weight: 2, arbitrary: fc.constant("2020-01-01") }, // before which coupons may be retired
           { weight: 1, arbitrary: instants.map((text) => text.slice(0, 10)) },
         );
       if (schema.pattern !== undefined) return fc.stringMatching(new RegExp(schema.pattern));

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import type { Fn } from "./functions.ts";
 import {
+  claimCode,
   code,
   codePattern,
   couponId,
@@ -303,6 +304,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   weekday: from(weekday.map(String)),
   slot: from(slot.map(String)),
   code_pattern: from(codePattern),
+  claim_code: from(claimCode),
   local_start: from(localTime),
   local_expiry: from(constants("23:00", "23:59:59")),
   expiry_days: from(constants("0", "1", "365")),
@@ -310,13 +312,17 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   from_day: from(day),
   to_day: from(day),
   code_prefix: from(constants("C", "c1", "C1%", "_", "~", "")),
-  coupon_ids: from(fc.array(couponId, { maxLength: 3 }).map((ids) => `{${ids.join()}}`)),
+  coupon_ids: from(
+    fc
+      .oneof(fc.array(couponId, { minLength: 1, maxLength: 1 }), fc.array(couponId, { maxLength: 3 }))
+      .map((ids) => `{${ids.join()}}`),
+  ),
   known_positions: from(constants("{0}", "{1,0}", "{5,1,0}")),
   sender: from(constants("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")),
   number: from(fc.integer({ min: 1, max: 9 }).map(String)),
   ago: from(constants("0", "1.5 seconds", "31 days")),
-  refused: from(constants("{0}", "{3,1}", "{1,2,3}")),
-  replayed: from(constants("{0}", "{3,1}", "{1,2,3}")),
+  refused: from(constants("{0}", "{3}", "{2147483647}", "{3,1}", "{1,2,3}")),
+  replayed: from(constants("{0}", "{5}", "{2147483647}", "{3,1}", "{1,2,3}")),
   bucket: from(constants("1 second", "1 minute", "1 hour")),
   time_zone: from(constants("UTC", "Europe/Berlin", "Etc/GMT+12", "Pacific/Kiritimati", "Asia/Kathmandu")),
 };

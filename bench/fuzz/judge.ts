@@ -200,9 +200,9 @@ export function judge(
     if (refusal.status)
       assert.equal(status, refusal.status, `${where}: ${refusal.why}: ${said.slice(0, 500)}`);
   } else {
-    // SQL has rules of its own for values: 400 by its word. Nothing else may stand against it.
+    // SQL has rules of its own for values: 400 by its word. Whoever guesses codes has to wait. Nothing else may stand against it.
     const without = operation.command
-      ? [200, 201, 304, 400, 404, 409]
+      ? [200, 201, 304, 400, 404, 409, ...(operation.command.endsWith("_claim") ? [429] : [])]
       : [200, 304, 400, 404, ...(operation.columns ? [406] : [])];
     assert.ok(without.includes(status), `${where}: nothing was wrong with it: ${said.slice(0, 500)}`);
   }
@@ -230,6 +230,7 @@ const GENERAL = new Set([
   "This takes the metrics token.",
   "The bearer token is not valid.",
   "A user acts for itself only.",
+  "Too many codes from this caller were none; nothing was done. Send the request again later.",
   "The body is not valid JSON.",
   "The body must be application/json.",
   "The body must be application/x-ndjson.",
@@ -278,7 +279,10 @@ function assertLines(
   if (!target.line) return;
   for (const { detail } of lines)
     if (detail !== undefined) assertSentence(where, detail.replace(/^[\s\S]*?: (?=must|is )/, ""));
-  const given = (asked.body ?? "").toWellFormed().split("\n");
+  const given = (asked.body ?? "")
+    .toWellFormed()
+    .replace(/^\ufeff/, "")
+    .split("\n");
   for (const { line, outcome } of lines.slice(0, -1)) {
     const text = given[(line ?? 0) - 1] ?? "";
     let isRight = Buffer.byteLength(text) <= 4096;

@@ -188,9 +188,9 @@ function exchange(port: number, pieces: Buffer[], wire: Wire): Promise<string> {
     socket.on("data", (part) => {
       parts.push(part);
       const said = Buffer.concat(parts);
-      // A chunk of the transfer is an event.
+      // The first event is enough.
       const data = said.indexOf("\ndata: ");
-      if (data >= 0 && said.includes("\n\n\r\n", data)) end();
+      if (data >= 0 && said.includes("\n\n", data)) end();
     });
     socket.once("close", () => end());
     socket.once("error", end);

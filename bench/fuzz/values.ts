@@ -12,6 +12,9 @@ export const COUPONS = 16;
 export const userId = fc.integer({ min: 1, max: USERS + 2 });
 /** Live, and half of the users have it. */
 export const HELD = 6;
+/** What world.ts makes claim codes of, and the first three of HELD's. */
+export const CLAIM_KEY = Buffer.alloc(32);
+export const claimCode = fc.constantFrom("69G9-618J-FPYP", "F79S-C063-DP0Z", "5fd0 b38c kt44");
 export const couponId = fc.oneof(fc.constant(HELD), fc.integer({ min: 1, max: COUPONS + 8 }));
 export const code = fc.integer({ min: 1, max: COUPONS + 20 }).map((n) => `C${n}`);
 

@@ -1,7 +1,7 @@
 /** What all layers begin with, and what must be right when all was done. */
 import assert from "node:assert/strict";
 import { env, openWorld, type World } from "../harness/app.ts";
-import { COUPONS, HELD, USERS } from "./values.ts";
+import { CLAIM_KEY, COUPONS, HELD, USERS } from "./values.ts";
 
 /** Users, and coupons of all kinds: live, sold out, used, upcoming, ended, paused. */
 export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratch">): Promise<void> {
@@ -19,6 +19,7 @@ export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratc
   await owner`update coupon.coupons set expiry = clock_timestamp() + interval '1 hour' where id = 7`;
   await admin`select issue_coupons(7, array[${USERS - 1}::integer, ${USERS}::integer])`;
   await owner`update coupon.coupons set expiry = clock_timestamp() where id in (7, 8)`;
+  await owner`insert into coupon.claim_secrets (id, key) values (2, ${CLAIM_KEY})`;
 }
 
 /** What the rows must be, whatever was asked of them. */

@@ -33,7 +33,9 @@ begin
 
   insert into textbook.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
   values (issue.user_id, issue.coupon_id, v_now, v_coupon.expiry, v_today, v_coupon.issued + 1);
-  update textbook.coupons c set issued = c.issued + 1 where c.id = issue.coupon_id;
+  update textbook.coupons c
+  set issued = c.issued + 1, sold_out_at = case when c.issued + 1 = c.count then v_now end
+  where c.id = issue.coupon_id;
 
   outcome := 'issued';
   "position" := v_coupon.issued + 1;
