@@ -29,7 +29,7 @@ export function createCoupon(sql: Sql, code: string, startsIn: number, count: nu
   return makeCoupon(sql, { code, count, from: `${startsIn} seconds`, until: "2 days" });
 }
 
-/** Removes all coupons and grants, and keeps users and settings. Bypasses the guards, as coupon_owner. */
+/** Removes all coupons and grants, and keeps users, settings and secrets. Bypasses the guards, as coupon_owner. */
 export async function emptyTables(owner: Sql): Promise<void> {
   const tables = (
     await owner`
@@ -37,7 +37,7 @@ export async function emptyTables(owner: Sql): Promise<void> {
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = 'coupon' and c.relkind in ('r', 'p')
-        and c.relname not in ('users', 'settings', 'folded', 'schema_migrations')
+        and c.relname not in ('users', 'settings', 'folded', 'claim_secrets', 'schema_migrations')
       order by c.relname
     `
   ).map((row) => row["name"] as string);

@@ -33,7 +33,7 @@ export async function verify(admin: Sql, drop: Drop) {
   const { couponId, count, answers } = drop;
   const rows = await admin`
     select user_id::integer, position,
-      replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at
+      to_char(issued_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as issued_at
     from coupon.user_coupons
     where coupon_id = ${couponId}
     order by position
