@@ -1,6 +1,7 @@
 /** Bugs that somebody might have made, each made here on purpose, with the constraints away that would keep the rule without it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../db/connect.ts";
+import { instant } from "../../server/database/columns.ts";
 import type { Issue } from "../../server/database/commands.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
@@ -128,8 +129,8 @@ export const bugs: readonly Bug[] = [
             const issues = await session`
               select
                 outcome, user_id::integer, position, issued_on::text,
-                replace((issued_at at time zone 'UTC')::text, ' ', 'T') || 'Z' as issued_at, null as starts_in,
-                null as sold_out_at, null as time_to_sell_out
+                ${session.unsafe(instant("issued_at"))},
+                null as starts_in, null as sold_out_at, null as time_to_sell_out
               from issue_coupons(${couponId}::bigint, ${`{${userIds.join()}}`}::text::bigint[])`;
             void sleep(1)
               .then(() => (random() < 0.2 ? session`rollback` : session`commit`))

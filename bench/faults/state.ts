@@ -1,5 +1,6 @@
 /** A database for a run: users and coupons in it, and what it holds at the end. */
 import { withConnection } from "../../db/connect.ts";
+import { instant, list } from "../../server/database/columns.ts";
 import { createThings } from "../harness/coupons.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
@@ -46,16 +47,13 @@ export function readState(setupUrl: string): Promise<FinalState> {
   return withConnection(
     setupUrl,
     async (sql) => {
-      // The form in which the server writes an instant.
-      const instant = (name: string) =>
-        sql.unsafe(`to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
       const coupons = await sql`
         select id::integer as coupon, count, issued, message, extract(epoch from start_time)::float8 * 1000 as start
         from coupon.coupons`;
       const grants = await sql`
         select
           coupon_id::integer as coupon, user_id::integer as user, position, issued_on::text as issued_on,
-          ${instant("issued_at")} as issued_at, ${instant("used_date")} as used_date, use_reference
+          ${sql.unsafe(list(instant("issued_at"), instant("used_date")))}, use_reference
         from coupon.user_coupons`;
       const uses = await sql`
         select coupon_id::integer as coupon, user_id::integer as user, new_values ->> 'use_reference' as reference

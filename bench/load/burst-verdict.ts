@@ -1,5 +1,6 @@
 /** What must hold after a drop: every answer is held against the rows and against every other answer. */
 import type { Sql } from "../../db/connect.ts";
+import { instant } from "../../server/database/columns.ts";
 import { createVerdict, type Verdict } from "../report/result.ts";
 import type { Answers, Told } from "./answers.ts";
 import type { Volley } from "./closed-loop.ts";
@@ -33,7 +34,7 @@ export async function verify(admin: Sql, drop: Drop) {
   const { couponId, count, answers } = drop;
   const rows = await admin`
     select user_id::integer, position,
-      to_char(issued_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as issued_at
+      ${admin.unsafe(instant("issued_at"))}
     from coupon.user_coupons
     where coupon_id = ${couponId}
     order by position
