@@ -34,6 +34,16 @@ test("who is refused loses nothing by it, and an hour brings no more than the li
   assert.equal(take(7).remaining, 4);
 });
 
+test("what has happened is counted beyond the limit, and waited for", () => {
+  const clock = { ms: 0, now: () => clock.ms };
+  const { take, look, charge } = createRateLimit(10, clock);
+  for (let i = 0; i < 15; i++) charge(7);
+  for (const answer of [look(7), take(7)])
+    assert.deepEqual(answer, { allowed: false, remaining: 0, resetIn: 6 });
+  clock.ms += 6_000;
+  assert.deepEqual(look(7), { allowed: true, remaining: 1, resetIn: 0 });
+});
+
 test("users don't share", () => {
   const { take } = limited(1);
   const users = [1, 2, 3, 65_536, 4_294_967_296, 4_294_967_297, Number.MAX_SAFE_INTEGER];

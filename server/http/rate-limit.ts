@@ -11,6 +11,8 @@ export interface RateLimit {
   take(userId: number): Verdict;
   /** What take() would answer, without counting. */
   look(userId: number): Verdict;
+  /** Counts one that has happened, beyond the limit too: then the user waits for each of them. */
+  charge(userId: number): void;
 }
 
 export interface Verdict {
@@ -38,7 +40,7 @@ const FREE: Verdict = { allowed: true, remaining: Number.POSITIVE_INFINITY, rese
 
 /** `limit` requests in WINDOW_S seconds; 0: no limit. */
 export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = systemClock): RateLimit {
-  if (limit === 0) return { take: () => FREE, look: () => FREE };
+  if (limit === 0) return { take: () => FREE, look: () => FREE, charge: () => {} };
   const perMs = limit / (WINDOW_S * 1000);
   const users = new Float64Array(SETS * WAYS);
   const level = new Float64Array(SETS * WAYS);
@@ -59,9 +61,20 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
     return place;
   }
 
+  /** What is left to this user; below 0 it is owed. */
+  function leftOf(userId: number, place: number, at: number): number {
+    return users[place] === userId ? filled(place, at) : limit;
+  }
+
+  function keep(userId: number, place: number, at: number, left: number): void {
+    users[place] = userId;
+    level[place] = left;
+    since[place] = at;
+  }
+
   const verdict = (allowed: boolean, left: number): Verdict => ({
     allowed,
-    remaining: Math.floor(left),
+    remaining: Math.max(0, Math.floor(left)),
     resetIn: left >= 1 ? 0 : (1 - left) / perMs / 1000,
   });
 
@@ -69,18 +82,21 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
     take(userId) {
       const at = clock.now();
       const place = placeOf(userId, at);
-      const before = users[place] === userId ? filled(place, at) : limit;
+      const before = leftOf(userId, place, at);
       const allowed = before >= 1;
-      users[place] = userId;
-      level[place] = allowed ? before - 1 : before;
-      since[place] = at;
-      return verdict(allowed, level[place] as number);
+      const left = allowed ? before - 1 : before;
+      keep(userId, place, at, left);
+      return verdict(allowed, left);
     },
     look(userId) {
       const at = clock.now();
-      const place = placeOf(userId, at);
-      const left = users[place] === userId ? filled(place, at) : limit;
+      const left = leftOf(userId, placeOf(userId, at), at);
       return verdict(left >= 1, left);
+    },
+    charge(userId) {
+      const at = clock.now();
+      const place = placeOf(userId, at);
+      keep(userId, place, at, leftOf(userId, place, at) - 1);
     },
   };
 }

@@ -185,6 +185,26 @@ test("who guesses has to wait, and nobody else; a code that is one costs nothing
   assert.equal((await ask(claim_code, tillToken)).status, 429);
 });
 
+test("who guesses many codes at once waits for each of them", async (t) => {
+  let now = 0;
+  const app = await openApp(world().scratch.apiUrl, { clock: { ...systemClock, now: () => now } });
+  t.after(() => app.close());
+  const guess = () =>
+    app.call("POST /claims/use", {
+      token: tillToken,
+      body: { claim_code: "0000-0000-0001", reference: "r" },
+    });
+  const told = await Promise.all(Array.from({ length: 40 }, guess));
+  const asked = told.filter(({ status }) => status === 404).length;
+  assert.ok(asked > 10, `${asked} were under way together`);
+  const wait = asked - 10 + 1;
+  assert.equal((await guess()).headers.get("retry-after"), `${wait}`);
+  now += wait * 1_000 - 1;
+  assert.equal((await guess()).status, 429);
+  now += 1;
+  assert.equal((await guess()).status, 404);
+});
+
 test("no code stands in the log", async () => {
   const { claim_code } = await claimed();
   await use(claim_code);

@@ -1,6 +1,7 @@
 /**
- * Claim codes that are none, counted for each caller: who has sent ten in ten seconds waits for a second before each further code. So a
- * token with which somebody guesses comes to 86,400 codes a day, of 2^54 for each grant that can be used.
+ * Claim codes that are none, counted for each caller: who has sent ten in ten seconds waits for a second before each further code, and a
+ * second for each that was sent beside them. So a token with which somebody guesses comes to 86,400 codes a day of a process, of 2^54 for
+ * each grant that can be used.
  */
 import { createHash } from "node:crypto";
 import type { Caller } from "../api/caller.ts";
@@ -30,7 +31,7 @@ export function createGuesses(clock: Pick<Clock, "now">): Guesses {
           retryAfter: resetIn,
         });
       const answer = await ask();
-      if (answer.outcome === "claim_not_found") misses.take(id);
+      if (answer.outcome === "claim_not_found") misses.charge(id);
       return answer;
     },
   };
