@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { contract } from "./contract.ts";
 import { outcomes } from "./outcomes.ts";
 
 test("the outcomes of each command are its enum's values, in order", async (t) => {
@@ -15,17 +16,20 @@ test("the outcomes of each command are its enum's values, in order", async (t) =
   `;
   const declared = Object.fromEntries(enums.map((row) => [row["name"], row["values"]]));
   // Not a command of REST: set_time_zone(), import_incoming_users() and what is done to secrets are psql's, coupon_leases() the
-  // server's own; import_users() answers a row a user, and fill_days() a row a coupon, always with 200.
+  // server's own.
   const {
     set_time_zone_outcome: _,
     coupon_leases_outcome: __,
-    import_users_outcome: ___,
-    import_incoming_users_outcome: ____,
-    fill_days_outcome: _____,
-    rotate_claim_secret_outcome: ______,
-    retire_claim_secret_outcome: _______,
+    import_incoming_users_outcome: ___,
+    rotate_claim_secret_outcome: ____,
+    retire_claim_secret_outcome: _____,
+    import_users_outcome: ofUsers,
+    fill_days_outcome: ofPlanned,
     ...commands
   } = declared;
   const ours = Object.entries(outcomes).map(([command, table]) => [`${command}_outcome`, Object.keys(table)]);
   assert.deepEqual(Object.fromEntries(ours), commands);
+  // A row a user, and a row a coupon, always with 200.
+  assert.deepEqual(contract.importUsers.answer.shape.users.element.shape.outcome.options, ofUsers);
+  assert.deepEqual(contract.fillDays.answer.shape.coupons.element.shape.outcome.options, ofPlanned);
 });

@@ -11,9 +11,21 @@ interface Answer {
 const notFound = { status: 404, detail: "There is no such coupon." } as const;
 const noUser = { status: 404, detail: "There is no such user." } as const;
 const noClaim = { status: 404, detail: "There is no such code." } as const;
-const notItsOwn = {
-  status: 409,
-  detail: "Somebody else used the coupon: only an admin can undo that.",
+const notIssued = { status: 409, detail: "The user doesn't hold this coupon." } as const;
+
+/** Of a use, whether the coupon is named or its claim code. */
+const used = {
+  already_used: { status: 409, detail: "The coupon was already used, with another reference." },
+  expired: { status: 409, detail: "The coupon expired before it was used." },
+  used: { status: 200, detail: "The coupon is used." },
+} as const;
+const undone = {
+  not_used: { status: 409, detail: "The coupon is not used." },
+  used_by_another: {
+    status: 409,
+    detail: "Somebody else used the coupon: only an admin can undo that.",
+  },
+  restored: { status: 200, detail: "The coupon can be used again until it expires." },
 } as const;
 
 export const outcomes = {
@@ -39,31 +51,23 @@ export const outcomes = {
   },
   use_coupon: {
     coupon_not_found: notFound,
-    not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    not_issued: notIssued,
     user_not_found: noUser,
-    already_used: { status: 409, detail: "The coupon was already used, with another reference." },
-    expired: { status: 409, detail: "The coupon expired before it was used." },
-    used: { status: 200, detail: "The coupon is used." },
+    ...used,
   },
   use_claim: {
     claim_not_found: noClaim,
-    already_used: { status: 409, detail: "The coupon was already used, with another reference." },
-    expired: { status: 409, detail: "The coupon expired before it was used." },
-    used: { status: 200, detail: "The coupon is used." },
+    ...used,
   },
   undo_use: {
     coupon_not_found: notFound,
-    not_issued: { status: 409, detail: "The user doesn't hold this coupon." },
+    not_issued: notIssued,
     user_not_found: noUser,
-    not_used: { status: 409, detail: "The coupon is not used." },
-    used_by_another: notItsOwn,
-    restored: { status: 200, detail: "The coupon can be used again until it expires." },
+    ...undone,
   },
   undo_claim: {
     claim_not_found: noClaim,
-    not_used: { status: 409, detail: "The coupon is not used." },
-    used_by_another: notItsOwn,
-    restored: { status: 200, detail: "The coupon can be used again until it expires." },
+    ...undone,
   },
   pause_coupon: {
     coupon_not_found: notFound,
