@@ -1,6 +1,7 @@
 /** Calls of the functions that change something, and of the lease. */
 import type postgres from "postgres";
 import type { z } from "zod";
+import type { AnswerOf } from "../api/contract-types.ts";
 import { stringifyExact } from "../api/exact.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
 import type { edit, newCoupon } from "../api/requests.ts";
@@ -268,7 +269,7 @@ export function operating(operate: Pool) {
       ).then(only),
 
     importUsers: (users: readonly { user_id: number; display_name: string }[], note: Note) =>
-      operate<{ outcome: "forgotten" | "created" | "updated" | "unchanged"; user_id: number }>(
+      operate<AnswerOf<"importUsers">["users"][number]>(
         (sql) => sql`
           select outcome, user_id
           from public.import_users(

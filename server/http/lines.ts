@@ -9,6 +9,7 @@
 import { isUtf8 } from "node:buffer";
 import { ReadableStream } from "node:stream/web";
 import type { z } from "zod";
+import type { AnswerOf } from "../api/contract-types.ts";
 import { parseExact } from "../api/exact.ts";
 import { newUser } from "../api/requests.ts";
 import { asProblem, invalidRequest, Problem } from "./problem.ts";
@@ -18,10 +19,7 @@ type User = z.infer<typeof newUser>;
 /** Turns an error into the problem that the client gets; the caller can also log it here. */
 type ToProblem = (error: unknown) => Problem;
 
-interface Imported {
-  outcome: "forgotten" | "created" | "updated" | "unchanged";
-  user_id: number;
-}
+type Imported = AnswerOf<"importUsers">["users"][number];
 
 /** Lines in one call of import_users(). Ten times as many are not faster, and block this process ten times as long. */
 const MAX_BATCH = 1_000;
