@@ -28,33 +28,30 @@ begin
 
   return query
   select
-    c.code, c.count, c.issued, c.count - c.issued, u.used, coupon.asked_for(c), f.issued_at, l.issued_at,
-    c.sold_out_at, c.sold_out_at - c.start_time
-  from coupon.coupons c
+    c.code, c.count, c.issued, c.count - c.issued, u.used, c.asked, least(f.issued_at, s.first_issued_at),
+    greatest(l.issued_at, s.last_issued_at), c.sold_out_at, c.sold_out_at - c.start_time
+  from (
+    select c.id, c.code, c.count, c.issued, coupon.asked_for(c) as asked, c.start_time, c.sold_out_at
+    from coupon.coupons c
+    where c.id = coupon_stats.coupon_id
+    union all
+    select r.coupon_id, r.code, r.count, r.issued, r.asked, r.start_time, r.sold_out_at
+    from coupon.retired_coupons r
+    where r.coupon_id = coupon_stats.coupon_id
+  ) c
   cross join lateral (
     select coalesce(sum(u.used), 0) as used from coupon.use_counts u where u.coupon_id = c.id
   ) u
-  left join coupon.user_coupons f
-    on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(c.id, 1)
-  left join coupon.user_coupons l
-    on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued)
-  where c.id = coupon_stats.coupon_id
-  union all
-  select
-    r.code, r.count, r.issued, r.count - r.issued, u.used, r.asked, least(f.issued_at, s.first_issued_at), s.last_issued_at,
-    r.sold_out_at, r.sold_out_at - r.start_time
-  from coupon.retired_coupons r
-  cross join lateral (
-    select coalesce(sum(u.used), 0) as used from coupon.use_counts u where u.coupon_id = r.coupon_id
-  ) u
+  -- Of a retired coupon: the grants that are moved out already.
   cross join lateral (
     select min(s.first_issued_at) as first_issued_at, max(s.last_issued_at) as last_issued_at
     from coupon.retired_grants s
-    where s.coupon_id = r.coupon_id
+    where s.coupon_id = c.id
   ) s
   left join coupon.user_coupons f
-    on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(r.coupon_id, 1)
-  where r.coupon_id = coupon_stats.coupon_id;
+    on coupon.position_key(f.coupon_id, f.position) = coupon.position_key(c.id, 1)
+  left join coupon.user_coupons l
+    on coupon.position_key(l.coupon_id, l.position) = coupon.position_key(c.id, c.issued);
 end
 $$;
 
