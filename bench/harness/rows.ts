@@ -10,12 +10,14 @@ type Query = PendingQuery<Row[]>;
 
 /** The rows of a statement as plain arrays of values, which deepEqual can compare. */
 export async function rows(query: Query): Promise<unknown[][]> {
+  // postgres 3.4.9 sends a query once, and gives whoever awaits it again the first answer.
+  assert.ok(!(query as Query & { executed: boolean }).executed, "this query has run: make another one");
   return [...(await query.values())];
 }
 
 /** The first value of the first row. */
 export async function value(query: Query): Promise<unknown> {
-  return (await query.values())[0]?.[0];
+  return (await rows(query))[0]?.[0];
 }
 
 /** Asserts that a function refuses an argument: by name, with 22004 for a null and 22023 for anything else. */
