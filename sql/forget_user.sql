@@ -51,11 +51,6 @@ begin
 
   -- No grant is made from here on, and whoever uses one of these has done so, or finds no user.
   perform coupon.lock_issuing(null);
-  -- Those of a coupon that is being retired are not in the wallet.
-  update coupon.user_coupons g
-  set use_reference = coupon.forgotten()
-  from coupon.retired_coupons r
-  where r.grants_left > 0 and g.coupon_id = r.coupon_id and g.user_id = forget_user.user_id and g.is_used;
   loop
     select array_agg(w.coupon_id), array_agg(w.issued_on) into v_coupons, v_days
     from public.wallet(forget_user.user_id, v_days[1000], 1000) w;
@@ -69,6 +64,11 @@ begin
       and g.use_reference <> coupon.forgotten();
     exit when v_days[1000] is null;
   end loop;
+  -- Those of a coupon that is being retired are not in the wallet. It may have been taken out until here.
+  update coupon.user_coupons g
+  set use_reference = coupon.forgotten()
+  from coupon.retired_coupons r
+  where r.grants_left > 0 and g.coupon_id = r.coupon_id and g.user_id = forget_user.user_id and g.is_used;
   update coupon.audit a
   set
     reason = case when a.reason is not null then coupon.forgotten() end,

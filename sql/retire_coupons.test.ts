@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { waiting } from "../bench/harness/waiting.ts";
 
-const { owner, admin, coupon, crowd, user, issue, use, grantedBefore, today } = await testDatabase();
+const { owner, admin, watch, coupon, crowd, user, issue, use, grantedBefore, today } = await testDatabase();
 
 const day = async (ago: number) => String(await value(admin`select (${today} - ${ago}::integer)::text`));
 
@@ -12,15 +13,23 @@ async function past(over: number, count = 10, units = count): Promise<[id: numbe
   const users = await crowd(count);
   for (const [i, user_id] of users.entries())
     await grantedBefore(over + (i < count / 2 ? 6 : 5), user_id, id);
+  await usedBefore(
+    id,
+    users.filter((_, i) => i % 3 === 2),
+  );
+  await owner`update coupon.coupons set expiry = clock_timestamp() - ${over} * interval '1 day' where id = ${id}`;
+  return [id, users];
+}
+
+/** Uses of an hour after the grants. */
+async function usedBefore(coupon_id: number, users: number[]): Promise<void> {
   await owner.begin(async (sql) => {
     await sql`alter table coupon.user_coupons disable trigger user_coupons_check_use`;
     await sql`
       update coupon.user_coupons set used_date = issued_at + interval '1 hour', use_reference = 'order ' || position
-      where coupon_id = ${id} and position % 3 = 0`;
+      where coupon_id = ${coupon_id} and user_id = any (${users}::bigint[])`;
     await sql`alter table coupon.user_coupons enable trigger user_coupons_check_use`;
-    await sql`update coupon.coupons set expiry = clock_timestamp() - ${over} * interval '1 day' where id = ${id}`;
   });
-  return [id, users];
 }
 
 const step = async (before: string, at_most = 4) =>
@@ -137,6 +146,32 @@ test("a person is forgotten of a coupon that is being retired", async () => {
   assert.deepEqual((await rows(left)).flat(), ["(forgotten)", "order 6", "order 9"]);
   await whole();
   await retire(before);
+  await whole();
+});
+
+test("a person is forgotten of a coupon that is retired meanwhile", async () => {
+  const [retired, users] = await past(55);
+  const [next] = await past(39, 10, 11);
+  const ann = users[2] as number;
+  await grantedBefore(40, ann, next);
+  await usedBefore(next, [ann]);
+  await step(await day(54), 1);
+  const forgotten = await owner.begin(async (sql) => {
+    await sql`select from coupon.user_coupons where (coupon_id, user_id) = (${retired}, ${ann}) for update`;
+    const answer = value(admin`select outcome from forget_user(${ann})`);
+    await waiting(watch);
+    // By hand, as the step after the last one of the coupon before would do it.
+    await sql`
+      insert into coupon.retired_coupons
+      select id, code, start_time, expiry, live_on, count, issued, coupon.asked_for(c), sold_out_at, issued
+      from coupon.coupons c where id = ${next}`;
+    await sql`delete from coupon.coupons where id = ${next}`;
+    return { answer };
+  });
+  assert.equal(await forgotten.answer, "forgotten");
+  const left = owner`select use_reference from coupon.user_coupons where user_id = ${ann} and is_used`;
+  assert.deepEqual((await rows(left)).flat(), ["(forgotten)", "(forgotten)"]);
+  await retire(await day(38));
   await whole();
 });
 
