@@ -25,7 +25,7 @@ begin
   insert into coupon.planned (day, slot, coupon_id)
   select c.day, c.slot, c.coupon_id from unnest(v_coupons) c where c.outcome in ('already_made', 'made')
   on conflict on constraint planned_pkey do nothing;
-  if found is not true then
+  if not found then
     perform coupon.fence_replay();
   end if;
   return query select c.* from unnest(v_coupons) c;

@@ -32,6 +32,8 @@ begin
     insert into coupon.audit (command, new_values, reason, actor)
     values ('retire_claim_secret', jsonb_build_object('secret_id', retire_claim_secret.secret_id),
       retire_claim_secret.reason, retire_claim_secret.actor);
+  elsif outcome = 'already_retired' then
+    perform coupon.fence_replay();
   end if;
   return next;
 end
