@@ -124,14 +124,6 @@ export const WITHDRAWN =
     withdrawn: () => "It is withdrawn. Its code and its place are free.",
   });
 
-/** What became of a person who was to be forgotten, and which field is in the way. */
-export const FORGOTTEN =
-  /** @satisfies {Record<Outcome<"forget_user">, [text: string, member?: string]>} */ ({
-    user_not_found: ["There is no such user.", "user_id"],
-    already_forgotten: ["This user is forgotten already."],
-    forgotten: ["The user is forgotten. The number and its coupons stay."],
-  });
-
 /** What became of an entry of the plan, and which field is in the way. */
 export const PLANNED =
   /** @satisfies {Record<Outcome<"set_plan_entry">, [text: string, member?: string]>} */ ({
