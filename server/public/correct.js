@@ -1,9 +1,9 @@
 /** What an operator can correct of a coupon: its code and texts, its start, its end; or take all of it back. */
-import { errorsOf, find, nameErrors, onOpen, onSubmit, orNothing, tell, toLocal } from "./elements.js";
+import { attempt, find, nameErrors, onOpen, onSubmit, orNothing, tell, toLocal } from "./elements.js";
 import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
-/** @typedef {{ member: string, detail: string }[]} Wrong */
+/** @typedef {import("./elements.js").Wrong} Wrong */
 /** @typedef {readonly [text: string, member?: string]} Became */
 
 /**
@@ -12,24 +12,18 @@ import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
  * @param {{ coupon_id: number, code: string }} coupon
  */
 export function openCorrect(frame, panel, { coupon_id, code }) {
-  const { say, failed } = frame;
-
   /**
    * Tells what became of it, and which field is in the way.
    * @param {() => Promise<Became>} act
    * @returns {Promise<Wrong>}
    */
-  async function told(act) {
-    try {
+  const told = (act) =>
+    attempt(frame, panel, async () => {
       const [text, member] = await act();
       tell(panel, member ? "" : text);
-      if (text) say(`${code}: ${text}`);
+      if (text) frame.say(`${code}: ${text}`);
       return member ? [{ member, detail: text }] : [];
-    } catch (error) {
-      tell(panel, failed(error), "bad");
-      return errorsOf(error);
-    }
-  }
+    });
 
   onOpen(find(".correct", HTMLDetailsElement, panel), "#correct", (forms) => {
     openForms(frame, forms, coupon_id, told);

@@ -1,5 +1,5 @@
 /** The form that creates a coupon. */
-import { errorsOf, find, html, onSubmit, orNothing, put, tell, toLocal } from "./elements.js";
+import { attempt, find, html, onSubmit, orNothing, put, tell, toLocal } from "./elements.js";
 import { CREATED, WARNED } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -13,9 +13,10 @@ export function openCreate(frame) {
 }
 
 /** @param {Frame} frame @param {HTMLFormElement} form @param {(name: string) => string} given */
-async function create({ client, say, failed }, form, given) {
+function create(frame, form, given) {
+  const { client, say } = frame;
   const code = given("code");
-  try {
+  return attempt(frame, form, async () => {
     const result = await client.createCoupon({
       code,
       message: given("message"),
@@ -33,10 +34,7 @@ async function create({ client, say, failed }, form, given) {
     form.reset();
     propose();
     return [];
-  } catch (error) {
-    tell(form, failed(error), "bad");
-    return errorsOf(error);
-  }
+  });
 }
 
 /** In five minutes, for a day: something that can be watched. */

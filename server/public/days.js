@@ -1,29 +1,27 @@
 /** A part of the operators' view: what each day offered and gave. */
-import { errorsOf, find, html, onSubmit, orNothing, showRows, tell } from "./elements.js";
+import { attempt, find, html, onSubmit, orNothing, showRows, tell } from "./elements.js";
 import { amount, dayName, instant, percent } from "./words.js";
 
 /**
  * @param {import("./elements.js").Frame} frame
  * @returns {import("./elements.js").View}
  */
-export function createDays({ client, say, failed }) {
+export function createDays(frame) {
+  const { client, say } = frame;
   const part = html("#days");
   const form = find("form", HTMLFormElement, part);
   const table = find("table", HTMLTableElement, part);
   let opened = AbortSignal.abort();
-  onSubmit(form, async (given) => {
+  onSubmit(form, (given) => {
     const signal = opened;
-    try {
+    const read = async () => {
       const between = orNothing({ first_day: given("first_day"), last_day: given("last_day") });
       const { days } = await client.dailySummary(between, { signal });
       showRows(table, days.map(cellsOf));
       tell(part, "");
       say(`${days.length === 1 ? "One day is" : `${days.length} days are`} shown.`);
-      return [];
-    } catch (error) {
-      if (!signal.aborted) tell(part, failed(error), "bad");
-      return errorsOf(error);
-    }
+    };
+    return attempt(frame, part, read, signal);
   });
 
   return {

@@ -176,10 +176,29 @@ export function tell(element, text, mood = "good") {
   mark(told, { "data-mood": text === "" ? null : mood });
 }
 
+/** @typedef {{ member: string, detail: string }[]} Wrong What is wrong with the fields of a form. */
+
+/**
+ * Does what somebody asked for, and tells what fails where they asked, unless they look no more.
+ * @param {Frame} frame
+ * @param {HTMLElement} element
+ * @param {() => Promise<Wrong | void>} act
+ * @param {AbortSignal} [signal] They look no more.
+ * @returns {Promise<Wrong>}
+ */
+export async function attempt({ failed }, element, act, signal) {
+  try {
+    return (await act()) ?? [];
+  } catch (error) {
+    if (!signal?.aborted) tell(element, failed(error), "bad");
+    return error instanceof CouponError ? error.errors : [];
+  }
+}
+
 /**
  * Runs what a form is for, and shows what is wrong with it beside its fields: first what the browser knows, then what the service said.
  * @param {HTMLFormElement} form
- * @param {(given: (name: string) => string) => Promise<{ member: string, detail: string }[]>} act Resolves with what is wrong.
+ * @param {(given: (name: string) => string) => Promise<Wrong>} act Resolves with what is wrong.
  */
 export function onSubmit(form, act) {
   const button = html("button", form);
@@ -237,14 +256,6 @@ export function orNothing(members) {
   return /** @type {Partial<T>} */ (
     Object.fromEntries(Object.entries(members).filter(([, value]) => value !== ""))
   );
-}
-
-/**
- * Which fields the service found wrong.
- * @param {unknown} error
- */
-export function errorsOf(error) {
-  return error instanceof CouponError ? error.errors : [];
 }
 
 /**

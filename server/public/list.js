@@ -1,5 +1,5 @@
 /** A list that is read a page at a time: the first one anew each time, the next ones on demand. */
-import { errorsOf, html, mark, onPress, tell } from "./elements.js";
+import { attempt, html, mark, onPress, tell } from "./elements.js";
 
 /**
  * @template Row
@@ -14,7 +14,7 @@ import { errorsOf, html, mark, onPress, tell } from "./elements.js";
  * @param {HTMLElement} panel Where it is told what fails.
  * @param {(rows: Row[], added: Row[]) => void} show All rows, and those of the page that came.
  */
-export function createList({ failed }, element, panel, show) {
+export function createList(frame, element, panel, show) {
   const more = html(".more", element);
   /** @type {Row[]} */
   let rows = [];
@@ -24,8 +24,8 @@ export function createList({ failed }, element, panel, show) {
   onPress(more, () => next());
 
   /** @param {Ask<Row>} ask @param {unknown} before @param {AbortSignal} signal */
-  async function page(ask, before, signal) {
-    try {
+  function page(ask, before, signal) {
+    const read = async () => {
       const { rows: added, next_before } = await ask(before, signal);
       rows = before === undefined ? added : [...rows, ...added];
       next = () => page(ask, next_before, signal);
@@ -33,11 +33,8 @@ export function createList({ failed }, element, panel, show) {
       show(rows, added);
       if (next_before === null && document.activeElement === more) focusOn(more.previousElementSibling);
       more.hidden = next_before === null;
-      return [];
-    } catch (error) {
-      if (!signal.aborted) tell(panel, failed(error), "bad");
-      return errorsOf(error);
-    }
+    };
+    return attempt(frame, panel, read, signal);
   }
 
   return {

@@ -2,12 +2,13 @@
 import { openCorrect } from "./correct.js";
 import {
   arrange,
+  attempt,
   copyOf,
-  errorsOf,
   find,
   html,
   mark,
   nameErrors,
+  onPress,
   onSubmit,
   orNothing,
   put,
@@ -36,7 +37,7 @@ export function createPanel(frame, coupon) {
   const element = copyOf("#panel");
   /** @type {Panel} */
   const panel = { element, coupon, samples: [] };
-  html(".pause", element).addEventListener("click", () => pauseOrResume(frame, panel));
+  onPress(html(".pause", element), () => pauseOrResume(frame, panel));
   openCorrect(frame, element, coupon);
   openRecord(frame, element, coupon);
   const restock = find("form", HTMLFormElement, element);
@@ -87,35 +88,27 @@ function showPanel({ client }, { element, coupon, samples }) {
 }
 
 /** @param {Frame} frame @param {Panel} panel */
-async function pauseOrResume({ client, say, failed }, { element, coupon: { coupon_id, code, paused } }) {
-  const button = html(".pause", element);
-  if (button.ariaDisabled === "true") return;
-  button.ariaDisabled = "true";
-  try {
+function pauseOrResume(frame, { element, coupon: { coupon_id, code, paused } }) {
+  const { client, say } = frame;
+  return attempt(frame, element, async () => {
     const text = paused
       ? RESUMED[(await client.resumeCoupon({ coupon_id })).outcome]
       : PAUSED[(await client.pauseCoupon({ coupon_id })).outcome];
     tell(element, text);
     say(`${code}: ${text}`);
-  } catch (error) {
-    tell(element, failed(error), "bad");
-  } finally {
-    button.ariaDisabled = "false";
-  }
+  });
 }
 
 /** @param {Frame} frame @param {Panel} panel @param {number} count @param {string} reason */
-async function setCount({ client, say, failed }, { element, coupon: { coupon_id, code } }, count, reason) {
-  try {
+function setCount(frame, { element, coupon: { coupon_id, code } }, count, reason) {
+  const { client, say } = frame;
+  return attempt(frame, element, async () => {
     const result = await client.setCouponCount({ coupon_id, count, ...orNothing({ reason }) });
     const [text, member] = RESTOCKED[result.outcome](result);
     tell(element, member ? "" : text);
     say(`${code}: ${text}`);
     return member ? [{ member, detail: text }] : [];
-  } catch (error) {
-    tell(element, failed(error), "bad");
-    return errorsOf(error);
-  }
+  });
 }
 
 /**

@@ -1,15 +1,5 @@
 /** A part of the operators' view: what each weekday offers, and the days that are filled by it. */
-import {
-  errorsOf,
-  find,
-  html,
-  nameErrors,
-  onPress,
-  onSubmit,
-  orNothing,
-  showRows,
-  tell,
-} from "./elements.js";
+import { attempt, find, html, nameErrors, onPress, onSubmit, orNothing, showRows, tell } from "./elements.js";
 import { amount, dayName, FILLED, instant, PLANNED, REMOVED, WARNED, WEEKDAYS } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -19,7 +9,7 @@ import { amount, dayName, FILLED, instant, PLANNED, REMOVED, WARNED, WEEKDAYS } 
 /**
  * Tries it, tells what fails, and resolves with what is wrong of the fields. The signal: the part was closed, or somebody else looks.
  * @typedef {(act: (how: { signal: AbortSignal }) => Promise<Wrong | void>) => Promise<Wrong>} Trying
- * @typedef {{ member: string, detail: string }[]} Wrong
+ * @typedef {import("./elements.js").Wrong} Wrong
  */
 
 /**
@@ -56,14 +46,9 @@ export function createPlan(frame) {
     if (text) frame.say(text);
   };
   /** @type {Trying} */
-  const trying = async (act) => {
+  const trying = (act) => {
     const signal = opened;
-    try {
-      return (await act({ signal })) ?? [];
-    } catch (error) {
-      if (!signal.aborted) tell(part, frame.failed(error), "bad");
-      return errorsOf(error);
-    }
+    return attempt(frame, part, () => act({ signal }), signal);
   };
 
   openEntry(frame, form, {
@@ -133,7 +118,6 @@ function openEntry({ client }, form, { trying, told, read, entryAt }) {
       const { outcome } = await client.removePlanEntry({ ...place(), ...why() }, how);
       await read(how);
       told(placed(REMOVED[outcome]));
-      return [];
     }),
   );
 }

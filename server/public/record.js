@@ -7,6 +7,7 @@
 import { openAudit } from "./audit.js";
 import { drawDrop } from "./drop.js";
 import {
+  attempt,
   find,
   html,
   nameErrors,
@@ -42,15 +43,14 @@ const ROWS_AFTER = 60;
  * @param {{ coupon_id: number, code: string }} coupon
  */
 export function openRecord(frame, panel, { coupon_id }) {
-  onOpen(find(".record", HTMLDetailsElement, panel), "#record", async (element, signal) => {
-    try {
+  onOpen(find(".record", HTMLDetailsElement, panel), "#record", (element, signal) => {
+    const read = async () => {
       const stats = await frame.client.couponStats({ coupon_id }, { signal });
       tell(panel, "");
       for (const part of PARTS) await part(frame, element, { stats, panel, signal });
       frame.say(`${stats.code}: ${amount(stats.issued)} issued, ${amount(stats.used)} used.`);
-    } catch (error) {
-      if (!signal.aborted) tell(panel, frame.failed(error), "bad");
-    }
+    };
+    void attempt(frame, panel, read, signal);
   });
 }
 
@@ -75,7 +75,8 @@ function showStats(_, element, { stats }) {
  * From shortly before the start to some time after the last grant: requests may go on for days.
  * @param {Frame} frame @param {HTMLElement} element @param {Record} record
  */
-async function openTimeline({ client, say, failed }, element, { stats, panel, signal }) {
+async function openTimeline(frame, element, { stats, panel, signal }) {
+  const { client, say } = frame;
   const { coupon_id, asked, issued, last_issued_at } = stats;
   const part = html(".timeline", element);
   part.hidden = asked === 0;
@@ -94,8 +95,8 @@ async function openTimeline({ client, say, failed }, element, { stats, panel, si
   );
   choice.value = (good ?? choice.options[choice.options.length - 1])?.value ?? "";
   nameErrors(form, `timeline-${coupon_id}`);
-  onSubmit(form, async (given) => {
-    try {
+  onSubmit(form, (given) => {
+    const read = async () => {
       const bucket = Number(given("bucket"));
       const rows = Math.floor(seconds / bucket) + 1 + ROWS_AFTER;
       const instant = (/** @type {number} */ row) => new Date(start + row * bucket * 1000).toISOString();
@@ -111,10 +112,8 @@ async function openTimeline({ client, say, failed }, element, { stats, panel, si
         ]),
       );
       say(`The timeline has ${buckets.length === 1 ? "one row" : `${buckets.length} rows`}.`);
-    } catch (error) {
-      if (!signal.aborted) tell(panel, failed(error), "bad");
-    }
-    return [];
+    };
+    return attempt(frame, panel, read, signal);
   });
   form.requestSubmit();
 }
@@ -126,14 +125,14 @@ function openChanges(frame, element, { stats, panel, signal }) {
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
-function openHolders({ client, say, failed }, element, { stats: { coupon_id, code }, panel, signal }) {
-  onPress(html(".holders button", element), async () => {
-    try {
+function openHolders(frame, element, { stats: { coupon_id, code }, panel, signal }) {
+  const { client, say } = frame;
+  onPress(html(".holders button", element), () => {
+    const save = async () => {
       saveAs(await client.listGrants({ coupon_id }, { signal }), `${code}-grants.csv`);
       tell(panel, "The list is saved.");
       say(`${code}: The list is saved.`);
-    } catch (error) {
-      if (!signal.aborted) tell(panel, failed(error), "bad");
-    }
+    };
+    return attempt(frame, panel, save, signal);
   });
 }

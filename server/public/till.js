@@ -1,6 +1,6 @@
 /** The view for tills: a code is scanned or typed and used, once, and what is given to whom is seen in one glance. */
 import { codeIn } from "./claim-code.js";
-import { find, html, mark, onSubmit, put, tell } from "./elements.js";
+import { attempt, find, html, mark, onSubmit, put, tell } from "./elements.js";
 import { CLAIM_UNDONE, CLAIM_USED } from "./till-words.js";
 import { newReference } from "./wallet.js";
 import { amount } from "./words.js";
@@ -16,7 +16,8 @@ const LOOK_MS = 150;
  * @param {Frame} frame
  * @returns {View}
  */
-export function createTill({ client, say, failed }) {
+export function createTill(frame) {
+  const { client, say, failed } = frame;
   const form = find("#scan", HTMLFormElement);
   const input = find("#claim-code", HTMLInputElement);
   const given = html("#given");
@@ -31,18 +32,14 @@ export function createTill({ client, say, failed }) {
     if (input.value.trim() !== "") void use(input.value);
   });
 
-  onSubmit(back, async (field) => {
-    try {
+  onSubmit(back, (field) =>
+    attempt(frame, given, async () => {
       const result = await client.undoClaim({ claim_code: shown, reason: field("reason") });
       show(result, CLAIM_UNDONE[result.outcome], result.outcome === "restored" ? "wait" : "bad");
-      back.hidden = true;
       back.reset();
       input.focus();
-    } catch (error) {
-      tell(given, failed(error), "bad");
-    }
-    return [];
-  });
+    }),
+  );
 
   /** @param {string} text */
   async function use(text) {

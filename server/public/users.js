@@ -1,22 +1,22 @@
 /** A part of the operators' view: all users, as a file. */
-import { html, onPress, saveAs, tell } from "./elements.js";
+import { attempt, html, onPress, saveAs, tell } from "./elements.js";
 
 /**
  * @param {import("./elements.js").Frame} frame
  * @returns {import("./elements.js").View}
  */
-export function createUsers({ client, say, failed }) {
+export function createUsers(frame) {
+  const { client, say } = frame;
   const part = html("#users");
   let opened = AbortSignal.abort();
-  onPress(html(".all", part), async () => {
+  onPress(html(".all", part), () => {
     const signal = opened;
-    try {
+    const save = async () => {
       saveAs(await client.listUsers({}, { signal }), "users.csv");
       tell(part, "The list is saved.");
       say("The list is saved.");
-    } catch (error) {
-      if (!signal.aborted) tell(part, failed(error), "bad");
-    }
+    };
+    return attempt(frame, part, save, signal);
   });
 
   return {
