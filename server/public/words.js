@@ -180,6 +180,10 @@ export const DONE = /** @type {Record<string, string>} */ ({
   set_time_zone: "Time zone set",
   set_plan_entry: "Planned",
   remove_plan_entry: "Taken out of the plan",
+  forget_user: "Forgotten",
+  retire_coupons: "Retired",
+  rotate_claim_secret: "Secret of claim codes renewed",
+  retire_claim_secret: "Secret of claim codes retired",
 });
 
 /** An outcome of a request to issue, for a table. */
