@@ -92,6 +92,8 @@ export function createTill(frame) {
     },
     forget() {
       given.hidden = true;
+      back.hidden = true;
+      back.reset();
       form.reset();
     },
   };

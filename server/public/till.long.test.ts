@@ -164,6 +164,7 @@ describe("the till", options, () => {
     await says(till.locator("#given .told"), exactly("Give:"));
     await till.getByRole("button", { name: "Sign out" }).click();
     await till.locator("#given").waitFor({ state: "hidden" });
+    assert.equal(await till.locator("#take-back").isVisible(), false);
     assert.equal(await textOf(till.locator("#till-title")), "Till");
   });
 
