@@ -72,7 +72,8 @@ begin
   into outcome, taken_by_slot
   from coupon.plan p
   cross join lateral (values
-    (1, lower(p.code_pattern) = lower(v_new.code_pattern collate "C"), 'code_taken'),
+    (1, replace(lower(p.code_pattern), '{slot}', p.slot::text)
+        = replace(lower(v_new.code_pattern collate "C"), '{slot}', v_new.slot::text), 'code_taken'),
     (2, p.local_start = v_new.local_start, 'start_time_taken'),
     (3, p.count = v_new.count, 'count_taken')
   ) o (rank, is_so, obstacle)

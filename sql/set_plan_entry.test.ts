@@ -74,6 +74,15 @@ test("code_taken, start_time_taken, count_taken: by which entry of that weekday,
   );
 });
 
+test("one pattern for a whole weekday: its {slot} makes other codes of it", async () => {
+  const nth = (slot: number) =>
+    set({ weekday: 3, slot, code_pattern: "L{slot}-{date}", local_start: `1${slot}:00`, count: slot });
+  for (const slot of [1, 2, 3]) assert.deepEqual(await rows(nth(slot)), [["planned", null]]);
+  const same = { weekday: 3, slot: 3, local_start: "10:00", count: 9 };
+  assert.deepEqual(await rows(set({ ...same, code_pattern: "l1-{date}" })), [["code_taken", 1]]);
+  assert.deepEqual(await rows(set({ ...same, code_pattern: "l{slot}-{date}" })), [["planned", null]]);
+});
+
 test("what no entry can have is refused by its name, here and by a constraint", async () => {
   const parts = "-".repeat(64 - 8);
   assert.equal(await value(set({ weekday: 7, code_pattern: `{date}${parts}` })), "planned");

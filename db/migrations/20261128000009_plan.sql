@@ -35,7 +35,7 @@ create table coupon.plan (
   constraint plan_one_per_start unique (weekday, local_start),
   constraint plan_one_per_count unique (weekday, count)
 );
-create unique index plan_one_per_code on coupon.plan (weekday, lower(code_pattern));
+create unique index plan_one_per_code on coupon.plan (weekday, replace(lower(code_pattern), '{slot}', slot::text));
 
 comment on table coupon.plan is
   'What each weekday offers: an entry is a coupon that fill_days() makes on every such day. Change it with set_plan_entry()
