@@ -159,9 +159,9 @@ create unique index user_coupons_one_per_position
   on coupon.user_coupons (coupon.position_key(coupon_id, position));
 
 comment on table coupon.user_coupons is
-  'A grant: this user holds this coupon. Only issue_coupons(), use_coupon(), undo_use() and
-set_coupon_expiry() write it; no row is ever deleted. Its keys begin with the coupon or the day, so
-that the inserts of a drop fall on neighbouring pages, however many users there are.';
+  'A grant: this user holds this coupon. Only issue_coupons(), use_coupon(), undo_use(), set_coupon_expiry() and forget_user()
+write it, and only retire_coupons() deletes rows. Its keys begin with the coupon or the day, so that the inserts of a drop
+fall on neighbouring pages, however many users there are.';
 comment on index coupon.user_coupons_one_per_position is
   'Unique (coupon_id, position), as one number on purpose. The planner''s statistics are always from before the drop: an
 index on the two columns would look to it like the way to a coupon''s users, and each batch would read all grants of

@@ -1,8 +1,8 @@
 -- migrate:up
 
 -- Constraints that SQL can't declare. Each is a trigger that raises 23514 (check_violation) under a
--- constraint name of its own. They belong to the tables, so they live in a migration and call
--- nothing in sql/.
+-- constraint name of its own. They belong to the tables, so they live in a migration. A few call
+-- what is in sql/. That is safe: without those functions no coupon can be made.
 --
 -- pg_temp stands last in search_path, because PostgreSQL otherwise looks for types in the caller's
 -- temporary schema first: a caller's own "date", with a check that calls what the caller likes,

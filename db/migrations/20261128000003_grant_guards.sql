@@ -6,8 +6,8 @@
 --
 -- There is no foreign key to users and none to coupons: PostgreSQL would check those row by row, which takes longer than
 -- the insert, and the one to users would lock each user's row, and so write a random page for every grant. No lock is
--- needed. Users are permanent, and so are coupons that were issued; and who issues has the coupon's row, since the
--- positions must follow a counter that only they have moved.
+-- needed. Who forgets a user waits for who issues; a coupon that was issued is there until a month after its end; and who
+-- issues has the coupon's row, since the positions must follow a counter that only they have moved.
 create function coupon.check_new_grants() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp

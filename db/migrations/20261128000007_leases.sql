@@ -60,7 +60,6 @@ create trigger coupons_add_lease
   for each row
   execute function coupon.add_lease();
 
--- Unlike the other guards it calls a function of sql/. That is safe: without those functions no coupon can be made.
 create function coupon.check_leases() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
