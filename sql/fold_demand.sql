@@ -16,13 +16,13 @@ begin
 
   with gone as (
     delete from coupon.demand d
-    where (d.coupon_id, d.second) in (
-      select p.coupon_id, p.second
+    where d.ctid = any (array(
+      select p.ctid
       from coupon.demand p
       where p.second <> date_bin('15 minutes', p.second, '1970-01-01Z') and p.second < clock_timestamp() - interval '32 days'
       order by p.second, p.coupon_id
       limit fold_demand.at_most
-      for update skip locked)
+      for update skip locked))
     returning d.coupon_id, d.second, d.refused, d.replayed
   ), kept as (
     insert into coupon.demand as d (coupon_id, second, refused, replayed)
