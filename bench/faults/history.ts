@@ -5,6 +5,9 @@
 
 import type { Stall } from "../harness/stalls.ts";
 
+/** Users from here on are nobody that the service knows. */
+export const STRANGERS = 1_000_000_000;
+
 /** What an attempt came to, for the one who asked. */
 export type Answer =
   /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. `coupon`: of create. */

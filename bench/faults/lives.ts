@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRandom } from "../harness/stats.ts";
-import type { Answer, Ask, History, NewCoupon } from "./history.ts";
+import { type Answer, type Ask, type History, type NewCoupon, STRANGERS } from "./history.ts";
 import type { Load } from "./load.ts";
 
 export interface LivesOptions {
@@ -30,8 +30,6 @@ export interface Lives {
   finish(): Promise<void>;
 }
 
-/** Whoever has a larger number is nobody that the service knows. */
-export const STRANGERS = 1_000_000_000;
 /** A day has room for three coupons, and movers share one. */
 const MOVERS = 2;
 const WITHDRAWERS = 2;

@@ -1,7 +1,7 @@
 /** Coupons that are not corrected, moved or withdrawn as it was told, by hand. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { STRANGERS } from "../lives.ts";
+import { STRANGERS } from "../history.ts";
 import * as checks from "./lives.ts";
 import {
   brokenIn,

@@ -1,5 +1,5 @@
 /** Refusals that must not be, each told by hand. */
-import { STRANGERS } from "../lives.ts";
+import { STRANGERS } from "../history.ts";
 import * as checks from "./refusals.ts";
 import {
   changed,

@@ -1,6 +1,5 @@
 /** Nobody is refused what is theirs, or for a reason that does not hold. */
-import type { Attempt } from "../history.ts";
-import { STRANGERS } from "../lives.ts";
+import { type Attempt, STRANGERS } from "../history.ts";
 import {
   type AttemptTo,
   asked,
