@@ -44,11 +44,7 @@ export type OfferName = Exclude<
 export type FeedName = {
   [K in OperationName]: Contract[K] extends { stream: "text/event-stream" } ? K : never;
 }[OperationName];
-/** Those that answer in lines, which is for scripts. */
-export type LinesName = {
-  [K in OperationName]: Contract[K] extends { stream: "application/x-ndjson" } ? K : never;
-}[OperationName];
-/** Of these, the lists, which can be had as CSV too. */
+/** Lists in lines, which can be had as CSV too. */
 export type ListName = {
   [K in OperationName]: Contract[K] extends { columns: readonly string[] } ? K : never;
 }[OperationName];

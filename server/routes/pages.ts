@@ -54,6 +54,7 @@ const TYPES: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
+  mjs: "text/javascript; charset=utf-8",
   json: "application/json",
 };
 
@@ -90,7 +91,7 @@ export function createPages(readBytes: ReadBytes = readFile): (path: string) => 
 async function read(path: string, readBytes: ReadBytes): Promise<Page> {
   const source = pages[path as "/"] as URL | (() => object);
   const bytes = source instanceof URL ? await readBytes(source) : Buffer.from(JSON.stringify(source()));
-  const ending = source instanceof URL ? source.pathname.split(".").at(-1)?.replace("mjs", "js") : "json";
+  const ending = source instanceof URL ? source.pathname.split(".").at(-1) : "json";
   return {
     headers: {
       "content-type": TYPES[ending as string] as string,
