@@ -117,7 +117,7 @@ function livesOf(history: History): Map<number, Life> {
   return new Map([...grouped(told, idOf)].map(([coupon, created]) => [coupon, life(coupon, created)]));
 }
 
-function attemptsTo<Kind extends Ask["kind"]>({ attempts }: History, kind: Kind): AttemptTo<Kind>[] {
+export function attemptsTo<Kind extends Ask["kind"]>({ attempts }: History, kind: Kind): AttemptTo<Kind>[] {
   return attempts.filter((attempt): attempt is AttemptTo<Kind> => attempt.ask.kind === kind);
 }
 

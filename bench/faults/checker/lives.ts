@@ -1,8 +1,9 @@
 /** A coupon is corrected, moved and withdrawn as operators are told, and what it took is free when it is gone. */
-import type { Attempt } from "../history.ts";
+import type { Ask, Attempt } from "../history.ts";
 import {
   type AttemptTo,
   asked,
+  attemptsTo,
   earliest,
   type Facts,
   type Findings,
@@ -64,29 +65,29 @@ export function* idIsNew({ lives }: Facts): Findings {
  * the way can only be what a call made of which nobody was told, or a start that came first.
  */
 export function* operatorIsNotRefused(facts: Facts): Findings {
-  const creates = [...attemptsAt(facts, "create")];
-  for (const attempt of creates) {
-    if (attempt.answer.is !== "refused") continue;
-    const inTheWay = creates.some(
-      ({ ask, answer, invokedAt }) =>
-        ask.code === attempt.ask.code && isOpen(answer) && invokedAt < attempt.answeredAt,
-    );
-    yield inTheWay || `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
-  }
-  for (const attempt of attemptsAt(facts, "move"))
-    if (attempt.answer.is === "refused")
-      yield isTrue(facts, attempt) ||
-        `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
-  for (const attempt of attemptsAt(facts, "withdraw"))
-    if (attempt.answer.is === "refused")
-      yield hasGrants(facts, attempt) ||
-        `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
-  for (const attempt of attemptsAt(facts, "edit"))
-    if (attempt.answer.is === "refused") yield `${asked(attempt)}: ${said(attempt.answer)}`;
+  yield* refusals(facts, "create", isInTheWay);
+  yield* refusals(facts, "move", isTrue);
+  yield* refusals(facts, "withdraw", hasGrants);
+  yield* refusals(facts, "edit", () => false);
 }
 
-function attemptsAt<Kind extends Attempt["ask"]["kind"]>({ history }: Facts, kind: Kind): AttemptTo<Kind>[] {
-  return history.attempts.filter((attempt): attempt is AttemptTo<Kind> => attempt.ask.kind === kind);
+/** Of each refusal of this kind, whether it holds. */
+function* refusals<Kind extends Ask["kind"]>(
+  facts: Facts,
+  kind: Kind,
+  holds: (facts: Facts, attempt: AttemptTo<Kind>) => boolean,
+): Findings {
+  for (const attempt of attemptsTo(facts.history, kind))
+    if (attempt.answer.is === "refused")
+      yield holds(facts, attempt) ||
+        `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
+}
+
+function isInTheWay({ history }: Facts, attempt: AttemptTo<"create">): boolean {
+  return attemptsTo(history, "create").some(
+    ({ ask, answer, invokedAt }) =>
+      ask.code === attempt.ask.code && isOpen(answer) && invokedAt < attempt.answeredAt,
+  );
 }
 
 function isTrue(facts: Facts, attempt: AttemptTo<"move">): boolean {
