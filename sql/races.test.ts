@@ -625,7 +625,7 @@ test("forget_user against a use, an undo, a claim and an import: whoever comes s
         select g.use_reference from coupon.user_coupons g where g.user_id = ${user} and g.use_reference <> '(forgotten)'
         union all
         select a.id::text from coupon.audit a
-        where a.user_id = ${user} and (a.reason || a.old_values || a.new_values || 'x') ~ 'Ann'`;
+        where a.user_id = ${user} and concat(a.reason, a.old_values, a.new_values) ~ 'Ann'`;
       assert.deepEqual([...left], [], name);
     }
 });
@@ -671,12 +671,7 @@ test("retire_coupons against undo_use: what is under way is counted, whoever com
       return { undone };
     });
     assert.equal((await late.undone).outcome, isUnderWay ? "restored" : "coupon_not_found");
-    if (isUnderWay) {
-      await at(0)`begin`;
-      await at(0)`select from coupon.user_coupons where coupon_id = ${coupon}`;
-      await at(0)`commit`;
-      assert.deepEqual(await retire(at(1)), { outcome: "going_on", grants: 0, grants_left: 1 });
-    }
+    if (isUnderWay) assert.deepEqual(await retire(at(1)), { outcome: "going_on", grants: 0, grants_left: 1 });
     const moved = await holding(theGrant(coupon, user), async () => {
       const answer = retire(at(1));
       await waiting(watch);
