@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, admin, user, coupon, upcoming, issue, use, expire } = await testDatabase();
+const { owner, admin, user, coupon, upcoming, issue, use, expire, offset } = await testDatabase();
 
 const withdraw = async (coupon_id: number) =>
   (await rows(admin`select outcome, issued from withdraw_coupon(${coupon_id})`))[0];
@@ -46,7 +46,7 @@ test("withdrawn: no list has it, and no command finds it", async () => {
 test("withdrawn: its code, its start, its count and its place are free, and its id is not given again", async () => {
   const create = (code: string, hour: number, count: number) => admin`
     select outcome, coupon_id::integer, slot
-    from create_coupon(${code}, 'm', 'd', ${`2031-01-01 1${hour}:00Z`}::text::timestamptz, '2032-01-01Z', ${count})`;
+    from create_coupon(${code}, 'm', 'd', ${`2031-01-01 1${hour}:00${offset}`}::text::timestamptz, '2032-01-01Z', ${count})`;
   const made: number[] = [];
   for (const n of [0, 1, 2]) made.push((await rows(create(`N${n}`, n, n + 1)))[0]?.[1] as number);
   const [, second = 0, third = 0] = made;

@@ -11,10 +11,14 @@ import { TYPESCRIPT } from "../../server/typescript.ts";
 const IMPORTS = `import { after, before, beforeEach, describe, test } from "node:test";
 import assert from "node:assert/strict";`;
 
+/** Before a process ends by itself: node passes on in its own time what the files before this one did. */
+const LATER = "await new Promise((resolve) => setTimeout(resolve, 1_000));";
+
 /** Runs test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
 async function runOf(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
   const directory = await mkdtemp(join(tmpdir(), "runner-"));
   t.after(() => rm(directory, { recursive: true }));
+  await writeFile(join(directory, "package.json"), '{ "type": "module" }');
   for (const [name, text] of Object.entries(files))
     await writeFile(join(directory, name), `${IMPORTS}\n${text}\n`);
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -61,7 +65,7 @@ test("failures: each with its place, message and what its file printed; status 1
     "passes.test.ts": 'console.log("printed by one that passes"); test("good", () => {});',
     "has-none.test.ts": "",
     "throws.test.ts": 'throw new Error("no file");',
-    "ends.test.ts": 'console.error("why it ended"); process.exit(3);',
+    "ends.test.ts": `console.error("why it ended"); ${LATER} process.exit(3);`,
     "comes-after.test.ts": 'test("never run", () => {});',
   });
   assert.equal(status, 1);
@@ -92,7 +96,7 @@ test("files that share a process: hooks at the top of one are its own, and one t
   const { status, said } = await runOf(t, {
     "a.test.ts": counting("a"),
     "b.test.ts": counting("b"),
-    "c.test.ts": 'test("the last", () => process.exit(0));',
+    "c.test.ts": `test("the last", async () => { ${LATER} process.exit(0); });`,
   });
   assertSays(said, /^FAILED {2}DIR\/c\.test\.ts\n {4}The process ended early\.$/m);
   assert.match(said, /\n4 passed, 1 failed, 0 skipped\n$/);

@@ -283,9 +283,11 @@ test("an idle lane leaves nothing behind", async () => {
     collect();
     return process.memoryUsage().heapUsed;
   };
-  const before = await visit(0, 1_000);
-  const grown = (await visit(1_000, 31_000)) - before;
-  assert.ok(grown < 1_000_000, `${grown} bytes for 30,000 lanes`);
+  // Thrice, since the process is not this test's alone: a lane that stays behind does so each time.
+  const heaps = [await visit(0, 1_000)];
+  for (const from of [1_000, 31_000, 61_000]) heaps.push(await visit(from, from + 30_000));
+  const grown = heaps.slice(1).map((heap, i) => heap - (heaps[i] ?? 0));
+  assert.ok(Math.min(...grown) < 1_000_000, `${grown.join(", ")} bytes for 30,000 lanes each`);
   assert.equal(await lanes.submit(1, "again"), "again");
 });
 

@@ -29,9 +29,7 @@ export function issueBefore(
   return (incoming, outgoing) => {
     const began = clock.now();
     const couponId = incoming.method === "POST" ? Number(TARGET.exec(incoming.url ?? "")?.[1] ?? 0) : 0;
-    const length = couponId === 0 ? undefined : plainLength(incoming.rawHeaders);
-    if (length === undefined) return routes(incoming, outgoing);
-    const userId = userOf(incoming.rawHeaders);
+    const userId = couponId > 0 && mayBePlain(incoming.rawHeaders) ? userOf(incoming.rawHeaders) : undefined;
     if (userId === undefined) return routes(incoming, outgoing);
     incoming.whole(
       (body) => {
@@ -79,14 +77,13 @@ export function issueBefore(
   }
 }
 
-/** 0 without a body, 2 for one that may be {}; undefined for any other. */
-function plainLength(rawHeaders: readonly string[]): 0 | 2 | undefined {
+/** Whether it says that it has no body, or one that may be {}. */
+function mayBePlain(rawHeaders: readonly string[]): boolean {
   const length = headerOf(rawHeaders, "content-length");
   if (length === "2")
-    return PLAIN_JSON.test(headerOf(rawHeaders, "content-type") ?? "") &&
+    return (
+      PLAIN_JSON.test(headerOf(rawHeaders, "content-type") ?? "") &&
       headerOf(rawHeaders, "content-encoding") === undefined
-      ? 2
-      : undefined;
-  if (length === undefined && headerOf(rawHeaders, "transfer-encoding") !== undefined) return undefined;
-  return length === undefined || length === "0" ? 0 : undefined;
+    );
+  return length === "0" || (length === undefined && headerOf(rawHeaders, "transfer-encoding") === undefined);
 }
