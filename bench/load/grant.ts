@@ -41,7 +41,7 @@ export const grant: Scenario<GrantOptions> = {
   name: "grant",
   about: "durable grants against a hello route, select … for update, our own function per request, and Redis",
   defaults: { rounds: 5, connections: [64, 256, 1_000], volley: 1_000, pools: [4, 8, 16, 32] },
-  quick: { rounds: 2, connections: [64], volley: 200, pools: [8] },
+  quick: { rounds: 1, connections: [64], volley: 200, pools: [8] },
   run,
 };
 

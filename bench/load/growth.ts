@@ -44,7 +44,7 @@ export const growth: Scenario<GrowthOptions> = {
     rows: 8_000,
     connections: 256,
   },
-  quick: { rounds: 2, sizes: [0, 20_000], users: 10_000, rows: 1_000, connections: 64 },
+  quick: { rounds: 1, sizes: [0, 20_000], users: 10_000, rows: 1_000, connections: 64 },
   check({ rounds, users, rows, connections, sizes }) {
     const needed = WAYS.length * (rounds + 1) * rows;
     if (users < needed)

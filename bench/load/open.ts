@@ -27,7 +27,7 @@ export const open: Scenario<OpenOptions> = {
   name: "open",
   about: "connections open and waiting, all of which ask in the second that the coupon starts",
   defaults: { rounds: 5, connections: 10_000, count: 25 },
-  quick: { rounds: 2, connections: 500 },
+  quick: { rounds: 1, connections: 500 },
   check({ connections, count }) {
     if (count >= connections)
       throw new Error("--count must be less than --connections, or nobody is refused");

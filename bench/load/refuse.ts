@@ -27,7 +27,7 @@ export const refuse: Scenario<RefuseOptions> = {
   about:
     "sold-out refusals, tokens never seen, against a hello route that answers the same bytes and a constant",
   defaults: { rounds: 5, connections: [64, 256], volley: 1_000 },
-  quick: { rounds: 2, connections: [64], volley: 200 },
+  quick: { rounds: 1, connections: [64], volley: 200 },
   run,
 };
 

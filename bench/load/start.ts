@@ -23,7 +23,7 @@ export const start: Scenario<StartOptions> = {
   name: "start",
   about: "`./sd start` where it is installed and set up: the time to the first answer, and memory at rest",
   defaults: { rounds: 9, seconds: 10 },
-  quick: { rounds: 2, seconds: 1 },
+  quick: { rounds: 1, seconds: 1 },
   run,
 };
 
