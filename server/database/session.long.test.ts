@@ -10,7 +10,7 @@ import { withConnection } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import { explain } from "./errors.ts";
-import { open, parseNumber, wasSent } from "./session.ts";
+import { open, parseNumber, prove, wasSent } from "./session.ts";
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const DAYS_3 = 3 * 86_400;
@@ -281,6 +281,32 @@ test("a call that the driver gave to no session was not sent", async (t) => {
   assert.deepEqual(await call("postgres://nobody@127.0.0.1:1/nothing"), ["ECONNREFUSED", false]);
   assert.deepEqual(await call(scratch.target.on("nowhere").url), ["3D000", false]);
   assert.deepEqual(await call(scratch.apiUrl), ["none", true]);
+});
+
+test("a pooler's session in another encoding is refused; a time whose text depends on settings is not read", async (t) => {
+  const { apiUrl } = await openScratch(t);
+  const sql = open(apiUrl, 1, () => {});
+  t.after(() => sql.end({ timeout: 1 }));
+  await prove(sql, "writes");
+  await sql`set client_encoding = 'LATIN1'`;
+  await assert.rejects(prove(sql, "writes"), {
+    message:
+      "The sessions of this login have client_encoding LATIN1, and the server needs UTF8: " +
+      "it comes with the connection, by its URL or a pooler.",
+  });
+  for (const time of [
+    "now()",
+    "localtimestamp",
+    "current_date",
+    "localtime",
+    "current_time",
+    "interval '1 day'",
+  ])
+    await assert.rejects(
+      sql.unsafe(`select ${time}`),
+      /a time whose form depends on settings of the session$/,
+      time,
+    );
 });
 
 test("a number is read exactly, or not at all", () => {
