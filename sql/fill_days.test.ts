@@ -83,7 +83,7 @@ test("made: each entry on its weekday, by create_coupon(), with reason and actor
 test("two weeks, without a day", async () => {
   await plan(2, 1);
   await plan(13, 2);
-  await plan(14, 3); // the weekday of today
+  await plan(14, 3, { start: "18:00" }); // the weekday of today
   const made = await rows(
     admin`select day - ${today}, slot from fill_days() where outcome <> 'in_the_past' order by 1, 2`,
   );
@@ -151,7 +151,7 @@ test("already_made: by hand, as the plan would", async () => {
 
 test("in_the_past: today's, once its start is over", async () => {
   await plan(0, 1, { start: "11:59:59" });
-  await plan(0, 2, { start: "13:00" });
+  await plan(0, 2, { start: "18:00" });
   await plan(0, 3, { start: "00:00" });
   assert.deepEqual(await outcomes(0), [
     [0, 1, "in_the_past"],
@@ -259,7 +259,7 @@ test("a day that cannot be is refused by its name", async () => {
 });
 
 test("a coupon of a filled day is one like any other", async () => {
-  await plan(0, 1, { start: "13:00" });
+  await plan(0, 1, { start: "18:00" });
   const [[, , , id]] = (await rows(fill(0))) as [[number, number, string, number]];
   const ann = await user();
   assert.equal(await issue(ann, id), "not_started");

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import type postgres from "postgres";
 import { makeCoupon, makeUsers } from "../bench/harness/coupons.ts";
+import { declareZone, noonZone } from "../bench/harness/noon.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { inTime, until, waiting, waitsFirst } from "../bench/harness/waiting.ts";
 import { connect, type Sql } from "../db/connect.ts";
@@ -14,8 +15,8 @@ type Session = postgres.ReservedSql;
 type Answer = { outcome: string; [column: string]: unknown };
 
 const SESSIONS = 64;
-/** The hour in UTC at which the service's zone has noon. */
-const NOON = new Date().getUTCHours();
+/** So that no test sees midnight. */
+const { time_zone, offset } = noonZone();
 
 let database: Scratch;
 let pool: Sql;
@@ -26,7 +27,7 @@ before(async () => {
   database = await scratchDatabase();
   pool = connect(database.adminUrl, { max: SESSIONS });
   watch = connect(database.setupUrl);
-  await noon(database.owner);
+  await declareZone(database.owner, time_zone);
   // One after another: on a busy machine all at once take longer than a connection may.
   while (sessions.length < SESSIONS) sessions.push(await pool.reserve());
 });
@@ -1073,7 +1074,7 @@ async function broken(
     await Promise.all([own.pool.end({ timeout: 1 }), own.watch.end({ timeout: 1 })]);
     await scratch.drop();
   });
-  await noon(scratch.owner);
+  await declareZone(scratch.owner, time_zone);
   await makeUsers(scratch.admin, [1, 2]);
   for (const count of [5, 6])
     await makeCoupon(scratch.admin, { code: `C-${count}`, count, from: `-${count} minutes` });
@@ -1091,15 +1092,9 @@ async function functionText(owner: Sql, signature: string): Promise<string> {
   return has?.["text"];
 }
 
-/** Declares a zone in which it is noon, so that no test sees midnight. */
-async function noon(owner: Sql): Promise<void> {
-  const east = 12 - NOON;
-  await owner`update coupon.settings set time_zone = ${`Etc/GMT${east > 0 ? "-" : "+"}${Math.abs(east)}`}`;
-}
-
 /** An instant some minutes after noon in that zone. */
 function noonOn(day: string, minutes = 0): string {
-  return new Date(Date.parse(`${day}Z`) + NOON * 3_600_000 + minutes * 60_000).toISOString();
+  return new Date(Date.parse(`${day}T12:00:00${offset}`) + minutes * 60_000).toISOString();
 }
 
 function at(index: number): Session {

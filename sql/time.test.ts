@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { makeCoupon, plantGrants } from "../bench/harness/coupons.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
-import { inTime, until, waiting, waitsFirst } from "../bench/harness/waiting.ts";
+import { inTime, until, waiting, waitsFirst, withinAQuarter } from "../bench/harness/waiting.ts";
 import { connect, type Sql } from "../db/connect.ts";
 
 const ZONES = ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12"];
@@ -209,7 +209,7 @@ test("a claim is judged and dated by the clock after its wait, not by when it wa
 
 for (const zone of ZONES)
   test(`a day begins at midnight in ${zone}: yesterday's last grant is past, today's first one counts`, (t) =>
-    withinADay([zone], async () => {
+    withinAQuarter(async () => {
       const { owner, admin } = await service(t, 3, zone);
       const [held, other] = [
         await newCoupon(admin, { start: "-9 days" }),
@@ -225,7 +225,7 @@ for (const zone of ZONES)
     }));
 
 test("a retry after midnight is a replay of yesterday's grant, whatever today brought", (t) =>
-  withinADay(["Europe/Berlin"], async () => {
+  withinAQuarter(async () => {
     const { owner, admin } = await service(t, 3, "Europe/Berlin");
     const [held, other] = [
       await newCoupon(admin, { start: "-9 days", count: 2 }),
@@ -292,7 +292,7 @@ test("generated instants: the local day is what Intl says", async (t) => {
 });
 
 test("grants of two zones 26 hours apart: each on its own local day, and nothing is broken", (t) =>
-  withinADay(["Etc/GMT+12", "Pacific/Kiritimati"], async () => {
+  withinAQuarter(async () => {
     const { owner, admin } = await service(t, 1, "Etc/GMT+12");
     const [one, two] = [
       await newCoupon(admin, { start: "-9 days" }),
@@ -474,19 +474,6 @@ async function issue(admin: Sql, user: number, coupon: number): Promise<Issued> 
   const [row] = await admin<[Issued]>`
     select outcome, position, issued_on::text from issue_coupon(${user}, ${coupon})`;
   return { ...row };
-}
-
-/** Does `work` once more if midnight passed meanwhile in one of the zones, and it failed. */
-async function withinADay(zones: string[], work: () => Promise<void>): Promise<void> {
-  const today = () => zones.map((zone) => localDay(new Date(), zone)).join();
-  for (;;) {
-    const day = today();
-    try {
-      return await work();
-    } catch (error) {
-      if (today() === day) throw error;
-    }
-  }
 }
 
 function localDay(instant: Date, timeZone: string): string {

@@ -4,6 +4,7 @@ import { after } from "node:test";
 import type { PendingQuery, Row } from "postgres";
 import { connect } from "../../db/connect.ts";
 import { createThings, plantGrants } from "./coupons.ts";
+import { declareZone, noonZone } from "./noon.ts";
 import { scratchDatabase } from "./scratch.ts";
 
 type Query = PendingQuery<Row[]>;
@@ -32,11 +33,9 @@ export async function refusesArgument(query: Query, argument: string, code: "220
 export async function testDatabase(given: { time_zone?: string } = {}) {
   const database = await scratchDatabase();
   const { owner, admin } = database;
-  const east = 12 - new Date().getUTCHours();
-  const zone = (hours: number) => `Etc/GMT${hours > 0 ? "-" : "+"}${Math.abs(hours)}`; // a POSIX sign: east is minus
-  const { time_zone = zone(east) } = given;
-  // By hand, since set_time_zone() reads the files of all zones.
-  await owner`update coupon.settings set time_zone = ${time_zone}`;
+  const noon = noonZone();
+  const { time_zone = noon.time_zone } = given;
+  await declareZone(owner, time_zone);
   const watch = connect(database.setupUrl);
   after(async () => {
     await watch.end({ timeout: 1 });
@@ -50,11 +49,8 @@ export async function testDatabase(given: { time_zone?: string } = {}) {
     setupUrl: database.setupUrl,
     apiUrl: database.apiUrl,
     adminUrl: database.adminUrl,
+    ...noon,
     time_zone,
-    /** The zone an hour to the west, where midnight comes later. */
-    westOfIt: zone(east - 1),
-    /** What follows a local time, as in '2031-01-01 12:00+03'. */
-    offset: `${east < 0 ? "-" : "+"}${Math.abs(east)}`,
     /** Today's date for the service, as a piece of a statement. */
     today: admin`(clock_timestamp() at time zone ${time_zone})::date`,
     /** As the set-up login, which sees what other sessions wait for. */

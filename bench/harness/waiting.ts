@@ -85,3 +85,16 @@ export async function inTime<T>(attempt: (ms: number) => Promise<T | undefined>)
   }
   assert.fail("always too late");
 }
+
+/** Does `work` again if it failed and a quarter of an hour began meanwhile: midnight, and every hour, comes with one in each time zone. */
+export async function withinAQuarter<T>(work: () => Promise<T>): Promise<T> {
+  const quarter = () => Math.floor(Date.now() / 900_000);
+  for (;;) {
+    const began = quarter();
+    try {
+      return await work();
+    } catch (error) {
+      if (quarter() === began) throw error;
+    }
+  }
+}

@@ -22,12 +22,12 @@ describe("the operators' view", options, () => {
   afterEach(() => site.close());
 
   test("an operator looks at days by keyboard, and sees no other operator's after signing out", async () => {
-    const coupon = await site.world.newCoupon({ from: "-1 hour", count: 20 });
+    const [{ today } = {}] = await site.world.scratch
+      .admin`select (now() at time zone 'UTC')::date::text as today`;
+    const coupon = await site.world.newCoupon({ from: `${today} 00:00Z`, count: 20 });
     const users = [await site.world.newUser(), await site.world.newUser()];
     for (const user of users) await site.world.issue(coupon, user);
     await site.world.scratch.admin`select use_coupon(${users[0] as number}, ${coupon}, 'order-1')`;
-    const [{ today } = {}] = await site.world.scratch
-      .admin`select (now() at time zone 'UTC')::date::text as today`;
     const operator = await site.visit("#operate");
     const part = operator.locator("#days");
     await part.locator("summary").focus();

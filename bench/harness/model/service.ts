@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
+import { declareZone, noonZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
 import { type Command, LAST_NIGHT, NOW, OPENING, type Row } from "./commands.ts";
 import { answer, type Model } from "./model.ts";
@@ -155,8 +156,7 @@ export async function service(t: TestContext): Promise<Service> {
   });
   const { owner, admin } = scratch;
   // A zone in which it is noon, so that midnight comes by command only.
-  const east = 12 - new Date(NOW).getUTCHours();
-  await owner`update coupon.settings set time_zone = ${`Etc/GMT${east > 0 ? "-" : "+"}${Math.abs(east)}`}`;
+  await declareZone(owner, noonZone(NOW).time_zone);
   for (const { table, trigger } of await owner`
     select tgrelid::regclass::text as table, tgname as trigger
     from pg_trigger where tgtype & 8 <> 0 and not tgisinternal`) // those that refuse delete
