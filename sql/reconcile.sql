@@ -164,7 +164,9 @@ as $$
   ) g
   full join coupon.past_grants p
     on p.coupon_id = g.coupon_id and p.user_id = g.user_id and p.issued_on = g.issued_on
-  where g.user_id is null or p.user_id is null and g.is_folded
+  where p.user_id is null and g.is_folded
+    or g.user_id is null and not exists (
+      select from coupon.retired_coupons r, coupon.folded f where r.coupon_id = p.coupon_id and p.user_id > f.swept_to)
 
   union all
   select 'undone_use_is_undone', a.coupon_id, a.user_id, format('use of %s is still there', a.used_date)

@@ -5,6 +5,9 @@
 -- from the last position down, so that those that are left have positions without gaps, and counted. A use that is under way
 -- is waited for, and whoever comes later finds no coupon. Nothing is moved out of days that may get grants again, whatever
 -- zone is set, or if the clock is wrong by less than a month.
+--
+-- Once all grants are moved out, steps sweep their copies out of coupon.past_grants, from the first user to the last: these
+-- lie by user, so to look up each one as its grant goes would read a page for each.
 create or replace function public.retire_coupons(
   before date,
   at_most integer default 5000,
@@ -33,6 +36,8 @@ declare
   v_before timestamptz;
   v_coupon coupon.coupons;
   v_retired coupon.retired_coupons;
+  v_swept_to bigint;
+  v_user_id bigint; -- the last one that this step sweeps
 begin
   perform coupon.refuse_argument(a.name, a.why)
   from (values
@@ -50,7 +55,7 @@ begin
     return;
   end if;
   -- fold_grants() copies meanwhile what is moved out here.
-  perform from coupon.folded f for no key update skip locked;
+  select f.swept_to into v_swept_to from coupon.folded f for no key update skip locked;
   if not found then
     outcome := 'busy';
     return next;
@@ -68,9 +73,7 @@ begin
       delete from coupon.user_coupons g
       where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(v_retired.coupon_id, retire_coupons.grants_left)
         and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(v_retired.coupon_id, v_retired.grants_left)
-      returning g.user_id, g.issued_on, g.issued_at, g.is_used
-    ), past as (
-      delete from coupon.past_grants p using gone g where p.user_id = g.user_id and p.issued_on = g.issued_on
+      returning g.issued_on, g.issued_at, g.is_used
     )
     insert into coupon.retired_grants as s (coupon_id, issued_on, issued, used, first_issued_at, last_issued_at)
     select
@@ -101,22 +104,36 @@ begin
           'start_time', v_coupon.start_time, 'expiry', v_coupon.expiry, 'count', v_coupon.count,
           'metadata', v_coupon.metadata, 'issued', v_coupon.issued),
         retire_coupons.reason, retire_coupons.actor);
+      if v_coupon.issued > 0 then
+        v_swept_to := 0;
+      end if;
+    elsif v_swept_to is not null then
+      select p.user_id into v_user_id
+      from coupon.past_grants p
+      where p.user_id > v_swept_to
+      order by p.user_id
+      offset retire_coupons.at_most - 1 limit 1;
+      delete from coupon.past_grants p
+      where p.user_id > v_swept_to and (p.user_id <= v_user_id or v_user_id is null)
+        and exists (select from coupon.retired_coupons r where r.coupon_id = p.coupon_id);
+      v_swept_to := v_user_id;
     end if;
   end if;
+  update coupon.folded f set swept_to = v_swept_to where f.swept_to is distinct from v_swept_to;
 
   coupon_id := v_retired.coupon_id;
   code := v_retired.code;
   select count(*) into coupons_left from coupon.coupons c where c.expiry < v_before;
   coupons_left := coupons_left + (select count(*) from coupon.retired_coupons r where r.grants_left > 0);
-  outcome := case when coupons_left > 0 then 'going_on' else 'done' end;
+  outcome := case when coupons_left > 0 or v_swept_to is not null then 'going_on' else 'done' end;
   return next;
 end
 $$;
 
 comment on function public.retire_coupons(date, integer, text, text) is
   'Takes the coupons that expired before a day (33 days ago or earlier) out of the tables, with their grants: a step a call, of at
-most at_most (1 to 100000) grants. Call it until it answers done: select * from retire_coupons(''2026-01-01'') \watch 0.1. Export
+most at_most (1 to 100000) grants, and then of as many copies of grants (past_grants). Call it until it answers done: select * from retire_coupons(''2026-01-01'') \watch 0.1. Export
 the grants before (list_grants()): sums are all that stays, in coupon.retired_coupons and coupon.retired_grants, and the audit.
-Outcomes in order: too_recent, busy (another call is at work), going_on, done. A row says which coupon it was, how many
-grants were moved out and are left of it, and how many coupons are left. A retired coupon is not found any more; its code
+Outcomes in order: too_recent, busy (another call is at work), going_on, done. A row says which coupon it was (null while copies
+are swept), how many grants were moved out and are left of it, and how many coupons are left. A retired coupon is not found any more; its code
 is free, its id and its day are not. reason and actor (on whose behalf) go to the audit, a row a coupon.';

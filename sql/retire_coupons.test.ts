@@ -7,8 +7,16 @@ const { owner, admin, watch, coupon, crowd, user, issue, use, grantedBefore, tod
 
 const day = async (ago: number) => String(await value(admin`select (${today} - ${ago}::integer)::text`));
 
+/** From the first day on: grants of days that fold_grants() has passed are planted here. */
+const foldAnew = () => owner`update coupon.folded set issued_on = default, user_id = default`;
+
+const fold = async () => {
+  while ((await value(admin`select fold_grants()`)) !== 0);
+};
+
 /** A coupon that is over since so many days, with grants of two days, every third of them used. */
 async function past(over: number, count = 10, units = count): Promise<[id: number, users: number[]]> {
+  await foldAnew();
   const id = await coupon({ from: `-${over + 40 + count / 1000} days`, count: units });
   const users = await crowd(count);
   for (const [i, user_id] of users.entries())
@@ -49,7 +57,7 @@ const whole = async () => assert.deepEqual(await rows(admin`select * from reconc
 test("going_on, done: a coupon is out at once, and its grants by and by; sums stay", async () => {
   const [id, users] = await past(50);
   const [younger] = await past(45);
-  await admin`select from fold_grants()`;
+  await fold();
   const [firstDay, lastDay] = [await day(60), await day(50)];
   const sums = async () => [
     await rows(admin`select * from coupon_stats(${id})`),
@@ -65,7 +73,9 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
     ["going_on", id, 0, 10, 1],
     ["going_on", id, 4, 6, 1],
     ["going_on", id, 4, 2, 1],
-    ["done", id, 2, 0, 0],
+    ["going_on", id, 2, 0, 0],
+    ...Array(5).fill(["going_on", null, 0, null, 0]),
+    ["done", null, 0, null, 0],
     ["done", null, 0, null, 0],
   ]) {
     assert.deepEqual(await step(before), wanted);
@@ -135,6 +145,52 @@ test("its code is free, its id and its day are not", async () => {
   assert.equal(outcome, "created");
   assert.ok(next > id);
   await whole();
+});
+
+test("copies of its grants are swept once all are moved out, also where another coupon is retired meanwhile", async () => {
+  const copies = async () =>
+    (
+      await rows(owner`
+        select count(*) filter (where c.id is null)::integer, count(c.id)::integer
+        from coupon.past_grants p left join coupon.coupons c on c.id = p.coupon_id`)
+    )[0];
+  const [, users] = await past(65);
+  await past(53);
+  const [stays] = await past(43, 10, 15);
+  // Somebody with a copy that goes, between two that stay.
+  for (const [i, user_id] of users.slice(0, 5).entries()) await grantedBefore(44 + i, user_id, stays);
+  await fold();
+  const [, all] = (await copies()) as [number, number];
+  const first = await day(60);
+  for (let n = 0; n < 4; n++) await step(first);
+  assert.deepEqual(await copies(), [10, all - 10]);
+  assert.deepEqual(await step(first, 3), ["going_on", null, 0, null, 0]);
+  await whole();
+  const second = await day(48);
+  assert.equal((await step(second, 20))?.[0], "going_on");
+  await whole();
+  await retire(second);
+  assert.deepEqual(await copies(), [0, all - 20]);
+  await whole();
+  await retire(await day(35));
+  assert.deepEqual(await copies(), [0, 0]);
+});
+
+test("reconcile() names a copy of a retired coupon that the sweep has left behind", async () => {
+  const [id, users] = await past(58);
+  await fold();
+  await retire(await day(57));
+  await whole();
+  const [ann = 0] = users;
+  await owner`insert into coupon.past_grants values (${ann}, '2001-01-01', ${id})`;
+  const broken = () => rows(admin`select invariant, user_id::integer from reconcile()`);
+  assert.deepEqual(await broken(), [["past_grants_are_grants", ann]]);
+  await owner`update coupon.folded set swept_to = ${ann}`;
+  assert.deepEqual(await broken(), [["past_grants_are_grants", ann]]);
+  await owner`update coupon.folded set swept_to = ${ann - 1}`;
+  assert.deepEqual(await broken(), []);
+  assert.equal((await step(await day(57)))?.[0], "done");
+  assert.deepEqual(await rows(owner`select from coupon.past_grants where user_id = ${ann}`), []);
 });
 
 test("a person is forgotten of a coupon that is being retired", async () => {

@@ -197,11 +197,15 @@ create table coupon.folded (
   only_row boolean primary key default true,
   issued_on date not null default '-infinity',
   user_id bigint not null default 0,
+  swept_to bigint,
   constraint folded_has_one_row check (only_row)
 );
 comment on table coupon.folded is
   'Up to which grant wallet() reads coupon.past_grants, in order of issued_on and user_id: it has all grants up to this one.
 Exactly one row.';
+comment on column coupon.folded.swept_to is
+  'Up to which user coupon.past_grants has no grant of a retired coupon any more; null where it has none at all. What is left
+of them is in no wallet, since their coupons are gone.';
 insert into coupon.folded default values;
 
 create table coupon.use_counts (

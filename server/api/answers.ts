@@ -273,7 +273,9 @@ export const edited = changed.extend({ taken_by });
 export const expiring = changed.extend({ warning: warning.nullable() });
 export const moved = created.extend({ taken_by });
 export const retired = z.strictObject({
-  coupon_id: couponId.nullable().meta({ description: "The coupon that was retired, or is being so." }),
+  coupon_id: couponId.nullable().meta({
+    description: "The coupon that was retired, or is being so; none once only copies of grants are left.",
+  }),
   code: offered.shape.code.nullable(),
   grants: natural("Grants that this request moved out.").nullable(),
   grants_left: natural("Grants of this coupon that are left.").nullable(),

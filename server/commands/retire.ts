@@ -1,6 +1,6 @@
 /**
- * ./sd retire DAY [REASON]: takes out the coupons that expired before a day, with their grants, a step at a time. After each step it waits nine
- * times as long as that took: copies in past_grants lie by user, so a step writes a page for each of its grants, and a drop feels that.
+ * ./sd retire DAY [REASON]: takes out the coupons that expired before a day, with their grants, a step at a time. After each step it waits
+ * PATIENCE times as long as that took: who issues meanwhile waits for no lock of it, but shares processors and disk.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
@@ -42,7 +42,11 @@ export async function retire(env: Env, [before = "", reason, ...more]: string[])
             say(`${step["code"]} is retired; coupons left: ${step["coupons_left"]}`);
             saidAt = performance.now();
           } else if (performance.now() - saidAt > QUIET_MS) {
-            say(`${step?.["code"]}: ${step?.["grants_left"].toLocaleString("en")} grants are left`);
+            say(
+              step?.["coupon_id"]
+                ? `${step["code"]}: ${step["grants_left"].toLocaleString("en")} grants are left`
+                : "taking their grants out of past_grants, where wallets find them",
+            );
             saidAt = performance.now();
           }
           if (step?.["outcome"] === "done") break;
