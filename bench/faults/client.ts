@@ -121,6 +121,7 @@ export function read(kind: Ask["kind"], status: number, text: string): Answer {
     position?: number;
     issued_at?: string;
     used_date?: string;
+    sold_out_at?: string;
   };
   try {
     body = JSON.parse(text);
@@ -139,7 +140,12 @@ export function read(kind: Ask["kind"], status: number, text: string): Answer {
       ...(at === undefined ? {} : { at }),
       ...(kind === "create" && { coupon: body.coupon_id as number }),
     };
-  if (isKnown) return { is: "refused", outcome };
+  if (isKnown)
+    return {
+      is: "refused",
+      outcome,
+      ...(body.sold_out_at === undefined ? {} : { at: body.sold_out_at }),
+    };
   if (status === 503 && outcome === "outcome_unknown") return { is: "unknown", outcome };
   if (status === 503 && UNDONE.has(outcome)) return { is: "undone", outcome };
   return { is: "wrong", outcome: `${status} ${outcome}` };

@@ -1,5 +1,5 @@
 /**
- * Faults between the server and its database, by chance and a seed: around the methods of Db that issue, use and change. What is thrown
+ * Faults between the server and its database, by chance and a seed: around the methods of Db that issue, use, change and count. What is thrown
  * is what server/database/pool.ts would throw for it; the layers above can't tell the difference.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -127,6 +127,7 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
       editCoupon: around(db.editCoupon),
       setCouponStart: around(db.setCouponStart),
       withdrawCoupon: around(db.withdrawCoupon),
+      countDemand: around(db.countDemand),
     },
     made,
     settled: async () => void (await Promise.all(late)),

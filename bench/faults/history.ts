@@ -12,8 +12,8 @@ export const STRANGERS = 1_000_000_000;
 export type Answer =
   /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. `coupon`: of create. */
   | { is: "ok"; outcome: string; position?: number; at?: string; coupon?: number }
-  /** Refused for good: sold_out, daily_limit_reached, not_issued, already_used … */
-  | { is: "refused"; outcome: string }
+  /** Refused for good: sold_out, daily_limit_reached, not_issued, already_used … `at`: since when it is sold out. */
+  | { is: "refused"; outcome: string; at?: string }
   /** Not now, and nothing was done: overloaded, database_unavailable, draining; unreachable, where nothing listened. */
   | { is: "undone"; outcome: string }
   /** Done or not: outcome_unknown; lost, deadline, hung_up, where no answer came. */
@@ -75,12 +75,22 @@ export interface History {
   deaths: string[];
   /** When the clients' own process did not run. */
   stalls: Stall[];
+  /** Every server told the database all that it had answered, before that was read. */
+  isCounted: boolean;
 }
 
 /** As coupon_owner reads it, past all functions. */
 export interface FinalState {
   /** start: ms since 1970. */
-  coupons: { coupon: number; count: number; issued: number; message: string; start: number }[];
+  coupons: {
+    coupon: number;
+    count: number;
+    issued: number;
+    asked: number;
+    sold_out_at: string | null;
+    message: string;
+    start: number;
+  }[];
   grants: {
     coupon: number;
     user: number;
@@ -99,6 +109,6 @@ export interface FinalState {
 export function newHistory(seed: number, counts: ReadonlyMap<number, number>): History {
   return {
     ...{ seed, epoch: performance.timeOrigin, counts: new Map(counts) },
-    ...{ attempts: [], strokes: [], memory: [], deaths: [], stalls: [] },
+    ...{ attempts: [], strokes: [], memory: [], deaths: [], stalls: [], isCounted: false },
   };
 }

@@ -1,6 +1,7 @@
 /** The service within this process, so that what lies between its parts can be made to fail. */
 import type { AddressInfo } from "node:net";
 import { compose, type Overrides } from "../../server/compose.ts";
+import { startCounting } from "../../server/counting.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { readEnv } from "../../server/env.ts";
 
@@ -9,23 +10,26 @@ export interface Inside {
   close(): Promise<void>;
 }
 
-/** Serves on a free port of the loopback; closing it leaves `db` open. */
+/** Serves on a free port of the loopback; closing it tells `db` how many asked, and leaves it open. */
 export async function serveInside(
   db: Db,
   secret: string,
   overrides: Pick<Overrides, "createIssuing"> = {},
 ): Promise<Inside> {
-  const { server } = await compose(readEnv({ JWT_SECRET: secret, RATE_LIMIT: "0", LOG_LEVEL: "error" }), {
+  const service = await compose(readEnv({ JWT_SECRET: secret, RATE_LIMIT: "0", LOG_LEVEL: "error" }), {
     ...overrides,
     db,
     writeLog: () => {},
   });
+  const { server } = service;
+  const counting = startCounting(service);
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
+      await counting.end();
     },
   };
 }

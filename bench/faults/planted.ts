@@ -174,6 +174,29 @@ export const bugs: readonly Bug[] = [
       ),
   },
   {
+    name: "counted twice",
+    about: "what a server tells again, since the answer was lost, is counted again",
+    breaks: ["asked_is_counted"],
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/count_demand.sql", ["\n  where s.last_number < excluded.last_number", ""]),
+      ),
+  },
+  {
+    name: "sold out at another time",
+    about: "sold_out_at is read from the clock a second time, after the grants",
+    breaks: ["sold_out_is_dated"],
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/issue_coupons.sql", [
+          "v_coupon.sold_out_at := v_now;",
+          "v_coupon.sold_out_at := clock_timestamp();",
+        ]),
+      ),
+  },
+  {
     name: "move within a lease",
     about: "a move of the start doesn't wait for the leases of not_started",
     breaks: ["refusal_is_true"],

@@ -48,8 +48,10 @@ export function readState(setupUrl: string): Promise<FinalState> {
     setupUrl,
     async (sql) => {
       const coupons = await sql`
-        select id::integer as coupon, count, issued, message, extract(epoch from start_time)::float8 * 1000 as start
-        from coupon.coupons`;
+        select
+          id::integer as coupon, count, issued, coupon.asked_for(c)::integer as asked, ${sql.unsafe(instant("sold_out_at"))},
+          message, extract(epoch from start_time)::float8 * 1000 as start
+        from coupon.coupons c`;
       const grants = await sql`
         select
           coupon_id::integer as coupon, user_id::integer as user, position, issued_on::text as issued_on,

@@ -15,7 +15,7 @@ import { check, type Verdict } from "./checker/check.ts";
 import { createClient } from "./client.ts";
 import { type Chances, type Flaky, flaky } from "./flaky.ts";
 import { type FinalState, type History, newHistory } from "./history.ts";
-import { serveInside } from "./inside.ts";
+import { type Inside, serveInside } from "./inside.ts";
 import { startLives } from "./lives.ts";
 import { startLoad } from "./load.ts";
 import { fillStock, readState } from "./state.ts";
@@ -73,6 +73,7 @@ export function trial({
     const planted = await plant?.(database);
     const secret = newSecret();
     const layers: Flaky[] = [];
+    const insides: Inside[] = [];
     const targets: string[] = [];
     for (let i = 0; i < SERVERS; i++) {
       const db = connectDb(database.apiUrl);
@@ -85,6 +86,7 @@ export function trial({
         planted?.createIssuing && { createIssuing: planted.createIssuing },
       );
       later(inside.close);
+      insides.push(inside);
       targets.push(inside.url);
     }
     const client = createClient((user) => userToken(secret, user), adminToken(secret), {
@@ -116,6 +118,8 @@ export function trial({
     for (const layer of layers) layer.heal();
     await corrected.finish();
     await load.finish(5_000);
+    for (const inside of insides) await inside.close();
+    history.isCounted = true;
     await Promise.all(layers.map((layer) => layer.settled()));
     await planted?.end?.();
 

@@ -15,6 +15,7 @@ import {
   overloaded,
   refused,
   restock,
+  unasked,
   unknown,
   use,
   used,
@@ -45,7 +46,7 @@ const right = world(
   [{ use_reference: "r" }, {}],
   ({ counts, strokes, memory }, { coupons }) => {
     counts.set(4, 2);
-    coupons.push({ coupon: 4, count: 2, issued: 0, message: "again", start: 0 });
+    coupons.push(unasked(4, { message: "again" }));
     strokes.push({ from: 1, until: 2, wellAt: 4, isServers: false });
     memory.push(100, 120, 110);
   },

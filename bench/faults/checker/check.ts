@@ -7,6 +7,7 @@ import type { FinalState, History } from "../history.ts";
 import { answeredInTime, answersOfTheContract, unknownIsAnswered } from "./answers.ts";
 import { BOUNDS, type Bounds } from "./bounds.ts";
 import { countsAgree, oneADay, withinCount } from "./counts.ts";
+import { askedIsCounted, soldOutIsDated } from "./demand.ts";
 import { type Facts, type Findings, gather } from "./facts.ts";
 import { grantIsKept, grantWasAskedFor, oneGrantARequest } from "./grants.ts";
 import { correctionIsKept, idIsNew, operatorIsNotRefused, withdrawnIsGone } from "./lives.ts";
@@ -77,6 +78,16 @@ export const PROMISES = {
   first_come_first_served: {
     promise: "who was granted before another one asked has the smaller position",
     check: firstComeFirstServed,
+  },
+  asked_is_counted: {
+    promise:
+      "each answered request for a coupon counts once in `asked`, and none that was told that nothing was done; a server that is killed " +
+      "takes along what it had not told, but no grant",
+    check: askedIsCounted,
+  },
+  sold_out_is_dated: {
+    promise: "a coupon is sold out since its last grant, and whoever is told sold_out is told that time",
+    check: soldOutIsDated,
   },
   correction_is_kept: {
     promise: "an acknowledged correction or move is in the database, and none that nobody asked for",

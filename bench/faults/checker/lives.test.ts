@@ -16,6 +16,7 @@ import {
   refused,
   saying,
   testCases,
+  unasked,
   unknown,
   withdraw,
   withdrawn,
@@ -172,7 +173,7 @@ test("right: what nobody was told of may be there or not, and be in the way", ()
     [],
     (history, state) => {
       history.counts.set(2, 2);
-      state.coupons = [{ coupon: 2, count: 2, issued: 0, message: "again", start: 0 }];
+      state.coupons = [unasked(2, { message: "again" })];
     },
   );
   assert.deepEqual(brokenIn(answered), []);
@@ -188,7 +189,7 @@ test("right: a coupon that a create made late, of which nobody was told; wrong: 
       ],
       [],
       (_, state) => {
-        state.coupons = [{ coupon: 9, count, issued: 0, message: "m", start: 0 }];
+        state.coupons = [unasked(9, { count })];
       },
     );
   assert.deepEqual(brokenIn(late(2)), []);

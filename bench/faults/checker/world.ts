@@ -14,7 +14,11 @@ export const again = (position: number, at = AT): Answer => ({
 });
 export const used: Answer = { is: "ok", outcome: "used", at: AT };
 export const changed: Answer = { is: "ok", outcome: "changed" };
-export const refused = (outcome: string): Answer => ({ is: "refused", outcome });
+export const refused = (outcome: string): Answer => ({
+  is: "refused",
+  outcome,
+  ...(outcome === "sold_out" && { at: AT }),
+});
 export const overloaded: Answer = { is: "undone", outcome: "overloaded" };
 export const unknown: Answer = { is: "unknown", outcome: "outcome_unknown" };
 
@@ -78,16 +82,39 @@ export function world(
   for (const coupon of new Set([1, ...state.grants.map((grant) => grant.coupon)])) {
     if (!history.counts.has(coupon)) history.counts.set(coupon, 2);
     const rows = state.grants.filter((grant) => grant.coupon === coupon).length;
-    state.coupons.push({ coupon, count: 2, issued: rows, message: "m", start: 0 });
+    const asked = history.attempts.filter(
+      ({ ask, answer }) =>
+        ask.kind === "issue" &&
+        ask.coupon === coupon &&
+        ["ok", "refused"].includes(answer.is) &&
+        answer.outcome !== "coupon_not_found",
+    );
+    state.coupons.push(
+      unasked(coupon, {
+        ...{ issued: rows, asked: Math.max(rows, asked.length), sold_out_at: rows >= 2 ? AT : null },
+      }),
+    );
   }
   change(history, state);
   return { history, state };
 }
 
+/** A coupon in the database that nobody asked for. */
+export function unasked(
+  coupon: number,
+  given: Partial<FinalState["coupons"][number]> = {},
+): FinalState["coupons"][number] {
+  return {
+    ...{ coupon, count: 2, issued: 0, asked: 0, sold_out_at: null, message: "m", start: 0 },
+    ...given,
+  };
+}
+
 /** Of a world: the count of coupon 1 in the database. */
 export function counting(count: number): Change {
   return (_, { coupons }) => {
-    (coupons[0] as { count: number }).count = count;
+    const [row] = coupons as [FinalState["coupons"][number]];
+    Object.assign(row, { count, sold_out_at: row.issued >= count ? AT : null });
   };
 }
 
