@@ -5,6 +5,7 @@ import { createClock, settled } from "../bench/harness/clock.ts";
 import { rows } from "../bench/harness/rows.ts";
 import { startCounting } from "./counting.ts";
 import type { Count } from "./database/commands.ts";
+import { createTally } from "./issuing/tally.ts";
 
 const LUNCH = { couponId: 7, refused: 2, replayed: 1 };
 
@@ -25,7 +26,7 @@ function counting(failures: (Error | undefined)[] = []) {
     },
     clock,
     log: { failure: (error) => void logged.push(error) },
-    issuing: { tally: { take: () => counts.splice(0) } },
+    issuing: { tally: { take: () => counts.splice(0), told: () => {} } },
   });
   const count = (given: Count) => {
     counts = [...counts, given];
@@ -104,13 +105,44 @@ test("a call that was counted and whose answer was lost is counted once", async 
     },
     clock,
     log: { failure() {} },
-    issuing: { tally: { take: () => counts.splice(0) } },
+    issuing: { tally: { take: () => counts.splice(0), told: () => {} } },
   });
   await end();
   await end();
   assert.deepEqual(answered, [1, 2, 2]);
   const { body } = await world.call(`GET /coupons/${coupon}`);
   assert.equal(body.asked, 34);
+});
+
+test("what is told stays pending until the database has it", async () => {
+  const clock = createClock();
+  const tally = createTally();
+  let isLost = true;
+  startCounting({
+    db: {
+      countDemand: async (_sender, number) => {
+        if (number > 1 && isLost) throw new Error("the answer was lost");
+        return 1;
+      },
+    },
+    clock,
+    log: { failure() {} },
+    issuing: { tally },
+  });
+  const seen = () => [tally.counted(), tally.pending()];
+  await settled();
+  tally.refused(7);
+  tally.answered(8, "already_issued");
+  tally.answered(8, "issued");
+  assert.deepEqual(seen(), [0, 2]);
+  await clock.pass(1_500);
+  tally.refused(7);
+  assert.deepEqual(seen(), [0, 3]);
+  isLost = false;
+  await clock.pass(1_000);
+  assert.deepEqual(seen(), [2, 1]);
+  await clock.pass(2_000);
+  assert.deepEqual(seen(), [3, 0]);
 });
 
 test("the server's login tells what was answered: refusals from a lease and by the database, replays, no invented coupon", async (t) => {
@@ -128,7 +160,10 @@ test("the server's login tells what was answered: refusals from a lease and by t
     refused += 1;
   }
   await world.issue(coupon, 12_345_678);
+  const { tally } = world.issuing;
+  assert.deepEqual([tally.counted(), tally.pending()], [0, refused + 2]);
   await end();
+  assert.deepEqual([tally.counted(), tally.pending()], [refused + 2, 0]);
   const demand = world.scratch.owner`select coupon_id::integer, sum(refused)::integer, sum(replayed)::integer
     from coupon.demand group by coupon_id`;
   assert.deepEqual(await rows(demand), [[coupon, refused + 1, 1]]);

@@ -11,7 +11,7 @@ interface Parts {
   db: Pick<Db, "countDemand">;
   clock: Clock;
   log: { failure: (error: unknown) => void };
-  issuing: { tally: { take(): Count[] } };
+  issuing: { tally: { take(): Count[]; told(counts: readonly Count[]): void } };
 }
 
 /** What was counted in one span of time. It is sent as it is until it is known to be counted, so it is counted once. */
@@ -49,6 +49,7 @@ export function startCounting({ db, clock, log, issuing }: Parts) {
     const sentAt = clock.now();
     const left = await db.countDemand(sender, number, () => Math.max(0, clock.now() - at) / 1_000, counts);
     told = undefined;
+    issuing.tally.told(counts);
     second = (sentAt + clock.now()) / 2 + left * 1_000;
   }
 

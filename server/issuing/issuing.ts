@@ -11,11 +11,11 @@ import { createTally, type Tally } from "./tally.ts";
 export interface Issuing {
   issue(couponId: number, userId: number, hangUp?: HangUp): Issue | Promise<Issue>;
   lanes: Pick<Lanes<number, Issue>, "queued" | "maxQueue" | "overloaded">;
-  leases: Pick<Leases, "hits" | "held">;
+  leases: Pick<Leases, "hits" | "held" | "soldOut">;
   /** How often each outcome was answered, from leases and by the database. */
   outcomes: Readonly<Record<Issue["outcome"], number>>;
   /** Of them, by coupon, what wrote nothing. */
-  tally: Pick<Tally, "take">;
+  tally: Pick<Tally, "take" | "told" | "counted" | "pending">;
 }
 
 /** Requests in one call of issue_coupons(), requests that wait, and how long. bench/README.md says what a batch of each size costs. */

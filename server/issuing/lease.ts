@@ -22,6 +22,8 @@ export interface Leases {
   hits(): number;
   /** Coupons with a valid lease. */
   held(): number;
+  /** Those that are sold out by a valid lease, and since when. */
+  soldOut(): { couponId: number; soldOutAt: string }[];
 }
 
 export interface LeaseLimits {
@@ -157,11 +159,18 @@ export function createLeases(
     },
     hits: () => hits,
     held: () => [...places.values()].filter(isLeasedAt(clock.now())).length,
+    soldOut: () => soldOutBy([...places.values()].filter(isLeasedAt(clock.now()))),
   };
 }
 
 function isLeasedAt(at: number) {
   return ({ lease }: Place): boolean => lease !== undefined && at < lease.until;
+}
+
+function soldOutBy(places: readonly Place[]): { couponId: number; soldOutAt: string }[] {
+  return places.flatMap(({ couponId, lease }) =>
+    lease?.soldOutAt ? [{ couponId, soldOutAt: lease.soldOutAt }] : [],
+  );
 }
 
 function isFull(places: ReadonlyMap<number, Place>, most: LeaseLimits): boolean {

@@ -8,6 +8,8 @@ export type Tally = ReturnType<typeof createTally>;
 
 export function createTally() {
   const counts = new Map<number, Count>();
+  let taken = 0;
+  let counted = 0;
 
   function of(couponId: number): Count {
     let count = counts.get(couponId);
@@ -29,9 +31,22 @@ export function createTally() {
     },
     /** The counts since the last time. What is more than one call can take stays for the next one. */
     take(): Count[] {
-      const taken = [...counts.values()].slice(0, MOST);
-      for (const { couponId } of taken) counts.delete(couponId);
-      return taken;
+      const next = [...counts.values()].slice(0, MOST);
+      for (const { couponId } of next) counts.delete(couponId);
+      taken += sum(next);
+      return next;
     },
+    /** The database has these, which were taken. */
+    told(given: readonly Count[]): void {
+      counted += sum(given);
+    },
+    /** Answers that the database has. */
+    counted: () => counted,
+    /** Answers that it does not have yet. */
+    pending: () => sum([...counts.values()]) + taken - counted,
   };
+}
+
+function sum(counts: readonly Count[]): number {
+  return counts.reduce((sum, { refused, replayed }) => sum + refused + replayed, 0);
 }

@@ -14,7 +14,11 @@ async function reportOf(): Promise<Report> {
     pools: pools as never,
     issuing: {
       lanes: { queued: () => 3, maxQueue: 20_000, overloaded: () => 2 },
-      leases: { hits: () => 5, held: () => 1 },
+      leases: {
+        ...{ hits: () => 5, held: () => 1 },
+        soldOut: () => [{ couponId: 7, soldOutAt: "2026-11-22T10:00:00.000001Z" }],
+      },
+      tally: { counted: () => 4, pending: () => 3 },
       outcomes: { issued: 7 },
     },
     log: { dropped: () => 1 },

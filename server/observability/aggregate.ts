@@ -18,6 +18,7 @@ type Rule = "sum" | "max" | "min" | "mean";
 
 /** Counters and histograms are summed. A gauge is what its meaning asks: each one must be here. */
 export const GAUGES: Readonly<Record<string, Rule>> = {
+  coupon_demand_pending: "sum",
   coupon_http_requests_in_flight: "sum",
   coupon_lane_queue_limit: "sum",
   coupon_lane_queued: "sum",
@@ -25,6 +26,8 @@ export const GAUGES: Readonly<Record<string, Rule>> = {
   coupon_pool_running: "sum",
   coupon_pool_size: "sum",
   coupon_pool_waiting: "sum",
+  // The same in each process, but for a restock that one has not heard of.
+  coupon_sold_out_timestamp_seconds: "max",
   coupon_streams_open: "sum",
   nodejs_active_handles: "sum",
   nodejs_active_handles_total: "sum",

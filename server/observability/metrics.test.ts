@@ -115,6 +115,7 @@ test("requests by route, method and status, by either path; outcomes, batches", 
     [requests("other", "unmatched", 404)]: 1,
     coupon_batch_size_count: 3,
     coupon_batch_duration_seconds_count: 3,
+    coupon_demand_pending: 1,
     [outcome("issue_coupon", "issued")]: 2,
     [outcome("issue_coupon", "already_issued")]: 1,
   });
@@ -137,6 +138,21 @@ test("a refusal from a lease is an outcome too", async () => {
   const asked = grown["coupon_batch_size_count"] as number;
   assert.equal(grown[outcome("issue_coupon", "not_started")], asked + 1);
   assert.equal(grown[requests("POST", "/coupons/{coupon_id}/issue", 409)], asked + 1);
+  assert.equal(grown["coupon_demand_pending"], asked + 1);
+});
+
+test("a coupon that is leased as sold out says since when, whoever asks for others", async () => {
+  const coupon = await world.newCoupon({ count: 1 });
+  const [ann, ben] = [await world.newUser(), await world.newUser()];
+  const { body } = await world.issue(coupon, ann);
+  const series = `coupon_sold_out_timestamp_seconds{coupon_id="${coupon}"}`;
+  for (;;) {
+    await world.issue(coupon, ben);
+    const since = (await scrape())[series];
+    if (since === undefined) continue;
+    assert.equal(since, Date.parse(String(body.issued_at)) / 1_000);
+    break;
+  }
 });
 
 test("every other command's outcomes", async () => {

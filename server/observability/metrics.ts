@@ -15,7 +15,8 @@ export interface Sources {
   pools: Pools;
   issuing: {
     lanes: { queued(): number; maxQueue: number; overloaded(): number };
-    leases: { hits(): number; held(): number };
+    leases: { hits(): number; held(): number; soldOut(): { couponId: number; soldOutAt: string }[] };
+    tally: { counted(): number; pending(): number };
     outcomes: Readonly<Record<string, number>>;
   };
   log: Pick<Log, "dropped">;
@@ -94,7 +95,7 @@ function exposeOutcomes(registry: Registry, counts: Counts): void {
   );
 }
 
-function exposeIssuing(registry: Registry, { lanes, leases }: Sources["issuing"]): void {
+function exposeIssuing(registry: Registry, { lanes, leases, tally }: Sources["issuing"]): void {
   exposeOne(
     registry,
     "gauge",
@@ -124,6 +125,31 @@ function exposeIssuing(registry: Registry, { lanes, leases }: Sources["issuing"]
     leases.held,
   );
   exposeOne(registry, "counter", "coupon_lease_hits_total", "Refusals served from a lease.", leases.hits);
+  expose(
+    registry,
+    "gauge",
+    "coupon_sold_out_timestamp_seconds",
+    "Since when a coupon is sold out, in Unix time, while somebody asks for it: of those that are leased.",
+    () =>
+      leases.soldOut().map(({ couponId, soldOutAt }) => ({
+        labels: { coupon_id: couponId },
+        value: Date.parse(soldOutAt) / 1_000,
+      })),
+  );
+  exposeOne(
+    registry,
+    "counter",
+    "coupon_demand_counted_total",
+    "Refusals and replays that the database has counted: with the grants they are what asked says.",
+    tally.counted,
+  );
+  exposeOne(
+    registry,
+    "gauge",
+    "coupon_demand_pending",
+    "Refusals and replays that it has not counted yet: a process that is killed takes them along.",
+    tally.pending,
+  );
 }
 
 function exposePools(registry: Registry, pools: Pools): void {
