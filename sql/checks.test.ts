@@ -171,6 +171,18 @@ const REFUSED: Record<string, string[]> = {
   folded_has_one_row: ["insert into coupon.folded (only_row) values (false)"],
   issuing_is_empty: ["insert into coupon.issuing values (false)"],
   settings_has_one_row: ["insert into coupon.settings (only_row, time_zone) values (false, 'Europe/Berlin')"],
+  coupons_issued_within_count: [-1, 6].map(
+    (issued) => `alter table coupon.coupons disable trigger user;
+      update coupon.coupons set issued = ${issued} where id = ${lunch}`,
+  ),
+  coupons_sold_out_at_is_told: ["issued = count", "sold_out_at = clock_timestamp()"].map(
+    (change) => `alter table coupon.coupons disable trigger user;
+      update coupon.coupons set ${change} where id = ${lunch}`,
+  ),
+  user_coupons_position_from_1: [0, 100_000_001].map(
+    (position) => `alter table coupon.user_coupons disable trigger user;
+      update coupon.user_coupons set position = ${position} where user_id = 2`,
+  ),
   user_coupons_use_reference_fits: [
     "update coupon.user_coupons set used_date = clock_timestamp(), use_reference = '' where user_id = 2",
     `update coupon.user_coupons set used_date = clock_timestamp(), use_reference = ${text(201)} where user_id = 2`,
