@@ -289,6 +289,67 @@ describe("the operators' view", options, () => {
     assert.equal(await readFile(await (await download).path(), "utf8"), "user_id,display_name\r\n");
   });
 
+  test("a person is forgotten by keyboard, once the number is typed twice", async () => {
+    const { admin, owner } = site.world.scratch;
+    const [ann, ben] = [await site.world.newUser(), await site.world.newUser()];
+    await admin`select import_users(${[ann]}::bigint[], array['Ann Example'])`;
+    const coupon = await site.world.newCoupon({ count: 2 });
+    for (const user of [ann, ben]) await site.world.issue(coupon, user);
+    await admin`select use_coupon(${ann}, ${coupon}, 'order of Ann')`;
+    const known = async () => [
+      ...(await owner`
+        select u.display_name, g.use_reference, g.position
+        from coupon.user_coupons g left join coupon.users u on u.id = g.user_id where g.user_id = ${ann}`),
+    ];
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const part = operator.locator("#users");
+    await part.locator("> summary").press("Enter");
+    const form = part.getByRole("form", { name: "Forget a person" });
+    await form.getByLabel("Number of the user").fill(`${ann}`);
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=again]"), /./);
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "again");
+    await operator.keyboard.type(`${ben}`);
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=again]"), exactly("This is another number. Nobody is forgotten."));
+    assert.deepEqual(await known(), [
+      { display_name: "Ann Example", use_reference: "order of Ann", position: 1 },
+    ]);
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await picture(operator, "operate-forget-phone-light");
+
+    await form.getByLabel("The same number again").fill(`${ann}`);
+    await form.getByLabel("Reason, for the audit").fill("asked for by Ann Example");
+    await operator.keyboard.press("Enter");
+    const told = `User ${ann} is forgotten. The number and its coupons stay.`;
+    await says(part.locator(".told"), exactly(told));
+    await says(operator.getByRole("status"), told);
+    assert.deepEqual(await known(), [{ display_name: null, use_reference: "(forgotten)", position: 1 }]);
+    const [{ reason, actor } = {}] = await admin`
+      select reason, actor from audit_trail() where command = 'forget_user' limit 1`;
+    assert.deepEqual([reason, actor?.split(":")[0]], ["asked for by (forgotten)", "admin"]);
+    assert.equal(await form.getByLabel("Number of the user").inputValue(), "");
+
+    const forget = async (user: number) => {
+      await form.getByLabel("Number of the user").fill(`${user}`);
+      await form.getByLabel("The same number again").fill(`${user}`);
+      await form.getByRole("button", { name: "Forget this person" }).press("Enter");
+    };
+    await forget(ann);
+    await says(part.locator(".told"), exactly(`User ${ann} was forgotten before.`));
+    await forget(987_654_321);
+    await says(form.locator("[data-of=user_id]"), exactly("There is no such user, and never was."));
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "user_id");
+    assert.deepEqual(site.complaints, []);
+    // Lost on the way: it is not known, and the same again finds out.
+    site.faults = [({ url, socket }) => url === `/users/${ben}/forget` && Boolean(socket.destroy())];
+    await forget(ben);
+    await says(part.locator(".told"), /^There is no connection\. Press again: it counts only once\.$/);
+    site.faults = [];
+    await form.getByRole("button", { name: "Forget this person" }).press("Enter");
+    await says(part.locator(".told"), exactly(`User ${ben} is forgotten. The number and its coupons stay.`));
+  });
+
   test("a form for corrections keeps what was typed early, and a time that was left alone", async () => {
     const coupon = await site.world.newCoupon({ from: "1 day", until: "2 days" });
     await site.world.scratch.owner`

@@ -1,5 +1,6 @@
-/** A part of the operators' view: all users, as a file. */
-import { attempt, html, onPress, saveAs, tell } from "./elements.js";
+/** A part of the operators' view: all users, as a file, and a person who is to be forgotten. */
+import { attempt, find, html, nameErrors, onPress, onSubmit, orNothing, saveAs, tell } from "./elements.js";
+import { FORGOTTEN } from "./words.js";
 
 /**
  * @param {import("./elements.js").Frame} frame
@@ -8,15 +9,41 @@ import { attempt, html, onPress, saveAs, tell } from "./elements.js";
 export function createUsers(frame) {
   const { client, say } = frame;
   const part = html("#users");
+  const form = find("form", HTMLFormElement, part);
   let opened = AbortSignal.abort();
+  /** @param {string} text */
+  const told = (text) => {
+    tell(part, text);
+    if (text) say(text);
+  };
   onPress(html(".all", part), () => {
     const signal = opened;
     const save = async () => {
       saveAs(await client.listUsers({}, { signal }), "users.csv");
-      tell(part, "The list is saved.");
-      say("The list is saved.");
+      told("The list is saved.");
     };
     return attempt(frame, part, save, signal);
+  });
+  nameErrors(form, "users");
+  onSubmit(form, async (given) => {
+    const signal = opened;
+    const user_id = Number(given("user_id"));
+    if (Number(given("again")) !== user_id)
+      return [{ member: "again", detail: "This is another number. Nobody is forgotten." }];
+    return attempt(
+      frame,
+      part,
+      async () => {
+        const why = orNothing({ reason: given("reason") });
+        const { outcome } = await client.forgetUser({ user_id, ...why }, { signal });
+        const [text, member] = FORGOTTEN[outcome];
+        told(member ? "" : `User ${user_id} ${text}`);
+        if (member) return [{ member, detail: text }];
+        form.reset();
+        return [];
+      },
+      signal,
+    );
   });
 
   return {
@@ -24,6 +51,7 @@ export function createUsers(frame) {
       opened = signal;
     },
     forget() {
+      form.reset();
       tell(part, "");
     },
   };

@@ -124,6 +124,14 @@ export const WITHDRAWN =
     withdrawn: () => "It is withdrawn. Its code and its place are free.",
   });
 
+/** What became of a person who is to be forgotten, and which field is in the way. */
+export const FORGOTTEN =
+  /** @satisfies {Record<Outcome<"forget_user">, [text: string, member?: string]>} */ ({
+    user_not_found: ["There is no such user, and never was.", "user_id"],
+    already_forgotten: ["was forgotten before."],
+    forgotten: ["is forgotten. The number and its coupons stay."],
+  });
+
 /** What became of an entry of the plan, and which field is in the way. */
 export const PLANNED =
   /** @satisfies {Record<Outcome<"set_plan_entry">, [text: string, member?: string]>} */ ({
