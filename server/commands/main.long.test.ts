@@ -92,18 +92,57 @@ test("a wrong setting: a sentence, and status 1", async () => {
   });
 });
 
-test("an unknown command: the usage, status 1; help: status 0", async () => {
+test("an unknown command: a sentence, status 1; help: status 0, and each command that it names runs", async () => {
   const dataDir = join(await temporaryDirectory(), "data");
   const help = await runSd(["help"], { dataDir });
   assert.equal(help.status, 0);
   assert.match(help.stdout, /^usage: \.\/sd \[command\]\n/);
   for (const wrong of ["strat", "--yes"]) {
     const { status, stdout, stderr } = await runSd([wrong], { dataDir });
-    assert.equal(stderr, `${help.stdout}sd: no such command: ${wrong}\n`);
+    assert.equal(stderr, `sd: no such command: ${wrong}; ./sd help lists them\n`);
     assert.equal(stdout, "");
     assert.equal(status, 1);
   }
   await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+
+  // With a node that only says what it is asked to run.
+  const bin = await temporaryDirectory();
+  const node = join(bin, "node");
+  await fs.writeFile(node, '#!/bin/sh\n[ "$1" != --version ] || set -- v24.0.0\necho "$@"\n', {
+    mode: 0o755,
+  });
+  const named = [...help.stdout.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name = ""]) => name);
+  const asked = await Promise.all(
+    [...new Set(named)].map(async (name) => {
+      const { status, stdout } = await runSd([name], {
+        dataDir,
+        env: { PATH: `${bin}:${process.env["PATH"]}` },
+      });
+      return [name, status, stdout.match(/(server|bench)\/.*/)?.[0]];
+    }),
+  );
+  const ours = [
+    "start",
+    "migrate",
+    "retire",
+    "stop",
+    "reset",
+    "status",
+    "doctor",
+    "check",
+    "psql",
+    "sql",
+    "api-url",
+  ];
+  const workshop = (name: string, program: string) => [name, 0, `bench/harness/main.ts node ${program}`];
+  assert.deepEqual(asked, [
+    ...ours.map((name) => [name, 0, `server/commands/main.ts ${name}`]),
+    ["token", 0, "server/commands/token.ts"],
+    workshop("test", "bench/harness/runner.ts"),
+    workshop("bench", "bench/load/main.ts"),
+    workshop("faults", "bench/faults/main.ts"),
+    workshop("fuzz", "bench/fuzz/main.ts"),
+  ]);
 });
 
 test("DATABASE_URL where nothing listens: one sentence without its password, and status 1", async () => {
