@@ -1,6 +1,6 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { HUNG_UP, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
 import { openSocket } from "./socket.ts";
 import { type Target, targetOf } from "./target.ts";
 
@@ -104,6 +104,8 @@ export function explained(error: unknown, to: Target | string): unknown {
     CONNECTION_CLOSED: closed,
     ECONNRESET: closed,
     [HUNG_UP]: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,
+    [NO_POSTGRESQL]: `what answers at ${host} is no PostgreSQL: correct DATABASE_URL`,
+    [NO_TLS]: `${host} offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL`,
   };
   const sentence = sentences[code ?? ""];
   return sentence === undefined ? error : Object.assign(new Error(sentence, { cause: error }), { code });

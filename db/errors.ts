@@ -19,7 +19,19 @@ export const TURNED_AWAY = ["28000", "28P01", "3D000", "53300", "57P03"] as cons
 /** Our code for a connection that was accepted and then closed or reset before it answered: no call was sent. */
 export const HUNG_UP = "HUNG_UP";
 
-const noSession: ReadonlySet<string> = new Set([...UNREACHABLE, ...TURNED_AWAY]);
+/** Our code for an answer that no PostgreSQL gives. */
+export const NO_POSTGRESQL = "NO_POSTGRESQL";
+
+/** Our code for a server that offers no TLS to a client that wants nothing else. */
+export const NO_TLS = "NO_TLS";
+
+const noSession: ReadonlySet<string> = new Set([
+  ...UNREACHABLE,
+  ...TURNED_AWAY,
+  HUNG_UP,
+  NO_POSTGRESQL,
+  NO_TLS,
+]);
 
 /** Whether no session began, so that nothing was sent. */
 export function isNoSession(code: string): boolean {

@@ -21,8 +21,8 @@ export interface DriverOptions extends ParameterOptions {
 }
 
 /** What parameters are translated to. */
-type ParameterOptions = Pick<postgres.Options<Record<string, postgres.PostgresType>>, "prepare"> & {
-  ssl: "allow" | "prefer" | "require" | false | object;
+export type ParameterOptions = Pick<postgres.Options<Record<string, postgres.PostgresType>>, "prepare"> & {
+  ssl: "prefer" | "require" | false | object;
   connect_timeout?: number;
   keep_alive?: number | null;
   connection: Record<string, string>;
@@ -124,7 +124,8 @@ function tlsOf(values: Values): ParameterOptions["ssl"] {
   const [cert, key] = [file("sslcert"), file("sslkey")];
   const looks = mode.startsWith("verify-") || (mode === "require" && root !== undefined);
   if (mode === "disable") return false;
-  if (!looks && cert === undefined) return mode as "allow" | "prefer" | "require";
+  // The driver's own "allow" begins TLS with a server that offers none.
+  if (!looks && cert === undefined) return mode === "require" ? mode : "prefer";
   return {
     rejectUnauthorized: looks,
     ...(root === undefined || root === "system" || !looks ? {} : { ca: read("sslrootcert", root) }),

@@ -1,10 +1,14 @@
 /** The sockets of the driver's connections. */
 import { connect as connectSocket } from "node:net";
-import { HUNG_UP } from "./errors.ts";
+import { HUNG_UP, NO_POSTGRESQL, NO_TLS } from "./errors.ts";
+import type { ParameterOptions } from "./parameters.ts";
 
 /**
  * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
  * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
+ *
+ * So it does with the first byte of a server that is no PostgreSQL, and of one that offers no TLS where the URL asks for it: the driver
+ * goes on with the first for ever, and begins TLS with the second.
  *
  * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
  * between the two.
@@ -13,31 +17,46 @@ export function openSocket({
   host: [host],
   port: [port],
   path,
+  ssl,
 }: {
   host: string[];
   port: number[];
   path?: string | false;
+  ssl: ParameterOptions["ssl"];
 }) {
   const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
     host,
   });
   let hasSpoken = false;
-  const hungUp = () => Object.assign(new Error("hung up before a word"), { code: HUNG_UP });
-  const ended = () => void socket.destroy(hungUp());
-  socket.once("end", ended).once("data", () => {
-    hasSpoken = true;
-    socket.off("end", ended);
-  });
+  const failure = (code: string) => Object.assign(new Error(code), { code });
+  const ended = () => void socket.destroy(failure(HUNG_UP));
+  socket.once("end", ended);
   const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
   let error: { code?: string } | undefined;
   socket.emit = (event: string | symbol, ...args: unknown[]) => {
+    if (event === "data" && !hasSpoken) {
+      hasSpoken = true;
+      socket.off("end", ended);
+      const code = refusal(args[0] as Buffer, ssl);
+      if (code !== undefined) return socket.destroy(failure(code)) !== null;
+    }
     if (event === "error") {
       error = args[0] as { code?: string };
       return true;
     }
     if (event === "close" && error)
-      emit("error", error.code === "ECONNRESET" && !hasSpoken ? hungUp() : error);
+      emit("error", error.code === "ECONNRESET" && !hasSpoken ? failure(HUNG_UP) : error);
     return emit(event, ...args);
   };
   return socket;
+}
+
+/**
+ * What is wrong with the first answer, as a code. A client that wants TLS asks for it, and PostgreSQL answers by one byte, S or N. Without
+ * TLS it begins with a message: authentication (R), an error (E), a notice (N), or the protocol that it speaks (v).
+ */
+function refusal(answer: Buffer, ssl: ParameterOptions["ssl"]): string | undefined {
+  const text = answer.toString("latin1");
+  if (!(ssl === false ? /^[RENv]/ : /^([SN]$|E)/).test(text)) return NO_POSTGRESQL;
+  return ssl !== false && ssl !== "prefer" && text === "N" ? NO_TLS : undefined;
 }

@@ -1,5 +1,5 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import { HUNG_UP, isNoSession, UNREACHABLE } from "../../db/errors.ts";
+import { HUNG_UP, isNoSession, NO_POSTGRESQL, NO_TLS, UNREACHABLE } from "../../db/errors.ts";
 
 /** What an operator looks for: which rule of which table refused. */
 interface Place {
@@ -121,7 +121,7 @@ function isRefusedArgument({ column_name, where = "" }: Told, code: string): boo
 function kindOf(told: Told, code: string): DatabaseError["kind"] {
   const { message, severity_local, severity = severity_local } = told;
   if (code === "" || MISUSED.includes(code)) return "defect";
-  if (code === HUNG_UP || code === CONNECTION_ENDED || isNoSession(code)) return "unavailable";
+  if (code === CONNECTION_ENDED || isNoSession(code)) return "unavailable";
   if (code === "08P01" && NOT_PASSED_ON.test(message)) return "unavailable";
   // No answer, or PostgreSQL's last message before it closes the connection: the commit may have happened before.
   if (severity !== "ERROR" || code === "40003") return "unknown";
@@ -155,6 +155,8 @@ export function reasonOf({ sqlstate, message, subject }: DatabaseError): string 
 const REASONS: Record<string, string | undefined> = {
   ...Object.fromEntries(UNREACHABLE.map((code) => [code, "Nothing answers at the database's address."])),
   [HUNG_UP]: "What answers at the database's address hangs up.",
+  [NO_POSTGRESQL]: "What answers at the database's address is no PostgreSQL.",
+  [NO_TLS]: "The database offers no TLS, and its URL asks for it.",
   "28000": "The database does not let this login in.",
   "28P01": "The database refuses the login's password.",
   "3D000": "There is no such database.",

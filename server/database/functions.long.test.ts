@@ -344,7 +344,7 @@ for (const [word, code] of [
     await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
     t.after(() => server.close());
     const { port } = server.address() as AddressInfo;
-    const socket = openSocket({ host: ["127.0.0.1"], port: [port] });
+    const socket = openSocket({ ssl: false, host: ["127.0.0.1"], port: [port] });
     if (word) socket.once("data", () => socket.write("reset me"));
     else socket.once("connect", () => socket.write("reset me"));
     const order: string[] = [];
