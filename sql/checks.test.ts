@@ -168,6 +168,12 @@ for (const [table, column, right, wrong, constraint] of EDGES)
 
 /** Statements that a constraint refuses, without the guards that would refuse them earlier. */
 const REFUSED: Record<string, string[]> = {
+  plan_one_per_start: [
+    `${insertInto("plan", {})}; ${insertInto("plan", { slot: "2", count: "6", local_expiry: "'14:00'" })}`,
+  ],
+  plan_one_per_count: [
+    `${insertInto("plan", {})}; ${insertInto("plan", { slot: "2", local_start: "'12:30'" })}`,
+  ],
   folded_has_one_row: ["insert into coupon.folded (only_row) values (false)"],
   issuing_is_empty: ["insert into coupon.issuing values (false)"],
   settings_has_one_row: ["insert into coupon.settings (only_row, time_zone) values (false, 'Europe/Berlin')"],

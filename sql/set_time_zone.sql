@@ -19,7 +19,7 @@ begin
   if set_time_zone.time_zone in ('localtime', 'posixrules')
     or not exists (select from pg_catalog.pg_timezone_names z where z.name = set_time_zone.time_zone)
   then
-    perform coupon.refuse_argument('time_zone', 'must be a name of pg_timezone_names that is the same zone on every server, Europe/Berlin say');
+    perform coupon.refuse_argument('time_zone', 'must be a name of pg_timezone_names, such as Europe/Berlin, and none that depends on the server');
   end if;
 
   select s.time_zone into v_was from coupon.settings s for no key update;

@@ -75,11 +75,12 @@ begin
   from (select clock_timestamp() as at) now
   cross join coupon.user_coupons g
   join coupon.coupons c on c.id = g.coupon_id
-  -- Who has a code can use the coupon at a till: so who may only read is told none.
+  -- Who has a code can use the coupon at a till: so who may only read is told none. A till takes none of a person who is forgotten.
   left join (
     select s.id, s.key
     from coupon.claim_secrets s
     where has_function_privilege(session_user, 'public.use_claim(text, text, text)'::regprocedure, 'execute')
+      and not exists (select from coupon.forgotten_users f where f.user_id = wallet.user_id)
     order by s.id desc
     limit 1
   ) s on true

@@ -6,7 +6,7 @@ export const failures = {
   unauthenticated: { status: 401, detail: "A bearer token is needed." },
   forbidden: { status: 403, detail: "The caller may not do this." },
   coupon_not_found: { status: 404, detail: "There is no such coupon." },
-  no_such_route: { status: 404, detail: "There is nothing at this path." },
+  no_such_route: { status: 404, detail: "There is nothing at this path for this method." },
   not_acceptable: { status: 406, detail: "There are lines (application/x-ndjson) and CSV (text/csv)." },
   request_timeout: { status: 408, detail: "The request did not arrive in time; nothing was done." },
   /** Nobody reads this one: it is for the log. */

@@ -35,7 +35,12 @@ export function createCallerOf({
         token === undefined ? {} : { detail: "The bearer token is not valid." },
       );
     if (!roles.includes(who.role))
-      throw new Problem("forbidden", { detail: `This takes the role ${roles.join(" or ")}.` });
+      throw new Problem("forbidden", {
+        detail:
+          who.role === "till"
+            ? "The token of a till (scope use) may use a claim code, and undo that."
+            : `This takes the role ${roles.join(" or ")}.`,
+      });
     const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);
     if (problem) throw problem;
     return who;

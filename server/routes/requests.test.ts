@@ -19,7 +19,7 @@ test("a path that isn't there, a method that it doesn't have", async () => {
   ])
     assertProblem(await world().call(route, { token: adminToken }), 404, {
       outcome: "no_such_route",
-      detail: "There is nothing at this path.",
+      detail: "There is nothing at this path for this method.",
     });
 });
 

@@ -111,7 +111,10 @@ for (const [route, roles] of Object.entries(rights)) {
       else
         assertProblem(answer, 403, {
           outcome: "forbidden",
-          detail: `This takes the role ${roles.join(" or ")}.`,
+          detail:
+            role === "till"
+              ? "The token of a till (scope use) may use a claim code, and undo that."
+              : `This takes the role ${roles.join(" or ")}.`,
         });
     }
   });
