@@ -1,6 +1,6 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { HUNG_UP, isUnreplicated, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
 import { openSocket } from "./socket.ts";
 import { type Target, targetOf } from "./target.ts";
 
@@ -32,6 +32,7 @@ export const PLAIN_SETTINGS = {
   array_nulls: "on",
   bytea_output: "hex",
   search_path: '"$user", public',
+  client_min_messages: "notice",
   default_transaction_isolation: "read committed" as const,
 };
 
@@ -45,7 +46,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     ...given,
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
-    onnotice: () => {},
+    onnotice: tellUnreplicated,
     ...({ socket: openSocket } as object), // the driver has this option, its types do not
     // Whatever the database sets for its sessions: these are read by the driver and by us.
     connection: {
@@ -56,6 +57,14 @@ export function connect(to: Target | string, options: Options = {}): Sql {
       ...(options.lockMs ? { lock_timeout: options.lockMs } : {}),
     },
   });
+}
+
+/** Who calls must know that what was answered may not last. psql shows the warning by itself. */
+function tellUnreplicated(notice: postgres.Notice): void {
+  if (!isUnreplicated(notice)) return;
+  console.error(
+    "warning: the wait for the synchronous standby was cancelled. What was done is committed here, and a failover may lose it.",
+  );
 }
 
 /** Runs `work` on one connection and closes it. */

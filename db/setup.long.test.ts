@@ -293,7 +293,7 @@ async function throughRelay(
   const through = targetOf(written(typeof at === "object" ? `${at?.port}` : ""));
   await setUp(through);
   assert.deepEqual(await rows(through.as("coupon_api"), "select current_database()"), [[name]]);
-  const pool = openPool(through.as("coupon_api").url, 1, () => {});
+  const pool = openPool(through.as("coupon_api").url, 1, { closed() {}, unreplicated() {} });
   t.after(() => pool.end());
   assert.deepEqual([...(await pool`select current_user`.values())], [["coupon_api"]]);
   return through;

@@ -63,6 +63,8 @@ export interface Signals {
   readOnly(): void;
 }
 
+const UNREPLICATED = "the wait for the synchronous standby was cancelled, of this call or of one beside it";
+
 /** How long it holds that a database is not fit, ms. */
 const PROVE_AGAIN_MS = 250;
 
@@ -71,6 +73,8 @@ interface Sessions {
   sql: postgres.Sql;
   isProven: boolean;
   proof: Promise<void> | undefined;
+  /** Commits so far that were let through before the synchronous standbys had them. */
+  unreplicated: number;
 }
 
 /**
@@ -116,6 +120,7 @@ export function createPool(
         throw failed(error, false);
       });
     const used = sessions.current();
+    const { unreplicated } = used;
     let running: PromiseLike<readonly object[]> | undefined;
     let isLate = false;
     const isSent = () => running !== undefined && wasSent(running);
@@ -140,12 +145,15 @@ export function createPool(
           sessions.retire(used, 0);
         }, callMs);
       });
-      return whole(
+      const rows = whole(
         (await Promise.race([
           used.isProven ? start() : sessions.proven(used).then(start),
           late,
         ])) as Answered<Row>,
       );
+      // One of the calls that ran meanwhile, perhaps this one: a failover may take back what it answered.
+      if (used.unreplicated !== unreplicated) throw new DatabaseError("unknown", "01000", UNREPLICATED);
+      return rows;
     } catch (error) {
       const explained = failed(error, isSent());
       // An answer that the driver could not read (it has no SQLSTATE) leaves the session as one that is lost does.
@@ -182,11 +190,16 @@ function createSessions(url: string, max: number, needs: Needs, signals: Signals
   let current = opened();
 
   function opened(): Sessions {
-    const sql = open(url, max, () => {
-      doubt(sessions);
-      signals.lost();
+    const sql = open(url, max, {
+      closed() {
+        doubt(sessions);
+        signals.lost();
+      },
+      unreplicated() {
+        sessions.unreplicated += 1;
+      },
     });
-    const sessions: Sessions = { sql, isProven: false, proof: undefined };
+    const sessions: Sessions = { sql, isProven: false, proof: undefined, unreplicated: 0 };
     return sessions;
   }
 

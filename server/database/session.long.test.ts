@@ -191,6 +191,11 @@ test("sessions that are not as they must be: the statement that is told mends th
       `alter database ${database} set default_transaction_isolation = 'serializable'`,
       `${serializable} read committed: alter role ${login} set default_transaction_isolation = 'read committed'.`,
     ],
+    [
+      scratch.apiUrl,
+      `alter database ${database} set client_min_messages = error`,
+      "The sessions of this login have client_min_messages error, and the server needs warning: alter role coupon_api set client_min_messages = 'warning'.",
+    ],
   ] as const) {
     await run(done);
     assert.deepEqual(await readyAt(url), [503, told]);
@@ -269,7 +274,7 @@ test("a pooler that refuses a startup parameter: the call was never sent", pgbou
 test("a call that the driver gave to no session was not sent", async (t) => {
   const scratch = await openScratch(t);
   const call = async (url: string) => {
-    const sql = open(url, 1, () => {});
+    const sql = open(url, 1, { closed() {}, unreplicated() {} });
     t.after(() => sql.end({ timeout: 1 }));
     const running = sql`select 1`;
     const error = await running.then(

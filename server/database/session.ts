@@ -1,15 +1,24 @@
 /** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
 import postgres from "postgres";
+import { isUnreplicated } from "../../db/errors.ts";
 import { openSocket } from "../../db/socket.ts";
 import { targetOf } from "../../db/target.ts";
 import { parseExact, stringifyExact } from "../api/exact.ts";
 import { DatabaseError, READ_ONLY } from "./errors.ts";
 
+/** What the sessions of a driver's pool tell besides answers. */
+export interface Told {
+  /** A connection was lost or closed. */
+  closed(): void;
+  /** A commit was let through before the synchronous standbys had it. Told before the answer; the driver does not say of which session. */
+  unreplicated(): void;
+}
+
 /**
  * A driver's pool. Nothing that the server asks or is told depends on a setting of the session: a pooler may drop settings, and a
  * database may have others. So no setting is asked for, which a pooler could refuse.
  */
-export function open(url: string, max: number, onClose: () => void): postgres.Sql {
+export function open(url: string, max: number, told: Told): postgres.Sql {
   const { connection, ...options } = targetOf(url).driverOptions();
   return postgres({
     max,
@@ -18,8 +27,10 @@ export function open(url: string, max: number, onClose: () => void): postgres.Sq
     ...options,
     // Short, to reconnect soon after an outage; the driver's own back-off grows without limit.
     backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 0.5),
-    onnotice: () => {},
-    onclose: onClose,
+    onnotice: (notice) => {
+      if (isUnreplicated(notice)) told.unreplicated();
+    },
+    onclose: told.closed,
     // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
     // meanwhile, nobody handles the rejection, which would end the process.
     fetch_types: false,
@@ -60,14 +71,17 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<void> {
     select
       pg_catalog.current_setting('transaction_isolation') as isolation,
       pg_catalog.current_setting('client_encoding') as encoding,
+      pg_catalog.current_setting('client_min_messages') as messages,
       pg_catalog.current_setting('transaction_read_only') as read_only,
       pg_catalog.pg_is_in_recovery()::text as is_standby
   `;
-  const { isolation, encoding, read_only, is_standby } = session as Record<string, string>;
+  const { isolation, encoding, messages, read_only, is_standby } = session as Record<string, string>;
   if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
   if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
   if (isolation !== "read committed")
     throw await unfit(sql, "default_transaction_isolation", isolation, "read committed");
+  // A warning alone says that the commit of an answer may be lost.
+  if (messages === "error") throw await unfit(sql, "client_min_messages", messages, "warning");
   if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
 }
 
