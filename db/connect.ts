@@ -1,6 +1,7 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { HUNG_UP, isUnreplicated, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { isUnreplicated } from "./replication.ts";
 import { openSocket } from "./socket.ts";
 import { type Target, targetOf } from "./target.ts";
 

@@ -16,15 +16,6 @@ export const UNREACHABLE = [
 /** PostgreSQL lets nobody in, or not this one: no such role, wrong password, no such database, no room, starting or stopping. */
 export const TURNED_AWAY = ["28000", "28P01", "3D000", "53300", "57P03"] as const;
 
-/**
- * Whether a notice says that a commit was let through before the synchronous standbys had it, since somebody cancelled the wait or ended
- * the session: a failover may lose it, whatever the statement answers. Its text is translated and its SQLSTATE is any warning's, so
- * the function of PostgreSQL that says it tells (15 to 18).
- */
-export function isUnreplicated(notice: { routine?: string }): boolean {
-  return notice.routine === "SyncRepWaitForLSN";
-}
-
 /** Our code for a connection that was accepted and then closed or reset before it answered: no call was sent. */
 export const HUNG_UP = "HUNG_UP";
 

@@ -73,7 +73,14 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   const inFlight = countInFlight(server, () => {
     if (state.closed) server.closeAllConnections();
   });
-  metrics.watch({ pools: db.pools, issuing, log, inFlight, streams: app.streams });
+  metrics.watch({
+    pools: db.pools,
+    commitWaitsFor: db.commitWaitsFor,
+    issuing,
+    log,
+    inFlight,
+    streams: app.streams,
+  });
 
   /**
    * At first only says that it is not ready, for DRAIN_DELAY: until load balancers know that, they go on sending requests. Then

@@ -21,7 +21,13 @@ test("answers by what they promise", () => {
     at,
   });
   assert.deepEqual(answer(409, { outcome: "sold_out" }), { is: "refused", outcome: "sold_out" });
-  for (const outcome of ["overloaded", "database_unavailable", "keys_unavailable", "draining"])
+  for (const outcome of [
+    "overloaded",
+    "database_unavailable",
+    "writes_stalled",
+    "keys_unavailable",
+    "draining",
+  ])
     assert.deepEqual(answer(503, { outcome }), { is: "undone", outcome });
   assert.deepEqual(answer(503, { outcome: "outcome_unknown" }), {
     is: "unknown",

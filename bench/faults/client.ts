@@ -22,7 +22,13 @@ const COMMANDS = {
   withdraw: "withdraw_coupon",
 } as const satisfies Record<Ask["kind"], Command>;
 /** Outcomes of a 503 that promise that nothing was done. */
-const UNDONE = new Set(["overloaded", "database_unavailable", "keys_unavailable", "draining"]);
+const UNDONE = new Set([
+  "overloaded",
+  "database_unavailable",
+  "writes_stalled",
+  "keys_unavailable",
+  "draining",
+]);
 /** What Node says when nothing was sent. */
 const UNREACHABLE = new Set(["ECONNREFUSED", "EADDRNOTAVAIL"]);
 

@@ -21,6 +21,10 @@ export const failures = {
     status: 503,
     detail: "The database cannot be reached; nothing was done. Send the request again.",
   },
+  writes_stalled: {
+    status: 503,
+    detail: "Writes wait for a standby of the database; nothing was done. Send the request again.",
+  },
   outcome_unknown: {
     status: 503,
     detail: "The database did not answer; the request may have been done. Send the same request again.",

@@ -191,7 +191,7 @@ function otherEndings(operation: Operation): Ending[] {
   if (roles) names.push("forbidden");
   if (operation !== contract.livez && operation !== contract.demoToken)
     // they ask no database
-    names.push("overloaded", "database_unavailable", "outcome_unknown", "internal_error");
+    names.push("overloaded", "database_unavailable", "writes_stalled", "outcome_unknown", "internal_error");
   if (operation.columns) names.push("not_acceptable");
   const general = names.map((outcome) => ({ outcome, ...failures[outcome] }));
   const ofBody = [431, ...(body ? [413, 415] : lines ? [415] : [])].map(

@@ -52,10 +52,11 @@ test("servers, the longest transaction, and who waits for whom", async (t) => {
       await owner`select count(*)::integer as n from pg_locks where not granted and pid = ${waiter as number}`;
     if (row?.["n"] > 0) break;
   }
-  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-6);
+  const lines = (await told({ DATABASE_URL: setupUrl })).slice(-7);
   const pid = await pidOf(holder);
   assert.deepEqual(lines, [
     `server: process ${process.pid} at 127.0.0.1: 1 connections, 1 idle`,
+    "commit: waits for this server only",
     `transaction: open for <seconds> s: idle in transaction, ${new URL(setupUrl).username} (coupon-setup), pid ${pid}`,
     `locks: coupon_admin (coupon-setup), pid ${waiter}, waits <seconds> s for coupon.users, held by pid ${pid}`,
     `time zone: UTC, by PostgreSQL's rules, which are those of tzdata ${process.versions["tz"]} of Node.js for two years`,
@@ -94,6 +95,7 @@ test("a database that is not set up", async (t) => {
     "functions: set <n> here, none in the database; compared after the migrations",
     "rights: compared after the migrations",
     "server: none is connected",
+    "commit: waits for this server only",
     "transaction: none is open",
     "locks: none is waited for",
     "content: none: run ./sd migrate, or ./sd for the demo",
@@ -132,6 +134,7 @@ test("a session that holds every table: said, and nothing waits", async (t) => {
     [
       `version: ${held}`,
       "server: none is connected",
+      "commit: waits for this server only",
       `transaction: open for <seconds> s: idle in transaction, ${target.login} (coupon-setup), pid ${pid}`,
       "locks: none is waited for",
       `content: ${held}`,

@@ -3,6 +3,7 @@ import { type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
+import { commitWaitsFor } from "../../db/replication.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
@@ -71,6 +72,7 @@ function described(target: Target, kind: string, entry: Entry): Promise<void> {
         entry("set-up", `can't be compared: ${(error as Error).message}`);
       }
       for (const words of await servers(sql)) entry("server", words);
+      entry("commit", await commits(sql));
       entry("transaction", await longestTransaction(sql));
       for (const words of await waits(sql)) entry("locks", words);
       if (!now?.["is_set_up"]) return entry("content", "none: run ./sd migrate, or ./sd for the demo");
@@ -125,6 +127,21 @@ async function servers(sql: Sql): Promise<string[]> {
   `;
   if (rows.length === 0) return ["none is connected"];
   return rows.map((row) => `${row["server"]}: ${row["connections"]} connections, ${row["states"]}`);
+}
+
+/** What a commit waits for, and who waits for that. */
+async function commits(sql: Sql): Promise<string> {
+  const [row] = await sql`
+    select
+      current_setting('synchronous_standby_names') as standbys, count(a.pid)::integer as waiters,
+      round(extract(epoch from max(clock_timestamp() - a.query_start)), 1)::text as seconds
+    from (select) one
+    left join pg_stat_activity a on a.wait_event = 'SyncRep'
+  `;
+  const what = `waits for ${commitWaitsFor(row?.["standbys"])}`;
+  return row?.["waiters"] === 0
+    ? what
+    : `${what}; sessions that do: ${row?.["waiters"]}, the longest for ${row?.["seconds"]} s`;
 }
 
 async function longestTransaction(sql: Sql): Promise<string> {

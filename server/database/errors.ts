@@ -13,11 +13,12 @@ export class DatabaseError extends Error {
   override readonly name = "DatabaseError";
   /**
    * unavailable: not done, because the database cannot be reached. busy: not done, because a lock or a statement took too long.
+   * stalled: not done, because commits wait for a synchronous standby that does not answer.
    * conflict: not done, because of a concurrent transaction, or so it may be: the same call again may go through. unknown: it was sent,
    * and no answer came; it may have been done. argument: a mistake of the caller. defect: a mistake of this program or in this
    * database, which no retry cures.
    */
-  readonly kind: "unavailable" | "busy" | "conflict" | "unknown" | "argument" | "defect";
+  readonly kind: "unavailable" | "busy" | "stalled" | "conflict" | "unknown" | "argument" | "defect";
   readonly sqlstate: string;
   /** The name of the wrong argument, or of the setting that is not as it must be. */
   readonly subject: string | undefined;

@@ -17,7 +17,7 @@ export type Db = ReturnType<typeof connectDb>;
 export type Pools = Db["pools"];
 
 export function connectDb(url: string, options: { callMs?: number } = {}) {
-  const { pools, figures, onLost, close } = openPools(url, options.callMs);
+  const { pools, figures, commitWaitsFor, onLost, close } = openPools(url, options.callMs);
   const { issue, lookup, lease, use, operate, offer, report, ready } = pools;
   return {
     ...issuing(issue, lookup, lease),
@@ -42,6 +42,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
       ).then(only);
     },
     pools: figures,
+    commitWaitsFor,
     onLost,
     close,
   };

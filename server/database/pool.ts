@@ -25,12 +25,19 @@ const READING: readonly string[] = ["offer", "report"];
 export function openPools(url: string, callMs?: number) {
   /** Told when a connection was lost or closed. */
   const listeners: (() => void)[] = [];
+  let commitWaitsFor: string | undefined;
   const signals: Signals = {
     lost() {
       for (const listener of listeners) listener();
     },
     readOnly() {
       for (const pool of Object.values(pools)) pool.renew();
+    },
+    stalled() {
+      for (const pool of Object.values(pools)) pool.distrust();
+    },
+    commits(waitFor) {
+      commitWaitsFor = waitFor;
     },
   };
   const pools = mapped(POOLS, (max, name) =>
@@ -40,6 +47,8 @@ export function openPools(url: string, callMs?: number) {
     pools,
     /** The current figures of each pool, and its errors so far. */
     figures: mapped(pools, (pool) => pool.figures),
+    /** What a commit waits for, in words, as a session was told it last; undefined before. */
+    commitWaitsFor: () => commitWaitsFor,
     /** Calls the listener when a connection was lost or closed: the next one may reach another database. */
     onLost: (listener: () => void) => void listeners.push(listener),
     /** Closes all connections. Calls in flight have `ms` to finish. */
@@ -61,7 +70,13 @@ export interface Signals {
   lost(): void;
   /** The database takes no writes: no pool keeps its sessions. */
   readOnly(): void;
+  /** Commits wait for a standby: no pool sends what might wait too. */
+  stalled(): void;
+  /** What a commit waits for, in words. */
+  commits(waitFor: string): void;
 }
+
+const NO_SIGNALS: Signals = { lost() {}, readOnly() {}, stalled() {}, commits() {} };
 
 const UNREPLICATED = "the wait for the synchronous standby was cancelled, of this call or of one beside it";
 
@@ -85,12 +100,13 @@ export function createPool(
   url: string,
   max: number,
   needs: Needs,
-  signals: Signals = { lost() {}, readOnly() {} },
+  signals: Signals = NO_SIGNALS,
   callMs = CALL_MS,
 ) {
-  const sessions = createSessions(url, max, needs, signals);
+  const sessions = createSessions(url, max, needs, signals, callMs);
   const turns = createTurns(max);
-  const errors = { unavailable: 0, busy: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
+  const noAnswer = `no answer from the database in ${callMs} ms`;
+  const errors = { unavailable: 0, busy: 0, stalled: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
 
   function failed(error: unknown, isSent: boolean): DatabaseError {
     const explained = explain(error, isSent);
@@ -134,13 +150,7 @@ export function createPool(
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
           isLate = true;
-          reject(
-            new DatabaseError(
-              isSent() ? "unknown" : "unavailable",
-              "",
-              `no answer from the database in ${callMs} ms`,
-            ),
-          );
+          reject(new DatabaseError(isSent() ? "unknown" : "unavailable", "", noAnswer));
           // A half-open connection never reports an error, so this pool is replaced.
           sessions.retire(used, 0);
         }, callMs);
@@ -170,6 +180,8 @@ export function createPool(
 
   /** The next call asks first what the database is. */
   call.doubt = () => sessions.doubt();
+  /** The same, unless it does so anyway. */
+  call.distrust = () => sessions.distrust();
   call.renew = () => sessions.retire(sessions.current(), callMs);
   call.close = (ms: number) => sessions.current().sql.end({ timeout: ms / 1000 });
   call.figures = {
@@ -185,8 +197,14 @@ export function createPool(
   return call;
 }
 
-/** The sessions of a pool: proven before their first call, and replaced when they can't be trusted any more. */
-function createSessions(url: string, max: number, needs: Needs, signals: Signals) {
+/**
+ * The sessions of a pool: proven before their first call, and replaced when they can't be trusted any more.
+ *
+ * A call that was given up while its commit waits for a standby keeps its session in PostgreSQL until that standby is there: nothing
+ * tells the session that nobody listens any more. So while one waits, no pool sends what might wait too. That bounds a process to
+ * twice its connections.
+ */
+function createSessions(url: string, max: number, needs: Needs, signals: Signals, callMs: number) {
   let current = opened();
 
   function opened(): Sessions {
@@ -209,23 +227,31 @@ function createSessions(url: string, max: number, needs: Needs, signals: Signals
     sessions.proof = undefined;
   }
 
+  function distrust(): void {
+    if (current.isProven) doubt();
+  }
+
   /** Asks once for all calls that wait. What fails before the first call has not been done, whatever it is. */
   function proven(used: Sessions): Promise<void> {
-    used.proof ??= prove(used.sql, needs).then(
-      () => {
+    used.proof ??= prove(used.sql, needs)
+      .then(({ waitFor, isStalled }) => {
+        signals.commits(waitFor);
+        if (isStalled && needs === "writes") {
+          signals.stalled();
+          throw new DatabaseError("stalled", "", `Commits wait for ${waitFor}.`);
+        }
         used.isProven = true;
-      },
-      (error) => {
+      })
+      .catch((error) => {
         const again = () => {
           used.proof = undefined;
         };
         // The driver's back-off bounds attempts to connect, and this the questions to a database that answers and is not fit. The next
         // connection may reach another one at the same address.
         if (!(error instanceof DatabaseError)) again();
-        else setTimeout(() => retire(used, 0), PROVE_AGAIN_MS).unref();
+        else setTimeout(() => retire(used, callMs), PROVE_AGAIN_MS).unref();
         throw explain(error, false);
-      },
-    );
+      });
     return used.proof;
   }
 
@@ -242,7 +268,7 @@ function createSessions(url: string, max: number, needs: Needs, signals: Signals
     void used.sql.end({ timeout: ms / 1000 }).catch(() => {});
   }
 
-  return { current: () => current, proven, retire, doubt };
+  return { current: () => current, proven, retire, doubt, distrust };
 }
 
 /** Lets `max` calls run at once, in order of arrival. */

@@ -4,13 +4,21 @@ import { chmod, mkdtemp, readFile, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
-import { adminToken, type Call, openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
+import {
+  adminToken,
+  type Call,
+  metricsToken,
+  openApp,
+  serviceToken,
+  userToken,
+} from "../../bench/harness/app.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { connect, type Sql } from "../../db/connect.ts";
 import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { CONNECTIONS } from "./pool.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
@@ -48,7 +56,7 @@ after(async () => {
 
 /** Sessions of ours that wait for the standby, besides the one of a commit that changes nothing. */
 const WAITERS = `
-  select pid from pg_stat_activity where wait_event = 'SyncRep' and usename in ('coupon_api', 'coupon_admin')`;
+  select pid, query_start::text as since from pg_stat_activity where wait_event = 'SyncRep' and usename in ('coupon_api', 'coupon_admin')`;
 let commit: PromiseLike<unknown>;
 
 /** From now on commits wait for a standby that is not there. */
@@ -77,15 +85,19 @@ async function giveUpStandby(): Promise<void> {
 
 afterEach(giveUpStandby);
 
-/** Ends the waits for the standby by this function, once exactly `count` sessions wait. */
-async function endWaits(by: "pg_cancel_backend" | "pg_terminate_backend", count = 1): Promise<void> {
+/** Ends the wait for the standby by this function, once exactly one session waits. */
+async function endWait(by: "pg_cancel_backend" | "pg_terminate_backend"): Promise<void> {
+  let waits: readonly Record<string, unknown>[] = [];
+  await until(async () => {
+    waits = await superuser.unsafe(WAITERS);
+    return waits.length === 1;
+  }, "a session waits for the standby");
+  await superuser`select ${superuser.unsafe(by)}(${waits[0]?.["pid"] as number}::integer)`;
+  // The session may wait again soon, for another statement's commit.
   await until(
-    async () => (await superuser.unsafe(WAITERS)).count === count,
-    `${count} sessions wait for the standby`,
+    async () => !(await superuser.unsafe(WAITERS)).some(({ since }) => since === waits[0]?.["since"]),
+    "it waits no longer",
   );
-  // The session may have been told already, and not have gone on.
-  await superuser.unsafe(`select ${by}(pid) from (${WAITERS}) w`);
-  await until(async () => (await superuser.unsafe(WAITERS)).count === 0, "none waits any more");
 }
 
 /** What changes something, from each of the pools that write, and what a retry is told if it was done. */
@@ -151,7 +163,7 @@ for (const by of ["pg_cancel_backend", "pg_terminate_backend"] as const)
   test(`${by}() of a session that waits for its standby: unknown, and a retry tells`, async () => {
     for (const [route, call, first, again] of await commands()) {
       await loseStandby();
-      const [answer] = await Promise.all([app.call(route, call), endWaits(by)]);
+      const [answer] = await Promise.all([app.call(route, call), endWait(by)]);
       assert.deepEqual([answer.status, answer.body.outcome], [503, "outcome_unknown"], route);
       assert.ok(answer.headers.get("retry-after"));
       await giveUpStandby();
@@ -168,8 +180,8 @@ test("a batch whose wait is cancelled is unknown for each of its requests", asyn
   await loseStandby();
   const asked = Promise.all(users.map((user) => app.issue(coupon, user)));
   // The first request goes alone, and the others in the batch behind it.
-  await endWaits("pg_cancel_backend");
-  await endWaits("pg_cancel_backend");
+  await endWait("pg_cancel_backend");
+  await endWait("pg_cancel_backend");
   assert.deepEqual(
     (await asked).map(({ status, body }) => [status, body.outcome]),
     users.map(() => [503, "outcome_unknown"]),
@@ -188,7 +200,7 @@ test("a list of users is unknown from the line on of which that is so", async ()
   const headers = { "content-type": "application/x-ndjson" };
   const [answer] = await Promise.all([
     app.call("POST /users/import", { token: adminToken, body, headers }),
-    endWaits("pg_cancel_backend"),
+    endWait("pg_cancel_backend"),
   ]);
   assert.deepEqual(answer.body, [
     {
@@ -216,11 +228,79 @@ test("./sd sql says so beside the row", async () => {
     dataDir: join(dataDir, "..", "none"),
     env: { DATABASE_URL: scratch.setupUrl },
   });
-  await endWaits("pg_cancel_backend");
+  await endWait("pg_cancel_backend");
   const { status, stdout, stderr } = await run;
   assert.deepEqual([status, stdout.includes("issued")], [0, true]);
   assert.match(
     stderr,
     /^warning: the wait for the synchronous standby was cancelled\. What was done is committed here, and a failover may lose it\.$/m,
   );
+});
+
+test("no standby for long: quick refusals, few connections, and all goes on with the standby", async (t) => {
+  const { newUsers, newCoupon, newUser } = things;
+  const server = await openApp(scratch.apiUrl, { database: { callMs: 4_000 } });
+  t.after(() => server.close());
+  const coupons = await Promise.all([1, 2, 3, 4].map(() => newCoupon({ count: 100 })));
+  const [holders, spare] = [await newUsers(4), await newUsers(20)];
+  const tokens = await Promise.all(holders.map(userToken));
+  /** A grant, which keeps the issuing lock while it waits, and four uses, at once. */
+  const round = async () => {
+    return Promise.all([
+      server.issue(coupons[0] as number, spare.pop() as number),
+      ...coupons.map((coupon, i) =>
+        server.call(`POST /coupons/${coupon}/use`, { token: tokens[i] as string, body: { reference: "r" } }),
+      ),
+    ]);
+  };
+  const readiness = async (of: App) => {
+    const { status, body } = await of.call("GET /readyz");
+    return [status, body.outcome ?? body.status];
+  };
+  const outcomesOf = (answers: Awaited<ReturnType<typeof round>>) => [
+    ...new Set(answers.map(({ status, body }) => `${status} ${body.outcome}`)),
+  ];
+  const connections = async () =>
+    (await superuser`select from pg_stat_activity where application_name = ${`coupon-server ${process.pid}`}`)
+      .count;
+
+  for (const [i, holder] of holders.entries())
+    assert.equal((await server.issue(coupons[i] as number, holder)).body.outcome, "issued");
+  const others = await connections();
+  await loseStandby();
+  assert.deepEqual(await readiness(server), [200, "ok"], "nobody waits");
+  assert.deepEqual(outcomesOf(await round()), ["503 outcome_unknown"]);
+  await until(async () => {
+    const old = await superuser.unsafe(`${WAITERS} and query_start < clock_timestamp() - interval '2 s'`);
+    return old.count === 5;
+  }, "five commits wait");
+  for (let i = 0; i < 10; i++) {
+    const answers = await round();
+    assert.deepEqual(outcomesOf(answers), ["503 writes_stalled"]);
+    for (const { headers } of answers) assert.ok(headers.get("retry-after"));
+    assert.ok((await connections()) <= others + 2 * CONNECTIONS);
+  }
+  assert.equal((await superuser.unsafe(WAITERS)).count, 5);
+  assert.deepEqual(await readiness(server), [503, "writes_stalled"]);
+  assert.deepEqual(await readiness(app), [503, "writes_stalled"], "another server knows it too");
+  const lists = await server.call("GET /coupons/live", { token: serviceToken });
+  assert.equal(lists.status, 200);
+  const metrics = await server.ask("/metrics", { headers: { authorization: `Bearer ${metricsToken}` } });
+  assert.match(await metrics.text(), /^coupon_commit_waits_for\{what="synchronous \(nobody\)"\} 1$/m);
+
+  const told = await runSd(["status"], {
+    dataDir: join(dataDir, "..", "none"),
+    env: { DATABASE_URL: scratch.setupUrl },
+  });
+  // And the commit of loseStandby().
+  assert.match(
+    told.stdout,
+    /commit +waits for synchronous \(nobody\); sessions that do: 6, the longest for [\d.]+ s$/m,
+  );
+
+  await giveUpStandby();
+  const again = [await newUser(), await newCoupon()] as const;
+  await until(async () => (await server.issue(again[1], again[0])).status === 201, "it is served");
+  assert.deepEqual(await readiness(server), [200, "ok"]);
+  assert.equal((await superuser.unsafe(WAITERS)).count, 0);
 });

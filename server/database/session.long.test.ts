@@ -192,9 +192,9 @@ test("sessions that are not as they must be: the statement that is told mends th
       `${serializable} read committed: alter role ${login} set default_transaction_isolation = 'read committed'.`,
     ],
     [
-      scratch.apiUrl,
+      ownUrl,
       `alter database ${database} set client_min_messages = error`,
-      "The sessions of this login have client_min_messages error, and the server needs warning: alter role coupon_api set client_min_messages = 'warning'.",
+      `The sessions of this login have client_min_messages error, and the server needs warning: alter role ${login} set client_min_messages = 'warning'.`,
     ],
   ] as const) {
     await run(done);
@@ -290,7 +290,7 @@ test("a call that the driver gave to no session was not sent", async (t) => {
 
 test("a pooler's session in another encoding is refused; a time whose text depends on settings is not read", async (t) => {
   const { apiUrl } = await openScratch(t);
-  const sql = open(apiUrl, 1, () => {});
+  const sql = open(apiUrl, 1, { closed() {}, unreplicated() {} });
   t.after(() => sql.end({ timeout: 1 }));
   await prove(sql, "writes");
   await sql`set client_encoding = 'LATIN1'`;

@@ -1,6 +1,6 @@
 /** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
 import postgres from "postgres";
-import { isUnreplicated } from "../../db/errors.ts";
+import { commitWaitsFor, isUnreplicated } from "../../db/replication.ts";
 import { openSocket } from "../../db/socket.ts";
 import { targetOf } from "../../db/target.ts";
 import { parseExact, stringifyExact } from "../api/exact.ts";
@@ -65,17 +65,35 @@ export function wasSent(call: object): boolean {
 /** What the calls of a pool need. Lists can be read from a database that takes no writes, but never from a standby. */
 export type Needs = "writes" | "reads";
 
+/** What commits wait for. */
+interface Commits {
+  /** In words: "this server only". */
+  waitFor: string;
+  /**
+   * Whether a commit of this login waits for a standby that does not answer: its statement began 2 s ago, and a lock is not waited for any
+   * longer.
+   */
+  isStalled: boolean;
+}
+
 /** Throws unless the database, and the sessions that it gives this login, are what the calls rely on. */
-export async function prove(sql: postgres.Sql, needs: Needs): Promise<void> {
+export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
   const [session] = await sql`
     select
       pg_catalog.current_setting('transaction_isolation') as isolation,
       pg_catalog.current_setting('client_encoding') as encoding,
       pg_catalog.current_setting('client_min_messages') as messages,
       pg_catalog.current_setting('transaction_read_only') as read_only,
-      pg_catalog.pg_is_in_recovery()::text as is_standby
+      pg_catalog.pg_is_in_recovery()::text as is_standby,
+      pg_catalog.current_setting('synchronous_standby_names') as standbys,
+      exists (
+        select from pg_catalog.pg_stat_activity a
+        where a.wait_event = 'SyncRep' and a.usename = session_user
+          and a.query_start < pg_catalog.clock_timestamp() - interval '2 s'
+      )::text as is_stalled
   `;
-  const { isolation, encoding, messages, read_only, is_standby } = session as Record<string, string>;
+  const told = session as Record<string, string>;
+  const { isolation, encoding, messages, read_only, is_standby, standbys = "", is_stalled } = told;
   if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
   if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
   if (isolation !== "read committed")
@@ -83,6 +101,7 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<void> {
   // A warning alone says that the commit of an answer may be lost.
   if (messages === "error") throw await unfit(sql, "client_min_messages", messages, "warning");
   if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
+  return { waitFor: commitWaitsFor(standbys), isStalled: is_stalled === "true" };
 }
 
 /** It may be meant so, unless it is set for the login alone. */

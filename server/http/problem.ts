@@ -74,6 +74,8 @@ export function asProblem(error: unknown): Problem {
       );
     case "unavailable":
       return new Problem("database_unavailable", { retryAfter: soon() }, error);
+    case "stalled":
+      return new Problem("writes_stalled", { retryAfter: soon() }, error);
     case "busy":
     case "conflict":
       return new Problem(

@@ -12,6 +12,7 @@ async function reportOf(): Promise<Report> {
   const metrics = createMetrics();
   metrics.watch({
     pools: pools as never,
+    commitWaitsFor: () => "synchronous (n2)",
     issuing: {
       lanes: { queued: () => 3, maxQueue: 20_000, overloaded: () => 2 },
       leases: {

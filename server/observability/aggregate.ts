@@ -18,6 +18,8 @@ type Rule = "sum" | "max" | "min" | "mean";
 
 /** Counters and histograms are summed. A gauge is what its meaning asks: each one must be here. */
 export const GAUGES: Readonly<Record<string, Rule>> = {
+  // 1 for each answer of the database that holds in a process.
+  coupon_commit_waits_for: "max",
   coupon_demand_pending: "sum",
   coupon_http_requests_in_flight: "sum",
   coupon_lane_queue_limit: "sum",

@@ -13,6 +13,8 @@ const SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000];
 /** The parts that count by themselves. */
 export interface Sources {
   pools: Pools;
+  /** What a commit waits for, in words, if known. */
+  commitWaitsFor: () => string | undefined;
   issuing: {
     lanes: { queued(): number; maxQueue: number; overloaded(): number };
     leases: { hits(): number; held(): number; soldOut(): { couponId: number; soldOutAt: string }[] };
@@ -67,6 +69,7 @@ export function createMetrics({ token, read }: Options = {}) {
       exposeOutcomes(registry, { ...counts, issue_coupon: sources.issuing.outcomes });
       exposeIssuing(registry, sources.issuing);
       exposePools(registry, sources.pools);
+      exposeCommit(registry, sources.commitWaitsFor);
       exposeProcess(registry, sources);
     },
     /** Counts an outcome of a command other than issue_coupon, which issuing counts itself. */
@@ -164,6 +167,19 @@ function exposePools(registry: Registry, pools: Pools): void {
     Object.entries(pools).flatMap(([pool, { errors }]) =>
       Object.entries(errors).map(([kind, value]) => ({ labels: { pool, kind }, value })),
     ),
+  );
+}
+
+function exposeCommit(registry: Registry, waitsFor: Sources["commitWaitsFor"]): void {
+  expose(
+    registry,
+    "gauge",
+    "coupon_commit_waits_for",
+    "What a commit waits for: this server only, or synchronous standbys and which; 1 for each.",
+    () => {
+      const what = waitsFor();
+      return what === undefined ? [] : [{ labels: { what }, value: 1 }];
+    },
   );
 }
 

@@ -86,6 +86,11 @@ test("unreachable: with the reason, if that is known", async () => {
   );
 });
 
+test("commits that wait for a standby", async () => {
+  const detail = "Writes wait for a standby of the database; nothing was done. Send the request again.";
+  assert.deepEqual(await saidOf(fails("stalled")), problem("writes_stalled", detail));
+});
+
 test("our own mistakes are told as they are", async () => {
   await assert.rejects(saidOf(fails("defect", "XX000")), { kind: "defect" });
 });

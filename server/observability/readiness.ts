@@ -25,7 +25,8 @@ export async function neededFunctions(): Promise<string[]> {
 }
 
 /**
- * Throws a 503 with the reason: draining · database_unavailable · migrations_pending · server_too_old. It has a deadline of one second.
+ * Throws a 503 with the reason: draining · database_unavailable ·
+ * writes_stalled · migrations_pending · server_too_old. It has a deadline of one second.
  * During a roll-out the database is newer than this server; that is fine while oldest_server allows it.
  */
 export function createReadiness({
@@ -78,6 +79,7 @@ function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersi
 function explained(error: unknown, newestMigration: string): unknown {
   if (!(error instanceof DatabaseError)) return error;
   if (error.kind === "unavailable") return notReady("database_unavailable", reasonOf(error), error);
+  if (error.kind === "stalled") return notReady("writes_stalled", undefined, error);
   if (NOT_CALLABLE.includes(error.sqlstate)) return pending(null, newestMigration);
   if (error.kind === "defect") return error;
   return notReady("database_unavailable", "The database did not answer in time.", error);

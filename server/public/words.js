@@ -227,6 +227,7 @@ export function whatFailed(error) {
       return "There is no connection. Press again: it counts only once.";
     case "overloaded":
     case "database_unavailable":
+    case "writes_stalled":
     case "keys_unavailable":
       return "The shop is very busy, and nothing was done. Press again: it counts only once.";
     case "outcome_unknown":
