@@ -1,4 +1,9 @@
-/** A clock that a fault makes jump, by libfaketime: the server's, or PostgreSQL's. */
+/**
+ * A clock that a fault makes jump, by libfaketime: the server's, or PostgreSQL's.
+ *
+ * libfaketime (0.9.10) tells the real time to a signal handler that interrupts epoll_wait(). PostgreSQL waits there for locks. So while its
+ * clock is ahead, lock_timeout and statement_timeout end a wait only later by as much; what computes is ended in time.
+ */
 import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
