@@ -35,6 +35,13 @@ const BUGS = [
     /where g.coupon_id = issue_coupons.coupon_id(?= and g.user_id = any)/,
     "$& and g.issued_on = v_today",
   ],
+  [
+    "list_coupons",
+    "a page that begins with the last one of the page before",
+    /start_time < list_coupons.before/,
+    "start_time <= list_coupons.before",
+  ],
+  ["coupon_timeline", "grants that nobody asked for", /asked := grants \+ refused/, "asked := refused"],
 ] as const;
 
 for (const [name, bug, right, wrong] of BUGS)

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { DAY, NOW } from "../bench/harness/model/commands.ts";
-import { dayAgo, type Model } from "../bench/harness/model/model.ts";
+import { DAY, dayAgo, NOW } from "../bench/harness/model/commands.ts";
+import type { Model } from "../bench/harness/model/model.ts";
 import { allAtOnce, type Call, isExplained, oneAfterAnother } from "../bench/harness/model/runs.ts";
 import { service } from "../bench/harness/model/service.ts";
 

@@ -25,7 +25,16 @@ export type Command =
   | { call: "live_coupons" }
   | { call: "upcoming_coupons" }
   | { call: "find_coupon"; code: string }
+  | {
+      call: "list_coupons";
+      state: State | null;
+      since: number | null;
+      before: number | null;
+      prefix: string;
+      page: number;
+    }
   | { call: "coupon_stats"; coupon: number }
+  | { call: "coupon_timeline"; coupon: number }
   | { call: "import_users"; users: number[]; name: string }
   | { call: "forget_user"; user: number }
   | { call: "midnight" }
@@ -33,12 +42,26 @@ export type Command =
 
 export type Row = Record<string, unknown>;
 
+export const STATES = ["upcoming", "ended", "paused", "sold_out", "live"] as const;
+export type State = (typeof STATES)[number];
+
 /** Milliseconds; every instant is days away from now, so that no answer depends on when it was asked. */
 export const DAY = 86_400_000;
 export const NOW = Date.now();
 export const LAST_NIGHT = NOW - DAY / 2;
+
+export function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
+export function dayAgo(days: number): string {
+  return dayOf(NOW - days * DAY);
+}
+
 const OFFER_DAYS = [-200, -100, 100, 150].map((days) => NOW + days * DAY);
 const EXPIRIES = [-150, -50, 50, 200, 300].map((days) => NOW + days * DAY);
+
+const ALL = { since: null, before: null, prefix: "" };
 
 /** What every run begins with: two coupons to be had, and one that is sold out since yesterday. */
 export const OPENING: Command[] = [
@@ -116,6 +139,11 @@ export const SELDOM: Command[] = [
   { call: "undo_claim", user: 4, coupon: 1, till: "till:1" },
   { call: "expire", coupon: 3 },
   { call: "use_claim", user: 1, coupon: 3, reference: "order 1", till: "till:1" },
+  { call: "pause_coupon", coupon: 1 },
+  ...STATES.map((state): Command => ({ call: "list_coupons", state, ...ALL, page: 2 })),
+  { call: "list_coupons", state: null, ...ALL, prefix: "d", page: 3 },
+  { call: "list_coupons", state: null, ...ALL, since: NOW - 200 * DAY, before: NOW - 200 * DAY + 1, page: 3 },
+  { call: "coupon_timeline", coupon: 3 },
 ];
 
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
@@ -124,6 +152,8 @@ function commands(users: number, coupons: number) {
   const coupon = few(coupons);
   const count = fc.integer({ min: 1, max: 5 });
   const code = fc.constantFrom(..."aABCDEFGHIJKLM");
+  const since = fc.option(fc.constantFrom(...OFFER_DAYS), { freq: 2 });
+  const before = fc.option(fc.constantFrom(...OFFER_DAYS.map((day) => day + 1)), { freq: 2 });
   const expiry = fc.constantFrom(...EXPIRIES);
   const start = fc
     .tuple(fc.constantFrom(...OFFER_DAYS), fc.integer({ min: 0, max: 3 }))
@@ -163,7 +193,13 @@ function commands(users: number, coupons: number) {
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
     find: fc.record({ call: call("find_coupon" as const), code }),
+    list: fc.record({
+      call: call("list_coupons" as const),
+      ...{ state: fc.option(fc.constantFrom(...STATES)), since, before, page },
+      prefix: fc.oneof(call(""), code),
+    }),
     stats: fc.record({ call: call("coupon_stats" as const), coupon }),
+    timeline: fc.record({ call: call("coupon_timeline" as const), coupon }),
     importUsers: fc.record({ call: call("import_users" as const), users: once, name }),
     forget: fc.record({ call: call("forget_user" as const), user }),
     midnight: fc.record({ call: call("midnight" as const) }),

@@ -1,6 +1,6 @@
 /** The service as a few arrays, and its rules in plain words. */
 import { isDeepStrictEqual } from "node:util";
-import { type Command, DAY, LAST_NIGHT, NOW, type Row } from "./commands.ts";
+import { type Command, dayAgo, dayOf, LAST_NIGHT, NOW, type Row } from "./commands.ts";
 
 export interface Coupon {
   coupon_id: number;
@@ -92,10 +92,12 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return offers(coupons.filter(({ start }) => start > NOW));
     case "find_coupon":
       return offers(coupons.filter(({ code }) => code.toLowerCase() === command.code.toLowerCase()));
+    case "list_coupons":
+      return list(coupons, command);
+    case "coupon_timeline":
+      return c?.issued ? [{ start: c.start, asked: c.issued, grants: c.issued, issued: c.issued }] : [];
     case "coupon_stats": {
-      const used = grants.filter(
-        ({ coupon, use_reference }) => coupon === command.coupon && use_reference,
-      ).length;
+      const used = grants.filter((each) => each.coupon === command.coupon && each.use_reference).length;
       return c
         ? [{ code: c.code, count: c.count, issued: c.issued, remaining: c.count - c.issued, used }]
         : [];
@@ -326,6 +328,17 @@ export function spent(model: Model, user: number): boolean {
   return model.grants.some((grant) => grant.user === user && grant.age === 0);
 }
 
+function list(coupons: Coupon[], { state, since, before, prefix, page }: Of<"list_coupons">): Row[] {
+  return coupons
+    .filter(({ start }) => start >= (since ?? start) && (before === null || start < before))
+    .filter(({ code }) => code.toLowerCase().startsWith(prefix.toLowerCase()))
+    .map((c) => ({ ...c, state: closed(c)?.replace("not_started", "upcoming") ?? "live" }))
+    .filter((c) => state === null || c.state === state)
+    .sort((a, b) => b.start - a.start)
+    .slice(0, page)
+    .map(({ state, coupon_id, code, start, issued }) => ({ state, coupon_id, code, start, issued }));
+}
+
 function offers(coupons: Coupon[]): Row[] {
   return coupons
     .toSorted((a, b) => a.start - b.start)
@@ -333,12 +346,4 @@ function offers(coupons: Coupon[]): Row[] {
       const starts = start > NOW;
       return { coupon_id, code, message, start, expiry, count, remaining: count - issued, paused, starts };
     });
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
-}
-
-export function dayAgo(days: number): string {
-  return dayOf(NOW - days * DAY);
 }

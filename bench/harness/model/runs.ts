@@ -13,7 +13,7 @@ import { ask, type Service } from "./service.ts";
 // biome-ignore format: a table
 const alone = mix(5, 7, {
   create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 6, undo: 3, useClaim: 7, undoClaim: 7, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
-  setStart: 5, edit: 4, withdraw: 2, wallet: 2, live: 1, upcoming: 1, find: 1, stats: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
+  setStart: 5, edit: 4, withdraw: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */
@@ -99,7 +99,7 @@ export function isExplained(calls: Call[], first: Model): boolean {
 // biome-ignore format: a table
 const contended = mix(3, 3, {
   issue: 8, issueAll: 6, use: 3, undo: 2, useClaim: 3, undoClaim: 2, pause: 3, resume: 3, setCount: 4, setExpiry: 1,
-  setStart: 1, edit: 2, withdraw: 1, wallet: 1, live: 1, stats: 1, create: 1, importUsers: 1, forget: 1,
+  setStart: 1, edit: 2, withdraw: 1, wallet: 1, live: 1, list: 1, stats: 1, create: 1, importUsers: 1, forget: 1,
 });
 
 /** What each session asks; few commands each, because the search is exponential in them. */

@@ -85,6 +85,15 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`select ${offer(sql)} from upcoming_coupons()`;
     case "find_coupon":
       return sql`select ${offer(sql)} from find_coupon(code => ${command.code})`;
+    case "list_coupons":
+      return sql`
+        select state, coupon_id::integer, code, (extract(epoch from start_time) * 1000)::float8 as start, issued
+        from list_coupons(${command.state}::coupon_state, to_timestamp(${command.since}::float8 / 1000),
+          to_timestamp(${command.before}::float8 / 1000), ${command.prefix}, ${command.page})`;
+    case "coupon_timeline":
+      return sql`
+        select (extract(epoch from begins_at) * 1000)::float8 as start, asked::integer, grants, issued
+        from coupon_timeline(${command.coupon}, bucket => '366 days')`;
     case "coupon_stats":
       return sql`
         select code, count, issued, remaining, used::integer from coupon_stats(${command.coupon})`;
