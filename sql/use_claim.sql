@@ -19,6 +19,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_grant coupon.user_coupons;
+  v_told record;
 begin
   perform coupon.check_claim_code(use_claim.claim_code);
   perform coupon.check_reference(use_claim.reference);
@@ -31,14 +32,17 @@ begin
     return;
   end if;
 
+  select u.* into v_told
+  from public.use_coupon(v_grant.user_id, v_grant.coupon_id, use_claim.reference, use_claim.actor) u;
+  -- In a statement of its own, so that the name is that of after a wait for the grant. Of who is forgotten, and of a coupon
+  -- that is retired, nothing is told.
   return query
   select
-    regexp_replace(u.outcome::text, '^(coupon|user)_not_found$', 'claim_not_found')::public.use_claim_outcome,
-    u.used_date, u.use_reference, c.id, c.code, c.message, case when h.id is not null then v_grant.position end, h.id,
+    regexp_replace(v_told.outcome::text, '^(coupon|user)_not_found$', 'claim_not_found')::public.use_claim_outcome,
+    v_told.used_date, v_told.use_reference, c.id, c.code, c.message, case when h.id is not null then v_grant.position end, h.id,
     h.display_name
-  from public.use_coupon(v_grant.user_id, v_grant.coupon_id, use_claim.reference, use_claim.actor) u
-  -- Of who is forgotten, and of a coupon that is retired, nothing is told.
-  left join coupon.users h on h.id = v_grant.user_id and u.outcome not in ('coupon_not_found', 'user_not_found')
+  from (values (true)) one
+  left join coupon.users h on h.id = v_grant.user_id and v_told.outcome not in ('coupon_not_found', 'user_not_found')
   left join coupon.coupons c on c.id = v_grant.coupon_id and h.id is not null;
 end
 $$;

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { waiting } from "../bench/harness/waiting.ts";
 
-const { owner, admin, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
+const { owner, admin, watch, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
 
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -201,6 +202,26 @@ test("two tills at once: one use", async () => {
     ["a", "b", "c", "d"].map((reference) => outcomeOf(claim_code, reference)),
   );
   assert.deepEqual(outcomes.toSorted(), ["already_used", "already_used", "already_used", "used"]);
+});
+
+test("used: after a wait for the grant, by the name that the user has then", async () => {
+  const { holder, lunch, claim_code } = await held();
+  await admin`select import_users(${[holder]}::bigint[], array['Ann before'])`;
+  for (const [call, outcome] of [
+    ["use_claim", "used"],
+    ["undo_claim", "restored"],
+  ]) {
+    const told = await owner.begin(async (sql) => {
+      await sql`select from coupon.user_coupons where coupon_id = ${lunch} and user_id = ${holder} for update`;
+      const answer = rows(
+        admin`select outcome, display_name from ${admin.unsafe(call as string)}(${claim_code}, 'why')`,
+      );
+      await waiting(watch);
+      await admin`select import_users(${[holder]}::bigint[], ${[`Ann, ${outcome}`]}::text[])`;
+      return { answer };
+    });
+    assert.deepEqual(await told.answer, [[outcome, `Ann, ${outcome}`]]);
+  }
 });
 
 test("each grant of a page has its own code", async () => {
