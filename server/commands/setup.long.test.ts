@@ -56,6 +56,7 @@ test("./sd on the embedded database: it runs until ./sd stop, and commands start
     "functions   set <n> here, <n> in the database; <n>, as in the files",
     "rights      as in the files",
     "server      none is connected",
+    "commit      waits for this server only",
     "transaction none is open",
     "locks       none is waited for",
     "time zone   UTC, <whose rules>",
