@@ -177,6 +177,8 @@ export const bugs: readonly Bug[] = [
     name: "counted twice",
     about: "what a server tells again, since the answer was lost, is counted again",
     breaks: ["asked_is_counted"],
+    // A server tells but a few times in a run.
+    chances: { ...CHANCES, twice: 0.8 },
     plant: async (database) =>
       inSql(
         database,
