@@ -38,7 +38,10 @@ export function openSocket({
       hasSpoken = true;
       socket.off("end", ended);
       const code = refusal(args[0] as Buffer, ssl);
-      if (code !== undefined) return socket.destroy(failure(code)) !== null;
+      if (code !== undefined) {
+        socket.destroy(failure(code));
+        return true;
+      }
     }
     if (event === "error") {
       error = args[0] as { code?: string };

@@ -1,7 +1,7 @@
 /** What a column may hold: each check of a table at both sides of its edge, by plain statements of the owner of the tables. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { testDatabase } from "../bench/harness/rows.ts";
+import { rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { owner, coupon, crowd, issue, time_zone } = await testDatabase();
 
@@ -218,4 +218,19 @@ for (const [constraint, statements] of Object.entries(REFUSED))
 test("a reference of 200 characters", async () => {
   const fits = `update coupon.user_coupons set used_date = clock_timestamp(), use_reference = ${text(200)} where user_id = 2`;
   assert.equal(await constraintOn(fits), "taken");
+});
+
+test("every check of a table is tried here, or in rules.test.ts", async () => {
+  const tried = [...EDGES.map(([, , , , constraint]) => constraint), ...Object.keys(REFUSED)];
+  const others = owner`
+    select k.conname from pg_constraint k
+    where k.contype = 'c' and k.connamespace = 'coupon'::regnamespace and k.conname <> all (${tried})
+    order by k.conname`;
+  assert.deepEqual((await rows(others)).flat(), [
+    "audit_undo_has_reason",
+    "settings_time_zone_is_known",
+    "user_coupons_issued_before_expiry",
+    "user_coupons_use_has_reference",
+    "user_coupons_used_before_expiry",
+  ]);
 });
