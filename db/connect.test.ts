@@ -1,7 +1,22 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { withConnection } from "./connect.ts";
+
+/** A server that does this to whoever comes; where it is, and how often somebody came. */
+async function serve(t: TestContext, greet: (client: Socket) => void) {
+  const came = { attempts: 0 };
+  const server = createServer((client) => {
+    came.attempts += 1;
+    greet(client.on("error", () => {}));
+  });
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return { came, host: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+const ask = (host: string, parameters = "") =>
+  withConnection(`postgres://shop:p@${host}/shop${parameters}`, (sql) => sql`select 1`);
 
 for (const [how, hangUp] of [
   ["closes at once", (client: Socket) => void client.end()],
@@ -9,45 +24,28 @@ for (const [how, hangUp] of [
   ["closes when it is spoken to", (client: Socket) => void client.once("data", () => client.end())],
 ] as const)
   test(`a proxy without PostgreSQL, which ${how}: one attempt, and a sentence`, async (t) => {
-    let attempts = 0;
-    const proxy = createServer((client) => {
-      attempts += 1;
-      hangUp(client.on("error", () => {}));
+    const { came, host } = await serve(t, hangUp);
+    await assert.rejects(ask(host), {
+      message: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,
     });
-    t.after(() => proxy.close());
-    await new Promise<void>((resolve) => void proxy.listen(0, "127.0.0.1", resolve));
-    const host = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    await assert.rejects(
-      withConnection(`postgres://shop:p@${host}/shop`, (sql) => sql`select 1`),
-      {
-        message: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,
-      },
-    );
-    assert.equal(attempts, 1);
+    assert.equal(came.attempts, 1);
   });
 
+const NO_POSTGRESQL = (host: string) => `what answers at ${host} is no PostgreSQL: correct DATABASE_URL`;
+const NO_TLS = (host: string) =>
+  `${host} offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL`;
+
 for (const [what, first, sslmode, sentence] of [
-  ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "prefer", "is no PostgreSQL: correct DATABASE_URL"],
-  ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "disable", "is no PostgreSQL: correct DATABASE_URL"],
-  ["SSH, which begins with an S", "SSH-2.0-x\r\n", "require", "is no PostgreSQL: correct DATABASE_URL"],
-  ["no TLS", "N", "require", "offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL"],
-  ["no TLS", "N", "verify-full", "offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL"],
+  ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "prefer", NO_POSTGRESQL],
+  ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "disable", NO_POSTGRESQL],
+  ["SSH, which begins with an S", "SSH-2.0-x\r\n", "require", NO_POSTGRESQL],
+  ["no TLS", "N", "require", NO_TLS],
+  ["no TLS", "N", "verify-full", NO_TLS],
 ] as const)
   test(`a server that speaks ${what}, sslmode=${sslmode}: one attempt, and a sentence`, async (t) => {
-    let attempts = 0;
-    const server = createServer((client) => {
-      attempts += 1;
-      client.on("error", () => {}).once("data", () => client.write(first));
-    });
-    t.after(() => server.close());
-    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const asked = withConnection(`postgres://shop:p@${host}/shop?sslmode=${sslmode}`, (sql) => sql`select 1`);
-    const message = sentence.startsWith("offers")
-      ? `${host} ${sentence}`
-      : `what answers at ${host} ${sentence}`;
-    await assert.rejects(asked, { message });
-    assert.equal(attempts, 1);
+    const { came, host } = await serve(t, (client) => void client.once("data", () => client.write(first)));
+    await assert.rejects(ask(host, `?sslmode=${sslmode}`), { message: sentence(host) });
+    assert.equal(came.attempts, 1);
   });
 
 test("sslmode=allow and prefer: a server without TLS is taken as it is", async () => {
