@@ -160,6 +160,24 @@ test("a database that hangs up on who comes", async (t) => {
   assert.equal((await app.issue(scratch.coupon, 1)).status, 201);
 });
 
+test("a server that is no PostgreSQL: nothing was sent, and /readyz says what is wrong", async (t) => {
+  const server = createServer((client) => {
+    client.on("error", () => {}).once("data", () => client.write("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const app = await openApp(`postgres://shop:p@127.0.0.1:${(server.address() as AddressInfo).port}/shop`);
+  t.after(() => app.close());
+  const answer = await app.issue(1, 1);
+  assertRefused(answer, "database_unavailable");
+  assert.deepEqual(failureOf(app, answer), ["unavailable", "NO_POSTGRESQL"]);
+  const { status, body } = await app.call("GET /readyz");
+  assert.deepEqual(
+    [status, body.outcome, body.detail],
+    [503, "database_unavailable", "What answers at the database's address is no PostgreSQL."],
+  );
+});
+
 test("a network that goes silent after the grant was sent: the retry replays", async (t) => {
   const { scratch, proxy, app } = await openAppBehindProxy(t);
   await warmUp(app, scratch.coupon);
