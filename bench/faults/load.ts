@@ -28,7 +28,10 @@ export interface Load {
   made: Promise<unknown>;
   /** Begins no new request. Those in flight get their answer, and each unknown one is asked again for at most `ms`. */
   finish(ms: number): Promise<void>;
-  /** Sends one request until its answer is definite or `ms` have passed, to the first server unless told otherwise. */
+  /**
+   * Sends one request until its answer is definite or `ms` have passed, to the first server unless told otherwise. If it may have been
+   * done then, it is asked again at the end.
+   */
   insist(ask: Ask, ms: number, target?: () => string | undefined): Promise<Answer>;
 }
 
@@ -90,11 +93,15 @@ export function startLoad(options: LoadOptions): Load {
     return answer;
   }
 
+  /** Asks until the answer is definite, or until then. */
   async function persist(pending: Pending, until: number, target = () => targets[0]): Promise<Answer> {
-    for (;;) {
+    for (let isUnknown = false; ; await sleep(20)) {
       const answer = await attempt(pending, target());
-      if (answer.is === "ok" || answer.is === "refused" || performance.now() > until) return answer;
-      await sleep(20);
+      if (answer.is === "ok" || answer.is === "refused") return answer;
+      isUnknown ||= answer.is !== "undone";
+      if (performance.now() <= until) continue;
+      if (running && isUnknown) unanswered.push(pending);
+      return answer;
     }
   }
 
