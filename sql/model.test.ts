@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DAY, dayAgo, NOW } from "../bench/harness/model/commands.ts";
-import type { Model } from "../bench/harness/model/model.ts";
 import { allAtOnce, type Call, isExplained, oneAfterAnother } from "../bench/harness/model/runs.ts";
 import { service } from "../bench/harness/model/service.ts";
+import type { Model } from "../bench/harness/model/state.ts";
 
 test("one after another: every answer is the model's", async (t) => {
   await fc.assert(oneAfterAnother(await service(t)), { numRuns: 30 });

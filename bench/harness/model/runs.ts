@@ -7,8 +7,9 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { type Command, mix, type Row } from "./commands.ts";
-import { answer, claim, closed, type Model, spent } from "./model.ts";
+import { answer, claim } from "./model.ts";
 import { ask, type Service } from "./service.ts";
+import { closed, type Model, spent } from "./state.ts";
 
 // biome-ignore format: a table
 const alone = mix(5, 7, {

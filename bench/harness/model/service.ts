@@ -5,7 +5,8 @@ import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone, noonZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
 import { type Command, LAST_NIGHT, NOW, OPENING, type Row } from "./commands.ts";
-import { answer, type Model } from "./model.ts";
+import { answer } from "./model.ts";
+import type { Model } from "./state.ts";
 
 /** Carries a command out; an error becomes the answer under its constraint or SQLSTATE, which no model gives. */
 export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]> {

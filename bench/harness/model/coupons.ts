@@ -1,0 +1,126 @@
+/** What operators do with coupons, in plain words. */
+import { isDeepStrictEqual } from "node:util";
+import { dayOf, NOW, type Row } from "./commands.ts";
+import { type Coupon, closed, freeSlot, type Model, type Of, sameDay } from "./state.ts";
+
+export function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
+  const { code, message, start, expiry, count } = command;
+  const asked = [code, message, start, expiry, count];
+  const same =
+    coupons.find((other) => isDeepStrictEqual(other.asked, asked)) ??
+    coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
+  if (same) {
+    const { coupon_id, slot } = same;
+    const now = [same.code, same.message, same.start, same.expiry, same.count];
+    const isSame = [same.asked, now].some((each) => isDeepStrictEqual(each, asked));
+    const outcome = isSame ? "already_created" : "code_taken";
+    return [{ outcome, coupon_id, live_on: dayOf(same.start), slot }];
+  }
+  const live_on = dayOf(start);
+  const day = coupons.filter(sameDay(start));
+  const refuse = (outcome: string, other?: Coupon) => [
+    { outcome, coupon_id: other?.coupon_id ?? null, live_on, slot: null },
+  ];
+  if (expiry <= NOW) return refuse("in_the_past");
+  const atOnce = day.find((other) => other.start === start);
+  if (atOnce) return refuse("start_time_taken", atOnce);
+  const asMany = day.find((other) => other.count === count);
+  if (asMany) return refuse("count_taken", asMany);
+  if (day.length === 3) return refuse("day_full");
+  const slot = freeSlot(day);
+  const coupon_id = coupons.length + withdrawn.length + 1;
+  coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
+  return [{ outcome: "created", coupon_id, live_on, slot }];
+}
+
+export function setPaused(paused: boolean, c: Coupon | undefined): string {
+  if (!c) return "coupon_not_found";
+  const isSo = c.paused === paused;
+  c.paused = paused;
+  if (paused) return isSo ? "already_paused" : "paused";
+  return isSo ? "not_paused" : "resumed";
+}
+
+export function setCount({ coupons }: Model, { count }: Of<"set_coupon_count">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found", issued: null, remaining: null };
+  let outcome = "changed";
+  if (c.count === count) outcome = "unchanged";
+  else if (count < c.issued) outcome = "below_issued";
+  else if (coupons.filter(sameDay(c.start)).some((other) => other.count === count)) outcome = "count_taken";
+  else c.count = count;
+  return { outcome, issued: c.issued, remaining: c.count - c.issued };
+}
+
+export function setExpiry({ expiry }: Of<"set_coupon_expiry">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found" };
+  let outcome = "changed";
+  if (c.expiry === expiry) outcome = "unchanged";
+  else if (expiry <= c.start) outcome = "not_after_start";
+  else if (expiry <= NOW) outcome = "in_the_past";
+  else c.expiry = expiry;
+  return { outcome };
+}
+
+export function move({ coupons }: Model, { start }: Of<"set_coupon_start">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found", live_on: null, slot: null, taken_by: null };
+  const others = coupons.filter(sameDay(start)).filter((other) => other !== c);
+  const atOnce = others.find((other) => other.start === start);
+  const asMany = others.find((other) => other.count === c.count);
+  let outcome = "changed";
+  if (c.start === start) outcome = "unchanged";
+  else if (c.start <= NOW) outcome = "already_started";
+  else if (start <= NOW) outcome = "in_the_past";
+  else if (start >= c.expiry) outcome = "not_before_expiry";
+  else if (atOnce) outcome = "start_time_taken";
+  else if (asMany) outcome = "count_taken";
+  else if (others.length === 3) outcome = "day_full";
+  else Object.assign(c, { start, slot: freeSlot(others) });
+  const taken_by = outcome.endsWith("_taken") ? ((atOnce ?? asMany)?.coupon_id ?? null) : null;
+  return { outcome, live_on: dayOf(c.start), slot: c.slot, taken_by };
+}
+
+export function edit({ coupons }: Model, command: Of<"edit_coupon">, c: Coupon | undefined): Row {
+  if (!c) return { outcome: "coupon_not_found", taken_by: null };
+  const { code, message } = { ...c, ...notNull({ code: command.code, message: command.message }) };
+  const other = coupons.find((each) => each !== c && each.code.toLowerCase() === code.toLowerCase());
+  if (code === c.code && message === c.message) return { outcome: "unchanged", taken_by: null };
+  if (code !== c.code && c.start <= NOW) return { outcome: "already_started", taken_by: null };
+  if (other) return { outcome: "code_taken", taken_by: other.coupon_id };
+  Object.assign(c, { code, message });
+  return { outcome: "changed", taken_by: null };
+}
+
+const notNull = (members: Record<string, string | null>) =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
+
+export function withdraw(model: Model, { coupon }: Of<"withdraw_coupon">, c: Coupon | undefined): Row {
+  if (!c)
+    return {
+      outcome: model.withdrawn.includes(coupon) ? "already_withdrawn" : "coupon_not_found",
+      issued: null,
+    };
+  if (c.issued > 0) return { outcome: "has_grants", issued: c.issued };
+  model.coupons = model.coupons.filter((other) => other !== c);
+  model.withdrawn.push(coupon);
+  return { outcome: "withdrawn", issued: 0 };
+}
+
+export function list(coupons: Coupon[], { state, since, before, prefix, page }: Of<"list_coupons">): Row[] {
+  return coupons
+    .filter(({ start }) => start >= (since ?? start) && (before === null || start < before))
+    .filter(({ code }) => code.toLowerCase().startsWith(prefix.toLowerCase()))
+    .map((c) => ({ ...c, state: closed(c)?.replace("not_started", "upcoming") ?? "live" }))
+    .filter((c) => state === null || c.state === state)
+    .sort((a, b) => b.start - a.start)
+    .slice(0, page)
+    .map(({ state, coupon_id, code, start, issued }) => ({ state, coupon_id, code, start, issued }));
+}
+
+export function offers(coupons: Coupon[]): Row[] {
+  return coupons
+    .toSorted((a, b) => a.start - b.start)
+    .map(({ coupon_id, code, message, start, expiry, count, issued, paused }) => {
+      const starts = start > NOW;
+      return { coupon_id, code, message, start, expiry, count, remaining: count - issued, paused, starts };
+    });
+}

@@ -1,0 +1,57 @@
+/** What the model of the service knows, and what its parts say of that. */
+import { type Command, dayOf, NOW } from "./commands.ts";
+
+export interface Coupon {
+  coupon_id: number;
+  code: string;
+  message: string;
+  start: number;
+  expiry: number;
+  count: number;
+  issued: number;
+  paused: boolean;
+  slot: number;
+  /** What create_coupon() was given. */
+  asked: unknown[];
+}
+
+export interface Grant {
+  user: number;
+  coupon: number;
+  position: number;
+  issued_at: unknown;
+  /** Midnights since. */
+  age: number;
+  used_date: unknown;
+  use_reference: string | null;
+  /** Who used it; null: by no till. */
+  used_by: string | null;
+}
+
+export interface Model {
+  /** Null: forgotten. */
+  names: Record<number, string | null>;
+  coupons: Coupon[];
+  /** Their ids. */
+  withdrawn: number[];
+  grants: Grant[];
+}
+
+export type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
+
+export const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === dayOf(start);
+
+export function freeSlot(day: Coupon[]): number {
+  return [1, 2, 3].find((slot) => !day.some((other) => other.slot === slot)) ?? 0;
+}
+
+export function closed(c: Coupon): string | undefined {
+  if (c.start > NOW) return "not_started";
+  if (c.expiry <= NOW) return "ended";
+  if (c.paused) return "paused";
+  return c.issued === c.count ? "sold_out" : undefined;
+}
+
+export function spent(model: Model, user: number): boolean {
+  return model.grants.some((grant) => grant.user === user && grant.age === 0);
+}
