@@ -62,6 +62,24 @@ test("made: each of the day's coupons, with the new day in its code, and the sam
   ]);
 });
 
+test("already_made: what was copied and withdrawn, until there is another reason", async () => {
+  await create("GONE-20360501", "2036-05-01 11:00 Europe/Berlin", "2036-05-02 Europe/Berlin", 3);
+  const copyFor = (reason: string | null) =>
+    rows(admin`
+      select outcome, coupon_id::integer, code, start_time is null
+      from copy_day('2036-05-01', '2036-05-02', ${reason})`);
+  const [made] = await copyFor("again");
+  const id = made?.[1] as number;
+  assert.deepEqual(made, ["made", id, "GONE-20360502", false]);
+  await admin`select from withdraw_coupon(${id})`;
+  for (const reason of ["again", null])
+    assert.deepEqual(await copyFor(reason), [["already_made", id, null, true]]);
+  const [anew] = await copyFor("wanted after all");
+  assert.deepEqual(anew, ["made", anew?.[1], "GONE-20360502", false]);
+  await admin`select from edit_coupon(${anew?.[1] as number}, code => 'CORRECTED')`;
+  assert.deepEqual(await copyFor(null), [["already_made", anew?.[1], "CORRECTED", false]], "as it is now");
+});
+
 test("what is in the way is told of each, and the others are made", async () => {
   await owner`update coupon.settings set time_zone = 'UTC'`;
   for (const [hour, count] of [

@@ -1,4 +1,5 @@
--- Puts a coupon on offer. already_created · code_taken · in_the_past · start_time_taken · count_taken · day_full · created.
+-- Puts a coupon on offer. already_created · already_withdrawn · code_taken · in_the_past · start_time_taken · count_taken ·
+-- day_full · created.
 -- Locks the settings' row: one coupon is made at a time, so that slots are counted in peace.
 create or replace function public.create_coupon(
   code text,
@@ -55,27 +56,32 @@ begin
 
   select s.time_zone into v_time_zone from coupon.settings s for no key update;
 
-  -- A retry asks for what was first asked, whatever was set meanwhile, its code too; the audit knows it.
-  select c.* into v_coupon
+  -- A retry asks for what was first asked, whatever became of it, its code too; the audit knows it. What was withdrawn is made
+  -- again only for a reason that it was not made for yet: a retry has none, or the same.
+  select case when c.id is null then 'already_withdrawn' else 'already_created' end, a.coupon_id, c.live_on, c.slot
+  into outcome, coupon_id, live_on, slot
   from coupon.audit a
-  join coupon.coupons c on c.id = a.coupon_id
-  where a.command = 'create_coupon' and a.new_values = v_asked;
-  if found then
-    outcome := 'already_created';
-  else
-    select c.* into v_coupon from coupon.coupons c where lower(c.code) = lower(create_coupon.code collate "C");
-    if found then
-      outcome := case
-        when v_asked = (
-          select jsonb_object_agg(m.key, m.value) from jsonb_each(to_jsonb(v_coupon)) m where v_asked ? m.key)
-        then 'already_created' else 'code_taken' end;
-    end if;
+  left join coupon.coupons c on c.id = a.coupon_id
+  where a.command = 'create_coupon' and a.new_values = v_asked
+    and (c.id is not null or (create_coupon.reason is null or a.reason = create_coupon.reason) and exists (
+      select from coupon.audit w where w.coupon_id = a.coupon_id and w.command = 'withdraw_coupon'))
+  order by c.id, a.id desc
+  limit 1;
+  if not found then
+    select
+      case
+        when v_asked = (select jsonb_object_agg(m.key, m.value) from jsonb_each(to_jsonb(c)) m where v_asked ? m.key)
+        then 'already_created' else 'code_taken' end,
+      c.id, c.live_on, c.slot
+    into outcome, coupon_id, live_on, slot
+    from coupon.coupons c
+    where lower(c.code) = lower(create_coupon.code collate "C");
   end if;
   if outcome is not null then
-    if outcome = 'already_created' then
+    if outcome <> 'code_taken' then
       perform coupon.fence_replay();
     end if;
-    return query select outcome, v_coupon.id, v_coupon.live_on, v_coupon.slot, warning;
+    return next;
     return;
   end if;
 
@@ -110,8 +116,9 @@ $$;
 comment on function public.create_coupon(text, text, text, timestamptz, timestamptz, integer, jsonb, text, text) is
   'Puts a coupon on offer: count units from start_time until expiry. At most three a day (the day of start_time in the
 service''s time zone), each with another code, start_time and count. Outcomes in order: already_created (the same
-coupon: all members as it was created with, or as they are now), code_taken, in_the_past (it would have expired),
-start_time_taken, count_taken, day_full, created. coupon_id is the new coupon, or the one that is in the way. warning says
-what may be a mistake all the same: short_lived (to be had for less than a minute), already_started (start_time is not to
-come, so it can be had at once). reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for
-arguments that no coupon can have.';
+coupon: all members as it was created with, or as they are now), already_withdrawn (a coupon was created with these members,
+and is withdrawn; give a reason that it was not created for yet to make another one), code_taken, in_the_past (it would have
+expired), start_time_taken, count_taken, day_full, created. coupon_id is the new coupon, the one that was made, or the one
+that is in the way. warning says what may be a mistake all the same: short_lived (to be had for less than a minute),
+already_started (start_time is not to come, so it can be had at once). reason and actor (on whose behalf) go to the audit.
+Raises 22004 or 22023 for arguments that no coupon can have.';

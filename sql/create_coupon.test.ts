@@ -12,6 +12,7 @@ interface Coupon {
   expiry: string | null;
   count: number | null;
   metadata: string | null;
+  reason: string | null;
 }
 
 const normal: Coupon = {
@@ -22,6 +23,7 @@ const normal: Coupon = {
   expiry: "2032-01-01 12:00Z",
   count: 25,
   metadata: `{"shop": 7}`,
+  reason: null,
 };
 
 function create(given: Partial<Coupon>) {
@@ -29,7 +31,7 @@ function create(given: Partial<Coupon>) {
   return admin`
     select outcome, coupon_id::integer, live_on::text, slot
     from create_coupon(${c.code}, ${c.message}, ${c.description}, ${c.start_time}::text::timestamptz,
-      ${c.expiry}::text::timestamptz, ${c.count}, ${c.metadata}::text::jsonb)`;
+      ${c.expiry}::text::timestamptz, ${c.count}, ${c.metadata}::text::jsonb, ${c.reason})`;
 }
 
 /** A day with three coupons A, B and C at 1, 2 and 3 o'clock of 1, 2 and 3 units. Returns their ids. */
@@ -136,14 +138,49 @@ test("already_created: the same request again after another code and another sta
   assert.deepEqual(await rows(create(other)), [["already_created", namesake?.[1], "2031-04-04", 1]]);
 });
 
-test("created: the same request again after it was withdrawn", async () => {
-  const coupon = { code: "WITHDRAWN", start_time: "2031-04-06 12:00Z" };
+test("already_withdrawn: the same request again, also with the reason that it had, and whoever has its code since", async () => {
+  const coupon = { code: "WITHDRAWN", start_time: "2031-04-06 12:00Z", reason: "spring" };
   const [made] = await rows(create(coupon));
+  const id = made?.[1] as number;
+  await admin`select from edit_coupon(${id}, message => 'another')`;
+  await admin`select from withdraw_coupon(${id})`;
+  const gone = ["already_withdrawn", id, null, null];
+  const before = await value(owner`select count(*) from coupon.audit`);
+  assert.deepEqual(await rows(create(coupon)), [gone]);
+  assert.deepEqual(await rows(create({ ...coupon, reason: null })), [gone]);
+  assert.equal(await value(owner`select count(*) from coupon.audit`), before);
+  const other = { ...coupon, message: "of another" };
+  const [namesake] = await rows(create(other));
+  assert.deepEqual(namesake, ["created", namesake?.[1], "2031-04-06", 1]);
+  assert.deepEqual(await rows(create(coupon)), [gone]);
+});
+
+test("created: again after it was withdrawn, for another reason, each of which counts once", async () => {
+  const coupon = { code: "ANEW", start_time: "2031-04-07 12:00Z" };
+  const ids: unknown[] = [];
+  for (const reason of [null, "made by mistake, wanted after all", "and once more"]) {
+    const [made] = await rows(create({ ...coupon, reason }));
+    assert.deepEqual(made, ["created", made?.[1], "2031-04-07", 1]);
+    const id = made?.[1] as number;
+    for (const why of [null, ...[reason].filter(Boolean)])
+      assert.deepEqual(await rows(create({ ...coupon, reason: why })), [
+        ["already_created", id, "2031-04-07", 1],
+      ]);
+    await admin`select from withdraw_coupon(${id})`;
+    ids.push(id);
+    assert.deepEqual(await rows(create({ ...coupon, reason })), [["already_withdrawn", id, null, null]]);
+  }
+  assert.equal(new Set(ids).size, 3);
+  assert.deepEqual(await rows(create(coupon)), [["already_withdrawn", ids[2], null, null]], "the last one");
+});
+
+test("created: what a coupon was that is withdrawn, but not what it was created as", async () => {
+  const coupon = { code: "EDITED", start_time: "2031-04-08 12:00Z" };
+  const [made] = await rows(create(coupon));
+  await admin`select from edit_coupon(${made?.[1] as number}, message => 'another')`;
   await admin`select from withdraw_coupon(${made?.[1] as number})`;
-  const [anew] = await rows(create(coupon));
-  assert.deepEqual(anew, ["created", anew?.[1], "2031-04-06", 1]);
-  assert.notEqual(anew?.[1], made?.[1]);
-  assert.deepEqual(await rows(create(coupon)), [["already_created", anew?.[1], "2031-04-06", 1]]);
+  const [anew] = await rows(create({ ...coupon, message: "another" }));
+  assert.deepEqual(anew, ["created", anew?.[1], "2031-04-08", 1]);
 });
 
 const others: Partial<Coupon>[] = [

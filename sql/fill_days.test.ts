@@ -34,8 +34,10 @@ const fill = (days: number, sql = admin) => sql`
   select day - ${today}, slot, outcome, coupon_id::integer, taken_by::integer from fill_days(${today} + ${days}::integer)`;
 const outcomes = async (days: number, sql = admin) =>
   (await rows(fill(days, sql))).map(([day, slot, outcome]) => [day, slot, outcome]);
-const codeOf = (days: number, slot = 1) =>
-  value(admin`select ${`LUNCH${slot}-`}::text || to_char(${today} + ${days}::integer, 'YYYYMMDD')`);
+const codeOf = async (days: number, slot = 1) =>
+  String(
+    await value(admin`select ${`LUNCH${slot}-`}::text || to_char(${today} + ${days}::integer, 'YYYYMMDD')`),
+  );
 const count = () => value(owner`select count(*)::integer from coupon.coupons where issued = 0`);
 
 test("made: each entry on its weekday, by create_coupon(), with reason and actor in the audit", async () => {
@@ -75,7 +77,7 @@ test("made: each entry on its weekday, by create_coupon(), with reason and actor
     [["create_coupon", "as planned", "server:plan"]],
   );
   assert.equal(
-    await value(admin`select coupon_id is not null from find_coupon(code => ${String(await codeOf(8))})`),
+    await value(admin`select coupon_id is not null from find_coupon(code => ${await codeOf(8)})`),
     true,
   );
 });
@@ -98,7 +100,7 @@ test("two weeks, without a day", async () => {
 });
 
 test("already_made: also after the coupon was edited, moved or withdrawn, or the entry changed", async () => {
-  for (const slot of [1, 2, 3]) await plan(1, slot);
+  for (const slot of [1, 2, 3]) await plan(1, slot, { code: `CHANGED${slot}-{date}` });
   const made = (await rows(fill(1))) as [number, number, string, number, null][];
   assert.deepEqual(
     made.map(([, slot, outcome]) => [slot, outcome]),
@@ -112,7 +114,7 @@ test("already_made: also after the coupon was edited, moved or withdrawn, or the
   await admin`select from edit_coupon(${a}, code => 'ANOTHER')`;
   await admin`select from set_coupon_start(${b}, (select start_time + interval '2 hours' from coupon.coupons where id = ${b}))`;
   await admin`select from withdraw_coupon(${c})`;
-  await plan(1, 1, { count: 77 });
+  await plan(1, 1, { code: "CHANGED1-{date}", count: 77 });
   await remove(1, 2);
   const before = await value(owner`select count(*) from coupon.audit`);
   assert.deepEqual(
@@ -127,7 +129,7 @@ test("already_made: also after the coupon was edited, moved or withdrawn, or the
     ),
     [
       [1, "ANOTHER", false, 1],
-      [2, await codeOf(1, 2), false, 2],
+      [2, (await codeOf(1, 2)).replace("LUNCH", "CHANGED"), false, 2],
       [3, null, true, null],
     ],
     "as they are now",
@@ -140,13 +142,35 @@ test("already_made: also after the coupon was edited, moved or withdrawn, or the
 });
 
 test("already_made: by hand, as the plan would", async () => {
-  await plan(1, 1);
+  await plan(1, 1, { code: "BY-HAND-{date}" });
   await admin`
     select from preview_days(${today} + 1, ${today} + 1) p,
       create_coupon(p.code, p.message, p.description, p.start_time, p.expiry, p.count, p.metadata)`;
   assert.deepEqual(await outcomes(1), [[1, 1, "already_made"]]);
   await admin`select from coupon.coupons c, withdraw_coupon(c.id)`;
   assert.deepEqual(await outcomes(1), [[1, 1, "already_made"]], "it is the plan's since then");
+});
+
+test("already_made: by hand, and withdrawn before it was filled; made anew for a reason, once its row is deleted", async () => {
+  await plan(1, 1, { code: "GONE-{date}" });
+  const [[id] = []] = await rows(admin`
+    select c.coupon_id::integer
+    from preview_days(${today} + 1, ${today} + 1) p,
+      create_coupon(p.code, p.message, p.description, p.start_time, p.expiry, p.count, p.metadata, 'by hand') c`);
+  await admin`select from withdraw_coupon(${id as number})`;
+  const gone = [[1, 1, "already_made", id, null]];
+  assert.deepEqual(
+    await rows(admin`select outcome, coupon_id::integer, code from preview_days(${today} + 1, ${today} + 1)`),
+    [["already_made", id, null]],
+  );
+  assert.deepEqual(await rows(fill(1)), gone);
+  await owner`delete from coupon.planned`;
+  assert.deepEqual(await rows(fill(1)), gone, "no reason makes it again");
+  await owner`delete from coupon.planned`;
+  const [[outcome, anew] = []] = await rows(admin`
+    select outcome, coupon_id::integer from fill_days(${today} + 1, 'wanted after all')`);
+  assert.equal(outcome, "made");
+  assert.deepEqual(await rows(fill(1)), [[1, 1, "already_made", anew, null]]);
 });
 
 test("in_the_past: today's, once its start is over", async () => {

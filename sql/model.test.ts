@@ -20,7 +20,7 @@ test("the search refuses histories that no order explains", () => {
   const model = (): Model => ({
     names: { 1: "Ann", 2: "Ben" },
     // biome-ignore format: a row
-    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, asked: [] }],
+    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, asked: [], reason: null }],
     withdrawn: [],
     grants: [],
   });

@@ -46,5 +46,5 @@ comment on function public.withdraw_coupon(bigint, text, text) is
   'Takes back a coupon of which nothing was issued, at any time: nobody can get it any more, and its code, its start_time, its
 count and its place of the day are free. Outcomes in order: coupon_not_found, already_withdrawn, has_grants (so many are
 issued, and stay: pause_coupon(), set_coupon_expiry() and set_coupon_count() end issuing), withdrawn. The audit keeps what it
-was. create_coupon() with the same arguments makes another one, also as a late retry. reason and actor (on whose behalf) go
-to the audit.';
+was. create_coupon() makes another one with the same members only for another reason: a late retry of it does not. reason and
+actor (on whose behalf) go to the audit.';

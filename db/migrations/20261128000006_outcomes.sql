@@ -4,10 +4,12 @@
 -- precedence, and the first that applies is the answer.
 
 create type public.create_coupon_outcome as enum
-  ('already_created', 'code_taken', 'in_the_past', 'start_time_taken', 'count_taken', 'day_full', 'created');
+  ('already_created', 'already_withdrawn', 'code_taken', 'in_the_past', 'start_time_taken', 'count_taken', 'day_full',
+    'created');
 comment on type public.create_coupon_outcome is
-  'already_created: the same coupon exists, all members alike · code_taken: whatever its case · in_the_past: it would
-have expired · start_time_taken, count_taken: by another coupon of that day · day_full: three coupons already · created.';
+  'already_created: the same coupon exists, all members alike · already_withdrawn: it was created and withdrawn, and this gives
+no reason to make another one · code_taken: whatever its case · in_the_past: it would have expired · start_time_taken,
+count_taken: by another coupon of that day · day_full: three coupons already · created.';
 
 create type public.issue_coupon_outcome as enum
   ('coupon_not_found', 'already_issued', 'not_started', 'ended', 'paused', 'sold_out', 'user_not_found',

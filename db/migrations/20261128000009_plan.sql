@@ -62,7 +62,8 @@ create table coupon.planned (
 );
 comment on table coupon.planned is
   'Which entries of the plan fill_days() has made, and as which coupons. What is here is not made again, whatever became of the
-coupon since: it may be corrected, moved or withdrawn. To have it made again, delete its row.';
+coupon since: it may be corrected, moved or withdrawn. To have it made again, delete its row; fill_days() wants a new reason to
+make again what was withdrawn.';
 comment on column coupon.planned.day is
   'The day that was filled. A coupon that was moved since may count for another day.';
 comment on column coupon.planned.slot is

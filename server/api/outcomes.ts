@@ -31,6 +31,10 @@ const undone = {
 export const outcomes = {
   create_coupon: {
     already_created: { status: 200, detail: "This coupon already exists." },
+    already_withdrawn: {
+      status: 409,
+      detail: "This coupon was created and withdrawn. To create it again, give another reason.",
+    },
     code_taken: { status: 409, detail: "Another coupon has this code." },
     in_the_past: { status: 409, detail: "The expiry must not be in the past." },
     start_time_taken: { status: 409, detail: "Another coupon of that day starts at this time." },

@@ -47,6 +47,7 @@ export const USED =
 export const CREATED =
   /** @satisfies {Record<Outcome<"create_coupon">, [text: string, member?: string]>} */ ({
     already_created: ["This coupon already exists."],
+    already_withdrawn: ["It was created and withdrawn. To create it again, say why.", "reason"],
     code_taken: ["Another coupon has this code.", "code"],
     in_the_past: ["It would be over already.", "expiry"],
     start_time_taken: ["Another coupon of that day starts at this time.", "start_time"],

@@ -16,6 +16,14 @@ for (const [name, run] of outcomeTests("create_coupon", {
     const { outcome: _, warning: __, ...same } = first.body;
     return [await asAdmin("POST /coupons", offer("TWICE", "2030-01-02")), same];
   },
+  already_withdrawn: async () => {
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("GONE", "2030-01-07"))).body;
+    await asAdmin(`POST /coupons/${coupon_id}/withdraw`);
+    const answer = await asAdmin("POST /coupons", offer("GONE", "2030-01-07"));
+    const again = { ...offer("GONE", "2030-01-07"), reason: "wanted after all" };
+    assert.equal((await asAdmin("POST /coupons", again)).body.outcome, "created");
+    return [answer, { coupon_id }];
+  },
   code_taken: async () => {
     const first = await asAdmin("POST /coupons", offer("TAKEN", "2030-01-03"));
     const { outcome: _, warning: __, ...other } = first.body;

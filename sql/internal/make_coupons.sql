@@ -24,9 +24,17 @@ begin
         v_draft.count, v_draft.metadata, make_coupons.reason, make_coupons.actor) c;
       v_draft.outcome := case v_created.outcome
         when 'already_created' then 'already_made'
+        when 'already_withdrawn' then 'already_made'
         when 'created' then 'made'
         else v_created.outcome::text end;
       v_draft.warning := v_created.warning;
+      if v_draft.outcome = 'already_made' then
+        select c.code, c.message, c.description, c.start_time, c.expiry, c.count, c.metadata
+        into v_draft.code, v_draft.message, v_draft.description, v_draft.start_time, v_draft.expiry, v_draft.count,
+          v_draft.metadata
+        from (values (true)) one
+        left join coupon.coupons c on c.id = v_created.coupon_id;
+      end if;
       if v_created.outcome = 'created' then
         v_made := v_made || v_created.coupon_id;
       end if;

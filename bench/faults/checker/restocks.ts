@@ -17,7 +17,7 @@ export function* restockIsKept({ history, state, restocksOf }: Facts): Findings 
   }
 }
 
-/** Of a coupon that nobody was told of: made late by a create, after the coupon that was made first had been withdrawn. */
+/** Of a coupon that nobody was told of: made by a create whose answer was lost for good. */
 function lateCount({ attempts }: Facts["history"], count: number): number | undefined {
   const isAsked = attempts.some(
     ({ ask, answer }) => ask.kind === "create" && ask.count === count && isOpen(answer),

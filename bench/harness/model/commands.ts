@@ -7,7 +7,15 @@ fc.configureGlobal({
 });
 
 export type Command =
-  | { call: "create_coupon"; code: string; message: string; start: number; expiry: number; count: number }
+  | {
+      call: "create_coupon";
+      code: string;
+      message: string;
+      start: number;
+      expiry: number;
+      count: number;
+      reason?: string | null;
+    }
   | { call: "issue_coupon"; user: number; coupon: number }
   | { call: "issue_coupons"; users: number[]; coupon: number }
   | { call: "use_coupon"; user: number; coupon: number; reference: string }
@@ -122,6 +130,15 @@ export const SELDOM: Command[] = [
   { call: "issue_coupon", user: 1, coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
+  ...[null, "spring", "spring", null].map((reason): Command => {
+    const times = { start: NOW + 150 * DAY, expiry: NOW + 200 * DAY };
+    return { call: "create_coupon", code: "G", message: "m", ...times, count: 1, reason };
+  }),
+  { call: "withdraw_coupon", coupon: 8 },
+  ...[null, "spring", "autumn"].map((reason): Command => {
+    const times = { start: NOW + 150 * DAY, expiry: NOW + 200 * DAY };
+    return { call: "create_coupon", code: "G", message: "m", ...times, count: 1, reason };
+  }),
   { call: "issue_coupon", user: 5, coupon: 2 },
   { call: "import_users", users: [5], name: "Ben" },
   { call: "issue_coupon", user: 4, coupon: 2 },
@@ -170,7 +187,12 @@ function commands(users: number, coupons: number) {
     create: fc
       .record({ call: call("create_coupon" as const), code, message, start, expiry, count })
       .filter(({ start, expiry }) => expiry > start),
-    createAgain: fc.constantFrom(...OPENING.filter((command) => command.call === "create_coupon")),
+    createAgain: fc
+      .tuple(
+        fc.constantFrom(...OPENING.filter((command) => command.call === "create_coupon")),
+        fc.constantFrom(null, "spring", "autumn"),
+      )
+      .map(([command, reason]) => ({ ...command, reason })),
     issue: fc.record({ call: call("issue_coupon" as const), user, coupon }),
     issueAll: fc.record({ call: call("issue_coupons" as const), users: many, coupon }),
     use: fc.record({ call: call("use_coupon" as const), user, coupon, reference }),

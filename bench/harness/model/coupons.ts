@@ -4,11 +4,14 @@ import { dayOf, NOW, type Row } from "./commands.ts";
 import { type Coupon, closed, freeSlot, type Model, type Of, sameDay } from "./state.ts";
 
 export function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
-  const { code, message, start, expiry, count } = command;
+  const { code, message, start, expiry, count, reason = null } = command;
   const asked = [code, message, start, expiry, count];
-  const same =
-    coupons.find((other) => isDeepStrictEqual(other.asked, asked)) ??
-    coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
+  const isRetry = (other: Coupon) => isDeepStrictEqual(other.asked, asked);
+  const retried = coupons.find(isRetry);
+  const gone = withdrawn.findLast((other) => isRetry(other) && (reason ?? other.reason) === other.reason);
+  if (!retried && gone)
+    return [{ outcome: "already_withdrawn", coupon_id: gone.coupon_id, live_on: null, slot: null }];
+  const same = retried ?? coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
   if (same) {
     const { coupon_id, slot } = same;
     const now = [same.code, same.message, same.start, same.expiry, same.count];
@@ -29,7 +32,8 @@ export function create({ coupons, withdrawn }: Model, command: Of<"create_coupon
   if (day.length === 3) return refuse("day_full");
   const slot = freeSlot(day);
   const coupon_id = coupons.length + withdrawn.length + 1;
-  coupons.push({ coupon_id, code, message, start, expiry, count, issued: 0, paused: false, slot, asked });
+  const given = { code, message, start, expiry, count, asked, reason };
+  coupons.push({ coupon_id, ...given, issued: 0, paused: false, slot });
   return [{ outcome: "created", coupon_id, live_on, slot }];
 }
 
@@ -96,12 +100,14 @@ const notNull = (members: Record<string, string | null>) =>
 export function withdraw(model: Model, { coupon }: Of<"withdraw_coupon">, c: Coupon | undefined): Row {
   if (!c)
     return {
-      outcome: model.withdrawn.includes(coupon) ? "already_withdrawn" : "coupon_not_found",
+      outcome: model.withdrawn.some(({ coupon_id }) => coupon_id === coupon)
+        ? "already_withdrawn"
+        : "coupon_not_found",
       issued: null,
     };
   if (c.issued > 0) return { outcome: "has_grants", issued: c.issued };
   model.coupons = model.coupons.filter((other) => other !== c);
-  model.withdrawn.push(coupon);
+  model.withdrawn.push(c);
   return { outcome: "withdrawn", issued: 0 };
 }
 

@@ -29,7 +29,7 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`
         select outcome, coupon_id::integer, live_on::text, slot
         from create_coupon(${command.code}, ${command.message}, 'd', to_timestamp(${command.start} / 1000.0),
-          to_timestamp(${command.expiry} / 1000.0), ${command.count})`;
+          to_timestamp(${command.expiry} / 1000.0), ${command.count}, reason => ${command.reason ?? null})`;
     case "issue_coupon":
       return sql`
         select outcome, position, issued_on::text, ${timeOfDay(sql)}

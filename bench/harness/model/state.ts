@@ -13,6 +13,7 @@ export interface Coupon {
   slot: number;
   /** What create_coupon() was given. */
   asked: unknown[];
+  reason: string | null;
 }
 
 export interface Grant {
@@ -32,8 +33,7 @@ export interface Model {
   /** Null: forgotten. */
   names: Record<number, string | null>;
   coupons: Coupon[];
-  /** Their ids. */
-  withdrawn: number[];
+  withdrawn: Coupon[];
   grants: Grant[];
 }
 
