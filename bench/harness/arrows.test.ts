@@ -15,6 +15,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/clock.ts": [],
   "server/typescript.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
+  "server/cluster": ["db", "server/typescript.ts"],
   "server/api": [],
   "server/public": ["server/api"],
   "server/database": ["db", "server/api"],

@@ -127,6 +127,7 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
     "retire",
     "stop",
     "reset",
+    "cluster",
     "status",
     "doctor",
     "check",

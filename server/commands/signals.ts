@@ -19,6 +19,8 @@ export class Interrupted extends Error {
 }
 
 const ending = new AbortController();
+/** Aborted by a signal, once heedSignals() was called. */
+export const signalled: AbortSignal = ending.signal;
 
 type Taker = (signal: Signal) => void;
 let current: Taker | undefined;

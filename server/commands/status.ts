@@ -130,7 +130,7 @@ async function servers(sql: Sql): Promise<string[]> {
 }
 
 /** What a commit waits for, and who waits for that. */
-async function commits(sql: Sql): Promise<string> {
+export async function commits(sql: Sql): Promise<string> {
   const [row] = await sql`
     select
       current_setting('synchronous_standby_names') as standbys, count(a.pid)::integer as waiters,

@@ -1,0 +1,287 @@
+/**
+ * A cluster on this machine, of Debian's packages: etcd, three PostgreSQL nodes under Patroni, HAProxy and two servers. A commit
+ * waits for a second node, so that no acknowledged grant is lost with the first. All of it listens on loopback.
+ */
+import { existsSync } from "node:fs";
+import * as fs from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { withConnection } from "../../db/connect.ts";
+import { locked } from "../../db/embedded/lock.ts";
+import { existingPlace, isRoot } from "../../db/embedded/place.ts";
+import { succeeds } from "../../db/embedded/run.ts";
+import { setUp } from "../../db/setup.ts";
+import type { Target } from "../../db/target.ts";
+import {
+  configure,
+  configureServers,
+  isFree,
+  type Layout,
+  layOut,
+  NODES,
+  type Node,
+  PARTS,
+  type Part,
+  portOf,
+  portsOfPart,
+  SERVERS,
+} from "./layout.ts";
+import { findPrograms } from "./packages.ts";
+import { askSwitchover, leaderOf, type NodeState, nodeStates, synchronousOf } from "./patroni.ts";
+import { createProcesses, type Processes } from "./processes.ts";
+
+/** Far more than a busy machine needs. */
+const UP_MS = 120_000;
+const LOOK_MS = 100;
+
+export interface Cluster {
+  /** The set-up login on the service's database, wherever the primary is. */
+  target: Target;
+  /** Postgres's superuser, there. */
+  superuser: Target;
+  /** Where users come in; HAProxy chooses a server that is ready. */
+  url: string;
+  /** Each server by itself. */
+  servers: readonly string[];
+  /** Configuration, data and logs. */
+  directory: string;
+  nodes(): Promise<NodeState[]>;
+  isRunning(part: Part): Promise<boolean>;
+  /** Ends a part as a machine ends that loses its power. Throws if it does not run. */
+  kill(part: Part): Promise<void>;
+  /** Makes a standby the leader, the synchronous one unless it is named. Returns both, once commits have a standby to wait for again. */
+  switchover(candidate?: Node): Promise<{ from: Node; to: Node }>;
+}
+
+export interface Where {
+  /** DATA_DIR; the cluster lives in its directory `cluster`. */
+  dataDir: string;
+}
+
+export interface StartOptions extends Where {
+  /** Signs and verifies the tokens of the servers' users. */
+  secret: string;
+  log?: (line: string) => void;
+  /** Ends the start; what it has started is ended, and what it has made is removed. */
+  signal?: AbortSignal;
+}
+
+const rootOf = ({ dataDir }: Where) => join(dataDir, "cluster");
+/** The URL of the set-up login, for DATABASE_URL. It is there once the cluster has been up. */
+export const urlFile = (where: Where) => join(rootOf(where), "database.url");
+
+/** Starts all that does not run, and makes the cluster at the first time. Returns when the servers are ready. */
+export async function startCluster(options: StartOptions): Promise<Cluster> {
+  const programs = findPrograms();
+  const root = rootOf(options);
+  await fs.mkdir(root, { recursive: true });
+  return locked(await fs.realpath(root), async (real) => {
+    const log = options.log ?? (() => {});
+    const layout = await layOut(real, log);
+    const processes = createProcesses(layout, programs);
+    const isMade = existsSync(urlFile(options));
+    const launched: Part[] = [];
+    const up = createWaiting(layout, processes, launched, options.signal);
+    try {
+      await checkPorts(layout, processes);
+      await configure(layout, programs);
+      const launch = async (part: Part) => {
+        options.signal?.throwIfAborted();
+        if (await processes.launch(part)) launched.push(part);
+      };
+      await launch("etcd");
+      await up.until("etcd", () => isHealthy(layout));
+      log("  etcd answers");
+      for (const node of NODES) await launch(node);
+      await launch("haproxy");
+      await up.untilReplicated(log);
+      await makeDatabase(layout, up);
+      await setUp(layout.target, (step) => log(`  set-up: ${step}`));
+      await configureServers(layout, options.secret);
+      for (const server of SERVERS) await launch(server);
+      for (const [i, url] of serversOf(layout).entries())
+        await up.until(SERVERS[i] as Part, () => isReady(url));
+      await up.until("haproxy", () => isReady(urlOf(layout)));
+      log("  servers are ready");
+      await fs.writeFile(urlFile(options), `${layout.target.url}\n`, { mode: 0o600 });
+      return handleOf(layout, processes);
+    } catch (error) {
+      for (const part of launched.reverse()) await processes.end(part);
+      if (!isMade) await removeFiles(real);
+      throw error;
+    }
+  });
+}
+
+/** The cluster as it is, and nothing where none was made. */
+export async function findCluster(where: Where): Promise<Cluster | undefined> {
+  if (!existsSync(urlFile(where))) return undefined;
+  const layout = await layOut(await fs.realpath(rootOf(where)), () => {});
+  return handleOf(layout, createProcesses(layout, findPrograms()));
+}
+
+/** Ends all its processes, standbys before their leader. The answer is whether any ran. */
+export async function stopCluster(where: Where): Promise<boolean> {
+  if (!existsSync(rootOf(where))) return false;
+  return locked(await fs.realpath(rootOf(where)), (real) => endAll(real));
+}
+
+/** Ends it and removes all that was made for it, here and under /var/lib. */
+export async function removeCluster(where: Where): Promise<void> {
+  if (!existsSync(rootOf(where))) return;
+  await locked(await fs.realpath(rootOf(where)), async (real) => {
+    await endAll(real);
+    await removeFiles(real);
+  });
+}
+
+async function endAll(root: string): Promise<boolean> {
+  if (!existsSync(join(root, "ports"))) return false;
+  const layout = await layOut(root, () => {});
+  const processes = createProcesses(layout, findPrograms());
+  const leader = leaderOf(await nodeStates(layout));
+  const nodes = [...NODES.filter((node) => node !== leader), ...(leader ? [leader] : [])];
+  let ran = false;
+  // Servers first, which are told nothing else about it. etcd last: Patroni gives up its lock there.
+  const ended = async (parts: readonly Part[]) => {
+    const each = await Promise.all(parts.map((part) => processes.end(part)));
+    ran ||= each.some(Boolean);
+  };
+  await ended(SERVERS);
+  await ended(["haproxy", ...nodes.slice(0, -1)]);
+  await ended(nodes.slice(-1));
+  await ended(["etcd"]);
+  return ran;
+}
+
+async function removeFiles(root: string): Promise<void> {
+  const { fallback } = existingPlace(root);
+  for (const directory of isRoot() ? [fallback, root] : [root])
+    await fs.rm(directory, { recursive: true, force: true });
+}
+
+/** Throws if a part that is to be started finds one of its ports taken. */
+async function checkPorts(layout: Layout, processes: Processes): Promise<void> {
+  for (const part of PARTS) {
+    if (await processes.isRunning(part)) continue;
+    for (const port of portsOfPart(layout, part))
+      if (!(await isFree(port)))
+        throw new Error(
+          `port ${port}, which is ${part}'s, is in use: end what listens there, or make the cluster anew by ./sd cluster reset`,
+        );
+  }
+}
+
+interface Waiting {
+  /** Waits until something holds. Throws when this part has ended meanwhile, or it takes too long. */
+  until(part: Part, holds: () => Promise<boolean>): Promise<void>;
+  /** Waits until there is a leader with a synchronous standby and another one; logs what each node becomes. */
+  untilReplicated(log: (line: string) => void): Promise<void>;
+}
+
+function createWaiting(
+  layout: Layout,
+  processes: Processes,
+  launched: readonly Part[],
+  signal: AbortSignal | undefined,
+): Waiting {
+  async function until(part: Part, holds: () => Promise<boolean>): Promise<void> {
+    for (const deadline = Date.now() + UP_MS; !(await holds()); await sleep(LOOK_MS)) {
+      signal?.throwIfAborted();
+      const ended = await processes.firstEnded(launched);
+      if (ended) throw new Error(`${ended} has ended: see ${await processes.logTail(ended)}`);
+      if (Date.now() > deadline)
+        throw new Error(`${part} is not ready after ${UP_MS / 1000} s: see ${await processes.logTail(part)}`);
+    }
+  }
+  return {
+    until,
+    untilReplicated(log) {
+      let shown = new Map<Node, string>();
+      return until("n1", async () => {
+        const states = await nodeStates(layout);
+        for (const { node, role } of states)
+          if (shown.get(node) !== role && role !== "not running") log(`  ${node}: ${role}`);
+        shown = new Map(states.map(({ node, role }) => [node, role]));
+        const roles = states.map(({ role }) => role).sort();
+        return roles.join() === "leader,standby,synchronous";
+      });
+    },
+  };
+}
+
+async function isHealthy({ ports }: Layout): Promise<boolean> {
+  const answer = await ask(`http://127.0.0.1:${ports["ETCD_PORT"]}/health`);
+  return answer?.status === 200;
+}
+
+async function isReady(url: string): Promise<boolean> {
+  return (await ask(`${url}/readyz`))?.status === 200;
+}
+
+async function ask(url: string): Promise<Response | undefined> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await answer.arrayBuffer();
+    return answer;
+  } catch {
+    return undefined;
+  }
+}
+
+const superuserOf = ({ target, superuserPassword }: Layout) =>
+  target.withLogin("postgres", superuserPassword).on("postgres");
+
+/** Makes the set-up login and its database, as db/README.md tells a DBA to. */
+async function makeDatabase(layout: Layout, up: Waiting): Promise<void> {
+  const superuser = superuserOf(layout);
+  const { login, password, database } = layout.target;
+  // HAProxy asks a node twice a second whether it leads.
+  await up.until("haproxy", () =>
+    succeeds(withConnection(superuser, (sql) => sql`select`, { fetchTypes: false })),
+  );
+  await withConnection(superuser, async (sql) => {
+    const [role] = await sql`select from pg_roles where rolname = ${login}`;
+    if (!role) await sql.unsafe(`create role ${login} login createrole password '${password}'`);
+    const [made] = await sql`select from pg_database where datname = ${database}`;
+    if (!made)
+      await sql.unsafe(`create database ${database} owner ${login} encoding 'UTF8' template template0`);
+  });
+}
+
+const urlOf = ({ ports }: Layout) => `http://127.0.0.1:${ports["HTTP_PORT"]}`;
+const serversOf = (layout: Layout) => SERVERS.map((server) => `http://127.0.0.1:${portOf(layout, server)}`);
+
+function handleOf(layout: Layout, processes: Processes): Cluster {
+  const nodes = () => nodeStates(layout);
+  return {
+    target: layout.target,
+    superuser: superuserOf(layout),
+    url: urlOf(layout),
+    servers: serversOf(layout),
+    directory: layout.directory,
+    nodes,
+    isRunning: processes.isRunning,
+    async kill(part) {
+      if (!(await processes.kill(part))) throw new Error(`${part} does not run`);
+    },
+    async switchover(candidate) {
+      const before = await nodes();
+      const from = leaderOf(before);
+      if (!from) throw new Error("no node leads: there is nothing to switch over from");
+      if (candidate === from) throw new Error(`${candidate} leads already`);
+      const to = candidate ?? synchronousOf(before);
+      if (!to)
+        throw new Error("no standby is synchronous: whichever took over would lose what was acknowledged");
+      await askSwitchover(layout, from, to);
+      for (const deadline = Date.now() + UP_MS; ; await sleep(LOOK_MS)) {
+        const states = await nodes();
+        if (leaderOf(states) === to && synchronousOf(states)) return { from, to };
+        if (Date.now() > deadline)
+          throw new Error(
+            `${to} does not lead with a synchronous standby after ${UP_MS / 1000} s: see ${layout.directory}/${to}.log`,
+          );
+      }
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/** What the nodes say of themselves, and a switchover: Patroni's REST interface (3.0 and 4). */
+import { type Layout, NODES, type Node, restPortOf } from "./layout.ts";
+
+const ASK_MS = 2_000;
+/** Patroni answers when the other node leads. */
+const SWITCHOVER_MS = 60_000;
+
+export interface NodeState {
+  node: Node;
+  /** "leader", "synchronous" (a commit waits for it), "standby", or what keeps it from being one: "not running", "starting", "not streaming". */
+  role: string;
+  timeline: number | undefined;
+  /** How far what it has replayed is behind the leader, in bytes of WAL. Undefined where nobody leads. */
+  lag: number | undefined;
+}
+
+interface Said {
+  state: string;
+  role: string;
+  timeline?: number;
+  xlog?: { location?: number; replayed_location?: number };
+  replication?: { application_name: string; state: string; sync_state: string }[];
+}
+
+async function askNode(layout: Layout, node: Node): Promise<Said | undefined> {
+  try {
+    const signal = AbortSignal.timeout(ASK_MS);
+    const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, node)}/patroni`, { signal });
+    return (await answer.json()) as Said;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of all nodes, as each says it now. */
+export async function nodeStates(layout: Layout): Promise<NodeState[]> {
+  const said = await Promise.all(NODES.map((node) => askNode(layout, node)));
+  const leads = (each: Said | undefined) =>
+    each?.state === "running" && ["master", "primary"].includes(each.role);
+  const leader = said.find(leads);
+  return NODES.map((node, i) => {
+    const its = said[i];
+    const replayed = leads(its) ? its?.xlog?.location : its?.xlog?.replayed_location;
+    const end = leader?.xlog?.location;
+    const lag = end === undefined || replayed === undefined ? undefined : Math.max(0, end - replayed);
+    return { node, role: roleOf(node, its, leads(its), leader), timeline: its?.timeline, lag };
+  });
+}
+
+function roleOf(node: Node, its: Said | undefined, leads: boolean, leader: Said | undefined): string {
+  if (!its) return "not running";
+  if (leads) return "leader";
+  const stream = leader?.replication?.find(({ application_name }) => application_name === node);
+  // Patroni 3 says "running" of a standby, too, that has lost its leader.
+  if (its.state !== "running" && its.state !== "streaming") return its.state;
+  if (stream?.state !== "streaming") return "not streaming";
+  return ["sync", "quorum"].includes(stream.sync_state) ? "synchronous" : "standby";
+}
+
+export const leaderOf = (states: readonly NodeState[]) => states.find(({ role }) => role === "leader")?.node;
+export const synchronousOf = (states: readonly NodeState[]) =>
+  states.find(({ role }) => role === "synchronous")?.node;
+
+/** Makes another node the leader, and returns when it is. Throws what Patroni objects. */
+export async function askSwitchover(layout: Layout, leader: Node, candidate: Node): Promise<void> {
+  const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, leader)}/switchover`, {
+    method: "POST",
+    body: JSON.stringify({ leader, candidate }),
+    signal: AbortSignal.timeout(SWITCHOVER_MS),
+  });
+  const words = (await answer.text()).trim();
+  if (answer.status !== 200) throw new Error(`Patroni of ${leader} refuses (${answer.status}): ${words}`);
+}
