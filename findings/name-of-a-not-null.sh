@@ -8,7 +8,7 @@
 # Seen, of `a integer constraint a_is_given not null, b integer constraint b_is_positive check (b > 0)`:
 #   a is null                        23502, column_name a, no constraint_name
 #   b is -1                          23514, constraint_name b_is_positive
-#   a domain, constraint d_is_given not null    23502, no column_name, no constraint_name
+#   a domain's d_is_given            23502, no column_name, no constraint_name
 # A good guess goes wrong because the name is given and stored, and because `check (a is not null)`, which is
 # said to be the same, does give its name.
 # Who meets it: services that map constraint names to messages, and who turns such checks into NOT NULL with 18 to be rid of a
