@@ -45,6 +45,7 @@ const values = {
   JWT_SECRET: "s".repeat(32),
   JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
   JWT_JWKS_URL: "https://example.org/jwks.json",
+  JWT_ISSUERS: '[{"issuer": "https://id.example", "audience": "shop"}]',
 };
 
 for (const [name, value] of Object.entries(values))
@@ -133,6 +134,7 @@ test("all given", () => {
     JWT_JWKS_URL: "https://example.org/jwks.json",
     JWT_ISSUER: "i",
     JWT_AUDIENCE: "a",
+    JWT_ISSUERS: '[{"issuer": "https://id.example", "audience": "shop"}]',
   };
   const origins = "https://shop.example, http://localhost:5173";
   assert.deepEqual(
@@ -269,6 +271,7 @@ test("shown: no secret, and whether it was given", () => {
     JWT_JWKS_URL: ["https://me:***@example.org/jwks.json", true],
     JWT_ISSUER: ["coupon-drop", false],
     JWT_AUDIENCE: ["coupon-drop", false],
+    JWT_ISSUERS: ["none", false],
   });
 });
 

@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { targetOf } from "../db/target.ts";
+import { readIssuers } from "./issuer-settings.ts";
 
 interface Text {
   description: string;
@@ -21,13 +22,18 @@ const texts = z.registry<Text>();
 const postgresUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
-  .superRefine((url, context) => {
+  .superRefine(readableBy(targetOf));
+
+/** A text that `read` does not throw at. */
+function readableBy(read: (text: string) => unknown) {
+  return (text: string, context: z.RefinementCtx) => {
     try {
-      targetOf(url);
+      read(text);
     } catch (error) {
       context.addIssue({ code: "custom", message: (error as Error).message });
     }
-  });
+  };
+}
 
 /** A whole number, given as decimal digits. */
 function whole(first: number, last: number) {
@@ -139,7 +145,7 @@ const schema = z.object({
   }),
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional().register(texts, {
     description: "secret that signs and verifies tokens (HS256), at least 32 characters",
-    otherwise: "generated, unless a public key or a JWKS URL is given",
+    otherwise: "generated, unless a public key, a JWKS URL or `JWT_ISSUERS` is given",
     secret: true,
   }),
   JWT_PUBLIC_KEY: z.string().startsWith("-----BEGIN PUBLIC KEY-----").optional().register(texts, {
@@ -159,6 +165,11 @@ const schema = z.object({
     .min(1)
     .default("coupon-drop")
     .register(texts, { description: "`aud` that a token must have" }),
+  JWT_ISSUERS: z.string().superRefine(readableBy(readIssuers)).optional().register(texts, {
+    description:
+      "identity providers whose tokens are good too, and how they say who calls: a list in JSON, see [Identity providers](#identity-providers)",
+    otherwise: "none",
+  }),
 });
 
 export type Env = z.infer<typeof schema>;

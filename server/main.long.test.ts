@@ -203,7 +203,7 @@ for (const [what, variables, sentence] of [
   [
     "no key for tokens",
     { JWT_SECRET: "" },
-    "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL",
+    "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_ISSUERS",
   ],
   ["an address of another machine", { HOST: "192.0.2.1" }, "HOST 192.0.2.1 is no address of this machine"],
 ] as const)

@@ -11,8 +11,9 @@ const MAY: Record<string, readonly string[]> = {
   sql: [],
   db: [],
   // The settings read database URLs; clock and typescript import nothing of ours: every wing that needs them may.
-  "server/env.ts": ["db"],
+  "server/env.ts": ["db", "server/issuer-settings.ts"],
   "server/clock.ts": [],
+  "server/issuer-settings.ts": [],
   "server/typescript.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
   "server/cluster": ["db", "server/typescript.ts"],
@@ -24,7 +25,13 @@ const MAY: Record<string, readonly string[]> = {
   "server/counting.ts": ["server/clock.ts", "server/database"],
   "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
-  "server/auth": ["server/api", "server/clock.ts", "server/env.ts", "server/http"],
+  "server/auth": [
+    "server/api",
+    "server/clock.ts",
+    "server/env.ts",
+    "server/http",
+    "server/issuer-settings.ts",
+  ],
   "server/observability": [
     ...["server/api", "server/clock.ts", "server/env.ts", "server/database", "server/http"],
   ],

@@ -194,7 +194,7 @@ test("JWKS: keys that can't be had say nothing about the token", async (t) => {
 
 test("no key at all", () =>
   assert.rejects(createAuthenticate(readEnv({})), {
-    message: "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL",
+    message: "no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_ISSUERS",
   }));
 
 test("two keys", () =>

@@ -1,8 +1,9 @@
 /** The keys that tokens are checked with: a secret, one public key, or keys that are published (JWKS, RFC 7517). */
-import { createPublicKey, createSecretKey, KeyObject } from "node:crypto";
+import { createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from "node:crypto";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
+import type { IssuerSettings } from "../issuer-settings.ts";
 import { ALGORITHMS, algorithmsOf } from "./algorithms.ts";
 
 /** The head of a token. */
@@ -24,36 +25,44 @@ const RETRY_MS = 1_000;
 /** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
 const KEPT_MS = 3_600_000;
 const TIMEOUT_MS = 5_000;
+const PUBLIC = [...ALGORITHMS.keys()].filter((name) => name !== "HS256");
 
 /**
- * The keys that the environment names: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET. `report` gets the error when published keys could
- * not be fetched in the background.
+ * The keys of our own tokens: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET; null if there is none. `report` gets the error when published
+ * keys could not be fetched in the background.
  */
-export function keysOf(env: Env, report: (error: unknown) => void): Keys {
+export function ownKeys(env: Env, report: (error: unknown) => void): Keys | null {
+  const { JWT_JWKS_URL: url, JWT_PUBLIC_KEY: pem, JWT_SECRET: secret } = env;
   const given = (["JWT_JWKS_URL", "JWT_PUBLIC_KEY", "JWT_SECRET"] as const).filter((name) => env[name]);
-  if (given.length === 0)
-    throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL");
   if (given.length > 1)
     throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
-  if (env.JWT_JWKS_URL) return publishedKeys(env.JWT_JWKS_URL, report);
-  return oneKey(
-    env.JWT_PUBLIC_KEY
-      ? readPublicKey(env.JWT_PUBLIC_KEY)
-      : createSecretKey(Buffer.from(env.JWT_SECRET as string)),
-  );
+  if (url) return publishedKeys({ jwks: url, algorithms: PUBLIC }, report);
+  if (pem) return oneKey(readPublicKey(pem, "JWT_PUBLIC_KEY"));
+  return secret ? oneKey(createSecretKey(Buffer.from(secret))) : null;
 }
 
-function oneKey(key: KeyObject): Keys {
-  return { algorithms: algorithmsOf(key), generation: () => 1, keyOf: () => key };
+/** The keys of an identity provider. */
+export function keysOf(settings: IssuerSettings, report: (error: unknown) => void): Keys {
+  const { issuer, public_key: pem, algorithms } = settings;
+  if (pem === undefined) return publishedKeys(settings, report);
+  const key = readPublicKey(pem, `JWT_ISSUERS: public_key of ${issuer}`);
+  const both = algorithmsOf(key).filter((name) => algorithms.some((other) => other === name));
+  if (both.length === 0)
+    throw new Error(`JWT_ISSUERS: public_key of ${issuer} fits none of ${algorithms.join(", ")}`);
+  return oneKey(key, both);
 }
 
-function readPublicKey(pem: string): KeyObject {
+function oneKey(key: KeyObject, algorithms = algorithmsOf(key)): Keys {
+  return { algorithms, generation: () => 1, keyOf: () => key };
+}
+
+function readPublicKey(pem: string, name: string): KeyObject {
   let key: KeyObject | undefined;
   try {
     key = createPublicKey(pem);
   } catch {}
   if (key !== undefined && algorithmsOf(key).length > 0) return key;
-  throw new Error("JWT_PUBLIC_KEY: no RSA (2048 bits or more), P-256 or Ed25519 key");
+  throw new Error(`${name}: no RSA (2048 bits or more), P-256 or Ed25519 key`);
 }
 
 /**
@@ -61,27 +70,30 @@ function readPublicKey(pem: string): KeyObject {
  * for that. If the key server is down, tokens of known keys stay valid, and a token of an unknown key is neither valid nor invalid.
  * The clock is Date, so that tests can mock it.
  */
-function publishedKeys(url: string, report: (error: unknown) => void): Keys {
+function publishedKeys(
+  { issuer, jwks, algorithms }: { issuer?: string; jwks?: string | undefined; algorithms: readonly string[] },
+  report: (error: unknown) => void,
+): Keys {
   let known: { keyOf: ReturnType<typeof createLocalJWKSet>; text: string; fetchedAt: number } | undefined;
   let generation = 1;
   let askedAt = -Infinity;
   let asking: Promise<void> | undefined;
+  /** As the issuer said, until keys cannot be fetched from there. */
+  let discovered: string | undefined;
   const isWithin = (ms: number, of: number) => Math.abs(Date.now() - of) < ms;
 
   async function fetchKeys(): Promise<void> {
     if (isWithin(RETRY_MS, askedAt)) throw new Error("the keys of tokens were asked for within this second");
     askedAt = Date.now();
-    const response = await fetch(url, {
-      headers: { accept: "application/json, application/jwk-set+json" },
-      redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (response.status !== 200) throw new Error(`the keys of tokens were answered with ${response.status}`);
-    const published = (await response.json()) as JSONWebKeySet;
-    const keyOf = createLocalJWKSet(published);
-    const text = JSON.stringify(published.keys.map((key) => JSON.stringify(key)).sort());
+    const from = jwks ?? discovered ?? (await discover(issuer as string));
+    discovered = undefined;
+    const { keys } = (await fetchJson(from)) as Partial<JSONWebKeySet>;
+    if (!Array.isArray(keys)) throw new Error(`${from} has no list of keys`);
+    discovered = from;
+    const usable = keys.filter(isUsable);
+    const text = JSON.stringify(usable.map((key) => JSON.stringify(key)).sort());
     if (known?.text !== text) generation += 1;
-    known = { keyOf, text, fetchedAt: Date.now() };
+    known = { keyOf: createLocalJWKSet({ keys: usable }), text, fetchedAt: Date.now() };
   }
 
   function ask(): Promise<void> {
@@ -109,7 +121,7 @@ function publishedKeys(url: string, report: (error: unknown) => void): Keys {
   }
 
   return {
-    algorithms: [...ALGORITHMS.keys()].filter((name) => name !== "HS256"),
+    algorithms,
     generation() {
       if (known !== undefined && !isWithin(KEPT_MS, known.fetchedAt)) {
         known = undefined;
@@ -132,4 +144,35 @@ function publishedKeys(url: string, report: (error: unknown) => void): Keys {
       }
     },
   };
+}
+
+/** Where an issuer says that its keys are (OpenID Connect Discovery 1.0, section 4). */
+async function discover(issuer: string): Promise<string> {
+  const from = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const { issuer: named, jwks_uri: at } = (await fetchJson(from)) as Record<string, unknown>;
+  if (named !== issuer) throw new Error(`${from} is of the issuer ${JSON.stringify(named)}`);
+  // Who may change what is sent in clear could give keys of its own.
+  if (typeof at === "string" && (at.startsWith("https://") || /^http:/.test(`${issuer} ${at}`))) return at;
+  throw new Error(`${from} has no jwks_uri with https`);
+}
+
+async function fetchJson(url: string): Promise<object> {
+  const response = await fetch(url, {
+    headers: { accept: "application/json, application/jwk-set+json" },
+    redirect: "manual",
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (response.status !== 200) throw new Error(`${url} was answered with ${response.status}`);
+  const document = await response.json();
+  if (typeof document === "object" && document !== null) return document;
+  throw new Error(`${url} is no object`);
+}
+
+/** Providers publish keys of other kinds and for other ends beside those of tokens: they say nothing about these. */
+function isUsable(jwk: unknown): boolean {
+  try {
+    return algorithmsOf(createPublicKey({ key: jwk as JsonWebKey, format: "jwk" })).length > 0;
+  } catch {
+    return false;
+  }
 }

@@ -12,8 +12,8 @@ export interface Verified {
 }
 
 export interface Known {
-  /** The caller of a token that was added in this generation of the keys and has not expired at `now` (seconds since 1970). */
-  find(token: string, generation: number, now: number): Caller | undefined;
+  /** The caller of a token whose generation of keys is current and which has not expired at `now` (seconds since 1970). */
+  find(token: string, now: number): Caller | undefined;
   /** Remembers it. Where its place is taken, another token that would be there is forgotten. */
   add(token: string, generation: number, now: number, verified: Verified): void;
 }
@@ -35,7 +35,8 @@ const MAX_OTHERS = 1_000;
 const MAX_WORD = 0xffff_ffff;
 const WORD = 2 ** 32;
 
-export function createKnown(sets = SETS): Known {
+/** `isCurrent` says whether the keys of a generation are still those that tokens are checked with. */
+export function createKnown(isCurrent: (generation: number) => boolean, sets = SETS): Known {
   // Untouched pages of it take no memory.
   const entries = new Uint32Array(sets * WAYS * WORDS);
   const digest = new Uint32Array(4);
@@ -65,8 +66,8 @@ export function createKnown(sets = SETS): Known {
     entries[at + 2] === digest[2] &&
     entries[at + 3] === digest[3];
 
-  const isGood = (at: number, generation: number, now: number) =>
-    entries[at + GENERATION] === generation && (entries[at + EXP] as number) > now;
+  const isGood = (at: number, now: number) =>
+    (entries[at + EXP] as number) > now && isCurrent(entries[at + GENERATION] as number);
 
   function callerAt(at: number): Caller {
     const low = entries[at + LOW] as number;
@@ -83,20 +84,20 @@ export function createKnown(sets = SETS): Known {
   }
 
   /** Its own place, else the first that is free or no longer good, else one that the key chooses. */
-  function choose(first: number, generation: number, now: number): number {
+  function choose(first: number, now: number): number {
     let free: number | undefined;
     for (let at = first; at < first + WAYS * WORDS; at += WORDS) {
       if (isOurs(at)) return at;
-      if (free === undefined && !isGood(at, generation, now)) free = at;
+      if (free === undefined && !isGood(at, now)) free = at;
     }
     return free ?? first + ((digest[3] as number) % WAYS) * WORDS;
   }
 
   return {
-    find(token, generation, now) {
+    find(token, now) {
       const first = setOf(token);
       for (let at = first; at < first + WAYS * WORDS; at += WORDS)
-        if (isOurs(at)) return isGood(at, generation, now) ? callerAt(at) : undefined;
+        if (isOurs(at)) return isGood(at, now) ? callerAt(at) : undefined;
       return undefined;
     },
     add(token, generation, now, { caller, exp }) {
@@ -105,7 +106,7 @@ export function createKnown(sets = SETS): Known {
         if (other === undefined) return;
         others[other] = caller;
       }
-      const at = choose(setOf(token), generation, now);
+      const at = choose(setOf(token), now);
       entries.set(digest, at);
       // A fraction of the last second is checked anew.
       entries[at + EXP] = Math.min(Math.floor(exp), MAX_WORD);

@@ -22,6 +22,12 @@ export async function tokenSecret(env: Env): Promise<string> {
   return (await readFile(path, "utf8")).trim();
 }
 
+/** The variable by which others sign tokens, so that set-up generates no secret; undefined if tokens are signed here. */
+export function signedElsewhereBy(env: Env): keyof Env | undefined {
+  const others = ["JWT_PUBLIC_KEY", "JWT_JWKS_URL", "JWT_ISSUERS"] as const;
+  return env.JWT_SECRET ? undefined : others.find((name) => env[name]);
+}
+
 /**
  * METRICS_TOKEN, or a token that all servers with this secret have in common. What a bearer token's signature is made of has a dot,
  * so that neither can be the other.

@@ -3,7 +3,7 @@ import { withConnection } from "../../db/connect.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
-import { tokenSecret } from "../auth/secret.ts";
+import { signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
 import { say } from "./print.ts";
@@ -57,8 +57,8 @@ export async function suggest(env: Env, target: Target): Promise<void> {
   );
   const [coupon] = await unlessLocked<readonly Record<string, unknown>[]>(live, []);
   if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
-  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
-    return say("\ntokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const elsewhere = signedElsewhereBy(env);
+  if (elsewhere) return say(`\ntokens are signed elsewhere: ${elsewhere} is set`);
   const base = `http://localhost:${env.PORT}`;
   say(`
 try it, as user 42 and coupon ${coupon["code"]}:

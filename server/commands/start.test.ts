@@ -17,6 +17,7 @@ for (const [what, variables] of [
   ["a token secret of its own", { JWT_SECRET: "s".repeat(32) }],
   ["a public key", { JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\n" }],
   ["published keys", { JWT_JWKS_URL: "https://id.example/keys" }],
+  ["an identity provider", { JWT_ISSUERS: '[{"issuer": "https://id.example", "audience": "shop"}]' }],
   ["DEMO=on, which needs no key", { DEMO: "on" }],
   ["DEMO=off", { DEMO: "off" }],
 ] as const)

@@ -1,7 +1,7 @@
 /** ./sd start: sets up, then becomes server/main.ts; or stays beside it, to stop the embedded PostgreSQL after it. */
 import { randomBytes } from "node:crypto";
 import { checkAddress } from "../address.ts";
-import { tokenSecret } from "../auth/secret.ts";
+import { signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
 import { TYPESCRIPT } from "../typescript.ts";
 import { withDatabase } from "./database.ts";
@@ -52,7 +52,7 @@ async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = fal
  */
 export function demoKeyOf(env: Env, isDemo: boolean): string | undefined {
   const isAsked = env.DEMO !== undefined || env.DEMO_KEY !== undefined;
-  const isReal = env.JWT_SECRET || env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL;
+  const isReal = env.JWT_SECRET || signedElsewhereBy(env);
   return isDemo && !isAsked && !isReal ? randomBytes(32).toString("base64url") : env.DEMO_KEY;
 }
 
@@ -62,7 +62,7 @@ async function serverEnvironment(
   apiUrl: string,
   demoKey: string | undefined,
 ): Promise<NodeJS.ProcessEnv> {
-  const secret = env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL ? {} : { JWT_SECRET: await tokenSecret(env) };
+  const secret = signedElsewhereBy(env) ? {} : { JWT_SECRET: await tokenSecret(env) };
   return withVariables(process.env, {
     DATABASE_URL: undefined,
     API_DATABASE_URL: apiUrl,

@@ -47,7 +47,25 @@ for (const [args, message] of [
     assert.deepEqual(await readdir(DATA_DIR), []);
   });
 
-test("./sd token: where others sign", () =>
-  assert.rejects(tokens(readEnv({ JWT_JWKS_URL: "https://example.org/jwks.json" }), ["--admin"]), {
-    message: "tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set",
-  }));
+for (const [name, value] of [
+  ["JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\n"],
+  ["JWT_JWKS_URL", "https://example.org/jwks.json"],
+  ["JWT_ISSUERS", '[{"issuer": "https://id.example", "audience": "shop"}]'],
+] as const)
+  test(`./sd token: where others sign, by ${name}`, async () => {
+    const env = readEnv({ [name]: value });
+    await assert.rejects(tokens(env, ["--admin"]), {
+      message: `tokens are signed elsewhere: ${name} is set`,
+    });
+    await assert.rejects(tokens(env, ["--metrics"]), {
+      message: `there is no /metrics: ${name} is set, and METRICS_TOKEN is not`,
+    });
+  });
+
+test("./sd token: a secret of ours signs, whoever else does", async () => {
+  const JWT_SECRET = "a secret of the tests, long enough for HS256";
+  const JWT_ISSUERS = '[{"issuer": "https://id.example", "audience": "shop"}]';
+  const env = readEnv({ JWT_SECRET, JWT_ISSUERS });
+  const [token = ""] = await tokens(env, ["--admin"]);
+  assert.deepEqual(await (await createAuthenticate(env))(token), { role: "admin", subject: "admin" });
+});

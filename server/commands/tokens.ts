@@ -1,7 +1,7 @@
 /** What ./sd token prints: bearer tokens by the secret that set-up generated, or the token of /metrics. */
 import type { Role } from "../api/caller.ts";
 import { signToken } from "../auth/auth.ts";
-import { metricsTokenOf, tokenSecret } from "../auth/secret.ts";
+import { metricsTokenOf, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 
 const USAGE = "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics";
@@ -13,14 +13,14 @@ export async function tokens(env: Env, args: string[]): Promise<string[]> {
 
 async function metricsToken(env: Env): Promise<string> {
   if (env.METRICS_TOKEN) return env.METRICS_TOKEN;
-  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
-    throw new Error("there is no /metrics: JWT_PUBLIC_KEY or JWT_JWKS_URL is set, and METRICS_TOKEN is not");
+  const elsewhere = signedElsewhereBy(env);
+  if (elsewhere) throw new Error(`there is no /metrics: ${elsewhere} is set, and METRICS_TOKEN is not`);
   return metricsTokenOf({ ...env, JWT_SECRET: await tokenSecret(env) }) as string;
 }
 
 async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
-  if (env.JWT_PUBLIC_KEY || env.JWT_JWKS_URL)
-    throw new Error("tokens are signed elsewhere: JWT_PUBLIC_KEY or JWT_JWKS_URL is set");
+  const elsewhere = signedElsewhereBy(env);
+  if (elsewhere) throw new Error(`tokens are signed elsewhere: ${elsewhere} is set`);
   const callers = readArguments(args);
   const secret = await tokenSecret(env);
   return callers.map((who) => signToken(secret, env, who));

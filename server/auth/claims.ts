@@ -1,0 +1,109 @@
+/** What the claims of a token say: when it is good, for whom, and who calls. */
+import type { Caller, Role } from "../api/caller.ts";
+import { isText } from "../api/values.ts";
+import type { ClaimPath } from "../issuer-settings.ts";
+
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** How an issuer says who calls. Made once, since it reads the claims of every token. */
+export interface Mapping {
+  audience: readonly string[];
+  audienceOf(claims: Claims): unknown;
+  /** Text that names who calls; services and admins are named by it. */
+  subjectOf(claims: Claims): unknown;
+  /** The number of a user. */
+  userIdOf(claims: Claims): unknown;
+  /** Our role by the claims; null if a token without it is not good. */
+  roleOf(claims: Claims): Role | null;
+  /** The name of a service or an admin, which no other issuer's has. */
+  nameOf(subject: string): string;
+}
+
+/** The clock of who signs may be ahead of ours by this: a token that was made just now is valid. `exp` is exact. */
+const AHEAD_S = 10;
+
+const MAX_SUBJECT = 200;
+
+/** Of several roles, the one that may most counts. */
+const RANKS: readonly Role[] = ["admin", "service", "till", "user"];
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The claims, which are in base64url; null if they are none. */
+export function readClaims(part: string): Claims | null {
+  // So many characters are of no bytes.
+  if (part.length % 4 === 1) return null;
+  try {
+    const value = JSON.parse(utf8.decode(Buffer.from(part, "base64url")));
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** `exp`, if the token is good now (seconds since 1970). */
+export function readExpiry({ exp, nbf = 0, iat = 0 }: Claims, now: number): number | null {
+  const isNow =
+    isInstant(exp) && exp > now && isInstant(nbf) && nbf <= Math.floor(now) + AHEAD_S && isInstant(iat);
+  return isNow ? exp : null;
+}
+
+/** Who calls, if the token is for us. */
+export function readCaller(claims: Claims, mapping: Mapping): Caller | null {
+  const subject = mapping.subjectOf(claims);
+  if (!isFor(mapping.audienceOf(claims), mapping.audience) || !isSubject(subject)) return null;
+  const role = mapping.roleOf(claims);
+  if (role === "user") {
+    const user_id = numberOf(mapping.userIdOf(claims));
+    return user_id === null ? null : { role, user_id, subject: String(user_id) };
+  }
+  const name = mapping.nameOf(subject);
+  if (role === null || name.length > MAX_SUBJECT) return null;
+  return { role: isOfTill(claims["scope"]) ? "till" : role, subject: name };
+}
+
+/** The role that one of a claim's values has; `user` if none has one. The claim is a value or a list of them; a scope is a text of words. */
+export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unknown, Role>): Role {
+  const claim = claimAt(claims, path);
+  const isScope = ["scope", "scp"].includes(path.at(-1) as string);
+  const values = typeof claim === "string" && isScope ? claim.split(" ") : [claim].flat();
+  const named = new Set(values.map((value) => roles.get(typeof value === "boolean" ? `${value}` : value)));
+  return RANKS.find((role) => named.has(role)) ?? "user";
+}
+
+/** What an object has itself only: each has a `constructor`, which no token gave it. */
+export function claimAt(claims: Claims, path: ClaimPath): unknown {
+  let value: unknown = claims;
+  for (const name of path) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  return value;
+}
+
+function isFor(claim: unknown, audience: readonly string[]): boolean {
+  return Array.isArray(claim)
+    ? audience.some((one) => claim.includes(one))
+    : audience.includes(claim as string);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isInstant(claim: unknown): claim is number {
+  return typeof claim === "number" && Number.isFinite(claim);
+}
+
+function isSubject(claim: unknown): claim is string {
+  return typeof claim === "string" && claim.length > 0 && claim.length <= MAX_SUBJECT && isText(claim);
+}
+
+/** The user_id: a whole number, or its digits. */
+function numberOf(claim: unknown): number | null {
+  const number = typeof claim === "string" && /^[1-9][0-9]{0,15}$/.test(claim) ? Number(claim) : claim;
+  return Number.isSafeInteger(number) && (number as number) > 0 ? (number as number) : null;
+}
+
+/** Words with spaces between them, or a list of words, as some identity providers write it; other words are theirs. */
+function isOfTill(scope: unknown): boolean {
+  const words = typeof scope === "string" ? scope.split(" ") : scope;
+  return Array.isArray(words) && words.includes("use");
+}

@@ -1,0 +1,435 @@
+/** Several issuers at once: whose keys are asked, what a claim may be, and what a stranger may try. */
+import assert from "node:assert/strict";
+import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { exportJWK, type JWTPayload, SignJWT } from "jose";
+import { readEnv } from "../env.ts";
+import { Problem } from "../http/problem.ts";
+import { createAuthenticate, signToken } from "./auth.ts";
+
+const secret = "a secret of the tests, long enough for HS256";
+const now = Math.floor(Date.now() / 1000);
+const A = "https://a.example";
+const B = "https://b.example/";
+const pairs = {
+  a: generateKeyPairSync("rsa", { modulusLength: 2048 }),
+  b: generateKeyPairSync("ec", { namedCurve: "P-256" }),
+  other: generateKeyPairSync("rsa", { modulusLength: 2048 }),
+};
+const good = { iss: A, aud: "shop", sub: "ann", user_id: 42, exp: now + 86_400 };
+const ofGood = { role: "user", user_id: 42, subject: "42" };
+const pemOf = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
+const jwkOf = async (key: KeyObject, members: object = { kid: "k" }) => ({
+  ...(await exportJWK(key)),
+  ...members,
+});
+
+function signed(
+  claims: JWTPayload,
+  key = pairs.a.privateKey,
+  header: object = { kid: "k" },
+): Promise<string> {
+  const alg = key.asymmetricKeyType === "rsa" ? "RS256" : "ES256";
+  return new SignJWT(claims).setProtectedHeader({ alg, ...header }).sign(key);
+}
+
+/** What addresses answer, which a test may change, and which were asked. */
+function internet(t: TestContext) {
+  const web = { asked: [] as string[], pages: new Map<string, unknown>() };
+  t.mock.method(globalThis, "fetch", async (url: string) => {
+    web.asked.push(url);
+    const page = web.pages.get(url);
+    if (page instanceof Response) return page.clone();
+    return page === undefined ? new Response(null, { status: 503 }) : Response.json(page);
+  });
+  return web;
+}
+
+const create = (issuers: object[], settings: object = {}, report?: (error: unknown) => void) =>
+  createAuthenticate(readEnv({ JWT_ISSUERS: JSON.stringify(issuers), ...settings }), report);
+
+const isUnavailable = (error: unknown) =>
+  error instanceof Problem && error.status === 503 && error.members.outcome === "keys_unavailable";
+
+const byPem = { issuer: A, audience: "shop", user_id: "user_id", public_key: pemOf(pairs.a.publicKey) };
+const aJwks = { issuer: A, audience: "shop", user_id: "user_id", jwks: `${A}/keys` };
+const bJwks = { issuer: B, audience: "shop", user_id: "user_id", jwks: "https://keys.b.example/keys" };
+
+// ---- Claims ---------------------------------------------------------------------------------------------------------
+
+const roles = { staff: "admin", shop: "service", till: "till", all: "user", true: "till" } as const;
+const admin = { role: "admin", subject: `ann of ${A}` };
+const service = { role: "service", subject: `ann of ${A}` };
+const till = { role: "till", subject: `ann of ${A}` };
+for (const [role, claims, caller] of [
+  ["role", { role: "staff" }, admin],
+  ["role", { role: ["x", "staff"] }, admin],
+  ["role", { role: ["all", "till", "shop"] }, service],
+  ["role", { role: ["till", "staff", "shop"] }, admin],
+  ["role", { role: ["all", "till"] }, till],
+  ["role", { role: true }, till],
+  ["role", { role: "staff", scope: "openid use" }, till],
+  ["role", { role: "shop", scope: ["use"] }, till],
+  ["role", {}, ofGood],
+  ["role", { role: "not staff" }, ofGood],
+  ["role", { role: "Staff" }, ofGood],
+  ["role", { role: "admin" }, ofGood],
+  ["role", { role: null }, ofGood],
+  ["role", { role: 7 }, ofGood],
+  ["role", { role: { staff: true } }, ofGood],
+  ["role", { role: [["staff"]] }, ofGood],
+  ["role", { role: [null, 7, {}] }, ofGood],
+  ["role", { role: Array.from({ length: 1_000 }, (_, i) => `r${i}`) }, ofGood],
+  ["role", { role: "constructor" }, ofGood],
+  ["role", { role: "__proto__" }, ofGood],
+  ["scope", { scope: "openid staff" }, admin],
+  ["scope", { scope: "openid staff-x" }, ofGood],
+  ["scp", { scp: ["openid", "shop"] }, service],
+  ["scp", { scp: "shop staff" }, admin],
+  ["realm_access.roles", { realm_access: { roles: ["staff"] } }, admin],
+  ["realm_access.roles", { "realm_access.roles": ["staff"] }, ofGood],
+  ["realm_access.roles", { realm_access: ["staff"] }, ofGood],
+  ["realm_access.roles", { realm_access: "staff" }, ofGood],
+  [["a.b", "roles"], { "a.b": { roles: "shop" } }, service],
+  ["https://shop.example/roles", { "https://shop.example/roles": ["staff"] }, admin],
+  ["cognito:groups", { "cognito:groups": ["staff"] }, admin],
+  ["__proto__.roles", JSON.parse('{"__proto__": {"roles": ["staff"]}}'), admin],
+  ["__proto__.roles", {}, ofGood],
+  ["constructor.name", {}, ofGood],
+  ["role.length", { role: "staff" }, ofGood],
+] as const)
+  test(`role at ${role}: ${JSON.stringify(claims).slice(0, 60)}`, async () => {
+    const authenticate = await create([{ ...byPem, role, roles: { ...roles, Object: "admin", 5: "admin" } }]);
+    const token = await signed(
+      Object.hasOwn(claims, "__proto__") ? Object.assign(claims, good) : { ...good, ...claims },
+    );
+    for (let i = 0; i < 2; i++) assert.deepEqual(await authenticate(token), caller);
+  });
+
+for (const [user_id, number] of [
+  [42, 42],
+  ["42", 42],
+  [2 ** 53 - 1, 2 ** 53 - 1],
+  ...["", "0", "042", "4.2", "1e3", " 42", 0, -1, 4.2, 2 ** 53, null, true, [42], { 0: 42 }].map((id) => [
+    id,
+    null,
+  ]),
+] as const)
+  test(`the user_id ${JSON.stringify(user_id)}`, async () => {
+    const authenticate = await create([byPem]);
+    const caller = await authenticate(await signed({ ...good, user_id }));
+    assert.deepEqual(caller, number && { role: "user", user_id: number, subject: `${number}` });
+  });
+
+test("a subject is never taken for the number of a user", async () => {
+  const { user_id: _, ...rest } = good;
+  for (const settings of [byPem, { ...byPem, user_id: undefined }])
+    assert.equal(await (await create([settings]))(await signed({ ...rest, sub: "1" })), null);
+  const bySubject = await create([{ ...byPem, user_id: "sub" }]);
+  assert.deepEqual(await bySubject(await signed({ ...rest, sub: "1" })), {
+    role: "user",
+    user_id: 1,
+    subject: "1",
+  });
+});
+
+for (const [audience, audience_claim, claims, isGood] of [
+  ["shop", "aud", { aud: ["x", "shop"] }, true],
+  [["shop", "web"], "aud", { aud: "web" }, true],
+  [["shop", "web"], "aud", { aud: ["x", "web"] }, true],
+  ["shop", "aud", { aud: [] }, false],
+  ["shop", "aud", { aud: ["shop "] }, false],
+  ["shop", "aud", { aud: [["shop"]] }, false],
+  ["shop", "aud", { aud: { shop: "shop" } }, false],
+  ["shop", "aud", { aud: undefined, client_id: "shop" }, false],
+  // Cognito's access tokens.
+  ["shop", "client_id", { aud: undefined, client_id: "shop", token_use: "access" }, true],
+  ["shop", "client_id", { aud: "shop", client_id: "x" }, false],
+] as const)
+  test(`${JSON.stringify(claims)} for ${audience}: ${isGood ? "good" : "not good"}`, async () => {
+    const authenticate = await create([{ ...byPem, audience, audience_claim }]);
+    const token = await signed({ ...good, ...claims } as JWTPayload);
+    assert.deepEqual(await authenticate(token), isGood ? ofGood : null);
+  });
+
+test("names that are too long for the audit are nobody's, and other issuers' are never ours", async () => {
+  const authenticate = await create([{ ...byPem, roles: { s: "service" } }], { JWT_SECRET: secret });
+  const named = async (sub: string) => authenticate(await signed({ ...good, role: "s", sub }));
+  const room = 200 - ` of ${A}`.length;
+  assert.deepEqual(await named("x".repeat(room)), {
+    role: "service",
+    subject: `${"x".repeat(room)} of ${A}`,
+  });
+  assert.equal(await named("x".repeat(room + 1)), null);
+  for (const sub of ["", "a\0b", "a\ud83c"]) assert.equal(await named(sub), null);
+  const own = await authenticate(signToken(secret, readEnv({}), { role: "service", subject: "shop" }));
+  assert.deepEqual([own?.subject, (await named("shop"))?.subject], ["shop", `shop of ${A}`]);
+});
+
+// ---- Whose keys -----------------------------------------------------------------------------------------------------
+
+test("an unknown issuer, and one that differs by a slash, ask for no key", async (t) => {
+  const web = internet(t);
+  const authenticate = await create([aJwks, bJwks]);
+  for (const iss of [
+    `${A}/`,
+    B.slice(0, -1),
+    A.toUpperCase(),
+    "https://c.example",
+    "",
+    1,
+    null,
+    [A],
+    { [A]: A },
+  ])
+    assert.equal(authenticate(await signed({ ...good, iss } as JWTPayload)), null);
+  assert.deepEqual(web.asked, []);
+});
+
+test("no key, algorithm or secret of one issuer is good for another, whatever it is called", async (t) => {
+  const web = internet(t);
+  web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.a.publicKey)] });
+  web.pages.set(bJwks.jwks, { keys: [await jwkOf(pairs.b.publicKey)] });
+  const authenticate = await create([aJwks, bJwks], { JWT_SECRET: secret });
+  const ofB = { ...good, iss: B };
+  const ours = { ...good, iss: "coupon-drop", aud: "coupon-drop", sub: "42", role: "user" };
+  // Both keys have the same kid, and both are remembered when the others come.
+  for (let i = 0; i < 2; i++) {
+    assert.deepEqual(await authenticate(await signed(good)), ofGood);
+    assert.deepEqual(await authenticate(await signed(ofB, pairs.b.privateKey)), ofGood);
+    assert.equal(await authenticate(await signed(ofB)), null);
+    assert.equal(await authenticate(await signed(good, pairs.b.privateKey)), null);
+    assert.equal(await authenticate(await signed(ours)), null);
+  }
+  const hs256 = (claims: object, key: string | Buffer) => {
+    const [head, body] = [{ alg: "HS256", kid: "k" }, claims].map((part) =>
+      Buffer.from(JSON.stringify(part)).toString("base64url"),
+    );
+    return `${head}.${body}.${createHmac("sha256", key).update(`${head}.${body}`).digest("base64url")}`;
+  };
+  assert.deepEqual(await authenticate(hs256(ours, secret)), ofGood);
+  for (const key of [secret, pemOf(pairs.a.publicKey), Buffer.alloc(0)])
+    for (const claims of [good, ofB]) assert.equal(await authenticate(hs256(claims, key)), null);
+});
+
+test("only the algorithms that an issuer is set to have", async (t) => {
+  const web = internet(t);
+  web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.a.publicKey)] });
+  const by = (alg: string) =>
+    new SignJWT(good).setProtectedHeader({ alg, kid: "k" }).sign(pairs.a.privateKey);
+  for (const settings of [byPem, aJwks])
+    for (const [algorithms, taken] of [
+      [["RS256"], [true, false]],
+      [["PS256"], [false, true]],
+      [
+        ["RS256", "PS256"],
+        [true, true],
+      ],
+    ] as const) {
+      const authenticate = await create([{ ...settings, algorithms }]);
+      const callers = [await authenticate(await by("RS256")), await authenticate(await by("PS256"))];
+      assert.deepEqual(
+        callers.map((caller) => caller !== null),
+        taken,
+      );
+    }
+});
+
+test("where one issuer's keys cannot be had, its tokens get 503, and no other's", async (t) => {
+  const web = internet(t);
+  web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.a.publicKey)] });
+  const authenticate = await create([bJwks, aJwks]);
+  for (let i = 0; i < 3; i++) {
+    await assert.rejects(
+      async () => authenticate(await signed({ ...good, iss: B }, pairs.b.privateKey)),
+      isUnavailable,
+    );
+    assert.deepEqual(await authenticate(await signed(good)), ofGood);
+  }
+  assert.equal(web.asked.filter((url) => url === aJwks.jwks).length, 1);
+});
+
+test("one issuer's new keys end its known tokens, and no other's", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const web = internet(t);
+  web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.a.publicKey)] });
+  web.pages.set(bJwks.jwks, { keys: [await jwkOf(pairs.b.publicKey)] });
+  const authenticate = await create([aJwks, bJwks]);
+  const [ofA, ofB] = [await signed(good), await signed({ ...good, iss: B }, pairs.b.privateKey)];
+  // The first one waits for the keys, the second is remembered.
+  for (const token of [ofA, ofB, ofA, ofB]) assert.deepEqual(await authenticate(token), ofGood);
+  web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.other.publicKey)] });
+  t.mock.timers.tick(30_000);
+  while ((await authenticate(ofA)) !== null) await new Promise(setImmediate);
+  const asked = web.asked.length;
+  // Known: answered in place, though its keys are now old enough to be asked for.
+  assert.deepEqual(authenticate(ofB), ofGood);
+  assert.ok(web.asked.length <= asked + 1);
+  assert.deepEqual(await authenticate(await signed(good, pairs.other.privateKey)), ofGood);
+});
+
+test("published keys of other kinds, and what is no key, are passed over", async (t) => {
+  const web = internet(t);
+  const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" });
+  web.pages.set(aJwks.jwks, {
+    keys: [
+      null,
+      "k",
+      7,
+      [],
+      {},
+      { kty: "AKP", alg: "ML-DSA-44", pub: "AA", kid: "k" },
+      { kty: "oct", k: "c2VjcmV0", kid: "k" },
+      { kty: "RSA", kid: "k" },
+      { kty: "RSA", n: "AQAB", e: "AQAB", kid: "k" },
+      { kty: "EC", crv: "secp999", x: "AA", y: "AA", kid: "k" },
+      await jwkOf(p384.publicKey),
+      await jwkOf(pairs.other.publicKey, { kid: "k", use: "enc" }),
+      await jwkOf(pairs.a.publicKey),
+    ],
+  });
+  const authenticate = await create([aJwks]);
+  assert.deepEqual(await authenticate(await signed(good)), ofGood);
+  assert.equal(await authenticate(await signed(good, pairs.other.privateKey)), null);
+});
+
+for (const [what, page] of Object.entries({
+  "no keys": {},
+  "keys that are no list": { keys: { k: 1 } },
+  "a list": [],
+  null: null,
+  text: new Response("<html>"),
+  "a redirect": new Response(null, { status: 302, headers: { location: `${A}/keys` } }),
+}))
+  test(`published keys that are ${what}: 503`, async (t) => {
+    internet(t).pages.set(aJwks.jwks, page);
+    const authenticate = await create([aJwks]);
+    await assert.rejects(async () => authenticate(await signed(good)), isUnavailable);
+  });
+
+// ---- Discovery ------------------------------------------------------------------------------------------------------
+
+const discovery = { issuer: A, audience: "shop", user_id: "user_id" };
+const SELF = `${A}/.well-known/openid-configuration`;
+
+test("an issuer says where its keys are: asked once, and anew when they are no longer there", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const web = internet(t);
+  web.pages.set(SELF, { issuer: A, jwks_uri: "https://keys.example/1" });
+  web.pages.set("https://keys.example/1", { keys: [await jwkOf(pairs.a.publicKey)] });
+  const authenticate = await create([discovery]);
+  const token = await signed(good);
+  assert.deepEqual(
+    await Promise.all(Array.from({ length: 20 }, () => authenticate(token))),
+    Array(20).fill(ofGood),
+  );
+  assert.deepEqual(web.asked, [SELF, "https://keys.example/1"]);
+  assert.deepEqual(await authenticate(token), ofGood);
+  const unknown = () => signed(good, pairs.other.privateKey, { kid: "new" });
+  t.mock.timers.tick(30_000);
+  assert.equal(await authenticate(await unknown()), null);
+  assert.deepEqual(web.asked.slice(2), ["https://keys.example/1"]);
+  web.pages.set(SELF, { issuer: A, jwks_uri: "https://keys.example/2" });
+  web.pages.delete("https://keys.example/1");
+  web.pages.set("https://keys.example/2", { keys: [await jwkOf(pairs.other.publicKey, { kid: "new" })] });
+  t.mock.timers.tick(30_000);
+  await assert.rejects(async () => authenticate(await unknown()), isUnavailable);
+  assert.deepEqual(authenticate(token), ofGood, "while they cannot be had, known keys are good");
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(await authenticate(await unknown()), ofGood);
+  assert.deepEqual(web.asked.slice(3), ["https://keys.example/1", SELF, "https://keys.example/2"]);
+});
+
+test("a slash at the end of an issuer is not doubled", async (t) => {
+  const web = internet(t);
+  web.pages.set("https://b.example/.well-known/openid-configuration", { issuer: B, jwks_uri: bJwks.jwks });
+  web.pages.set(bJwks.jwks, { keys: [await jwkOf(pairs.b.publicKey)] });
+  const authenticate = await create([{ ...discovery, issuer: B }]);
+  assert.deepEqual(await authenticate(await signed({ ...good, iss: B }, pairs.b.privateKey)), ofGood);
+});
+
+for (const [what, page] of Object.entries({
+  "of another issuer": { issuer: `${A}/`, jwks_uri: `${A}/keys` },
+  "of nobody": { jwks_uri: `${A}/keys` },
+  "without an address": { issuer: A },
+  "with an address in clear": { issuer: A, jwks_uri: "http://a.example/keys" },
+  "with an address of another kind": { issuer: A, jwks_uri: "file:///etc/passwd" },
+  "with a list for an address": { issuer: A, jwks_uri: [`${A}/keys`] },
+  "that is a redirect": new Response(null, { status: 301, headers: { location: `${A}/x` } }),
+}))
+  test(`a document ${what}: 503, and no key is asked for`, async (t) => {
+    const web = internet(t);
+    web.pages.set(SELF, page);
+    for (const scheme of ["https", "http"])
+      web.pages.set(`${scheme}://a.example/keys`, { keys: [await jwkOf(pairs.a.publicKey)] });
+    const authenticate = await create([discovery]);
+    await assert.rejects(async () => authenticate(await signed(good)), isUnavailable);
+    assert.deepEqual(web.asked, [SELF]);
+  });
+
+// ---- Settings -------------------------------------------------------------------------------------------------------
+
+const least = { issuer: A, audience: "shop" };
+for (const [what, given, message] of [
+  ["no JSON", "shop", "must be a list in JSON"],
+  ["no list", least, "Invalid input: expected array, received object"],
+  ["nobody", [], "Too small: expected array to have >=1 items"],
+  ["no audience", [{ issuer: A }], "0.audience Invalid input"],
+  [
+    "audience of nobody",
+    [{ ...least, audience: [] }],
+    "0.audience Too small: expected array to have >=1 items",
+  ],
+  ["a member that there is not", [{ ...least, scope: "x" }], '0 Unrecognized key: "scope"'],
+  [
+    "an unknown role",
+    [{ ...least, roles: { x: "owner" } }],
+    '0.roles.x Invalid option: expected one of "user"|"till"|"service"|"admin"',
+  ],
+  ["a path with a hole", [{ ...least, role: "a..b" }], "0.role is no path of a claim"],
+  ["two ways to keys", [{ ...byPem, jwks: `${A}/keys` }], "0 has jwks and public_key: leave one of them"],
+  [
+    "no way to keys",
+    [{ ...least, issuer: "shop" }],
+    "0 needs jwks or public_key, since its issuer is no address that could say where its keys are",
+  ],
+  ["a file for keys", [{ ...least, jwks: "file:///etc/keys" }], "0.jwks must be the URL of published keys"],
+  [
+    "a secret for a key",
+    [{ ...least, algorithms: ["HS256"] }],
+    '0.algorithms.0 Invalid option: expected one of "RS256"|"PS256"|"ES256"|"EdDSA"',
+  ],
+] as const)
+  test(`JWT_ISSUERS: ${what}`, () =>
+    assert.throws(() => readEnv({ JWT_ISSUERS: typeof given === "string" ? given : JSON.stringify(given) }), {
+      message: `the environment is wrong. JWT_ISSUERS: ${message}`,
+    }));
+
+for (const [what, issuers, settings, message] of [
+  [
+    "twice",
+    [byPem, { ...byPem, audience: "x" }],
+    {},
+    `JWT_ISSUERS: the issuer ${A} is there twice, or is JWT_ISSUER`,
+  ],
+  [
+    "our own",
+    [byPem],
+    { JWT_SECRET: secret, JWT_ISSUER: A },
+    `JWT_ISSUERS: the issuer ${A} is there twice, or is JWT_ISSUER`,
+  ],
+  [
+    "another algorithm",
+    [{ ...byPem, algorithms: ["ES256"] }],
+    {},
+    `JWT_ISSUERS: public_key of ${A} fits none of ES256`,
+  ],
+  [
+    "no key",
+    [{ ...byPem, public_key: "-----BEGIN PUBLIC KEY-----\nAA" }],
+    {},
+    `JWT_ISSUERS: public_key of ${A}: no RSA (2048 bits or more), P-256 or Ed25519 key`,
+  ],
+] as const)
+  test(`JWT_ISSUERS, refused at start: ${what}`, () =>
+    assert.rejects(create([...issuers], settings), { message }));

@@ -1,0 +1,68 @@
+/** Who issues tokens: the one issuer of our own tokens, and the identity providers of JWT_ISSUERS. Each has its own keys and mapping. */
+import type { Role } from "../api/caller.ts";
+import type { Env } from "../env.ts";
+import { type IssuerSettings, readIssuers } from "../issuer-settings.ts";
+import type { Check } from "./algorithms.ts";
+import { claimAt, type Mapping, roleAt } from "./claims.ts";
+import { type Keys, keysOf, ownKeys } from "./keys.ts";
+
+export interface Issuer extends Mapping {
+  /** `iss`. */
+  issuer: string;
+  keys: Keys;
+  /** By the header as it is written, of tokens that were valid: a stranger cannot fill it. Of one generation of the keys. */
+  checks: Map<string, Check>;
+  generation: number;
+}
+
+/** Of our own tokens: `role` is one of these, and nothing else is a token of ours. */
+const OWN_ROLES: ReadonlyMap<unknown, Role> = new Map(
+  (["user", "service", "admin"] as const).map((role) => [role, role]),
+);
+
+/** All issuers that the environment names, at least one. Throws if one is named twice. */
+export function issuersOf(env: Env, report: (error: unknown) => void): readonly Issuer[] {
+  const others = env.JWT_ISSUERS === undefined ? [] : readIssuers(env.JWT_ISSUERS);
+  const keys = ownKeys(env, report);
+  const all = others.map((settings) => otherIssuer(settings, keysOf(settings, report)));
+  if (keys !== null) all.unshift(ownIssuer(env, keys));
+  if (all.length === 0)
+    throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_ISSUERS");
+  const twice = all.find((one, index) => all.findIndex(({ issuer }) => issuer === one.issuer) < index);
+  if (twice !== undefined)
+    throw new Error(`JWT_ISSUERS: the issuer ${twice.issuer} is there twice, or is JWT_ISSUER`);
+  return all;
+}
+
+function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
+  return {
+    issuer: JWT_ISSUER,
+    audience: [JWT_AUDIENCE],
+    audienceOf: ({ aud }) => aud,
+    subjectOf: ({ sub }) => sub,
+    userIdOf: ({ sub }) => sub,
+    roleOf: ({ role }) => OWN_ROLES.get(role) ?? null,
+    nameOf: (subject) => subject,
+    keys,
+    checks: new Map(),
+    generation: 0,
+  };
+}
+
+/** Its `role` may be anything: who has none of ours is a user. */
+function otherIssuer(settings: IssuerSettings, keys: Keys): Issuer {
+  const { issuer, audience, audience_claim, subject, user_id, role } = settings;
+  const roles: ReadonlyMap<unknown, Role> = new Map(Object.entries(settings.roles));
+  return {
+    issuer,
+    audience,
+    audienceOf: (claims) => claimAt(claims, audience_claim),
+    subjectOf: (claims) => claimAt(claims, subject),
+    userIdOf: (claims) => user_id && claimAt(claims, user_id),
+    roleOf: (claims) => roleAt(claims, role, roles),
+    nameOf: (text) => `${text} of ${issuer}`,
+    keys,
+    checks: new Map(),
+    generation: 0,
+  };
+}

@@ -1,0 +1,67 @@
+/** The setting JWT_ISSUERS: identity providers besides our own issuer, and how the claims of their tokens say who calls. */
+import { z } from "zod";
+
+/** The names that lead to a claim: `realm_access.roles` is ["realm_access", "roles"]. */
+export type ClaimPath = readonly string[];
+
+/** The algorithms of public keys. A provider publishes no secret. */
+const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
+
+const text = z.string().min(1).max(200);
+
+/** A name with `:` or `/` is one claim's, such as `https://shop.example/roles`; else dots lead into objects. A list says the path itself. */
+const claim = z.union([
+  text
+    .transform((name) => (/[:/]/.test(name) ? [name] : name.split(".")))
+    .refine((path) => path.every((name) => name !== ""), "is no path of a claim"),
+  z.array(text).min(1).max(10),
+]);
+
+const address = z.url({ protocol: /^https?$/, error: "must be the URL of published keys" });
+
+const schema = z
+  .strictObject({
+    /** `iss`, letter by letter. */
+    issuer: text,
+    audience: z.union([text.transform((one) => [one]), z.array(text).min(1).max(20)]),
+    audience_claim: claim.prefault("aud"),
+    /** Where the keys are. Without it and `public_key` the issuer says so itself (OpenID Connect Discovery 1.0). */
+    jwks: address.optional(),
+    public_key: z
+      .string()
+      .startsWith("-----BEGIN PUBLIC KEY-----", "must be a public key in PEM (SPKI)")
+      .optional(),
+    algorithms: z
+      .array(z.enum(ALGORITHMS))
+      .min(1)
+      .default([...ALGORITHMS]),
+    subject: claim.prefault("sub"),
+    user_id: claim.optional(),
+    role: claim.prefault("role"),
+    /** Our role of a value of the claim `role`. */
+    roles: z.record(text, z.enum(["user", "till", "service", "admin"])).default({}),
+  })
+  .refine(({ jwks, public_key }) => !(jwks && public_key), "has jwks and public_key: leave one of them")
+  .refine(
+    ({ issuer, jwks, public_key }) => jwks || public_key || /^https?:\/\/[^?#]+$/.test(issuer),
+    "needs jwks or public_key, since its issuer is no address that could say where its keys are",
+  );
+
+export type IssuerSettings = z.infer<typeof schema>;
+
+/** The issuers of this text, a list in JSON. Throws an error that says what is wrong with it. */
+export function readIssuers(json: string): IssuerSettings[] {
+  let given: unknown;
+  try {
+    given = JSON.parse(json);
+  } catch {
+    throw new Error("must be a list in JSON");
+  }
+  const parsed = z.array(schema).min(1).max(50).safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new Error(
+    parsed.error.issues
+      .map(({ path, message }) => [path.join("."), message].filter(Boolean).join(" "))
+      .join(", "),
+  );
+}
