@@ -33,7 +33,10 @@ export const failures = {
     status: 503,
     detail: "The keys of the tokens cannot be fetched; nothing was done. Send the request again.",
   },
-  metrics_unavailable: { status: 503, detail: "Not every worker answered. Send the request again." },
+  metrics_unavailable: {
+    status: 503,
+    detail: "The process that asks the workers does not answer. Send the request again.",
+  },
   migrations_pending: { status: 503, detail: "The database is older than this server: run ./sd migrate." },
   server_too_old: {
     status: 503,

@@ -31,6 +31,8 @@ export const GAUGES: Readonly<Record<string, Rule>> = {
   // The same in each process, but for a restock that one has not heard of.
   coupon_sold_out_timestamp_seconds: "max",
   coupon_streams_open: "sum",
+  // Each worker says 0, and the primary process how many are silent.
+  coupon_workers_silent: "sum",
   nodejs_active_handles: "sum",
   nodejs_active_handles_total: "sum",
   nodejs_active_requests: "sum",
@@ -104,6 +106,12 @@ function grouped<Item>(items: Item[], keyOf: (item: Item) => string): [Item, ...
 /** What stays true of a process that ended: it counted, and it was there. */
 export function lasting(report: Report): Report {
   return report.filter(({ name, type }) => type !== "gauge" || name === "process_start_time_seconds");
+}
+
+/** How many workers do not answer: their last report counts. */
+export function silentWorkers(count: number): Report {
+  const help = "Workers that do not answer: of each, the figures are the last that it reported.";
+  return [{ name: "coupon_workers_silent", help, type: "gauge", values: [{ labels: {}, value: count }] }];
 }
 
 /** In the text format of Prometheus. */

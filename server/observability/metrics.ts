@@ -2,6 +2,7 @@
 import { Registry } from "prom-client";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import type { Pools } from "../database/functions.ts";
+import { silentWorkers } from "./aggregate.ts";
 import type { Log } from "./log.ts";
 import { createRequests } from "./requests.ts";
 import { createScrape } from "./scrape.ts";
@@ -186,6 +187,7 @@ function exposeCommit(registry: Registry, waitsFor: Sources["commitWaitsFor"]): 
 function exposeProcess(registry: Registry, { inFlight, streams, log }: Sources): void {
   exposeOne(registry, "gauge", "coupon_http_requests_in_flight", "Requests in flight.", inFlight);
   exposeOne(registry, "gauge", "coupon_streams_open", "Open event streams.", streams);
+  for (const { name, help, values } of silentWorkers(0)) expose(registry, "gauge", name, help, () => values);
   exposeOne(
     registry,
     "counter",

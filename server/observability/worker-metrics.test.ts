@@ -19,7 +19,8 @@ test("reads of the metrics of all workers leave no listener behind, on either si
   new Counter({ name: "told_total", help: "x", registers: [registry] }).inc(3);
   const report = await registry.getMetricsAsJSON();
   const warnings: string[] = [];
-  const warn = ({ name }: Error) => void warnings.push(name);
+  // Of a leak, and not of the mocked timers.
+  const warn = ({ name }: Error) => void (name !== "ExperimentalWarning" && warnings.push(name));
   process.on("warning", warn);
   t.after(() => process.off("warning", warn));
 
@@ -72,6 +73,33 @@ test("reads of the metrics of all workers leave no listener behind, on either si
     cluster.emit("message", asks, { type: "coupon:metrics wanted", id: "a" });
     assert.match((await answer).text ?? "", /^told_total 6$/m);
   });
+
+  await t.test(
+    "the primary process, when a worker stands still: the last that it reported counts",
+    async (t) => {
+      t.mock.timers.enable({ apis: ["setTimeout"] });
+      const [still, asks] = [new EventEmitter(), new EventEmitter()];
+      let askedAll = () => {};
+      const asked = new Promise<void>((resolve) => {
+        askedAll = resolve;
+      });
+      Object.assign(still, { isConnected: () => true, send: askedAll });
+      cluster.emit("message", still, { type: "coupon:report", report });
+      const read = async () => {
+        const answer = new Promise<Told>((send) => Object.assign(asks, { isConnected: () => true, send }));
+        cluster.emit("message", asks, { type: "coupon:metrics wanted", id: "s" });
+        await asked;
+        t.mock.timers.tick(2_000);
+        return (await answer).text?.match(/^(told_total|coupon_workers_silent) .*$/gm);
+      };
+      const before = await read();
+      assert.deepEqual(await read(), before);
+      // Its report, and those of the two that went before.
+      assert.deepEqual(before, ["told_total 9", "coupon_workers_silent 1"]);
+      cluster.emit("disconnect", still);
+      assert.deepEqual(await read(), ["told_total 9", "coupon_workers_silent 0"]);
+    },
+  );
 
   await t.test("a worker", async (t) => {
     const { connected, send } = process;

@@ -1,16 +1,16 @@
 /**
  * /metrics with several workers. Each worker reports to the primary process each second, when it is asked, and at its end; the primary
- * keeps the last report of each, and the counts of those that ended, so that no counter falls when a worker is replaced. Of a worker
- * that is killed, its last second may be missing.
+ * keeps the last report of each, and the counts of those that ended, so that no counter falls when a worker is replaced or stands
+ * still. Of a worker that is killed, its last second may be missing.
  */
 import cluster, { type Worker } from "node:cluster";
 import { randomUUID } from "node:crypto";
 import type { Registry } from "prom-client";
-import { lasting, type Report, textOf, together } from "./aggregate.ts";
+import { lasting, type Report, silentWorkers, textOf, together } from "./aggregate.ts";
 
 const REPORT_MS = 1_000;
-/** For the report of a worker that is asked, ms. */
-const ANSWER_MS = 5_000;
+/** For the report of a worker that is asked, ms. Of one that does not answer, its last report counts. */
+const ANSWER_MS = 2_000;
 /** For the metrics of all workers, ms; Prometheus waits for 10 s. */
 const ALL_MS = 6_000;
 
@@ -50,21 +50,19 @@ export function collectReports(): void {
   });
 
   async function read(): Promise<string> {
-    await Promise.all([...reports.keys()].map(ask));
-    return textOf(together([ended, ...reports.values()]));
+    const answers = await Promise.all([...reports.keys()].map(ask));
+    const silent = answers.filter((answered) => !answered).length;
+    return textOf(together([ended, ...reports.values(), silentWorkers(silent)]));
   }
 
-  /** Returns when it has reported anew, or is gone. Rejects when it is silent. */
-  function ask(worker: Worker): Promise<void> {
+  /** Returns whether it has reported anew, or is gone; false when it is silent. */
+  function ask(worker: Worker): Promise<boolean> {
     const id = randomUUID();
-    return new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`worker ${worker.process.pid} does not report`)),
-        ANSWER_MS,
-      );
+    return new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => resolve(false), ANSWER_MS);
       const done = () => {
         clearTimeout(timer);
-        resolve();
+        resolve(true);
       };
       questions.set(id, { worker, done });
       if (worker.isConnected()) worker.send({ type: "coupon:report wanted", id });
@@ -93,7 +91,7 @@ export async function reportTo(registry: Registry): Promise<() => Promise<void>>
   return report;
 }
 
-/** What all workers count together, as the primary says. Rejects when one of them is silent, or the primary. */
+/** What all workers count together, as the primary says. Rejects when the primary is silent. */
 export function metricsOfAll(): Promise<string> {
   const id = randomUUID();
   return new Promise<string>((resolve, reject) => {
