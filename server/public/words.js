@@ -251,6 +251,10 @@ const moments = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
 });
 
+const momentsOfAnotherYear = new Intl.DateTimeFormat("en-GB", {
+  ...{ weekday: "short", day: "numeric", month: "short", year: "numeric" },
+  ...{ hour: "2-digit", minute: "2-digit" },
+});
 const instants = new Intl.DateTimeFormat("en-GB", {
   ...{ day: "numeric", month: "short", year: "numeric" },
   ...{ hour: "2-digit", minute: "2-digit", second: "2-digit" },
@@ -296,10 +300,14 @@ export const lasting = (total) => (Math.abs(total) < 60 ? `${Number(total.toFixe
 export const dayName = (day) => days.format(new Date(`${day}T00:00:00Z`));
 
 /**
- * In the reader's time zone.
+ * In the reader's time zone; with the year when it is another one than at `now`.
  * @param {string | number} time
  */
-export const moment = (time) => moments.format(new Date(time));
+export function moment(time, now = Date.now()) {
+  const date = new Date(time);
+  const isThisYear = date.getFullYear() === new Date(now).getFullYear();
+  return (isThisYear ? moments : momentsOfAnotherYear).format(date);
+}
 
 /**
  * @param {number | undefined} position

@@ -1,0 +1,11 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { moment } from "./words.js";
+
+test("a moment has its year when that is not this one", () => {
+  const now = new Date(2026, 11, 31, 12).getTime();
+  const at = (year: number) => moment(new Date(year, 5, 1, 18, 30).toISOString(), now);
+  // Versions of Node.js differ in their commas.
+  const plain = [2025, 2026, 2027].map((year) => at(year).replaceAll(",", ""));
+  assert.deepEqual(plain, ["Sun 1 Jun 2025 18:30", "Mon 1 Jun 18:30", "Tue 1 Jun 2027 18:30"]);
+});
