@@ -16,7 +16,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../connect.ts";
 import { findBinaries } from "./binaries.ts";
 import { bootstrap, clusterVersion, createCluster, requireVersion } from "./cluster.ts";
-import { password } from "./files.ts";
+import { makeDirectory, password, readIfThere } from "./files.ts";
 import { locked } from "./lock.ts";
 import { existingPlace, findPlace, isRoot } from "./place.ts";
 import { ANSWER_MS, halt, launch, logTail, readPidFile } from "./process.ts";
@@ -55,7 +55,7 @@ export async function startEmbedded(options: {
   log?: (line: string) => void;
 }): Promise<Embedded> {
   return explained(options.dataDir, async () => {
-    if (await fs.mkdir(options.dataDir, { recursive: true })) await fs.chmod(options.dataDir, 0o700);
+    if (await makeDirectory(options.dataDir)) await fs.chmod(options.dataDir, 0o700);
     return locked(await fs.realpath(options.dataDir), async (root) => {
       const log = options.log ?? (() => {});
       const place = await findPlace(root, log);
@@ -152,6 +152,29 @@ export async function embeddedStatus(options: {
       ? { running: true, port: server.port, pid: server.pid, version }
       : { running: false, version };
   });
+}
+
+/**
+ * The programs that are connected to the server on `dataDir`, as they call themselves ("coupon-server 4711"). None where it does not run,
+ * or does not let us in.
+ */
+export async function embeddedUsers(options: { dataDir: string }): Promise<string[]> {
+  const { running, port } = await embeddedStatus(options);
+  if (!running) return [];
+  const setup = await readIfThere(join(options.dataDir, "setup.password"));
+  const url = `postgres://coupon_setup:${setup}@127.0.0.1:${port}/coupon?sslmode=disable`;
+  const read = withConnection(
+    url,
+    (sql) => sql`
+      select distinct coalesce(nullif(a.application_name, ''), a.usename) as program
+      from pg_stat_activity a
+      where a.datname is not null and a.usename is not null and a.pid <> pg_backend_pid()
+      order by program`,
+  );
+  return read.then(
+    (rows) => rows.map(({ program }) => program),
+    () => [],
+  );
 }
 
 /** Turns what the file system refuses into an instruction. */

@@ -26,6 +26,20 @@ export async function made(path: string, work: (part: string) => Promise<string>
   }
 }
 
+/**
+ * Makes a directory and those above it; says whether it made it. Node.js's own recursive mkdir (20.19 to 24.11) never ends where
+ * nothing can be made, as in /proc.
+ */
+export async function makeDirectory(path: string): Promise<boolean> {
+  const make = () => fs.mkdir(path).then(() => true);
+  return make().catch(async (error) => {
+    if (errorCode(error) === "EEXIST" && (await fs.stat(path)).isDirectory()) return false;
+    if (errorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    return make();
+  });
+}
+
 /** A random 256-bit password, kept in a file that only the invoking user can read. It is made when there is none. */
 export async function password(path: string): Promise<string> {
   const kept = (await readIfThere(path)).trim();

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeDirectory } from "./files.ts";
 import { type Account, run, succeeds } from "./run.ts";
 
 /** `root` is the data directory's real path. `home` holds the cluster; it is `root` itself unless root needed the fallback. */
@@ -33,7 +34,7 @@ export async function findPlace(root: string, log: (line: string) => void): Prom
   const who = `user ${account.uid}, which PostgreSQL runs as,`;
   if (existsSync(cluster)) throw new Error(`let ${who} pass the directories above ${cluster} again`);
   for (const directory of [dirname(fallback), fallback]) {
-    await fs.mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     await fs.chmod(directory, 0o711);
   }
   log(`${who} cannot reach ${root}: its data lives in ${fallback}`);
