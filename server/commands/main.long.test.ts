@@ -105,6 +105,17 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
   }
   await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
 
+  const one = await runSd(["help", "reset"], { dataDir });
+  assert.equal(one.stdout, help.stdout.match(/^ {2}reset .*\n/m)?.[0]);
+  const two = (await runSd(["help", "token"], { dataDir })).stdout;
+  assert.equal(two, help.stdout.match(/^ {2}token --user .*\n.*\n {2}token --metrics .*\n/m)?.[0]);
+  for (const flag of ["--help", "-h"]) {
+    const { status, stdout, stderr } = await runSd(["token", flag], { dataDir });
+    assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: two, stderr: "" });
+  }
+  assert.equal((await runSd(["help", "strat"], { dataDir })).status, 1);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+
   // With a node that only says what it is asked to run.
   const bin = await temporaryDirectory();
   const node = join(bin, "node");
