@@ -1,6 +1,6 @@
 /** The address that the server listens on: HOST and PORT. */
 import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { listen } from "../db/embedded/port.ts";
 import type { Env } from "./env.ts";
 
@@ -18,10 +18,12 @@ export async function listenAt({ HOST, PORT }: Env, server: Server): Promise<voi
   );
 }
 
-/** Throws what a server would throw that listened now. */
-export async function checkAddress(env: Env): Promise<void> {
+/** The port: PORT, or a free one if that is 0. Throws what a server would throw that listened now. */
+export async function checkAddress(env: Env): Promise<number> {
   const server = createServer();
   await listenAt(env, server);
+  const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, "close");
+  return port;
 }

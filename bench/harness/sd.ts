@@ -89,6 +89,7 @@ export async function runSd(args: readonly string[], how: How, input = "") {
 export async function started(how: How, args: readonly string[] = ["start"]): Promise<Run> {
   const run = sd(args, { ...how, port: how.port ?? (await freePort()) });
   await said(run, '"message":"listening"');
+  run.port = Number(run.stdout.match(/"message":"listening","url":"http:[^"]*:(\d+)"/)?.[1] ?? run.port);
   const isReady = () => fetch(`http://127.0.0.1:${run.port}/readyz`).then(({ status }) => status === 200);
   await until(isReady);
   return run;

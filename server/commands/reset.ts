@@ -1,16 +1,18 @@
 /** ./sd reset: removes the embedded database, a cluster, and all that ./sd keeps beside it. It asks first. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { removeEmbedded } from "../../db/embedded/embedded.ts";
+import { embeddedUsers, removeEmbedded } from "../../db/embedded/embedded.ts";
 import { removeCluster } from "../cluster/cluster.ts";
 import type { Env } from "../env.ts";
 import { confirmed } from "./confirmed.ts";
 import { say } from "./print.ts";
+import { usedBy } from "./stop.ts";
 
 export async function reset(env: Env, args: string[]): Promise<number> {
   if (env.DATABASE_URL)
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
-  const question = `remove the database and all that ./sd keeps in ${env.DATA_DIR}?`;
+  const users = await usersOf(env);
+  const question = `remove the database and all that ./sd keeps in ${env.DATA_DIR}${usedBy(users, "use")}?`;
   if (!args.includes("--yes") && !(await confirmed(question))) {
     say("nothing was removed");
     return 1;
@@ -19,6 +21,14 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   await removeEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
   await rm(join(env.DATA_DIR, "token.secret"), { force: true });
   await removeEmbedded({ dataDir: env.DATA_DIR });
-  say(`removed the database in ${env.DATA_DIR}`);
+  say(`removed the database in ${env.DATA_DIR}${usedBy(users)}`);
   return 0;
+}
+
+/** Also of the server that the tests share. */
+async function usersOf({ DATA_DIR: dataDir }: Env): Promise<string[]> {
+  const users = await Promise.all(
+    [dataDir, join(dataDir, "scratch")].map((at) => embeddedUsers({ dataDir: at })),
+  );
+  return [...new Set(users.flat())];
 }

@@ -83,13 +83,13 @@ test("a first start that Ctrl-C ended, the next one, and one after kill -9 of ev
     await nothingRuns(dataDir);
   });
 
-  const run = await started({ dataDir });
+  const run = await started({ dataDir, port: 0 });
   await t.test("one more makes nothing anew", () =>
     assert.doesNotMatch(run.stdout, /creating|migrated|seeded/),
   );
 
   await t.test("the link that it prints has the key of the demo; without it there is none", async () => {
-    const [, key] = run.stdout.match(/^ {2}http:\/\/localhost:\d+\/#demo=(\S+)$/m) ?? [];
+    const [, key] = run.stdout.match(/^ {2}http:\/\/localhost:(?!0)\d+\/#demo=(\S+)$/m) ?? [];
     const ask = async (headers: Record<string, string>) => {
       const json = { "content-type": "application/json", ...headers };
       const url = `http://127.0.0.1:${run.port}/demo/token`;
@@ -172,10 +172,22 @@ test("a port in use: a sentence, status 1, nothing left running", async () => {
   await nothingRuns(dataDir);
 });
 
+test("a place where nothing can be made: a sentence, status 1", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  for (const dataDir of ["/proc/x", "/proc/x/y", "/dev/null/x"]) {
+    const { status, stdout, stderr } = await runSd(["start"], { dataDir, port: 0, env: NO_DEMO });
+    assert.match(stderr, /^sd: \S+ cannot be used: make it this user's own, or set DATABASE_URL/, dataDir);
+    assert.equal(stdout, "");
+    assert.equal(status, 1);
+  }
+});
+
 test("two data directories at once: both serve, neither sees the other's grants", async () => {
   const dirs = [await madeDataDir(), await madeDataDir()] as const;
   const runs = await Promise.all(dirs.map((dataDir) => started({ dataDir, env: NO_DEMO })));
   const [one, two] = runs as [Run, Run];
+  const asked = await runSd(["reset"], { dataDir: dirs[0] }, "no\n");
+  assert.match(asked.stdout, /, which coupon-server \d+ use\? Type yes: /);
   const coupons: number[] = [];
   for (const dataDir of dirs) {
     await firstOf(dataDir, "select import_users(array[1, 815], array['Ann', 'Ben'])");
@@ -193,6 +205,10 @@ test("two data directories at once: both serve, neither sees the other's grants"
   const grant = await issue(two, tokens[1], b);
   assert.deepEqual([grant.body["outcome"], grant.body["position"]], ["issued", 1]);
   assert.equal((await issue(one, tokens[0], a)).body["outcome"], "already_issued");
+  assert.match(
+    (await runSd(["stop"], { dataDir: dirs[0] })).stdout,
+    /^stopped the embedded PostgreSQL, which coupon-server \d+ used\n$/,
+  );
   await Promise.all(runs.map(stop));
   for (const dataDir of dirs) await nothingRuns(dataDir);
 });

@@ -9,9 +9,9 @@ import { say } from "./print.ts";
 import { prepare, suggest } from "./setup.ts";
 import { becomes, exitOf } from "./signals.ts";
 
-export async function start(env: Env): Promise<number> {
-  // Before anything is set up, and said of an address where somebody else answers.
-  await checkAddress(env);
+export async function start(given: Env): Promise<number> {
+  // Before anything is set up, and said of an address where somebody else answers. Of PORT=0, links and examples say the port that it is.
+  const env = { ...given, PORT: await checkAddress(given) };
   if (env.API_DATABASE_URL && !env.DATABASE_URL) {
     say("API_DATABASE_URL without DATABASE_URL: set-up is done elsewhere, serving only");
     return serve(env, env.API_DATABASE_URL, becomes);
@@ -42,8 +42,8 @@ async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = fal
       `to try it in a browser as any user or operator, open this link. It is valid until the server ends; keep it to yourself:\n\n` +
         `  http://localhost:${env.PORT}/#demo=${key}\n`,
     );
-  const given = await serverEnvironment(env, apiUrl, key);
-  return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: given });
+  const variables = await serverEnvironment(env, apiUrl, key);
+  return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: variables });
 }
 
 /**
@@ -66,6 +66,7 @@ async function serverEnvironment(
   return withVariables(process.env, {
     DATABASE_URL: undefined,
     API_DATABASE_URL: apiUrl,
+    PORT: String(env.PORT),
     ...secret,
     ...(demoKey ? { DEMO_KEY: demoKey } : {}),
   });
