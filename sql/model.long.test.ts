@@ -14,8 +14,9 @@ test("one after another: every answer is the model's, and every outcome is reach
     from pg_enum e join pg_type t on t.oid = e.enumtypid
     where t.typname like '%outcome'
       and t.typname not in ('set_time_zone_outcome', 'coupon_leases_outcome', 'import_incoming_users_outcome',
-        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome', 'set_plan_entry_outcome', 'remove_plan_entry_outcome',
-        'fill_days_outcome', 'retire_coupons_outcome')`;
+        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome', 'retire_coupons_outcome')
+      -- Of a day on which clocks are changed, and of a copy with a long code.
+      and (t.typname <> 'fill_days_outcome' or e.enumlabel not in ('not_after_start', 'code_too_long'))`;
   assert.deepEqual(
     outcomes.map(({ outcome }) => outcome).filter((outcome) => !reached.has(outcome)),
     [],
@@ -42,6 +43,7 @@ const BUGS = [
     "start_time <= list_coupons.before",
   ],
   ["coupon_timeline", "grants that nobody asked for", /asked := grants \+ refused/, "asked := refused"],
+  ["set_plan_entry", "an entry in its own way", / and p.slot <> v_new.slot/, ""],
 ] as const;
 
 for (const [name, bug, right, wrong] of BUGS)

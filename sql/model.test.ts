@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { DAY, dayAgo, NOW } from "../bench/harness/model/commands.ts";
 import { allAtOnce, type Call, isExplained, oneAfterAnother } from "../bench/harness/model/runs.ts";
 import { service } from "../bench/harness/model/service.ts";
-import type { Model } from "../bench/harness/model/state.ts";
+import { emptyModel, type Model } from "../bench/harness/model/state.ts";
 
 test("one after another: every answer is the model's", async (t) => {
   await fc.assert(oneAfterAnother(await service(t)), { numRuns: 30 });
@@ -18,11 +18,10 @@ test("all at once: some order of the model explains every answer", async (t) => 
 
 test("the search refuses histories that no order explains", () => {
   const model = (): Model => ({
+    ...emptyModel(),
     names: { 1: "Ann", 2: "Ben" },
     // biome-ignore format: a row
     coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, asked: [], reason: null }],
-    withdrawn: [],
-    grants: [],
   });
   const claimed = (user: number, outcome: string, position: number | null, start: number): Call => {
     const [issued_on, issued_at] = position ? [dayAgo(0), "00:00:01"] : [null, null];

@@ -12,6 +12,8 @@ export function noonZone(ms = Date.now()) {
   const east = 12 - new Date(ms).getUTCHours();
   return {
     time_zone: zone(east),
+    /** Its clocks are so far ahead of UTC, ms. */
+    ahead: east * 3_600_000,
     /** The zone an hour to the west, where midnight comes later. */
     westOfIt: zone(east - 1),
     /** What follows a local time, as in '2031-01-01 12:00+03:00'. */

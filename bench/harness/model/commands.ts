@@ -1,5 +1,6 @@
 /** Random commands for the service and its model. FC_SEED repeats a run; a failure prints its seed and the commands. */
 import fc from "fast-check";
+import { noonZone } from "../noon.ts";
 
 fc.configureGlobal({
   includeErrorInReport: true,
@@ -29,6 +30,11 @@ export type Command =
   | { call: "set_coupon_start"; coupon: number; start: number }
   | { call: "edit_coupon"; coupon: number; code: string | null; message: string | null }
   | { call: "withdraw_coupon"; coupon: number }
+  | { call: "set_plan_entry"; ahead: number; slot: number; pattern: string; hour: number; count: number }
+  | { call: "remove_plan_entry"; ahead: number; slot: number }
+  | { call: "fill_days"; ahead: number }
+  | { call: "preview_days"; ahead: number }
+  | { call: "copy_day"; from: number; to: number }
   | { call: "wallet"; user: number; page: number }
   | { call: "live_coupons" }
   | { call: "upcoming_coupons" }
@@ -58,8 +64,16 @@ export const DAY = 86_400_000;
 export const NOW = Date.now();
 export const LAST_NIGHT = NOW - DAY / 2;
 
+/** The zone of the service, in which it is noon: so midnight comes by command only. */
+export const NOON = noonZone(NOW);
+
+/** The day of an instant, there. */
 export function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
+  return new Date(ms + NOON.ahead).toISOString().slice(0, 10);
+}
+
+export function midnightOf(day: string): number {
+  return Date.parse(day) - NOON.ahead;
 }
 
 export function dayAgo(days: number): string {
@@ -100,6 +114,35 @@ export const OPENING: Command[] = [
   },
   { call: "issue_coupons", users: [3, 1, 2], coupon: 3 },
   { call: "midnight" },
+];
+
+const plan = (ahead: number, slot: number, pattern: string, hour: number, count: number): Command => {
+  return { call: "set_plan_entry", ahead, slot, pattern, hour, count };
+};
+/** Every outcome of the plan: tomorrow is filled and copied to the day after, whose own entries are then in its way. */
+const PLANNING: Command[] = [
+  plan(1, 1, "P{date}", 20, 1),
+  plan(1, 1, "P{date}", 20, 1),
+  plan(1, 2, "p{date}", 22, 2),
+  plan(1, 2, "P2-{date}", 20, 2),
+  plan(1, 2, "P2-{date}", 22, 1),
+  plan(1, 2, "P2-{date}", 22, 2),
+  plan(0, 1, "P{date}", 6, 1),
+  { call: "preview_days", ahead: 1 },
+  { call: "fill_days", ahead: 1 },
+  { call: "fill_days", ahead: 1 },
+  { call: "copy_day", from: 1, to: 2 },
+  plan(2, 1, "Q{date}", 20, 3),
+  plan(2, 2, "Q2-{date}", 6, 1),
+  plan(2, 3, "P{date}", 12, 4),
+  { call: "preview_days", ahead: 2 },
+  { call: "fill_days", ahead: 2 },
+  plan(2, 1, "Q{date}", 9, 3),
+  plan(2, 2, "Q2-{date}", 6, 5),
+  { call: "preview_days", ahead: 2 },
+  { call: "fill_days", ahead: 2 },
+  { call: "remove_plan_entry", ahead: 2, slot: 3 },
+  { call: "remove_plan_entry", ahead: 2, slot: 3 },
 ];
 
 /**
@@ -161,6 +204,7 @@ export const SELDOM: Command[] = [
   { call: "list_coupons", state: null, ...ALL, prefix: "d", page: 3 },
   { call: "list_coupons", state: null, ...ALL, since: NOW - 200 * DAY, before: NOW - 200 * DAY + 1, page: 3 },
   { call: "coupon_timeline", coupon: 3 },
+  ...PLANNING,
 ];
 
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
@@ -182,6 +226,13 @@ function commands(users: number, coupons: number) {
   const once = fc.uniqueArray(user, { maxLength: 3 });
   const name = fc.constantFrom("Ann", "Ben");
   const page = fc.integer({ min: 1, max: 3 });
+  // Of the plan: days from today, so that two weekdays are seldom planned at once, and times that are over today or to come.
+  const ahead = fc.integer({ min: 0, max: 2 });
+  const coming = fc.integer({ min: 1, max: 2 }); // a copy to today could start just now
+  const day = fc.constantFrom(...OFFER_DAYS.map((ms) => Math.round((ms - NOW) / DAY)));
+  const slot = fc.integer({ min: 1, max: 3 });
+  const pattern = fc.constantFrom("P{date}", "P{slot}-{date}", "A-{date}");
+  const hour = fc.constantFrom(6, 20, 22);
   const call = fc.constant;
   return {
     create: fc
@@ -211,6 +262,13 @@ function commands(users: number, coupons: number) {
       message: fc.option(message, { freq: 2 }),
     }),
     withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
+    plan: fc.record({ call: call("set_plan_entry" as const), ahead, slot, pattern, hour, count }),
+    unplan: fc.record({ call: call("remove_plan_entry" as const), ahead, slot }),
+    fill: fc.record({ call: call("fill_days" as const), ahead }),
+    preview: fc.record({ call: call("preview_days" as const), ahead }),
+    copyDay: fc
+      .record({ call: call("copy_day" as const), from: fc.oneof(ahead, day), to: fc.oneof(coming, day) })
+      .filter(({ from, to }) => from !== to),
     wallet: fc.record({ call: call("wallet" as const), user, page }),
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),

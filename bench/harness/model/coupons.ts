@@ -3,27 +3,35 @@ import { isDeepStrictEqual } from "node:util";
 import { dayOf, NOW, type Row } from "./commands.ts";
 import { type Coupon, closed, freeSlot, type Model, type Of, sameDay } from "./state.ts";
 
-export function create({ coupons, withdrawn }: Model, command: Of<"create_coupon">): Row[] {
+interface Created {
+  outcome: string;
+  coupon_id: number | null;
+  live_on: string | null;
+  slot: number | null;
+}
+
+export function create(model: Model, command: Of<"create_coupon">): Created {
+  const { coupons, withdrawn } = model;
   const { code, message, start, expiry, count, reason = null } = command;
   const asked = [code, message, start, expiry, count];
   const isRetry = (other: Coupon) => isDeepStrictEqual(other.asked, asked);
   const retried = coupons.find(isRetry);
   const gone = withdrawn.findLast((other) => isRetry(other) && (reason ?? other.reason) === other.reason);
   if (!retried && gone)
-    return [{ outcome: "already_withdrawn", coupon_id: gone.coupon_id, live_on: null, slot: null }];
+    return { outcome: "already_withdrawn", coupon_id: gone.coupon_id, live_on: null, slot: null };
   const same = retried ?? coupons.find((other) => other.code.toLowerCase() === code.toLowerCase());
   if (same) {
     const { coupon_id, slot } = same;
     const now = [same.code, same.message, same.start, same.expiry, same.count];
     const isSame = [same.asked, now].some((each) => isDeepStrictEqual(each, asked));
     const outcome = isSame ? "already_created" : "code_taken";
-    return [{ outcome, coupon_id, live_on: dayOf(same.start), slot }];
+    return { outcome, coupon_id, live_on: dayOf(same.start), slot };
   }
   const live_on = dayOf(start);
   const day = coupons.filter(sameDay(start));
-  const refuse = (outcome: string, other?: Coupon) => [
-    { outcome, coupon_id: other?.coupon_id ?? null, live_on, slot: null },
-  ];
+  const refuse = (outcome: string, other?: Coupon) => {
+    return { outcome, coupon_id: other?.coupon_id ?? null, live_on, slot: null };
+  };
   if (expiry <= NOW) return refuse("in_the_past");
   const atOnce = day.find((other) => other.start === start);
   if (atOnce) return refuse("start_time_taken", atOnce);
@@ -31,10 +39,11 @@ export function create({ coupons, withdrawn }: Model, command: Of<"create_coupon
   if (asMany) return refuse("count_taken", asMany);
   if (day.length === 3) return refuse("day_full");
   const slot = freeSlot(day);
-  const coupon_id = coupons.length + withdrawn.length + 1;
+  model.lastId += 1;
+  const coupon_id = model.lastId;
   const given = { code, message, start, expiry, count, asked, reason };
   coupons.push({ coupon_id, ...given, issued: 0, paused: false, slot });
-  return [{ outcome: "created", coupon_id, live_on, slot }];
+  return { outcome: "created", coupon_id, live_on, slot };
 }
 
 export function setPaused(paused: boolean, c: Coupon | undefined): string {

@@ -1,6 +1,7 @@
 /** The service as a few arrays, and its rules in plain words. */
 import { type Command, dayAgo, LAST_NIGHT, NOW, type Row } from "./commands.ts";
 import { create, edit, list, move, offers, setCount, setExpiry, setPaused, withdraw } from "./coupons.ts";
+import { copyDay, fillDays, previewDays, removePlanEntry, setPlanEntry } from "./plan.ts";
 import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
 
 /** Carries a command out on the model; the answer as it must be. Instants are taken from the answer as it was seen. */
@@ -9,7 +10,7 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
   const c = coupons.find(({ coupon_id }) => "coupon" in command && coupon_id === command.coupon);
   switch (command.call) {
     case "create_coupon":
-      return create(model, command);
+      return [{ ...create(model, command) }];
     case "issue_coupon":
       return [claim(model, command.user, c, seen[0]?.["issued_at"])];
     case "issue_coupons":
@@ -34,6 +35,16 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return [edit(model, command, c)];
     case "withdraw_coupon":
       return [withdraw(model, command, c)];
+    case "set_plan_entry":
+      return [setPlanEntry(model, command)];
+    case "remove_plan_entry":
+      return [removePlanEntry(model, command)];
+    case "fill_days":
+      return fillDays(model, command);
+    case "preview_days":
+      return previewDays(model, command);
+    case "copy_day":
+      return copyDay(model, command);
     case "wallet":
       return wallet(model, command);
     case "live_coupons":

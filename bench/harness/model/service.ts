@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
-import { declareZone, noonZone } from "../noon.ts";
+import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
-import { type Command, LAST_NIGHT, NOW, OPENING, type Row } from "./commands.ts";
+import { type Command, dayAgo, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
 import { answer } from "./model.ts";
-import type { Model } from "./state.ts";
+import { emptyModel, type Model } from "./state.ts";
 
 /** Carries a command out; an error becomes the answer under its constraint or SQLSTATE, which no model gives. */
 export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]> {
@@ -76,6 +76,21 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
         select outcome, taken_by::integer from edit_coupon(${command.coupon}, ${command.code}, ${command.message})`;
     case "withdraw_coupon":
       return sql`select outcome, issued from withdraw_coupon(${command.coupon})`;
+    case "set_plan_entry":
+      return sql`
+        select outcome, taken_by_slot
+        from set_plan_entry(${weekday(sql, command.ahead)}, ${command.slot}, ${command.pattern}, 'm', 'd',
+          make_time(${command.hour}, 0, 0), make_time(${command.hour}, 0, 0), ${command.count}, 1)`;
+    case "remove_plan_entry":
+      return sql`select outcome from remove_plan_entry(${weekday(sql, command.ahead)}, ${command.slot})`;
+    case "fill_days":
+      return sql`select ${plannedCoupon(sql)} from fill_days(${dayAgo(-command.ahead)}::text::date)`;
+    case "preview_days":
+      return sql`select ${plannedCoupon(sql)} from preview_days(null, ${dayAgo(-command.ahead)}::text::date)`;
+    case "copy_day":
+      return sql`
+        select ${plannedCoupon(sql)}
+        from copy_day(${dayAgo(-command.from)}::text::date, ${dayAgo(-command.to)}::text::date)`;
     case "wallet":
       return sql`
         select state, coupon_id::integer, position, issued_on::text, use_reference
@@ -131,6 +146,16 @@ function offer(sql: Sql) {
     (extract(epoch from expiry) * 1000)::float8 as expiry, count, remaining, paused, starts_in is not null as starts`;
 }
 
+function weekday(sql: Sql, ahead: number) {
+  return sql`extract(isodow from ${dayAgo(-ahead)}::text::date)::integer`;
+}
+
+function plannedCoupon(sql: Sql) {
+  return sql`
+    outcome, day::text, slot, code, message, (extract(epoch from start_time) * 1000)::float8 as start,
+    (extract(epoch from expiry) * 1000)::float8 as expiry, count, coupon_id::integer, taken_by::integer`;
+}
+
 /** Stays the same when the grant becomes a day older. */
 function timeOfDay(sql: Sql) {
   return sql`(issued_at - issued_on::timestamptz)::text as issued_at`;
@@ -166,7 +191,7 @@ export async function service(t: TestContext): Promise<Service> {
   });
   const { owner, admin } = scratch;
   // A zone in which it is noon, so that midnight comes by command only.
-  await declareZone(owner, noonZone(NOW).time_zone);
+  await declareZone(owner, NOON.time_zone);
   for (const { table, trigger } of await owner`
     select tgrelid::regclass::text as table, tgname as trigger
     from pg_trigger where tgtype & 8 <> 0 and not tgisinternal`) // those that refuse delete
@@ -180,10 +205,12 @@ export async function service(t: TestContext): Promise<Service> {
         delete from coupon.user_coupons;
         delete from coupon.use_counts;
         delete from coupon.coupons;
+        delete from coupon.plan;
+        delete from coupon.planned;
         delete from coupon.users;
         delete from coupon.forgotten_users;
         alter table coupon.coupons alter column id restart`);
-      const model: Model = { names: {}, coupons: [], withdrawn: [], grants: [] };
+      const model = emptyModel();
       for (const command of [...OPENING, ...more]) {
         const rows = await ask(admin, owner, command);
         assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));

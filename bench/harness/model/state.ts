@@ -29,11 +29,25 @@ export interface Grant {
   used_by: string | null;
 }
 
+export interface PlanEntry {
+  weekday: number;
+  slot: number;
+  pattern: string;
+  /** Of its start, by local clocks; it expires a day later. */
+  hour: number;
+  count: number;
+}
+
 export interface Model {
   /** Null: forgotten. */
   names: Record<number, string | null>;
   coupons: Coupon[];
   withdrawn: Coupon[];
+  /** The last id that was taken. */
+  lastId: number;
+  plan: PlanEntry[];
+  /** Which entries were made, and as which coupons. */
+  planned: { day: string; slot: number; coupon_id: number }[];
   grants: Grant[];
 }
 
@@ -54,4 +68,8 @@ export function closed(c: Coupon): string | undefined {
 
 export function spent(model: Model, user: number): boolean {
   return model.grants.some((grant) => grant.user === user && grant.age === 0);
+}
+
+export function emptyModel(): Model {
+  return { names: {}, coupons: [], withdrawn: [], lastId: 0, plan: [], planned: [], grants: [] };
 }
