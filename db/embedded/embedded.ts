@@ -156,7 +156,7 @@ export async function embeddedStatus(options: {
 
 /**
  * The programs that are connected to the server on `dataDir`, as they call themselves ("coupon-server 4711"). None where it does not run,
- * or does not let us in.
+ * or does not let us in. Set-up's own sessions are left out: one that a command has just ended may still be leaving.
  */
 export async function embeddedUsers(options: { dataDir: string }): Promise<string[]> {
   const { running, port } = await embeddedStatus(options);
@@ -168,7 +168,7 @@ export async function embeddedUsers(options: { dataDir: string }): Promise<strin
     (sql) => sql`
       select distinct coalesce(nullif(a.application_name, ''), a.usename) as program
       from pg_stat_activity a
-      where a.datname is not null and a.usename is not null and a.pid <> pg_backend_pid()
+      where a.datname is not null and a.usename is not null and a.application_name <> 'coupon-setup'
       order by program`,
   );
   return read.then(
