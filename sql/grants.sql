@@ -70,6 +70,7 @@ grant execute on function
   public.import_users(bigint[], text[], text, text),
   public.forget_user(bigint, text, text),
   public.fold_grants(integer),
+  public.events(text, integer),
   public.fold_demand(integer)
 to coupon_api, coupon_admin;
 
@@ -113,6 +114,8 @@ grant select on
   coupon.past_grants,
   coupon.folded,
   coupon.audit,
+  coupon.events,
+  coupon.gathered,
   coupon.issuing,
   coupon.leases,
   coupon.incoming_users,

@@ -235,6 +235,29 @@ as $$
   where (select s.key from coupon.claim_secrets s order by s.id desc limit 1) is null
 
   union all
+  -- Grants that are not gathered yet have no row there.
+  select 'events_tell_each_grant', e.coupon_id, null,
+    format('positions %s to %s after %s, of %s', e.first_position, e.last_position, e.position_before, c.issued)
+  from (
+    select e.*, lag(e.last_position, 1, 0) over (partition by e.coupon_id order by e.last_position) as position_before
+    from coupon.events e
+    where e.last_position is not null
+  ) e
+  left join coupon.coupons c on c.id = e.coupon_id
+  where e.first_position <> e.position_before + 1 or e.last_position > c.issued
+
+  union all
+  select 'events_tell_each_change', (u.entry).coupon_id, (u.entry).user_id, format('audit %s', (u.entry).id)
+  from (
+    select a as entry
+    from coupon.gathered g
+    join coupon.audit a on a.id <= g.seen_id and not g.awaited @> a.id
+    where not exists (select from coupon.events e where e.audit_id = a.id)
+    offset 0 -- event_of() is asked of these alone
+  ) u
+  where coupon.event_of(u.entry) is not null
+
+  union all
   select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
   from coupon.coupons_id_seq s, (
     -- The id of a coupon that was withdrawn is not given again either.

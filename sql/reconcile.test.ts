@@ -21,6 +21,7 @@ await use(ann, lunch, "first");
 await admin`select from undo_use(${ann}, ${lunch}, 'cancelled')`;
 await use(ann, lunch, "second");
 await grantedBefore(1, ann, await coupon({ from: "-90 days" }));
+await admin`select from events()`;
 await expire(ended);
 
 const off = (table: string, ...constraints: string[]) =>
@@ -66,7 +67,10 @@ const damages: Damage[] = [
       ...noTriggers("coupons"),
       `update coupon.coupons set issued = 0, sold_out_at = null where id = ${dinner}`,
     ],
-    [["issued_equals_grants", dinner, null, "'issued 0, grants 1'"]],
+    [
+      ["events_tell_each_grant", dinner, null, "'positions 1 to 1 after 0, of 0'"],
+      ["issued_equals_grants", dinner, null, "'issued 0, grants 1'"],
+    ],
   ],
   [
     "the last grant is gone",
@@ -466,6 +470,35 @@ const damages: Damage[] = [
     "an entry of the plan that was made as no coupon",
     ["insert into coupon.planned (day, slot, coupon_id) values ('2031-01-01', 2, 999)"],
     [["planned_coupon_was_made", 999, null, "'slot 2 of 2031-01-01: there never was such a coupon'"]],
+  ],
+  [
+    "grants that no event tells",
+    [...noTriggers("events"), `delete from coupon.events where coupon_id = ${lunch} and last_position = 1`],
+    [["events_tell_each_grant", lunch, null, "'positions 2 to 2 after 0, of 2'"]],
+  ],
+  [
+    "an event of grants that there are not",
+    [
+      `insert into coupon.events (number, gathered_at, coupon_id, first_position, last_position, sold_out)
+        values (1000, now(), ${lunch}, 3, 4, false)`,
+    ],
+    [["events_tell_each_grant", lunch, null, "'positions 3 to 4 after 2, of 2'"]],
+  ],
+  [
+    "a change that no event tells",
+    [
+      ...noTriggers("events"),
+      `delete from coupon.events e using coupon.audit a
+        where a.id = e.audit_id and a.coupon_id = ${lunch} and a.command = 'undo_use'`,
+    ],
+    [
+      [
+        "events_tell_each_change",
+        lunch,
+        ann,
+        `(select format('audit %s', id) from coupon.audit where command = 'undo_use')`,
+      ],
+    ],
   ],
   [
     "no secret for claim codes",

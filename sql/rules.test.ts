@@ -119,6 +119,10 @@ const trace = (
     select 'undo_use', user_id, coupon_id, ${used_date}, jsonb_build_object('use_reference', ${reference}), ${more[1]}
     from coupon.user_coupons where (user_id, coupon_id) = (${user}, ${live})`;
 };
+/** An insert into the log of events. */
+const event = (number: number, columns: string, values: string) =>
+  `insert into coupon.events (number, gathered_at, coupon_id, ${columns}) values (${number}, now(), 1, ${values})`;
+const GRANTS = "first_position, last_position, sold_out";
 /** An insert into the audit of what was done to a coupon. */
 const note = (command: string, new_values: string, more: [string, string] = ["reason", "'why'"]) =>
   `insert into coupon.audit (command, coupon_id, new_values, ${more[0]})
@@ -674,6 +678,25 @@ const attacks: Record<string, Attack[]> = {
     ["the secret zero", ["insert into coupon.claim_secrets (id) values (0)"], "claim_secrets_id_from_1"],
     ["a secret deleted", ["delete from coupon.claim_secrets"], "claim_secrets_are_permanent"],
     ["all truncated", ["truncate coupon.claim_secrets"], "claim_secrets_are_permanent"],
+  ],
+  "of events: each told once, and never changed": [
+    ["a row deleted", ["delete from coupon.events"], "events_are_permanent"],
+    ["a row changed", ["update coupon.events set coupon_id = 2"], "events_are_permanent"],
+    ["truncated", ["truncate coupon.events"], "events_are_permanent"],
+    ["a number twice", [event(1, "audit_id", "1"), event(1, "audit_id", "2")], "events_pkey"],
+    ["a change twice", [event(1, "audit_id", "1"), event(2, "audit_id", "1")], "events_tell_a_change_once"],
+    [
+      "a grant twice",
+      [event(1, GRANTS, "1, 2, false"), event(2, GRANTS, "2, 2, false")],
+      "events_tell_a_grant_once",
+    ],
+    ["grants and a change", [event(1, `${GRANTS}, audit_id`, "1, 2, false, 1")], "events_are_of_one_kind"],
+    ["neither", [event(1, "audit_id", "null")], "events_are_of_one_kind"],
+    ["grants without an end", [event(1, "first_position", "1")], "events_are_of_one_kind"],
+    ["grants backwards", [event(1, GRANTS, "2, 1, false")], "events_positions_rise"],
+    ["from 0", [event(1, GRANTS, "0, 1, false")], "events_positions_rise"],
+    ["gathered twice", ["insert into coupon.gathered default values"], "gathered_pkey"],
+    ["gathered otherwise", ["insert into coupon.gathered (only_row) values (false)"], "gathered_has_one_row"],
   ],
   "of the audit: what is so, who does it now, and never changed": [
     ["a row deleted", ["delete from coupon.audit"], "audit_is_permanent"],

@@ -119,6 +119,7 @@ test("a caller's own types, which call what they like, are not those of a functi
     "coupon_status()",
     "daily_summary()",
     "audit_trail()",
+    "events()",
     `list_grants(${lunch})`,
     "list_users()",
     "schema_version()",

@@ -251,6 +251,7 @@ create table coupon.audit (
   coupon_id bigint,
   user_id bigint,
   used_date timestamptz,
+  issued integer,
   old_values jsonb,
   new_values jsonb,
   reason text,
@@ -281,6 +282,9 @@ comment on column coupon.audit.user_id is
   'Whose use it was, or who was forgotten. Null for all other commands.';
 comment on column coupon.audit.used_date is
   'Which use: the used_date of the grant, after use_coupon() or before undo_use().';
+comment on column coupon.audit.issued is
+  'How many units of the coupon were issued when it was changed: it comes after the grant of that position in events(). Set by
+the trigger audit_tells_what_is; null for a use, for what is no coupon, and for a coupon that is gone.';
 comment on column coupon.audit.login is
   'The database login that called the function; coupon_api is the server.';
 comment on column coupon.audit.actor is

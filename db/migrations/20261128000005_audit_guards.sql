@@ -22,6 +22,7 @@ begin
     and new.coupon_id is not distinct from old.coupon_id
     and new.user_id is not distinct from old.user_id
     and new.used_date is not distinct from old.used_date
+    and new.issued is not distinct from old.issued
     and (new.reason is not distinct from old.reason or old.reason like replace(v_reason, coupon.forgotten(), '%'))
     and (new.old_values is not distinct from old.old_values or new.old_values = old.old_values || v_gone)
     and (new.new_values is not distinct from old.new_values or new.new_values = old.new_values || v_gone)
@@ -98,13 +99,16 @@ begin
       using errcode = 'check_violation', schema = 'coupon', table = 'audit',
         constraint = 'audit_tells_what_is', hint = 'The function writes it: call that.';
   end if;
+  -- Whoever changed the coupon has its row, so nothing is issued until this is committed.
+  new.issued := case when new.used_date is null then (select c.issued from coupon.coupons c where c.id = new.coupon_id) end;
   return new;
 end
 $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
 tables say, of the use that was made or is undone, of the coupon, of the plan, of the time zone, or of
-the secret of claim codes; what was withdrawn or removed is not there, and who is forgotten is so.';
+the secret of claim codes; what was withdrawn or removed is not there, and who is forgotten is so. Of the coupon it notes
+how many units were issued.';
 
 create trigger audit_tells_what_is
   before insert on coupon.audit

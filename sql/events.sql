@@ -1,0 +1,98 @@
+-- What happened, in one order that never changes: what is read once is never preceded by something new. Gathers what was
+-- committed since (coupon.gather_events()) where the page reaches the end.
+create or replace function public.events(after text default null, page_size integer default 100)
+returns table (
+  event_id text,
+  event public.event_type,
+  at timestamptz,
+  coupon_id bigint,
+  user_id bigint,
+  "position" integer,
+  use_reference text,
+  old_values jsonb,
+  new_values jsonb
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+  v_parts text[];
+  v_number bigint := 1;
+  v_place integer := -1; -- what comes after it, of the row with that number
+begin
+  if events.page_size is null or events.page_size not between 1 and 1000 then
+    perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
+  end if;
+  if events.after <> 'latest' then
+    v_parts := regexp_match(events.after, '^([1-9][0-9]{0,17})-([0-9]{1,9})-([0-9]{1,18})$');
+    select e.number into v_number
+    from coupon.events e
+    where e.number = v_parts[1]::bigint
+      and coupon.event_id(e, v_parts[2]::integer) = events.after
+      and v_parts[2]::integer between coalesce(e.first_position, 0) and coalesce(e.last_position + e.sold_out::integer, 0);
+    if not found then
+      perform coupon.refuse_argument('after',
+        'must be the event_id of an event of this database, or latest; if it was one, the database lost what it then had');
+    end if;
+    v_place := v_parts[2]::integer;
+  end if;
+
+  -- A standby has what was gathered on its primary.
+  if not current_setting('transaction_read_only')::boolean
+    and (events.after = 'latest'
+      or (select g.last_number from coupon.gathered g) < v_number + events.page_size)
+  then
+    perform coupon.gather_events();
+  end if;
+  if events.after = 'latest' then
+    select e.number, coalesce(e.last_position + e.sold_out::integer, 0) - 1 into v_number, v_place
+    from coupon.events e
+    order by e.number desc
+    limit 1;
+  end if;
+
+  return query
+  select coupon.event_id(e, x.place), x.event, x.at, e.coupon_id, x.user_id, x.position, x.use_reference, x.old_values,
+    x.new_values
+  from coupon.events e
+  cross join lateral (
+    (select
+      g.position as place, 'issued'::public.event_type as event, g.issued_at as at, g.user_id, g.position,
+      null as use_reference, null::jsonb as old_values, null::jsonb as new_values
+    from coupon.user_coupons g
+    where coupon.position_key(g.coupon_id, g.position) between
+        coupon.position_key(e.coupon_id,
+          case when e.number = v_number then greatest(e.first_position, v_place + 1) else e.first_position end)
+        and coupon.position_key(e.coupon_id, e.last_position)
+    order by coupon.position_key(g.coupon_id, g.position)
+    limit events.page_size)
+    union all
+    select e.last_position + 1, 'sold_out', g.issued_at, null, g.position, null, null, null
+    from coupon.user_coupons g
+    where e.sold_out and (e.number > v_number or v_place <= e.last_position)
+      and coupon.position_key(g.coupon_id, g.position) = coupon.position_key(e.coupon_id, e.last_position)
+    union all
+    select
+      0, coupon.event_of(a), coalesce(case a.command when 'use_coupon' then a.used_date end, a.at), a.user_id, null,
+      coalesce(a.new_values, a.old_values)->>'use_reference',
+      case when a.used_date is null then a.old_values end, case when a.used_date is null then a.new_values end
+    from coupon.audit a
+    where a.id = e.audit_id and (e.number > v_number or v_place < 0)
+  ) x
+  where e.number >= v_number
+  order by e.number, x.place
+  limit events.page_size;
+end
+$$;
+
+comment on function public.events(text, integer) is
+  'What happened to coupons and their units: the first page_size (1 to 1000) events after the one with this event_id, or from
+the beginning; after => ''latest'' is the newest event alone. Go on with the last event_id. The order never changes, and
+nothing is ever added before what was read; of one coupon it is the order of what happened: grants by position, and each
+change after the grants that came before it. An event comes once its transaction is committed. An event_id that this
+database does not know (22023) is of another one, or of one that was restored to an earlier time: begin again. Grants of
+retired coupons have no events any more; references of a user who is forgotten are gone, as in the audit.';
