@@ -6,6 +6,7 @@ import type { z } from "zod";
 import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
 import { ADMIN, changes, MAX_COUPON_BODY, TILLS } from "./changes.ts";
+import { eventing } from "./events.ts";
 import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
@@ -217,6 +218,7 @@ export const contract = {
   },
   ...changes,
   ...planning,
+  ...eventing,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",

@@ -88,7 +88,7 @@ export const nothing = z.strictObject({});
 export const couponPath = z.strictObject({ coupon_id: idInPath(7) });
 export const userPath = z.strictObject({ user_id: idInPath(42) });
 export const byCode = z.strictObject({ code });
-const pageSize = (otherwise: number) =>
+export const pageSize = (otherwise: number) =>
   z
     .string()
     .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")

@@ -56,6 +56,19 @@ export interface Span {
   before?: Instant | undefined;
 }
 
+/** What happened, as the database tells it. */
+export interface EventRow {
+  event_id: string;
+  event: string;
+  at: Instant;
+  coupon_id: number;
+  user_id: number | null;
+  position: number | null;
+  use_reference: string | null;
+  old_values: Record<string, unknown> | null;
+  new_values: Record<string, unknown> | null;
+}
+
 /** Which entries of the audit. */
 export interface AuditSearch {
   coupon_id?: number | undefined;
@@ -123,6 +136,11 @@ const AUDIT = list(
   "login, actor, command, coupon_id, user_id",
   instant("used_date"),
   "old_values, new_values, reason",
+);
+const EVENT = list(
+  "event_id, event",
+  instant("at"),
+  "coupon_id, user_id, position, use_reference, old_values, new_values",
 );
 const STATUS = list(
   "s.coupon_id, s.code, s.state, s.paused, s.count, s.issued, s.remaining",
@@ -242,6 +260,15 @@ export function reports(report: Pool) {
             page_size => ${page_size}::integer)
         `,
       ).then((entries) => ({ entries, next_before: lastOf(entries, page_size)?.audit_id ?? null })),
+
+    /** The first events after one; from the beginning; or the newest one alone. */
+    events: (after: string | "latest" | null, pageSize: number) =>
+      report<EventRow>(
+        (sql) => sql`
+          select ${sql.unsafe(EVENT)}
+          from public.events(after => ${after}::text, page_size => ${pageSize}::integer)
+        `,
+      ),
 
     couponStats: (couponId: number) =>
       report<Omit<z.infer<typeof couponStats>, "coupon_id">>(

@@ -87,7 +87,8 @@ test("preflight", async () => {
   assert.deepEqual(cors(yes.headers), {
     ...allowed,
     "access-control-allow-methods": "GET, POST",
-    "access-control-allow-headers": "authorization, content-type, if-none-match, traceparent, x-request-id",
+    "access-control-allow-headers":
+      "authorization, content-type, if-none-match, last-event-id, traceparent, x-request-id",
     "access-control-max-age": "7200",
   });
   const no = await ask("https://evil.example");

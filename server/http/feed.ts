@@ -16,9 +16,17 @@ export interface Sink {
   once(event: "close", then: () => void): unknown;
 }
 
+/** A sink that tells when it takes more. */
+export interface Output extends Omit<Sink, "once"> {
+  write(piece: Uint8Array | string): boolean;
+  readonly writableEnded: boolean;
+  readonly destroyed: boolean;
+  once(event: "close" | "drain", then: () => void): unknown;
+}
+
 export interface Feed {
-  /** Writes the current state and each later one, until the sink is closed. */
-  watch(sink: Sink): void;
+  /** Writes the current state and each later one, until the sink is closed; or calls `show` at once and for each instead. */
+  watch(sink: Sink, show?: () => void): void;
   /** The number of open streams. */
   watchers(): number;
   /** Ends all streams. Clients that want to continue connect again, to another server. */
@@ -48,6 +56,7 @@ const AT_ONCE = 128;
 
 interface Watcher {
   sink: Sink;
+  show: (() => void) | undefined;
   endsAt: number;
   /** Reads that were made before it came. */
   missed: number;
@@ -122,7 +131,7 @@ export function createFeed<T>(
   }
 
   function tell(watcher: Watcher, isHeartbeat: boolean): void {
-    const { sink, endsAt, told, tookAt } = watcher;
+    const { sink, show, endsAt, told, tookAt } = watcher;
     const at = clock.now();
     if (sink.writableLength > 0) {
       if (at - tookAt > 2 * HEARTBEAT_MS) sink.destroy();
@@ -132,14 +141,14 @@ export function createFeed<T>(
     if (at > endsAt) sink.end();
     else if (latest !== undefined && told !== number) {
       watcher.told = number;
-      sink.write(latest);
+      show ? show() : sink.write(latest);
     } else if (isHeartbeat) sink.write(HEARTBEAT);
   }
 
   return {
-    watch(sink) {
+    watch(sink, show) {
       const at = clock.now();
-      const isKnown = latest !== undefined && at - readAt < EVERY_MS;
+      const isKnown = latest !== undefined && at - readAt < EVERY_MS && show === undefined;
       sink.write(isKnown ? Buffer.concat([RETRY, latest as Buffer]) : RETRY);
       if (isEnded) {
         sink.end();
@@ -147,9 +156,10 @@ export function createFeed<T>(
       }
       // What it was sent may be a second old: the next state comes even if nothing has changed, because it contains the time.
       const endsAt = at + LIFE_MS * (1 - Math.random() / 3);
-      const watcher = { sink, endsAt, missed: reads, told: NONE, tookAt: at };
+      const watcher = { sink, show, endsAt, missed: reads, told: NONE, tookAt: at };
       watchers.add(watcher);
       sink.once("close", () => watchers.delete(watcher));
+      show?.();
       if (isRunning) return;
       isRunning = true;
       void turn();

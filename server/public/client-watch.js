@@ -18,8 +18,8 @@ const LIVED_MS = 5_000;
  * Yields the states of a stream. While there is none, because its places are taken or its connection is lost, it asks for the state every
  * two seconds, and for the stream again when it may.
  * @param {Connection} connection
- * @param {Request} stream
- * @param {(signal: AbortSignal | undefined, before: any) => Promise<unknown>} ask For one state, given the one before: undefined where
+ * @param {(before: any) => Request} stream How to ask for it, given the state before.
+ * @param {(signal: AbortSignal | undefined, before: any) => Promise<readonly unknown[]>} ask For what comes next, given the state before: none where
  *   the service can't tell it now.
  * @param {AbortSignal | undefined} signal
  * @returns {AsyncGenerator<unknown, void>}
@@ -31,7 +31,7 @@ export async function* watch(connection, stream, ask, signal) {
     let wait = 0;
     let since = Number.POSITIVE_INFINITY;
     try {
-      for await (const event of events(connection, stream, signal)) {
+      for await (const event of events(connection, stream(told), signal)) {
         since = Math.min(since, performance.now());
         connection.clock.heard(event["server_time"]);
         told = event;
@@ -46,8 +46,7 @@ export async function* watch(connection, stream, ask, signal) {
     }
     if (performance.now() - since > LIVED_MS) failures = 0;
     for (let rest = Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)); rest > 0; ) {
-      const state = rest > POLL_MS ? await ask(signal, told) : undefined;
-      if (state !== undefined) {
+      for (const state of rest > POLL_MS ? await ask(signal, told) : []) {
         told = state;
         yield state;
       }

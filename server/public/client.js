@@ -20,6 +20,7 @@ export { CouponError };
 /** @typedef {import("../api/contract-types.ts").ListName} ListName */
 /** @typedef {Exclude<OperationName, "importUserLines">} MethodName */
 /** @typedef {Exclude<MethodName, FeedName | ListName>} CallName */
+/** @typedef {Exclude<FeedName, "watchEvents">} StateName */
 
 /**
  * @template {OperationName} K
@@ -49,10 +50,12 @@ export { CouponError };
  * A call answers with the result of its operation: of a command each outcome, refusals too. It throws a CouponError for all else,
  * and the signal's reason when that is aborted. A stream yields states for ever, over lost connections, until its signal is
  * aborted or the loop is left. While there is no stream, it asks for the state every two seconds, and for the stream again when it may.
+ * The stream of events yields each event once, and goes on after the last one: keep its id, to go on there another time.
  * A list of any length is answered by its CSV, all of it: one that broke off throws, and is not asked for again.
  * @typedef {{ [K in CallName]: (...given: Arguments<K>) => Promise<ResultOf<K>> }
  *   & { [K in ListName]: (...given: Arguments<K>) => Promise<Blob> }
- *   & { [K in FeedName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
+ *   & { [K in StateName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
+ *   & { watchEvents: (...given: Arguments<"watchEvents">) => AsyncGenerator<ResultOf<"watchEvents">, void> }
  *   & { serverNow: () => number }} CouponClient
  */
 
@@ -79,6 +82,8 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   couponTimeline: ["GET /coupons/{coupon_id}/timeline", "buckets"],
   dailySummary: ["GET /daily-summary", "days"],
   auditTrail: ["GET /audit", "entries"],
+  listEvents: ["GET /events", "events"],
+  watchEvents: ["GET /events/stream", "id", "type"],
   issueCoupon: ["POST /coupons/{coupon_id}/issue", "outcome"],
   useCoupon: ["POST /coupons/{coupon_id}/use", "outcome"],
   useClaim: ["POST /claims/use", "outcome"],
@@ -109,21 +114,33 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
 });
 
 /**
- * Those that yield states instead of answering once, and how to ask for one state, for which `read` answers undefined where
- * the service can't tell now; `before` is the state before.
- * @type {Partial<Record<string, (read: (name: CallName) => Promise<any>, before?: any) => Promise<unknown>>>}
+ * Those that yield states instead of answering once, and how to ask for what comes next without a stream, for which `read` answers undefined
+ * where the service can't tell now; `before` is the state before.
+ * @type {Partial<Record<string, (read: (name: CallName, request?: object) => Promise<any>, before: any, request: object) => Promise<readonly unknown[]>>>}
  */
 const STREAMS = {
   // First pages: what the service always has for everybody.
   async watchCoupons(read, before) {
     const waiting = await read("upcomingCoupons");
     const live = await read("liveCoupons");
-    return waiting && live && stateOf(waiting, live, before);
+    return waiting && live ? [stateOf(waiting, live, before)] : [];
   },
-  watchStatus: (read) => read("couponStatus"),
+  async watchStatus(read) {
+    const status = await read("couponStatus");
+    return status ? [status] : [];
+  },
+  watchEvents: async (read, before, request) =>
+    (await read("listEvents", behind(request, before)))?.events ?? [],
 };
 /** @type {ReadonlySet<string>} */
 const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGrants"]));
+/**
+ * A request for the events after the one before.
+ * @param {object} request
+ * @param {{ id: string } | undefined} before
+ */
+const behind = (request, before) => (before ? { ...request, after: before.id } : request);
+
 /** Upcoming coupons of a state, as in the stream. */
 const UPCOMING = 10;
 
@@ -173,18 +190,24 @@ export function couponClient({
   const client = { serverNow: clock.now };
   for (const [name, operation] of Object.entries(OPERATIONS)) {
     const ask = STREAMS[name];
-    client[name] = ask
-      ? (/** @type {{ signal?: AbortSignal }} */ how = {}) =>
-          watch(
-            connection,
-            toRequest(connection.base, operation, {}),
-            (signal, before) => ask(reader(connection, signal), before),
-            how.signal,
-          )
-      : (/** @type {object} */ request = {}, /** @type {{ signal?: AbortSignal }} */ how = {}) =>
-          LISTS.has(name)
-            ? readCsv(connection, toRequest(connection.base, operation, request), how.signal)
-            : call(connection, operation, request, how.signal);
+    /** @type {(request: object, how: { signal?: AbortSignal }) => unknown} */
+    const start = (request, { signal }) => {
+      if (ask)
+        return watch(
+          connection,
+          (before) =>
+            toRequest(connection.base, operation, name === "watchEvents" ? behind(request, before) : {}),
+          (signal, before) => ask(reader(connection, signal), before, request),
+          signal,
+        );
+      return LISTS.has(name)
+        ? readCsv(connection, toRequest(connection.base, operation, request), signal)
+        : call(connection, operation, request, signal);
+    };
+    client[name] =
+      ask && name !== "watchEvents"
+        ? (how = {}) => start({}, how)
+        : (request = {}, how = {}) => start(request, how);
   }
   return /** @type {CouponClient} */ (client);
 }
@@ -215,11 +238,11 @@ async function call(connection, operation, request, signal) {
  * Asks once: undefined where the service can't tell now.
  * @param {Connection} connection
  * @param {AbortSignal | undefined} signal
- * @returns {(name: CallName) => Promise<unknown>}
+ * @returns {(name: CallName, request?: object) => Promise<unknown>}
  */
 function reader(connection, signal) {
-  return async (name) => {
-    const sent = toRequest(connection.base, OPERATIONS[name], {});
+  return async (name, request = {}) => {
+    const sent = toRequest(connection.base, OPERATIONS[name], request);
     const { result, error, wait } = await send(connection, sent, signal);
     if (error && wait === undefined) throw error;
     return result;

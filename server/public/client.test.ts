@@ -297,6 +297,39 @@ test("watching: a wrong token is told, an abort ends it", async () => {
   }, reason);
 });
 
+test("events: each once, over lost connections and while there is no stream, and on from any of them", async (t) => {
+  const { coupon_id } = await buyer({ count: 6 });
+  const { next_after } = await clientOf(serviceToken).listEvents({ after: "latest" });
+  const issue = async () => world.issue(coupon_id, await world.newUser());
+  const seen: { id: string; position: number | null }[] = [];
+  for (let i = 0; i < 2; i++) await issue();
+  refusedPauses(t);
+  const full = refuse(503, { "retry-after": "5" });
+  faults = [full];
+  const after = next_after as string;
+  for await (const { id, type, data } of clientOf(serviceToken).watchEvents({ after })) {
+    assert.equal(data.coupon_id, coupon_id);
+    if (type === "coupon.issued") seen.push({ id, position: data.position });
+    if (seen.length === 2) {
+      faults = [hangUp, full];
+      for (let i = 0; i < 2; i++) await issue();
+    }
+    if (seen.length === 4) break;
+  }
+  assert.deepEqual(
+    seen.map(({ position }) => position),
+    [1, 2, 3, 4],
+  );
+  const again: (number | null)[] = [];
+  for await (const { data } of clientOf(adminToken).watchEvents({ after: seen[1]?.id as string })) {
+    again.push(data.position);
+    if (again.length === 2) break;
+  }
+  assert.deepEqual(again, [3, 4]);
+  await assert.rejects(clientOf(adminToken).watchEvents({ after: "1-0-1" }).next(), { status: 400 });
+  await assert.rejects(clientOf(userToken(7)).watchEvents().next(), { status: 403 });
+});
+
 // ---- Answers that are not the service's ---------------------------------------------------------------------------
 
 /** A client that waits, or asks for ever, fails within a minute. */

@@ -20,6 +20,7 @@ import type { Issuing } from "../issuing/issuing.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { actorOf, actsFor, noteOf, undoOf } from "./caller.ts";
+import { addEvents } from "./events.ts";
 import { createGuesses } from "./guesses.ts";
 import { lines } from "./list.ts";
 import { type App, createOperations, type Operations, respond } from "./operation.ts";
@@ -65,6 +66,7 @@ export function createApp(parts: Dependencies) {
   addClaims(operations, parts);
   addChanges(operations, parts);
   addPlan(operations, parts);
+  const events = addEvents(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);
@@ -99,11 +101,12 @@ export function createApp(parts: Dependencies) {
     fetch,
     routes: app.routes,
     /** Streams that are open. */
-    streams: () => states.coupons.watchers() + states.status.watchers(),
+    streams: () => states.coupons.watchers() + states.status.watchers() + events.watchers(),
     /** Ends all event streams. */
     endStreams() {
       states.coupons.end();
       states.status.end();
+      events.end();
     },
   };
 }

@@ -21,7 +21,7 @@ import type { Authenticate } from "../auth/auth.ts";
 import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import { bodyOf } from "../http/body.ts";
 import type { Exchanges } from "../http/exchange.ts";
-import type { Feed } from "../http/feed.ts";
+import type { Feed, Output } from "../http/feed.ts";
 import type { Rows } from "../http/lines.ts";
 import type { Looks } from "../http/looks.ts";
 import { createPlaces, type Places } from "../http/places.ts";
@@ -122,8 +122,14 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     });
   }
 
-  function stream(name: FeedName, feed: Feed, places: Places): void {
-    on(name, ({ c }) => answerStream(c, feed, places, exchanges));
+  /** A stream writes the states of its feed, or what `begin` makes of each for this request. */
+  function stream<K extends FeedName>(
+    name: K,
+    feed: Feed,
+    places: Places,
+    begin?: (asked: Asked<K>) => Promise<(outgoing: Output) => () => void>,
+  ): void {
+    on(name, async (asked) => answerStream(asked.c, feed, places, exchanges, await begin?.(asked)));
   }
 
   /** A list is answered in lines, or as CSV where that is wanted. */
@@ -143,7 +149,13 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
 }
 
 /** The stream is written to Node's response, without the web's streams: they would be most of its cost. */
-function answerStream(c: Ctx, feed: Feed, places: Places, exchanges: Exchanges): Response {
+function answerStream(
+  c: Ctx,
+  feed: Feed,
+  places: Places,
+  exchanges: Exchanges,
+  showTo?: (outgoing: Output) => () => void,
+): Response {
   const { exchange, outgoing } = c.env;
   const headers = streamHeaders(exchange.requestId, "text/event-stream");
   // Whoever asks for the head alone watches nothing.
@@ -154,7 +166,7 @@ function answerStream(c: Ctx, feed: Feed, places: Places, exchanges: Exchanges):
   // It lasts as long as its connection, so it needs no frames.
   outgoing.removeHeader("transfer-encoding");
   outgoing.writeHead(200, { ...headers, connection: "close" });
-  feed.watch(outgoing);
+  feed.watch(outgoing, showTo?.(outgoing));
   return RESPONSE_ALREADY_SENT;
 }
 

@@ -42,6 +42,8 @@ const rights: Record<string, string[] | "public"> = {
   "GET /coupons/:coupon_id/timeline": ["admin"],
   "GET /daily-summary": ["admin"],
   "GET /audit": ["admin"],
+  "GET /events": ["service", "admin"],
+  "GET /events/stream": ["service", "admin"],
   "POST /coupons/:coupon_id/issue": anyone,
   "POST /coupons/:coupon_id/use": anyone,
   "POST /claims/use": ["till", "service", "admin"],

@@ -1,0 +1,114 @@
+/** What happened: pages, and a stream that goes on from any event. */
+import type { z } from "zod";
+import { afterEvent, type eventing } from "../api/events.ts";
+import { stringifyExact } from "../api/exact.ts";
+import type { Clock } from "../clock.ts";
+import type { Db } from "../database/functions.ts";
+import type { EventRow } from "../database/reads.ts";
+import { createFeed, type Output } from "../http/feed.ts";
+import { createPlaces } from "../http/places.ts";
+import { header, parsed } from "../http/request.ts";
+import type { Log } from "../observability/log.ts";
+import type { Operations } from "./operation.ts";
+
+type Event = z.infer<typeof eventing.watchEvents.answer>;
+
+interface Parts {
+  clock: Clock;
+  db: Pick<Db, "events">;
+  log: Pick<Log, "failure">;
+}
+
+/** Streams of events of a process. */
+const MAX_STREAMS = 50;
+/** Events that a stream reads and writes at once: a reader that stands still holds so many. */
+const AT_ONCE = 500;
+
+/** Adds the operations; returns the feed that tells their streams that something has happened. */
+export function addEvents({ read, stream }: Operations, { clock, db, log }: Parts) {
+  // One question a second for all streams of the process. Each then reads on from where it is.
+  const feed = createFeed(
+    {
+      event: "events",
+      read: async () => (await db.events("latest", 1))[0]?.event_id ?? null,
+      gist: (state) => state,
+    },
+    log.failure,
+    clock,
+  );
+
+  read("listEvents", async ({ query: { after = null, page_size } }) => {
+    const rows = await db.events(after, page_size);
+    return { events: rows.map(toEvent), next_after: behind(after, rows) };
+  });
+
+  stream("watchEvents", feed, createPlaces("streams", MAX_STREAMS), async ({ c, query }) => {
+    const last = header(c, "last-event-id");
+    const { after = null } = last ? (parsed(afterEvent, { after: last }) as typeof query) : query;
+    await db.events(after, 1); // refuses an id that it does not know
+    return (outgoing) => reader(outgoing, after);
+  });
+
+  /** Writes all events after the one that this stream has come to, each time that something has happened. */
+  function reader(outgoing: Output, after: string | null): () => void {
+    let isReading = false;
+    let isTold = false;
+    let place = after;
+
+    async function readOn(): Promise<void> {
+      const rows = await db.events(place, AT_ONCE);
+      place = behind(place, rows);
+      if (rows.length === 0 || outgoing.writableEnded || outgoing.destroyed) return;
+      isTold = true; // there may be more
+      const taken = outgoing.write(rows.map(toBlock).join(""));
+      if (!taken)
+        await new Promise<void>((resolve) => {
+          outgoing.once("drain", resolve);
+          outgoing.once("close", resolve);
+        });
+    }
+
+    async function run(): Promise<void> {
+      isReading = true;
+      try {
+        while (isTold && !outgoing.writableEnded && !outgoing.destroyed) {
+          isTold = false;
+          await readOn();
+        }
+      } catch (error) {
+        log.failure(error);
+        outgoing.end(); // whoever connects again goes on from the last event
+      }
+      isReading = false;
+    }
+
+    return () => {
+      isTold = true;
+      if (!isReading) void run();
+    };
+  }
+
+  return feed;
+}
+
+/** Where to go on after a page. Where nothing had happened yet, the newest event is the first one. */
+function behind(after: string | null, rows: readonly EventRow[]): string | null {
+  return rows.at(-1)?.event_id ?? (after === "latest" ? null : after);
+}
+
+function toBlock(row: EventRow): string {
+  return `id: ${row.event_id}\ndata: ${stringifyExact(toEvent(row))}\n\n`;
+}
+
+function toEvent({ event_id, event, at, coupon_id, ...more }: EventRow): Event {
+  return {
+    specversion: "1.0",
+    id: event_id,
+    source: "/events",
+    type: `coupon.${event}`,
+    subject: `coupons/${coupon_id}`,
+    time: at,
+    datacontenttype: "application/json",
+    data: { coupon_id, ...more },
+  };
+}
