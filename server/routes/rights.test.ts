@@ -1,6 +1,6 @@
 /** Who may do what, on every route. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { before, test } from "node:test";
 import {
   adminToken,
   assertProblem,
@@ -14,6 +14,8 @@ import { signToken } from "../auth/auth.ts";
 import { pages } from "./pages.ts";
 
 const { world, asUser, holder } = routesWorld();
+// The stream of events has one, so that it answers.
+before(() => world().newCoupon());
 
 const anyone = ["user", "service", "admin"];
 /** What nobody needs a token for, unless PUBLIC_OFFERS is off: server/routes/look.test.ts. */
