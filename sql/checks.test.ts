@@ -37,6 +37,15 @@ const RIGHT: Record<string, Record<string, string>> = {
   },
   audit: { command: "'pause_coupon'", coupon_id: String(lunch), new_values: "'{}'" },
   claim_secrets: { id: "2", key: "sha256('')" },
+  events: {
+    number: "1000",
+    gathered_at: "'2031-01-01Z'",
+    coupon_id: String(lunch),
+    audit_id: "null",
+    first_position: "5",
+    last_position: "7",
+    sold_out: "false",
+  },
   demand: { coupon_id: String(lunch), second: "'2031-01-01Z'", refused: "0", replayed: "0" },
 };
 
@@ -137,6 +146,11 @@ const EDGES: [table: string, column: string, right: string[], wrong: string[], c
   ],
   ["demand", "refused", ["1"], ["-1"], "demand_only_grows"],
   ["demand", "replayed", ["1"], ["-1"], "demand_only_grows"],
+  ["events", "first_position", ["1", "7"], ["0", "8"], "events_positions_rise"],
+  ["events", "audit_id", [], ["1"], "events_are_of_one_kind"],
+  ["events", "first_position", [], ["null"], "events_are_of_one_kind"],
+  ["events", "last_position", [], ["null"], "events_are_of_one_kind"],
+  ["events", "sold_out", ["true"], ["null"], "events_are_of_one_kind"],
 ];
 
 const insertInto = (table: string, given: Record<string, string>) => {
@@ -189,6 +203,11 @@ const REFUSED: Record<string, string[]> = {
     (position) => `alter table coupon.user_coupons disable trigger user;
       update coupon.user_coupons set position = ${position} where user_id = 2`,
   ),
+  events_are_of_one_kind: [
+    `insert into coupon.events (number, gathered_at, coupon_id) values (1000, '2031-01-01Z', ${lunch})`,
+    `insert into coupon.events (number, gathered_at, coupon_id, audit_id, sold_out) values (1000, '2031-01-01Z', ${lunch}, 1, true)`,
+  ],
+  gathered_has_one_row: ["insert into coupon.gathered (only_row) values (false)"],
   user_coupons_use_reference_fits: [
     "update coupon.user_coupons set used_date = clock_timestamp(), use_reference = '' where user_id = 2",
     `update coupon.user_coupons set used_date = clock_timestamp(), use_reference = ${text(201)} where user_id = 2`,
