@@ -35,6 +35,7 @@ const RIGHT: Record<string, Record<string, string>> = {
     count: "5",
     metadata: "'{}'",
   },
+  group_members: { group_name: "'g'", user_id: "1" },
   audit: { command: "'pause_coupon'", coupon_id: String(lunch), new_values: "'{}'" },
   claim_secrets: { id: "2", key: "sha256('')" },
   events: {
@@ -126,6 +127,13 @@ const EDGES: [table: string, column: string, right: string[], wrong: string[], c
   ["plan", "metadata", [json(4_096)], [json(4_097)], "plan_metadata_fits"],
   ["plan", "metadata", [deep(5)], [deep(6)], "plan_metadata_is_shallow"],
   ["plan", "metadata", [], ["'[]'", "'1'", "'null'"], "plan_metadata_is_object"],
+  [
+    "group_members",
+    "group_name",
+    [text(64), "'aZ09_-'"],
+    ["''", text(65), "'a b'", "'ä'", "E'a\\n'"],
+    "group_members_group_name_is_plain",
+  ],
   ["audit", "actor", ["null", "'a'", text(250)], ["''", text(251)], "audit_actor_fits"],
   ["audit", "reason", ["null", "'r'", text(500)], ["''", text(501)], "audit_reason_fits"],
   ["claim_secrets", "id", [], ["0"], "claim_secrets_id_from_1"],

@@ -106,22 +106,23 @@ begin
   select
     array_agg(a.place) as places, array_agg(a.id) as coupon_ids, array_agg(a.refusal) as refusals,
     array_agg(least(interval '1 second', case
-      when a.refusal = 'not_started' then a.start_time - v_now
+      when a.refusal = 'not_started' then a.first_start - v_now
       when a.refusal <> 'ended' then a.expiry - v_now end)) as valid_fors,
     array_agg(case when a.refusal = 'not_started' then a.start_time - v_now end) as starts_ins,
     array_agg(case when a.refusal = 'sold_out' then a.sold_out_at end) as sold_out_ats,
-    array_agg(case when a.refusal = 'sold_out' then a.sold_out_at - a.start_time end) as times_to_sell_out,
+    array_agg(case when a.refusal = 'sold_out' then a.sold_out_at - a.first_start end) as times_to_sell_out,
     array_agg(a.issued) as issueds, array_agg(a.after) as afters
   into v_leases
   from (
     select
-      q.place, c.id, r.refusal, c.start_time, c.expiry, c.sold_out_at, c.issued, h.after,
+      q.place, c.id, r.refusal, c.start_time, c.first_start, c.expiry, c.sold_out_at, c.issued, h.after,
       sum(c.issued - h.after) over (order by c.issued - h.after, q.place) as holders
     from unnest(coupon_leases.coupon_ids, coupon_leases.known_positions, coupon_leases.known_issued_ats)
       with ordinality q (coupon_id, known_position, known_issued_at, place)
     join (
       select
-        c.id, c.start_time, c.expiry, c.sold_out_at, c.issued, coupon.common_refusal(c, v_now) as refusal
+        c.id, c.start_time, coupon.first_start(c) as first_start, c.expiry, c.sold_out_at, c.issued,
+        coupon.common_refusal(c, v_now) as refusal
       from coupon.coupons c
       where c.id = any (v_locked)
     ) c on c.id = q.coupon_id
@@ -187,7 +188,7 @@ $$;
 comment on function public.coupon_leases(bigint[], integer[], timestamptz[], boolean) is
   'For a server: of each coupon (at most 1000), one row in the order of coupon_ids: the refusal that holds for everybody
 but its holders, and for how long it may be repeated without asking (valid_for, counted from before the call: at most a
-second, never beyond start_time or expiry). sold_out_at and time_to_sell_out come with sold_out. issued and last_issued_at are the position and the time of the last grant; who
+second, never beyond expiry, start_time, or eligible_from while it is to come). sold_out_at and time_to_sell_out come with sold_out. issued and last_issued_at are the position and the time of the last grant; who
 gives them back in known_positions and known_issued_ats gets the later holders only. holders are the user_ids of the
 positions after holders_after, which is the known position, or 0 if the known grant is not in this database, at most
 100,000 in all; nobody else gets the coupon meanwhile. only_leased gives no coupon the first lease since its last change,

@@ -28,7 +28,11 @@ async function soldOut(count: number): Promise<{ id: number; holders: number[] }
 }
 
 /** Leases of the coupon until its start_time or expiry ends this refusal; none may reach beyond that. */
-function leasesUntilItEnds(id: number, instant: "start_time" | "expiry", refusal: string): Promise<Lease[]> {
+function leasesUntilItEnds(
+  id: number,
+  instant: "start_time" | "eligible_from" | "expiry",
+  refusal: string,
+): Promise<Lease[]> {
   return inTime(async (ms) => {
     await owner`
       update coupon.coupons set ${owner(instant)} = clock_timestamp() + ${ms} * interval '1 ms' where id = ${id}`;
@@ -79,6 +83,61 @@ test("not_started: starts_in, and never beyond start_time", async () => {
     assert.equal(outcome, "leased");
     assert.equal(valid_for, Math.min(1, starts_in ?? 0), "valid until the microsecond of start_time");
   }
+});
+
+/** An upcoming coupon whose group may have it since long ago, and a member. */
+async function early(days: number, count = 10): Promise<{ id: number; member: number }> {
+  const [id, member] = [await coupon({ count, from: `${days} days`, until: "1000 days" }), await user()];
+  await admin`select from add_to_group('vip', ${[member]}::bigint[])`;
+  await owner`
+    update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() - interval '600 days' where id = ${id}`;
+  return { id, member };
+}
+
+test("not_started: never beyond eligible_from, and from then on none", async () => {
+  const { id } = await early(300);
+  const leases = await leasesUntilItEnds(id, "eligible_from", "not_started");
+  const ahead = (await value(
+    owner`select extract(epoch from start_time - eligible_from)::float8 from coupon.coupons where id = ${id}`,
+  )) as number;
+  for (const [outcome, , valid_for, starts_in] of leases) {
+    assert.equal(outcome, "leased");
+    const left = (starts_in ?? 0) - ahead;
+    assert.ok(Math.abs(valid_for - Math.min(1, left)) < 0.000_01, `${valid_for}, ${left}`);
+  }
+  assert.deepEqual(await lease(id), ["not_leased", null, null, null, null, null]);
+});
+
+test("not_leased while it is early, paused or sold out too: others are told not_started", async () => {
+  const { id, member } = await early(310, 1);
+  await admin`select from pause_coupon(${id})`;
+  assert.deepEqual(await lease(id), ["not_leased", null, null, null, null, null]);
+  await admin`select from resume_coupon(${id})`;
+  assert.equal(await issue(member, id), "issued");
+  assert.equal(await issue(await user(), id), "not_started");
+  assert.deepEqual(await lease(id), ["not_leased", null, null, null, null, null]);
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.coupons disable trigger coupons_start_time_is_fixed_once_issued`;
+    await sql`update coupon.coupons set start_time = eligible_from + interval '1 day' where id = ${id}`;
+    await sql`alter table coupon.coupons enable trigger coupons_start_time_is_fixed_once_issued`;
+  });
+  assert.deepEqual(await lease(id), ["leased", "sold_out", 1, null, 1, [member]]);
+});
+
+test("an early start that is set while the refusal is leased waits until the lease has run out", async () => {
+  const id = await upcoming(320);
+  assert.equal((await lease(id))[1], "not_started");
+  const change = value(admin`
+    select outcome from set_coupon_group(${id}, 'vip', clock_timestamp() + interval '1 hour')`);
+  assert.equal(await waitsFirst(watch, change, "PgSleep"), true);
+  assert.equal(await change, "changed");
+  assert.equal(await isLeased(id), false);
+  assert.equal((await lease(id))[1], "not_started");
+  const byHand = owner`
+    update coupon.coupons set eligible_from = clock_timestamp() - interval '1 day' where id = ${id}`;
+  assert.equal(await waitsFirst(watch, byHand.execute(), "PgSleep"), true);
+  await byHand;
+  assert.deepEqual(await lease(id), ["not_leased", null, null, null, null, null]);
 });
 
 test("paused, with those who were granted before", async () => {

@@ -29,13 +29,15 @@ begin
   return query
   select
     c.code, c.count, c.issued, c.count - c.issued, u.used, c.asked, least(f.issued_at, s.first_issued_at),
-    greatest(l.issued_at, s.last_issued_at), c.sold_out_at, c.sold_out_at - c.start_time
+    greatest(l.issued_at, s.last_issued_at), c.sold_out_at, c.sold_out_at - c.first_start
   from (
-    select c.id, c.code, c.count, c.issued, coupon.asked_for(c) as asked, c.start_time, c.sold_out_at
+    select c.id, c.code, c.count, c.issued, coupon.asked_for(c) as asked, coupon.first_start(c) as first_start,
+      c.sold_out_at
     from coupon.coupons c
     where c.id = coupon_stats.coupon_id
     union all
-    select r.coupon_id, r.code, r.count, r.issued, r.asked, r.start_time, r.sold_out_at
+    select r.coupon_id, r.code, r.count, r.issued, r.asked, coalesce(r.eligible_from, r.start_time),
+      r.sold_out_at
     from coupon.retired_coupons r
     where r.coupon_id = coupon_stats.coupon_id
   ) c
@@ -56,5 +58,5 @@ end
 $$;
 
 comment on function public.coupon_stats(bigint) is
-  'How the drop went: issued, used, remaining, first and last grant; asked, how many requests for it were answered; time_to_sell_out runs from start_time to
-sold_out_at; both are null while some remain. Also of a coupon that was retired. No row: no such coupon.';
+  'How the drop went: issued, used, remaining, first and last grant; asked, how many requests for it were answered; time_to_sell_out runs from
+start_time (from eligible_from, where a group could have it before) to sold_out_at; both are null while some remain. Also of a coupon that was retired. No row: no such coupon.';

@@ -53,7 +53,7 @@ begin
   end if;
   outcome := case
     when v_new is null then 'unchanged'
-    when v_new ? 'code' and (v_coupon.issued > 0 or v_coupon.start_time <= clock_timestamp()) then 'already_started'
+    when v_new ? 'code' and (v_coupon.issued > 0 or coupon.first_start(v_coupon) <= clock_timestamp()) then 'already_started'
     when taken_by is not null then 'code_taken'
     else 'changed' end;
   taken_by := case when outcome = 'code_taken' then taken_by end;
@@ -74,6 +74,6 @@ $$;
 
 comment on function public.edit_coupon(bigint, text, text, text, jsonb, text, text) is
   'Corrects the coupon''s code, message, description and metadata; what is null stays as it is, and metadata is replaced as a
-whole. The code can change until start_time, the others at any time. Outcomes in order: coupon_not_found, unchanged,
+whole. The code can change until somebody can have it (start_time, of a group eligible_from), the others at any time. Outcomes in order: coupon_not_found, unchanged,
 already_started (a new code, and nothing was changed), code_taken (by the coupon taken_by), changed. reason and actor (on
 whose behalf) go to the audit.';

@@ -42,6 +42,7 @@ grant execute on function
   public.claim_secrets(),
   public.schema_version(),
   public.list_users(bigint, integer),
+  public.list_group(text, bigint, integer),
   public.list_grants(bigint, integer, integer),
   public.list_plan()
 to coupon_api, coupon_admin, coupon_monitor;
@@ -59,6 +60,7 @@ grant execute on function
   public.set_coupon_count(bigint, integer, text, text),
   public.set_coupon_expiry(bigint, timestamptz, text, text),
   public.set_coupon_start(bigint, timestamptz, text, text),
+  public.set_coupon_group(bigint, text, timestamptz, text, text),
   public.edit_coupon(bigint, text, text, text, jsonb, text, text),
   public.withdraw_coupon(bigint, text, text),
   public.retire_coupons(date, integer, text, text),
@@ -68,6 +70,8 @@ grant execute on function
   public.fill_days(date, text, text),
   public.copy_day(date, date, text, text),
   public.import_users(bigint[], text[], text, text),
+  public.add_to_group(text, bigint[], text, text),
+  public.remove_from_group(text, bigint[], text, text),
   public.forget_user(bigint, text, text),
   public.fold_grants(integer),
   public.events(text, integer),
@@ -102,6 +106,7 @@ grant select on
   coupon.settings,
   coupon.users,
   coupon.forgotten_users,
+  coupon.group_members,
   coupon.coupons,
   coupon.plan,
   coupon.planned,

@@ -33,6 +33,7 @@ declare
   v_today date;
   v_refusal public.issue_coupon_outcome;
   v_locked boolean := false;
+  v_members bigint[];
   v_winners bigint[];
   v_arrivals bigint[];
   v_left integer;
@@ -58,6 +59,21 @@ begin
     v_refusal := case
       when v_coupon.id is null then 'coupon_not_found'
       else coupon.common_refusal(v_coupon, v_now) end;
+    -- Early it is for the members of its group: a null stands for who is none. To members it is as if it had started.
+    if v_refusal is null and v_now < v_coupon.start_time then
+      v_members := array(
+        select (
+          select m.user_id from coupon.group_members m
+          where m.group_name = v_coupon.eligible_group and m.user_id = r.user_id)
+        from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+        order by r.arrival);
+      if array_remove(v_members, null) = '{}' then
+        v_members := null;
+        v_refusal := 'not_started';
+      else
+        v_refusal := coupon.common_refusal(v_coupon, v_coupon.start_time);
+      end if;
+    end if;
 
     exit when v_refusal is not null or v_locked;
 
@@ -65,7 +81,8 @@ begin
     -- lock, and go back to step 2 with what is true under it. Scalar subqueries make this a probe
     -- for each user, which ends at the first found.
     exit when not exists (
-      select from unnest(issue_coupons.user_ids) r (user_id)
+      select
+      from unnest(case when v_now < v_coupon.start_time then v_members else issue_coupons.user_ids end) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
         and (select g.user_id from coupon.user_coupons g
           where g.issued_on = v_today and g.user_id = r.user_id) is null
@@ -81,7 +98,8 @@ begin
     into v_winners, v_arrivals
     from (
       select r.user_id, min(r.arrival) as arrival
-      from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+      from unnest(case when v_now < v_coupon.start_time then v_members else issue_coupons.user_ids end)
+        with ordinality r (user_id, arrival)
       group by r.user_id
       order by arrival
     ) r
@@ -120,7 +138,7 @@ begin
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
     return;
   end if;
-  if v_refusal = 'coupon_not_found' or v_refusal is not null and not exists (
+  if v_refusal = 'coupon_not_found' or v_refusal is not null and v_members is null and not exists (
     select from coupon.user_coupons g
     where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
   then
@@ -129,7 +147,7 @@ begin
       v_refusal, r.user_id, null::integer, null::date, null::timestamptz,
       case when v_refusal = 'not_started' then v_coupon.start_time - v_now end,
       case when v_refusal = 'sold_out' then v_coupon.sold_out_at end,
-      case when v_refusal = 'sold_out' then v_coupon.sold_out_at - v_coupon.start_time end
+      case when v_refusal = 'sold_out' then v_coupon.sold_out_at - coupon.first_start(v_coupon) end
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
     order by r.arrival;
     return;
@@ -137,14 +155,15 @@ begin
   return query
   select
     a.outcome, a.user_id, a.position, a.issued_on, a.issued_at,
-    case when v_refusal = 'not_started' then v_coupon.start_time - v_now end,
+    case when a.outcome = 'not_started' then v_coupon.start_time - v_now end,
     case when a.outcome = 'sold_out' then v_coupon.sold_out_at end,
-    case when a.outcome = 'sold_out' then v_coupon.sold_out_at - v_coupon.start_time end
+    case when a.outcome = 'sold_out' then v_coupon.sold_out_at - coupon.first_start(v_coupon) end
   from (
     select
       case
         when r.arrival = r.first_arrival then 'issued'
         when coalesce(r.place, (r.held).position) is not null then 'already_issued'
+        when v_now < v_coupon.start_time and v_members[r.arrival] is null then 'not_started'
         when v_refusal is not null then v_refusal
         when r.arrival > v_arrivals[v_left] then 'sold_out'
         when (select g.user_id from coupon.user_coupons g

@@ -30,8 +30,8 @@ begin
 
   return query
   select
-    coupon.state_of(c, v_now), c.id, c.code, c.message, c.description, c.start_time, c.expiry, c.live_on, c.slot,
-    c.count, c.issued, c.count - c.issued, c.paused, c.metadata
+    coupon.state_of(c, v_now), c.id, c.code, c.message, c.description, c.start_time, c.eligible_group,
+    c.eligible_from, c.expiry, c.live_on, c.slot, c.count, c.issued, c.count - c.issued, c.paused, c.metadata
   from coupon.coupons c
   where (list_coupons.since is null or c.start_time >= list_coupons.since)
     and (list_coupons.before is null or c.start_time < list_coupons.before)

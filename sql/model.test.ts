@@ -21,7 +21,7 @@ test("the search refuses histories that no order explains", () => {
     ...emptyModel(),
     names: { 1: "Ann", 2: "Ben" },
     // biome-ignore format: a row
-    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, asked: [], reason: null }],
+    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, group: null, from: null, asked: [], reason: null }],
   });
   const claimed = (user: number, outcome: string, position: number | null, start: number): Call => {
     const [issued_on, issued_at] = position ? [dayAgo(0), "00:00:01"] : [null, null];

@@ -453,6 +453,107 @@ test("edits, moves and withdrawals against a burst around each start: every gran
   );
 });
 
+test("members and strangers around an early start and the start: nobody is early, and the units are exact", async (t) => {
+  const seen: Record<string, number> = {};
+  for (const count of [60, 150, 250]) {
+    const { owner, admin, pool, apiUrl, watch: own } = await broken(t, 12);
+    const session = pool as unknown as Session;
+    const users = upTo(300).map((n) => 100 + n);
+    await makeUsers(owner, users);
+    // The first third are members, the second come and go, the others never are.
+    const [members, guests] = [users.slice(0, 100), users.slice(100, 200)];
+    await admin`select from add_to_group('vip', ${members}::bigint[])`;
+    const coupon = await makeCoupon(owner, { code: "DROP", count, from: "1 hour" });
+    await owner`
+      update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() + interval '60 ms',
+        start_time = clock_timestamp() + interval '160 ms'
+      where id = ${coupon}`;
+    let over = false;
+    const mixed = users.map((_, i) => users[(i * 7) % users.length] as number);
+    const burst = upTo(8).map(async (i) => {
+      const answers: Answer[] = [];
+      for (let n = i * 37; !over; n += 10)
+        if (n % 3 > 0) answers.push(await issue(session, mixed[n % 300] as number, coupon));
+        else answers.push(...(await issueAll(session, coupon, mixed.slice(n % 290, (n % 290) + 10))));
+      return answers;
+    });
+    const changes = (async () => {
+      for (let n = 0; !over; n++)
+        await pool.unsafe(`select from ${n % 2 ? "remove_from" : "add_to"}_group('vip', $1)`, [guests]);
+    })();
+    const api = connect(apiUrl);
+    const leases = (async () => {
+      const wrong: unknown[] = [];
+      while (!over) {
+        // Counted from before it was asked, as a server does.
+        const [lease] = await api`
+          select l.refusal, (a.at + l.valid_for)::text as until
+          from (select clock_timestamp() as at) a
+          cross join lateral coupon_leases(array[case when a.at is not null then ${coupon}::bigint end]) l
+          where l.refusal = 'not_started'`;
+        const [beyond] = await owner`
+          select from coupon.coupons
+          where id = ${coupon} and eligible_from < ${lease?.["until"] ?? null}::text::timestamptz`;
+        if (beyond) wrong.push(lease);
+      }
+      return wrong;
+    })();
+    await until(async () => {
+      const [state] = await owner`
+        select clock_timestamp() > start_time and issued = count as is_over from coupon.coupons where id = ${coupon}`;
+      return state?.["is_over"];
+    }, "it is sold out after its start");
+    over = true;
+    const answers = (await Promise.all(burst)).flat();
+    await changes;
+    assert.deepEqual(await leases, []);
+    await api.end({ timeout: 1 });
+    const grants = await owner`
+      select g.position, g.issued_at >= c.start_time or g.issued_at >= c.eligible_from and g.user_id <= 300 as is_in_time
+      from coupon.user_coupons g join coupon.coupons c on c.id = g.coupon_id
+      where c.id = ${coupon} order by g.position`;
+    assert.deepEqual(
+      [...grants].map((grant) => ({ ...grant })),
+      upTo(count).map((position) => ({ position, is_in_time: true })),
+    );
+    assert.equal(tally(answers)["issued"], count);
+    assert.deepEqual([...(await owner`select * from reconcile()`)], []);
+    for (const { outcome } of answers) seen[outcome] = (seen[outcome] ?? 0) + 1;
+    await Promise.all([pool.end({ timeout: 1 }), own.end({ timeout: 1 })]);
+  }
+  const known = ["issued", "already_issued", "not_started", "sold_out", "daily_limit_reached"];
+  assert.deepEqual(
+    Object.keys(seen).filter((outcome) => !known.includes(outcome)),
+    [],
+  );
+});
+
+test("remove_from_group waits for who is being granted as a member", async () => {
+  const coupon = await newCoupon(3, { start: "2 hours" });
+  const [ann, ben] = (await newUsers(2)) as [number, number];
+  await at(0)`select from add_to_group('leaving', ${[ann, ben]}::bigint[])`;
+  await database.owner`
+    update coupon.coupons set eligible_group = 'leaving', eligible_from = clock_timestamp() - interval '1 minute'
+    where id = ${coupon}`;
+  const removed = await holding(
+    async (owner) => {
+      assert.equal((await issue(owner, ann, coupon)).outcome, "issued");
+    },
+    async () => {
+      const answer = row(
+        at(1)`select outcome from remove_from_group('leaving', ${[ann, ben]}::bigint[]) limit 1`,
+      );
+      await waiting(watch);
+      const next = issue(at(2), ben, coupon);
+      await waiting(watch, 2);
+      return { answer, next };
+    },
+  );
+  assert.equal((await removed.answer).outcome, "removed");
+  assert.equal((await removed.next).outcome, "not_started");
+  assert.deepEqual(await positions(coupon), [1]);
+});
+
 test("20 coupons move to one day: three places are taken, and no more", async () => {
   const movers: number[] = [];
   for (const n of upTo(20)) {

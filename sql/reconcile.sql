@@ -104,10 +104,10 @@ as $$
 
   union all
   select 'issued_from_start_until_expiry', g.coupon_id, g.user_id,
-    format('issued at %s, start %s, expiry %s', g.issued_at, c.start_time, c.expiry)
+    format('issued at %s, start %s, expiry %s', g.issued_at, coupon.first_start(c), c.expiry)
   from coupon.user_coupons g
   join coupon.coupons c on c.id = g.coupon_id
-  where g.issued_at < c.start_time or g.issued_at >= c.expiry
+  where g.issued_at < coupon.first_start(c) or g.issued_at >= c.expiry
 
   union all
   select 'grant_carries_expiry', g.coupon_id, g.user_id, format('grant %s, coupon %s', g.expiry, c.expiry)
@@ -226,6 +226,17 @@ as $$
   where c.expiry <= c.start_time
 
   union all
+  select 'early_start_is_of_a_group', c.id, null,
+    format('group %s from %s, start %s', c.eligible_group, c.eligible_from, c.start_time)
+  from coupon.coupons c
+  where (c.eligible_group is null) <> (c.eligible_from is null) or c.eligible_from >= c.start_time
+
+  union all
+  select 'group_member_is_a_user', null, m.user_id, format('in group %s, and no such user', m.group_name)
+  from coupon.group_members m
+  where not exists (select from coupon.users u where u.id = m.user_id)
+
+  union all
   select 'coupon_can_be_leased', c.id, null, 'no row in coupon.leases'
   from coupon.coupons c
   where not exists (select from coupon.leases l where l.coupon_id = c.id)
@@ -272,6 +283,7 @@ $$;
 
 comment on function public.reconcile() is
   'Compares every row with every rule, without trusting the constraints. Returns what is broken:
-always empty. Two things no row can prove: the day of a grant to better than a day (the zone may
-have been another one), and the order of positions in time (a clock may have been set back). Passes
-over the grants about ten times: run it on a replica or at night when they are large.';
+always empty. Three things no row can prove: the day of a grant to better than a day (the zone may
+have been another one), the order of positions in time (a clock may have been set back), and that who got a
+coupon before its start_time was in its group then. Passes over the grants about ten times: run it on a replica
+or at night when they are large.';

@@ -511,6 +511,41 @@ const damages: Damage[] = [
     [["coupon_can_be_leased", soon, null, "'no row in coupon.leases'"]],
   ],
   [
+    "a group that starts with everybody",
+    [
+      "alter table coupon.coupons disable trigger coupons_eligible_from_before_start",
+      `update coupon.coupons set eligible_group = 'vip', eligible_from = start_time where id = ${soon}`,
+    ],
+    [
+      [
+        "early_start_is_of_a_group",
+        soon,
+        null,
+        `(select format('group vip from %s, start %s', start_time, start_time) from coupon.coupons where id = ${soon})`,
+      ],
+    ],
+  ],
+  [
+    "a start of no group",
+    [
+      "alter table coupon.coupons disable trigger coupons_eligible_group_has_start",
+      `update coupon.coupons set eligible_from = start_time - interval '1 hour' where id = ${soon}`,
+    ],
+    [
+      [
+        "early_start_is_of_a_group",
+        soon,
+        null,
+        `(select format('group  from %s, start %s', eligible_from, start_time) from coupon.coupons where id = ${soon})`,
+      ],
+    ],
+  ],
+  [
+    "a member who is no user",
+    [...off("group_members", "group_members_user"), "insert into coupon.group_members values ('vip', 404)"],
+    [["group_member_is_a_user", null, 404, "'in group vip, and no such user'"]],
+  ],
+  [
     "an expiry at start",
     [
       ...off("coupons", "coupons_expiry_after_start"),

@@ -92,8 +92,8 @@ begin
     end if;
     if v_coupon.id is not null then
       insert into coupon.retired_coupons as r
-        (coupon_id, code, start_time, expiry, live_on, count, issued, asked, sold_out_at, grants_left)
-      values (v_coupon.id, v_coupon.code, v_coupon.start_time, v_coupon.expiry, v_coupon.live_on, v_coupon.count,
+        (coupon_id, code, start_time, eligible_from, expiry, live_on, count, issued, asked, sold_out_at, grants_left)
+      values (v_coupon.id, v_coupon.code, v_coupon.start_time, v_coupon.eligible_from, v_coupon.expiry, v_coupon.live_on, v_coupon.count,
         v_coupon.issued, coupon.asked_for(v_coupon), v_coupon.sold_out_at, v_coupon.issued)
       returning r.* into v_retired;
       grants_left := v_retired.issued;
@@ -102,7 +102,9 @@ begin
       values ('retire_coupons', v_coupon.id,
         jsonb_build_object('code', v_coupon.code, 'message', v_coupon.message, 'description', v_coupon.description,
           'start_time', v_coupon.start_time, 'expiry', v_coupon.expiry, 'count', v_coupon.count,
-          'metadata', v_coupon.metadata, 'issued', v_coupon.issued),
+          'metadata', v_coupon.metadata, 'issued', v_coupon.issued)
+          || jsonb_strip_nulls(jsonb_build_object(
+            'eligible_group', v_coupon.eligible_group, 'eligible_from', v_coupon.eligible_from)),
         retire_coupons.reason, retire_coupons.actor);
       if v_coupon.issued > 0 then
         v_swept_to := 0;

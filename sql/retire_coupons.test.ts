@@ -219,7 +219,7 @@ test("a person is forgotten of a coupon that is retired meanwhile", async () => 
     // By hand, as the step after the last one of the coupon before would do it.
     await sql`
       insert into coupon.retired_coupons
-      select id, code, start_time, expiry, live_on, count, issued, coupon.asked_for(c), sold_out_at, issued
+      select id, code, start_time, eligible_from, expiry, live_on, count, issued, coupon.asked_for(c), sold_out_at, issued
       from coupon.coupons c where id = ${next}`;
     await sql`delete from coupon.coupons where id = ${next}`;
     return { answer };

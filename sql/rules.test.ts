@@ -33,6 +33,14 @@ const [live, other, soldOut, soon, ended, fresh, old] = [
   await coupon({ count: 7 }),
   await coupon({ from: "-70 days" }),
 ];
+// Early: for user 3, and for nobody else; and before that, for nobody.
+const [early, soonEarly] = [
+  await coupon({ from: "2 days", until: "3 days" }),
+  await coupon({ from: "4 days", until: "5 days" }),
+];
+await admin`select from add_to_group('vip', '{3}')`;
+await owner`update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() - interval '1 hour' where id = ${early}`;
+await owner`update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() + interval '1 day' where id = ${soonEarly}`;
 // Over since a month, with two grants.
 const bygone = await coupon({ from: "-100 days", count: 9 });
 const used = 2;
@@ -90,12 +98,12 @@ function offer(given: { code?: string; start?: string; slot?: string; count?: st
     values ('${code}', 'm', 'd', '${start}', '2032-01-01', '${time_zone}', ${slot}, ${count}${more && `, ${more}`})`;
 }
 /** An insert of grants to users 3 and 4, with SQL in n (0 and 1) for what isn't right. */
-const twoGrants = (given: { position?: string; at?: string; on?: string }) => {
-  const { position = "3 + n", at = "statement_timestamp()", on = "0" } = given;
+const twoGrants = (given: { coupon?: number; position?: string; at?: string; on?: string }) => {
+  const { coupon = live, position = "3 + n", at = "statement_timestamp()", on = "0" } = given;
   return `insert into coupon.user_coupons (user_id, coupon_id, issued_at, expiry, issued_on, position)
     select 3 + n, c.id, ${at}, c.expiry, (statement_timestamp() at time zone c.time_zone)::date - ${on}, ${position}
     from coupon.coupons c, generate_series(0, 1) n
-    where c.id = ${live}`;
+    where c.id = ${coupon}`;
 };
 const issued = (coupon_id: number, count: number | string) =>
   `update coupon.coupons set issued = ${count} where id = ${coupon_id}`;
@@ -202,6 +210,105 @@ const attacks: Record<string, Attack[]> = {
       [issued(live, 0), changeCoupon("start_time = clock_timestamp()"), issued(live, 2)],
       "coupons_issued_never_falls",
     ],
+    [
+      "early, to one who is not in the group",
+      [issued(early, 1), grant({ user: 4, coupon: early, position: 1 })],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "early, to one who is in another group",
+      [
+        "insert into coupon.group_members values ('other', 4)",
+        issued(early, 1),
+        grant({ user: 4, coupon: early, position: 1 }),
+      ],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "early, to a member and another one",
+      [issued(early, 2), twoGrants({ coupon: early, position: "1 + n" })],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "early, to a member with a position of somebody else",
+      [issued(early, 1), grant({ coupon: early, position: 2 })],
+      "user_coupons_position_follows_issued",
+    ],
+    [
+      "early, in one statement with grants of another coupon",
+      [
+        issued(early, 1),
+        issued(live, 3),
+        `with a as (${grant({ coupon: early, position: 1 })}) ${grant({ user: 4, coupon: live, position: 3 })}`,
+      ],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "to a member before its group may have it",
+      [issued(soonEarly, 1), grant({ coupon: soonEarly, position: 1 })],
+      "user_coupons_issued_after_start",
+    ],
+    [
+      "to a member of no group's coupon before start",
+      [
+        `update coupon.coupons set eligible_group = null, eligible_from = null where id = ${early}`,
+        issued(early, 1),
+        grant({ coupon: early, position: 1 }),
+      ],
+      "user_coupons_issued_after_start",
+    ],
+    ...[
+      "eligible_group = 'other'",
+      "eligible_from = clock_timestamp()",
+      "eligible_group = null, eligible_from = null",
+    ].map(
+      (set): Attack => [
+        `of a coupon that was issued early: ${set}`,
+        [issued(early, 1), grant({ coupon: early, position: 1 }), changeCoupon(set, early)],
+        "coupons_group_is_fixed_once_issued",
+      ],
+    ),
+    [
+      "a group without a start",
+      [changeCoupon("eligible_group = 'vip'", soon)],
+      "coupons_eligible_group_has_start",
+    ],
+    [
+      "a start without a group",
+      [changeCoupon("eligible_from = now()", soon)],
+      "coupons_eligible_group_has_start",
+    ],
+    [
+      "a group that starts with everybody",
+      [changeCoupon("eligible_group = 'vip', eligible_from = start_time", soon)],
+      "coupons_eligible_from_before_start",
+    ],
+    [
+      "a group that starts after everybody, since that was moved",
+      [changeCoupon("start_time = eligible_from - interval '1 minute'", soonEarly)],
+      "coupons_eligible_from_before_start",
+    ],
+    [
+      "a group since ever",
+      [changeCoupon("eligible_group = 'vip', eligible_from = '-infinity'", soon)],
+      "coupons_eligible_from_before_start",
+    ],
+    [
+      "a group whose name is none",
+      [changeCoupon("eligible_group = 'v i p', eligible_from = now()", soon)],
+      "coupons_eligible_group_is_plain",
+    ],
+    [
+      "a member of a group without a name",
+      ["insert into coupon.group_members values ('', 3)"],
+      "group_members_group_name_is_plain",
+    ],
+    [
+      "a member who is no user",
+      ["insert into coupon.group_members values ('vip', 404)"],
+      "group_members_user",
+    ],
+    ["a member twice", ["insert into coupon.group_members values ('vip', 3)"], "group_members_pkey"],
     [
       "start_time moved in the transaction of the first grant",
       [
@@ -403,7 +510,7 @@ const attacks: Record<string, Attack[]> = {
     ],
     ["a holder deleted", ["delete from coupon.users where id = 1"], "users_are_permanent"],
     ["a holder's id", ["update coupon.users set id = 99 where id = 1"], "users_are_permanent"],
-    ["users truncated", ["truncate coupon.users"], "users_are_permanent"],
+    ["users truncated", ["truncate coupon.users"], "0A000"],
     ["users truncated with all", ["truncate coupon.users cascade"], "users_are_permanent"],
     [
       "a coupon in a zone of its own",
@@ -1055,6 +1162,14 @@ async function undone(work: (sql: typeof owner) => Promise<void>) {
   );
 }
 
+test("what is right by hand is accepted: early, a grant to a member", () =>
+  undone(async (sql) => {
+    for (const statement of [issued(early, 1), grant({ coupon: early, position: 1 })])
+      await sql.unsafe(statement);
+    await sql`set constraints all immediate`;
+    assert.deepEqual(await rows(sql`select * from reconcile()`), []);
+  }));
+
 test("what is right by hand is accepted: a grant, a use, an undo, another use", () =>
   undone(async (sql) => {
     for (const statement of [
@@ -1119,11 +1234,26 @@ const switchedOff: SwitchedOff[] = [
     edits: [
       {
         file: "internal/common_refusal.sql",
-        from: "when common_refusal.at < (common_refusal.coupon).start_time then 'not_started'",
+        from: "when common_refusal.at < coupon.first_start(common_refusal.coupon) then 'not_started'",
+        to: "when false then null",
+      },
+      { file: "issue_coupons.sql", from: "v_now < v_coupon.start_time", to: "false", times: 4 },
+    ],
+    attempt: one(3, soon),
+    constraint: "user_coupons_issued_after_start",
+    drop: [disable("user_coupons", "user_coupons_check_new_grants")],
+    invariant: "issued_from_start_until_expiry",
+  },
+  {
+    rule: "1, start of a group",
+    edits: [
+      {
+        file: "internal/common_refusal.sql",
+        from: "when common_refusal.at < coupon.first_start(common_refusal.coupon) then 'not_started'",
         to: "when false then null",
       },
     ],
-    attempt: one(3, soon),
+    attempt: one(3, soonEarly),
     constraint: "user_coupons_issued_after_start",
     drop: [disable("user_coupons", "user_coupons_check_new_grants")],
     invariant: "issued_from_start_until_expiry",
@@ -1228,7 +1358,7 @@ const switchedOff: SwitchedOff[] = [
     edits: [
       {
         file: "set_coupon_start.sql",
-        from: "when v_coupon.issued > 0 or v_coupon.start_time <= v_now then 'already_started'",
+        from: "when v_coupon.issued > 0 or coupon.first_start(v_coupon) <= v_now then 'already_started'",
         to: "when false then null",
       },
     ],
@@ -1348,6 +1478,24 @@ describe("switched off", () => {
         assert.ok(invariants.includes(invariant), String(invariants));
       }));
   }
+
+  // Members come and go, so a grant to somebody else leaves no damage that a row could show.
+  test("rule 1, for a group: without the check in the function, user_coupons_issued_after_start holds; without both, everybody is early", () =>
+    undone(async (sql) => {
+      assert.equal(await value(sql.unsafe(one(4, early))), "not_started");
+      await load(sql, [
+        {
+          file: "issue_coupons.sql",
+          from: "select m.user_id from coupon.group_members m\n          where m.group_name = v_coupon.eligible_group and m.user_id = r.user_id",
+          to: "r.user_id",
+        },
+      ]);
+      await sql`savepoint before`;
+      await assert.rejects(sql.unsafe(one(4, early)), { constraint_name: "user_coupons_issued_after_start" });
+      await sql`rollback to savepoint before`;
+      await sql.unsafe(disable("user_coupons", "user_coupons_check_new_grants"));
+      assert.equal(await value(sql.unsafe(one(4, early))), "issued");
+    }));
 
   // A grant has room for one use, so the second one leaves no damage that a row could show.
   test("rule 5, once: without the check in the function, user_coupons_used_once holds; without both, the use is replaced", () =>

@@ -1,5 +1,6 @@
 -- Moves a coupon that has not started to another start, on the same day or on another one. coupon_not_found · unchanged ·
--- already_started · in_the_past · not_before_expiry · start_time_taken · count_taken · day_full · changed.
+-- already_started · in_the_past · not_after_eligible_from · not_before_expiry · start_time_taken · count_taken · day_full ·
+-- changed.
 -- Locks the settings' row (a day's coupons differ), then issuing.
 create or replace function public.set_coupon_start(
   coupon_id bigint,
@@ -50,8 +51,9 @@ begin
   from coupon.find_place(set_coupon_start.start_time, v_coupon.count, set_coupon_start.coupon_id) p;
   outcome := case
     when v_coupon.start_time = set_coupon_start.start_time then 'unchanged'
-    when v_coupon.issued > 0 or v_coupon.start_time <= v_now then 'already_started'
+    when v_coupon.issued > 0 or coupon.first_start(v_coupon) <= v_now then 'already_started'
     when set_coupon_start.start_time <= v_now then 'in_the_past'
+    when set_coupon_start.start_time <= v_coupon.eligible_from then 'not_after_eligible_from'
     when set_coupon_start.start_time >= v_coupon.expiry then 'not_before_expiry'
     else coalesce(v_place.obstacle, 'changed') end;
   if outcome = 'changed' then
@@ -77,7 +79,8 @@ $$;
 
 comment on function public.set_coupon_start(bigint, timestamptz, text, text) is
   'Gives a coupon that has not started another start_time; a start on another day takes a place there. Outcomes in order:
-coupon_not_found, unchanged, already_started, in_the_past, not_before_expiry (set_coupon_expiry() first), start_time_taken
+coupon_not_found, unchanged, already_started (for its group, if it has one), in_the_past, not_after_eligible_from
+(set_coupon_group() first), not_before_expiry (set_coupon_expiry() first), start_time_taken
 and count_taken (by the coupon taken_by), day_full, changed. live_on and slot are as they stand after it. warning is
 short_lived if it can be had for less than a minute. Waits for the leases of the coupon: nobody is told the old start once
 the new one holds. reason and actor (on whose behalf) go to the audit.';

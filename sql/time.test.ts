@@ -30,6 +30,29 @@ test("start_time is the first instant, expiry the first one after the last, to t
   );
 });
 
+test("early, nothing is refused to everybody: neither a microsecond before nor after", async (t) => {
+  const { owner, admin } = await service(t);
+  const coupon = await newCoupon(admin, { start: "1 day" });
+  await owner`
+    update coupon.coupons set eligible_group = 'vip', eligible_from = start_time - interval '1 hour' where id = ${coupon}`;
+  const [by] = await owner`
+    select
+      coupon.common_refusal(c, c.eligible_from - interval '1 us') as before_early,
+      coupon.common_refusal(c, c.eligible_from) as early,
+      coupon.common_refusal(jsonb_populate_record(c, '{"paused": true}'), c.start_time - interval '1 us') as early_paused,
+      coupon.common_refusal(jsonb_populate_record(c, '{"paused": true}'), c.start_time) as paused,
+      coupon.state_of(c, c.start_time - interval '1 us') as state_before_start,
+      coupon.state_of(c, c.start_time) as state
+    from coupon.coupons c where c.id = ${coupon}`;
+  assert.deepEqual(
+    { ...by },
+    {
+      ...{ before_early: "not_started", early: null, early_paused: null, paused: "paused" },
+      ...{ state_before_start: "upcoming", state: "live" },
+    },
+  );
+});
+
 test("around start_time: not_started before it by the database clock, issued from it on", async (t) => {
   const { owner, admin } = await service(t, 50);
   assert.deepEqual(await claimsAroundStart(owner, await newCoupon(admin, { start: "1 day" })), {
@@ -48,7 +71,7 @@ test("around start_time goes red when issuing starts 100 ms late", async (t) => 
   const { owner, admin } = await service(t, 50);
   const [refusal] = await owner`
     select replace(pg_get_functiondef(p.oid), '.start_time', '.start_time + interval ''100 ms''') as text
-    from pg_proc p where p.proname = 'common_refusal'`;
+    from pg_proc p where p.proname = 'first_start'`;
   await owner.unsafe(refusal?.["text"]);
   const { refused_too_late } = await claimsAroundStart(owner, await newCoupon(admin, { start: "1 day" }));
   assert.ok(Number(refused_too_late) > 0);

@@ -32,7 +32,9 @@ begin
     values ('withdraw_coupon', withdraw_coupon.coupon_id,
       jsonb_build_object('code', v_coupon.code, 'message', v_coupon.message, 'description', v_coupon.description,
         'start_time', v_coupon.start_time, 'expiry', v_coupon.expiry, 'count', v_coupon.count,
-        'metadata', v_coupon.metadata),
+        'metadata', v_coupon.metadata)
+        || jsonb_strip_nulls(jsonb_build_object(
+          'eligible_group', v_coupon.eligible_group, 'eligible_from', v_coupon.eligible_from)),
       withdraw_coupon.reason, withdraw_coupon.actor);
   elsif outcome = 'already_withdrawn' then
     perform coupon.fence_replay();

@@ -7,6 +7,7 @@ import {
   codePattern,
   couponId,
   day,
+  eligibleFrom,
   expiry,
   type Json,
   startTime,
@@ -21,6 +22,8 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   start_time: startTime,
   expiry,
   count: fc.integer({ min: 1, max: 8 }),
+  group_name: fc.constantFrom("vip", "VIP", "team-1"),
+  eligible_from: eligibleFrom,
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
   code_pattern: codePattern,
   claim_code: claimCode,
@@ -81,6 +84,8 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
         },
       );
     }
+    case "null":
+      return fc.constant(null);
     case "boolean":
       return fc.boolean();
     case "array":

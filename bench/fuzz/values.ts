@@ -27,6 +27,8 @@ const instant = (days: number, hours = 0) => new Date(TODAY + days * DAY + hours
 export const startTime = fc
   .tuple(fc.integer({ min: -10, max: 10 }), fc.integer({ min: 0, max: 5 }))
   .map(([days, hours]) => instant(days, hours));
+/** Before the start of coupons that are to come. */
+export const eligibleFrom = fc.integer({ min: 0, max: 24 }).map((hours) => instant(1, hours));
 export const expiry = fc
   .tuple(fc.integer({ min: -5, max: 60 }), fc.integer({ min: 0, max: 5 }))
   .map(([days, hours]) => instant(days, hours));

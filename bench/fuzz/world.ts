@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { env, openWorld, type World } from "../harness/app.ts";
 import { CLAIM_KEY, COUPONS, HELD, USERS } from "./values.ts";
 
-/** Users, and coupons of all kinds: live, sold out, used, upcoming, ended, paused. */
+/** Users, and coupons of all kinds: live, sold out, used, upcoming, early for a group, ended, paused. */
 export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratch">): Promise<void> {
   await admin`
     select from import_users(
@@ -16,6 +16,9 @@ export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratc
   await admin`
     select pause_coupon(5), set_coupon_count(${HELD}, ${USERS}::integer),
       issue_coupons(${HELD}, array(select generate_series(1, ${USERS / 2}::integer))), use_coupon(1, ${HELD}, 'order-1')`;
+  await admin`select add_to_group('vip', array(select generate_series(1, ${USERS / 2}::integer)))`;
+  await owner`
+    update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() - interval '1 hour' where id = 2`;
   await owner`update coupon.coupons set expiry = clock_timestamp() + interval '1 hour' where id = 7`;
   await admin`select issue_coupons(7, array[${USERS - 1}::integer, ${USERS}::integer])`;
   await owner`update coupon.coupons set expiry = clock_timestamp() where id in (7, 8)`;

@@ -48,12 +48,31 @@ comment on table coupon.forgotten_users is
   'Whose name and words forget_user() removed: the number that their grants keep, and nothing else. No import makes such a
 user again.';
 
+create table coupon.group_members (
+  group_name text collate "C",
+  user_id bigint,
+  constraint group_members_pkey primary key (group_name, user_id),
+  constraint group_members_group_name_is_plain check (group_name ~ '^[A-Za-z0-9_-]{1,64}$'),
+  constraint group_members_user foreign key (user_id) references coupon.users (id)
+    on update restrict on delete cascade
+);
+create index group_members_by_user on coupon.group_members (user_id);
+comment on table coupon.group_members is
+  'Who is in which group. A coupon may start earlier for a group (coupons.eligible_group). Changed by add_to_group() and
+remove_from_group(); who is forgotten is in none.';
+comment on column coupon.group_members.group_name is
+  'A group is its members: it is there as long as it has one. Letters, digits, - and _, as in a code; vip and VIP are two.';
+comment on index coupon.group_members_by_user is
+  'For forget_user().';
+
 create table coupon.coupons (
   id bigint generated always as identity primary key,
   code text collate "C" not null,
   message text not null,
   description text not null,
   start_time timestamptz not null,
+  eligible_group text collate "C",
+  eligible_from timestamptz,
   expiry timestamptz not null,
   time_zone text not null,
   live_on date not null,
@@ -93,6 +112,10 @@ Half of each page stays free: the update of issued, one a batch, then finds room
 comment on column coupon.coupons.code is
   'What a shop types in: letters, digits, - and _; unique whatever its case. collate "C": in a Turkish
 database PIZZA and pizza would else be two codes, and the index would be another one elsewhere.';
+comment on column coupon.coupons.eligible_group is
+  'Whose members may have the coupon before start_time: coupon.group_members. Null: nobody. Set with set_coupon_group().';
+comment on column coupon.coupons.eligible_from is
+  'From when the members of eligible_group may have it; null without a group.';
 comment on column coupon.coupons.time_zone is
   'The same as coupon.settings.time_zone, repeated here so that a grant and its guard read one row. The
 foreign key keeps it equal.';
@@ -235,8 +258,8 @@ comment on column coupon.issuing.nothing is
 
 create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
-    'set_coupon_expiry', 'set_coupon_start', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
-    'set_time_zone', 'import_users', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret',
+    'set_coupon_expiry', 'set_coupon_start', 'set_coupon_group', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
+    'set_time_zone', 'import_users', 'add_to_group', 'remove_from_group', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret',
     'retire_coupons');
 comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
@@ -294,7 +317,8 @@ comment on column coupon.audit.command is
 comment on column coupon.audit.old_values is
   'The values before the change, of what changed; for withdraw_coupon() and of the plan all that there was.';
 comment on column coupon.audit.new_values is
-  'The values after the change. For import_users(): how many users it created and updated.';
+  'The values after the change. For import_users() how many users it created and updated, of a
+group how many members were added or removed.';
 comment on column coupon.audit.reason is
   'Why, as the caller says.';
 
@@ -339,6 +363,7 @@ drop table coupon.past_grants;
 drop table coupon.user_coupons;
 drop function coupon.position_key(bigint, integer);
 drop table coupon.coupons;
+drop table coupon.group_members;
 drop table coupon.forgotten_users;
 drop table coupon.users;
 drop table coupon.settings;

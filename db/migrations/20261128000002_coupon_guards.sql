@@ -141,6 +141,36 @@ create trigger coupons_start_time_is_fixed_once_issued
   execute function coupon.refuse_change(
     'coupons_start_time_is_fixed_once_issued', 'the start_time of a coupon that was issued can''t change');
 
+-- Triggers, and no checks: PostgreSQL prepares each check of a table anew for each update, and each batch makes one.
+create trigger coupons_eligible_group_has_start
+  before insert or update of eligible_group, eligible_from on coupon.coupons
+  for each row
+  when ((new.eligible_group is null) <> (new.eligible_from is null))
+  execute function coupon.refuse_change(
+    'coupons_eligible_group_has_start', 'a group goes with a start of its own');
+
+create trigger coupons_eligible_group_is_plain
+  before insert or update of eligible_group on coupon.coupons
+  for each row
+  when (new.eligible_group !~ '^[A-Za-z0-9_-]{1,64}$')
+  execute function coupon.refuse_change(
+    'coupons_eligible_group_is_plain', 'the name of a group has 1 to 64 letters, digits, - or _');
+
+create trigger coupons_eligible_from_before_start
+  before insert or update of start_time, eligible_from on coupon.coupons
+  for each row
+  when (new.eligible_from < '1970-01-01Z' or new.eligible_from >= new.start_time)
+  execute function coupon.refuse_change(
+    'coupons_eligible_from_before_start', 'the start of a group is before that of everybody, and not before 1970');
+
+create trigger coupons_group_is_fixed_once_issued
+  before update of eligible_group, eligible_from on coupon.coupons
+  for each row
+  when (old.issued > 0
+    and (old.eligible_group is distinct from new.eligible_group or old.eligible_from is distinct from new.eligible_from))
+  execute function coupon.refuse_change(
+    'coupons_group_is_fixed_once_issued', 'the group of a coupon that was issued, and its start, can''t change');
+
 create trigger coupons_code_is_fixed_once_issued
   before update of code on coupon.coupons
   for each row
@@ -209,6 +239,10 @@ drop trigger coupons_are_permanent_once_issued_truncate on coupon.coupons;
 drop trigger coupons_are_permanent_once_issued_id on coupon.coupons;
 drop trigger coupons_are_permanent_once_issued on coupon.coupons;
 drop trigger coupons_code_is_fixed_once_issued on coupon.coupons;
+drop trigger coupons_group_is_fixed_once_issued on coupon.coupons;
+drop trigger coupons_eligible_from_before_start on coupon.coupons;
+drop trigger coupons_eligible_group_is_plain on coupon.coupons;
+drop trigger coupons_eligible_group_has_start on coupon.coupons;
 drop trigger coupons_start_time_is_fixed_once_issued on coupon.coupons;
 drop trigger coupons_issued_never_falls on coupon.coupons;
 drop trigger coupons_sold_out_at_is_kept on coupon.coupons;

@@ -17,6 +17,7 @@ as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_broken record;
+  v_is_early boolean;
 begin
   -- Grouped by all that is one for a coupon's grants of one statement: where it is not, no group has the right positions.
   -- A subquery in parentheses is a probe. For a join or an exists () the planner may read all coupons, users or grants.
@@ -42,7 +43,6 @@ begin
       when (g.coupon).expiry is distinct from g.expiry then 'user_coupons_coupon_and_expiry'
       -- Not transaction_timestamp(): the transaction may have begun before expiry, or yesterday.
       when g.issued_at < statement_timestamp() or g.issued_at > v_now then 'user_coupons_issued_at_is_now'
-      when g.issued_at < (g.coupon).start_time then 'user_coupons_issued_after_start'
       when g.issued_on <> (g.issued_at at time zone (g.coupon).time_zone)::date
         then 'user_coupons_issued_on_is_today'
       when g.used_date is not null then 'user_coupons_begin_unused'
@@ -53,17 +53,32 @@ begin
           where coupon.position_key(p.coupon_id, p.position)
             = coupon.position_key(g.coupon_id, g.first_position - 1)) is null
         then 'user_coupons_position_follows_issued'
+      when g.issued_at < (g.coupon).start_time then 'user_coupons_issued_after_start' -- last: see below
     end as rule
   ) r
   where r.rule is not null
   limit 1;
-  if found then
+  if not found then
+    return null;
+  end if;
+  -- Nothing else is wrong with these. Before the start they are right if they are all of the statement, from the early start
+  -- on, and for members of the coupon's group. Asked here, where no other grant comes.
+  select v_broken.rule = 'user_coupons_issued_after_start'
+    and v_broken.issued_at >= (v_broken.coupon).eligible_from
+    and count(*) = v_broken.rows
+    and count((
+      select m.user_id from coupon.group_members m
+      where m.group_name = (v_broken.coupon).eligible_group and m.user_id = n.user_id)) = v_broken.rows
+  into v_is_early
+  from new_grants n;
+  if v_is_early is not true then
     raise exception '%', case v_broken.rule
       when 'user_coupons_coupon_and_expiry' then
         format('coupon %s has not this expiry, or is not there', v_broken.coupon_id)
       when 'user_coupons_issued_at_is_now' then 'issued_at is not the database clock of this statement'
       when 'user_coupons_issued_after_start' then
-        format('coupon %s starts at %s', v_broken.coupon_id, (v_broken.coupon).start_time)
+        format('coupon %s starts at %s%s', v_broken.coupon_id, (v_broken.coupon).start_time,
+          ', and for members of ' || (v_broken.coupon).eligible_group || ' at ' || (v_broken.coupon).eligible_from)
       when 'user_coupons_issued_on_is_today' then
         format('issued_on is not the day of issued_at in %s', (v_broken.coupon).time_zone)
       when 'user_coupons_begin_unused' then 'a grant begins unused'
@@ -85,7 +100,7 @@ $$;
 comment on function coupon.check_new_grants() is
   'Rules 1, 2, 3 and 6 for any insert into user_coupons: the new positions are the next ones, up to
 coupons.issued (which is checked against count); they are issued now by the database clock, not
-before start_time, on today''s date, with their coupon''s expiry, to users who exist.';
+before start_time (of its group''s members, eligible_from), on today''s date, with their coupon''s expiry, to users who exist.';
 
 create trigger user_coupons_check_new_grants
   after insert on coupon.user_coupons

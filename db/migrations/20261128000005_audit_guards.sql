@@ -73,6 +73,8 @@ begin
       when 'forget_user' then new.coupon_id is null and new.old_values is null and new.new_values is null and exists (
         select from coupon.forgotten_users f where f.user_id = new.user_id)
       when 'import_users' then new.coupon_id is null
+      when 'add_to_group' then new.coupon_id is null
+      when 'remove_from_group' then new.coupon_id is null
       when 'set_time_zone' then new.coupon_id is null and exists (
         select from coupon.settings s where to_jsonb(s) @> new.new_values)
       when 'set_plan_entry' then new.coupon_id is null and exists (

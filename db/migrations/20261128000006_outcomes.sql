@@ -76,12 +76,19 @@ comment on type public.set_coupon_expiry_outcome is
 may exist · changed.';
 
 create type public.set_coupon_start_outcome as enum
-  ('coupon_not_found', 'unchanged', 'already_started', 'in_the_past', 'not_before_expiry', 'start_time_taken',
-    'count_taken', 'day_full', 'changed');
+  ('coupon_not_found', 'unchanged', 'already_started', 'in_the_past', 'not_after_eligible_from', 'not_before_expiry',
+    'start_time_taken', 'count_taken', 'day_full', 'changed');
 comment on type public.set_coupon_start_outcome is
   'coupon_not_found · unchanged: it is the start already · already_started: too late · in_the_past: it could not be had
-from then on · not_before_expiry: set that first · start_time_taken, count_taken: by another coupon of the new day ·
+from then on · not_after_eligible_from: when its group may have it, set that first · not_before_expiry: set that first ·
+start_time_taken, count_taken: by another coupon of the new day ·
 day_full: that day has three coupons already · changed.';
+
+create type public.set_coupon_group_outcome as enum
+  ('coupon_not_found', 'unchanged', 'already_started', 'in_the_past', 'not_before_start', 'changed');
+comment on type public.set_coupon_group_outcome is
+  'coupon_not_found · unchanged: it is so already · already_started: for its group or for everybody, so too late ·
+in_the_past: the group could not have had it from then on · not_before_start: of everybody · changed.';
 
 create type public.edit_coupon_outcome as enum
   ('coupon_not_found', 'unchanged', 'already_started', 'code_taken', 'changed');
@@ -96,10 +103,10 @@ comment on type public.withdraw_coupon_outcome is
 it, or set its expiry or its count · withdrawn: its code, its start_time and its place of the day are free.';
 
 create type public.coupon_warning as enum
-  ('short_lived', 'already_started');
+  ('short_lived', 'already_started', 'empty_group');
 comment on type public.coupon_warning is
   'What is done although it may be a mistake. short_lived: it can be had for less than a minute · already_started: its
-start_time is not to come, so it can be had at once.';
+start_time is not to come, so it can be had at once · empty_group: the group has no members yet, so nobody gets it early.';
 
 create type public.set_time_zone_outcome as enum
   ('unchanged', 'breaks_daily_offer', 'changed');
@@ -111,6 +118,16 @@ create type public.import_users_outcome as enum
   ('forgotten', 'created', 'updated', 'unchanged');
 comment on type public.import_users_outcome is
   'forgotten: by forget_user(), and not made again · created · updated: another display_name · unchanged.';
+
+create type public.add_to_group_outcome as enum
+  ('user_not_found', 'already_member', 'added');
+comment on type public.add_to_group_outcome is
+  'user_not_found: there is none, or it is forgotten · already_member · added.';
+
+create type public.remove_from_group_outcome as enum
+  ('not_member', 'removed');
+comment on type public.remove_from_group_outcome is
+  'not_member · removed.';
 
 create type public.forget_user_outcome as enum
   ('user_not_found', 'already_forgotten', 'forgotten');
@@ -133,6 +150,7 @@ create type public.coupon_offer as (
   message text,
   description text,
   start_time timestamptz,
+  eligible_from timestamptz,
   expiry timestamptz,
   count integer,
   issued integer,
@@ -148,9 +166,12 @@ create type public.coupon_offer as (
 );
 comment on type public.coupon_offer is
   'A coupon as callers see it: live_coupons(), upcoming_coupons(), find_coupon().';
+comment on column public.coupon_offer.eligible_from is
+  'From when the members of a group may have it, which is before start_time; null: nobody may before that. Which group is for
+operators: list_coupons().';
 comment on column public.coupon_offer.remaining is 'count - issued.';
 comment on column public.coupon_offer.sold_out_at is 'Since when nothing is left; null while units are left.';
-comment on column public.coupon_offer.time_to_sell_out is 'From start_time to sold_out_at.';
+comment on column public.coupon_offer.time_to_sell_out is 'From the first moment in which somebody could have it (eligible_from, else start_time) to sold_out_at.';
 comment on column public.coupon_offer.starts_in is 'Time until start_time by the database clock; null once started.';
 comment on column public.coupon_offer.asked is
   'Requests for it that were answered so far. Only find_coupon() counts them; null in the lists.';
@@ -163,6 +184,8 @@ create type public.listed_coupon as (
   message text,
   description text,
   start_time timestamptz,
+  eligible_group text,
+  eligible_from timestamptz,
   expiry timestamptz,
   live_on date,
   slot smallint,
@@ -174,6 +197,7 @@ create type public.listed_coupon as (
 );
 comment on type public.listed_coupon is
   'A coupon as operators see it, past ones too: list_coupons().';
+comment on column public.listed_coupon.eligible_group is 'Whose members may have it from eligible_from on; null: nobody may before start_time.';
 comment on column public.listed_coupon.live_on is 'The day that it counts for.';
 comment on column public.listed_coupon.slot is 'Its place (1 to 3) among the coupons of that day.';
 comment on column public.listed_coupon.remaining is 'count - issued.';
@@ -185,11 +209,14 @@ drop type public.coupon_offer;
 drop type public.coupon_state;
 drop type public.wallet_state;
 drop type public.forget_user_outcome;
+drop type public.remove_from_group_outcome;
+drop type public.add_to_group_outcome;
 drop type public.import_users_outcome;
 drop type public.set_time_zone_outcome;
 drop type public.coupon_warning;
 drop type public.withdraw_coupon_outcome;
 drop type public.edit_coupon_outcome;
+drop type public.set_coupon_group_outcome;
 drop type public.set_coupon_start_outcome;
 drop type public.set_coupon_expiry_outcome;
 drop type public.set_coupon_count_outcome;

@@ -75,9 +75,10 @@ have run out. The commands have waited before they lock issuing, so that nobody 
 update by hand waits here.';
 
 create trigger coupons_outlive_leases
-  before update of start_time, expiry, count, paused on coupon.coupons
+  before update of start_time, eligible_from, expiry, count, paused on coupon.coupons
   for each row
   when (old.start_time is distinct from new.start_time
+    or old.eligible_from is distinct from new.eligible_from
     or old.expiry is distinct from new.expiry
     or old.count is distinct from new.count
     or old.paused is distinct from new.paused)

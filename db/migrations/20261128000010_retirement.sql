@@ -6,6 +6,7 @@ create table coupon.retired_coupons (
   coupon_id bigint primary key,
   code text collate "C" not null,
   start_time timestamptz not null,
+  eligible_from timestamptz,
   expiry timestamptz not null,
   live_on date not null,
   count integer not null,
@@ -21,6 +22,8 @@ create index retired_coupons_under_way on coupon.retired_coupons (coupon_id) whe
 comment on table coupon.retired_coupons is
   'Coupons that retire_coupons() took out, as they were; what was made of their grants is in retired_grants. For all other
 functions they are not there. A day that had one of them takes no more coupons.';
+comment on column coupon.retired_coupons.eligible_from is
+  'From when the members of a group could have it; null: nobody could before start_time.';
 comment on column coupon.retired_coupons.asked is
   'How many requests for it were answered.';
 comment on column coupon.retired_coupons.grants_left is
@@ -57,6 +60,7 @@ begin
     or not exists (
       select from coupon.coupons c
       where c.id = new.coupon_id and c.code = new.code and c.start_time = new.start_time and c.expiry = new.expiry
+        and c.eligible_from is not distinct from new.eligible_from
         and c.live_on = new.live_on and c.count = new.count and c.issued = new.issued
         and c.sold_out_at is not distinct from new.sold_out_at)
   then
@@ -126,6 +130,7 @@ create trigger retired_coupons_stay
   when (new.coupon_id <> old.coupon_id
     or new.code <> old.code
     or new.start_time <> old.start_time
+    or new.eligible_from is distinct from old.eligible_from
     or new.expiry <> old.expiry
     or new.live_on <> old.live_on
     or new.count <> old.count

@@ -37,7 +37,7 @@ export const slot = z
   .meta({ description: "Its place among the three coupons of the day.", examples: [1] });
 const startsIn = seconds("Until start_time");
 const soldOutAt = at("Since when nothing is left: the last grant, or the cut of the count.");
-const timeToSellOut = seconds("From start_time to sold_out_at");
+const timeToSellOut = seconds("From eligible_from, or else start_time, to sold_out_at");
 
 export const offered = z.strictObject({
   coupon_id: couponId,
@@ -45,6 +45,9 @@ export const offered = z.strictObject({
   message: z.string().meta({ examples: ["Free lunch"] }),
   description: z.string().meta({ examples: ["Half price on any lunch, until tomorrow."] }),
   start_time: at("It can be issued from then on."),
+  eligible_from: at(
+    "The members of a group can have it from then on; null: nobody can before start_time.",
+  ).nullable(),
   expiry: at("It can no longer be issued or used from then on."),
   count: natural("Units in all.", 25),
   issued: natural("Units that somebody has."),
@@ -79,7 +82,12 @@ export const listedCoupons = z.strictObject({
       state,
       coupon_id: couponId,
       ...{ code: offered.shape.code, message: offered.shape.message, description: offered.shape.description },
-      ...{ start_time: offered.shape.start_time, expiry: offered.shape.expiry },
+      start_time: offered.shape.start_time,
+      eligible_group: z
+        .string()
+        .nullable()
+        .meta({ description: "Whose members can have it from eligible_from on.", examples: ["regulars"] }),
+      ...{ eligible_from: offered.shape.eligible_from, expiry: offered.shape.expiry },
       live_on: day("The day that it counts for."),
       slot,
       ...{ count: offered.shape.count, issued: offered.shape.issued, remaining: offered.shape.remaining },

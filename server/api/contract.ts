@@ -7,6 +7,7 @@ import * as answers from "./answers.ts";
 import type { Role } from "./caller.ts";
 import { ADMIN, changes, MAX_COUPON_BODY, TILLS } from "./changes.ts";
 import { eventing } from "./events.ts";
+import { grouping } from "./groups.ts";
 import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
@@ -44,11 +45,6 @@ const ANYONE = ["user", "service", "admin"] as const;
 /** Bytes of a body. */
 export const MAX_BODY = 16 * 1024;
 const MAX_USERS_BODY = 4 * 1024 * 1024;
-
-/** Of lists. */
-const AS_CSV =
-  "With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text " +
-  "that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front.";
 
 const notFound = { coupon_not_found: 404 } as const;
 
@@ -219,6 +215,7 @@ export const contract = {
   ...changes,
   ...planning,
   ...eventing,
+  ...grouping,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",
@@ -279,7 +276,7 @@ export const contract = {
     route: "GET /users",
     tag: "Users",
     summary: "All users, as a stream of lines or as CSV",
-    description: `One user per line, by id. The last line says done, or what went wrong and after which id to continue. ${AS_CSV}`,
+    description: `One user per line, by id. The last line says done, or what went wrong and after which id to continue. ${requests.AS_CSV}`,
     roles: ADMIN,
     query: requests.afterUserQuery,
     answer: lines.listedUser,
@@ -290,7 +287,7 @@ export const contract = {
     route: "GET /coupons/{coupon_id}/grants",
     tag: "Operating",
     summary: "The users who hold a coupon, as a stream of lines or as CSV",
-    description: `One grant per line, by position. The last line says done, or what went wrong and after which position to continue. ${AS_CSV}`,
+    description: `One grant per line, by position. The last line says done, or what went wrong and after which position to continue. ${requests.AS_CSV}`,
     roles: ADMIN,
     path: requests.couponPath,
     query: requests.afterPositionQuery,

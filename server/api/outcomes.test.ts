@@ -25,11 +25,15 @@ test("the outcomes of each command are its enum's values, in order", async (t) =
     retire_claim_secret_outcome: _____,
     import_users_outcome: ofUsers,
     fill_days_outcome: ofPlanned,
+    add_to_group_outcome: ofAdded,
+    remove_from_group_outcome: ofRemoved,
     ...commands
   } = declared;
   const ours = Object.entries(outcomes).map(([command, table]) => [`${command}_outcome`, Object.keys(table)]);
   assert.deepEqual(Object.fromEntries(ours), commands);
   // A row a user, and a row a coupon, always with 200.
   assert.deepEqual(contract.importUsers.answer.shape.users.element.shape.outcome.options, ofUsers);
+  assert.deepEqual(contract.addToGroup.answer.shape.users.element.shape.outcome.options, ofAdded);
+  assert.deepEqual(contract.removeFromGroup.answer.shape.users.element.shape.outcome.options, ofRemoved);
   assert.deepEqual(contract.fillDays.answer.shape.coupons.element.shape.outcome.options, ofPlanned);
 });

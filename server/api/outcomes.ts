@@ -102,6 +102,10 @@ export const outcomes = {
     unchanged: { status: 200, detail: "The coupon already has this start time." },
     already_started: { status: 409, detail: "The coupon has started: its start time stays." },
     in_the_past: { status: 409, detail: "The start time must not be in the past." },
+    not_after_eligible_from: {
+      status: 409,
+      detail: "A group may have the coupon then: change its group first.",
+    },
     not_before_expiry: {
       status: 409,
       detail: "The start time must be before the expiry: change the expiry first.",
@@ -110,6 +114,14 @@ export const outcomes = {
     count_taken: { status: 409, detail: "Another coupon of that day has this count." },
     day_full: { status: 409, detail: "That day already has three coupons." },
     changed: { status: 200, detail: "The coupon has a new start time." },
+  },
+  set_coupon_group: {
+    coupon_not_found: notFound,
+    unchanged: { status: 200, detail: "The coupon is so already." },
+    already_started: { status: 409, detail: "The coupon has started: its group stays." },
+    in_the_past: { status: 409, detail: "The group's start must not be in the past." },
+    not_before_start: { status: 409, detail: "The group's start must be before the start time." },
+    changed: { status: 200, detail: "The coupon is changed." },
   },
   edit_coupon: {
     coupon_not_found: notFound,

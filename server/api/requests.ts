@@ -187,3 +187,8 @@ export const retirement = z.strictObject({
     .meta({ description: "Grants that are moved out at once.", examples: [RETIRED_GRANTS] }),
   reason: reason.optional(),
 });
+
+/** Of lists of lines. */
+export const AS_CSV =
+  "With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text " +
+  "that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front.";

@@ -118,10 +118,10 @@ export const count = wholeBetween(1, MAX_COUNT).meta({
   description: "Units that can be issued.",
   examples: [25],
 });
-export const warning = z.enum(["short_lived", "already_started"]).meta({
+export const warning = z.enum(["short_lived", "already_started", "empty_group"]).meta({
   description:
     "What was done although it may be a mistake. short_lived: it can be had for less than a minute. " +
-    "already_started: its start_time is not to come.",
+    "already_started: its start_time is not to come. empty_group: the group has no members yet.",
   examples: ["short_lived"],
 });
 export const reason = text(1, 500).meta({

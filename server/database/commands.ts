@@ -5,6 +5,7 @@ import type { AnswerOf } from "../api/contract-types.ts";
 import { stringifyExact } from "../api/exact.ts";
 import type { Command, CommonRefusal, Outcome } from "../api/outcomes.ts";
 import type { edit, newCoupon } from "../api/requests.ts";
+import type { warning } from "../api/values.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import type { Pool } from "./pool.ts";
 import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
@@ -12,7 +13,7 @@ import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
 type NewCoupon = Omit<z.infer<typeof newCoupon>, "reason">;
 type Edit = Omit<z.infer<typeof edit>, "reason">;
 /** What was done although it may be a mistake. */
-type Warning = "short_lived" | "already_started" | null;
+export type Warning = z.infer<typeof warning> | null;
 
 export interface Issue {
   outcome: Outcome<"issue_coupon">;

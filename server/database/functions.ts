@@ -1,5 +1,6 @@
 /** One method for each function of the database. The server has no other SQL. */
 import { issuing, keeping, operating, using } from "./commands.ts";
+import { grouped } from "./groups.ts";
 import { planned } from "./plan.ts";
 import { openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
@@ -25,6 +26,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...operating(operate),
     ...keeping(operate),
     ...planned(operate),
+    ...grouped(operate, report),
     ...onOffer(offer),
     ...reports(report),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */

@@ -83,6 +83,7 @@ export interface AuditSearch {
 const OFFER = list(
   "c.coupon_id, c.code, c.message, c.description",
   instant("c.start_time"),
+  instant("c.eligible_from"),
   instant("c.expiry"),
   "c.count, c.issued, c.remaining, c.sold_out",
   instant("c.sold_out_at"),
@@ -119,6 +120,8 @@ const STATS = list(
 const LISTED = list(
   "c.state, c.coupon_id, c.code, c.message, c.description",
   instant("c.start_time"),
+  "c.eligible_group",
+  instant("c.eligible_from"),
   instant("c.expiry"),
   day("c.live_on"),
   "c.slot, c.count, c.issued, c.remaining, c.paused, c.metadata",

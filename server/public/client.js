@@ -94,6 +94,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   setCouponCount: ["POST /coupons/{coupon_id}/count", "outcome"],
   setCouponExpiry: ["POST /coupons/{coupon_id}/expiry", "outcome"],
   setCouponStart: ["POST /coupons/{coupon_id}/start", "outcome"],
+  setCouponGroup: ["POST /coupons/{coupon_id}/group", "outcome"],
   editCoupon: ["POST /coupons/{coupon_id}/edit", "outcome"],
   withdrawCoupon: ["POST /coupons/{coupon_id}/withdraw", "outcome"],
   listPlan: ["GET /plan", "entries"],
@@ -105,6 +106,9 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   wallet: ["GET /users/{user_id}/coupons", "coupons"],
   retireCoupons: ["POST /coupons/retire", "outcome"],
   forgetUser: ["POST /users/{user_id}/forget", "outcome"],
+  addToGroup: ["POST /groups/{group_name}/add", "users"],
+  removeFromGroup: ["POST /groups/{group_name}/remove", "users"],
+  listGroup: ["GET /groups/{group_name}"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],
   listGrants: ["GET /coupons/{coupon_id}/grants"],
@@ -133,7 +137,7 @@ const STREAMS = {
     (await read("listEvents", behind(request, before)))?.events ?? [],
 };
 /** @type {ReadonlySet<string>} */
-const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGrants"]));
+const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGroup", "listGrants"]));
 /**
  * A request for the events after the one before.
  * @param {object} request

@@ -17,7 +17,8 @@ import { amount, CLAIMED, countdown, moment, ofCount, tooLate } from "./words.js
 
 /**
  * What stands in the way of a claim, if anything. Only for what the button looks like: it is the service that decides.
- * @typedef {"held" | "ended" | "waiting" | "paused" | "sold_out" | "open"} Chance
+ * Early, a member of its group can have it: the page doesn't know who is one.
+ * @typedef {"held" | "ended" | "waiting" | "early" | "paused" | "sold_out" | "open"} Chance
  */
 
 /**
@@ -37,6 +38,7 @@ const LABEL = {
   held: "Yours",
   ended: "Ended",
   waiting: "Claim",
+  early: "Claim as a member",
   paused: "Paused",
   sold_out: "Sold out",
   open: "Claim",
@@ -103,8 +105,11 @@ function showTicket(shop, ticket) {
   put(html(".description", element), offer.description);
   showTime(find("time.start", HTMLTimeElement, element), offer.start_time);
   showTime(find("time.expiry", HTMLTimeElement, element), offer.expiry);
+  html(".early", element).hidden = offer.eligible_from === null;
+  if (offer.eligible_from !== null)
+    showTime(find("time.eligible", HTMLTimeElement, element), offer.eligible_from);
 
-  const isWaiting = chance === "waiting";
+  const isWaiting = chance === "waiting" || chance === "early";
   html(".countdown", element).hidden = !isWaiting;
   if (isWaiting)
     put(html("[role=timer]", element), countdown(Date.parse(offer.start_time) - shop.client.serverNow()));
@@ -115,7 +120,7 @@ function showTicket(shop, ticket) {
 
   const button = html(".claim", element);
   mark(button, {
-    "aria-disabled": String(chance !== "open" || asking),
+    "aria-disabled": String(!mayAsk(chance) || asking),
     "aria-busy": asking ? "true" : null,
   });
   const label = grant ? `Yours: number ${ofCount(grant.position, offer.count)}` : LABEL[chance];
@@ -128,19 +133,25 @@ function showTicket(shop, ticket) {
 function chanceOf({ client, grants }, { offer, refused }) {
   const now = client.serverNow();
   if (grants.has(offer.coupon_id)) return "held";
-  if (now < Date.parse(offer.start_time)) return "waiting";
+  if (now < Date.parse(offer.start_time))
+    return now < Date.parse(offer.eligible_from ?? offer.start_time) || offer.paused || offer.sold_out
+      ? "waiting"
+      : "early";
   if (now >= Date.parse(offer.expiry)) return "ended";
   if (refused && now < refused.until) return refused.chance;
   if (offer.paused) return "paused";
   return offer.sold_out ? "sold_out" : "open";
 }
 
+/** @param {Chance} chance */
+const mayAsk = (chance) => chance === "open" || chance === "early";
+
 /** @param {Shop} shop @param {Ticket} ticket */
 async function press(shop, ticket) {
   const { client, userId, say, failed, broke } = shop;
   const { element, offer } = ticket;
   if (ticket.asking) return;
-  if (ticket.chance !== "open") {
+  if (ticket.chance === undefined || !mayAsk(ticket.chance)) {
     if (ticket.chance === "waiting") {
       showTicket(shop, ticket);
       const seconds = (Date.parse(offer.start_time) - client.serverNow()) / 1000;

@@ -99,6 +99,7 @@ export const MOVED =
     unchanged: ["It starts then already."],
     already_started: ["It has started already.", "start_time"],
     in_the_past: ["This time is over.", "start_time"],
+    not_after_eligible_from: ["A group may have it then: change that first.", "start_time"],
     not_before_expiry: ["It ends before that: change its end first.", "start_time"],
     start_time_taken: ["Another coupon starts at this time.", "start_time"],
     count_taken: ["Another coupon of that day has as many units.", "start_time"],
@@ -171,6 +172,7 @@ export const WEEKDAYS = ["", "Monday", "Tuesday", "Wednesday", "Thursday", "Frid
 export const WARNED = {
   short_lived: "People can get it for less than a minute.",
   already_started: "It has started already: people can get it now.",
+  empty_group: "The group has no members yet.",
 };
 
 /** What was done, by the function's name in the audit; what is not here is told by that name. */

@@ -21,6 +21,7 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { actorOf, actsFor, noteOf, undoOf } from "./caller.ts";
 import { addEvents } from "./events.ts";
+import { addGroups } from "./groups.ts";
 import { createGuesses } from "./guesses.ts";
 import { lines } from "./list.ts";
 import { type App, createOperations, type Operations, respond } from "./operation.ts";
@@ -67,6 +68,7 @@ export function createApp(parts: Dependencies) {
   addChanges(operations, parts);
   addPlan(operations, parts);
   const events = addEvents(operations, parts);
+  addGroups(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);

@@ -99,6 +99,7 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
   assert.deepEqual(coupon, {
     ...given,
     coupon_id: body.coupon_id,
+    eligible_from: null,
     expiry: "2030-02-02T18:30:00.000001Z",
     issued: 0,
     remaining: 1,

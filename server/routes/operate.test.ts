@@ -141,6 +141,15 @@ for (const [name, run] of outcomeTests("set_coupon_start", {
       { coupon_id, live_on: "2030-05-03", slot: 1 },
     ];
   },
+  not_after_eligible_from: async () => {
+    const coupon_id = await upcoming("START-10", "2030-05-12");
+    const group = { group_name: "regulars", eligible_from: "2030-05-12T09:00:00Z" };
+    assert.equal((await asAdmin(`POST /coupons/${coupon_id}/group`, group)).body.warning, "empty_group");
+    return [
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-12T09:00:00Z" }),
+      { coupon_id, live_on: "2030-05-12", slot: 1 },
+    ];
+  },
   not_before_expiry: async () => {
     const coupon_id = await upcoming("START-3", "2030-05-04");
     return [
@@ -327,8 +336,17 @@ test("what is changed is in the audit: who by the token, through which login, an
     [`POST ${at("expiry")}`, "set_coupon_expiry", { expiry }, coupon_id, null],
     [`POST ${at("edit")}`, "edit_coupon", { message: "another" }, coupon_id, null],
     [`POST /coupons/${soon}/start`, "set_coupon_start", { start_time: "2030-04-03T10:00:00Z" }, soon, null],
+    [
+      `POST /coupons/${soon}/group`,
+      "set_coupon_group",
+      { group_name: "regulars", eligible_from: "2030-04-03T09:00:00Z" },
+      soon,
+      null,
+    ],
     [`POST /coupons/${soon}/withdraw`, "withdraw_coupon", {}, soon, null],
     ["POST /users", "import_users", { users }, null, null],
+    ["POST /groups/regulars/add", "add_to_group", { user_ids: [8_100_000] }, null, null],
+    ["POST /groups/regulars/remove", "remove_from_group", { user_ids: [8_100_000] }, null, null],
     ["POST /users/8100000/forget", "forget_user", {}, null, 8_100_000],
   ];
   for (const [route, command, body, about, user] of admins) {

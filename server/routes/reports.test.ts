@@ -37,7 +37,8 @@ test("coupons by state, time and code, page by page; a page holds when its last 
   assert.deepEqual(coupons, [
     {
       ...{ state: "live", coupon_id: one, code: "Find-1", message: "m", description: "d" },
-      ...{ start_time: "2021-03-01T10:00:00.500000Z", expiry: "2036-01-01T00:00:00.000000Z" },
+      ...{ start_time: "2021-03-01T10:00:00.500000Z", eligible_group: null, eligible_from: null },
+      ...{ expiry: "2036-01-01T00:00:00.000000Z" },
       ...{
         live_on: "2021-03-01",
         slot: 1,

@@ -56,6 +56,7 @@ const rights: Record<string, string[] | "public"> = {
   "POST /coupons/:coupon_id/count": ["admin"],
   "POST /coupons/:coupon_id/expiry": ["admin"],
   "POST /coupons/:coupon_id/start": ["admin"],
+  "POST /coupons/:coupon_id/group": ["admin"],
   "POST /coupons/:coupon_id/edit": ["admin"],
   "POST /coupons/:coupon_id/withdraw": ["admin"],
   "GET /plan": ["admin"],
@@ -66,6 +67,9 @@ const rights: Record<string, string[] | "public"> = {
   "POST /plan/copy-day": ["admin"],
   "GET /users/:user_id/coupons": anyone,
   "POST /users/:user_id/forget": ["admin"],
+  "POST /groups/:group_name/add": ["admin"],
+  "POST /groups/:group_name/remove": ["admin"],
+  "GET /groups/:group_name": ["admin"],
   "POST /users": ["admin"],
   "GET /users": ["admin"],
   "POST /users/import": ["admin"],
@@ -80,7 +84,7 @@ test("each route has its rights here", () => {
 });
 
 for (const [route, roles] of Object.entries(rights)) {
-  const target = route.replace(":coupon_id", "999999").replace(":user_id", "7");
+  const target = route.replace(":coupon_id", "999999").replace(":user_id", "7").replace(":group_name", "vip");
   const call = (token?: string) =>
     world().call(target, {
       ...(token === undefined ? {} : { token }),

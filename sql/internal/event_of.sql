@@ -9,6 +9,7 @@ as $$
     when 'create_coupon' then 'created'
     when 'edit_coupon' then 'edited'
     when 'set_coupon_start' then 'edited'
+    when 'set_coupon_group' then 'edited'
     when 'set_coupon_expiry' then 'edited'
     when 'set_coupon_count' then case entry.issued
       when (entry.new_values->>'count')::integer then 'sold_out'

@@ -28,6 +28,7 @@ export type Command =
   | { call: "set_coupon_count"; coupon: number; count: number }
   | { call: "set_coupon_expiry"; coupon: number; expiry: number }
   | { call: "set_coupon_start"; coupon: number; start: number }
+  | { call: "set_coupon_group"; coupon: number; group: string | null; from: number | null }
   | { call: "edit_coupon"; coupon: number; code: string | null; message: string | null }
   | { call: "withdraw_coupon"; coupon: number }
   | { call: "set_plan_entry"; ahead: number; slot: number; pattern: string; hour: number; count: number }
@@ -50,8 +51,12 @@ export type Command =
   | { call: "coupon_stats"; coupon: number }
   | { call: "coupon_timeline"; coupon: number }
   | { call: "import_users"; users: number[]; name: string }
+  | { call: "add_to_group"; group: string; users: number[] }
+  | { call: "remove_from_group"; group: string; users: number[] }
+  | { call: "list_group"; group: string }
   | { call: "forget_user"; user: number }
   | { call: "midnight" }
+  | { call: "begin_early"; coupon: number }
   | { call: "expire"; coupon: number };
 
 export type Row = Record<string, unknown>;
@@ -80,6 +85,10 @@ export function dayAgo(days: number): string {
   return dayOf(NOW - days * DAY);
 }
 
+/** Since when a group may have what begins early. */
+export const EARLY = NOW - 250 * DAY;
+/** Of a timeline, in days. */
+export const BUCKET = 366;
 const OFFER_DAYS = [-200, -100, 100, 150].map((days) => NOW + days * DAY);
 const EXPIRIES = [-150, -50, 50, 200, 300].map((days) => NOW + days * DAY);
 
@@ -182,6 +191,18 @@ export const SELDOM: Command[] = [
     const times = { start: NOW + 150 * DAY, expiry: NOW + 200 * DAY };
     return { call: "create_coupon", code: "G", message: "m", ...times, count: 1, reason };
   }),
+  { call: "add_to_group", group: "vip", users: [1, 2, 9, 3] },
+  { call: "add_to_group", group: "vip", users: [3] },
+  { call: "remove_from_group", group: "vip", users: [3, 4] },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW - 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 150 * DAY },
+  { call: "set_coupon_start", coupon: 4, start: NOW + 30 * DAY },
+  { call: "begin_early", coupon: 4 },
+  { call: "set_coupon_group", coupon: 4, group: null, from: null },
+  { call: "issue_coupons", coupon: 4, users: [4, 2, 3, 1] },
+  { call: "midnight" },
   { call: "issue_coupon", user: 5, coupon: 2 },
   { call: "import_users", users: [5], name: "Ben" },
   { call: "issue_coupon", user: 4, coupon: 2 },
@@ -204,7 +225,10 @@ export const SELDOM: Command[] = [
   { call: "list_coupons", state: null, ...ALL, prefix: "d", page: 3 },
   { call: "list_coupons", state: null, ...ALL, since: NOW - 200 * DAY, before: NOW - 200 * DAY + 1, page: 3 },
   { call: "coupon_timeline", coupon: 3 },
+  { call: "coupon_timeline", coupon: 4 },
   ...PLANNING,
+  { call: "forget_user", user: 2 },
+  { call: "forget_user", user: 2 },
 ];
 
 /** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
@@ -225,14 +249,9 @@ function commands(users: number, coupons: number) {
   const many = fc.array(user, { maxLength: 6 });
   const once = fc.uniqueArray(user, { maxLength: 3 });
   const name = fc.constantFrom("Ann", "Ben");
+  const group = fc.constantFrom("vip", "team");
+  const from = fc.constantFrom(-40, 40, 120, 160).map((days) => NOW + days * DAY);
   const page = fc.integer({ min: 1, max: 3 });
-  // Of the plan: days from today, so that two weekdays are seldom planned at once, and times that are over today or to come.
-  const ahead = fc.integer({ min: 0, max: 2 });
-  const coming = fc.integer({ min: 1, max: 2 }); // a copy to today could start just now
-  const day = fc.constantFrom(...OFFER_DAYS.map((ms) => Math.round((ms - NOW) / DAY)));
-  const slot = fc.integer({ min: 1, max: 3 });
-  const pattern = fc.constantFrom("P{date}", "P{slot}-{date}", "A-{date}");
-  const hour = fc.constantFrom(6, 20, 22);
   const call = fc.constant;
   return {
     create: fc
@@ -255,6 +274,13 @@ function commands(users: number, coupons: number) {
     setCount: fc.record({ call: call("set_coupon_count" as const), coupon, count }),
     setExpiry: fc.record({ call: call("set_coupon_expiry" as const), coupon, expiry }),
     setStart: fc.record({ call: call("set_coupon_start" as const), coupon, start }),
+    setGroup: fc
+      .tuple(coupon, fc.option(fc.record({ group, from }), { freq: 4, nil: { group: null, from: null } }))
+      .map(([coupon, early]) => ({ call: "set_coupon_group" as const, coupon, ...early })),
+    addTo: fc.record({ call: call("add_to_group" as const), group, users: once }),
+    removeFrom: fc.record({ call: call("remove_from_group" as const), group, users: once }),
+    listGroup: fc.record({ call: call("list_group" as const), group }),
+    beginEarly: fc.record({ call: call("begin_early" as const), coupon }),
     edit: fc.record({
       call: call("edit_coupon" as const),
       coupon,
@@ -262,13 +288,7 @@ function commands(users: number, coupons: number) {
       message: fc.option(message, { freq: 2 }),
     }),
     withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
-    plan: fc.record({ call: call("set_plan_entry" as const), ahead, slot, pattern, hour, count }),
-    unplan: fc.record({ call: call("remove_plan_entry" as const), ahead, slot }),
-    fill: fc.record({ call: call("fill_days" as const), ahead }),
-    preview: fc.record({ call: call("preview_days" as const), ahead }),
-    copyDay: fc
-      .record({ call: call("copy_day" as const), from: fc.oneof(ahead, day), to: fc.oneof(coming, day) })
-      .filter(({ from, to }) => from !== to),
+    ...planning(count),
     wallet: fc.record({ call: call("wallet" as const), user, page }),
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
@@ -284,6 +304,27 @@ function commands(users: number, coupons: number) {
     forget: fc.record({ call: call("forget_user" as const), user }),
     midnight: fc.record({ call: call("midnight" as const) }),
     expire: fc.record({ call: call("expire" as const), coupon }),
+  };
+}
+
+/** Random commands about the plan, of coupons with so many units. */
+function planning(count: fc.Arbitrary<number>) {
+  // Days from today, so that two weekdays are seldom planned at once, and times that are over today or to come.
+  const ahead = fc.integer({ min: 0, max: 2 });
+  const coming = fc.integer({ min: 1, max: 2 }); // a copy to today could start just now
+  const day = fc.constantFrom(...OFFER_DAYS.map((ms) => Math.round((ms - NOW) / DAY)));
+  const slot = fc.integer({ min: 1, max: 3 });
+  const pattern = fc.constantFrom("P{date}", "P{slot}-{date}", "A-{date}");
+  const hour = fc.constantFrom(6, 20, 22);
+  const call = fc.constant;
+  return {
+    plan: fc.record({ call: call("set_plan_entry" as const), ahead, slot, pattern, hour, count }),
+    unplan: fc.record({ call: call("remove_plan_entry" as const), ahead, slot }),
+    fill: fc.record({ call: call("fill_days" as const), ahead }),
+    preview: fc.record({ call: call("preview_days" as const), ahead }),
+    copyDay: fc
+      .record({ call: call("copy_day" as const), from: fc.oneof(ahead, day), to: fc.oneof(coming, day) })
+      .filter(({ from, to }) => from !== to),
   };
 }
 

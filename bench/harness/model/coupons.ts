@@ -1,7 +1,7 @@
 /** What operators do with coupons, in plain words. */
 import { isDeepStrictEqual } from "node:util";
-import { dayOf, NOW, type Row } from "./commands.ts";
-import { type Coupon, closed, freeSlot, type Model, type Of, sameDay } from "./state.ts";
+import { BUCKET, DAY, dayOf, NOW, type Row } from "./commands.ts";
+import { type Coupon, closed, firstStart, freeSlot, type Model, type Of, sameDay } from "./state.ts";
 
 interface Created {
   outcome: string;
@@ -42,7 +42,7 @@ export function create(model: Model, command: Of<"create_coupon">): Created {
   model.lastId += 1;
   const coupon_id = model.lastId;
   const given = { code, message, start, expiry, count, asked, reason };
-  coupons.push({ coupon_id, ...given, issued: 0, paused: false, slot });
+  coupons.push({ coupon_id, ...given, issued: 0, paused: false, slot, group: null, from: null });
   return { outcome: "created", coupon_id, live_on, slot };
 }
 
@@ -81,8 +81,9 @@ export function move({ coupons }: Model, { start }: Of<"set_coupon_start">, c: C
   const asMany = others.find((other) => other.count === c.count);
   let outcome = "changed";
   if (c.start === start) outcome = "unchanged";
-  else if (c.start <= NOW) outcome = "already_started";
+  else if (firstStart(c) <= NOW) outcome = "already_started";
   else if (start <= NOW) outcome = "in_the_past";
+  else if (c.from !== null && start <= c.from) outcome = "not_after_eligible_from";
   else if (start >= c.expiry) outcome = "not_before_expiry";
   else if (atOnce) outcome = "start_time_taken";
   else if (asMany) outcome = "count_taken";
@@ -97,7 +98,7 @@ export function edit({ coupons }: Model, command: Of<"edit_coupon">, c: Coupon |
   const { code, message } = { ...c, ...notNull({ code: command.code, message: command.message }) };
   const other = coupons.find((each) => each !== c && each.code.toLowerCase() === code.toLowerCase());
   if (code === c.code && message === c.message) return { outcome: "unchanged", taken_by: null };
-  if (code !== c.code && c.start <= NOW) return { outcome: "already_started", taken_by: null };
+  if (code !== c.code && firstStart(c) <= NOW) return { outcome: "already_started", taken_by: null };
   if (other) return { outcome: "code_taken", taken_by: other.coupon_id };
   Object.assign(c, { code, message });
   return { outcome: "changed", taken_by: null };
@@ -128,7 +129,16 @@ export function list(coupons: Coupon[], { state, since, before, prefix, page }: 
     .filter((c) => state === null || c.state === state)
     .sort((a, b) => b.start - a.start)
     .slice(0, page)
-    .map(({ state, coupon_id, code, start, issued }) => ({ state, coupon_id, code, start, issued }));
+    .map(({ state, coupon_id, code, start, issued, group, from }) => ({
+      ...{ state, coupon_id, code, start, issued, group, from },
+    }));
+}
+
+/** All in one bucket: it begins at the start, or, if all were issued early, ends there. */
+export function timeline(c: Coupon | undefined): Row[] {
+  if (!c?.issued) return [];
+  const { start, issued } = c;
+  return [{ start: start > NOW ? start - BUCKET * DAY : start, asked: issued, grants: issued, issued }];
 }
 
 export function offers(coupons: Coupon[]): Row[] {

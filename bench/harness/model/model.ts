@@ -1,6 +1,18 @@
 /** The service as a few arrays, and its rules in plain words. */
-import { type Command, dayAgo, LAST_NIGHT, NOW, type Row } from "./commands.ts";
-import { create, edit, list, move, offers, setCount, setExpiry, setPaused, withdraw } from "./coupons.ts";
+import { type Command, dayAgo, EARLY, LAST_NIGHT, NOW, type Row } from "./commands.ts";
+import {
+  create,
+  edit,
+  list,
+  move,
+  offers,
+  setCount,
+  setExpiry,
+  setPaused,
+  timeline,
+  withdraw,
+} from "./coupons.ts";
+import { isMember, ofGroups, removeFrom } from "./groups.ts";
 import { copyDay, fillDays, previewDays, removePlanEntry, setPlanEntry } from "./plan.ts";
 import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
 
@@ -56,7 +68,7 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
     case "list_coupons":
       return list(coupons, command);
     case "coupon_timeline":
-      return c?.issued ? [{ start: c.start, asked: c.issued, grants: c.issued, issued: c.issued }] : [];
+      return timeline(c);
     case "coupon_stats": {
       const used = grants.filter((each) => each.coupon === command.coupon && each.use_reference).length;
       return c
@@ -65,10 +77,18 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
     }
     case "import_users":
       return command.users.map((user_id) => importUser(names, user_id, command.name));
+    case "set_coupon_group":
+    case "add_to_group":
+    case "remove_from_group":
+    case "list_group":
+      return ofGroups(model, command, c);
     case "forget_user":
       return [forget(model, command.user)];
     case "midnight":
       for (const grant of grants) grant.age += 1;
+      return [];
+    case "begin_early":
+      if (c && c.from !== null && c.issued === 0) c.from = EARLY;
       return [];
     case "expire": {
       const isOld = (grant: Grant) =>
@@ -98,10 +118,12 @@ function importUser(names: Model["names"], user_id: number, name: string): Row {
   return { outcome: !before ? "created" : before === name ? "unchanged" : "updated", user_id };
 }
 
-function forget({ names, grants }: Model, user: number): Row {
+function forget(model: Model, user: number): Row {
+  const { names, grants } = model;
   const name = names[user];
   if (!name) return { outcome: name === null ? "already_forgotten" : "user_not_found" };
   names[user] = null;
+  for (const group of Object.keys(model.groups)) removeFrom(model, group, user);
   for (const grant of grants)
     if (grant.user === user && grant.use_reference) grant.use_reference = "(forgotten)";
   return { outcome: "forgotten" };
@@ -169,7 +191,7 @@ export function claim(model: Model, user: number, c: Coupon | undefined, issued_
       issued_on: dayAgo(held.age),
       issued_at: held.issued_at,
     };
-  const refusal = closed(c);
+  const refusal = closed(c, isMember(model, c, user));
   if (refusal) return refuse(refusal);
   if (!model.names[user]) return refuse("user_not_found");
   if (spent(model, user)) return refuse("daily_limit_reached");

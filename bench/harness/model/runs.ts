@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { type Command, mix, type Row } from "./commands.ts";
+import { isMember } from "./groups.ts";
 import { answer, claim } from "./model.ts";
 import { ask, type Service } from "./service.ts";
 import { closed, type Model, spent } from "./state.ts";
@@ -15,6 +16,7 @@ import { closed, type Model, spent } from "./state.ts";
 const alone = mix(5, 7, {
   create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 6, undo: 3, useClaim: 7, undoClaim: 7, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
   setStart: 5, edit: 4, withdraw: 2, plan: 5, unplan: 1, fill: 3, preview: 2, copyDay: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
+  setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, beginEarly: 4,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */
@@ -64,7 +66,7 @@ function items({ command, rows, start, end }: Call): Item[] {
       isDeepStrictEqual(row, claim(model, user, couponOf(model), row["issued_at"]));
     const isOpen = (model: Model) => {
       const c = couponOf(model);
-      return c !== undefined && !closed(c);
+      return c !== undefined && !closed(c, isMember(model, c, user));
     };
     const isSpent = (model: Model) =>
       spent(model, user) &&

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
-import { type Command, dayAgo, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
+import { BUCKET, type Command, dayAgo, EARLY, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
 import { answer } from "./model.ts";
 import { emptyModel, type Model } from "./state.ts";
 
@@ -71,6 +71,11 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`
         select outcome, live_on::text, slot, taken_by::integer
         from set_coupon_start(${command.coupon}, to_timestamp(${command.start} / 1000.0))`;
+    case "set_coupon_group":
+      return sql`
+        select outcome
+        from set_coupon_group(
+          ${command.coupon}, ${command.group}, to_timestamp(${command.from}::float8 / 1000.0))`;
     case "edit_coupon":
       return sql`
         select outcome, taken_by::integer from edit_coupon(${command.coupon}, ${command.code}, ${command.message})`;
@@ -103,13 +108,14 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`select ${offer(sql)} from find_coupon(code => ${command.code})`;
     case "list_coupons":
       return sql`
-        select state, coupon_id::integer, code, (extract(epoch from start_time) * 1000)::float8 as start, issued
+        select state, coupon_id::integer, code, (extract(epoch from start_time) * 1000)::float8 as start, issued,
+          eligible_group as group, (extract(epoch from eligible_from) * 1000)::float8 as from
         from list_coupons(${command.state}::coupon_state, to_timestamp(${command.since}::float8 / 1000),
           to_timestamp(${command.before}::float8 / 1000), ${command.prefix}, ${command.page})`;
     case "coupon_timeline":
       return sql`
         select (extract(epoch from begins_at) * 1000)::float8 as start, asked::integer, grants, issued
-        from coupon_timeline(${command.coupon}, bucket => '366 days')`;
+        from coupon_timeline(${command.coupon}, bucket => ${`${BUCKET} days`})`;
     case "coupon_stats":
       return sql`
         select code, count, issued, remaining, used::integer from coupon_stats(${command.coupon})`;
@@ -117,10 +123,22 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return sql`
         select outcome, user_id::integer
         from import_users(${command.users}::bigint[], ${command.users.map(() => command.name)}::text[])`;
+    case "add_to_group":
+      return sql`
+        select outcome, user_id::integer from add_to_group(${command.group}, ${command.users}::bigint[])`;
+    case "remove_from_group":
+      return sql`
+        select outcome, user_id::integer from remove_from_group(${command.group}, ${command.users}::bigint[])`;
+    case "list_group":
+      return sql`select user_id::integer, display_name from list_group(${command.group})`;
     case "forget_user":
       return sql`select outcome from forget_user(${command.user})`;
     case "midnight":
       return pastMidnight(owner);
+    case "begin_early":
+      return owner`
+        update coupon.coupons c set eligible_from = to_timestamp(${EARLY} / 1000.0)
+        where c.id = ${command.coupon} and c.eligible_from is not null and c.issued = 0`;
     case "expire":
       return owner`
         update coupon.coupons c set expiry = to_timestamp(${LAST_NIGHT} / 1000.0)
@@ -207,6 +225,7 @@ export async function service(t: TestContext): Promise<Service> {
         delete from coupon.coupons;
         delete from coupon.plan;
         delete from coupon.planned;
+        delete from coupon.group_members;
         delete from coupon.users;
         delete from coupon.forgotten_users;
         alter table coupon.coupons alter column id restart`);

@@ -11,6 +11,8 @@ export interface Coupon {
   issued: number;
   paused: boolean;
   slot: number;
+  group: string | null;
+  from: number | null;
   /** What create_coupon() was given. */
   asked: unknown[];
   reason: string | null;
@@ -41,6 +43,8 @@ export interface PlanEntry {
 export interface Model {
   /** Null: forgotten. */
   names: Record<number, string | null>;
+  /** Ids of users. */
+  groups: Record<string, number[]>;
   coupons: Coupon[];
   withdrawn: Coupon[];
   /** The last id that was taken. */
@@ -59,8 +63,12 @@ export function freeSlot(day: Coupon[]): number {
   return [1, 2, 3].find((slot) => !day.some((other) => other.slot === slot)) ?? 0;
 }
 
-export function closed(c: Coupon): string | undefined {
-  if (c.start > NOW) return "not_started";
+/** From when somebody can have it. */
+export const firstStart = ({ start, from }: Coupon) => from ?? start;
+
+/** Why nobody gets it, or nobody who is not in its group. */
+export function closed(c: Coupon, isMember = false): string | undefined {
+  if ((isMember ? firstStart(c) : c.start) > NOW) return "not_started";
   if (c.expiry <= NOW) return "ended";
   if (c.paused) return "paused";
   return c.issued === c.count ? "sold_out" : undefined;
@@ -71,5 +79,5 @@ export function spent(model: Model, user: number): boolean {
 }
 
 export function emptyModel(): Model {
-  return { names: {}, coupons: [], withdrawn: [], lastId: 0, plan: [], planned: [], grants: [] };
+  return { names: {}, groups: {}, coupons: [], withdrawn: [], lastId: 0, plan: [], planned: [], grants: [] };
 }

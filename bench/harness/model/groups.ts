@@ -1,0 +1,49 @@
+/** Groups in the model: who is in which, and which coupon may be had early. */
+import { NOW, type Row } from "./commands.ts";
+import { type Coupon, firstStart, type Model, type Of } from "./state.ts";
+
+type OfGroups = Of<"set_coupon_group" | "add_to_group" | "remove_from_group" | "list_group">;
+
+export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined): Row[] {
+  switch (command.call) {
+    case "set_coupon_group":
+      return [{ outcome: setGroup(command, c) }];
+    case "add_to_group":
+      return command.users.map((user_id) => addTo(model, command.group, user_id));
+    case "remove_from_group":
+      return command.users.map((user_id) => removeFrom(model, command.group, user_id));
+    case "list_group":
+      return membersOf(model, command.group)
+        .toSorted((a, b) => a - b)
+        .map((user_id) => ({ user_id, display_name: model.names[user_id] }));
+  }
+}
+
+/** Whether the user is in the coupon's group. */
+export const isMember = (model: Model, { group }: Coupon, user: number) =>
+  group !== null && membersOf(model, group).includes(user);
+
+function setGroup({ group, from }: Of<"set_coupon_group">, c: Coupon | undefined): string {
+  if (!c) return "coupon_not_found";
+  if (c.group === group && c.from === from) return "unchanged";
+  if (firstStart(c) <= NOW) return "already_started";
+  if (from !== null && from <= NOW) return "in_the_past";
+  if (from !== null && from >= c.start) return "not_before_start";
+  Object.assign(c, { group, from });
+  return "changed";
+}
+
+const membersOf = ({ groups }: Model, group: string) => groups[group] ?? [];
+
+function addTo(model: Model, group: string, user_id: number): Row {
+  if (!model.names[user_id]) return { outcome: "user_not_found", user_id };
+  if (membersOf(model, group).includes(user_id)) return { outcome: "already_member", user_id };
+  model.groups[group] = [...membersOf(model, group), user_id];
+  return { outcome: "added", user_id };
+}
+
+export function removeFrom(model: Model, group: string, user_id: number): Row {
+  const isMember = membersOf(model, group).includes(user_id);
+  model.groups[group] = membersOf(model, group).filter((member) => member !== user_id);
+  return { outcome: isMember ? "removed" : "not_member", user_id };
+}

@@ -1,0 +1,28 @@
+/** What operators do with groups. */
+import type { Db } from "../database/functions.ts";
+import { noteOf } from "./caller.ts";
+import type { Operations } from "./operation.ts";
+
+/** Rows of a list that are read at once. */
+const PAGE = 10_000;
+
+export function addGroups({ command, read, list }: Operations, { db }: { db: Db }): void {
+  command("setCouponGroup", async ({ who, path: { coupon_id }, body }) => ({
+    coupon_id,
+    ...(await db.setCouponGroup(coupon_id, body.group_name, body.eligible_from, noteOf(who, body.reason))),
+  }));
+
+  read("addToGroup", async ({ who, path: { group_name }, body: { user_ids, reason } }) => ({
+    users: await db.addToGroup(group_name, user_ids, noteOf(who, reason)),
+  }));
+
+  read("removeFromGroup", async ({ who, path: { group_name }, body: { user_ids, reason } }) => ({
+    users: await db.removeFromGroup(group_name, user_ids, noteOf(who, reason)),
+  }));
+
+  list("listGroup", ({ path: { group_name }, query: { after } }) => ({
+    page: (from) => db.listGroup(group_name, from, PAGE),
+    keyOf: ({ user_id }) => user_id,
+    after,
+  }));
+}
