@@ -15,6 +15,8 @@ import type { Programs } from "./packages.ts";
 
 interface Start {
   command: readonly string[];
+  /** The words of it by which the process is found: who ends it may have another Node.js, another checkout or other packages. */
+  mark: readonly string[];
   account: Account;
   /** Where its configuration and its log are. */
   home: string;
@@ -22,16 +24,24 @@ interface Start {
 
 function startOf({ directory, place }: Layout, programs: Programs, part: Part): Start {
   const shared = { account: place.account, home: directory };
-  if (part === "etcd")
-    return { ...shared, command: [programs.etcd, "--config-file", join(directory, "etcd.yml")] };
-  if (part === "haproxy")
-    return { ...shared, command: [programs.haproxy, "-db", "-f", join(directory, "haproxy.cfg")] };
-  if (isNode(part)) return { ...shared, command: [programs.patroni, join(directory, `${part}.yml`)] };
+  if (part === "etcd") {
+    const mark = ["--config-file", join(directory, "etcd.yml")];
+    return { ...shared, command: [programs.etcd, ...mark], mark };
+  }
+  if (part === "haproxy") {
+    const mark = ["-db", "-f", join(directory, "haproxy.cfg")];
+    return { ...shared, command: [programs.haproxy, ...mark], mark };
+  }
+  if (isNode(part)) {
+    const command = [programs.patroni, join(directory, `${part}.yml`)];
+    return { ...shared, command, mark: command };
+  }
   const main = fileURLToPath(new URL("../main.ts", import.meta.url));
-  const file = join(place.root, `${part}.env`);
+  const mark = [`--env-file=${join(place.root, `${part}.env`)}`];
   // As the user of ./sd: PostgreSQL's may not be able to read the checkout.
   return {
-    command: [process.execPath, ...TYPESCRIPT, `--env-file=${file}`, main],
+    command: [process.execPath, ...TYPESCRIPT, ...mark, main],
+    mark,
     account: {},
     home: place.root,
   };
@@ -68,11 +78,10 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
   const start = (part: Part) => startOf(layout, programs, part);
   const log = (part: Part) => join(start(part).home, `${part}.log`);
 
-  /** Its own process, which has exactly this command line; an interpreter may stand before it. */
   async function own(part: Part, among?: Awaited<ReturnType<typeof everyProcess>>): Promise<number[]> {
-    const wanted = start(part).command.join("\0");
+    const mark = ["", ...start(part).mark, ""].join("\0");
     return (among ?? (await everyProcess()))
-      .filter(([, words]) => `\0${words.join("\0")}`.endsWith(`\0${wanted}`))
+      .filter(([, words]) => ["", ...words, ""].join("\0").includes(mark))
       .map(([pid]) => pid);
   }
 

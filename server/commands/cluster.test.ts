@@ -1,11 +1,15 @@
 /** ./sd cluster where there is none, and what it refuses. server/commands/cluster.long.test.ts brings one up. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { printed } from "../../bench/harness/printed.ts";
-import { findPrograms, missingPackages } from "../cluster/packages.ts";
+import { layOut } from "../cluster/layout.ts";
+import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
+import { createProcesses } from "../cluster/processes.ts";
 import { readEnv } from "../env.ts";
 import { cluster } from "./cluster.ts";
 
@@ -49,6 +53,23 @@ test("stop and reset where no cluster was made", async (t) => {
   assert.deepEqual(await printed(t, () => cluster(env(), ["stop"])), ["nothing was running"]);
   const removed = [`removed the cluster in ${dataDir}`];
   assert.deepEqual(await printed(t, () => cluster(env(), ["reset", "--yes"])), removed);
+});
+
+test("stop ends a server whatever Node.js and checkout run it", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => rm(root, { recursive: true }));
+  const layout = await layOut(root, () => {});
+  const file = join(root, "s1.env");
+  await writeFile(file, "");
+  const main = ["-e", "console.log('up'); setInterval(() => {}, 1e9)"];
+  const server = spawn(process.execPath, ["--no-warnings", `--env-file=${file}`, ...main]);
+  t.after(() => server.kill());
+  const ended = once(server, "exit");
+  await once(server.stdout, "data");
+  const processes = createProcesses(layout, {} as Programs);
+  assert.deepEqual([await processes.isRunning("s1"), await processes.isRunning("s2")], [true, false]);
+  assert.equal(await processes.end("s1"), true);
+  assert.deepEqual(await ended, [null, "SIGTERM"]);
 });
 
 test("packages that are missing are named with the line that installs them", () => {
