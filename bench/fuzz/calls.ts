@@ -24,7 +24,7 @@ function callTo(fn: Fn): fc.Arbitrary<Call> {
 /** Those that hold leases that a change must outlive, read all grants, rewrite all coupons or leave fewer users: fewer. */
 const WEIGHTS: Readonly<Record<string, number>> = {
   set_time_zone: 2,
-  coupon_leases: 2,
+  coupon_leases: 4,
   reconcile: 2,
   forget_user: 2,
   daily_summary: 5,
