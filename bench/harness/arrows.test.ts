@@ -26,6 +26,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": [
+    "db",
     "server/api",
     "server/clock.ts",
     "server/env.ts",

@@ -31,9 +31,16 @@ export async function made(path: string, work: (part: string) => Promise<string>
  * nothing can be made, as in /proc.
  */
 export async function makeDirectory(path: string): Promise<boolean> {
-  const make = () => fs.mkdir(path).then(() => true);
+  const make = async () => {
+    try {
+      await fs.mkdir(path);
+      return true;
+    } catch (error) {
+      if (errorCode(error) === "EEXIST" && (await fs.stat(path)).isDirectory()) return false;
+      throw error;
+    }
+  };
   return make().catch(async (error) => {
-    if (errorCode(error) === "EEXIST" && (await fs.stat(path)).isDirectory()) return false;
     if (errorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
     await makeDirectory(dirname(path));
     return make();

@@ -1,14 +1,15 @@
 /** The secret that signs and verifies bearer tokens, if no other key is given, and the metrics token. */
 import { createHmac, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "../../db/embedded/files.ts";
 import type { Env } from "../env.ts";
 
 /** JWT_SECRET, or 256 random bits that are generated once in DATA_DIR and readable by this user only. */
 export async function tokenSecret(env: Env): Promise<string> {
   if (env.JWT_SECRET) return env.JWT_SECRET;
-  await mkdir(env.DATA_DIR, { recursive: true });
+  await makeDirectory(env.DATA_DIR);
   const path = join(env.DATA_DIR, "token.secret");
   if (!existsSync(path)) {
     // Written to another file first, so that nobody reads half of it. If two processes do this, the first link wins.

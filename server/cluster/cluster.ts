@@ -7,6 +7,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
+import { makeDirectory } from "../../db/embedded/files.ts";
 import { locked } from "../../db/embedded/lock.ts";
 import { existingPlace, isRoot } from "../../db/embedded/place.ts";
 import { succeeds } from "../../db/embedded/run.ts";
@@ -74,7 +75,7 @@ export const urlFile = (where: Where) => join(rootOf(where), "database.url");
 export async function startCluster(options: StartOptions): Promise<Cluster> {
   const programs = findPrograms();
   const root = rootOf(options);
-  await fs.mkdir(root, { recursive: true });
+  await makeDirectory(root);
   return locked(await fs.realpath(root), async (real) => {
     const log = options.log ?? (() => {});
     const layout = await layOut(real, log);

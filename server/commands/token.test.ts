@@ -22,3 +22,10 @@ test("tokens, one a line; the usage and status 2 otherwise", async () => {
       "sd: usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics\n",
   });
 });
+
+test("where the secret can't be kept: an error, status 2", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  const { status, stdout, stderr } = await runSd(["token", "--user", "7"], { dataDir: "/proc/x" });
+  assert.deepEqual([status, stdout], [2, ""]);
+  assert.match(stderr, /^sd: ENOENT: .*'\/proc\/x'\n$/);
+});
