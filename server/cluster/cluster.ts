@@ -27,7 +27,7 @@ import {
   portsOfPart,
   SERVERS,
 } from "./layout.ts";
-import { findPrograms } from "./packages.ts";
+import { findPrograms, programs } from "./packages.ts";
 import { askSwitchover, leaderOf, type NodeState, nodeStates, synchronousOf } from "./patroni.ts";
 import { createProcesses, type Processes } from "./processes.ts";
 
@@ -73,19 +73,19 @@ export const urlFile = (where: Where) => join(rootOf(where), "database.url");
 
 /** Starts all that does not run, and makes the cluster at the first time. Returns when the servers are ready. */
 export async function startCluster(options: StartOptions): Promise<Cluster> {
-  const programs = findPrograms();
+  const found = findPrograms();
   const root = rootOf(options);
   await makeDirectory(root);
   return locked(await fs.realpath(root), async (real) => {
     const log = options.log ?? (() => {});
     const layout = await layOut(real, log);
-    const processes = createProcesses(layout, programs);
+    const processes = createProcesses(layout, found);
     const isMade = existsSync(urlFile(options));
     const launched: Part[] = [];
     const up = createWaiting(layout, processes, launched, options.signal);
     try {
       await checkPorts(layout, processes);
-      await configure(layout, programs);
+      await configure(layout, found);
       const launch = async (part: Part) => {
         options.signal?.throwIfAborted();
         if (await processes.launch(part)) launched.push(part);
@@ -139,7 +139,7 @@ export async function removeCluster(where: Where): Promise<void> {
 async function endAll(root: string): Promise<boolean> {
   if (!existsSync(join(root, "ports"))) return false;
   const layout = await layOut(root, () => {});
-  const processes = createProcesses(layout, findPrograms());
+  const processes = createProcesses(layout, programs());
   const leader = leaderOf(await nodeStates(layout));
   const nodes = [...NODES.filter((node) => node !== leader), ...(leader ? [leader] : [])];
   let ran = false;

@@ -2,21 +2,24 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-const POSTGRESQL = "/usr/lib/postgresql";
+/** Each version's programs are below it. */
+export const POSTGRESQL = "/usr/lib/postgresql";
+/** Where their packages put them. */
+const FILES = { etcd: "/usr/bin/etcd", patroni: "/usr/bin/patroni", haproxy: "/usr/sbin/haproxy" };
 
 export interface Programs {
   etcd: string;
   patroni: string;
   haproxy: string;
-  /** The directory of PostgreSQL's programs, of the newest version that is installed. */
+  /** The directory of PostgreSQL's programs, of the newest version that is installed; "" where none is. */
   bin: string;
 }
 
 /** Each is looked for where its package puts it. */
 const NEEDED: readonly [name: string, file: () => string | undefined][] = [
-  ["patroni", () => "/usr/bin/patroni"],
-  ["etcd-server", () => "/usr/bin/etcd"],
-  ["haproxy", () => "/usr/sbin/haproxy"],
+  ["patroni", () => FILES.patroni],
+  ["etcd-server", () => FILES.etcd],
+  ["haproxy", () => FILES.haproxy],
   ["postgresql", newest],
   // Patroni's way to PostgreSQL; its package leaves the choice between two.
   ["python3-psycopg2", () => "/usr/lib/python3/dist-packages/psycopg2"],
@@ -36,16 +39,14 @@ export function missingPackages(needed = NEEDED): string[] {
   return needed.filter(([, file]) => !existsSync(file() ?? "")).map(([name]) => name);
 }
 
+/** The programs, whether they are there or not: to end what runs, none is needed. */
+export const programs = (): Programs => ({ ...FILES, bin: newest() ?? "" });
+
 /** Throws a sentence with the line that installs what is missing. */
 export function findPrograms(missing = missingPackages()): Programs {
   if (missing.length > 0)
     throw new Error(
       `the cluster needs ${missing.join(", ")}. On Debian, as root: apt-get install -y ${missing.join(" ")}`,
     );
-  return {
-    etcd: "/usr/bin/etcd",
-    patroni: "/usr/bin/patroni",
-    haproxy: "/usr/sbin/haproxy",
-    bin: newest() as string,
-  };
+  return programs();
 }

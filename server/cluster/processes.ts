@@ -11,7 +11,7 @@ import type { Account } from "../../db/embedded/run.ts";
 import { errorCode, lastLines } from "../../db/embedded/run.ts";
 import { TYPESCRIPT } from "../typescript.ts";
 import { isNode, type Layout, type Part } from "./layout.ts";
-import type { Programs } from "./packages.ts";
+import { POSTGRESQL, type Programs } from "./packages.ts";
 
 interface Start {
   command: readonly string[];
@@ -90,7 +90,7 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
     const data = join(layout.directory, part);
     const isIts = (word: string) => word === data || word.endsWith(`=${data}`);
     return (await everyProcess())
-      .filter(([, [program = "", ...words]]) => program.startsWith(`${programs.bin}/`) && words.some(isIts))
+      .filter(([, [program = "", ...words]]) => program.startsWith(`${POSTGRESQL}/`) && words.some(isIts))
       .map(([pid]) => pid);
   }
 
