@@ -74,7 +74,7 @@ export async function startEmbedded(options: {
             started = await launch(place, bin, { ...SETTINGS, ...options.settings }, server?.pid);
             continue;
           }
-          const url = `postgres://coupon_setup:${setup}@127.0.0.1:${server.port}/coupon?sslmode=disable`;
+          const url = setupUrl(setup, server.port);
           const refusal = await refusalOf(url);
           if (refusal === "") return { url, started, directory: place.home };
           if (Date.now() > deadline)
@@ -154,15 +154,18 @@ export async function embeddedStatus(options: {
   });
 }
 
+const setupUrl = (password: string, port: number) =>
+  `postgres://coupon_setup:${password}@127.0.0.1:${port}/coupon?sslmode=disable`;
+
 /**
  * The programs that are connected to the server on `dataDir`, as they call themselves ("coupon-server 4711"). None where it does not run,
  * or does not let us in. Set-up's own sessions are left out: one that a command has just ended may still be leaving.
  */
 export async function embeddedUsers(options: { dataDir: string }): Promise<string[]> {
   const { running, port } = await embeddedStatus(options);
-  if (!running) return [];
+  if (!running || port === undefined) return [];
   const setup = await readIfThere(join(options.dataDir, "setup.password"));
-  const url = `postgres://coupon_setup:${setup}@127.0.0.1:${port}/coupon?sslmode=disable`;
+  const url = setupUrl(setup, port);
   const read = withConnection(
     url,
     (sql) => sql`

@@ -113,6 +113,8 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
     const { status, stdout, stderr } = await runSd(["token", flag], { dataDir });
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: two, stderr: "" });
   }
+  for (const args of [["help", "--help"], ["help", "-h"], ["help", "help"], ["--help"]])
+    assert.deepEqual(await runSd(args, { dataDir }), help, args.join(" "));
   assert.equal((await runSd(["help", "strat"], { dataDir })).status, 1);
   await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
 

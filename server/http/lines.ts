@@ -66,10 +66,13 @@ export function importLines(
   return encoded(answers());
 }
 
+/** Rows of a list that are read at once. */
+const PAGE = 10_000;
+
 /** All rows after a key, page by page: page(after), then page(the key of the last row), until a page is empty. */
 export async function* pagesOf<Row>({ page, keyOf, after = 0 }: Rows<Row>): AsyncGenerator<readonly Row[]> {
   for (let from = after; ; ) {
-    const rows = await page(from);
+    const rows = await page(from, PAGE);
     const last = rows.at(-1);
     if (last === undefined) return;
     yield rows;
@@ -79,7 +82,7 @@ export async function* pagesOf<Row>({ page, keyOf, after = 0 }: Rows<Row>): Asyn
 
 /** The rows of a list. */
 export interface Rows<Row> {
-  page: (after: number) => Promise<readonly Row[]>;
+  page: (after: number, size: number) => Promise<readonly Row[]>;
   keyOf: (row: Row) => number;
   after?: number;
 }

@@ -49,8 +49,6 @@ export interface Dependencies {
   readiness: () => Promise<void>;
 }
 
-/** Rows of a list that are read at once. */
-const PAGE = 10_000;
 /** Streams of operators. */
 const MAX_STATUS_STREAMS = 50;
 
@@ -266,7 +264,7 @@ function addUsers({ on, command, read, list }: Operations, { db, exchanges, isCl
   });
 
   list("listUsers", ({ query: { after } }) => ({
-    page: (from) => db.listUsers(from, PAGE),
+    page: (from, size) => db.listUsers(from, size),
     keyOf: ({ user_id }) => user_id,
     after,
   }));
@@ -274,7 +272,7 @@ function addUsers({ on, command, read, list }: Operations, { db, exchanges, isCl
   list("listGrants", async ({ path: { coupon_id }, query: { after } }) => {
     if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
     return {
-      page: (from) => db.listGrants(coupon_id, from, PAGE),
+      page: (from, size) => db.listGrants(coupon_id, from, size),
       keyOf: ({ position }) => position,
       after,
     };

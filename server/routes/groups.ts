@@ -3,9 +3,6 @@ import type { Db } from "../database/functions.ts";
 import { noteOf } from "./caller.ts";
 import type { Operations } from "./operation.ts";
 
-/** Rows of a list that are read at once. */
-const PAGE = 10_000;
-
 export function addGroups({ command, read, list }: Operations, { db }: { db: Db }): void {
   command("setCouponGroup", async ({ who, path: { coupon_id }, body }) => ({
     coupon_id,
@@ -21,7 +18,7 @@ export function addGroups({ command, read, list }: Operations, { db }: { db: Db 
   }));
 
   list("listGroup", ({ path: { group_name }, query: { after } }) => ({
-    page: (from) => db.listGroup(group_name, from, PAGE),
+    page: (from, size) => db.listGroup(group_name, from, size),
     keyOf: ({ user_id }) => user_id,
     after,
   }));
