@@ -48,6 +48,8 @@ test("each command that changes a coupon is an event, and nothing else is", asyn
   await admin`select from set_coupon_count(${lunch}, 2)`;
   await admin`select from set_coupon_expiry(${lunch}, clock_timestamp() + interval '3 days')`;
   await admin`select from edit_coupon(${lunch}, message => 'other')`;
+  await admin`select from set_coupon_group(${soon}, 'vip', clock_timestamp() + interval '1 day')`;
+  await admin`select from set_coupon_start(${soon}, clock_timestamp() + interval '4 days')`;
   await admin`select from withdraw_coupon(${soon})`;
   await admin`select from set_plan_entry(1, 1, 'P-{date}', 'm', 'd', '11:00', '12:00', 7)`;
   assert.deepEqual(await told(start), [
@@ -65,6 +67,8 @@ test("each command that changes a coupon is an event, and nothing else is", asyn
     ["edited", lunch, null],
     ["edited", lunch, null],
     ["created", soon, null],
+    ["edited", soon, null],
+    ["edited", soon, null],
     ["withdrawn", soon, null],
   ]);
 });
