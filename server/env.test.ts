@@ -195,7 +195,10 @@ for (const [name, value, why] of [
   ["METRICS_TOKEN", `${"s".repeat(16)} s`, "must have at least 16 characters, visible ASCII"],
   ["JWT_SECRET", "s".repeat(31), "must have at least 32 characters"],
   ["JWT_PUBLIC_KEY", "/etc/key.pem", 'Invalid string: must start with "-----BEGIN PUBLIC KEY-----"'],
-  ["JWT_JWKS_URL", "example.org", "Invalid URL"],
+  ...["example.org", "file:///etc/keys", "https://u:p@h/keys", "https://u@h/keys", "https:// /"].map(
+    (url) =>
+      ["JWT_JWKS_URL", url, "must be a URL of http or https, without a name or a password in it"] as const,
+  ),
 ] as const)
   test(`${name}: wrong: ${value}`, () =>
     assert.throws(() => readEnv({ [name]: value }), {
@@ -234,7 +237,7 @@ test("shown: no secret, and whether it was given", () => {
     API_DATABASE_URL: "postgres://coupon_api@example.org/d",
     JWT_SECRET: "s".repeat(64),
     JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-    JWT_JWKS_URL: "https://me:hush@example.org/jwks.json",
+    JWT_JWKS_URL: "https://example.org/jwks.json?password=hush",
     WORKERS: "4",
     SEED: "",
     DEMO_KEY: "k".repeat(32),
@@ -268,7 +271,7 @@ test("shown: no secret, and whether it was given", () => {
     LOG_LEVEL: ["info", false],
     JWT_SECRET: ["set (64 characters)", true],
     JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY-----", true],
-    JWT_JWKS_URL: ["https://me:***@example.org/jwks.json", true],
+    JWT_JWKS_URL: ["https://example.org/jwks.json?password=***", true],
     JWT_ISSUER: ["coupon-drop", false],
     JWT_AUDIENCE: ["coupon-drop", false],
     JWT_ISSUERS: ["none", false],

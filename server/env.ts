@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { targetOf } from "../db/target.ts";
-import { readIssuers } from "./issuer-settings.ts";
+import { keyAddress, readIssuers } from "./issuer-settings.ts";
 
 interface Text {
   description: string;
@@ -152,7 +152,7 @@ const schema = z.object({
     description:
       "public key that verifies tokens, in PEM (SPKI): RS256, PS256, ES256 or EdDSA; instead of a secret",
   }),
-  JWT_JWKS_URL: z.url().optional().register(texts, {
+  JWT_JWKS_URL: keyAddress.optional().register(texts, {
     description: "URL of the public keys that verify tokens (JWKS); instead of a secret or one public key",
   }),
   JWT_ISSUER: z

@@ -17,7 +17,16 @@ const claim = z.union([
   z.array(text).min(1).max(10),
 ]);
 
-const address = z.url({ protocol: /^https?$/, error: "must be the URL of published keys" });
+/** Whether fetch() can fetch keys from there: it takes no URL with a name or a password. */
+export function isKeyAddress(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+}
+
+/** An address of published keys. */
+export const keyAddress = z
+  .string()
+  .refine(isKeyAddress, "must be a URL of http or https, without a name or a password in it");
 
 const schema = z
   .strictObject({
@@ -26,7 +35,7 @@ const schema = z
     audience: z.union([text.transform((one) => [one]), z.array(text).min(1).max(20)]),
     audience_claim: claim.prefault("aud"),
     /** Where the keys are. Without it and `public_key` the issuer says so itself (OpenID Connect Discovery 1.0). */
-    jwks: address.optional(),
+    jwks: keyAddress.optional(),
     public_key: z
       .string()
       .startsWith("-----BEGIN PUBLIC KEY-----", "must be a public key in PEM (SPKI)")
@@ -43,7 +52,7 @@ const schema = z
   })
   .refine(({ jwks, public_key }) => !(jwks && public_key), "has jwks and public_key: leave one of them")
   .refine(
-    ({ issuer, jwks, public_key }) => jwks || public_key || /^https?:\/\/[^?#]+$/.test(issuer),
+    ({ issuer, jwks, public_key }) => jwks || public_key || (isKeyAddress(issuer) && !/[?#\s]/.test(issuer)),
     "needs jwks or public_key, since its issuer is no address that could say where its keys are",
   );
 

@@ -348,12 +348,23 @@ test("a slash at the end of an issuer is not doubled", async (t) => {
   assert.deepEqual(await authenticate(await signed({ ...good, iss: B }, pairs.b.privateKey)), ofGood);
 });
 
+test("an issuer in clear, as of a machine's own: its keys may be in clear too", async (t) => {
+  const web = internet(t);
+  const issuer = "http://127.0.0.1:8080/realms/shop";
+  const jwks_uri = "http://127.0.0.1:8080/keys";
+  web.pages.set(`${issuer}/.well-known/openid-configuration`, { issuer, jwks_uri });
+  web.pages.set(jwks_uri, { keys: [await jwkOf(pairs.a.publicKey)] });
+  const authenticate = await create([{ ...discovery, issuer }]);
+  assert.deepEqual(await authenticate(await signed({ ...good, iss: issuer })), ofGood);
+});
+
 for (const [what, page] of Object.entries({
   "of another issuer": { issuer: `${A}/`, jwks_uri: `${A}/keys` },
   "of nobody": { jwks_uri: `${A}/keys` },
   "without an address": { issuer: A },
   "with an address in clear": { issuer: A, jwks_uri: "http://a.example/keys" },
   "with an address of another kind": { issuer: A, jwks_uri: "file:///etc/passwd" },
+  "with a password in the address": { issuer: A, jwks_uri: "https://u:p@a.example/keys" },
   "with a list for an address": { issuer: A, jwks_uri: [`${A}/keys`] },
   "that is a redirect": new Response(null, { status: 301, headers: { location: `${A}/x` } }),
 }))
@@ -388,12 +399,25 @@ for (const [what, given, message] of [
   ],
   ["a path with a hole", [{ ...least, role: "a..b" }], "0.role is no path of a claim"],
   ["two ways to keys", [{ ...byPem, jwks: `${A}/keys` }], "0 has jwks and public_key: leave one of them"],
-  [
-    "no way to keys",
-    [{ ...least, issuer: "shop" }],
-    "0 needs jwks or public_key, since its issuer is no address that could say where its keys are",
-  ],
-  ["a file for keys", [{ ...least, jwks: "file:///etc/keys" }], "0.jwks must be the URL of published keys"],
+  ...[
+    ...["shop", "https://a b", "https:// /", "https:///", "https://h ", "https://u:p@h"],
+    ...["https://h?x", "https://h#x", "ftp://h", "https://h:x", " https://h"],
+  ].map(
+    (issuer) =>
+      [
+        `no way to keys: ${issuer}`,
+        [{ ...least, issuer }],
+        "0 needs jwks or public_key, since its issuer is no address that could say where its keys are",
+      ] as const,
+  ),
+  ...["file:///etc/keys", "https://u:p@h/keys", "https://u@h/keys", "https:// /", "h/keys", ""].map(
+    (jwks) =>
+      [
+        `no address of keys: ${jwks}`,
+        [{ ...least, jwks }],
+        "0.jwks must be a URL of http or https, without a name or a password in it",
+      ] as const,
+  ),
   [
     "a secret for a key",
     [{ ...least, algorithms: ["HS256"] }],

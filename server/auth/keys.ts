@@ -3,7 +3,7 @@ import { createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from "no
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
-import type { IssuerSettings } from "../issuer-settings.ts";
+import { type IssuerSettings, isKeyAddress } from "../issuer-settings.ts";
 import { ALGORITHMS, algorithmsOf } from "./algorithms.ts";
 
 /** The head of a token. */
@@ -152,7 +152,8 @@ async function discover(issuer: string): Promise<string> {
   const { issuer: named, jwks_uri: at } = (await fetchJson(from)) as Record<string, unknown>;
   if (named !== issuer) throw new Error(`${from} is of the issuer ${JSON.stringify(named)}`);
   // Who may change what is sent in clear could give keys of its own.
-  if (typeof at === "string" && (at.startsWith("https://") || /^http:/.test(`${issuer} ${at}`))) return at;
+  const isClear = issuer.startsWith("http:");
+  if (typeof at === "string" && isKeyAddress(at) && (isClear || at.startsWith("https:"))) return at;
   throw new Error(`${from} has no jwks_uri with https`);
 }
 
