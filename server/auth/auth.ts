@@ -1,9 +1,8 @@
 /**
  * Bearer tokens: JWT (RFC 7519) with sub, aud, iss and exp, all required. Who issued it says what the claims mean: our own tokens have role
- * = user, service or admin, and the sub of a user is its user_id; an identity provider's are read by its settings. A service's or an admin's
- * token whose scope (RFC 8693) has the word `use` is a till's. A token is checked at once, on the event loop, because every request of a burst
- * may have another; by public key it is known when it comes again. Only keys that must be fetched first make a request wait. What is valid is
- * what jose (6.2.17) takes, with one spelling of an HMAC.
+ * = user, service or admin, and the sub of a user is its user_id; an identity provider's are read by its settings. A token is checked at
+ * once, on the event loop, because every request of a burst may have another; by public key it is known when it comes again. Only keys that
+ * must be fetched first make a request wait. What is valid is what jose (6.2.17) takes, with one spelling of an HMAC.
  */
 import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader } from "jose";

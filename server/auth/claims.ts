@@ -59,7 +59,7 @@ export function readCaller(claims: Claims, mapping: Mapping): Caller | null {
   }
   const name = mapping.nameOf(subject);
   if (role === null || name.length > MAX_SUBJECT) return null;
-  return { role: isOfTill(claims["scope"]) ? "till" : role, subject: name };
+  return { role, subject: name };
 }
 
 /** The role that one of a claim's values has; `user` if none has one. The claim is a value or a list of them; a scope is a text of words. */
@@ -100,10 +100,4 @@ function isSubject(claim: unknown): claim is string {
 function numberOf(claim: unknown): number | null {
   const number = typeof claim === "string" && /^[1-9][0-9]{0,15}$/.test(claim) ? Number(claim) : claim;
   return Number.isSafeInteger(number) && (number as number) > 0 ? (number as number) : null;
-}
-
-/** Words with spaces between them, or a list of words, as some identity providers write it; other words are theirs. */
-function isOfTill(scope: unknown): boolean {
-  const words = typeof scope === "string" ? scope.split(" ") : scope;
-  return Array.isArray(words) && words.includes("use");
 }

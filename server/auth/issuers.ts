@@ -3,7 +3,7 @@ import type { Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
 import { type IssuerSettings, readIssuers } from "../issuer-settings.ts";
 import type { Check } from "./algorithms.ts";
-import { claimAt, type Mapping, roleAt } from "./claims.ts";
+import { type Claims, claimAt, type Mapping, roleAt } from "./claims.ts";
 import { type Keys, keysOf, ownKeys } from "./keys.ts";
 
 export interface Issuer extends Mapping {
@@ -41,12 +41,24 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
     audienceOf: ({ aud }) => aud,
     subjectOf: ({ sub }) => sub,
     userIdOf: ({ sub }) => sub,
-    roleOf: ({ role }) => OWN_ROLES.get(role) ?? null,
+    roleOf: ownRole,
     nameOf: (subject) => subject,
     keys,
     checks: new Map(),
     generation: 0,
   };
+}
+
+/** A service's or an admin's token whose scope (RFC 8693) has the word `use` is a till's. */
+function ownRole({ role: claim, scope }: Claims): Role | null {
+  const role = OWN_ROLES.get(claim) ?? null;
+  return role !== null && role !== "user" && isOfTill(scope) ? "till" : role;
+}
+
+/** Words with spaces between them, or a list of words, as some signers write it; other words are theirs. */
+function isOfTill(scope: unknown): boolean {
+  const words = typeof scope === "string" ? scope.split(" ") : scope;
+  return Array.isArray(words) && words.includes("use");
 }
 
 /** Its `role` may be anything: who has none of ours is a user. */
