@@ -1,4 +1,5 @@
 /** The setting JWT_ISSUERS: identity providers besides our own issuer, and how the claims of their tokens say who calls. */
+import { createPublicKey } from "node:crypto";
 import { z } from "zod";
 
 /** The names that lead to a claim: `realm_access.roles` is ["realm_access", "roles"]. */
@@ -7,7 +8,14 @@ export type ClaimPath = readonly string[];
 /** The algorithms of public keys. A provider publishes no secret. */
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 
-const text = z.string().min(1).max(200);
+const PEM = "must be a public key in PEM (SPKI)";
+
+/** What a member without a default says where it is not given. */
+const needed = (otherwise?: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? "is needed" : otherwise),
+});
+
+const text = z.string(needed()).min(1).max(200);
 
 /** A name with `:` or `/` is one claim's, such as `https://shop.example/roles`; else dots lead into objects. A list says the path itself. */
 const claim = z.union([
@@ -32,14 +40,14 @@ const schema = z
   .strictObject({
     /** `iss`, letter by letter. */
     issuer: text,
-    audience: z.union([text.transform((one) => [one]), z.array(text).min(1).max(20)]),
+    audience: z.union(
+      [text.transform((one) => [one]), z.array(text).min(1).max(20)],
+      needed("must be a text or a list of texts"),
+    ),
     audience_claim: claim.prefault("aud"),
     /** Where the keys are. Without it and `public_key` the issuer says so itself (OpenID Connect Discovery 1.0). */
     jwks: keyAddress.optional(),
-    public_key: z
-      .string()
-      .startsWith("-----BEGIN PUBLIC KEY-----", "must be a public key in PEM (SPKI)")
-      .optional(),
+    public_key: z.string().startsWith("-----BEGIN PUBLIC KEY-----", PEM).refine(isPublicKey, PEM).optional(),
     algorithms: z
       .array(z.enum(ALGORITHMS))
       .min(1)
@@ -58,6 +66,16 @@ const schema = z
 
 export type IssuerSettings = z.infer<typeof schema>;
 
+const list = z
+  .array(schema)
+  .min(1, "names no issuer")
+  .max(50)
+  .superRefine((issuers, context) => {
+    const names = issuers.map(({ issuer }) => issuer);
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    if (twice !== undefined) context.addIssue({ code: "custom", message: `names the issuer ${twice} twice` });
+  });
+
 /** The issuers of this text, a list in JSON. Throws an error that says what is wrong with it. */
 export function readIssuers(json: string): IssuerSettings[] {
   let given: unknown;
@@ -66,11 +84,20 @@ export function readIssuers(json: string): IssuerSettings[] {
   } catch {
     throw new Error("must be a list in JSON");
   }
-  const parsed = z.array(schema).min(1).max(50).safeParse(given);
+  const parsed = list.safeParse(given);
   if (parsed.success) return parsed.data;
   throw new Error(
     parsed.error.issues
       .map(({ path, message }) => [path.join("."), message].filter(Boolean).join(" "))
       .join(", "),
   );
+}
+
+function isPublicKey(pem: string): boolean {
+  try {
+    createPublicKey(pem);
+    return true;
+  } catch {
+    return false;
+  }
 }

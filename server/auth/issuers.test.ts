@@ -385,8 +385,20 @@ const least = { issuer: A, audience: "shop" };
 for (const [what, given, message] of [
   ["no JSON", "shop", "must be a list in JSON"],
   ["no list", least, "Invalid input: expected array, received object"],
-  ["nobody", [], "Too small: expected array to have >=1 items"],
-  ["no audience", [{ issuer: A }], "0.audience Invalid input"],
+  ["nobody", [], "names no issuer"],
+  ["no issuer and no audience", [{}], "0.issuer is needed, 0.audience is needed"],
+  ["no audience", [{ issuer: A }], "0.audience is needed"],
+  [
+    "an audience that is a number",
+    [{ ...least, audience: 7 }],
+    "0.audience must be a text or a list of texts",
+  ],
+  ["one twice", [byPem, { ...byPem, issuer: B }, { ...byPem, audience: "x" }], `names the issuer ${A} twice`],
+  [
+    "no key",
+    [{ ...byPem, public_key: "-----BEGIN PUBLIC KEY-----\nAA" }],
+    "0.public_key must be a public key in PEM (SPKI)",
+  ],
   [
     "audience of nobody",
     [{ ...least, audience: [] }],
@@ -431,18 +443,7 @@ for (const [what, given, message] of [
     }));
 
 for (const [what, issuers, settings, message] of [
-  [
-    "twice",
-    [byPem, { ...byPem, audience: "x" }],
-    {},
-    `JWT_ISSUERS: the issuer ${A} is there twice, or is JWT_ISSUER`,
-  ],
-  [
-    "our own",
-    [byPem],
-    { JWT_SECRET: secret, JWT_ISSUER: A },
-    `JWT_ISSUERS: the issuer ${A} is there twice, or is JWT_ISSUER`,
-  ],
+  ["our own", [byPem], { JWT_SECRET: secret, JWT_ISSUER: A }, `JWT_ISSUERS: the issuer ${A} is JWT_ISSUER`],
   [
     "another algorithm",
     [{ ...byPem, algorithms: ["ES256"] }],
@@ -450,8 +451,8 @@ for (const [what, issuers, settings, message] of [
     `JWT_ISSUERS: public_key of ${A} fits none of ES256`,
   ],
   [
-    "no key",
-    [{ ...byPem, public_key: "-----BEGIN PUBLIC KEY-----\nAA" }],
+    "a key of another kind",
+    [{ ...byPem, public_key: pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey) }],
     {},
     `JWT_ISSUERS: public_key of ${A}: no RSA (2048 bits or more), P-256 or Ed25519 key`,
   ],

@@ -20,17 +20,16 @@ const OWN_ROLES: ReadonlyMap<unknown, Role> = new Map(
   (["user", "service", "admin"] as const).map((role) => [role, role]),
 );
 
-/** All issuers that the environment names, at least one. Throws if one is named twice. */
+/** All issuers that the environment names, at least one. Throws if JWT_ISSUERS names JWT_ISSUER too. */
 export function issuersOf(env: Env, report: (error: unknown) => void): readonly Issuer[] {
   const others = env.JWT_ISSUERS === undefined ? [] : readIssuers(env.JWT_ISSUERS);
   const keys = ownKeys(env, report);
   const all = others.map((settings) => otherIssuer(settings, keysOf(settings, report)));
+  if (keys !== null && all.some(({ issuer }) => issuer === env.JWT_ISSUER))
+    throw new Error(`JWT_ISSUERS: the issuer ${env.JWT_ISSUER} is JWT_ISSUER`);
   if (keys !== null) all.unshift(ownIssuer(env, keys));
   if (all.length === 0)
     throw new Error("no key for tokens: set JWT_SECRET, JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_ISSUERS");
-  const twice = all.find((one, index) => all.findIndex(({ issuer }) => issuer === one.issuer) < index);
-  if (twice !== undefined)
-    throw new Error(`JWT_ISSUERS: the issuer ${twice.issuer} is there twice, or is JWT_ISSUER`);
   return all;
 }
 
