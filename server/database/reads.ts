@@ -265,7 +265,7 @@ export function reports(report: Pool) {
       ).then((entries) => ({ entries, next_before: lastOf(entries, page_size)?.audit_id ?? null })),
 
     /** The first events after one; from the beginning; or the newest one alone. */
-    events: (after: string | "latest" | null, pageSize: number) =>
+    events: (after: string | null, pageSize: number) =>
       report<EventRow>(
         (sql) => sql`
           select ${sql.unsafe(EVENT)}
