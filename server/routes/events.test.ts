@@ -1,11 +1,14 @@
 /** What happened: pages, and streams that go on where they were. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { adminToken, openWorld, serviceToken, type World } from "../../bench/harness/app.ts";
+import { createClock, settled } from "../../bench/harness/clock.ts";
+import type { Output } from "../http/feed.ts";
 import { Incoming } from "../http/incoming.ts";
+import { addEvents } from "./events.ts";
 
 let opened: World;
 const world = () => opened;
@@ -52,8 +55,10 @@ async function* watch(query: string, headers: Record<string, string> = {}): Asyn
       const blocks = (rest + piece).split("\n\n");
       rest = blocks.pop() ?? "";
       for (const block of blocks) {
+        if (/^(:|retry: \d+)$/.test(block)) continue;
         const [, id, data] = block.match(/^id: (.*)\ndata: (.*)$/) ?? [];
-        if (id !== undefined) yield [id, JSON.parse(data as string)];
+        assert.ok(id !== undefined && data !== undefined, `neither an event nor a comment: ${block}`);
+        yield [id, JSON.parse(data)];
       }
     }
   } finally {
@@ -178,16 +183,76 @@ test("a stream has all of a long past, in order, the same as pages", async () =>
   assert.deepEqual(streamed, paged);
 });
 
-test("streams have their places, and the rest is told to come again", async () => {
-  const streams = Array.from({ length: 50 }, () => watch("?after=latest"));
-  for (const stream of streams) await takeSome(stream, 1);
-  const response = await fetch(`${origin}/events/stream`, {
+/** An answer to a request for a stream that is none: its status and outcome, and when to come again. */
+async function refused(query = "") {
+  const response = await fetch(`${origin}/events/stream${query}`, {
     headers: { authorization: `Bearer ${await serviceToken}` },
   });
-  assert.deepEqual(
-    [response.status, ((await response.json()) as { outcome: string }).outcome],
-    [503, "overloaded"],
-  );
-  assert.equal(response.headers.get("retry-after"), "5");
+  const { outcome } = (await response.json()) as { outcome: string };
+  return [response.status, outcome, response.headers.get("retry-after")];
+}
+
+test("streams have their places, and the rest is told to come again before the database is asked for it", async () => {
+  const [number, place, tag] = (await latest()).split("-");
+  const foreign = `?after=${number}-${place}-${Number(tag) + 1}`;
+  // Who is refused keeps no place.
+  for (let i = 0; i < 51; i++) assert.deepEqual(await refused(foreign), [400, "invalid_request", null]);
+  const streams = Array.from({ length: 50 }, () => watch("?after=latest"));
+  for (const stream of streams) await takeSome(stream, 1);
+  for (const query of ["", foreign]) assert.deepEqual(await refused(query), [503, "overloaded", "5"]);
   await Promise.all(streams.map((stream) => stream.return(undefined)));
+});
+
+test("a stream's head is told without asking the database", async () => {
+  const [number, place, tag] = (await latest()).split("-");
+  const response = await fetch(`${origin}/events/stream?after=${number}-${place}-${Number(tag) + 1}`, {
+    method: "HEAD",
+    headers: { authorization: `Bearer ${await serviceToken}` },
+  });
+  assert.deepEqual([response.status, response.headers.get("content-type")], [200, "text/event-stream"]);
+});
+
+test("a reader that stands still is read nothing for, until it has taken what was written", async () => {
+  const pages = ["1-1-1", "2-1-1", "3-1-1"].map((event_id) => [{ event_id, event: "issued", coupon_id: 7 }]);
+  const asked: (string | null)[] = [];
+  const db = {
+    async events(after: string | null, size: number) {
+      if (size === 1) return []; // whether it is known
+      asked.push(after);
+      return pages[asked.length - 1] ?? [];
+    },
+  };
+  let begin: ((asked: unknown) => Promise<(outgoing: Output) => () => void>) | undefined;
+  addEvents(
+    {
+      read() {},
+      stream(...[, , , given]: unknown[]) {
+        begin = given as typeof begin;
+      },
+    } as never,
+    { clock: createClock(), db: db as never, log: { failure: (error) => assert.fail(error as Error) } },
+  );
+  const events = new EventEmitter();
+  const written: unknown[] = [];
+  const outgoing = {
+    write: (piece: unknown) => written.push(piece) === 0, // takes no more
+    writableLength: 1,
+    ...{ writableEnded: false, destroyed: false },
+    end() {},
+    destroy() {},
+    once: (event: string, then: () => void) => events.once(event, then),
+  };
+  const c = { env: { exchange: { headers: [] } } };
+  const show = (await begin?.({ c, query: {} }))?.(outgoing) ?? assert.fail();
+  for (const places of [[null], [null, "1-1-1"], [null, "1-1-1", "2-1-1"]]) {
+    // Each time that something has happened.
+    for (let i = 0; i < 3; i++) {
+      show();
+      await settled();
+    }
+    assert.deepEqual([asked, written.length], [places, places.length]);
+    events.emit("drain");
+    await settled();
+  }
+  assert.deepEqual([asked.length, written.length], [4, 3]);
 });

@@ -129,7 +129,7 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     places: Places,
     begin?: (asked: Asked<K>) => Promise<(outgoing: Output) => () => void>,
   ): void {
-    on(name, async (asked) => answerStream(asked.c, feed, places, exchanges, await begin?.(asked)));
+    on(name, (asked) => answerStream(asked.c, feed, places, exchanges, () => begin?.(asked)));
   }
 
   /** A list is answered in lines, or as CSV where that is wanted. */
@@ -148,20 +148,26 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
   return { on, command, read, look, stream, list };
 }
 
-/** The stream is written to Node's response, without the web's streams: they would be most of its cost. */
-function answerStream(
+/**
+ * The stream is written to Node's response, without the web's streams: they would be most of its cost. What `begin` asks costs something,
+ * so it comes once the stream has its place; a refusal gives that back, as every answer does.
+ */
+async function answerStream(
   c: Ctx,
   feed: Feed,
   places: Places,
   exchanges: Exchanges,
-  showTo?: (outgoing: Output) => () => void,
-): Response {
+  begin: () => Promise<(outgoing: Output) => () => void> | undefined,
+): Promise<Response> {
   const { exchange, outgoing } = c.env;
   const headers = streamHeaders(exchange.requestId, "text/event-stream");
   // Whoever asks for the head alone watches nothing.
-  if (c.req.method === "HEAD" || outgoing === undefined) return new Response(null, { headers });
+  if (c.req.method === "HEAD") return new Response(null, { headers });
   unlessBehind(c);
   hold(c, places);
+  const showTo = await begin();
+  unlessLeft(c);
+  if (outgoing === undefined) return new Response(null, { headers });
   exchanges.end(exchange, 200, headers);
   // It lasts as long as its connection, so it needs no frames.
   outgoing.removeHeader("transfer-encoding");
