@@ -64,7 +64,7 @@ function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">, { isReading =
       if (untaken === 0) close();
     },
     destroy: close,
-    once: (event, then) => events.once(event, then),
+    on: (event, then) => events.on(event, then),
   };
   feed.watch(sink);
   return {
@@ -76,9 +76,11 @@ function watch({ feed }: Pick<ReturnType<typeof newFeed>, "feed">, { isReading =
             waiting = resolve;
           }),
     pieces,
-    take() {
-      untaken = 0;
+    take(bytes = untaken) {
+      untaken -= bytes;
     },
+    /** It takes all, and is written as much again by somebody else. */
+    takeAndRefill: () => events.emit("drain"),
     leave: close,
   };
 }
@@ -208,6 +210,26 @@ test("without news a heartbeat each 15 s; who takes nothing for 30 s is left", a
   assert.deepEqual([await silent.next(), await silent.next()], [RETRY, undefined]);
   feed.end();
 });
+
+for (const [what, take] of [
+  ["a byte of what was written", ({ take }) => take(1)],
+  ["all, and has as much again to take", ({ takeAndRefill }) => takeAndRefill()],
+] as const satisfies [string, (watcher: ReturnType<typeof watch>) => unknown][])
+  test(`who takes steadily but slowly stays, until it takes nothing for 30 s: ${what}`, async () => {
+    const { clock, feed } = newFeed();
+    const watcher = watch({ feed }, { isReading: false });
+    for (let i = 0; i < 10; i++) {
+      await clock.pass(29_000);
+      take(watcher);
+      await clock.pass(1_000);
+      assert.equal(feed.watchers(), 1);
+    }
+    await clock.pass(29_000);
+    assert.equal(feed.watchers(), 1);
+    await clock.pass(2_000);
+    assert.equal(feed.watchers(), 0);
+    assert.deepEqual(watcher.pieces, [RETRY], "nothing more was written for it");
+  });
 
 for (const [random, minutes] of [
   [0, 15],

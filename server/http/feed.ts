@@ -13,11 +13,12 @@ export interface Sink {
   readonly writableLength: number;
   end(): unknown;
   destroy(): unknown;
-  once(event: "close", then: () => void): unknown;
+  /** "drain": all was taken, of more than is best held; something else may have been written since. */
+  on(event: "close" | "drain", then: () => void): unknown;
 }
 
 /** A sink that tells when it takes more. */
-export interface Output extends Omit<Sink, "once"> {
+export interface Output extends Sink {
   write(piece: Uint8Array | string): boolean;
   readonly writableEnded: boolean;
   readonly destroyed: boolean;
@@ -62,7 +63,9 @@ interface Watcher {
   missed: number;
   /** The number of the state that it was sent last; NONE if it must get the next one that is read. */
   told: number;
-  /** When it had taken all that was written. */
+  /** What it had not taken at the last look, bytes. */
+  untaken: number;
+  /** When it was known to have taken something, or had taken all. */
   tookAt: number;
 }
 
@@ -72,6 +75,15 @@ const NONE = 0;
 const HEARTBEAT = Buffer.from(":\n\n");
 /** Sent first: after a lost connection, the client reconnects in a second. */
 const RETRY = Buffer.from("retry: 1000\n\n");
+
+/** What it has not taken at this look, bytes. Whoever has taken nothing for too long is left. */
+function untakenOf(watcher: Watcher, at: number): number {
+  const untaken = watcher.sink.writableLength;
+  if (untaken === 0 || untaken < watcher.untaken) watcher.tookAt = at;
+  watcher.untaken = untaken;
+  if (at - watcher.tookAt > 2 * HEARTBEAT_MS) watcher.sink.destroy();
+  return untaken;
+}
 
 /** A failed read is reported to `failed`, and the streams continue with the next read. */
 export function createFeed<T>(
@@ -131,13 +143,9 @@ export function createFeed<T>(
   }
 
   function tell(watcher: Watcher, isHeartbeat: boolean): void {
-    const { sink, show, endsAt, told, tookAt } = watcher;
+    const { sink, show, endsAt, told } = watcher;
     const at = clock.now();
-    if (sink.writableLength > 0) {
-      if (at - tookAt > 2 * HEARTBEAT_MS) sink.destroy();
-      return;
-    }
-    watcher.tookAt = at;
+    if (untakenOf(watcher, at) > 0) return;
     if (at > endsAt) sink.end();
     else if (latest !== undefined && told !== number) {
       watcher.told = number;
@@ -156,9 +164,13 @@ export function createFeed<T>(
       }
       // What it was sent may be a second old: the next state comes even if nothing has changed, because it contains the time.
       const endsAt = at + LIFE_MS * (1 - Math.random() / 3);
-      const watcher = { sink, show, endsAt, missed: reads, told: NONE, tookAt: at };
+      const watcher = { sink, show, endsAt, missed: reads, told: NONE, untaken: 0, tookAt: at };
       watchers.add(watcher);
-      sink.once("close", () => watchers.delete(watcher));
+      sink.on("close", () => watchers.delete(watcher));
+      // Whoever writes more at once leaves nothing to see of it at the next look.
+      sink.on("drain", () => {
+        watcher.tookAt = clock.now();
+      });
       show?.();
       if (isRunning) return;
       isRunning = true;

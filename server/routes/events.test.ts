@@ -240,6 +240,7 @@ test("a reader that stands still is read nothing for, until it has taken what wa
     ...{ writableEnded: false, destroyed: false },
     end() {},
     destroy() {},
+    on() {},
     once: (event: string, then: () => void) => events.once(event, then),
   };
   const c = { env: { exchange: { headers: [] } } };

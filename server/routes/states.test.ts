@@ -27,7 +27,7 @@ async function firstState(startsAfter: number) {
     writableLength: 0,
     end() {},
     destroy() {},
-    once() {},
+    on() {},
   });
   await clock.pass(0);
   coupons.end();
