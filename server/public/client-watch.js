@@ -18,9 +18,8 @@ const LIVED_MS = 5_000;
  * Yields the states of a stream. While there is none, because its places are taken or its connection is lost, it asks for the state every
  * two seconds, and for the stream again when it may.
  * @param {Connection} connection
- * @param {(before: any) => Request} stream How to ask for it, given the state before.
- * @param {(signal: AbortSignal | undefined, before: any) => Promise<readonly unknown[]>} ask For what comes next, given the state before: none where
- *   the service can't tell it now.
+ * @param {(before: any) => Request | undefined} stream How to ask for it, given the state before; undefined as long as `ask` must come first.
+ * @param {(before: any) => Promise<readonly unknown[]>} ask For what comes next, given the state before: none where the service can't tell it now.
  * @param {AbortSignal | undefined} signal
  * @returns {AsyncGenerator<unknown, void>}
  */
@@ -31,7 +30,9 @@ export async function* watch(connection, stream, ask, signal) {
     let wait = 0;
     let since = Number.POSITIVE_INFINITY;
     try {
-      for await (const event of events(connection, stream(told), signal)) {
+      const request = stream(told);
+      const next = request ? events(connection, request, signal) : await ask(told);
+      for await (const event of /** @type {AsyncIterable<any>} */ (next)) {
         since = Math.min(since, performance.now());
         connection.clock.heard(event["server_time"]);
         told = event;
@@ -46,7 +47,7 @@ export async function* watch(connection, stream, ask, signal) {
     }
     if (performance.now() - since > LIVED_MS) failures = 0;
     for (let rest = Math.max(wait * (1 + Math.random() / 4), backOff(failures + 2)); rest > 0; ) {
-      for (const state of rest > POLL_MS ? await ask(signal, told) : []) {
+      for (const state of rest > POLL_MS ? await ask(told) : []) {
         told = state;
         yield state;
       }

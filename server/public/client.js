@@ -20,7 +20,6 @@ export { CouponError };
 /** @typedef {import("../api/contract-types.ts").ListName} ListName */
 /** @typedef {Exclude<OperationName, "importUserLines">} MethodName */
 /** @typedef {Exclude<MethodName, FeedName | ListName>} CallName */
-/** @typedef {Exclude<FeedName, "watchEvents">} StateName */
 
 /**
  * @template {OperationName} K
@@ -47,6 +46,12 @@ export { CouponError };
  */
 
 /**
+ * A stream that nothing can be asked of takes no request.
+ * @template {FeedName} K
+ * @typedef {keyof RequestOf<K> extends never ? [how?: { signal?: AbortSignal }] : Arguments<K>} StreamArguments
+ */
+
+/**
  * A call answers with the result of its operation: of a command each outcome, refusals too. It throws a CouponError for all else,
  * and the signal's reason when that is aborted. A stream yields states for ever, over lost connections, until its signal is
  * aborted or the loop is left. While there is no stream, it asks for the state every two seconds, and for the stream again when it may.
@@ -54,8 +59,7 @@ export { CouponError };
  * A list of any length is answered by its CSV, all of it: one that broke off throws, and is not asked for again.
  * @typedef {{ [K in CallName]: (...given: Arguments<K>) => Promise<ResultOf<K>> }
  *   & { [K in ListName]: (...given: Arguments<K>) => Promise<Blob> }
- *   & { [K in StateName]: (how?: { signal?: AbortSignal }) => AsyncGenerator<ResultOf<K>, void> }
- *   & { watchEvents: (...given: Arguments<"watchEvents">) => AsyncGenerator<ResultOf<"watchEvents">, void> }
+ *   & { [K in FeedName]: (...given: StreamArguments<K>) => AsyncGenerator<ResultOf<K>, void> }
  *   & { serverNow: () => number }} CouponClient
  */
 
@@ -117,33 +121,56 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   readyz: ["GET /readyz", "status"],
 });
 
+/** @typedef {(name: CallName, request?: object) => Promise<any>} Read One question: undefined where the service can't tell now. */
+
 /**
- * Those that yield states instead of answering once, and how to ask for what comes next without a stream, for which `read` answers undefined
- * where the service can't tell now; `before` is the state before.
- * @type {Partial<Record<string, (read: (name: CallName, request?: object) => Promise<any>, before: any, request: object) => Promise<readonly unknown[]>>>}
+ * What a stream is asked for, and what comes next while there is none; `before` is the state before.
+ * @typedef {object} Stream
+ * @property {AbortSignal | undefined} signal
+ * @property {(before: any) => object | undefined} request None as long as only `ask` can tell where it begins.
+ * @property {(read: Read, before: any) => Promise<readonly unknown[]>} ask
+ */
+
+/**
+ * Those that yield states instead of answering once, by the arguments of their methods.
+ * @type {Partial<Record<string, (...given: any[]) => Stream>>}
  */
 const STREAMS = {
-  // First pages: what the service always has for everybody.
-  async watchCoupons(read, before) {
-    const waiting = await read("upcomingCoupons");
-    const live = await read("liveCoupons");
-    return waiting && live ? [stateOf(waiting, live, before)] : [];
+  watchCoupons: ({ signal } = {}) => ({
+    signal,
+    request: () => ({}),
+    // First pages: what the service always has for everybody.
+    async ask(read, before) {
+      const waiting = await read("upcomingCoupons");
+      const live = await read("liveCoupons");
+      return waiting && live ? [stateOf(waiting, live, before)] : [];
+    },
+  }),
+  watchStatus: ({ signal } = {}) => ({
+    signal,
+    request: () => ({}),
+    async ask(read) {
+      const status = await read("couponStatus");
+      return status ? [status] : [];
+    },
+  }),
+  watchEvents(given = {}, { signal } = {}) {
+    let { after } = given;
+    const behind = (/** @type {any} */ before) => ({ ...given, after: before?.id ?? after });
+    return {
+      signal,
+      // The newest one is another one later: a page tells which it is, and none after it is missed.
+      request: (before) => (behind(before).after === "latest" ? undefined : behind(before)),
+      async ask(read, before) {
+        const page = await read("listEvents", behind(before));
+        if (page?.events.length === 0 && after === "latest") after = undefined;
+        return page?.events ?? [];
+      },
+    };
   },
-  async watchStatus(read) {
-    const status = await read("couponStatus");
-    return status ? [status] : [];
-  },
-  watchEvents: async (read, before, request) =>
-    (await read("listEvents", behind(request, before)))?.events ?? [],
 };
 /** @type {ReadonlySet<string>} */
 const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGroup", "listGrants"]));
-/**
- * A request for the events after the one before.
- * @param {object} request
- * @param {{ id: string } | undefined} before
- */
-const behind = (request, before) => (before ? { ...request, after: before.id } : request);
 
 /** Upcoming coupons of a state, as in the stream. */
 const UPCOMING = 10;
@@ -193,27 +220,30 @@ export function couponClient({
   /** @type {Record<string, unknown>} */
   const client = { serverNow: clock.now };
   for (const [name, operation] of Object.entries(OPERATIONS)) {
-    const ask = STREAMS[name];
-    /** @type {(request: object, how: { signal?: AbortSignal }) => unknown} */
-    const start = (request, { signal }) => {
-      if (ask)
-        return watch(
-          connection,
-          (before) =>
-            toRequest(connection.base, operation, name === "watchEvents" ? behind(request, before) : {}),
-          (signal, before) => ask(reader(connection, signal), before, request),
-          signal,
-        );
-      return LISTS.has(name)
-        ? readCsv(connection, toRequest(connection.base, operation, request), signal)
-        : call(connection, operation, request, signal);
-    };
-    client[name] =
-      ask && name !== "watchEvents"
-        ? (how = {}) => start({}, how)
-        : (request = {}, how = {}) => start(request, how);
+    const open = STREAMS[name];
+    client[name] = open
+      ? (/** @type {unknown[]} */ ...given) => follow(connection, operation, open(...given))
+      : (request = {}, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) =>
+          LISTS.has(name)
+            ? readCsv(connection, toRequest(connection.base, operation, request), signal)
+            : call(connection, operation, request, signal);
   }
   return /** @type {CouponClient} */ (client);
+}
+
+/**
+ * @param {Connection} connection
+ * @param {Operation} operation
+ * @param {Stream} stream
+ */
+function follow(connection, operation, { signal, request, ask }) {
+  const read = reader(connection, signal);
+  /** @param {unknown} before */
+  const next = (before) => {
+    const given = request(before);
+    return given && toRequest(connection.base, operation, given);
+  };
+  return watch(connection, next, (before) => ask(read, before), signal);
 }
 
 /**

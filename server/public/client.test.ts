@@ -330,6 +330,49 @@ test("events: each once, over lost connections and while there is no stream, and
   await assert.rejects(clientOf(userToken(7)).watchEvents().next(), { status: 403 });
 });
 
+test("events from latest on: none is lost while streams break, or have no place, before anything was told", async (t) => {
+  refusedPauses(t);
+  const small = await openWorld();
+  t.after(() => small.close());
+  const server = createServer({ IncomingMessage: Incoming }, small.listener).listen(0, "127.0.0.1");
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  await once(server, "listening");
+  const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const full = { status: 503, headers: { "retry-after": "5", "content-type": "application/problem+json" } };
+  const coupons: number[] = [];
+  // In the first round nothing has happened yet.
+  for (const [isLost, newest] of [
+    [true, 0],
+    [true, 1],
+    [false, 1],
+  ] as const) {
+    const isFirst = { "/events": true, "/events/stream": true };
+    const client = couponClient({
+      baseUrl: at,
+      token: serviceToken,
+      async fetch(url, init) {
+        const path = new URL(String(url)).pathname as keyof typeof isFirst;
+        const fails = isFirst[path];
+        isFirst[path] = false;
+        if (!fails) return fetch(url, init);
+        if (path === "/events/stream") for (let i = 0; i < 2; i++) coupons.push(await small.newCoupon());
+        if (isLost) throw new TypeError("connection lost");
+        return new Response('{"outcome":"overloaded"}', full);
+      },
+    });
+    const expected = coupons.length - newest;
+    const events = client.watchEvents({ after: "latest" });
+    for (let i = expected; i < expected + newest + 2; i++) {
+      const { value } = await events.next();
+      assert.deepEqual([value?.type, value?.data.coupon_id], ["coupon.created", coupons[i]]);
+    }
+    await events.return();
+  }
+});
+
 // ---- Answers that are not the service's ---------------------------------------------------------------------------
 
 /** A client that waits, or asks for ever, fails within a minute. */
