@@ -2,7 +2,6 @@
 import type { Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
 import { type IssuerSettings, readIssuers } from "../issuer-settings.ts";
-import type { Check } from "./algorithms.ts";
 import { type Claims, claimAt, type Mapping, roleAt } from "./claims.ts";
 import { type Keys, keysOf, ownKeys } from "./keys.ts";
 
@@ -10,9 +9,6 @@ export interface Issuer extends Mapping {
   /** `iss`. */
   issuer: string;
   keys: Keys;
-  /** By the header as it is written, of tokens that were valid: a stranger cannot fill it. Of one generation of the keys. */
-  checks: Map<string, Check>;
-  generation: number;
 }
 
 /** Of our own tokens: `role` is one of these, and nothing else is a token of ours. */
@@ -43,8 +39,6 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
     roleOf: ownRole,
     nameOf: (subject) => subject,
     keys,
-    checks: new Map(),
-    generation: 0,
   };
 }
 
@@ -73,7 +67,5 @@ function otherIssuer(settings: IssuerSettings, keys: Keys): Issuer {
     roleOf: (claims) => roleAt(claims, role, roles),
     nameOf: (text) => `${text} of ${issuer}`,
     keys,
-    checks: new Map(),
-    generation: 0,
   };
 }
