@@ -167,7 +167,7 @@ const schema = z.object({
     .register(texts, { description: "`aud` that a token must have" }),
   JWT_ISSUERS: z.string().superRefine(readableBy(readIssuers)).optional().register(texts, {
     description:
-      "identity providers whose tokens are good too, and how they say who calls: a list in JSON, see [Identity providers](#identity-providers)",
+      "identity providers whose tokens are good too, and how they say who calls: a list in JSON, see server/README.md, Identity providers",
     otherwise: "none",
   }),
 });
