@@ -259,6 +259,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.check_retirement()": "",
   "coupon.check_texts(text,text,text,jsonb)": "",
   "coupon.check_undo(text,text,boolean)": "",
+  "coupon.check_user_ids(bigint[])": "",
   "coupon.check_use()": "",
   "coupon.check_use_is_undone()": "",
   "coupon.claim_code(integer,bytea,bigint,integer)": "",

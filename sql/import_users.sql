@@ -13,33 +13,18 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform coupon.refuse_argument(a.name, a.why)
+  perform coupon.check_user_ids(import_users.user_ids);
+  perform coupon.refuse_argument('display_names', a.why)
   from (values
-    ('user_ids', import_users.user_ids is null, 'must not be null'),
-    ('display_names', import_users.display_names is null, 'must not be null'),
-    ('user_ids', array_ndims(import_users.user_ids) > 1, 'must have one dimension'),
-    ('display_names', array_ndims(import_users.display_names) > 1, 'must have one dimension'),
-    ('user_ids', cardinality(import_users.user_ids) > 100000, 'must have at most 100000 elements'),
-    ('display_names', cardinality(import_users.display_names) <> cardinality(import_users.user_ids),
-      'must have as many elements as user_ids')
-  ) a (name, is_bad, why)
+    (import_users.display_names is null, 'must not be null'),
+    (array_ndims(import_users.display_names) > 1, 'must have one dimension'),
+    (cardinality(import_users.display_names) <> cardinality(import_users.user_ids), 'must have as many elements as user_ids')
+  ) a (is_bad, why)
   where a.is_bad;
+  perform coupon.refuse_argument('display_names', 'must have 1 to 200 characters each')
+  from unnest(import_users.display_names) n (display_name)
+  where n.display_name is null or length(n.display_name) not between 1 and 200;
   perform coupon.check_reason_and_actor(import_users.reason, import_users.actor);
-
-  perform coupon.refuse_argument(a.name, a.why)
-  from (
-    select 'user_ids', 'must lie between 1 and 9007199254740991'
-    from unnest(import_users.user_ids) i (id)
-    where i.id is null or i.id not between 1 and 9007199254740991
-    union all
-    select 'user_ids', 'must not repeat: ' || min(i.id)
-    from unnest(import_users.user_ids) i (id)
-    group by i.id having count(*) > 1
-    union all
-    select 'display_names', 'must have 1 to 200 characters each'
-    from unnest(import_users.display_names) n (display_name)
-    where n.display_name is null or length(n.display_name) not between 1 and 200
-  ) a (name, why);
 
   return query
   select w.outcome, w.user_id
