@@ -60,6 +60,7 @@ test("functions are volatile, since they read the clock after a wait, but for th
     ["position_key", "i"],
     ["state_of", "i"],
     ["take_out", "i"],
+    ["terms_of", "i"],
   ]);
 });
 
@@ -298,6 +299,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.state_of(coupon.coupons,timestamp with time zone)": "",
   "coupon.take_out(text,text)": "",
   "coupon.time_sell_out()": "",
+  "coupon.terms_of(coupon.coupons)": "",
   "coupon.today()": "",
   "coupon.write_users(bigint[],text[],text,text)": "",
 };

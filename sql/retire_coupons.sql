@@ -30,7 +30,6 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
-set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
   v_before timestamptz;
@@ -100,12 +99,7 @@ begin
       delete from coupon.coupons c where c.id = v_coupon.id;
       insert into coupon.audit (command, coupon_id, old_values, reason, actor)
       values ('retire_coupons', v_coupon.id,
-        jsonb_build_object('code', v_coupon.code, 'message', v_coupon.message, 'description', v_coupon.description,
-          'start_time', v_coupon.start_time, 'expiry', v_coupon.expiry, 'count', v_coupon.count,
-          'metadata', v_coupon.metadata, 'issued', v_coupon.issued)
-          || jsonb_strip_nulls(jsonb_build_object(
-            'eligible_group', v_coupon.eligible_group, 'eligible_from', v_coupon.eligible_from)),
-        retire_coupons.reason, retire_coupons.actor);
+        coupon.terms_of(v_coupon) || jsonb_build_object('issued', v_coupon.issued), retire_coupons.reason, retire_coupons.actor);
       if v_coupon.issued > 0 then
         v_swept_to := 0;
       end if;

@@ -7,7 +7,6 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC' -- of the times in the audit
 as $$
 declare
   v_coupon coupon.coupons;
@@ -29,13 +28,7 @@ begin
   if outcome = 'withdrawn' then
     delete from coupon.coupons c where c.id = withdraw_coupon.coupon_id;
     insert into coupon.audit (command, coupon_id, old_values, reason, actor)
-    values ('withdraw_coupon', withdraw_coupon.coupon_id,
-      jsonb_build_object('code', v_coupon.code, 'message', v_coupon.message, 'description', v_coupon.description,
-        'start_time', v_coupon.start_time, 'expiry', v_coupon.expiry, 'count', v_coupon.count,
-        'metadata', v_coupon.metadata)
-        || jsonb_strip_nulls(jsonb_build_object(
-          'eligible_group', v_coupon.eligible_group, 'eligible_from', v_coupon.eligible_from)),
-      withdraw_coupon.reason, withdraw_coupon.actor);
+    values ('withdraw_coupon', withdraw_coupon.coupon_id, coupon.terms_of(v_coupon), withdraw_coupon.reason, withdraw_coupon.actor);
   elsif outcome = 'already_withdrawn' then
     perform coupon.fence_replay();
   end if;
