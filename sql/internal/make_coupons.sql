@@ -32,8 +32,8 @@ begin
         select c.code, c.message, c.description, c.start_time, c.expiry, c.count, c.metadata
         into v_draft.code, v_draft.message, v_draft.description, v_draft.start_time, v_draft.expiry, v_draft.count,
           v_draft.metadata
-        from (values (true)) one
-        left join coupon.coupons c on c.id = v_created.coupon_id;
+        from coupon.coupons c
+        where c.id = v_created.coupon_id;
       end if;
       if v_created.outcome = 'created' then
         v_made := v_made || v_created.coupon_id;
