@@ -73,7 +73,7 @@ begin
     union all
     select e.last_position + 1, 'sold_out', g.issued_at, null, g.position, null, null, null
     from coupon.user_coupons g
-    where e.sold_out and (e.number > v_number or v_place <= e.last_position)
+    where e.sold_out and (e.number, e.last_position + 1) > (v_number, v_place)
       and coupon.position_key(g.coupon_id, g.position) = coupon.position_key(e.coupon_id, e.last_position)
     union all
     select
@@ -81,7 +81,7 @@ begin
       coalesce(a.new_values, a.old_values)->>'use_reference',
       case when a.used_date is null then a.old_values end, case when a.used_date is null then a.new_values end
     from coupon.audit a
-    where a.id = e.audit_id and (e.number > v_number or v_place < 0)
+    where a.id = e.audit_id and (e.number, 0) > (v_number, v_place)
   ) x
   where e.number >= v_number
   order by e.number, x.place
