@@ -67,7 +67,7 @@ begin
     limit wallet.page_size - cardinality(v_coupons));
 
   if v_coupons = '{}' then
-    return; -- as for most who look before a drop: what follows is a quarter of what that costs
+    return; -- as for most who look before a drop; saves a quarter
   end if;
   return query
   select
