@@ -2,11 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { contract } from "./contract.ts";
+import { EVENT_TYPES } from "./events.ts";
 import { outcomes } from "./outcomes.ts";
 
-test("the outcomes of each command are its enum's values, in order", async (t) => {
+test("the outcomes of each command, and the types of events, are their enums' values, in order", async (t) => {
   const { owner, drop } = await scratchDatabase();
   t.after(drop);
+  const events = await owner`select unnest(enum_range(null::public.event_type))::text as type`;
+  assert.deepEqual(
+    EVENT_TYPES,
+    events.map(({ type }) => type),
+  );
   const enums = await owner`
     select t.typname as name, array_agg(e.enumlabel::text order by e.enumsortorder) as values
     from pg_type t
