@@ -14,10 +14,18 @@ const fold = async () => {
   while ((await value(admin`select fold_grants()`)) !== 0);
 };
 
-/** A coupon that is over since so many days, with grants of two days, every third of them used. */
-async function past(over: number, count = 10, units = count): Promise<[id: number, users: number[]]> {
+/** A coupon that is over since so many days, with grants of two days, every third of them used; early: an hour for a group. */
+async function past(
+  over: number,
+  count = 10,
+  units = count,
+  early = false,
+): Promise<[id: number, users: number[]]> {
   await foldAnew();
   const id = await coupon({ from: `-${over + 40 + count / 1000} days`, count: units });
+  if (early)
+    await owner`
+      update coupon.coupons set eligible_group = 'regulars', eligible_from = start_time - interval '1 hour' where id = ${id}`;
   const users = await crowd(count);
   for (const [i, user_id] of users.entries())
     await grantedBefore(over + (i < count / 2 ? 6 : 5), user_id, id);
@@ -108,6 +116,38 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
     select command, reason, actor, old_values->>'issued' from audit_trail(coupon_id => ${id}) limit 1`;
   assert.deepEqual(await rows(told), [["retire_coupons", "spring cleaning", "admin:root", "10"]]);
   await retire(await day(40));
+});
+
+test("of a coupon that started earlier for a group: its time to sell out stays, and the audit tells the group", async () => {
+  const [early] = await past(51, 3, 3, true);
+  const [plain] = await past(49, 3);
+  const both = [early, plain];
+  const toSellOut = () =>
+    rows(
+      admin`select s.time_to_sell_out from unnest(${both}::bigint[]) c (id), coupon_stats(c.id) s order by c.id`,
+    );
+  const wanted = owner`
+    select sold_out_at - start_time + case id when ${early} then interval '1 hour' else interval '0' end
+    from coupon.coupons where id = any (${both}) order by id`;
+  const before = await rows(wanted);
+  assert.deepEqual(await toSellOut(), before);
+  const coupons = await owner.begin(async (sql) => {
+    await sql`set local timezone = 'UTC'`;
+    return rows(sql`select to_jsonb(c) from coupon.coupons c where id = any (${both}) order by id`);
+  });
+  await retire(await day(48));
+  assert.deepEqual(await toSellOut(), before);
+  const terms = ["code", "message", "description", "start_time", "expiry", "count", "metadata", "issued"];
+  const ofGroup = ["eligible_group", "eligible_from"];
+  assert.deepEqual(
+    await rows(owner`
+      select old_values from coupon.audit where coupon_id = any (${both}) and command = 'retire_coupons' order by coupon_id`),
+    coupons.map(([coupon], i) => {
+      const wanted = i === 0 ? [...terms, ...ofGroup] : terms;
+      return [Object.fromEntries(wanted.map((key) => [key, (coupon as Record<string, unknown>)[key]]))];
+    }),
+  );
+  await whole();
 });
 
 test("done: the oldest first, those without a grant too, and none that ended later", async () => {

@@ -810,6 +810,7 @@ const attacks: Record<string, Attack[]> = {
     ["no row deleted", ["delete from coupon.audit where false"], "audit_is_permanent"],
     ["a row changed", ["update coupon.audit set reason = 'x'"], "audit_is_permanent"],
     ["a row's actor", ["update coupon.audit set actor = '(forgotten)'"], "audit_is_permanent"],
+    ["how many were issued then", ["update coupon.audit set issued = 9"], "audit_is_permanent"],
     [
       "words put into a reason",
       [
@@ -1040,6 +1041,20 @@ const attacks: Record<string, Attack[]> = {
       "other times",
       [...gone, "update coupon.retired_coupons set live_on = live_on - 1"],
       "retired_coupons_stay",
+    ],
+    [
+      "an earlier start for a group, afterwards",
+      [...gone, "update coupon.retired_coupons set eligible_from = start_time - interval '1 hour'"],
+      "retired_coupons_stay",
+    ],
+    [
+      "an earlier start for a group that it had not",
+      [
+        retired()
+          .replace("(coupon_id, ", "(eligible_from, coupon_id, ")
+          .replace("select id, ", "select start_time - interval '1 hour', id, "),
+      ],
+      "retired_coupons_are_over",
     ],
     ["no trace of it", [...gone, "delete from coupon.retired_coupons"], "retired_coupons_stay"],
     ["no trace of any", ["truncate coupon.retired_coupons"], "retired_coupons_stay"],
