@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
+import { dropDatabase } from "../bench/harness/scratch.ts";
 import { rows, run, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { connect, withConnection } from "./connect.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
@@ -82,7 +83,7 @@ async function newTenant(t: TestContext, { serverUrl }: { serverUrl: string }): 
   const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
   const server = connect(serverUrl);
   t.after(async () => {
-    await server.unsafe(`drop database if exists ${name} with (force)`);
+    await dropDatabase(server, name);
     await server.unsafe(`drop role ${name}`);
     await server.end();
   });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
 import { options, startDebian } from "../bench/harness/debian.ts";
-import { scratchDatabase } from "../bench/harness/scratch.ts";
+import { dropDatabase, scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, withConnection } from "./connect.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
@@ -51,7 +51,7 @@ test("a database that is empty: all migrations, and nothing is made", async (t) 
   await withConnection(serverUrl, (sql) =>
     sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
   );
-  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  t.after(() => withConnection(serverUrl, (sql) => dropDatabase(sql, name)));
   const target = targetOf(serverUrl).on(name);
 
   const before = await written(target);

@@ -134,7 +134,7 @@ export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_UR
 }
 
 /** Ends its sessions too. One may be autovacuum's: only a superuser may end that, and it ends by itself. */
-async function dropDatabase(server: Sql, name: string): Promise<void> {
+export async function dropDatabase(server: Sql, name: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await server.unsafe(`drop database if exists ${name} with (force)`);

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
 import { printed } from "../../bench/harness/printed.ts";
-import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { dropDatabase, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { withConnection } from "../../db/connect.ts";
@@ -46,7 +46,7 @@ test("a database that is not set up: what to do", async (t) => {
   await withConnection(serverUrl, (sql) =>
     sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
   );
-  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  t.after(() => withConnection(serverUrl, (sql) => dropDatabase(sql, name)));
   const env = readEnv(
     { DATABASE_URL: targetOf(serverUrl).on(name).url, DATA_DIR: await temporaryDirectory() },
     "",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { dropDatabase, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
 import { targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
@@ -84,7 +84,7 @@ test("a database that is not set up", async (t) => {
   await withConnection(serverUrl, (sql) =>
     sql.unsafe(`create database ${name} encoding 'UTF8' template template0`),
   );
-  t.after(() => withConnection(serverUrl, (sql) => sql.unsafe(`drop database ${name} with (force)`)));
+  t.after(() => withConnection(serverUrl, (sql) => dropDatabase(sql, name)));
   const { url } = targetOf(serverUrl).on(name);
   const lines = await told({ DATABASE_URL: url });
   assert.equal(lines[0], `database: PostgreSQL at ${where(url)}`);

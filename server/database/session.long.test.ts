@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { adminToken, bound, openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { loseZone, makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
 import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
-import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { dropDatabase, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { withConnection } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
 import { type Target, targetOf } from "../../db/target.ts";
@@ -124,7 +124,7 @@ test("a database that had other settings before it was set up", async (t) => {
   await withConnection(server, (sql) =>
     sql.unsafe(`create database ${target.database} encoding 'UTF8' template template0`),
   );
-  t.after(() => withConnection(server, (sql) => sql.unsafe(`drop database ${target.database} with (force)`)));
+  t.after(() => withConnection(server, (sql) => dropDatabase(sql, target.database)));
   await setStrangely(target);
   await setUp(target);
   await assertRightAnswers(t, target.as("coupon_api").url);
