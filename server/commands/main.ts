@@ -18,6 +18,7 @@ const commands: Record<string, () => Promise<Command>> = {
   sql: async () => (await import("./sql.ts")).sql,
   check: async () => (await import("./check.ts")).check,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  "lost-grants": async () => (await import("./lost-grants.ts")).lostGrants,
   status: async () => {
     const { status } = await import("./status.ts");
     return (env) => status(env);

@@ -33,16 +33,19 @@ function told({ draining = false, limit = 0 } = {}) {
 }
 
 test("counts and logs each once, by its own id or a new one", () => {
-  const { begin, matched, end, counted, logged } = told();
+  const { begin, matched, granted, end, counted, logged } = told();
   const [mine, other, strange] = [begin(["X-Request-ID", "mine:1"]), begin([]), begin([], "PROPFIND")];
   matched(mine, "/livez");
+  const grant = { user_id: 7, position: 1, issued_at: "2026-11-29T12:00:00.000001Z" };
+  granted(mine, 9, grant);
+  granted(other, 9, { user_id: 8, position: null, issued_at: null });
   for (const exchange of [mine, other, strange]) end(exchange, 200, {});
   assert.deepEqual(counted, ["GET /livez 200", "GET unmatched 200", "PROPFIND unmatched 200"]);
   assert.match(other.requestId, /^[0-9a-f-]{36}$/);
   assert.deepEqual(logged, [
-    ["GET", "/livez", 200, 5, "mine:1", undefined],
-    ["GET", "/livez", 200, 5, other.requestId, undefined],
-    ["PROPFIND", "/livez", 200, 5, strange.requestId, undefined],
+    ["GET", "/livez", 200, 5, "mine:1", undefined, { coupon_id: 9, ...grant }],
+    ["GET", "/livez", 200, 5, other.requestId, undefined, undefined],
+    ["PROPFIND", "/livez", 200, 5, strange.requestId, undefined, undefined],
   ]);
 });
 
@@ -99,5 +102,5 @@ test("what is no request is answered with its problem, counted and logged, and c
     "content-length": `${text.length}`,
   });
   assert.equal(JSON.parse(text).request_id, id);
-  assert.deepEqual([counted, logged], [["- unmatched 408"], [["-", "-", 408, 0, id, undefined]]]);
+  assert.deepEqual([counted, logged], [["- unmatched 408"], [["-", "-", 408, 0, id, undefined, undefined]]]);
 });

@@ -20,6 +20,16 @@ export interface Exchange {
   count: Count;
   /** The rate limit of its user, once that is known. */
   rate: Verdict | undefined;
+  /** What its answer acknowledges: the log has it, so that what a restored database lost can be told. */
+  grant: Grant | undefined;
+}
+
+/** A unit of a coupon that a user was told to hold, for the first time or again. */
+export interface Grant {
+  coupon_id: number;
+  user_id: number;
+  position: number | null;
+  issued_at: string | null;
 }
 
 /** Counts an answer by its status and its duration in ms. */
@@ -36,6 +46,7 @@ export interface Observers {
       ms: number,
       requestId: string,
       traceId?: string,
+      grant?: Grant,
     ): void;
     failure(error: unknown, requestId?: string): void;
   };
@@ -69,7 +80,16 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
   ): Exchange {
     const requestId = requestIdOf(headerOf(headers, "x-request-id"));
     const trace = traceOf(headerOf(headers, "traceparent"));
-    return { began, method, path, headers, requestId, trace, count, rate: undefined };
+    return { began, method, path, headers, requestId, trace, count, rate: undefined, grant: undefined };
+  }
+
+  /** Notes a grant that its answer acknowledges. */
+  function granted(
+    exchange: Exchange,
+    coupon_id: number,
+    { user_id, position, issued_at }: Omit<Grant, "coupon_id">,
+  ) {
+    if (position !== null) exchange.grant = { coupon_id, user_id, position, issued_at };
   }
 
   /** Counts it against the rate limit of its user. Returns the problem if the limit is exceeded. */
@@ -103,10 +123,10 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     record(exchange, status);
   }
 
-  function record({ began, method, path, requestId, trace, count }: Exchange, status: number): void {
+  function record({ began, method, path, requestId, trace, count, grant }: Exchange, status: number): void {
     const ms = clock.now() - began;
     count(status, ms);
-    log.request(method, path, status, ms, requestId, trace?.traceId);
+    log.request(method, path, status, ms, requestId, trace?.traceId, grant);
   }
 
   /** Answers something that is not a valid request; its connection is closed afterwards. */
@@ -119,5 +139,5 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     return sent;
   }
 
-  return { begin, counterOf, matched, limit, problemOf, failed, end, refuse };
+  return { begin, counterOf, matched, granted, limit, problemOf, failed, end, refuse };
 }

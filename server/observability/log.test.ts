@@ -150,6 +150,14 @@ test("a request", () => {
   });
 });
 
+test("a request whose answer acknowledges a grant has the grant", () => {
+  const { log, lines } = linesAt("info");
+  const grant = { coupon_id: 1, user_id: 7, position: 3, issued_at: "2026-11-29T12:00:00.000001Z" };
+  log.request("POST", "/coupons/1/issue", 201, 1, "id", undefined, grant);
+  const [{ coupon_id, user_id, position, issued_at } = {}] = lines;
+  assert.deepEqual({ coupon_id, user_id, position, issued_at }, grant);
+});
+
 test("an event, down to info", () => {
   for (const threshold of LEVELS) {
     const { log, lines } = linesAt(threshold);

@@ -115,7 +115,7 @@ export function createApp(parts: Dependencies) {
 function addCoupons(
   { on, command, read, look, stream }: Operations,
   states: States,
-  { db, issuing, maxStreams }: Dependencies,
+  { db, exchanges, issuing, maxStreams }: Dependencies,
 ): void {
   const isTold = ([name, value]: [string, unknown]) =>
     value !== undefined && !(name === "page_size" && value === COUPONS_OF_PAGE);
@@ -140,6 +140,7 @@ function addCoupons(
     const issue = await issuing.issue(coupon_id, actsFor(who, body.user_id), (listener) =>
       c.env.outgoing?.once("close", listener),
     );
+    exchanges.granted(c.env.exchange, coupon_id, issue);
     return respond(issueAnswer(coupon_id, issue, c.env.exchange.requestId));
   });
 

@@ -155,6 +155,26 @@ test("issued: reads as from the routes", async () => {
   assert.deepEqual(alike(fast), alike(byRoutes));
 });
 
+test("the log says what was acknowledged: grants and replays, and no refusal", async () => {
+  const user = await world.newUser();
+  const logged = world.logged.length;
+  const [first] = await both(`/coupons/${live}/issue`, userToken(user), { body: "{}" });
+  await both(`/coupons/${soldOut}/issue`, userToken(user), { body: "{}" });
+  const { outcome, issued_on: _, ...grant } = first.body;
+  assert.equal(outcome, "issued");
+  const lines = world.logged.slice(logged).map(({ status, coupon_id, user_id, position, issued_at }) => ({
+    status,
+    grant: { coupon_id, user_id, position, issued_at },
+  }));
+  const none = { coupon_id: undefined, user_id: undefined, position: undefined, issued_at: undefined };
+  assert.deepEqual(lines, [
+    { status: 201, grant },
+    { status: 200, grant },
+    { status: 409, grant: none },
+    { status: 409, grant: none },
+  ]);
+});
+
 test("an error: reads as from the routes, and is logged as there", async () => {
   const { issuing } = world.dependencies;
   const { issue } = issuing;

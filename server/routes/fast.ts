@@ -65,7 +65,10 @@ export function issueBefore(
     const issued = issuing.issue(couponId, userId, (listener) => outgoing.once("close", listener));
     if (issued instanceof Promise)
       issued.then(
-        (issue) => send(outgoing, exchange, issueAnswer(couponId, issue, exchange.requestId)),
+        (issue) => {
+          exchanges.granted(exchange, couponId, issue);
+          send(outgoing, exchange, issueAnswer(couponId, issue, exchange.requestId));
+        },
         (error) => send(outgoing, exchange, exchanges.failed(exchange, error)),
       );
     else send(outgoing, exchange, issueAnswer(couponId, issued, exchange.requestId));
