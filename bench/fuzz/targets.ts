@@ -19,11 +19,12 @@ export interface Schema {
   maxItems?: number;
   format?: string;
   pattern?: string;
+  $defs?: Record<string, Schema>;
 }
 
 interface Described {
   parameters: { name: string; in: "path" | "query" | "header"; required: boolean; schema: Schema }[];
-  requestBody?: { content: Record<string, { schema: Schema; "x-item-schema"?: Schema }> };
+  requestBody?: { content: Record<string, { schema: Schema }> };
 }
 
 /** An operation of the contract, and what the document says of it. */
@@ -48,6 +49,6 @@ export const targets: readonly Target[] = Object.entries<Operation>(contract).ma
     template,
     parameters: described.parameters,
     body: content?.["application/json"]?.schema,
-    line: content?.["application/x-ndjson"]?.["x-item-schema"],
+    line: content?.["application/x-ndjson"]?.schema.$defs?.["item"],
   };
 });

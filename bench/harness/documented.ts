@@ -5,14 +5,20 @@ import { openApi } from "../../server/api/openapi.ts";
 
 interface Response {
   headers: Record<string, unknown>;
-  content?: Record<string, { schema: object; "x-item-schema"?: object }>;
+  content?: Record<string, { schema: Described }>;
+}
+
+/** A schema; of a stream, with the one of each of its events or lines. */
+export interface Described {
+  $defs?: { item?: object };
 }
 
 interface Document {
   paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
 }
 
-export const document = openApi() as unknown as Document;
+/** With each component in the place of its names, once for all of them. */
+export const document = dereferenced(openApi()) as Document;
 
 const ajv = new Ajv2020({ allErrors: true });
 ajv.addFormat("date-time", /^\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/);
@@ -29,6 +35,31 @@ export function validatorOf(schema: object): ValidateFunction {
   const validate = compiled.get(schema) ?? ajv.compile(schema);
   compiled.set(schema, validate);
   return validate;
+}
+
+/** A document without $ref. */
+export function dereferenced(given: unknown): unknown {
+  const known = new Map<string, unknown>();
+  return inside(given);
+
+  function inside(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(inside);
+    if (typeof value !== "object" || value === null) return value;
+    const { $ref } = value as { $ref?: string };
+    if ($ref === undefined)
+      return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, inside(member)]));
+    if (!known.has($ref)) known.set($ref, inside(at($ref)));
+    return known.get($ref);
+  }
+
+  function at(ref: string): unknown {
+    const found = ref
+      .split("/")
+      .slice(1)
+      .reduce<unknown>((place, name) => (place as Record<string, unknown> | undefined)?.[name], given);
+    assert.ok(found, `${ref} is nowhere`);
+    return found;
+  }
 }
 
 /** Headers that HTTP, and the browsers' rules for other origins, add. */
@@ -65,7 +96,7 @@ export function assertDocumented(
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
   const content = response.content[type];
   assert.ok(content, `${where}: ${type} is not documented`);
-  const validate = validatorOf(content["x-item-schema"] ?? content.schema);
+  const validate = validatorOf(content.schema.$defs?.item ?? content.schema);
   for (const said of type === "application/x-ndjson" ? (answer.body as unknown[]) : [answer.body])
     assert.ok(validate(said), `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(said)}`);
 }

@@ -39,30 +39,32 @@ const startsIn = seconds("Until start_time");
 const soldOutAt = at("Since when nothing is left: the last grant, or the cut of the count.");
 const timeToSellOut = seconds("From eligible_from, or else start_time, to sold_out_at");
 
-export const offered = z.strictObject({
-  coupon_id: couponId,
-  code: z.string().meta({ examples: ["LUNCH-20261122"] }),
-  message: z.string().meta({ examples: ["Free lunch"] }),
-  description: z.string().meta({ examples: ["Half price on any lunch, until tomorrow."] }),
-  start_time: at("It can be issued from then on."),
-  eligible_from: at(
-    "The members of a group can have it from then on; null: nobody can before start_time.",
-  ).nullable(),
-  expiry: at("It can no longer be issued or used from then on."),
-  count: natural("Units in all.", 25),
-  issued: natural("Units that somebody has."),
-  remaining: natural("Units that are left.", 22),
-  sold_out: z.boolean().meta({ examples: [false] }),
-  sold_out_at: soldOutAt.nullable(),
-  time_to_sell_out: timeToSellOut.nullable(),
-  paused: z.boolean().meta({ examples: [false] }),
-  starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null after it." }),
-  metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
-});
+export const offered = z
+  .strictObject({
+    coupon_id: couponId,
+    code: z.string().meta({ examples: ["LUNCH-20261122"] }),
+    message: z.string().meta({ examples: ["Free lunch"] }),
+    description: z.string().meta({ examples: ["Half price on any lunch, until tomorrow."] }),
+    start_time: at("It can be issued from then on."),
+    eligible_from: at(
+      "The members of a group can have it from then on; null: nobody can before start_time.",
+    ).nullable(),
+    expiry: at("It can no longer be issued or used from then on."),
+    count: natural("Units in all.", 25),
+    issued: natural("Units that somebody has."),
+    remaining: natural("Units that are left.", 22),
+    sold_out: z.boolean().meta({ examples: [false] }),
+    sold_out_at: soldOutAt.nullable(),
+    time_to_sell_out: timeToSellOut.nullable(),
+    paused: z.boolean().meta({ examples: [false] }),
+    starts_in: startsIn.nullable().meta({ description: "Seconds until start_time; null after it." }),
+    metadata: z.record(z.string(), z.unknown()).meta({ examples: [{ campaign: "autumn" }] }),
+  })
+  .meta({ title: "Coupon" });
 const asked = total(
   "Requests (not people) that were answered: grants at once, the rest a second or two later.",
 );
-export const offer = offered.extend({ asked, server_time: serverTime });
+export const offer = offered.extend({ asked, server_time: serverTime }).meta({ title: "CouponNow" });
 export const live = z.strictObject({
   coupons: z.array(offered),
   next_before: at("before= of the next page; null: this is the last one.").nullable(),
@@ -185,20 +187,24 @@ export const couponsState = z.strictObject({
   server_time: serverTime,
 });
 
-const couponStatus = z.strictObject({
-  coupon_id: couponId,
-  code: offered.shape.code,
-  state,
-  paused: offered.shape.paused,
-  count: offered.shape.count,
-  issued: offered.shape.issued,
-  remaining: offered.shape.remaining,
-  starts_in: offered.shape.starts_in,
-  since_start: seconds("Since start_time").nullable(),
-  last_issued_at: at("The last grant so far.").nullable(),
-  per_second_10s: z.number().meta({ description: "Grants a second, over the last 10 s.", examples: [2.5] }),
-  per_second_60s: z.number().meta({ description: "Grants a second, over the last 60 s.", examples: [0.42] }),
-});
+const couponStatus = z
+  .strictObject({
+    coupon_id: couponId,
+    code: offered.shape.code,
+    state,
+    paused: offered.shape.paused,
+    count: offered.shape.count,
+    issued: offered.shape.issued,
+    remaining: offered.shape.remaining,
+    starts_in: offered.shape.starts_in,
+    since_start: seconds("Since start_time").nullable(),
+    last_issued_at: at("The last grant so far.").nullable(),
+    per_second_10s: z.number().meta({ description: "Grants a second, over the last 10 s.", examples: [2.5] }),
+    per_second_60s: z
+      .number()
+      .meta({ description: "Grants a second, over the last 60 s.", examples: [0.42] }),
+  })
+  .meta({ title: "CouponStatus" });
 
 export const couponStatuses = z.strictObject({
   coupons: z.array(couponStatus),
@@ -308,7 +314,7 @@ export const problem = z.strictObject({
   outcome: z.string().meta({ description: "For programs: what happened." }),
   detail: z.string().meta({ description: "For people: what happened." }),
   errors: z
-    .array(z.strictObject({ member: z.string(), detail: z.string() }))
+    .array(z.strictObject({ member: z.string(), detail: z.string() }).meta({ title: "WrongMember" }))
     .optional()
     .meta({ description: "Which members of the request are wrong, and why." }),
   starts_in: startsIn.optional(),

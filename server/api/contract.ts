@@ -34,10 +34,14 @@ export interface Operation {
   answer: z.ZodObject;
   /** Of an answer that is a stream: each of its lines, or the data of each of its events, is an `answer`. */
   stream?: "text/event-stream" | "application/x-ndjson";
+  /** The name of a stream's events; without one, each has the id of its answer. */
+  event?: string;
   /** Of a list in lines: the columns that it has as CSV. */
   columns?: readonly string[];
   /** Outcomes that are no success and not those of the command or of any request, with their status. */
   problems?: Readonly<Record<string, number>>;
+  /** It asks no database. */
+  asksNothing?: true;
 }
 
 const ANYONE = ["user", "service", "admin"] as const;
@@ -100,6 +104,7 @@ export const contract = {
     isOffer: true,
     answer: answers.couponsState,
     stream: "text/event-stream",
+    event: "coupons",
   },
   listCoupons: {
     route: "GET /coupons/list",
@@ -126,6 +131,7 @@ export const contract = {
     roles: ADMIN,
     answer: answers.couponStatuses,
     stream: "text/event-stream",
+    event: "status",
   },
   findCoupon: {
     route: "GET /coupons/{coupon_id}",
@@ -258,6 +264,7 @@ export const contract = {
     body: requests.demoCaller,
     answer: answers.token,
     problems: { no_such_route: 404 },
+    asksNothing: true,
   },
   importUserLines: {
     route: "POST /users/import",
@@ -302,6 +309,7 @@ export const contract = {
     summary: "Whether the process runs",
     roles: null,
     answer: answers.health,
+    asksNothing: true,
   },
   readyz: {
     route: "GET /readyz",

@@ -21,29 +21,31 @@ const eventId = z.string().meta({
   examples: ["2-3-1796036400000012"],
 });
 
-const event = z.strictObject({
-  specversion: z.literal("1.0"),
-  id: eventId,
-  source: z.literal("/events"),
-  type: z.string().meta({
-    description: `What happened: ${EVENT_TYPES.map((type) => `coupon.${type}`).join(", ")}. Others may come with a later release.`,
-    examples: ["coupon.issued"],
-  }),
-  subject: z.string().meta({ description: "The coupon.", examples: ["coupons/7"] }),
-  time: at("When it happened."),
-  datacontenttype: z.literal("application/json"),
-  data: z.strictObject({
-    coupon_id: couponId,
-    user_id: userId.nullable().meta({ description: "Whose unit it is: of issued, used and undone." }),
-    position: position.nullable(),
-    use_reference: z
-      .string()
-      .nullable()
-      .meta({ description: "Of used and undone.", examples: [null] }),
-    old_values: values("What was changed of the coupon, as it was."),
-    new_values: values("What was changed of the coupon, as it is then."),
-  }),
-});
+const event = z
+  .strictObject({
+    specversion: z.literal("1.0"),
+    id: eventId,
+    source: z.literal("/events"),
+    type: z.string().meta({
+      description: `What happened: ${EVENT_TYPES.map((type) => `coupon.${type}`).join(", ")}. Others may come with a later release.`,
+      examples: ["coupon.issued"],
+    }),
+    subject: z.string().meta({ description: "The coupon.", examples: ["coupons/7"] }),
+    time: at("When it happened."),
+    datacontenttype: z.literal("application/json"),
+    data: z.strictObject({
+      coupon_id: couponId,
+      user_id: userId.nullable().meta({ description: "Whose unit it is: of issued, used and undone." }),
+      position: position.nullable(),
+      use_reference: z
+        .string()
+        .nullable()
+        .meta({ description: "Of used and undone.", examples: [null] }),
+      old_values: values("What was changed of the coupon, as it was."),
+      new_values: values("What was changed of the coupon, as it is then."),
+    }),
+  })
+  .meta({ title: "Event" });
 
 const after = z
   .string()

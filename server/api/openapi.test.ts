@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { openApp } from "../../bench/harness/app.ts";
-import { assertDocumented, document, validatorOf } from "../../bench/harness/documented.ts";
+import { assertDocumented, type Described, document, validatorOf } from "../../bench/harness/documented.ts";
 import { pages } from "../routes/pages.ts";
 import { failures } from "./failures.ts";
+import { openApi } from "./openapi.ts";
+import { createSchemas } from "./openapi-schemas.ts";
 import { type Command, outcomes } from "./outcomes.ts";
 
 interface Media {
-  "x-item-schema"?: object;
-  schema: { properties?: { outcome?: { enum: string[] } } };
+  schema: Described & { properties?: { outcome?: { enum: string[] } } };
   example?: unknown;
   examples?: Record<string, { value: { outcome: string } }>;
 }
@@ -23,9 +24,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 
 test("the document is OpenAPI 3.1", async () => {
   const validator = new Validator();
-  const { valid, errors } = await validator.validate(
-    structuredClone(document) as unknown as Record<string, unknown>,
-  );
+  const { valid, errors } = await validator.validate(structuredClone(openApi()));
   assert.deepEqual(errors, undefined);
   assert.equal(valid, true);
   assert.equal(validator.version, "3.1");
@@ -69,23 +68,73 @@ test("each outcome of each command is documented with its status and an example,
       assert.ok(everywhere.includes(`${outcome} ${status}`), outcome);
 });
 
-test("each example fits its schema", () => {
-  let examples = 0;
+test("each example fits its schema, and what is in a stream is as its form says", () => {
+  const examples: Record<string, number> = {};
   for (const { route, operation } of operations) {
     const { requestBody } = operation as unknown as { requestBody?: { content: Record<string, Media> } };
     const contents = [requestBody, ...Object.values(operation.responses)].flatMap((each) =>
-      Object.values((each?.content ?? {}) as Record<string, Media>),
+      Object.entries((each?.content ?? {}) as Record<string, Media>),
     );
-    for (const { schema, "x-item-schema": item, example, examples: named = {} } of contents)
+    for (const [type, { schema, example, examples: named = {} }] of contents)
       for (const value of example === undefined
         ? Object.values(named).map((each) => each.value)
         : [example]) {
-        const validate = validatorOf(item ?? schema);
-        assert.ok(validate(value), `${route}: ${JSON.stringify(value)}: ${JSON.stringify(validate.errors)}`);
-        examples += 1;
+        const checks: [object, unknown][] = [[schema, value]];
+        if (schema.$defs?.item) checks.push([schema.$defs.item, itemOf(type, value as string)]);
+        for (const [expected, said] of checks) {
+          const validate = validatorOf(expected);
+          assert.ok(validate(said), `${route}: ${JSON.stringify(said)}: ${JSON.stringify(validate.errors)}`);
+        }
+        examples[type] = (examples[type] ?? 0) + 1;
       }
   }
-  assert.ok(examples > 150, `${examples} examples`);
+  const { "application/json": json = 0, "application/problem+json": problems = 0, ...streams } = examples;
+  assert.ok(json > 60 && problems > 400, JSON.stringify(examples));
+  assert.deepEqual(Object.keys(streams).sort(), ["application/x-ndjson", "text/csv", "text/event-stream"]);
+});
+
+/** The one item of an example of a stream. */
+function itemOf(type: string, text: string): unknown {
+  const [, json = ""] =
+    text.match(type === "text/event-stream" ? /^(?:event|id): \S+\ndata: (.*)\n\n$/ : /^(.*)\n$/) ?? [];
+  return JSON.parse(json);
+}
+
+test("each object is a component with a name, and each component has its place", () => {
+  const given = openApi() as unknown as { paths: object; components: Record<string, Record<string, object>> };
+  const inline: string[] = [];
+  const used = new Set<string>();
+  const look = (value: unknown, place: string): void => {
+    if (value === null || typeof value !== "object") return;
+    const { $ref, type, properties } = value as Record<string, unknown>;
+    if (typeof $ref === "string") used.add($ref);
+    const isExample = /\/examples?(\/|$)/.test(place);
+    if (!isExample && type === "object" && properties) inline.push(place);
+    for (const [key, member] of Object.entries(value)) look(member, `${place}/${key}`);
+  };
+  look(given.paths, "#/paths");
+  look(given.components, "#/components");
+  const { securitySchemes: _, ...components } = given.components;
+  const named = Object.entries(components).flatMap(([kind, members]) =>
+    Object.keys(members).map((name) => `#/components/${kind}/${name}`),
+  );
+  assert.deepEqual(
+    inline.filter((place) => !named.includes(place)),
+    [],
+  );
+  assert.deepEqual([...used].sort(), named.sort());
+  for (const place of named)
+    assert.match(place.replace("#/components/schemas/", ""), /^([A-Z][A-Za-z0-9]+|#.*)$/);
+  for (const name of ["Coupon", "IssueCouponCreated", "IssueCouponConflict", "Event", "WalletCoupon"])
+    assert.ok(named.includes(`#/components/schemas/${name}`), name);
+});
+
+test("two shapes do not share a name", () => {
+  const { named } = createSchemas();
+  const shape = (type: string) => ({ title: "Coupon", type: "object", properties: { id: { type } } });
+  named("A", shape("integer"));
+  named("B", shape("integer"));
+  assert.throws(() => named("C", shape("string")), /two schemas are Coupon/);
 });
 
 test("an answer that is not documented is found", () => {

@@ -115,37 +115,41 @@ const plan = z.strictObject({
 });
 const filledDays = z.strictObject({
   coupons: z.array(
-    z.strictObject({
-      outcome: z.enum(FILLED).meta({
-        description:
-          "already_made: whatever became of it since. in_the_past: its start is not to come. not_after_start: its expiry, on a day on which clocks are changed. " +
-          "code_too_long: of a copy. code_taken, start_time_taken, count_taken, day_full: this rule it would break. made: of a preview, it would be.",
-        examples: ["made"],
-      }),
-      day: day("The day that it is for."),
-      slot: slot.meta({
-        description: "The entry of the plan; of a copy, the place of the coupon that it is a copy of.",
-      }),
-      code: code.nullable().meta({
-        description:
-          "Of what is already made, this and what follows are as they are now; null if it was withdrawn.",
-        examples: ["LUNCH-20261130"],
-      }),
-      message: offered.shape.message.nullable(),
-      description: offered.shape.description.nullable(),
-      start_time: at("When it starts.").nullable(),
-      expiry: at("When it expires.").nullable(),
-      count: z
-        .int()
-        .min(1)
-        .max(MAX_COUNT)
-        .nullable()
-        .meta({ examples: [25] }),
-      metadata: offered.shape.metadata.nullable(),
-      coupon_id: couponId.nullable().meta({ description: "The coupon that was made." }),
-      taken_by: couponId.nullable().meta({ description: "The coupon that is in the way.", examples: [null] }),
-      warning: warning.nullable(),
-    }),
+    z
+      .strictObject({
+        outcome: z.enum(FILLED).meta({
+          description:
+            "already_made: whatever became of it since. in_the_past: its start is not to come. not_after_start: its expiry, on a day on which clocks are changed. " +
+            "code_too_long: of a copy. code_taken, start_time_taken, count_taken, day_full: this rule it would break. made: of a preview, it would be.",
+          examples: ["made"],
+        }),
+        day: day("The day that it is for."),
+        slot: slot.meta({
+          description: "The entry of the plan; of a copy, the place of the coupon that it is a copy of.",
+        }),
+        code: code.nullable().meta({
+          description:
+            "Of what is already made, this and what follows are as they are now; null if it was withdrawn.",
+          examples: ["LUNCH-20261130"],
+        }),
+        message: offered.shape.message.nullable(),
+        description: offered.shape.description.nullable(),
+        start_time: at("When it starts.").nullable(),
+        expiry: at("When it expires.").nullable(),
+        count: z
+          .int()
+          .min(1)
+          .max(MAX_COUNT)
+          .nullable()
+          .meta({ examples: [25] }),
+        metadata: offered.shape.metadata.nullable(),
+        coupon_id: couponId.nullable().meta({ description: "The coupon that was made." }),
+        taken_by: couponId
+          .nullable()
+          .meta({ description: "The coupon that is in the way.", examples: [null] }),
+        warning: warning.nullable(),
+      })
+      .meta({ title: "FilledCoupon" }),
   ),
 });
 

@@ -61,7 +61,9 @@ export const edit = z.strictObject({
   reason: reason.optional(),
 });
 export const newExpiry = z.strictObject({ expiry: instant, reason: reason.optional() });
-export const newUser = z.strictObject({ user_id: userId, display_name: displayName }, "must be an object");
+export const newUser = z
+  .strictObject({ user_id: userId, display_name: displayName }, "must be an object")
+  .meta({ title: "NewUser" });
 export const newUsers = z.strictObject({
   users: z
     .array(newUser, "must be an array")

@@ -1,4 +1,5 @@
 /** What many watch at once: read once for all of them. */
+import { contract } from "../api/contract.ts";
 import { COUPONS_OF_PAGE } from "../api/requests.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
@@ -23,7 +24,7 @@ export function createStates({ clock, db, issuing, log }: Parts) {
   return {
     coupons: createFeed(
       {
-        event: "coupons",
+        event: contract.watchCoupons.event,
         read: async () => {
           // In this order, what starts in between is in both lists. In the other one, or at once, it could be in none.
           const { coupons: waiting } = await db.upcomingCoupons({ page_size: UPCOMING });
@@ -37,6 +38,10 @@ export function createStates({ clock, db, issuing, log }: Parts) {
       clock,
     ),
     readStatus,
-    status: createFeed({ event: "status", read: readStatus, gist: (state) => state }, log.failure, clock),
+    status: createFeed(
+      { event: contract.watchStatus.event, read: readStatus, gist: (state) => state },
+      log.failure,
+      clock,
+    ),
   };
 }
