@@ -208,6 +208,7 @@ const RIGHTS: Record<string, string> = {
   "issue_coupons(bigint,bigint[])": "ad",
   "list_grants(bigint,integer,integer)": "adm",
   "list_group(text,bigint,integer)": "adm",
+  "list_groups(text,integer)": "adm",
   "list_plan()": "adm",
   "list_users(bigint,integer)": "adm",
   "list_coupons(coupon_state,timestamp with time zone,timestamp with time zone,text,integer)": "adm",

@@ -43,6 +43,7 @@ grant execute on function
   public.schema_version(),
   public.list_users(bigint, integer),
   public.list_group(text, bigint, integer),
+  public.list_groups(text, integer),
   public.list_grants(bigint, integer, integer),
   public.list_plan()
 to coupon_api, coupon_admin, coupon_monitor;

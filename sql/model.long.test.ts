@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { SELDOM } from "../bench/harness/model/commands.ts";
 import { allAtOnce, oneAfterAnother, reached } from "../bench/harness/model/runs.ts";
+import { SELDOM } from "../bench/harness/model/seldom.ts";
 import { plant, service } from "../bench/harness/model/service.ts";
 
 test("one after another: every answer is the model's, and every outcome is reached", async (t) => {

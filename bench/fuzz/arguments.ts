@@ -6,6 +6,7 @@ import {
   code,
   codePattern,
   couponId,
+  cursor,
   day,
   eligibleFrom,
   expiry,
@@ -287,7 +288,7 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
 };
 
 const from = (text: fc.Arbitrary<string>) => readable(text);
-/** Values that lead somewhere, by the argument's name. */
+/** Values that lead somewhere, by the argument's name, or by its name and type. */
 const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   coupon_id: from(couponId.map(String)),
   user_id: from(usersText),
@@ -314,6 +315,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   last_day: from(day),
   from_day: from(day),
   to_day: from(day),
+  "after text": from(cursor),
   code_prefix: from(constants("C", "c1", "C1%", "_", "~", "")),
   coupon_ids: from(
     fc
@@ -336,7 +338,7 @@ export function argument({ name, type }: Fn["args"][number]): fc.Arbitrary<Arg> 
   const any = byType[type];
   if (any === undefined)
     throw new Error(`the fuzzer has no values of type ${type}, which the argument ${name} has`);
-  const hint = likely[name];
+  const hint = likely[name] ?? likely[`${name} ${type}`];
   return fc.oneof(
     { weight: 2, arbitrary: fc.constant(nothing) },
     { weight: hint ? 12 : 1, arbitrary: hint ?? any },

@@ -196,3 +196,15 @@ export const hostileJson: fc.Arbitrary<Json> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 6 }) as fc.Arbitrary<Json> },
 );
+
+/** Where a list goes on that is read by texts: groups by a name, events by an id, of which hardly one is of this database. */
+export const cursor = fc.oneof(
+  fc.constantFrom("latest", "vip", "VIP", "team-1", "team", ""),
+  fc
+    .tuple(
+      fc.constantFrom("1", "2", "7", "999999999999999999", "9223372036854775807", "0"),
+      fc.constantFrom("0", "1", "2", "999999999", "2147483647", "-1"),
+      fc.constantFrom("0", "1796036400000000", "999999999999999999", "-9223372036854775808", "infinity"),
+    )
+    .map((parts) => parts.join("-")),
+);

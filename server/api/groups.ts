@@ -78,6 +78,36 @@ export const grouping = {
     maxBody: MAX_MEMBERS_BODY,
     answer: became(["not_member", "removed"]),
   },
+  listGroups: {
+    route: "GET /groups",
+    tag: "Users",
+    summary: "Groups by name, a page at a time",
+    description:
+      "Those that have members, and those that a coupon names: one without members may be misspelt.",
+    roles: ADMIN,
+    query: z.strictObject({
+      after: groupName.optional().meta({ description: "next_after of the previous page." }),
+      page_size: requests.pageSize(requests.COUPONS_OF_PAGE),
+    }),
+    answer: z.strictObject({
+      groups: z.array(
+        z.strictObject({
+          group_name: groupName,
+          member_count: z
+            .int()
+            .min(0)
+            .meta({ examples: [3] }),
+          coupon_count: z
+            .int()
+            .min(0)
+            .meta({ description: "Coupons that name it.", examples: [1] }),
+        }),
+      ),
+      next_after: groupName
+        .nullable()
+        .meta({ description: "after= of the next page; null: this is the last one." }),
+    }),
+  },
   listGroup: {
     route: "GET /groups/{group_name}",
     tag: "Users",

@@ -3,9 +3,10 @@ import type { AnswerOf } from "../api/contract-types.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { type Note, noted, type Warning } from "./commands.ts";
 import type { Pool } from "./pool.ts";
-import { arrayOf, type Instant, only } from "./rows.ts";
+import { arrayOf, type Instant, lastOf, only } from "./rows.ts";
 
 type Added = AnswerOf<"addToGroup">["users"][number];
+type Listed = AnswerOf<"listGroups">["groups"][number];
 type Removed = AnswerOf<"removeFromGroup">["users"][number];
 
 export function grouped(operate: Pool, report: Pool) {
@@ -37,6 +38,14 @@ export function grouped(operate: Pool, report: Pool) {
             group_name => ${groupName}::text, user_ids => ${arrayOf(userIds)}::bigint[], ${noted(sql, note)})
         `,
       ),
+
+    listGroups: (after: string | null, pageSize: number) =>
+      report<Listed>(
+        (sql) => sql`
+          select group_name, member_count, coupon_count
+          from public.list_groups(after => ${after}::text, page_size => ${pageSize}::integer)
+        `,
+      ).then((groups) => ({ groups, next_after: lastOf(groups, pageSize)?.group_name ?? null })),
 
     listGroup: (groupName: string, after: number, pageSize: number) =>
       report<{ user_id: number; display_name: string }>(

@@ -12,7 +12,7 @@ import type {
 } from "../api/answers.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import type { Pool } from "./pool.ts";
-import type { Instant } from "./rows.ts";
+import { type Instant, lastOf } from "./rows.ts";
 
 export type Offer = z.infer<typeof offer>;
 type CouponStatus = z.infer<typeof couponStatuses>["coupons"][number];
@@ -293,9 +293,4 @@ function listed<Row extends { coupon_id: number; server_time: Instant }>(
 ): { coupons: Omit<Row, "server_time">[]; server_time: Instant } {
   const coupons = rows.filter((row) => row.coupon_id !== null).map(({ server_time: _, ...coupon }) => coupon);
   return { coupons, server_time: rows[0]?.server_time as Instant };
-}
-
-/** The last row of a page, after which the next page begins; undefined if this one is not full. */
-function lastOf<Row>(rows: readonly Row[], size: number): Row | undefined {
-  return rows.length === size ? rows.at(-1) : undefined;
 }

@@ -18,3 +18,8 @@ export function only<Row>(rows: readonly Row[]): Row {
   if (row === undefined) throw new DatabaseError("defect", "", "a command returned no row");
   return row;
 }
+
+/** The last row of a page, after which the next page begins; undefined if this one is not full. */
+export function lastOf<Row>(rows: readonly Row[], size: number): Row | undefined {
+  return rows.length === size ? rows.at(-1) : undefined;
+}

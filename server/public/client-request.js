@@ -52,6 +52,7 @@ const KINDS = {
   live: isList,
   upcoming: isList,
   users: isList,
+  groups: isList,
   buckets: isList,
   days: isList,
   entries: isList,

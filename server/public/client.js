@@ -112,6 +112,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   forgetUser: ["POST /users/{user_id}/forget", "outcome"],
   addToGroup: ["POST /groups/{group_name}/add", "users"],
   removeFromGroup: ["POST /groups/{group_name}/remove", "users"],
+  listGroups: ["GET /groups", "groups"],
   listGroup: ["GET /groups/{group_name}"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],

@@ -1,5 +1,17 @@
-/** What an operator can correct of a coupon: its code and texts, its start, its end; or take all of it back. */
-import { attempt, find, nameErrors, onOpen, onSubmit, orNothing, tell, toLocal } from "./elements.js";
+/** What an operator can correct of a coupon: its code and texts, its start, who has it early, its end; or take all of it back. */
+import {
+  attempt,
+  find,
+  html,
+  nameErrors,
+  onOpen,
+  onPress,
+  onSubmit,
+  orNothing,
+  tell,
+  toLocal,
+} from "./elements.js";
+import { GROUPED } from "./group-words.js";
 import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -59,6 +71,24 @@ function openForms({ client }, forms, coupon_id, told) {
     if (result.outcome === "changed") know(timesOf(forms).start_time, start_time);
     return warned(MOVED[result.outcome], result.warning);
   });
+  on("group", async (given) => {
+    const early = { group_name: given("group_name"), eligible_from: timeOf(timesOf(forms).eligible_from) };
+    const result = await client.setCouponGroup({ coupon_id, ...early, ...why(given) });
+    if (result.outcome === "changed") knowGroup(forms, early.group_name, early.eligible_from);
+    return warned(GROUPED[result.outcome], result.warning);
+  });
+  onPress(html(".nobody", formOf(forms, "group")), () =>
+    told(async () => {
+      const reason = find("[name=reason]", HTMLInputElement, formOf(forms, "group")).value;
+      const nobody = { group_name: null, eligible_from: null };
+      const { outcome } = await client.setCouponGroup({ coupon_id, ...nobody, ...orNothing({ reason }) });
+      if (outcome === "changed") {
+        knowGroup(forms, null, null);
+        formOf(forms, "group").reset();
+      }
+      return [GROUPED[outcome][0]];
+    }),
+  );
   on("end", async (given) => {
     const expiry = timeOf(timesOf(forms).expiry);
     const result = await client.setCouponExpiry({ coupon_id, expiry, ...why(given) });
@@ -85,6 +115,7 @@ const textsOf = (forms) => [
 /** @param {HTMLElement} forms */
 const timesOf = (forms) => ({
   start_time: find("[name=start_time]", HTMLInputElement, formOf(forms, "move")),
+  eligible_from: find("[name=eligible_from]", HTMLInputElement, formOf(forms, "group")),
   expiry: find("[name=expiry]", HTMLInputElement, formOf(forms, "end")),
 });
 
@@ -99,6 +130,14 @@ const timeOf = (field) =>
 function know(field, time) {
   field.dataset["exact"] = time;
   field.defaultValue = toLocal(Date.parse(time));
+}
+
+/** @param {HTMLElement} forms @param {string | null} group_name @param {string | null} eligible_from */
+function knowGroup(forms, group_name, eligible_from) {
+  find("[name=group_name]", HTMLInputElement, formOf(forms, "group")).defaultValue = group_name ?? "";
+  if (eligible_from !== null) return know(timesOf(forms).eligible_from, eligible_from);
+  delete timesOf(forms).eligible_from.dataset["exact"];
+  timesOf(forms).eligible_from.defaultValue = "";
 }
 
 /** @param {(name: string) => string} given */
@@ -121,7 +160,12 @@ function warned([text, member], warning) {
  * @returns {Promise<[string]>}
  */
 async function fill({ client }, forms, coupon_id) {
-  const { code, message, description, start_time, expiry } = await client.findCoupon({ coupon_id });
+  const found = await client.findCoupon({ coupon_id });
+  // Whose it is early, only the list for operators tells; and it is never a second old.
+  const before = new Date(Date.parse(found.start_time) + 1).toISOString();
+  const { coupons } = await client.listCoupons({ since: found.start_time, before });
+  const listed = coupons.find((coupon) => coupon.coupon_id === coupon_id);
+  const { code, message, description, start_time, expiry } = listed ?? found;
   const texts = new Map(Object.entries({ code, message, description }));
   for (const field of textsOf(forms)) {
     const typed = field.value === field.defaultValue ? undefined : field.value;
@@ -131,5 +175,6 @@ async function fill({ client }, forms, coupon_id) {
   }
   know(timesOf(forms).start_time, start_time);
   know(timesOf(forms).expiry, expiry);
+  if (listed) knowGroup(forms, listed.eligible_group, listed.eligible_from);
   return [""];
 }

@@ -197,6 +197,7 @@ export async function attempt({ failed }, element, act, signal) {
 
 /**
  * Runs what a form is for, and shows what is wrong with it beside its fields: first what the browser knows, then what the service said.
+ * Of several buttons, the one that was pressed gives its value under its name.
  * @param {HTMLFormElement} form
  * @param {(given: (name: string) => string) => Promise<Wrong>} act Resolves with what is wrong.
  */
@@ -206,6 +207,8 @@ export function onSubmit(form, act) {
     event.preventDefault();
     if (button.ariaDisabled === "true") return;
     const data = new FormData(form);
+    const pressed = event.submitter;
+    if (pressed instanceof HTMLButtonElement && pressed.name) data.set(pressed.name, pressed.value);
     button.ariaDisabled = "true";
     const wrong = form.checkValidity()
       ? await act((name) => String(data.get(name) ?? ""))

@@ -70,12 +70,14 @@ function askedOf(given) {
 /** @param {Frame} frame @param {Coupon} coupon */
 function createItem(frame, coupon) {
   const { state, coupon_id, code, message, start_time, expiry, count, issued, remaining } = coupon;
+  const { eligible_group, eligible_from } = coupon;
   const item = copyOf("#found");
   mark(item, { "data-state": state });
   put(html("h3", item), code);
   put(html(".state", item), STATE[state]);
   put(html(".message", item), message);
-  put(html(".when", item), `${instant(start_time)} to ${instant(expiry)}`);
+  const early = eligible_from === null ? "" : ` · ${eligible_group} from ${instant(eligible_from)}`;
+  put(html(".when", item), `${instant(start_time)} to ${instant(expiry)}${early}`);
   put(
     html(".remaining", item),
     `${amount(issued)} of ${amount(count)} issued · ${amount(remaining)} left · number ${coupon_id}`,

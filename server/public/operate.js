@@ -9,6 +9,7 @@ import { openCreate } from "./create.js";
 import { createDays } from "./days.js";
 import { find, mark, showRows } from "./elements.js";
 import { createFind } from "./find.js";
+import { createGroups } from "./groups.js";
 import { createPanel, SPAN, showPanels } from "./panels.js";
 import { createPlan } from "./plan.js";
 import { createUsers } from "./users.js";
@@ -23,6 +24,7 @@ const PARTS = {
   plan: createPlan,
   days: createDays,
   changes: createChanges,
+  groups: createGroups,
   users: createUsers,
 };
 

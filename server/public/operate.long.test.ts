@@ -277,6 +277,131 @@ describe("the operators' view", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("a group by keyboard: users are put in, a coupon is theirs early, and they are taken out again", async () => {
+    const { admin, owner } = site.world.scratch;
+    const [ann, ben, cid] = [
+      await site.world.newUser(),
+      await site.world.newUser(),
+      await site.world.newUser(),
+    ];
+    const coupon = await site.world.newCoupon({ from: "3 days", until: "5 days", count: 7 });
+    const [{ code, start } = {}] = await admin`
+      select code, extract(epoch from start_time)::float8 * 1000 as start from find_coupon(${coupon}::bigint)`;
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const part = operator.locator("#groups");
+    const rows = part.locator("tbody tr");
+    const groups = async () =>
+      Promise.all((await rows.all()).map((row) => row.locator("th, td").allTextContents()));
+    await part.locator("> summary").press("Enter");
+    await part.getByLabel("Group", { exact: true }).fill("regu lars");
+    await operator.keyboard.press("Enter");
+    await says(part.locator("[data-of=group_name]"), /./);
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "group_name");
+    await part.getByLabel("Group", { exact: true }).fill("regulars");
+    await operator.keyboard.press("Enter");
+    await says(part.locator("[data-of=user_ids]"), exactly("Give numbers of users."));
+    await operator.keyboard.type(`${ann}, ${ben}\n0`);
+    const add = part.getByRole("button", { name: "Put them in" });
+    await add.press("Enter");
+    await says(part.locator("[data-of=user_ids]"), exactly("must be at least 1"));
+    await part.getByLabel("Numbers of users").fill(`${ann}, ${ben}\n987654321 ${ann}`);
+    await part.getByLabel("Reason, for the audit").fill("ten visits");
+    await add.press("Enter");
+    const told = "regulars: 2 put in, 1 unknown (987654321).";
+    await says(part.locator(".told"), exactly(told));
+    await says(operator.getByRole("status"), told);
+    assert.deepEqual(await groups(), [["regulars", "2", "0"]]);
+    await part.getByLabel("Numbers of users").fill(`${ann} ${cid}`);
+    await add.press("Enter");
+    await says(part.locator(".told"), exactly(`regulars: 1 put in, 1 there before (${ann}).`));
+    const download = operator.waitForEvent("download");
+    await part.getByRole("button", { name: "Save who is in it (CSV)" }).press("Enter");
+    const saved = await download;
+    assert.equal(saved.suggestedFilename(), "regulars.csv");
+    assert.equal(
+      await readFile(await saved.path(), "utf8"),
+      ["user_id,display_name", ...[ann, ben, cid].map((user) => `${user},User ${user}`), ""].join("\r\n"),
+    );
+    await part.getByLabel("Numbers of users").fill(`${cid} 987654321`);
+    await part.getByRole("button", { name: "Take them out" }).press("Enter");
+    await says(part.locator(".told"), exactly("regulars: 1 taken out, 1 not in it (987654321)."));
+    assert.deepEqual(await groups(), [["regulars", "2", "0"]]);
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await picture(operator, "operate-groups-phone-light");
+
+    // The coupon is the group's early.
+    const local = (ms: number) => new Date(ms + 9 * 3_600_000).toISOString().slice(0, 19);
+    const panel = operator.locator(".panel").first();
+    const form = panel.locator("form.group");
+    await panel.locator(".correct > summary").press("Enter");
+    await form.getByLabel("Early for this group").fill("regulras");
+    await form.getByLabel("from (your time)").fill(local(start + 60_000));
+    await operator.keyboard.press("Enter");
+    await says(
+      form.locator("[data-of=eligible_from]"),
+      "Everybody can have it then: choose an earlier time.",
+    );
+    await form.getByLabel("from (your time)").fill(local(start - 86_400_000));
+    await operator.keyboard.press("Enter");
+    await says(panel.locator("> .told"), exactly("It is changed. The group has no members yet."));
+    await form.getByLabel("Early for this group").fill("regulars");
+    await operator.keyboard.press("Enter");
+    await says(panel.locator("> .told"), exactly("It is changed."));
+    await panel
+      .locator("form.move")
+      .getByLabel("Starts (your time)")
+      .fill(local(start - 90_000_000));
+    await operator.keyboard.press("Enter");
+    await says(
+      panel.locator("form.move [data-of=start_time]"),
+      "A group may have it then: change that first.",
+    );
+    // Opened anew, it shows what is so; the part too.
+    await panel.locator(".correct > summary").press("Enter");
+    await panel.locator(".correct > summary").press("Enter");
+    await form.locator("[name=group_name][value=regulars]").waitFor();
+    assert.equal(
+      await form.getByLabel("from (your time)").inputValue(),
+      local(Math.floor((start - 86_400_000) / 1000) * 1000),
+    );
+    await part.locator("> summary").press("Enter");
+    await part.locator("> summary").press("Enter");
+    await says(rows.first().locator("td").last(), exactly("1"));
+    assert.deepEqual(await groups(), [["regulars", "2", "1"]]);
+
+    // Its time comes. Everybody sees from when; a member gets it, and who is none is told when it starts.
+    await owner`update coupon.coupons set eligible_from = clock_timestamp() where id = ${coupon}`;
+    const shops = [await site.visit("", ann), await site.visit("", cid)];
+    const answers = [exactly("You got number 1 of 7."), /^It starts in (3 d|2 d 23 h)\.$/];
+    for (const [i, shop] of shops.entries()) {
+      const ticket = shop.locator(".ticket", { has: shop.getByText(code, { exact: true }) });
+      await says(ticket.locator(".early"), /^For members of a group from /);
+      await says(ticket.getByRole("timer"), /^[23] days /);
+      await ticket.getByRole("button", { name: "Claim as a member" }).press("Enter");
+      await says(ticket.locator(".told"), answers[i] as RegExp);
+    }
+    await form.getByRole("button", { name: "Let nobody have it early" }).press("Enter");
+    await says(panel.locator("> .told"), exactly("It has started already."));
+    assert.deepEqual(site.complaints, []);
+
+    const another = await site.world.newCoupon({ from: "8 days", until: "9 days" });
+    await admin`select set_coupon_group(${another}, 'regulars', now() + interval '1 day')`;
+    await part.locator("> summary").press("Enter");
+    const found = operator.locator("#find");
+    await found.locator("> summary").press("Enter");
+    const item = found.locator("li").first();
+    await says(item.locator(".when"), / · regulars from /);
+    await item.locator(".correct > summary").press("Enter");
+    await item.locator("form.group [name=group_name][value=regulars]").waitFor();
+    await item.getByRole("button", { name: "Let nobody have it early" }).press("Enter");
+    await says(item.locator("> .told"), exactly("It is changed."));
+    assert.equal(await item.getByLabel("Early for this group").inputValue(), "");
+    const [{ group } = {}] = await admin`
+      select eligible_group as group from list_coupons() where coupon_id = ${another}`;
+    assert.equal(group, null);
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a list that breaks off is told, and not saved", async () => {
     const operator = await site.visit("#operate");
     site.faults = [({ url, socket }) => url === "/users" && Boolean(socket.destroy())];

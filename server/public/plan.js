@@ -1,6 +1,7 @@
 /** A part of the operators' view: what each weekday offers, and the days that are filled by it. */
 import { attempt, find, html, nameErrors, onPress, onSubmit, orNothing, showRows, tell } from "./elements.js";
-import { amount, dayName, FILLED, instant, PLANNED, REMOVED, WARNED, WEEKDAYS } from "./words.js";
+import { FILLED, PLANNED, REMOVED, WEEKDAYS } from "./plan-words.js";
+import { amount, dayName, instant, WARNED } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"listPlan">["entries"][number]} Entry */

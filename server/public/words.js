@@ -134,40 +134,6 @@ export const FORGOTTEN =
     forgotten: ["is forgotten. The number and its coupons stay."],
   });
 
-/** What became of an entry of the plan, and which field is in the way. */
-export const PLANNED =
-  /** @satisfies {Record<Outcome<"set_plan_entry">, [text: string, member?: string]>} */ ({
-    unchanged: ["It is planned so already."],
-    code_taken: ["Another coupon of that weekday has this code.", "code_pattern"],
-    start_time_taken: ["Another coupon of that weekday starts at this time.", "local_start"],
-    count_taken: ["Another coupon of that weekday has as many units.", "count"],
-    planned: ["It is planned, for days that are not filled yet."],
-  });
-
-export const REMOVED = /** @satisfies {Record<Outcome<"remove_plan_entry">, string>} */ ({
-  not_planned: "Nothing is planned there.",
-  removed: "It is no longer planned. Coupons that were made stay.",
-});
-
-/**
- * What becomes of a coupon that a day is to have.
- * @type {Record<import("../api/contract-types.ts").AnswerOf<"fillDays">["coupons"][number]["outcome"], string>}
- */
-export const FILLED = {
-  already_made: "Was made before",
-  in_the_past: "Not made: its start is over",
-  not_after_start: "Not made: it would end before it starts, as clocks are changed",
-  code_too_long: "Not made: its code would be too long",
-  code_taken: "Not made: another coupon has this code",
-  start_time_taken: "Not made: another coupon starts at this time",
-  count_taken: "Not made: another coupon of that day has as many units",
-  day_full: "Not made: that day already has three coupons",
-  made: "Is made",
-};
-
-/** By their numbers: 1 is Monday. */
-export const WEEKDAYS = ["", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-
 /** What was done although it may be a mistake. */
 export const WARNED = {
   short_lived: "People can get it for less than a minute.",
@@ -182,12 +148,15 @@ export const DONE = /** @type {Record<string, string>} */ ({
   set_coupon_start: "Start moved",
   set_coupon_expiry: "End moved",
   set_coupon_count: "Units changed",
+  set_coupon_group: "Group set",
   pause_coupon: "Paused",
   resume_coupon: "Resumed",
   withdraw_coupon: "Withdrawn",
   use_coupon: "Used",
   undo_use: "Use taken back",
   import_users: "Users imported",
+  add_to_group: "Put into a group",
+  remove_from_group: "Taken out of a group",
   set_time_zone: "Time zone set",
   set_plan_entry: "Planned",
   remove_plan_entry: "Taken out of the plan",

@@ -93,6 +93,30 @@ test("members: added, removed, listed as lines and as CSV", async () => {
   assert.deepEqual((await asAdminGet("/groups/none")).body, [{ outcome: "done", lines: 0 }]);
 });
 
+test("groups: a page at a time, each with its members and its coupons", async () => {
+  const members = await world().newUsers(2);
+  await change("add", "list-a", members);
+  await change("add", "list-c", [members[0] as number]);
+  const coupon_id = await upcoming("GROUP-6", "2030-05-07");
+  await setGroup(coupon_id, "list-b", "2030-05-07T09:00:00Z");
+  const { body: first } = await asAdminGet("/groups?after=list-&page_size=2");
+  assert.deepEqual(first, {
+    groups: [
+      { group_name: "list-a", member_count: 2, coupon_count: 0 },
+      { group_name: "list-b", member_count: 0, coupon_count: 1 },
+    ],
+    next_after: "list-b",
+  });
+  const { body: rest } = await asAdminGet(`/groups?after=${first.next_after}`);
+  assert.deepEqual(rest.groups[0], { group_name: "list-c", member_count: 1, coupon_count: 0 });
+  assert.equal(rest.next_after, null);
+  assertProblem(
+    await asAdminGet("/groups?after=v%20i%20p"),
+    400,
+    invalid(["after", "must be 1 to 64 letters, digits, - or _"]),
+  );
+});
+
 test("early: a member gets it, also where others were refused before and while; the start opens it to them", async () => {
   const { issue, newUsers, newCoupon, scratch } = world();
   const coupon_id = await newCoupon({ count: 20, from: "700 days", until: "900 days" });

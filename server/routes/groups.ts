@@ -17,6 +17,8 @@ export function addGroups({ command, read, list }: Operations, { db }: { db: Db 
     users: await db.removeFromGroup(group_name, user_ids, noteOf(who, reason)),
   }));
 
+  read("listGroups", ({ query: { after, page_size } }) => db.listGroups(after ?? null, page_size));
+
   list("listGroup", ({ path: { group_name }, query: { after } }) => ({
     page: (from, size) => db.listGroup(group_name, from, size),
     keyOf: ({ user_id }) => user_id,

@@ -2,7 +2,7 @@
 import { NOW, type Row } from "./commands.ts";
 import { type Coupon, firstStart, type Model, type Of } from "./state.ts";
 
-type OfGroups = Of<"set_coupon_group" | "add_to_group" | "remove_from_group" | "list_group">;
+type OfGroups = Of<"set_coupon_group" | "add_to_group" | "remove_from_group" | "list_group" | "list_groups">;
 
 export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined): Row[] {
   switch (command.call) {
@@ -16,6 +16,8 @@ export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined)
       return membersOf(model, command.group)
         .toSorted((a, b) => a - b)
         .map((user_id) => ({ user_id, display_name: model.names[user_id] }));
+    case "list_groups":
+      return list(model, command);
   }
 }
 
@@ -31,6 +33,22 @@ function setGroup({ group, from }: Of<"set_coupon_group">, c: Coupon | undefined
   if (from !== null && from >= c.start) return "not_before_start";
   Object.assign(c, { group, from });
   return "changed";
+}
+
+function list(model: Model, { after, page }: Of<"list_groups">): Row[] {
+  const groups = new Map(
+    Object.entries(model.groups).map(([name, members]) => [name, [members.length, 0] as [number, number]]),
+  );
+  for (const { group } of model.coupons) {
+    if (group === null) continue;
+    const [members, coupons] = groups.get(group) ?? [0, 0];
+    groups.set(group, [members, coupons + 1]);
+  }
+  return [...groups]
+    .filter(([name, [members, coupons]]) => members + coupons > 0 && (after === null || name > after))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, page)
+    .map(([group_name, [member_count, coupon_count]]) => ({ group_name, member_count, coupon_count }));
 }
 
 const membersOf = ({ groups }: Model, group: string) => groups[group] ?? [];

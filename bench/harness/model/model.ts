@@ -81,6 +81,7 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
     case "add_to_group":
     case "remove_from_group":
     case "list_group":
+    case "list_groups":
       return ofGroups(model, command, c);
     case "forget_user":
       return [forget(model, command.user)];

@@ -16,7 +16,7 @@ import { closed, type Model, spent } from "./state.ts";
 const alone = mix(5, 7, {
   create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 6, undo: 3, useClaim: 7, undoClaim: 7, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
   setStart: 5, edit: 4, withdraw: 2, plan: 5, unplan: 1, fill: 3, preview: 2, copyDay: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
-  setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, beginEarly: 4,
+  setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, listGroups: 2, beginEarly: 4,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */

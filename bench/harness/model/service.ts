@@ -131,6 +131,10 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
         select outcome, user_id::integer from remove_from_group(${command.group}, ${command.users}::bigint[])`;
     case "list_group":
       return sql`select user_id::integer, display_name from list_group(${command.group})`;
+    case "list_groups":
+      return sql`
+        select group_name, member_count::integer, coupon_count::integer
+        from list_groups(${command.after}, ${command.page})`;
     case "forget_user":
       return sql`select outcome from forget_user(${command.user})`;
     case "midnight":

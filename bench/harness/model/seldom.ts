@@ -1,0 +1,112 @@
+/** Commands in an order that random ones seldom come to. */
+import { type Command, DAY, NOW, STATES } from "./commands.ts";
+
+const ALL = { since: null, before: null, prefix: "" };
+
+const plan = (ahead: number, slot: number, pattern: string, hour: number, count: number): Command => {
+  return { call: "set_plan_entry", ahead, slot, pattern, hour, count };
+};
+/** Every outcome of the plan: tomorrow is filled and copied to the day after, whose own entries are then in its way. */
+const PLANNING: Command[] = [
+  plan(1, 1, "P{date}", 20, 1),
+  plan(1, 1, "P{date}", 20, 1),
+  plan(1, 2, "p{date}", 22, 2),
+  plan(1, 2, "P2-{date}", 20, 2),
+  plan(1, 2, "P2-{date}", 22, 1),
+  plan(1, 2, "P2-{date}", 22, 2),
+  plan(0, 1, "P{date}", 6, 1),
+  { call: "preview_days", ahead: 1 },
+  { call: "fill_days", ahead: 1 },
+  { call: "fill_days", ahead: 1 },
+  { call: "copy_day", from: 1, to: 2 },
+  plan(2, 1, "Q{date}", 20, 3),
+  plan(2, 2, "Q2-{date}", 6, 1),
+  plan(2, 3, "P{date}", 12, 4),
+  { call: "preview_days", ahead: 2 },
+  { call: "fill_days", ahead: 2 },
+  plan(2, 1, "Q{date}", 9, 3),
+  plan(2, 2, "Q2-{date}", 6, 5),
+  { call: "preview_days", ahead: 2 },
+  { call: "fill_days", ahead: 2 },
+  { call: "remove_plan_entry", ahead: 2, slot: 3 },
+  { call: "remove_plan_entry", ahead: 2, slot: 3 },
+];
+
+/**
+ * What random commands seldom come to, after OPENING: a day that is full, coupons that cannot start then, and every outcome
+ * that 200 random runs reach about ten times or fewer, so that none is missed by chance.
+ */
+export const SELDOM: Command[] = [
+  ...[100 * DAY, 100 * DAY + 1, 100 * DAY + 2, 150 * DAY, 100 * DAY + 3].map((start, i): Command => {
+    const count = [1, 2, 3, 1, 5][i] as number;
+    return {
+      call: "create_coupon",
+      code: "DEFGH"[i] as string,
+      message: "m",
+      start: NOW + start,
+      expiry: NOW + 200 * DAY,
+      count,
+    };
+  }),
+  { call: "set_coupon_start", coupon: 7, start: NOW + 200 * DAY },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
+  { call: "set_coupon_count", coupon: 7, count: 5 },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 100 * DAY + 3 },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 150 * DAY + 1 },
+  { call: "set_coupon_start", coupon: 7, start: NOW - 100 * DAY },
+  { call: "set_coupon_expiry", coupon: 7, expiry: NOW + 50 * DAY },
+  { call: "edit_coupon", coupon: 7, code: "d", message: null },
+  { call: "issue_coupon", user: 1, coupon: 7 },
+  { call: "withdraw_coupon", coupon: 7 },
+  { call: "withdraw_coupon", coupon: 7 },
+  ...[null, "spring", "spring", null].map((reason): Command => {
+    const times = { start: NOW + 150 * DAY, expiry: NOW + 200 * DAY };
+    return { call: "create_coupon", code: "G", message: "m", ...times, count: 1, reason };
+  }),
+  { call: "withdraw_coupon", coupon: 8 },
+  ...[null, "spring", "autumn"].map((reason): Command => {
+    const times = { start: NOW + 150 * DAY, expiry: NOW + 200 * DAY };
+    return { call: "create_coupon", code: "G", message: "m", ...times, count: 1, reason };
+  }),
+  { call: "add_to_group", group: "vip", users: [1, 2, 9, 3] },
+  { call: "add_to_group", group: "vip", users: [3] },
+  { call: "remove_from_group", group: "vip", users: [3, 4] },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW - 40 * DAY },
+  { call: "set_coupon_group", coupon: 4, group: "vip", from: NOW + 150 * DAY },
+  { call: "set_coupon_start", coupon: 4, start: NOW + 30 * DAY },
+  { call: "set_coupon_group", coupon: 5, group: "team", from: NOW + 40 * DAY },
+  ...[null, "team", "vip"].map((after): Command => ({ call: "list_groups", after, page: 1 })),
+  { call: "begin_early", coupon: 4 },
+  { call: "set_coupon_group", coupon: 4, group: null, from: null },
+  { call: "issue_coupons", coupon: 4, users: [4, 2, 3, 1] },
+  { call: "midnight" },
+  { call: "issue_coupon", user: 5, coupon: 2 },
+  { call: "import_users", users: [5], name: "Ben" },
+  { call: "issue_coupon", user: 4, coupon: 2 },
+  { call: "issue_coupon", user: 4, coupon: 1 },
+  { call: "use_coupon", user: 4, coupon: 2, reference: "order 1" },
+  { call: "use_coupon", user: 4, coupon: 2, reference: "order 2" },
+  { call: "undo_use", user: 4, coupon: 2, till: "till:1" },
+  { call: "undo_use", user: 4, coupon: 2, till: null },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:1" },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 2", till: "till:2" },
+  { call: "undo_claim", user: 4, coupon: 2, till: "till:2" },
+  { call: "undo_claim", user: 4, coupon: 2, till: "till:1" },
+  { call: "undo_claim", user: 4, coupon: 2, till: null },
+  { call: "use_claim", user: 4, coupon: 1, reference: "order 1", till: "till:1" },
+  { call: "undo_claim", user: 4, coupon: 1, till: "till:1" },
+  { call: "expire", coupon: 3 },
+  { call: "use_claim", user: 1, coupon: 3, reference: "order 1", till: "till:1" },
+  { call: "pause_coupon", coupon: 1 },
+  ...STATES.map((state): Command => ({ call: "list_coupons", state, ...ALL, page: 2 })),
+  { call: "list_coupons", state: null, ...ALL, prefix: "d", page: 3 },
+  { call: "list_coupons", state: null, ...ALL, since: NOW - 200 * DAY, before: NOW - 200 * DAY + 1, page: 3 },
+  { call: "coupon_timeline", coupon: 3 },
+  { call: "coupon_timeline", coupon: 4 },
+  ...PLANNING,
+  { call: "forget_user", user: 2 },
+  { call: "forget_user", user: 2 },
+];
