@@ -33,7 +33,7 @@ declare
   v_today date;
   v_refusal public.issue_coupon_outcome;
   v_locked boolean := false;
-  v_members bigint[];
+  v_asking bigint[];
   v_winners bigint[];
   v_arrivals bigint[];
   v_left integer;
@@ -56,23 +56,21 @@ begin
     -- 2. Is the coupon refused for everybody? The clock is read after the coupon, and so after any wait for the lock.
     v_now := clock_timestamp();
     v_today := (v_now at time zone v_coupon.time_zone)::date;
+    v_asking := issue_coupons.user_ids;
     v_refusal := case
       when v_coupon.id is null then 'coupon_not_found'
       else coupon.common_refusal(v_coupon, v_now) end;
     -- Early it is for the members of its group: a null stands for who is none. To members it is as if it had started.
     if v_refusal is null and v_now < v_coupon.start_time then
-      v_members := array(
+      v_asking := array(
         select (
           select m.user_id from coupon.group_members m
           where m.group_name = v_coupon.eligible_group and m.user_id = r.user_id)
         from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
         order by r.arrival);
-      if array_remove(v_members, null) = '{}' then
-        v_members := null;
-        v_refusal := 'not_started';
-      else
-        v_refusal := coupon.common_refusal(v_coupon, v_coupon.start_time);
-      end if;
+      v_refusal := case
+        when array_remove(v_asking, null) = '{}' then 'not_started'
+        else coupon.common_refusal(v_coupon, v_coupon.start_time) end;
     end if;
 
     exit when v_refusal is not null or v_locked;
@@ -82,7 +80,7 @@ begin
     -- for each user, which ends at the first found.
     exit when not exists (
       select
-      from unnest(case when v_now < v_coupon.start_time then v_members else issue_coupons.user_ids end) r (user_id)
+      from unnest(v_asking) r (user_id)
       where (select true from coupon.users u where u.id = r.user_id)
         and (select g.user_id from coupon.user_coupons g
           where g.issued_on = v_today and g.user_id = r.user_id) is null
@@ -98,8 +96,7 @@ begin
     into v_winners, v_arrivals
     from (
       select r.user_id, min(r.arrival) as arrival
-      from unnest(case when v_now < v_coupon.start_time then v_members else issue_coupons.user_ids end)
-        with ordinality r (user_id, arrival)
+      from unnest(v_asking) with ordinality r (user_id, arrival)
       group by r.user_id
       order by arrival
     ) r
@@ -138,9 +135,10 @@ begin
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
     return;
   end if;
-  if v_refusal = 'coupon_not_found' or v_refusal is not null and v_members is null and not exists (
-    select from coupon.user_coupons g
-    where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
+  if v_refusal = 'coupon_not_found'
+    or (v_refusal = 'not_started' or v_refusal is not null and array_position(v_asking, null) is null) and not exists (
+      select from coupon.user_coupons g
+      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
   then
     return query
     select
@@ -163,7 +161,7 @@ begin
       case
         when r.arrival = r.first_arrival then 'issued'
         when coalesce(r.place, (r.held).position) is not null then 'already_issued'
-        when v_now < v_coupon.start_time and v_members[r.arrival] is null then 'not_started'
+        when v_now < v_coupon.start_time and v_asking[r.arrival] is null then 'not_started'
         when v_refusal is not null then v_refusal
         when r.arrival > v_arrivals[v_left] then 'sold_out'
         when (select g.user_id from coupon.user_coupons g

@@ -1252,7 +1252,7 @@ const switchedOff: SwitchedOff[] = [
         from: "when common_refusal.at < coupon.first_start(common_refusal.coupon) then 'not_started'",
         to: "when false then null",
       },
-      { file: "issue_coupons.sql", from: "v_now < v_coupon.start_time", to: "false", times: 4 },
+      { file: "issue_coupons.sql", from: "v_now < v_coupon.start_time", to: "false", times: 2 },
     ],
     attempt: one(3, soon),
     constraint: "user_coupons_issued_after_start",
