@@ -14,8 +14,8 @@ import { report } from "./reporter.ts";
 
 const FOLDERS = ["bench", "db", "server", "sql"];
 
-/** Three, because they wait for each other's locks and for PostgreSQL more than they compute. */
-const AT_ONCE = 3;
+/** More than there are cores, because they wait for each other's locks, for deadlines and for PostgreSQL. */
+const AT_ONCE = 4;
 
 /** Only for a test that hangs: node gives it to a whole process, and a busy machine may take ten times as long as a quiet one. */
 const GROUP_TIMEOUT_MS = 1_800_000;
