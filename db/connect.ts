@@ -1,8 +1,8 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
 import { HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { COMMANDING, createHosts, socketsTo } from "./hosts.ts";
 import { isUnreplicated } from "./replication.ts";
-import { openSocket } from "./socket.ts";
 import { type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
@@ -41,6 +41,7 @@ export const PLAIN_SETTINGS = {
 export function connect(to: Target | string, options: Options = {}): Sql {
   const target = typeof to === "string" ? targetOf(to) : to;
   const { connection, ...given } = target.driverOptions();
+  const hosts = target.hosts.length > 1 ? createHosts(target, COMMANDING) : undefined;
   return postgres({
     max: options.max ?? 1,
     connect_timeout: 10,
@@ -48,7 +49,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
     onnotice: tellUnreplicated,
-    ...({ socket: openSocket } as object), // the driver has this option, its types do not
+    ...({ socket: socketsTo(hosts) } as object), // the driver has this option, its types do not
     // Whatever the database sets for its sessions: these are read by the driver and by us.
     connection: {
       ...connection,

@@ -9,6 +9,7 @@ import { type Catalogue, catalogueOf } from "./catalogue.ts";
 import { type Sql, withConnection } from "./connect.ts";
 import { type Difference, differences } from "./differences.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
+import { primaryOf } from "./hosts.ts";
 import { loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
 import { checkRights, keeperOf } from "./roles.ts";
@@ -31,7 +32,8 @@ export interface Scope extends Sources {
 }
 
 /** All that differs; none if all is well. Throws what set-up would throw where rights are missing. */
-export function examine(target: Target, scope: Partial<Scope> = {}): Promise<Finding[]> {
+export async function examine(given: Target, scope: Partial<Scope> = {}): Promise<Finding[]> {
+  const target = await primaryOf(given);
   const all = { ...SOURCES, connections: 1, ...scope };
   return withConnection(target, async (sql) => {
     await checkRights(sql);

@@ -25,12 +25,16 @@ export const NO_POSTGRESQL = "NO_POSTGRESQL";
 /** Our code for a server that offers no TLS to a client that wants nothing else. */
 export const NO_TLS = "NO_TLS";
 
+/** Our code for several hosts of which none is what is wanted. */
+export const NO_HOST = "NO_HOST";
+
 const noSession: ReadonlySet<string> = new Set([
   ...UNREACHABLE,
   ...TURNED_AWAY,
   HUNG_UP,
   NO_POSTGRESQL,
   NO_TLS,
+  NO_HOST,
 ]);
 
 /** Whether no session began, so that nothing was sent. */

@@ -67,6 +67,41 @@ test("the driver and psql get the decoded parts", () => {
   }
 });
 
+test("several hosts, paired with ports as libpq does it", () => {
+  for (const [given, url, ...places] of [
+    ["postgres://a:b@h1:1,h2:2/c", "postgres://a:b@h1:1,h2:2/c", "h1:1", "h2:2"],
+    ["postgres://a:b@h1,h2:2/c", "postgres://a:b@h1,h2:2/c", "h1:5432", "h2:2"],
+    [
+      "postgres://a:b@[::1]:1,h2,[::2]/c",
+      "postgres://a:b@[::1]:1,h2,[::2]/c",
+      "::1:1",
+      "h2:5432",
+      "::2:5432",
+    ],
+    ["postgres://a:b@/c?host=h1,h2&port=7", "postgres://a:b@h1:7,h2:7/c", "h1:7", "h2:7"],
+    ["postgres://a:b@h0:1,h9:2/c?host=h1,h2", "postgres://a:b@h1:1,h2:2/c", "h1:1", "h2:2"],
+    ["postgres://a:b@/c?host=/x,/y&port=7,", "postgres://a:b@%2Fx:7,%2Fy/c", "/x:7", "/y:5432"],
+    ["postgres://a:b@,h2/c", "postgres://a:b@localhost,h2/c", "localhost:5432", "h2:5432"],
+  ] as const) {
+    const target = targetOf(given);
+    assert.equal(target.url, url);
+    assert.equal(targetOf(url).url, url, "it can be read again");
+    const all = [target, target.as("coupon_api").on("d")].map(({ hosts }) =>
+      hosts.map((each) => each.driverOptions()).map(({ host, port }) => `${host}:${port}`),
+    );
+    assert.deepEqual(all, [places, places]);
+  }
+  const parameters = "target_session_attrs=read-write&load_balance_hosts=random";
+  const target = targetOf(`postgres://a:b@h1:1,h2:2/c?${parameters}`);
+  assert.deepEqual([target.host, target.wanted, target.isRandom], ["h1:1,h2:2", "read-write", true]);
+  const { PGHOST, PGPORT, PGTARGETSESSIONATTRS, PGLOADBALANCEHOSTS } = target.libpqVariables();
+  assert.deepEqual(
+    [PGHOST, PGPORT, PGTARGETSESSIONATTRS, PGLOADBALANCEHOSTS],
+    ["h1,h2", "1,2", "read-write", "random"],
+  );
+  assert.equal(targetOf("postgres://a:b@h1,h2/c").libpqVariables()["PGTARGETSESSIONATTRS"], "primary");
+});
+
 test("TLS as libpq has it", () => {
   const { ssl } = driver("sslmode=verify-full&sslrootcert=/dev/null");
   assert.deepEqual(ssl, { rejectUnauthorized: true, ca: Buffer.of() });
@@ -94,6 +129,9 @@ for (const [parameters, sentence] of [
   ["channel_binding=require", /channel_binding=require: the driver has no channel binding/],
   ["gssencmode=require", /gssencmode=require: the driver has no GSSAPI/],
   ["target_session_attrs=standby", /target_session_attrs=standby: the database must take writes/],
+  ["target_session_attrs=read-only", /target_session_attrs=read-only: the database must take writes/],
+  ["target_session_attrs=prefer-standby", /=prefer-standby: the database must take writes/],
+  ["target_session_attrs=master", /=master: must be one of any, read-write/],
   ["sslmode=on", /sslmode=on: must be one of disable, /],
   ["connect_timeout=soon", /connect_timeout=soon: must look like/],
   ["lock_timeout=1s", /lock_timeout: is not known here.*options=-c name=value/],
@@ -107,10 +145,12 @@ for (const [parameters, sentence] of [
   });
 
 for (const [url, sentence] of [
-  ["postgres://shop:p@h1,h2/shop", /several hosts: give one/],
-  ["postgres://shop:p@h1:5432,h2:5432/shop", /several hosts: give one/],
-  ["postgres://shop:p@[::1]:5432,h2/shop", /several hosts: give one/],
-  ["postgres:///shop?host=h1,h2", /several hosts: give one/],
+  ["postgres://shop:p@h1,h2,h3/shop?port=1,2", /3 hosts and 2 ports/],
+  ["postgres://shop:p@h1:1,h2:2/shop?host=h3", /1 hosts and 2 ports/],
+  ["postgres://shop:p@h1:1,h2:x/shop", /host and port must be such as/],
+  ["postgres://shop:p@h1:1,h2:0/shop", /host and port must be such as/],
+  ["postgres://shop:p@h1,%2Frun%2Fpg/shop", /give all by TCP, or all by/],
+  ["postgres://shop:p@h1,h2/shop?load_balance_hosts=on", /load_balance_hosts=on: must look like/],
   ["postgres://shop:p@::1/shop", /host and port must be such as/],
   ["postgres://shop:p@h:543210/shop", /host and port must be such as/],
   ["postgres://shop:p@h:65536/shop", /host and port must be such as/],

@@ -50,8 +50,9 @@ const taken: Record<string, true | RegExp> = {
   keepalives_interval: /^\d{1,6}$/,
   keepalives_count: /^\d{1,6}$/,
   tcp_user_timeout: /^\d{1,9}$/,
-  // Whatever the URL says, a database that takes no writes is refused.
-  target_session_attrs: /^(any|read-write|primary)$/,
+  // Which of several hosts, as libpq names them. A standby is refused where writes are needed, whatever the URL says.
+  target_session_attrs: /^(any|read-write|primary|read-only|standby|prefer-standby)$/,
+  load_balance_hosts: /^(disable|random)$/,
   client_encoding: /^(utf-?8|auto)$/i,
   // The driver never offers these.
   channel_binding: /^(disable|prefer)$/,
@@ -67,7 +68,7 @@ const whyNot: Record<string, string> = {
   channel_binding:
     "the driver has no channel binding: leave it out, and let sslmode=verify-full prove the server",
   gssencmode: "the driver has no GSSAPI encryption: leave it out, and use sslmode",
-  target_session_attrs: "the database must take writes: leave it out, or say read-write",
+  target_session_attrs: "must be one of any, read-write, primary, read-only, standby, prefer-standby",
   client_encoding: "names are sent as UTF8: leave it out",
   sslmode: `must be one of ${SSL_MODES.join(", ")}`,
   sslnegotiation: "the driver begins TLS as PostgreSQL before 17 wants it: leave it out",
@@ -163,6 +164,7 @@ export function libpqVariables(values: Values): Record<string, string> {
       options: "PGOPTIONS",
       channel_binding: "PGCHANNELBINDING",
       gssencmode: "PGGSSENCMODE",
+      load_balance_hosts: "PGLOADBALANCEHOSTS",
     }),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { type Sql, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
+import { primaryOf } from "./hosts.ts";
 import { kept, loginsOf } from "./logins.ts";
 import { isOthers, isUnreleased, type Sources, type Standing, standingOf } from "./release.ts";
 import { checkRights, makeRoles } from "./roles.ts";
@@ -37,7 +38,8 @@ export interface FunctionChanges {
 }
 
 /** Throws what set-up would throw: rights that are missing, a file that doesn't load. */
-export function pendingOf(target: Target, sources: Partial<Sources> = {}): Promise<Pending> {
+export async function pendingOf(given: Target, sources: Partial<Sources> = {}): Promise<Pending> {
+  const target = await primaryOf(given);
   return withConnection(target, async (sql) => {
     await checkRights(sql);
     const { closed, keptBy } = await loginsOf(sql, target);

@@ -278,7 +278,7 @@ async function throughRelay(
 ) {
   const { newDatabase } = await server();
   const target = await newDatabase(name);
-  const port = Number(readUrl(target.url).port);
+  const port = Number(readUrl(target.url).hosts[0]?.port);
   const relay = createServer((client) => {
     const upstream = connect(port, "127.0.0.1");
     for (const [from, to] of [[client, upstream] as const, [upstream, client] as const])
@@ -293,7 +293,7 @@ async function throughRelay(
   const through = targetOf(written(typeof at === "object" ? `${at?.port}` : ""));
   await setUp(through);
   assert.deepEqual(await rows(through.as("coupon_api"), "select current_database()"), [[name]]);
-  const pool = openPool(through.as("coupon_api").url, 1, { closed() {}, unreplicated() {} });
+  const pool = openPool(through.as("coupon_api"), 1, { closed() {}, unreplicated() {} });
   t.after(() => pool.end());
   assert.deepEqual([...(await pool`select current_user`.values())], [["coupon_api"]]);
   return through;

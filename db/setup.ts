@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { asOwner, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
+import { primaryOf } from "./hosts.ts";
 import { loginsOf, openLogins } from "./logins.ts";
 import { migrate } from "./migrations.ts";
 import { ATTEMPTS, createPatience, LOCK_MS } from "./patience.ts";
@@ -38,14 +39,15 @@ export interface Left {
 }
 
 /**
- * Sets up, as often as you like; set-ups of one database at the same time take turns. Afterwards `target.as(…)` can log in, unless
+ * Sets up the primary, as often as you like; set-ups of one database at the same time take turns. Afterwards `target.as(…)` can log in, unless
  * another login gave them their passwords. `log` gets a line for each step.
  */
 export async function setUp(
-  target: Target,
+  given: Target,
   log: (line: string) => void = () => {},
   options: Partial<Options> = {},
 ): Promise<Left> {
+  const target = await primaryOf(given);
   const { migrations, functions, newPasswords = false, attempts = ATTEMPTS } = { ...SOURCES, ...options };
   return withConnection(target, async (sql) => {
     await checkRights(sql);

@@ -1,7 +1,18 @@
 /** The sockets of the driver's connections. */
 import { connect as connectSocket } from "node:net";
+import { Duplex } from "node:stream";
 import { HUNG_UP, NO_POSTGRESQL, NO_TLS } from "./errors.ts";
 import type { ParameterOptions } from "./parameters.ts";
+
+/** What the driver gives of its options, and what we add. */
+export interface SocketOptions {
+  host: string[];
+  port: number[];
+  path?: string | false;
+  ssl: ParameterOptions["ssl"];
+  /** Told of the end. The driver takes all listeners off a socket that it uses for TLS. */
+  closed?: () => void;
+}
 
 /**
  * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
@@ -13,17 +24,7 @@ import type { ParameterOptions } from "./parameters.ts";
  * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
  * between the two.
  */
-export function openSocket({
-  host: [host],
-  port: [port],
-  path,
-  ssl,
-}: {
-  host: string[];
-  port: number[];
-  path?: string | false;
-  ssl: ParameterOptions["ssl"];
-}) {
+export function openSocket({ host: [host], port: [port], path, ssl, closed }: SocketOptions) {
   const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
     host,
   });
@@ -47,11 +48,20 @@ export function openSocket({
       error = args[0] as { code?: string };
       return true;
     }
+    if (event === "close") closed?.();
     if (event === "close" && error)
       emit("error", error.code === "ECONNRESET" && !hasSpoken ? failure(HUNG_UP) : error);
     return emit(event, ...args);
   };
   return socket;
+}
+
+/**
+ * What the driver is given where there is nothing to connect to: it never uses a connection again whose socket could not be made, or whose
+ * socket ends before it was written to.
+ */
+export function failingSocket(failure: Error): Duplex {
+  return new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(failure) });
 }
 
 /**

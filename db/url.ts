@@ -1,23 +1,28 @@
 /** A database URL: taken apart as libpq does it, and put together again. */
 import { userInfo } from "node:os";
 
+export interface Host {
+  /** A name, an address without brackets, or the directory of a Unix socket. */
+  host: string;
+  /** "" where the URL does not say it. */
+  port: string;
+}
+
 /** Decoded. */
 export interface UrlParts {
   login: string;
   /** "" where there is none. */
   password: string;
-  /** A name, an address without brackets, or the directory of a Unix socket. */
-  host: string;
-  /** "" where the URL does not say it. */
-  port: string;
+  /** In the URL's order; one at least. */
+  hosts: readonly Host[];
   database: string;
   parameters: ReadonlyMap<string, string>;
 }
 
 /** Parameters that say what also has a place of its own. Providers of Unix sockets print ?host=/directory. */
-const PLACES: Record<string, Exclude<keyof UrlParts, "parameters"> | undefined> = {
-  host: "host",
-  port: "port",
+const PLACES: Record<string, "hosts" | "ports" | "login" | "password" | "database" | undefined> = {
+  host: "hosts",
+  port: "ports",
   user: "login",
   password: "password",
   dbname: "database",
@@ -37,12 +42,12 @@ export function readUrl(text: string): UrlParts {
   if (text.includes("#")) throw new Error("a # must be written as %23");
   const given = text.match(URL_OF_POSTGRES)?.groups;
   if (!given) throw new Error("must be a URL: postgres://login:password@host:5432/database");
-  const where = given["where"]?.match(HOST_AND_PORT)?.groups;
+  const places = (given["where"] ?? "").split(",").map(placeOf);
   const parts = {
     login: decodeURIComponent(given["login"] ?? ""),
     password: decodeURIComponent(given["password"] ?? ""),
-    host: decodeURIComponent(where?.["address"] ?? where?.["host"] ?? given["where"] ?? ""),
-    port: where?.["port"] ?? "",
+    hosts: places.map(({ host }) => host).join(","),
+    ports: places.map(({ port }) => port).join(","),
     database: decodeURIComponent(given["database"] ?? ""),
   };
   const parameters = new Map<string, string>();
@@ -51,13 +56,35 @@ export function readUrl(text: string): UrlParts {
     if (place === undefined) parameters.set(name, value);
     else parts[place] = value;
   }
-  if (parts.host.includes(","))
-    throw new Error("several hosts: give one, which leads to the primary (a proxy or a name that moves)");
-  if (!where || !(parts.port === "" || isPort(parts.port)))
-    throw new Error("host and port must be such as db.example:5432, [::1]:5432 or %2Frun%2Fpostgresql");
-  // Who the URL does not name is who asks, as for libpq. Where it names no host, libpq means a directory that differs by system.
+  const hosts = hostsOf(parts.hosts.split(","), parts.ports.split(","));
+  // Who the URL does not name is who asks, as for libpq.
   const login = parts.login || userInfo().username;
-  return { ...parts, login, host: parts.host || "localhost", database: parts.database || login, parameters };
+  const { password, database } = parts;
+  return { login, password, hosts, database: database || login, parameters };
+}
+
+const WRONG_PLACE =
+  "host and port must be such as db.example:5432, [::1]:5432 or %2Frun%2Fpostgresql; several are separated by commas";
+
+/** One host of the list before the database's name. */
+function placeOf(text: string): Host {
+  const place = text.match(HOST_AND_PORT)?.groups;
+  if (!place) throw new Error(WRONG_PLACE);
+  return { host: decodeURIComponent(place["address"] ?? place["host"] ?? ""), port: place["port"] ?? "" };
+}
+
+/** As libpq pairs them: one port is everybody's. Where a host is not named, libpq means a directory that differs by system. */
+function hostsOf(names: readonly string[], ports: readonly string[]): Host[] {
+  if (ports.length !== 1 && ports.length !== names.length)
+    throw new Error(`${names.length} hosts and ${ports.length} ports: give each host a port, or one for all`);
+  const hosts = names.map((name, i) => ({
+    host: name || "localhost",
+    port: (ports.length === 1 ? ports[0] : ports[i]) ?? "",
+  }));
+  if (!hosts.every(({ port }) => port === "" || isPort(port))) throw new Error(WRONG_PLACE);
+  if (new Set(hosts.map(({ host }) => isSocket(host))).size > 1)
+    throw new Error("several hosts: give all by TCP, or all by the directory of a Unix socket");
+  return hosts;
 }
 
 /** Whether each % begins an encoded character that PostgreSQL takes. */
@@ -84,21 +111,26 @@ function pairsOf(query: string): [string, string][] {
     });
 }
 
-export function writeUrl({ login, password, port, database, parameters, ...parts }: UrlParts): string {
+export function writeUrl({ login, password, hosts, database, parameters }: UrlParts): string {
   const secret = password === "" ? "" : `:${encodeURIComponent(password)}`;
   const query = [...parameters].map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
   return (
-    `postgres://${encodeURIComponent(login)}${secret}@${hostAndPort({ ...parts, port }, encodeURIComponent)}` +
+    `postgres://${encodeURIComponent(login)}${secret}@${hostsAndPorts(hosts, encodeURIComponent)}` +
     `/${encodeURIComponent(database)}${query === "" ? "" : `?${query}`}`
   );
 }
 
-/** "db.example:5432", "[::1]:5432"; for a person "/run/postgresql:5432". */
-export function hostAndPort(
-  { host, port }: Pick<UrlParts, "host" | "port">,
+/** "db.example:5432", "[::1]:5432", "a:5432,b:5433"; for a person "/run/postgresql:5432". */
+export function hostsAndPorts(
+  hosts: readonly Host[],
   written: (host: string) => string = (plain) => plain,
 ): string {
-  return `${host.includes(":") && !isSocket(host) ? `[${host}]` : written(host)}${port === "" ? "" : `:${port}`}`;
+  return hosts
+    .map(({ host, port }) => {
+      const name = host.includes(":") && !isSocket(host) ? `[${host}]` : written(host);
+      return `${name}${port === "" ? "" : `:${port}`}`;
+    })
+    .join(",");
 }
 
 /** Whether it is the directory of a Unix socket. */

@@ -26,31 +26,70 @@ export async function startCluster(
   bin: string,
   access: readonly string[] = BY_PASSWORD,
 ): Promise<ClusterServer> {
+  const made = await initCluster(bin, access);
+  const { target, end } = await launch(made, ["fsync=off", "max_connections=300"]);
+  const stop = atEnd(async () => {
+    await end("SIGQUIT");
+    await fs.rm(made.home, { recursive: true, force: true });
+  });
+  return { target, stop };
+}
+
+/** A cluster that was made, and whose server does not run. */
+export interface Made {
+  bin: string;
+  home: string;
+  data: string;
+  account: { uid: number; gid: number } | undefined;
+}
+
+/** Whom and what PostgreSQL's programs run as and see. */
+const asOf = ({ account }: Pick<Made, "account">) => ({
+  ...account,
+  cwd: "/",
+  env: { PATH: "/usr/bin:/bin", LC_ALL: "C" },
+});
+
+/** A new cluster, whose superuser is postgres with the password super. */
+export async function initCluster(bin: string, access: readonly string[] = BY_PASSWORD): Promise<Made> {
   const account = await serverAccount();
   const home = await temporaryDirectory();
   const data = join(home, "data");
   await fs.writeFile(join(home, "password"), "super", { mode: 0o644 });
   if (account) await fs.chown(home, account.uid, account.gid);
-  const as = { ...account, cwd: "/", env: { PATH: "/usr/bin:/bin", LC_ALL: "C" } };
   const login = ["-U", "postgres", `--pwfile=${home}/password`, "-A", "scram-sha-256"];
   const initdb = ["-D", data, ...login, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
-  await promisify(execFile)(join(bin, "initdb"), initdb, as);
+  await promisify(execFile)(join(bin, "initdb"), initdb, asOf({ account }));
   await fs.writeFile(join(data, "pg_hba.conf"), `${access.join("\n")}\n`);
+  return { bin, home, data, account };
+}
+
+export interface Running {
+  /** The superuser, on database postgres. */
+  target: Target;
+  port: number;
+  end(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts its server, and returns when that answers; on another port than any in use, unless one is given. */
+export async function launch(made: Made, settings: readonly string[], given?: number): Promise<Running> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
-    const settings = [
-      ...[`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories="],
-      ...["fsync=off", "max_connections=300"],
-    ];
-    const args = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
-    const server = spawn(join(bin, "postgres"), args, { ...as, stdio: "ignore" });
-    const stop = atEnd(async () => {
-      await ended(server, "SIGQUIT");
-      await fs.rm(home, { recursive: true, force: true });
-    });
+    const port = given ?? (await freePort());
+    const all = [`port=${port}`, "listen_addresses=127.0.0.1", "unix_socket_directories=", ...settings];
+    const args = ["-D", made.data, ...all.flatMap((setting) => ["-c", setting])];
+    const server = spawn(join(made.bin, "postgres"), args, { ...asOf(made), stdio: "ignore" });
+    const end = atEnd(() => ended(server, "SIGQUIT"));
     const target = targetOf(`postgres://postgres:super@127.0.0.1:${port}/postgres`);
-    if (await answers(server, target)) return { target, stop };
-    if (attempt === 5) throw new Error(`${bin}/postgres does not start in ${data}`);
+    if (await answers(server, target))
+      return {
+        target,
+        port,
+        async end(signal) {
+          await ended(server, signal);
+          await end();
+        },
+      };
+    if (attempt === 5) throw new Error(`${made.bin}/postgres does not start in ${made.data}`);
   }
 }
 
@@ -106,13 +145,18 @@ export async function withLogin<T>(
   work: (serverUrl: string) => Promise<T>,
 ): Promise<T> {
   try {
-    // Long, since the fuzzer looks for it in answers, where a short one may stand by chance.
-    const password = randomBytes(16).toString("hex");
-    const login = `create role coupon_ci login createrole createdb password '${password}'`;
-    await withConnection(server.target, (sql) => sql.unsafe(login));
-    await letExplain(server.target, "coupon_ci");
-    return await work(server.target.withLogin("coupon_ci", password).url);
+    return await work(await makeLogin(server.target));
   } finally {
     await server.stop();
   }
+}
+
+/** Makes such a login, and returns the server's URL with it. */
+export async function makeLogin(superuser: Target): Promise<string> {
+  // Long, since the fuzzer looks for it in answers, where a short one may stand by chance.
+  const password = randomBytes(16).toString("hex");
+  const login = `create role coupon_ci login createrole createdb password '${password}'`;
+  await withConnection(superuser, (sql) => sql.unsafe(login));
+  await letExplain(superuser, "coupon_ci");
+  return superuser.withLogin("coupon_ci", password).url;
 }

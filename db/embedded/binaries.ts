@@ -10,7 +10,7 @@ import { failure, run, succeeds } from "./run.ts";
 
 /** The directory of initdb, pg_ctl and postgres, which the server's user is able to run, and their version. */
 export async function findBinaries(
-  place: Place,
+  place: Pick<Place, "home" | "account">,
   log: (line: string) => void,
 ): Promise<{ bin: string; version: string }> {
   const platform = `${process.platform}-${process.arch}`;

@@ -1,6 +1,7 @@
 /** ./sd status: says what is there, what runs, what set-up would change, and each setting's value. It changes nothing. */
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { describeHosts } from "../../db/hosts.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
 import { commitWaitsFor } from "../../db/replication.ts";
@@ -23,6 +24,9 @@ export async function status(env: Env, entry: Entry = printed): Promise<number> 
 }
 
 async function database(env: Env, entry: Entry): Promise<void> {
+  const given = env.DATABASE_URL ?? env.API_DATABASE_URL;
+  if (given !== undefined && targetOf(given).hosts.length > 1)
+    for (const words of await describeHosts(targetOf(given))) entry("host", words);
   if (env.DATABASE_URL) return described(targetOf(env.DATABASE_URL), "", entry);
   if (env.API_DATABASE_URL) return elsewhere(targetOf(env.API_DATABASE_URL), entry);
   const { running, version } = await embeddedStatus({ dataDir: env.DATA_DIR });

@@ -1,5 +1,5 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import { HUNG_UP, isNoSession, NO_POSTGRESQL, NO_TLS, UNREACHABLE } from "../../db/errors.ts";
+import { HUNG_UP, isNoSession, NO_HOST, NO_POSTGRESQL, NO_TLS, UNREACHABLE } from "../../db/errors.ts";
 
 /** What an operator looks for: which rule of which table refused. */
 interface Place {
@@ -158,6 +158,7 @@ const REASONS: Record<string, string | undefined> = {
   [HUNG_UP]: "What answers at the database's address hangs up.",
   [NO_POSTGRESQL]: "What answers at the database's address is no PostgreSQL.",
   [NO_TLS]: "The database offers no TLS, and its URL asks for it.",
+  [NO_HOST]: "No host of the database's URL is the primary.",
   "28000": "The database does not let this login in.",
   "28P01": "The database refuses the login's password.",
   "3D000": "There is no such database.",

@@ -1,5 +1,7 @@
 /** Connections to the database: bounded calls with deadlines. */
 import type postgres from "postgres";
+import { createHosts, type Hosts } from "../../db/hosts.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
 
@@ -23,6 +25,8 @@ const READING: readonly string[] = ["offer", "report"];
 
 /** The pools of a server, by purpose. */
 export function openPools(url: string, callMs?: number) {
+  const target = targetOf(url);
+  const hosts = target.hosts.length > 1 ? createHosts(target) : undefined;
   /** Told when a connection was lost or closed. */
   const listeners: (() => void)[] = [];
   let commitWaitsFor: string | undefined;
@@ -41,7 +45,7 @@ export function openPools(url: string, callMs?: number) {
     },
   };
   const pools = mapped(POOLS, (max, name) =>
-    createPool(url, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
+    createPool({ target, hosts }, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
   );
   return {
     pools,
@@ -62,6 +66,12 @@ function mapped<Name extends string, From, To>(
 ): Record<Name, To> {
   const entries = Object.entries(from) as [Name, From][];
   return Object.fromEntries(entries.map(([name, value]) => [name, to(value, name)])) as Record<Name, To>;
+}
+
+/** Where a pool's sessions are: one host, or the wanted one of several. */
+export interface Place {
+  target: Target;
+  hosts: Hosts | undefined;
 }
 
 /** What a pool tells the others. */
@@ -97,13 +107,13 @@ interface Sessions {
  * and a call behind one that waits for a lock would wait too.
  */
 export function createPool(
-  url: string,
+  place: Place,
   max: number,
   needs: Needs,
   signals: Signals = NO_SIGNALS,
   callMs = CALL_MS,
 ) {
-  const sessions = createSessions(url, max, needs, signals, callMs);
+  const sessions = createSessions(place, max, needs, signals, callMs);
   const turns = createTurns(max);
   const noAnswer = `no answer from the database in ${callMs} ms`;
   const errors = { unavailable: 0, busy: 0, stalled: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
@@ -204,11 +214,17 @@ export function createPool(
  * tells the session that nobody listens any more. So while one waits, no pool sends what might wait too. That bounds a process to
  * twice its connections.
  */
-function createSessions(url: string, max: number, needs: Needs, signals: Signals, callMs: number) {
+function createSessions(
+  { target, hosts }: Place,
+  max: number,
+  needs: Needs,
+  signals: Signals,
+  callMs: number,
+) {
   let current = opened();
 
   function opened(): Sessions {
-    const sql = open(url, max, {
+    const told = {
       closed() {
         doubt(sessions);
         signals.lost();
@@ -216,7 +232,8 @@ function createSessions(url: string, max: number, needs: Needs, signals: Signals
       unreplicated() {
         sessions.unreplicated += 1;
       },
-    });
+    };
+    const sql = open(target, max, told, hosts);
     const sessions: Sessions = { sql, isProven: false, proof: undefined, unreplicated: 0 };
     return sessions;
   }

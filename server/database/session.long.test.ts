@@ -274,7 +274,7 @@ test("a pooler that refuses a startup parameter: the call was never sent", pgbou
 test("a call that the driver gave to no session was not sent", async (t) => {
   const scratch = await openScratch(t);
   const call = async (url: string) => {
-    const sql = open(url, 1, { closed() {}, unreplicated() {} });
+    const sql = open(targetOf(url), 1, { closed() {}, unreplicated() {} });
     t.after(() => sql.end({ timeout: 1 }));
     const running = sql`select 1`;
     const error = await running.then(
@@ -290,7 +290,7 @@ test("a call that the driver gave to no session was not sent", async (t) => {
 
 test("a pooler's session in another encoding is refused; a time whose text depends on settings is not read", async (t) => {
   const { apiUrl } = await openScratch(t);
-  const sql = open(apiUrl, 1, { closed() {}, unreplicated() {} });
+  const sql = open(targetOf(apiUrl), 1, { closed() {}, unreplicated() {} });
   t.after(() => sql.end({ timeout: 1 }));
   await prove(sql, "writes");
   await sql`set client_encoding = 'LATIN1'`;

@@ -1,8 +1,8 @@
 /** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
 import postgres from "postgres";
+import { type Hosts, socketsTo } from "../../db/hosts.ts";
 import { commitWaitsFor, isUnreplicated } from "../../db/replication.ts";
-import { openSocket } from "../../db/socket.ts";
-import { targetOf } from "../../db/target.ts";
+import type { Target } from "../../db/target.ts";
 import { parseExact, stringifyExact } from "../api/exact.ts";
 import { DatabaseError, READ_ONLY } from "./errors.ts";
 
@@ -18,9 +18,10 @@ export interface Told {
  * A driver's pool. Nothing that the server asks or is told depends on a setting of the session: a pooler may drop settings, and a
  * database may have others. So no setting is asked for, which a pooler could refuse.
  */
-export function open(url: string, max: number, told: Told): postgres.Sql {
-  const { connection, ...options } = targetOf(url).driverOptions();
-  return postgres({
+export function open(target: Target, max: number, told: Told, hosts?: Hosts): postgres.Sql {
+  const { connection, ...options } = target.driverOptions();
+  let isOver = false;
+  const sql = postgres({
     max,
     connect_timeout: 2,
     idle_timeout: 0,
@@ -34,7 +35,7 @@ export function open(url: string, max: number, told: Told): postgres.Sql {
     // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
     // meanwhile, nobody handles the rejection, which would end the process.
     fetch_types: false,
-    ...({ socket: openSocket } as object), // the driver has this option, its types do not
+    ...({ socket: socketsTo(hosts, () => isOver) } as object), // the driver has this option, its types do not
     connection: { ...connection, application_name: `coupon-server ${process.pid}` },
     types: {
       jsonb: { to: 3802, from: [3802], serialize: stringifyExact, parse: parseExact },
@@ -43,6 +44,12 @@ export function open(url: string, max: number, told: Told): postgres.Sql {
       time: { to: 1184, from: [1082, 1083, 1114, 1184, 1186, 1266], serialize: String, parse: refuseText },
     },
   });
+  const { end } = sql;
+  sql.end = (options) => {
+    isOver = true;
+    return end(options);
+  };
+  return sql;
 }
 
 /** Reads a bigint or a numeric. It throws instead of answering something else. */

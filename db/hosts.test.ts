@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type TestContext, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { withConnection } from "./connect.ts";
+import { createHosts, describeHosts, mostQuestions } from "./hosts.ts";
+import { targetOf } from "./target.ts";
+
+const real = process.env["SCRATCH_SERVER_URL"] as string;
+const places = (...hosts: string[]) => targetOf(real.replace(/@[^/]*/, `@${hosts.join(",")}`));
+const here = new URL(real).host;
+const PATIENT = { askMs: 60_000, searchMs: 60_000 };
+
+/** A host that does this to whoever comes; how many came, and how many were there at once. */
+async function serve(t: TestContext, greet: (client: Socket) => void) {
+  const came = { count: 0, now: 0, most: 0 };
+  const clients = new Set<Socket>();
+  const server = createServer((client) => {
+    clients.add(client);
+    came.count += 1;
+    came.now += 1;
+    came.most = Math.max(came.most, came.now);
+    client
+      .on("error", () => {})
+      .on("close", () => {
+        came.now -= 1;
+      });
+    greet(client);
+  });
+  t.after(() => {
+    for (const client of clients) client.destroy();
+    server.close();
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return { came, host: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test("an outage: many ask at once and without a pause, and each host is asked by one connection, ever less often", async (t) => {
+  const dead = await Promise.all(
+    [1, 2].map(() => serve(t, (client) => void client.once("data", () => client.end()))),
+  );
+  const hosts = createHosts(places(...dead.map(({ host }) => host)));
+  const began = performance.now();
+  while (dead.some(({ came }) => came.count < 7)) {
+    const told = await Promise.allSettled(Array.from({ length: 50 }, () => hosts.find()));
+    for (const each of told)
+      assert.match(String((each as PromiseRejectedResult).reason), /no host of the URL is the primary/);
+    await turn();
+  }
+  const lasted = performance.now() - began;
+  for (const { came } of dead) {
+    assert.ok(came.count <= mostQuestions(lasted), `${came.count} in ${lasted} ms`);
+    assert.equal(came.most, 1);
+  }
+});
+
+test("mostQuestions(): after 25, 50, 100, 200, 400, 500, 500 … ms at the earliest", () => {
+  assert.deepEqual(
+    [0, 24, 25, 74, 75, 774, 775, 1_274, 1_275, 1_775].map(mostQuestions),
+    [1, 1, 2, 2, 3, 5, 6, 6, 7, 8],
+  );
+});
+
+test("a host that never answers delays the primary by no more than a moment, wherever it stands", async (t) => {
+  const silent = await serve(t, () => {});
+  for (const list of [
+    [silent.host, here],
+    [here, silent.host],
+  ]) {
+    const hosts = createHosts(places(...list), PATIENT);
+    assert.equal((await hosts.find()).target.host, here);
+    assert.deepEqual(
+      [...(await withConnection(places(...list), (sql) => sql`select 1 as one`))],
+      [{ one: 1 }],
+    );
+  }
+});
+
+test("what was found is kept until it is lost; what was lost before stays as it is", async (t) => {
+  const closing = await serve(t, (client) => void client.once("data", () => client.end()));
+  const hosts = createHosts(places(closing.host, here), PATIENT);
+  const first = await hosts.find();
+  assert.equal(await hosts.find(), first);
+  hosts.lost(first);
+  let second: typeof first | undefined;
+  while (second === undefined) second = await hosts.find().catch(() => turn(undefined));
+  assert.notEqual(second, first);
+  hosts.lost(first);
+  assert.equal(await hosts.find(), second);
+});
+
+test("none is the primary: a sentence that says what each is, and no password", async (t) => {
+  const closing = await serve(t, (client) => void client.end());
+  await assert.rejects(
+    withConnection(places(closing.host, "127.0.0.1:1"), (sql) => sql`select 1`),
+    {
+      code: "NO_HOST",
+      message: `no host of the URL is the primary: ${closing.host} does not let us in (HUNG_UP), 127.0.0.1:1 does not let us in (ECONNREFUSED)`,
+    },
+  );
+  assert.deepEqual(await describeHosts(places(here, "127.0.0.1:1")), [
+    `${here} is the primary`,
+    "127.0.0.1:1 does not let us in (ECONNREFUSED)",
+  ]);
+});
+
+test("read-write: a database that takes no writes is not it, and primary takes it", async () => {
+  const list = `${here},127.0.0.1:1`;
+  const readOnly = (attributes: string) =>
+    targetOf(
+      `${real.replace(/@[^/]*/, `@${list}`)}${real.includes("?") ? "&" : "?"}target_session_attrs=${attributes}&options=-c%20default_transaction_read_only%3Don`,
+    );
+  assert.equal((await createHosts(readOnly("primary"), PATIENT).find()).target.host, here);
+  await assert.rejects(
+    createHosts(readOnly("read-write"), PATIENT).find(),
+    new RegExp(`${here} takes no writes`),
+  );
+});

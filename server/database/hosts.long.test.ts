@@ -1,0 +1,154 @@
+/** A URL with several hosts: whichever of them is the primary is found, by few questions, and what was never sent is not told as unknown. */
+import assert from "node:assert/strict";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { after, before, type TestContext, test } from "node:test";
+import { openApp } from "../../bench/harness/app.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
+import { makeLogin } from "../../bench/harness/cluster.ts";
+import { createThings } from "../../bench/harness/coupons.ts";
+import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
+import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { runSd } from "../../bench/harness/sd.ts";
+import { type Stall, watchStalls } from "../../bench/harness/stalls.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
+import { withConnection } from "../../db/connect.ts";
+import { createHosts, mostQuestions } from "../../db/hosts.ts";
+import { targetOf } from "../../db/target.ts";
+
+let nodes: [Node, ...Node[]];
+let serverUrl: string;
+
+before(async () => {
+  nodes = await startNodes(3, await embeddedBin());
+  serverUrl = await makeLogin(nodes[0].target);
+  await makeTemplate(serverUrl);
+});
+
+after(cleanUp);
+
+/** Counts the connections to a port, and passes them on. */
+async function startRelay(t: TestContext, to: number) {
+  const came: number[] = [];
+  const server = createServer((client) => {
+    came.push(performance.now());
+    const upstream = connectTcp(to, "127.0.0.1");
+    for (const [from, into] of [[client, upstream] as const, [upstream, client] as const])
+      from
+        .on("error", () => {})
+        .on("close", () => into.destroy())
+        .pipe(into);
+  });
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return { came, place: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+const at = (url: string, places: readonly string[], parameters = "") =>
+  url.replace(/@[^/]*/, `@${places.join(",")}`) + parameters;
+
+test("the commands work on the primary, wherever it stands in the list", async () => {
+  const [primary, standby] = nodes as [Node, Node, Node];
+  await primary.run("create database several owner coupon_ci");
+  const places = [standby, primary].map(({ port }) => `127.0.0.1:${port}`);
+  const list = targetOf(at(serverUrl, places)).on("several");
+  const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: list.url } };
+  const migrated = await runSd(["migrate"], how);
+  assert.equal(migrated.status, 0, migrated.stderr);
+  const port = { status: 0, stdout: `${primary.port}\n`, stderr: "" };
+  assert.deepEqual(await runSd(["psql", "-qAtc", "select inet_server_port()"], how), port);
+  assert.match(
+    (await runSd(["sql", "select inet_server_port()"], how)).stdout,
+    new RegExp(`${primary.port}`),
+  );
+  assert.equal((await runSd(["api-url"], how)).stdout, `${list.as("coupon_api").url}\n`);
+  const { stdout } = await runSd(["status"], how);
+  for (const line of [`${places[0]} is a standby`, `${places[1]} is the primary`, "migrations"])
+    assert.ok(stdout.includes(line), stdout);
+  assert.equal((await runSd(["check"], how)).status, 0);
+  // These servers do not flush, which the doctor tells; it finds nothing else.
+  assert.match((await runSd(["doctor"], how)).stdout, /^setting fsync is off.*\n1 thing differs\n$/);
+  await primary.run("drop database several with (force)");
+});
+
+test("the primary dies, and a standby is promoted", async (t) => {
+  const [first, second, third] = nodes as [Node, Node, Node];
+  const scratch: Scratch = await scratchDatabase(serverUrl);
+  const { newCoupon, newUsers } = createThings(scratch.admin);
+  const coupon = await newCoupon({ count: 1_000 });
+  const users = await newUsers(2_000);
+  const relays = await Promise.all(nodes.map(({ port }) => startRelay(t, port)));
+  const app = await openApp(
+    at(
+      scratch.apiUrl,
+      [2, 0, 1].map((i) => relays[i]?.place as string),
+      "?target_session_attrs=read-write",
+    ),
+  );
+  t.after(() => app.close());
+  const [user = 0] = users;
+  assert.equal((await app.issue(coupon, user)).body.outcome, "issued");
+  const caughtUp = async ({ target }: Node) => {
+    const [here, there] = await Promise.all(
+      [first.target, target].map((each) =>
+        withConnection(
+          each,
+          (sql) =>
+            sql`select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end::text as lsn`,
+        ),
+      ),
+    );
+    return here?.[0]?.["lsn"] === there?.[0]?.["lsn"];
+  };
+  await until(async () => (await caughtUp(second)) && (await caughtUp(third)), "both standbys have it");
+  await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
+
+  await first.stop("SIGQUIT");
+  // One answer of before may be on its way.
+  await until(
+    async () => (await app.issue(coupon, user)).body.outcome === "database_unavailable",
+    "it is noticed",
+  );
+  for (const { came } of relays) came.length = 0;
+  const began = performance.now();
+  const outcomes = new Set<string>();
+  let asked = 0;
+  // As many at once as the server has connections, and more.
+  await until(async () => {
+    const answers = await Promise.all(users.slice(asked, asked + 30).map((each) => app.issue(coupon, each)));
+    asked = (asked + 30) % 1_900;
+    for (const { body } of answers) outcomes.add(body.outcome);
+    return relays.every(({ came }) => came.length >= 6);
+  }, "each host is asked six times");
+  const lasted = performance.now() - began;
+  assert.deepEqual([...outcomes], ["database_unavailable"]);
+  for (const { came } of relays)
+    assert.ok(came.length <= mostQuestions(lasted), `${came.length} in ${lasted} ms`);
+  t.diagnostic(`${relays.map(({ came }) => came.length)} connections in ${Math.round(lasted)} ms`);
+
+  await second.promote();
+  const promoted = performance.now();
+  const stalls: Stall[] = [];
+  const stopWatching = watchStalls(stalls);
+  await until(async () => {
+    const { body } = await app.issue(coupon, users[1_950] as number);
+    assert.notEqual(body.outcome, "outcome_unknown");
+    return ["issued", "already_issued"].includes(body.outcome);
+  }, "it is found");
+  stopWatching();
+  const found = performance.now() - promoted - stalls.reduce((sum, { from, until }) => sum + until - from, 0);
+  t.diagnostic(`found ${Math.round(found)} ms after the promotion`);
+  assert.ok(found <= 2_000, `${found} ms`);
+  assert.equal((await app.issue(coupon, user)).body.outcome, "already_issued");
+
+  // The old primary comes back and knows nothing of its successor. It stands first in the list.
+  await first.start();
+  const list = targetOf(
+    at(
+      scratch.apiUrl,
+      [first, second].map(({ port }) => `127.0.0.1:${port}`),
+    ),
+  );
+  const hosts = createHosts(list, { askMs: 60_000, searchMs: 60_000 });
+  assert.equal((await hosts.find()).target.host, `127.0.0.1:${second.port}`);
+});
