@@ -56,6 +56,10 @@ export const bars: readonly Bar[] = [
   atLeast("look", "grants beside 10,000 pages that watch / beside none", 0.9, 0.97),
   atMost("look", "how far the last of 10,000 pages was behind", 2_000, 1_500),
   atMost("look", "memory of the server, 10,000 pages that watch", 300, 200),
+  // A lease is asked for each half second, and each second the database is told how many asked.
+  atMost("servers", "statements a second and server for a coupon that is sold out", 3, 3),
+  atMost("servers", "statements of a server, refusals at the high rate / at the low rate", 1.1, 1.05),
+  atMost("servers", "statements of each of 4 servers / of one, refusals", 1.1, 1.05),
   atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
   atMost("start", "cold start, to the first answer", 1_500, 800),
   atMost("start", "memory of a server at rest", 70, 50),

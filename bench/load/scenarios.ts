@@ -8,6 +8,7 @@ import { open } from "./open.ts";
 import { overload } from "./overload.ts";
 import { refuse } from "./refuse.ts";
 import type { Options, Scenario } from "./scenario.ts";
+import { servers } from "./servers.ts";
 import { sql } from "./sql.ts";
 import { start } from "./start.ts";
 import { tokens } from "./tokens.ts";
@@ -22,6 +23,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   overload,
   open,
   look,
+  servers,
   growth,
   crowd,
   start,
