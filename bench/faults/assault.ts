@@ -71,7 +71,7 @@ export function assault(
       history,
     });
     const lives = startLives({
-      ...{ seed, load, targets, history, firstUser: stock.firstOfLives },
+      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, members: stock.members },
       isOn: fault.clock !== "database",
     });
     const untilWell = wellness(load, stock, targets);
@@ -117,6 +117,7 @@ async function prepare(
 
   const counts = [...stock.coupons, stock.probe].map(({ coupon, count }) => [coupon, count] as const);
   const history = newHistory(seed, new Map(counts));
+  history.members = stock.members;
   const secret = newSecret();
   const start = async (port?: number) => {
     const environment = fault.clock === "server" ? fakeTime.environment : {};

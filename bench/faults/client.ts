@@ -1,7 +1,7 @@
 /** One HTTP request as a client sends it, with a deadline, and what its answer means. */
 import { Agent, request as httpRequest } from "node:http";
 import { type Command, outcomes } from "../../server/api/outcomes.ts";
-import type { Answer, Ask } from "./history.ts";
+import { type Answer, type Ask, EARLY_GROUP } from "./history.ts";
 
 export interface Client {
   /** Sends it to the server at this URL; hangs up after `hangUpAfter` ms, if given. Never rejects. */
@@ -19,6 +19,7 @@ const COMMANDS = {
   create: "create_coupon",
   edit: "edit_coupon",
   move: "set_coupon_start",
+  early: "set_coupon_group",
   withdraw: "withdraw_coupon",
 } as const satisfies Record<Ask["kind"], Command>;
 /** Outcomes of a 503 that promise that nothing was done. */
@@ -111,6 +112,8 @@ export function createClient(
         return byAdmin(path("edit"), { message: ask.message });
       case "move":
         return byAdmin(path("start"), { start_time: instant(ask.start) });
+      case "early":
+        return byAdmin(path("group"), { group_name: EARLY_GROUP, eligible_from: instant(ask.from) });
       case "withdraw":
         return byAdmin(path("withdraw"), {});
     }

@@ -131,6 +131,7 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
       createCoupon: around(db.createCoupon),
       editCoupon: around(db.editCoupon),
       setCouponStart: around(db.setCouponStart),
+      setCouponGroup: around(db.setCouponGroup),
       withdrawCoupon: around(db.withdrawCoupon),
       countDemand: around(db.countDemand),
     },

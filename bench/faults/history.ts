@@ -8,6 +8,9 @@ import type { Stall } from "../harness/stalls.ts";
 /** Users from here on are nobody that the service knows. */
 export const STRANGERS = 1_000_000_000;
 
+/** The group that may have a coupon early; history.members are in it. */
+export const EARLY_GROUP = "regulars";
+
 /** What an attempt came to, for the one who asked. */
 export type Answer =
   /** Done, by this attempt or an earlier one of the same request: issued, already_issued; used; changed, unchanged. `coupon`: of create. */
@@ -29,6 +32,8 @@ export type Ask =
   | NewCoupon
   | { kind: "edit"; coupon: number; message: string }
   | { kind: "move"; coupon: number; start: number }
+  /** It is EARLY_GROUP's from then on, ms since 1970. */
+  | { kind: "early"; coupon: number; from: number }
   | { kind: "withdraw"; coupon: number };
 
 /** `start` and `end` are ms since 1970. The message is another one each time, so that no two requests are the same. */
@@ -67,6 +72,8 @@ export interface History {
   epoch: number;
   /** Each coupon's count at the beginning. */
   counts: Map<number, number>;
+  /** The users who are in EARLY_GROUP, from one to another; undefined: nobody. */
+  members: { first: number; last: number } | undefined;
   attempts: Attempt[];
   strokes: Stroke[];
   /** Resident memory of the server, MB, after each stroke that it survived. */
@@ -81,7 +88,7 @@ export interface History {
 
 /** As coupon_owner reads it, past all functions. */
 export interface FinalState {
-  /** start: ms since 1970. */
+  /** start, from (of a group; null: nobody's early): ms since 1970. */
   coupons: {
     coupon: number;
     count: number;
@@ -90,6 +97,7 @@ export interface FinalState {
     sold_out_at: string | null;
     message: string;
     start: number;
+    from: number | null;
   }[];
   grants: {
     coupon: number;
@@ -108,7 +116,7 @@ export interface FinalState {
 
 export function newHistory(seed: number, counts: ReadonlyMap<number, number>): History {
   return {
-    ...{ seed, epoch: performance.timeOrigin, counts: new Map(counts) },
+    ...{ seed, epoch: performance.timeOrigin, counts: new Map(counts), members: undefined },
     ...{ attempts: [], strokes: [], memory: [], deaths: [], stalls: [], isCounted: false },
   };
 }

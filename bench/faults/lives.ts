@@ -4,6 +4,7 @@
  *
  * - Movers make a coupon of a day to come, and move its start to a moment from now, or to a later one. Who asks for it is nobody that
  *   the service knows, so that nothing is issued and it can be withdrawn: the next one has the same code.
+ * - Some make a coupon of a day to come, and let a group have it from a moment from now on. Members ask for it, and others, who must wait.
  * - Withdrawers make a coupon that can be had at once, and withdraw it while users ask: it is gone, or somebody has it and it stays.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +19,9 @@ export interface LivesOptions {
   history: History;
   /** Users from here on ask for what withdrawers made. */
   firstUser: number;
-  /** Coupons that each withdrawer makes at most; a mover waits for starts and makes a third of them. */
+  /** Those in EARLY_GROUP; users just before the first one are not. */
+  members: { first: number; last: number };
+  /** Coupons that each withdrawer makes at most; who waits for starts makes a third of them. */
   most?: number;
   isOn: boolean;
 }
@@ -33,6 +36,8 @@ export interface Lives {
 /** A day has room for three coupons, and movers share one. */
 const MOVERS = 2;
 const WITHDRAWERS = 2;
+/** Who ask in vain for what is a group's early. */
+const OUTSIDERS = 200;
 const ASKERS = 4;
 const DAY_MS = 86_400_000;
 /** Each step has its answer by then, also where a busy machine takes long to start a server. */
@@ -57,6 +62,7 @@ export function startLives({
   targets,
   history,
   firstUser,
+  members,
   most = Number.POSITIVE_INFINITY,
   isOn,
 }: LivesOptions): Lives {
@@ -64,6 +70,14 @@ export function startLives({
   let running = isOn;
   let users = firstUser;
   let strangers = STRANGERS;
+  let asked = 0;
+  /** A member, then somebody who is none; they come round. */
+  const memberOrNot = () => {
+    const [turn, isMember] = [asked >> 1, asked++ % 2 === 0];
+    return isMember
+      ? members.first + (turn % (members.last - members.first + 1))
+      : members.first - 1 - (turn % OUTSIDERS);
+  };
   const insist = (ask: Ask): Promise<Answer> =>
     load.insist(ask, PATIENCE_MS, () => targets[Math.floor(random() * targets.length)]);
   const shift: Shift = {
@@ -98,6 +112,7 @@ export function startLives({
     ...Array.from({ length: MOVERS }, (_, operator) =>
       operate(operator, moveOne, () => strangers++, Math.ceil(most / 3)),
     ),
+    operate(0, openEarly, memberOrNot, Math.ceil(most / 3)),
     ...Array.from({ length: WITHDRAWERS }, (_, operator) => operate(operator, withdrawOne, () => users++)),
   ]);
   return {
@@ -131,21 +146,40 @@ async function moveOne(
   await shift.whileAsked(coupon, stranger, async () => {
     await insist({ kind: "edit", coupon, message: `${name.message}, corrected` });
     if (random() < 0.5) await insist({ kind: "move", coupon, start: times.start + DAY_MS });
-    await moveForward(shift, coupon);
+    await bringForward(shift, 0.7, (start) => ({ kind: "move", coupon, start }));
     if (!isOver()) await insist({ kind: "withdraw", coupon });
   });
   return true;
 }
 
-/** Moves it so that it starts soon; after a wait for leases that may be too late, and is refused. */
-async function moveForward({ random, isOver, insist }: Shift, coupon: number): Promise<void> {
+/** Gives it a start that comes soon, and mostly waits for it; after a wait for leases that may be too late, and is refused. */
+async function bringForward(
+  { random, isOver, insist }: Shift,
+  waits: number,
+  startingAt: (start: number) => Ask,
+): Promise<void> {
   for (let ahead = 200 + random() * 2_000; !isOver(); ahead += 1_500) {
     const start = Math.round(Date.now() + ahead);
-    const { is } = await insist({ kind: "move", coupon, start });
+    const { is } = await insist(startingAt(start));
     if (is !== "ok") continue;
-    if (random() < 0.7) await sleep(Math.max(0, start - Date.now()) + 100 + random() * 200);
+    if (random() < waits) await sleep(Math.max(0, start - Date.now()) + 100 + random() * 200);
     return;
   }
+}
+
+/** Members take it, and then its place is not free again. */
+async function openEarly(shift: Shift, user: () => number, { place, i }: Which): Promise<boolean> {
+  const { random, insist } = shift;
+  const day = today() + 5_000 + place;
+  const name = { code: `EARLY-${place}`, message: `Early ${i}` };
+  const [start, end] = [day * DAY_MS, (day + 10) * DAY_MS];
+  const coupon = await shift.create({ ...name, start, end, count: 2 + Math.floor(random() * 6) });
+  if (coupon === undefined) return false;
+  await shift.whileAsked(coupon, user, async () => {
+    if (random() < 0.5) await insist({ kind: "early", coupon, from: start - DAY_MS });
+    await bringForward(shift, 1, (from) => ({ kind: "early", coupon, from }));
+  });
+  return false;
 }
 
 /** Returns whether its place is free again. */

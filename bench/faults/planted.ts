@@ -3,26 +3,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../db/connect.ts";
 import { instant } from "../../server/database/columns.ts";
 import type { Issue } from "../../server/database/commands.ts";
-import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
-import { BOUNDS, type Bounds } from "./checker/bounds.ts";
-import type { Invariant } from "./checker/check.ts";
-import { CHANCES, type Chances } from "./flaky.ts";
-import { changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, SPENT } from "./planting.ts";
-import type { Plant } from "./trial.ts";
-
-export interface Bug {
-  name: string;
-  about: string;
-  /** What the checker must find, all of it. */
-  breaks: Invariant[];
-  plant(database: Scratch): Promise<Plant>;
-  /** For a bug that only shows then. */
-  chances?: Chances;
-  bounds?: Bounds;
-  restocks?: boolean;
-  lives?: number;
-}
+import { BOUNDS } from "./checker/bounds.ts";
+import { CHANCES } from "./flaky.ts";
+import { bugsOfLives } from "./planted-lives.ts";
+import { type Bug, changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, SPENT } from "./planting.ts";
 
 export const bugs: readonly Bug[] = [
   {
@@ -198,88 +183,7 @@ export const bugs: readonly Bug[] = [
         ]),
       ),
   },
-  {
-    name: "move within a lease",
-    about: "a move of the start doesn't wait for the leases of not_started",
-    breaks: ["refusal_is_true"],
-    lives: 24,
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/internal/outlive_leases.sql", [
-          "coupon.common_refusal(c, clock_timestamp()) is not null)",
-          "coupon.common_refusal(c, clock_timestamp()) not in ('not_started'))",
-        ]),
-      ),
-  },
-  {
-    name: "withdrawn and granted",
-    about: "a withdrawal looks for grants before it has the lock, and no guard keeps what was issued",
-    breaks: ["withdrawn_is_gone", "reconcile_is_empty"],
-    lives: 12,
-    plant: async (database) =>
-      inSql(
-        database,
-        "drop trigger coupons_are_permanent_once_issued on coupon.coupons;",
-        await changed("sql/withdraw_coupon.sql", [
-          "  v_coupon := coupon.lock_issuing(withdraw_coupon.coupon_id);\n",
-          `  select c.* into v_coupon from coupon.coupons c where c.id = withdraw_coupon.coupon_id;
-  perform pg_sleep(0.03);
-  perform coupon.lock_issuing(withdraw_coupon.coupon_id);
-`,
-        ]),
-      ),
-  },
-  {
-    name: "id given again",
-    about: "the id of a new coupon is the highest one and one more",
-    breaks: ["id_is_new"],
-    lives: 9,
-    plant: async (database) =>
-      inSql(
-        database,
-        `create function coupon.number_again() returns trigger language plpgsql as
-          'begin new.id := (select max(c.id) + 1 from coupon.coupons c); return new; end';
-        create trigger a_number before insert on coupon.coupons
-          for each row execute function coupon.number_again();`,
-      ),
-  },
-  {
-    name: "code kept",
-    about: "the code of a coupon that was withdrawn stays taken",
-    breaks: ["operator_is_not_refused"],
-    lives: 12,
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/create_coupon.sql", [
-          "  if outcome is not null then\n",
-          `  if outcome is null and exists (
-    select from coupon.audit a where a.command = 'withdraw_coupon' and a.old_values ->> 'code' = create_coupon.code)
-  then
-    outcome := 'code_taken';
-  end if;
-  if outcome is not null then
-`,
-        ]),
-      ),
-  },
-  {
-    name: "correction not kept",
-    about: "a correction is answered before it is done, and some are never done",
-    breaks: ["correction_is_kept"],
-    lives: 9,
-    plant: async () => ({
-      db: (db) => {
-        const random = createRandom(1);
-        return {
-          ...db,
-          editCoupon: async (...given) =>
-            random() < 0.5 ? { outcome: "changed", taken_by: null } : db.editCoupon(...given),
-        };
-      },
-    }),
-  },
+  ...bugsOfLives,
   {
     name: "dropped tail",
     about: "a batch that is sent again in halves forgets the second one",

@@ -4,7 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Scratch } from "../harness/scratch.ts";
+import type { Bounds } from "./checker/bounds.ts";
+import type { Invariant } from "./checker/check.ts";
+import type { Chances } from "./flaky.ts";
 import type { Plant } from "./trial.ts";
+
+export interface Bug {
+  name: string;
+  about: string;
+  /** What the checker must find, all of it. */
+  breaks: Invariant[];
+  plant(database: Scratch): Promise<Plant>;
+  /** For a bug that only shows then. */
+  chances?: Chances;
+  bounds?: Bounds;
+  restocks?: boolean;
+  lives?: number;
+}
 
 const ROOT = new URL("../../", import.meta.url);
 const ISSUING = new URL("server/issuing/", ROOT);

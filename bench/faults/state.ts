@@ -5,7 +5,7 @@ import { createThings } from "../harness/coupons.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
-import type { FinalState } from "./history.ts";
+import { EARLY_GROUP, type FinalState } from "./history.ts";
 
 export interface Stock {
   users: number;
@@ -15,6 +15,8 @@ export interface Stock {
   probe: { coupon: number; count: number; firstUser: number };
   /** The users from here on ask for coupons that are being corrected: lives.ts. */
   firstOfLives: number;
+  /** The last of them are in EARLY_GROUP. */
+  members: { first: number; last: number };
 }
 
 const PROBES = 2_000;
@@ -29,6 +31,13 @@ export async function fillStock(
   coupons: number,
 ): Promise<Stock> {
   await addUsers({ admin }, 1, users + PROBES + OF_LIVES * users);
+  const members = {
+    first: users + PROBES + (OF_LIVES - 1) * users + 1,
+    last: users + PROBES + OF_LIVES * users,
+  };
+  await admin`
+    select from add_to_group(
+      ${EARLY_GROUP}, array(select generate_series(${members.first}::bigint, ${members.last}::bigint)))`;
   const random = createRandom(seed);
   const counts = Array.from({ length: coupons }, () => 10 + Math.floor(random() * 21));
   const { newCoupon } = createThings(admin);
@@ -40,6 +49,7 @@ export async function fillStock(
     coupons: made,
     probe: { coupon: probe, count: PROBES, firstUser: users + 1 },
     firstOfLives: users + PROBES + 1,
+    members,
   };
 }
 
@@ -51,7 +61,8 @@ export function readState(setupUrl: string): Promise<FinalState> {
       const coupons = await sql`
         select
           id::integer as coupon, count, issued, coupon.asked_for(c)::integer as asked, ${sql.unsafe(instant("sold_out_at"))},
-          message, extract(epoch from start_time)::float8 * 1000 as start
+          message, extract(epoch from start_time)::float8 * 1000 as start,
+          extract(epoch from eligible_from)::float8 * 1000 as from
         from coupon.coupons c`;
       const grants = await sql`
         select

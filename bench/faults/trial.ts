@@ -95,6 +95,7 @@ export function trial({
     later(async () => client.close());
     const history = newHistory(seed, new Map(stock.coupons.map(({ coupon, count }) => [coupon, count])));
     history.counts.set(stock.probe.coupon, stock.probe.count);
+    history.members = stock.members;
 
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());
@@ -111,7 +112,7 @@ export function trial({
       requests,
     });
     const corrected = startLives({
-      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, most: lives },
+      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, members: stock.members, most: lives },
       isOn: lives > 0,
     });
     await Promise.race([Promise.all([load.made, corrected.made]), ...(plant ? [sleep(LONGEST_MS)] : [])]);

@@ -15,6 +15,7 @@ import { firstComeFirstServed, soldOutIsFinal } from "./order.ts";
 import { holderIsNotRefused, refusalIsTrue } from "./refusals.ts";
 import { restockIsKept } from "./restocks.ts";
 import { liveAgain, memoryIsFlat, reconcileIsEmpty, serverSurvives } from "./service.ts";
+import { notBeforeItsTime } from "./times.ts";
 import { undoneStaysUndone } from "./undone.ts";
 import { usedOnce, useIsKept, useWasAskedFor } from "./uses.ts";
 
@@ -56,6 +57,11 @@ export const PROMISES = {
     check: countsAgree,
   },
   within_count: { promise: "never more than count was issued", check: withinCount },
+  not_before_its_time: {
+    promise:
+      "nobody has a coupon before it starts, but members of its group, and they not before it starts for them",
+    check: notBeforeItsTime,
+  },
   one_a_day: { promise: "a user has at most one coupon a day, by the day of its time", check: oneADay },
   used_once: {
     promise: "a coupon is used at most once, and the audit tells of it once",

@@ -29,6 +29,8 @@ export interface Life {
   created: AttemptTo<"create">[];
   edits: AttemptTo<"edit">[];
   moves: AttemptTo<"move">[];
+  /** Those that let the group have it early. */
+  early: AttemptTo<"early">[];
   withdrawals: AttemptTo<"withdraw">[];
 }
 
@@ -103,15 +105,17 @@ export function gather(history: History, state: FinalState): Facts {
 function livesOf(history: History): Map<number, Life> {
   const told = attemptsTo(history, "create").filter(({ answer }) => answer.is === "ok");
   const idOf = ({ answer }: Attempt) => (answer.is === "ok" && answer.coupon) || 0;
-  const [edits, moves, withdrawals] = [
+  const [edits, moves, early, withdrawals] = [
     grouped(attemptsTo(history, "edit"), ({ ask }) => ask.coupon),
     grouped(attemptsTo(history, "move"), ({ ask }) => ask.coupon),
+    grouped(attemptsTo(history, "early"), ({ ask }) => ask.coupon),
     grouped(attemptsTo(history, "withdraw"), ({ ask }) => ask.coupon),
   ];
   const life = (coupon: number, created: AttemptTo<"create">[]): Life => ({
     created,
     edits: edits.get(coupon) ?? [],
     moves: moves.get(coupon) ?? [],
+    early: early.get(coupon) ?? [],
     withdrawals: withdrawals.get(coupon) ?? [],
   });
   return new Map([...grouped(told, idOf)].map(([coupon, created]) => [coupon, life(coupon, created)]));

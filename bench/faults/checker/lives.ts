@@ -9,20 +9,25 @@ import {
   type Findings,
   firstOk,
   isOpen,
+  mayBeDone,
   ms,
   said,
 } from "./facts.ts";
 import { CLOCKS_MS, mayHaveStarted } from "./starts.ts";
 
-/** What a coupon says and when it starts is what was asked for last, as far as the answers prove which that was. */
+/** What a coupon says, when it starts and from when it is its group's is what was asked for last, as far as the answers prove which that was. */
 export function* correctionIsKept({ coupons, lives }: Facts): Findings {
-  for (const [coupon, { created, edits, moves }] of lives) {
+  for (const [coupon, { created, edits, moves, early }] of lives) {
     const row = coupons.get(coupon);
     if (row === undefined) continue;
     yield isLast([...created, ...edits], ({ ask }) => ask.message === row.message) ||
       `coupon ${coupon} says ${row.message}; told ${[...created, ...edits].map(asked).join(", ")}`;
     yield isLast([...created, ...moves], ({ ask }) => ask.start === row.start) ||
       `coupon ${coupon} starts at ${row.start}; told ${[...created, ...moves].map(asked).join(", ")}`;
+    const isSo = ({ ask }: (typeof created | typeof early)[number]) =>
+      (ask.kind === "early" ? ask.from : null) === row.from;
+    yield isLast([...created, ...early], isSo) ||
+      `coupon ${coupon} is its group's from ${row.from}; told ${[...created, ...early].map(asked).join(", ")}`;
   }
 }
 
@@ -67,6 +72,7 @@ export function* idIsNew({ lives }: Facts): Findings {
 export function* operatorIsNotRefused(facts: Facts): Findings {
   yield* refusals(facts, "create", isInTheWay);
   yield* refusals(facts, "move", isTrue);
+  yield* refusals(facts, "early", isEarlyTrue);
   yield* refusals(facts, "withdraw", hasGrants);
   yield* refusals(facts, "edit", () => false);
 }
@@ -94,6 +100,16 @@ function isTrue(facts: Facts, attempt: AttemptTo<"move">): boolean {
   const { ask, answer, answeredAt } = attempt;
   if (answer.outcome === "in_the_past") return ask.start <= facts.history.epoch + answeredAt + CLOCKS_MS;
   return answer.outcome === "already_started" && mayHaveStarted(facts, attempt);
+}
+
+function isEarlyTrue(
+  { history: { epoch }, lives }: Facts,
+  { ask, answer, answeredAt }: AttemptTo<"early">,
+): boolean {
+  const isOver = (from: number) => from <= epoch + answeredAt + CLOCKS_MS;
+  if (answer.outcome === "in_the_past") return isOver(ask.from);
+  const before = (lives.get(ask.coupon)?.early ?? []).filter((other) => mayBeDone(other.answer));
+  return answer.outcome === "already_started" && before.some((other) => isOver(other.ask.from));
 }
 
 function hasGrants({ madeOf }: Facts, { ask, answer, answeredAt }: AttemptTo<"withdraw">): boolean {

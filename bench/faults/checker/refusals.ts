@@ -12,7 +12,7 @@ import {
   ms,
   said,
 } from "./facts.ts";
-import { CLOCKS_MS, mayHaveStarted, startsDuring } from "./starts.ts";
+import { CLOCKS_MS, mayHaveStarted, startsFor } from "./starts.ts";
 
 export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
   for (const [key, attempts] of issues) {
@@ -55,7 +55,7 @@ function* issueRefusals(facts: Facts, coupon: number): Findings {
         yield isDaySpent(facts, attempt) || `${told}: the user held no other of that day`;
         break;
       case "not_started":
-        yield startsDuring(facts, attempt).some(
+        yield startsFor(facts, attempt).some(
           (start) => start > facts.history.epoch + invokedAt - CLOCKS_MS,
         ) || `${told}: it had started before that was asked, at ${ms(invokedAt)}`;
         break;

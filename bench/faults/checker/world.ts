@@ -36,6 +36,8 @@ export const create = (message = "m", start = 0): Ask => ({
 });
 export const edit = (message: string): Ask => ({ kind: "edit", coupon: 1, message });
 export const move = (start: number): Ask => ({ kind: "move", coupon: 1, start });
+/** Of a world with members(): users from 8 on are in the group. */
+export const early = (from: number): Ask => ({ kind: "early", coupon: 1, from });
 export const withdraw: Ask = { kind: "withdraw", coupon: 1 };
 export const withdrawn: Answer = { is: "ok", outcome: "withdrawn" };
 export const restock = (count: number): Ask => ({ kind: "restock", coupon: 1, count });
@@ -105,7 +107,7 @@ export function unasked(
   given: Partial<FinalState["coupons"][number]> = {},
 ): FinalState["coupons"][number] {
   return {
-    ...{ coupon, count: 2, issued: 0, asked: 0, sold_out_at: null, message: "m", start: 0 },
+    ...{ coupon, count: 2, issued: 0, asked: 0, sold_out_at: null, message: "m", start: 0, from: null },
     ...given,
   };
 }
@@ -121,6 +123,14 @@ export function counting(count: number): Change {
 /** Of a world: what coupon 1 says in the database, and when it starts. */
 export function saying(message: string, start = 0): Change {
   return (_, { coupons }) => void Object.assign(coupons[0] as object, { message, start });
+}
+
+/** Of a world: users from 8 on are in the group, whose coupon 1 is from then on in the database, before it starts. */
+export function members(from: number | null, start: number): Change {
+  return (history, { coupons }) => {
+    history.members = { first: 8, last: 99 };
+    Object.assign(coupons[0] as object, { from, start });
+  };
 }
 
 /** Of a world: nothing is left of coupon 1. */
