@@ -10,7 +10,7 @@ import { startFolding } from "./folding.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
-const DRAIN_MS = 10_000;
+export const DRAIN_MS = 10_000;
 /** Of that, after the last answer, to tell how many asked, and then for what still runs in the database. */
 const CLOSE_MS = 2_000;
 

@@ -2,18 +2,29 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { connect } from "../../db/connect.ts";
+import { type Target, targetOf } from "../../db/target.ts";
 import { isSeeding } from "../../server/commands/seed.ts";
 import { readEnv } from "../../server/env.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
-import { scratchDatabase } from "./scratch.ts";
+import { dropDatabase, scratchDatabase } from "./scratch.ts";
 import { newSecret } from "./service.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -57,6 +68,68 @@ test("the files that are copied are enough to serve, and end on the signal that 
   assert.equal((await fetch(`${url}/livez`)).status, 200);
   assert.equal((await fetch(`${url}/`)).status, 200);
   server.kill(instructions("STOPSIGNAL")[0] as NodeJS.Signals);
+  assert.deepEqual(await ended, [0, null]);
+});
+
+/** A database that nobody has set up. */
+async function emptyDatabase(t: TestContext): Promise<Target> {
+  const url = process.env["SCRATCH_SERVER_URL"] as string;
+  const name = `coupon_image_${process.pid}`;
+  const server = connect(url);
+  t.after(async () => {
+    await dropDatabase(server, name);
+    await server.end({ timeout: 1 });
+  });
+  await server.unsafe(`create database ${name} encoding 'UTF8' template template0`);
+  return targetOf(url).on(name);
+}
+
+const canRemount = spawnSync("unshare", ["--mount", "true"]).status === 0;
+test("set-up and server write no file, and need not be root: as in server/kubernetes", {
+  skip: canRemount ? false : "needs root and unshare",
+}, async (t) => {
+  const database = await emptyDatabase(t);
+  const home = mkdtempSync(join(tmpdir(), "secrets-"));
+  t.after(() => rmSync(home, { recursive: true }));
+  chmodSync(home, 0o755);
+  // The image has a Node.js that needs no tsx, which keeps what it makes in a directory of its own.
+  const forTsx = join(home, "tsx");
+  mkdirSync(forTsx);
+  const script = `
+    for each in / $(findmnt --raw --noheadings --output TARGET | grep -E '^/(tmp|home|var|root)'); do
+      mount -o remount,bind,ro "$each"
+    done
+    for each in ${home} ${tmpdir()} ${ROOT}; do
+      if touch "$each/written" 2> /dev/null; then exit 9; fi
+    done
+    ${TYPESCRIPT.length > 0 ? `mount -t tmpfs none ${forTsx}` : ""}
+    exec setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs "$@"`;
+  /** A command of server/kubernetes, with the value that its variable's file has. */
+  const run = (variable: string, value: string, command: readonly string[]) => {
+    writeFileSync(join(home, variable), value);
+    const args = [process.execPath, ...TYPESCRIPT, ...command];
+    return spawn("unshare", ["--mount", "sh", "-ec", script, "sh", ...args], {
+      cwd: ROOT,
+      env: {
+        PATH: process.env["PATH"],
+        TMPDIR: forTsx,
+        [`${variable}_FILE`]: join(home, variable),
+        JWT_SECRET: newSecret(),
+        HOST: "127.0.0.1",
+        PORT: "0",
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+  };
+  const job = run("DATABASE_URL", database.url, ["server/commands/main.ts", "migrate"]);
+  job.stdout.resume();
+  assert.deepEqual(await once(job, "exit"), [0, null]);
+  const server = run("API_DATABASE_URL", database.as("coupon_api").url, ["server/main.ts"]);
+  t.after(() => server.kill("SIGKILL"));
+  const ended = once(server, "exit");
+  const [line] = await once(createInterface({ input: server.stdout }), "line");
+  assert.equal((await fetch(`${JSON.parse(line).url}/readyz`)).status, 200);
+  server.kill("SIGTERM");
   assert.deepEqual(await ended, [0, null]);
 });
 

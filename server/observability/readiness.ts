@@ -7,7 +7,7 @@ import { Problem } from "../http/problem.ts";
 import { createShared } from "../http/shared.ts";
 
 /** A load balancer waits a few seconds for an answer. */
-const ANSWER_MS = 1_000;
+export const ANSWER_MS = 1_000;
 
 const MIGRATIONS = new URL("../../db/migrations/", import.meta.url);
 
