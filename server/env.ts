@@ -53,7 +53,7 @@ const schema = z.object({
     .default("0.0.0.0")
     .register(texts, { description: "address that the server listens on" }),
   WORKERS: whole(1, 64).prefault("1").register(texts, {
-    description: "number of server processes behind the port; each opens up to 20 database connections",
+    description: "number of server processes behind the port; each opens up to 21 database connections",
   }),
   DRAIN_DELAY: whole(0, 600).prefault("0").register(texts, {
     description:

@@ -61,6 +61,7 @@ test("functions are volatile, since they read the clock after a wait, but for th
     ["state_of", "i"],
     ["take_out", "i"],
     ["terms_of", "i"],
+    ["webhook_pause", "i"],
   ]);
 });
 
@@ -123,6 +124,10 @@ test("every column has a comment, but for those that say themselves what they ar
     ["use_counts", ["coupon_id"]],
     ["user_coupons", ["user_id", "coupon_id"]],
     ["users", ["display_name"]],
+    ["webhook_deliveries", ["webhook_name"]],
+    ["webhook_secrets", ["webhook_name"]],
+    ["webhook_sender", ["only_row"]],
+    ["webhooks", ["created_at", "disabled_reason"]],
   ]);
 });
 
@@ -237,6 +242,18 @@ const RIGHTS: Record<string, string> = {
   "use_coupon(bigint,bigint,text,text)": "ad",
   "wallet(bigint,date,integer)": "adm",
   "withdraw_coupon(bigint,text,text)": "ad",
+  "set_webhook(text,text,event_type[],text,text,text)": "ad",
+  "rotate_webhook_secret(text,text,text)": "ad",
+  "enable_webhook(text,text,text)": "ad",
+  "disable_webhook(text,text,text)": "ad",
+  "remove_webhook(text,text,text)": "ad",
+  "resend_webhook(text,text,text,text)": "ad",
+  "list_webhooks()": "ad",
+  "list_webhook_deliveries(text,integer)": "ad",
+  "claim_webhooks(uuid,boolean)": "a",
+  "webhook_target(text)": "a",
+  "next_webhook_events(uuid,text,integer)": "a",
+  "tell_webhook(uuid,text,text,text[],text[],integer[],text[],integer[])": "a",
   "coupon.add_lease()": "",
   "coupon.asked_for(coupon.coupons)": "",
   "coupon.carry_expiry()": "",
@@ -276,6 +293,11 @@ const RIGHTS: Record<string, string> = {
   "coupon.earliest_use(coupon.user_coupons)": "",
   "coupon.event_id(coupon.events,integer)": "",
   "coupon.event_of(coupon.audit)": "",
+  "coupon.events_after(bigint,integer,integer,bigint,bigint,event_type[])": "",
+  "coupon.check_webhook_name(text)": "",
+  "coupon.webhook_pause(integer)": "",
+  "coupon.holds_webhooks(uuid)": "",
+  "coupon.stop_webhook(text,text,text,text)": "",
   "coupon.fence_replay()": "",
   "coupon.find_claim(text)": "",
   "coupon.first_start(coupon.coupons)": "",
@@ -353,8 +375,8 @@ test("coupon_monitor and coupon_admin read all tables but the secrets, and chang
     select r.role, c.relname
     from pg_class c cross join (values ('coupon_monitor'), ('coupon_admin')) r (role)
     where c.relnamespace = 'coupon'::regnamespace and (
-      c.relkind = 'r' and has_table_privilege(r.role, c.oid, 'select') = (c.relname = 'claim_secrets')
-      or c.relname = 'claim_secrets' and has_any_column_privilege(r.role, c.oid, 'select')
+      c.relkind = 'r' and has_table_privilege(r.role, c.oid, 'select') = (c.relname in ('claim_secrets', 'webhook_secrets'))
+      or c.relname in ('claim_secrets', 'webhook_secrets') and has_any_column_privilege(r.role, c.oid, 'select')
       or c.relkind = 'r' and
         has_table_privilege(r.role, c.oid, 'insert, update, delete, truncate, references, trigger')
       or c.relkind = 'r' and has_any_column_privilege(r.role, c.oid, 'insert, update, references')
@@ -415,6 +437,8 @@ test("every foreign key says what a delete and an update of its parent do, and h
     ["demand_coupon", "c", "c"],
     ["group_members_user", "c", "r"],
     ["leases_coupon", "c", "c"],
+    ["webhook_deliveries_webhook", "c", "r"],
+    ["webhook_secrets_webhook", "c", "r"],
   ]);
   // The key's first column leads an index, but where the parents are one row.
   const bare = owner`
@@ -626,6 +650,39 @@ test("constraints and triggers, by name", async () => {
         "users_id_is_json_safe",
         "users_pkey",
         "users_stay_forgotten",
+      ],
+    ],
+    [
+      "webhook_deliveries",
+      [
+        "coupon.webhook_deliveries_one_waits",
+        "webhook_deliveries_attempts_count",
+        "webhook_deliveries_last_error_fits",
+        "webhook_deliveries_pkey",
+        "webhook_deliveries_wait_or_are_dead",
+        "webhook_deliveries_webhook",
+      ],
+    ],
+    [
+      "webhook_secrets",
+      [
+        "coupon.webhook_secrets_one_before",
+        "coupon.webhook_secrets_one_newest",
+        "webhook_secrets_key_fits",
+        "webhook_secrets_pkey",
+        "webhook_secrets_webhook",
+      ],
+    ],
+    ["webhook_sender", ["webhook_sender_has_one_row", "webhook_sender_pkey"]],
+    [
+      "webhooks",
+      [
+        "webhooks_disabled_for_a_reason",
+        "webhooks_last_error_fits",
+        "webhooks_pkey",
+        "webhooks_url_fits",
+        "webhooks_url_is_http",
+        "webhooks_webhook_name_is_plain",
       ],
     ],
   ]);

@@ -47,6 +47,22 @@ const RIGHT: Record<string, Record<string, string>> = {
     last_position: "7",
     sold_out: "false",
   },
+  webhooks: {
+    webhook_name: "'w'",
+    url: "'https://crm.example/'",
+    event_types: "'{}'",
+    after_number: "1",
+    after_place: "-1",
+  },
+  webhook_secrets: { webhook_name: "'crm'", number: "1" },
+  webhook_deliveries: {
+    webhook_name: "'crm'",
+    number: "1",
+    place: "0",
+    coupon_id: String(lunch),
+    attempts: "0",
+    next_attempt_at: "'2031-01-01Z'",
+  },
   demand: { coupon_id: String(lunch), second: "'2031-01-01Z'", refused: "0", replayed: "0" },
 };
 
@@ -159,7 +175,45 @@ const EDGES: [table: string, column: string, right: string[], wrong: string[], c
   ["events", "first_position", [], ["null"], "events_are_of_one_kind"],
   ["events", "last_position", [], ["null"], "events_are_of_one_kind"],
   ["events", "sold_out", ["true"], ["null"], "events_are_of_one_kind"],
+  ["events", "coupon_id", [], ["null"], "events_are_of_one_kind"],
+  [
+    "webhooks",
+    "webhook_name",
+    [text(64), "'aZ09_-'"],
+    ["''", text(65), "'a b'", "'ä'"],
+    "webhooks_webhook_name_is_plain",
+  ],
+  [
+    "webhooks",
+    "url",
+    ["'http://[::1]:1/?q#f'", "'https://a'"],
+    ["'ftp://a/'", "'https:///a'", "'https://ann@a/'", "'https://a/ b'", "'https://a/ä'", "E'https://a/\\n'"],
+    "webhooks_url_is_http",
+  ],
+  [
+    "webhooks",
+    "url",
+    [`'https://a/' || ${text(1_990)}`],
+    [`'https://a/' || ${text(1_991)}`],
+    "webhooks_url_fits",
+  ],
+  ["webhooks", "last_error", [text(200)], [text(201)], "webhooks_last_error_fits"],
+  ["webhooks", "disabled_at", [], ["now()"], "webhooks_disabled_for_a_reason"],
+  ["webhooks", "disabled_reason", [], ["'r'"], "webhooks_disabled_for_a_reason"],
+  [
+    "webhook_secrets",
+    "key",
+    ["substr(sha256(''), 9)", "sha256('') || sha256('')"],
+    ["substr(sha256(''), 10)", "sha256('') || sha256('') || '\\x00'"],
+    "webhook_secrets_key_fits",
+  ],
+  ["webhook_deliveries", "attempts", [], ["-1"], "webhook_deliveries_attempts_count"],
+  ["webhook_deliveries", "last_error", [text(200)], [text(201)], "webhook_deliveries_last_error_fits"],
+  ["webhook_deliveries", "next_attempt_at", [], ["null"], "webhook_deliveries_wait_or_are_dead"],
 ];
+
+await owner.unsafe(`insert into coupon.webhooks (webhook_name, url, event_types, after_number, after_place)
+  values ('crm', 'https://crm.example/', '{}', 1, -1)`);
 
 const insertInto = (table: string, given: Record<string, string>) => {
   const row = { ...RIGHT[table], ...given };
@@ -215,6 +269,7 @@ const REFUSED: Record<string, string[]> = {
     `insert into coupon.events (number, gathered_at, coupon_id) values (1000, '2031-01-01Z', ${lunch})`,
     `insert into coupon.events (number, gathered_at, coupon_id, audit_id, sold_out) values (1000, '2031-01-01Z', ${lunch}, 1, true)`,
   ],
+  webhook_sender_has_one_row: ["insert into coupon.webhook_sender (only_row) values (false)"],
   gathered_has_one_row: ["insert into coupon.gathered (only_row) values (false)"],
   user_coupons_use_reference_fits: [
     "update coupon.user_coupons set used_date = clock_timestamp(), use_reference = '' where user_id = 2",

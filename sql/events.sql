@@ -56,36 +56,9 @@ begin
   end if;
 
   return query
-  select coupon.event_id(e, x.place), x.event, x.at, e.coupon_id, x.user_id, x.position, x.use_reference, x.old_values,
-    x.new_values
-  from coupon.events e
-  cross join lateral (
-    (select
-      g.position as place, 'issued'::public.event_type as event, g.issued_at as at, g.user_id, g.position,
-      null as use_reference, null::jsonb as old_values, null::jsonb as new_values
-    from coupon.user_coupons g
-    where coupon.position_key(g.coupon_id, g.position) between
-        coupon.position_key(e.coupon_id,
-          case when e.number = v_number then greatest(e.first_position, v_place + 1) else e.first_position end)
-        and coupon.position_key(e.coupon_id, e.last_position)
-    order by coupon.position_key(g.coupon_id, g.position)
-    limit events.page_size)
-    union all
-    select e.last_position + 1, 'sold_out', g.issued_at, null, g.position, null, null, null
-    from coupon.user_coupons g
-    where e.sold_out and (e.number, e.last_position + 1) > (v_number, v_place)
-      and coupon.position_key(g.coupon_id, g.position) = coupon.position_key(e.coupon_id, e.last_position)
-    union all
-    select
-      0, coupon.event_of(a), coalesce(case a.command when 'use_coupon' then a.used_date end, a.at), a.user_id, null,
-      coalesce(a.new_values, a.old_values)->>'use_reference',
-      case when a.used_date is null then a.old_values end, case when a.used_date is null then a.new_values end
-    from coupon.audit a
-    where a.id = e.audit_id and (e.number, 0) > (v_number, v_place)
-  ) x
-  where e.number >= v_number
-  order by e.number, x.place
-  limit events.page_size;
+  select a.event_id, a.event, a.at, a.of_coupon, a.user_id, a.position, a.use_reference, a.old_values, a.new_values
+  from coupon.events_after(v_number, v_place, events.page_size) a
+  order by a.at_number, a.at_place;
 end
 $$;
 

@@ -76,12 +76,24 @@ grant execute on function
   public.forget_user(bigint, text, text),
   public.fold_grants(integer),
   public.events(text, integer),
-  public.fold_demand(integer)
+  public.fold_demand(integer),
+  public.set_webhook(text, text, public.event_type[], text, text, text),
+  public.rotate_webhook_secret(text, text, text),
+  public.enable_webhook(text, text, text),
+  public.disable_webhook(text, text, text),
+  public.remove_webhook(text, text, text),
+  public.resend_webhook(text, text, text, text),
+  public.list_webhooks(),
+  public.list_webhook_deliveries(text, integer)
 to coupon_api, coupon_admin;
 
 grant execute on function
   public.coupon_leases(bigint[], integer[], timestamptz[], boolean),
-  public.count_demand(uuid, bigint, interval, bigint[], integer[], integer[])
+  public.count_demand(uuid, bigint, interval, bigint[], integer[], integer[]),
+  public.claim_webhooks(uuid, boolean),
+  public.webhook_target(text),
+  public.next_webhook_events(uuid, text, integer),
+  public.tell_webhook(uuid, text, text, text[], text[], integer[], text[], integer[])
 to coupon_api;
 
 grant execute on function
@@ -122,6 +134,9 @@ grant select on
   coupon.audit,
   coupon.events,
   coupon.gathered,
+  coupon.webhooks,
+  coupon.webhook_deliveries,
+  coupon.webhook_sender,
   coupon.issuing,
   coupon.leases,
   coupon.incoming_users,

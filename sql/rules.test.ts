@@ -973,6 +973,18 @@ const attacks: Record<string, Attack[]> = {
       "audit_tells_what_is",
     ],
     ["a secret of a coupon", [note("rotate_claim_secret", '{"secret_id": 1}')], "audit_tells_what_is"],
+    ...[
+      ...["set_webhook", "rotate_webhook_secret", "enable_webhook", "disable_webhook", "resend_webhook"],
+    ].map((command): [string, string[], string] => [
+      `${command} of a webhook that is not`,
+      [note(command, '{"webhook_name": "crm"}').replace(`, ${live},`, ", null,")],
+      "audit_tells_what_is",
+    ]),
+    [
+      "a webhook removed that was never told",
+      ["insert into coupon.audit (command) values ('remove_webhook')"],
+      "audit_tells_what_is",
+    ],
     ["a command that is not", [note("issue_coupon", '{"count": 5}')], "22P02"],
     ["users of a coupon", [note("import_users", '{"created": 1}')], "audit_tells_what_is"],
     [

@@ -124,6 +124,14 @@ test("a caller's own types, which call what they like, are not those of a functi
     "list_users()",
     "schema_version()",
     "set_time_zone('UTC')",
+    "set_webhook('spy', 'https://spy.example/', '{issued}', null)",
+    "rotate_webhook_secret('spy')",
+    "list_webhooks()",
+    "list_webhook_deliveries('spy')",
+    "resend_webhook('spy')",
+    "disable_webhook('spy')",
+    "enable_webhook('spy')",
+    "remove_webhook('spy')",
     "reconcile()",
   ])
     await session

@@ -36,7 +36,7 @@ export async function startPgBouncer(
       `* = host=${to.hostname} port=${to.port}`,
       "[pgbouncer]",
       ...["listen_addr = 127.0.0.1", `listen_port = ${port}`, "unix_socket_dir ="],
-      ...["auth_type = plain", `auth_file = ${users}`, `pool_mode = ${mode}`, "default_pool_size = 20"],
+      ...["auth_type = plain", `auth_file = ${users}`, `pool_mode = ${mode}`, "default_pool_size = 21"],
       ...["max_client_conn = 100", "query_wait_timeout = 2", "server_login_retry = 1"],
       ...(ignored === "" ? [] : [`ignore_startup_parameters = ${ignored}`]),
     ];

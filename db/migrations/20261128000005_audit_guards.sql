@@ -89,6 +89,19 @@ begin
       when 'retire_claim_secret' then new.coupon_id is null and exists (
         select from coupon.claim_secrets s
         where jsonb_build_object('secret_id', s.id) = new.new_values and s.retired_at is not null)
+      when 'remove_webhook' then new.coupon_id is null and new.new_values is null and new.old_values is not null
+        and not exists (select from coupon.webhooks w where w.webhook_name = new.old_values->>'webhook_name')
+      when 'set_webhook' then new.coupon_id is null and exists (
+        select from coupon.webhooks w where to_jsonb(w) @> new.new_values)
+      when 'rotate_webhook_secret' then new.coupon_id is null and exists (
+        select from coupon.webhook_secrets s
+        where jsonb_build_object('webhook_name', s.webhook_name, 'number', s.number) = new.new_values and s.ends_at is null)
+      when 'enable_webhook' then new.coupon_id is null and exists (
+        select from coupon.webhooks w where to_jsonb(w) @> new.new_values and w.disabled_at is null)
+      when 'disable_webhook' then new.coupon_id is null and exists (
+        select from coupon.webhooks w where to_jsonb(w) @> new.new_values and w.disabled_at is not null)
+      when 'resend_webhook' then new.coupon_id is null and exists (
+        select from coupon.webhooks w where to_jsonb(w) @> new.new_values)
       when 'retire_coupons' then new.new_values is null and new.old_values is not null and exists (
         select from coupon.retired_coupons r where r.coupon_id = new.coupon_id and r.code = new.old_values->>'code')
       when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null
@@ -108,8 +121,8 @@ end
 $$;
 comment on function coupon.check_audit() is
   'For any insert into audit: login and at are those of this statement, and the values are what the
-tables say, of the use that was made or is undone, of the coupon, of the plan, of the time zone, or of
-the secret of claim codes; what was withdrawn or removed is not there, and who is forgotten is so. Of the coupon it notes
+tables say, of the use that was made or is undone, of the coupon, of the plan, of the time zone, of
+the secret of claim codes, or of the webhook; what was withdrawn or removed is not there, and who is forgotten is so. Of the coupon it notes
 how many units were issued.';
 
 create trigger audit_tells_what_is

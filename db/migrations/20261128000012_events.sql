@@ -5,15 +5,16 @@
 -- what was committed since.
 
 create type public.event_type as enum ('created', 'edited', 'paused', 'resumed', 'restocked', 'withdrawn', 'retired',
-  'issued', 'sold_out', 'used', 'undone');
+  'issued', 'sold_out', 'used', 'undone', 'webhook_disabled');
 comment on type public.event_type is
   'What happened to a coupon, or to a unit of it: issued, used, undone (the use was taken back). edited: its texts, times or
-count; restocked: its count was raised while nothing was left; sold_out: the last unit was issued, or the rest was cut off.';
+count; restocked: its count was raised while nothing was left; sold_out: the last unit was issued, or the rest was cut off.
+webhook_disabled is no coupon''s: nothing is sent to a webhook any more.';
 
 create table coupon.events (
   number bigint,
   gathered_at timestamptz not null,
-  coupon_id bigint not null,
+  coupon_id bigint,
   audit_id bigint,
   first_position integer,
   last_position integer,
@@ -21,7 +22,8 @@ create table coupon.events (
   constraint events_pkey primary key (number),
   constraint events_tell_a_change_once unique (audit_id),
   constraint events_are_of_one_kind check (
-    num_nonnulls(first_position, last_position, sold_out) = case when audit_id is null then 3 else 0 end),
+    num_nonnulls(first_position, last_position, sold_out) = case when audit_id is null then 3 else 0 end
+    and num_nonnulls(coupon_id, audit_id) > 0),
   constraint events_positions_rise check (first_position between 1 and last_position)
 );
 create unique index events_tell_a_grant_once on coupon.events (coupon_id, last_position) where last_position is not null;
@@ -34,7 +36,7 @@ comment on column coupon.events.number is
 comment on column coupon.events.gathered_at is
   'When it was added, by the database clock. Part of an event_id, so that one of another database is noticed.';
 comment on column coupon.events.coupon_id is
-  'Whose event it is. No foreign key: an event stays when its coupon is gone.';
+  'Whose event it is; null if it is no coupon''s. No foreign key: an event stays when its coupon is gone.';
 comment on column coupon.events.audit_id is
   'The row of the audit that it is; null for grants.';
 comment on column coupon.events.first_position is

@@ -12,6 +12,7 @@ import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
 import * as requests from "./requests.ts";
+import { hooking } from "./webhooks.ts";
 
 export interface Operation {
   route: `${"GET" | "POST"} /${string}`;
@@ -222,6 +223,7 @@ export const contract = {
   ...planning,
   ...eventing,
   ...grouping,
+  ...hooking,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",

@@ -8,7 +8,27 @@ import { couponId, userId } from "./values.ts";
 export const EVENT_TYPES = [
   ...["created", "edited", "paused", "resumed", "restocked", "withdrawn", "retired"],
   ...["issued", "sold_out", "used", "undone"],
+  "webhook_disabled",
 ] as const;
+
+/** The type of an event, as CloudEvents call it: coupon.issued, webhook.disabled. */
+export const typeOf = (event: string) =>
+  event.startsWith("webhook_") ? event.replace("_", ".") : `coupon.${event}`;
+/** What the database calls it. */
+export const eventOf = (type: string) => type.replace(/^coupon\./, "").replace(".", "_");
+
+/** What happened, as the database tells it. */
+export interface EventOfDatabase {
+  event_id: string;
+  event: string;
+  at: string;
+  coupon_id: number | null;
+  user_id: number | null;
+  position: number | null;
+  use_reference: string | null;
+  old_values: Record<string, unknown> | null;
+  new_values: Record<string, unknown> | null;
+}
 
 const values = (description: string) =>
   z
@@ -16,33 +36,35 @@ const values = (description: string) =>
     .nullable()
     .meta({ description, examples: [null] });
 
-const eventId = z.string().meta({
+export const eventId = z.string().meta({
   description: "Unique in its source, and the place in the order: give it as after, to go on behind it.",
   examples: ["2-3-1796036400000012"],
 });
 
-const event = z
+const cloudEvent = z
   .strictObject({
     specversion: z.literal("1.0"),
     id: eventId,
     source: z.literal("/events"),
     type: z.string().meta({
-      description: `What happened: ${EVENT_TYPES.map((type) => `coupon.${type}`).join(", ")}. Others may come with a later release.`,
+      description: `What happened: ${EVENT_TYPES.map(typeOf).join(", ")}. Others may come with a later release.`,
       examples: ["coupon.issued"],
     }),
-    subject: z.string().meta({ description: "The coupon.", examples: ["coupons/7"] }),
+    subject: z
+      .string()
+      .meta({ description: "The coupon, or the webhook (webhooks/crm).", examples: ["coupons/7"] }),
     time: at("When it happened."),
     datacontenttype: z.literal("application/json"),
     data: z.strictObject({
-      coupon_id: couponId,
+      coupon_id: couponId.nullable().meta({ description: "null of what is no coupon's." }),
       user_id: userId.nullable().meta({ description: "Whose unit it is: of issued, used and undone." }),
       position: position.nullable(),
       use_reference: z
         .string()
         .nullable()
         .meta({ description: "Of used and undone.", examples: [null] }),
-      old_values: values("What was changed of the coupon, as it was."),
-      new_values: values("What was changed of the coupon, as it is then."),
+      old_values: values("What was changed, as it was."),
+      new_values: values("What was changed, as it is then; of webhook.disabled its name and why."),
     }),
   })
   .meta({ title: "Event" });
@@ -71,7 +93,7 @@ export const eventing = {
     roles: ["service", "admin"],
     query: afterEvent.extend({ page_size: pageSize(COUPONS_OF_PAGE) }),
     answer: z.strictObject({
-      events: z.array(event),
+      events: z.array(cloudEvent),
       next_after: eventId.nullable().meta({
         description:
           "after= of the next page, which is empty as long as nothing new has happened; null: nothing has happened yet.",
@@ -88,7 +110,24 @@ export const eventing = {
       "A server process has places for 50 (503).",
     roles: ["service", "admin"],
     query: afterEvent,
-    answer: event,
+    answer: cloudEvent,
     stream: "text/event-stream",
   },
 } as const;
+
+export type CloudEvent = z.infer<typeof cloudEvent>;
+
+/** An event as CloudEvents 1.0 say it; `row` is what the database tells. */
+export function toCloudEvent(row: EventOfDatabase): CloudEvent {
+  const { event_id, event, at, coupon_id, user_id, position, use_reference, old_values, new_values } = row;
+  return {
+    specversion: "1.0",
+    id: event_id,
+    source: "/events",
+    type: typeOf(event),
+    subject: coupon_id === null ? `webhooks/${new_values?.["webhook_name"]}` : `coupons/${coupon_id}`,
+    time: at,
+    datacontenttype: "application/json",
+    data: { coupon_id, user_id, position, use_reference, old_values, new_values },
+  };
+}

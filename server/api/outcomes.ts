@@ -11,6 +11,7 @@ interface Answer {
 const notFound = { status: 404, detail: "There is no such coupon." } as const;
 const noUser = { status: 404, detail: "There is no such user." } as const;
 const noClaim = { status: 404, detail: "There is no such code." } as const;
+const noWebhook = { status: 404, detail: "There is no such webhook." } as const;
 const notIssued = { status: 409, detail: "The user doesn't hold this coupon." } as const;
 
 /** Of a use, whether the coupon is named or its claim code. */
@@ -167,6 +168,35 @@ export const outcomes = {
     user_not_found: noUser,
     already_forgotten: { status: 200, detail: "The user is forgotten already." },
     forgotten: { status: 200, detail: "The user is forgotten. The number and its coupons stay." },
+  },
+  set_webhook: {
+    unchanged: { status: 200, detail: "The webhook is so already." },
+    too_many: { status: 409, detail: "There are 50 webhooks: remove one first." },
+    changed: { status: 200, detail: "The webhook is changed." },
+    created: { status: 201, detail: "The webhook is created. Its secret is told this once." },
+  },
+  rotate_webhook_secret: {
+    webhook_not_found: noWebhook,
+    rotated: { status: 200, detail: "The webhook has a new secret. For a day the one before it signs too." },
+  },
+  enable_webhook: {
+    webhook_not_found: noWebhook,
+    already_enabled: { status: 200, detail: "The webhook is enabled already." },
+    enabled: { status: 200, detail: "The webhook is enabled, and gets what happened meanwhile." },
+  },
+  disable_webhook: {
+    webhook_not_found: noWebhook,
+    already_disabled: { status: 200, detail: "The webhook is disabled already." },
+    disabled: { status: 200, detail: "The webhook is disabled. Nothing is lost until it is enabled." },
+  },
+  remove_webhook: {
+    webhook_not_found: noWebhook,
+    removed: { status: 200, detail: "The webhook is removed." },
+  },
+  resend_webhook: {
+    webhook_not_found: noWebhook,
+    nothing_to_send: { status: 409, detail: "Nothing waits, and nothing was given up." },
+    resending: { status: 200, detail: "It is sent at once." },
   },
 } as const satisfies Record<string, Record<string, Answer>>;
 

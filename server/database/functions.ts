@@ -5,6 +5,7 @@ import { planned } from "./plan.ts";
 import { openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
+import { hooked, sending } from "./webhooks.ts";
 
 /** Versions of migrations, "20261128000001" for example: the newest one applied, and the one that a server must know. */
 export interface SchemaVersion {
@@ -19,7 +20,7 @@ export type Pools = Db["pools"];
 
 export function connectDb(url: string, options: { callMs?: number } = {}) {
   const { pools, figures, commitWaitsFor, onLost, close } = openPools(url, options.callMs);
-  const { issue, lookup, lease, use, operate, offer, report, ready } = pools;
+  const { issue, lookup, lease, use, operate, offer, report, ready, webhook } = pools;
   return {
     ...issuing(issue, lookup, lease),
     ...using(use),
@@ -27,6 +28,8 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...keeping(operate),
     ...planned(operate),
     ...grouped(operate, report),
+    ...hooked(operate, report),
+    ...sending(webhook),
     ...onOffer(offer),
     ...reports(report),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */

@@ -15,7 +15,17 @@ const MAX_WAIT_MS = 2_000;
 export type Pool = ReturnType<typeof createPool>;
 
 /** Connections by purpose: what waits, or takes long, delays only its own kind. */
-const POOLS = { issue: 4, lookup: 2, lease: 2, use: 4, operate: 2, offer: 2, report: 3, ready: 1 } as const;
+const POOLS = {
+  issue: 4,
+  lookup: 2,
+  lease: 2,
+  use: 4,
+  operate: 2,
+  offer: 2,
+  report: 3,
+  ready: 1,
+  webhook: 1,
+} as const;
 
 /** Of a server process. */
 export const CONNECTIONS = Object.values(POOLS).reduce((sum: number, max) => sum + max, 0);

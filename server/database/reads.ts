@@ -10,6 +10,7 @@ import type {
   offer,
   wallet,
 } from "../api/answers.ts";
+import type { EventOfDatabase } from "../api/events.ts";
 import { day, instant, list, seconds } from "./columns.ts";
 import type { Pool } from "./pool.ts";
 import { type Instant, lastOf } from "./rows.ts";
@@ -54,19 +55,6 @@ export interface Span {
   bucket: number;
   since?: Instant | undefined;
   before?: Instant | undefined;
-}
-
-/** What happened, as the database tells it. */
-export interface EventRow {
-  event_id: string;
-  event: string;
-  at: Instant;
-  coupon_id: number;
-  user_id: number | null;
-  position: number | null;
-  use_reference: string | null;
-  old_values: Record<string, unknown> | null;
-  new_values: Record<string, unknown> | null;
 }
 
 /** Which entries of the audit. */
@@ -140,7 +128,7 @@ const AUDIT = list(
   instant("used_date"),
   "old_values, new_values, reason",
 );
-const EVENT = list(
+export const EVENT = list(
   "event_id, event",
   instant("at"),
   "coupon_id, user_id, position, use_reference, old_values, new_values",
@@ -266,7 +254,7 @@ export function reports(report: Pool) {
 
     /** The first events after one; from the beginning; or the newest one alone. */
     events: (after: string | null, pageSize: number) =>
-      report<EventRow>(
+      report<EventOfDatabase>(
         (sql) => sql`
           select ${sql.unsafe(EVENT)}
           from public.events(after => ${after}::text, page_size => ${pageSize}::integer)

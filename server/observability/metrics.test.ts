@@ -352,7 +352,17 @@ test("/metrics never asks the database: none is there", async (t) => {
   assert.equal(series[failures], 1);
   assert.deepEqual(
     Object.keys(app.db.pools).map((pool) => [pool, series[`coupon_pool_size{pool="${pool}"}`]]),
-    Object.entries({ issue: 4, lookup: 2, lease: 2, use: 4, operate: 2, offer: 2, report: 3, ready: 1 }),
+    Object.entries({
+      issue: 4,
+      lookup: 2,
+      lease: 2,
+      use: 4,
+      operate: 2,
+      offer: 2,
+      report: 3,
+      ready: 1,
+      webhook: 1,
+    }),
   );
 });
 

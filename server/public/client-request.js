@@ -57,6 +57,8 @@ const KINDS = {
   days: isList,
   entries: isList,
   events: isList,
+  webhooks: isList,
+  deliveries: isList,
   id: isText,
   type: isText,
   outcomes: isObject,

@@ -164,6 +164,12 @@ export const DONE = /** @type {Record<string, string>} */ ({
   retire_coupons: "Retired",
   rotate_claim_secret: "Secret of claim codes renewed",
   retire_claim_secret: "Secret of claim codes retired",
+  set_webhook: "Webhook set",
+  rotate_webhook_secret: "Secret of a webhook renewed",
+  enable_webhook: "Webhook enabled",
+  disable_webhook: "Webhook disabled",
+  remove_webhook: "Webhook removed",
+  resend_webhook: "Sent to a webhook again",
 });
 
 /** An outcome of a request to issue, for a table. */

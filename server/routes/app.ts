@@ -28,6 +28,7 @@ import { type App, createOperations, type Operations, respond } from "./operatio
 import { addPages } from "./pages.ts";
 import { addPlan } from "./plan.ts";
 import { createStates, type States } from "./states.ts";
+import { addWebhooks } from "./webhooks.ts";
 
 export interface Dependencies {
   clock: Clock;
@@ -67,6 +68,7 @@ export function createApp(parts: Dependencies) {
   addPlan(operations, parts);
   const events = addEvents(operations, parts);
   addGroups(operations, parts);
+  addWebhooks(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);

@@ -1,17 +1,13 @@
 /** What happened: pages, and a stream that goes on from any event. */
-import type { z } from "zod";
-import { afterEvent, type eventing } from "../api/events.ts";
+import { afterEvent, type EventOfDatabase, toCloudEvent } from "../api/events.ts";
 import { stringifyExact } from "../api/exact.ts";
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
-import type { EventRow } from "../database/reads.ts";
 import { createFeed, type Output } from "../http/feed.ts";
 import { createPlaces } from "../http/places.ts";
 import { header, parsed } from "../http/request.ts";
 import type { Log } from "../observability/log.ts";
 import type { Operations } from "./operation.ts";
-
-type Event = z.infer<typeof eventing.watchEvents.answer>;
 
 interface Parts {
   clock: Clock;
@@ -39,7 +35,7 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
 
   read("listEvents", async ({ query: { after = null, page_size } }) => {
     const rows = await db.events(after, page_size);
-    return { events: rows.map(toEvent), next_after: behind(after, rows) };
+    return { events: rows.map(toCloudEvent), next_after: behind(after, rows) };
   });
 
   stream("watchEvents", feed, createPlaces("streams", MAX_STREAMS), async ({ c, query }) => {
@@ -92,23 +88,10 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
 }
 
 /** Where to go on after a page. Where nothing had happened yet, the newest event is the first one. */
-function behind(after: string | null, rows: readonly EventRow[]): string | null {
+function behind(after: string | null, rows: readonly EventOfDatabase[]): string | null {
   return rows.at(-1)?.event_id ?? (after === "latest" ? null : after);
 }
 
-function toBlock(row: EventRow): string {
-  return `id: ${row.event_id}\ndata: ${stringifyExact(toEvent(row))}\n\n`;
-}
-
-function toEvent({ event_id, event, at, coupon_id, ...more }: EventRow): Event {
-  return {
-    specversion: "1.0",
-    id: event_id,
-    source: "/events",
-    type: `coupon.${event}`,
-    subject: `coupons/${coupon_id}`,
-    time: at,
-    datacontenttype: "application/json",
-    data: { coupon_id, ...more },
-  };
+function toBlock(row: EventOfDatabase): string {
+  return `id: ${row.event_id}\ndata: ${stringifyExact(toCloudEvent(row))}\n\n`;
 }

@@ -69,7 +69,16 @@ const rights: Record<string, string[] | "public"> = {
   "POST /users/:user_id/forget": ["admin"],
   "POST /groups/:group_name/add": ["admin"],
   "POST /groups/:group_name/remove": ["admin"],
+  "GET /groups": ["admin"],
   "GET /groups/:group_name": ["admin"],
+  "GET /webhooks": ["admin"],
+  "POST /webhooks": ["admin"],
+  "POST /webhooks/:webhook_name/rotate-secret": ["admin"],
+  "POST /webhooks/:webhook_name/enable": ["admin"],
+  "POST /webhooks/:webhook_name/disable": ["admin"],
+  "POST /webhooks/:webhook_name/remove": ["admin"],
+  "POST /webhooks/:webhook_name/resend": ["admin"],
+  "GET /webhooks/:webhook_name/deliveries": ["admin"],
   "POST /users": ["admin"],
   "GET /users": ["admin"],
   "POST /users/import": ["admin"],
@@ -84,7 +93,11 @@ test("each route has its rights here", () => {
 });
 
 for (const [route, roles] of Object.entries(rights)) {
-  const target = route.replace(":coupon_id", "999999").replace(":user_id", "7").replace(":group_name", "vip");
+  const target = route
+    .replace(":coupon_id", "999999")
+    .replace(":user_id", "7")
+    .replace(":group_name", "vip")
+    .replace(":webhook_name", "crm");
   const call = (token?: string) =>
     world().call(target, {
       ...(token === undefined ? {} : { token }),

@@ -21,8 +21,9 @@ as $$
     when 'retire_coupons' then 'retired'
     when 'use_coupon' then 'used'
     when 'undo_use' then 'undone'
+    when 'disable_webhook' then 'webhook_disabled'
   end::public.event_type
 $$;
 
 comment on function coupon.event_of(coupon.audit) is
-  'The event that this row of the audit is; null if it is no coupon''s.';
+  'The event that this row of the audit is; null: none.';

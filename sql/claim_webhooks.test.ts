@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { createSender } from "../bench/harness/webhooks.ts";
+import { connect, type Sql } from "../db/connect.ts";
+
+const { admin, owner, apiUrl } = await testDatabase();
+
+const held = () => rows(owner`select sender, until > clock_timestamp() from coupon.webhook_sender`);
+const lapse = () => owner`update coupon.webhook_sender set until = clock_timestamp()`;
+
+async function sending<T>(work: (...sessions: Sql[]) => Promise<T>, count = 2): Promise<T> {
+  const sessions = Array.from({ length: count }, () => connect(apiUrl));
+  try {
+    return await work(...sessions);
+  } finally {
+    await Promise.all(sessions.map((session) => session.end()));
+  }
+}
+
+test("without a webhook that is enabled nobody sends, and nothing is written", () =>
+  sending(async (api) => {
+    const one = createSender(api, randomUUID());
+    assert.deepEqual(await one.claim(), []);
+    await admin`select from set_webhook('crm', 'https://crm.example/')`;
+    await admin`select from disable_webhook('crm')`;
+    assert.deepEqual(await one.claim(), []);
+    assert.deepEqual(await held(), [[null, false]]);
+    await admin`select from enable_webhook('crm')`;
+  }));
+
+test("one sends until its time is over, or it leaves", () =>
+  sending(async (a, b) => {
+    const [one, two] = [createSender(a, randomUUID()), createSender(b, randomUUID())];
+    assert.deepEqual(await one.claim(), ["crm"]);
+    assert.deepEqual([await two.claim(), await two.next("crm")], [[], []]);
+    assert.deepEqual(await one.claim(), ["crm"]);
+    await lapse();
+    assert.deepEqual(await two.claim(), ["crm"]);
+    assert.deepEqual(await held(), [[two.sender, true]]);
+    assert.deepEqual([await one.claim(), await one.next("crm")], [[], []]);
+    assert.deepEqual(await one.tell("crm", {}), [false, false]);
+    assert.deepEqual(await one.claim(true), []);
+    assert.deepEqual(await held(), [[two.sender, true]], "who does not send leaves nothing");
+    await two.claim(true);
+    assert.deepEqual(await one.claim(), ["crm"]);
+  }));
+
+test("its time is six seconds; asked in the first two it is not written again", () =>
+  sending(async (api) => {
+    const one = createSender(api, randomUUID());
+    await lapse();
+    await one.claim();
+    const until = () => value(owner`select until::text from coupon.webhook_sender`);
+    const before = await until();
+    const left = await value(
+      api`select valid_for between interval '3 seconds' and interval '6 seconds' from claim_webhooks(${one.sender})`,
+    );
+    assert.ok(left === true || (await until()) !== before);
+    await owner`update coupon.webhook_sender set until = clock_timestamp() + interval '3 seconds'`;
+    await one.claim();
+    assert.equal(
+      await value(owner`select until > clock_timestamp() + interval '3 seconds' from coupon.webhook_sender`),
+      true,
+    );
+  }));
+
+test("of many that ask at once one sends", () =>
+  sending(async (...sessions) => {
+    await lapse();
+    const claims = await Promise.all(sessions.map((api) => createSender(api, randomUUID()).claim()));
+    assert.equal(claims.filter((names) => names.length === 1).length, 1);
+  }, 8));
+
+test("a null is refused", () =>
+  sending(async (api) => {
+    await refusesArgument(api`select from claim_webhooks(null)`, "sender", "22004");
+    await refusesArgument(api`select from claim_webhooks(${randomUUID()}, null)`, "is_leaving", "22004");
+  }));

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { createSender, type Given, send } from "../bench/harness/webhooks.ts";
+import { connect } from "../db/connect.ts";
+
+const { admin, owner, apiUrl, coupon, crowd, user, use, issue } = await testDatabase();
+const api = connect(apiUrl);
+after(() => api.end());
+const sender = createSender(api, randomUUID());
+
+/** A webhook of its own that this process sends to. */
+async function hook(name: string, types = "{}"): Promise<string> {
+  await admin`select from set_webhook(${name}, 'https://crm.example/', ${types}::text::event_type[])`;
+  await sender.claim();
+  return name;
+}
+
+const told = (events: readonly Given[]) =>
+  events.map(({ event, coupon_id, what }) => [event, coupon_id, what]);
+
+test("all that happens, in its order, page by page", async () => {
+  const crm = await hook("all");
+  const lunch = await coupon({ count: 3 });
+  const [ann, ben, eve] = (await crowd(3)) as [number, number, number];
+  await admin`select from issue_coupons(${lunch}, ${[ann, ben, eve]}::bigint[])`;
+  await use(ben, lunch, "order-1");
+  const all: Given[] = [];
+  const sizes: number[] = [];
+  for (;;) {
+    const { sent } = await send(sender, crm, undefined, 2);
+    if (sent.length === 0) break;
+    sizes.push(sent.length);
+    all.push(...sent);
+  }
+  assert.deepEqual(sizes, [2, 2, 2]);
+  assert.deepEqual(told(all), [
+    ["created", lunch, null],
+    ["issued", lunch, "1"],
+    ["issued", lunch, "2"],
+    ["used", lunch, "order-1"],
+    ["issued", lunch, "3"],
+    ["sold_out", lunch, "3"],
+  ]);
+  assert.deepEqual(
+    all.map(({ event_id }) => event_id),
+    (await rows(admin`select event_id from events(page_size => 6)`)).flat(),
+  );
+});
+
+test("what is given is given again until it is told", async () => {
+  const crm = await hook("again");
+  const lunch = await coupon();
+  const first = await sender.next(crm);
+  assert.deepEqual(told(first), [["created", lunch, null]]);
+  assert.deepEqual(await sender.next(crm), first);
+  await send(sender, crm);
+  assert.deepEqual(await sender.next(crm), []);
+});
+
+test("only the types that are wanted; the others are passed over without a call", async () => {
+  const crm = await hook("some", "{sold_out,used}");
+  const lunch = await coupon({ count: 300 });
+  const users = await crowd(300);
+  await admin`select from issue_coupons(${lunch}, ${users}::bigint[])`;
+  await use(users[7] as number, lunch, "order-1");
+  await admin`select from pause_coupon(${lunch})`;
+  assert.deepEqual(told((await send(sender, crm, undefined, 10)).sent), [
+    ["used", lunch, "order-1"],
+    ["sold_out", lunch, "300"],
+  ]);
+  await admin`select from resume_coupon(${lunch})`;
+  assert.deepEqual(await sender.next(crm), []);
+  // It stands at the end, though nothing was sent.
+  assert.deepEqual(
+    await rows(owner`
+      select w.after_number = g.last_number from coupon.webhooks w, coupon.gathered g where w.webhook_name = 'some'`),
+    [[true]],
+  );
+});
+
+test("who wants one event of very many gets it", async () => {
+  const crm = await hook("rare", "{paused}");
+  const lunch = await coupon();
+  // As many rows as are looked at in one call, twice.
+  await owner.begin(async (sql) => {
+    await sql`
+      insert into coupon.audit (command, coupon_id, new_values)
+      select 'edit_coupon', ${lunch}, jsonb_build_object('message', c.message)
+      from coupon.coupons c, generate_series(1, 20001) where c.id = ${lunch}`;
+  });
+  await admin`select from pause_coupon(${lunch})`;
+  const counts: number[] = [];
+  for (let i = 0; i < 4; i++) counts.push((await send(sender, crm)).sent.length);
+  assert.deepEqual(counts, [0, 0, 1, 0]);
+});
+
+test("while an event of a coupon waits, so do its later ones, and other coupons go on", async () => {
+  const crm = await hook("order");
+  const [lunch, dinner] = [await coupon(), await coupon()];
+  const failed = await send(sender, crm, ({ coupon_id }) =>
+    coupon_id === lunch ? { status: 500, error: "status 500" } : undefined,
+  );
+  assert.deepEqual([told(failed.sent), failed.told], [[["created", dinner, null]], [true, false]]);
+  const [ann, ben] = [await user(), await user()];
+  await issue(ann, lunch);
+  await issue(ben, dinner);
+  assert.deepEqual(told((await send(sender, crm)).sent), [["issued", dinner, "1"]]);
+  assert.deepEqual(await sender.next(crm), []);
+  await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp()`;
+  assert.deepEqual(told((await send(sender, crm)).sent), [
+    ["created", lunch, null],
+    ["issued", lunch, "1"],
+  ]);
+  // It has caught up: nothing is left of it, and its next event comes with the page.
+  await use(ann, lunch, "order-1");
+  assert.deepEqual(told((await send(sender, crm)).sent), [["used", lunch, "order-1"]]);
+  assert.deepEqual(await rows(owner`select from coupon.webhook_deliveries where webhook_name = ${crm}`), []);
+});
+
+test("of a coupon that waits within the grants of one call, each grant comes once", async () => {
+  const crm = await hook("within");
+  const lunch = await coupon({ count: 9 });
+  await send(sender, crm);
+  await admin`select from issue_coupons(${lunch}, ${await crowd(9)}::bigint[])`;
+  const first = await send(sender, crm, ({ what }) => (what === "3" ? { error: "no answer" } : undefined), 5);
+  const second = await send(sender, crm, undefined, 5);
+  await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp()`;
+  const third = await send(sender, crm);
+  assert.deepEqual(
+    [first, second, third].map(({ sent }) => sent.map(({ what }) => what)),
+    [["1", "2"], [], ["3", "4", "5", "6", "7", "8", "9", "9"]],
+  );
+});
+
+test("what waits and is not wanted any more is passed over; what is gone with its coupon too", async () => {
+  const crm = await hook("unwanted");
+  const lunch = await coupon();
+  await send(sender, crm, () => ({ error: "no answer" }));
+  await admin`select from pause_coupon(${lunch})`;
+  await send(sender, crm);
+  await admin`select from set_webhook(${crm}, 'https://crm.example/', '{paused}')`;
+  await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp()`;
+  assert.deepEqual(told((await send(sender, crm)).sent), [["paused", lunch, null]]);
+});
+
+test("nothing for another process, and arguments", async () => {
+  const crm = await hook("mine");
+  await coupon();
+  const other = createSender(api, randomUUID());
+  assert.deepEqual(await other.next(crm), []);
+  assert.equal((await sender.next(crm)).length, 1);
+  await refusesArgument(api`select from next_webhook_events(null, 'mine')`, "sender", "22004");
+  await refusesArgument(
+    api`select from next_webhook_events(${sender.sender}, null)`,
+    "webhook_name",
+    "22004",
+  );
+  for (const size of [0, 1_001])
+    await refusesArgument(
+      api`select from next_webhook_events(${sender.sender}, 'mine', ${size}::integer)`,
+      "page_size",
+      "22023",
+    );
+  assert.equal(
+    await value(api`select count(*)::integer from next_webhook_events(${sender.sender}, 'none')`),
+    0,
+  );
+});

@@ -1,0 +1,49 @@
+-- Sends at once what waits for a webhook, and what is dead. webhook_not_found · nothing_to_send · resending. Locks the webhook.
+create or replace function public.resend_webhook(
+  webhook_name text,
+  event_id text default null,
+  reason text default null,
+  actor text default null
+)
+returns table (outcome public.resend_webhook_outcome, deliveries integer)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform coupon.check_webhook_name(resend_webhook.webhook_name);
+  if resend_webhook.event_id !~ '^[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}$' then
+    perform coupon.refuse_argument('event_id', 'must be an event_id of list_webhook_deliveries()');
+  end if;
+  perform coupon.check_reason_and_actor(resend_webhook.reason, resend_webhook.actor);
+
+  perform from coupon.webhooks w where w.webhook_name = resend_webhook.webhook_name for update;
+  if not found then
+    outcome := 'webhook_not_found';
+    return next;
+    return;
+  end if;
+  update coupon.webhook_deliveries d
+  set next_attempt_at = clock_timestamp()
+  where d.webhook_name = resend_webhook.webhook_name
+    and (resend_webhook.event_id is null or (d.number, d.place) = (
+      split_part(resend_webhook.event_id, '-', 1)::bigint, split_part(resend_webhook.event_id, '-', 2)::integer));
+  get diagnostics deliveries = row_count;
+  if deliveries = 0 then
+    outcome := 'nothing_to_send';
+    return next;
+    return;
+  end if;
+  insert into coupon.audit (command, new_values, reason, actor)
+  values ('resend_webhook', jsonb_build_object('webhook_name', resend_webhook.webhook_name), resend_webhook.reason,
+    resend_webhook.actor);
+  outcome := 'resending';
+  return next;
+end
+$$;
+
+comment on function public.resend_webhook(text, text, text, text) is
+  'Sends at once, and not when its pause is over, what list_webhook_deliveries() tells: all of it, or this event. What is dead
+is sent once, after what came behind it, and stays dead if that fails. A webhook that is disabled gets it when it is
+enabled. Outcomes in order: webhook_not_found, nothing_to_send, resending (so many). reason and actor go to the audit.';

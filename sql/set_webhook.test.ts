@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+
+const { admin, owner, coupon } = await testDatabase();
+
+const URL = "https://crm.example/hooks?key=1";
+const set = async (name: string, url = URL, types = "{}", after: string | null = "latest") => {
+  const [row] = await admin`
+    select outcome, secret from set_webhook(${name}, ${url}, ${types}::text::event_type[], ${after})`;
+  return [row?.["outcome"], row?.["secret"] ?? null];
+};
+const place = (name: string) =>
+  rows(owner`select after_number::integer, after_place from coupon.webhooks where webhook_name = ${name}`);
+
+test("created: with a secret of 32 bytes, which is told this once", async () => {
+  const [outcome, secret] = await set("crm");
+  assert.equal(outcome, "created");
+  assert.match(String(secret), /^whsec_[A-Za-z0-9+/]{43}=$/);
+  assert.deepEqual(await set("crm"), ["unchanged", null]);
+  assert.deepEqual(await set("crm", URL, "{used,issued,used}"), ["changed", null]);
+  assert.deepEqual(await set("crm", URL, "{issued,used}"), ["unchanged", null]);
+  assert.deepEqual(await set("crm", "http://127.0.0.1:1/", "{issued,used}"), ["changed", null]);
+  assert.deepEqual(await rows(admin`select webhook_name, url, event_types::text from list_webhooks()`), [
+    ["crm", "http://127.0.0.1:1/", "{issued,used}"],
+  ]);
+  assert.deepEqual(
+    await rows(admin`
+      select command, old_values, new_values->>'url' from audit_trail(page_size => 3) where command = 'set_webhook'`),
+    [
+      ["set_webhook", { url: URL, event_types: ["issued", "used"] }, "http://127.0.0.1:1/"],
+      ["set_webhook", { url: URL, event_types: [] }, URL],
+      ["set_webhook", null, URL],
+    ],
+  );
+});
+
+test("it begins with what is new, behind an event, or at the beginning", async () => {
+  await coupon();
+  const [first, last] = [
+    String(await value(admin`select event_id from events(page_size => 1)`)),
+    String(await value(admin`select event_id from events('latest')`)),
+  ];
+  const placeOf = (id: string) => [id.split("-").slice(0, 2).map(Number)];
+  await set("new");
+  await set("behind", URL, "{}", first);
+  await set("all", URL, "{}", null);
+  assert.deepEqual(await place("new"), placeOf(last));
+  assert.deepEqual(await place("behind"), placeOf(first));
+  assert.deepEqual(await place("all"), [[1, -1]]);
+});
+
+test("too_many: there are 50", async () => {
+  for (let i = (await admin`select from list_webhooks()`).count; i < 50; i++)
+    assert.equal((await set(`w${i}`))[0], "created");
+  assert.deepEqual(await set("one-more"), ["too_many", null]);
+  assert.deepEqual(await set("crm", URL), ["changed", null]);
+});
+
+test("arguments that no webhook can have are refused", async () => {
+  for (const url of [
+    "ftp://crm.example/",
+    "crm.example",
+    "https://",
+    "https:///path",
+    "https://ann:secret@crm.example/",
+    "https://crm.example/a b",
+    "https://crm.example/ä",
+    "https://crm.example/\n",
+    `https://crm.example/${"a".repeat(2_000)}`,
+  ])
+    await refusesArgument(admin`select from set_webhook('other', ${url})`, "url", "22023");
+  await refusesArgument(admin`select from set_webhook('other', null)`, "url", "22004");
+  await refusesArgument(admin`select from set_webhook(null, ${URL})`, "webhook_name", "22004");
+  for (const name of ["", "a b", "ä", "a".repeat(65)])
+    await refusesArgument(admin`select from set_webhook(${name}, ${URL})`, "webhook_name", "22023");
+  await refusesArgument(admin`select from set_webhook('other', ${URL}, null)`, "event_types", "22004");
+  await refusesArgument(admin`select from set_webhook('other', ${URL}, '{null}')`, "event_types", "22023");
+  await admin`select from remove_webhook('w49')`;
+  await refusesArgument(admin`select from set_webhook('other', ${URL}, after => '1-0-5')`, "after", "22023");
+});
