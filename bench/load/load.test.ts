@@ -132,6 +132,22 @@ test("inTurn: each contender once a round, the first round not kept, the order a
   assert.notDeepEqual(seen.slice(0, 3), seen.slice(3, 6));
 });
 
+test("inTurn without a round to warm up: each contender once for each round that is kept", async () => {
+  const rounds: number[] = [];
+  const measured = await inTurn(
+    ["a", "b"],
+    2,
+    async (name, round) => {
+      rounds.push(round);
+      return `${name}${round}`;
+    },
+    () => {},
+    1,
+  );
+  assert.deepEqual(Object.fromEntries(measured), { a: ["a1", "a2"], b: ["b1", "b2"] });
+  assert.deepEqual(rounds, [1, 1, 2, 2]);
+});
+
 test("a pace goes by the last rate, with at least four requests a connection and at most all", () => {
   const pace = createPace(500, 2_000, 10_000);
   assert.equal(pace.requests("a", 64), 2_000);

@@ -4,17 +4,18 @@ import { shuffled } from "../harness/stats.ts";
 import type { Say } from "../report/result.ts";
 
 /**
- * Calls `measure` for each contender once a round. Round 0 warms up and is not kept; `rounds` more follow. Each round has another
- * order, which is the same in each run. Returns the results of each contender, in the order of the rounds.
+ * Calls `measure` for each contender once a round. Round 0 warms up and is not kept, unless `first` is 1; `rounds` more follow. Each
+ * round has another order, which is the same in each run. Returns the results of each contender, in the order of the rounds.
  */
 export async function inTurn<Contender, Measured>(
   contenders: readonly Contender[],
   rounds: number,
   measure: (contender: Contender, round: number) => Promise<Measured>,
   say: Say,
+  first: 0 | 1 = 0,
 ): Promise<Map<Contender, Measured[]>> {
   const measured = new Map<Contender, Measured[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round: number = first; round <= rounds; round++) {
     say(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
     for (const contender of shuffled([...contenders], round + 1)) {
       const result = await measure(contender, round);

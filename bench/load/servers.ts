@@ -105,6 +105,7 @@ function run(options: ServersOptions, say: Say): Promise<Findings> {
       options.rounds,
       (contender) => oneVolley(stage, contender),
       say,
+      1, // nothing to warm up: each volley has servers of its own
     );
     return findingsOf(stage, measured);
   });
