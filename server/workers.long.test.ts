@@ -154,7 +154,7 @@ async function askReady(url: string, times: number): Promise<void> {
 }
 
 const READY =
-  /^coupon_http_request_duration_seconds_count{route="\/readyz",method="GET",status="200"} (\d+)$/m;
+  /^http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="\/readyz",url_scheme="http"} (\d+)$/m;
 
 test("WORKERS=2: /metrics of either tells what both did, also while one stands still", async (t) => {
   const { child, url, exited, workers } = await startWorkers(t, 2);

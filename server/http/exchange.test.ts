@@ -21,7 +21,9 @@ function told({ draining = false, limit = 0 } = {}) {
       failure: (error, requestId) => logged.push([error, requestId]),
     },
     metrics: {
-      requests: { of: (method, route) => (status) => void counted.push(`${method} ${route} ${status}`) },
+      requests: {
+        of: (method, route) => (status) => void counted.push(`${method} ${route ?? "unmatched"} ${status}`),
+      },
     },
     cors: createCors([SHOP]),
     rateLimit: createRateLimit(limit, { now: () => 0 }),

@@ -50,16 +50,13 @@ export interface Observers {
     ): void;
     failure(error: unknown, requestId?: string): void;
   };
-  metrics: { requests: { of(method: string, route: string): Count } };
+  metrics: { requests: { of(method: string, route?: string): Count } };
   cors: Pick<Cors, "headers">;
   rateLimit: RateLimit;
   isDraining: () => boolean;
 }
 
 export type Exchanges = ReturnType<typeof createExchanges>;
-
-/** The route label of a request before its route is known. */
-const UNMATCHED = "unmatched";
 
 /** Plain functions on a plain object: closures would be created for each request. */
 export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }: Observers) {
@@ -76,7 +73,7 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     method: string,
     path: string,
     headers: GivenHeaders,
-    count: Count = counterOf(method, UNMATCHED),
+    count: Count = counterOf(method),
   ): Exchange {
     const requestId = requestIdOf(headerOf(headers, "x-request-id"));
     const trace = traceOf(headerOf(headers, "traceparent"));

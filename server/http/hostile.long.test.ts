@@ -139,7 +139,7 @@ async function figures() {
     states: [...new Set(sessions.map(({ state }) => state))],
     refused: (status: number) =>
       figure(
-        `coupon_http_request_duration_seconds_count{route="unmatched",method="other",status="${status}"}`,
+        `http_server_request_duration_seconds_count{http_request_method="_OTHER",http_response_status_code="${status}",url_scheme="http"}`,
       ),
   };
 }

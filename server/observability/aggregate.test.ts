@@ -80,7 +80,7 @@ test("histograms are summed, series by series, and labels in another order are t
   assert.match(text, /^coupon_batch_duration_seconds_sum 0\.008$/m);
   assert.match(
     text,
-    /^coupon_http_request_duration_seconds_count\{route="\/readyz",method="GET",status="200"\} 2$/m,
+    /^http_server_request_duration_seconds_count\{http_request_method="GET",http_response_status_code="200",http_route="\/readyz",url_scheme="http"\} 2$/m,
   );
   assert.match(text, /^nodejs_version_info\{.*\} 1$/m);
 });

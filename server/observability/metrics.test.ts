@@ -74,8 +74,10 @@ after(async () => {
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const scrape = async () => seriesOf((await ask("GET", "/metrics", bearer(metricsToken))).text);
-const requests = (method: string, route: string, status: number) =>
-  `coupon_http_request_duration_seconds_count{route="${route}",method="${method}",status="${status}"}`;
+const requests = (method: string, route: string | undefined, status: number) => {
+  const matched = route === undefined ? "" : `http_route="${route}",`;
+  return `http_server_request_duration_seconds_count{http_request_method="${method}",http_response_status_code="${status}",${matched}url_scheme="http"}`;
+};
 const outcome = (command: string, told: string) =>
   `coupon_outcomes_total{command="${command}",outcome="${told}"}`;
 
@@ -86,7 +88,8 @@ async function counts(work: () => Promise<unknown>): Promise<Series> {
   const grown = more(earlier, await scrape());
   return Object.fromEntries(
     Object.entries(grown).filter(
-      ([name]) => !/_bucket|_sum|route="\/metrics"|^coupon_leases_held|^coupon_commit_waits_for/.test(name),
+      ([name]) =>
+        !/_bucket|_sum|http_route="\/metrics"|^coupon_leases_held|^coupon_commit_waits_for/.test(name),
     ),
   );
 }
@@ -111,8 +114,8 @@ test("requests by route, method and status, by either path; outcomes, batches", 
     [requests("POST", route, 200)]: 1,
     [requests("POST", route, 401)]: 1,
     [requests("HEAD", "/livez", 200)]: 1,
-    [requests("GET", "unmatched", 404)]: 1,
-    [requests("other", "unmatched", 404)]: 1,
+    [requests("GET", undefined, 404)]: 1,
+    [requests("_OTHER", undefined, 404)]: 1,
     coupon_batch_size_count: 3,
     coupon_batch_duration_seconds_count: 3,
     coupon_demand_pending: 1,
@@ -220,9 +223,9 @@ test("whatever is asked, the series stay the same", async () => {
         if (method === "POST") for (const body of bodies) await to("1", "", body);
       }
   const series = Object.keys(await scrape());
-  const routes = new Set(series.map((name) => name.match(/route="([^"]*)"/)?.[1]).filter(Boolean));
+  const routes = new Set(series.map((name) => name.match(/http_route="([^"]*)"/)?.[1]).filter(Boolean));
   const documented = templates.map((template) => template.replace(/:(\w+)/g, "{$1}"));
-  assert.deepEqual([...routes].sort(), [...documented, "unmatched"].sort());
+  assert.deepEqual([...routes].sort(), documented.sort());
 
   // … and then anything.
   const word = fc.stringMatching(/^[a-z][A-Za-z0-9._~-]{0,12}(%[0-9A-F]{2})?$/);
@@ -247,16 +250,19 @@ test("buckets hold those below, too, and a value on a bound", () => {
   const { of, all } = createRequests();
   for (const ms of [0.1, 1, 1.1, 30, 30, 9_999]) of("GET", "/x/{y}")(200, ms);
   of("GET", "/x/{y}")(404, 2);
-  const [ok, missing, ...none] = all();
+  of("GET", "/x/{y}")(503, 2);
+  const [ok, missing, failed, ...none] = all();
+  const labels = { http_request_method: "GET", http_route: "/x/{y}", url_scheme: "http" };
   assert.deepEqual(none, []);
   assert.deepEqual(
-    [ok?.labels, missing?.labels],
+    [ok?.labels, missing?.labels, failed?.labels],
     [
-      { route: "/x/{y}", method: "GET", status: 200 },
-      { route: "/x/{y}", method: "GET", status: 404 },
+      { ...labels, http_response_status_code: 200 },
+      { ...labels, http_response_status_code: 404 },
+      { ...labels, http_response_status_code: 503, error_type: 503 },
     ],
   );
-  assert.deepEqual([...(ok?.buckets ?? [])], [2, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1]);
+  assert.deepEqual([...(ok?.buckets ?? [])], [2, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
   assert.ok(Math.abs((ok?.sum() ?? 0) - 10.0612) < 1e-9);
 });
 
@@ -265,11 +271,12 @@ test("the text: a histogram's lines", async () => {
   metrics.requests.of("GET", "/x")(200, 2);
   metrics.requests.of("GET", "/x")(200, 6_000);
   const text = await metrics.registry.metrics();
-  const labels = 'route="/x",method="GET",status="200"';
-  const name = "coupon_http_request_duration_seconds";
+  const labels =
+    'http_request_method="GET",http_response_status_code="200",http_route="/x",url_scheme="http"';
+  const name = "http_server_request_duration_seconds";
   assert.ok(
     text.startsWith(
-      `# HELP ${name} Requests by route, method and status, and their duration.\n# TYPE ${name} histogram\n` +
+      `# HELP ${name} Duration of HTTP server requests.\n# TYPE ${name} histogram\n` +
         `${name}_bucket{${labels},le="0.001"} 0\n${name}_bucket{${labels},le="0.0025"} 1\n`,
     ),
     text,

@@ -49,10 +49,8 @@ export function createMetrics({ token, read }: Options = {}) {
 
   const durations = (name: string, help: string, all: () => Value[]) =>
     expose(registry, "histogram", name, help, all);
-  durations(
-    "coupon_http_request_duration_seconds",
-    "Requests by route, method and status, and their duration.",
-    () => requests.all().flatMap((series) => histogram("coupon_http_request_duration_seconds", series)),
+  durations("http_server_request_duration_seconds", "Duration of HTTP server requests.", () =>
+    requests.all().flatMap((series) => histogram("http_server_request_duration_seconds", series)),
   );
   durations("coupon_batch_size", "Requests in one call of issue_coupons().", () =>
     histogram("coupon_batch_size", batchSizes),

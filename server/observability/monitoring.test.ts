@@ -65,6 +65,9 @@ before(async () => {
 });
 after(() => service.stop());
 
+/** prom-client adds those of Node.js. */
+const isOurs = (name: string) => /^(coupon|http)_/.test(name);
+
 /** What Prometheus itself adds. */
 const OWN_LABELS = ["instance", "job"];
 const FUNCTIONS = "rate increase sum max by histogram_quantile max_over_time label_values".split(" ");
@@ -77,7 +80,7 @@ function wrong(expression: string): string[] {
     for (const [, label = "", operator, value = ""] of matchers.matchAll(/(\w+)(=~|!=|=)"([^"]*)"/g)) {
       const values = series.get(name)?.labels.get(label);
       if (values === undefined && !OWN_LABELS.includes(label)) found.push(`${name}{${label}}`);
-      const isExact = operator !== "=~" && label !== "status";
+      const isExact = operator !== "=~" && label !== "http_response_status_code";
       if (isExact && values && !values.has(value)) found.push(`${name}{${label}="${value}"}`);
     }
   const labels = new Set([...series.values()].flatMap((metric) => [...metric.labels.keys()]));
@@ -118,14 +121,14 @@ test("the check finds what isn't there", () => {
     ["coupon_batch_size", ["coupon_batch_size"]],
     ['coupon_pool_size{pol="issue"}', ["coupon_pool_size{pol}"]],
     ['coupon_pool_size{pool="admin"}', ['coupon_pool_size{pool="admin"}']],
-    ["sum by (route, path) (coupon_lane_queued)", ["by (path)"]],
+    ["sum by (http_route, path) (coupon_lane_queued)", ["by (path)"]],
   ] as const)
     assert.deepEqual(wrong(expression), missing);
 });
 
 test("every metric of ours is on the dashboard", () => {
   const all = expressions().join("\n");
-  const ours = [...metrics.keys()].filter((name) => name.startsWith("coupon_"));
+  const ours = [...metrics.keys()].filter((name) => isOurs(name));
   assert.deepEqual(
     ours.filter((name) => !all.includes(name)),
     [],
@@ -138,9 +141,7 @@ test("each alert names a severity and says what is wrong", () => {
 });
 
 test("server/README.md lists the metrics of /metrics", () => {
-  const ours = [...metrics]
-    .filter(([name]) => name.startsWith("coupon_"))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const ours = [...metrics].filter(([name]) => isOurs(name)).sort(([a], [b]) => (a < b ? -1 : 1));
   const rows = ours.map(([name, { type, labels, help }]) => {
     const names = [...labels.keys()].filter((label) => label !== "le").join(", ");
     return `| \`${name}\` | ${type} | ${names} | ${help.replace(/\.$/, "")} |`;
@@ -165,8 +166,8 @@ test("promtool: the alerts fire when they should", { skip }, () => {
 test("promtool: our metrics are named and explained as they should be", { skip }, () => {
   const ours = text
     .split("\n\n")
-    .filter((metric) => metric.startsWith("# HELP coupon_"))
+    .filter((metric) => /^# HELP (coupon|http)_/.test(metric))
     .map((metric) => `${metric.trimEnd()}\n`);
-  assert.equal(ours.length, [...metrics.keys()].filter((name) => name.startsWith("coupon_")).length);
+  assert.equal(ours.length, [...metrics.keys()].filter((name) => isOurs(name)).length);
   execFileSync("promtool", ["check", "metrics"], { input: ours.join("") });
 });
