@@ -20,6 +20,7 @@ import type { LaneLimits } from "./issuing/lane.ts";
 import { createLog } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import { createReadiness, neededFunctions, newestMigration } from "./observability/readiness.ts";
+import { createResolving } from "./resolving.ts";
 import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
 import { lookBefore } from "./routes/look.ts";
@@ -115,7 +116,8 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     clock,
     db,
     issuing: (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch, clock),
-    authenticate: overrides.authenticate ?? (await createAuthenticate(env, log.failure)),
+    authenticate:
+      overrides.authenticate ?? (await createAuthenticate(env, log.failure, createResolving(db, clock))),
     cors,
     demoToken: overrides.demoToken ?? createDemo(env),
     log,

@@ -10,6 +10,7 @@ function folding(steps: (number | Error)[], demand: number[] = []) {
   const clock = createClock();
   const failures: unknown[] = [];
   const asked: number[] = [];
+  let forgets = 0;
   const state = { draining: false };
   const foldGrants = async (atMost: number) => {
     assert.equal(atMost, STEP);
@@ -19,18 +20,25 @@ function folding(steps: (number | Error)[], demand: number[] = []) {
     return step;
   };
   startFolding({
-    db: { foldGrants, foldDemand: async () => demand.shift() ?? 0 },
+    db: { foldGrants, foldDemand: async () => demand.shift() ?? 0, forgetSubjects: async () => ++forgets },
     clock,
     log: { failure: (error) => void failures.push(error) },
     isDraining: () => state.draining,
   });
   const began = clock.now();
-  return { clock, failures, state, asked: () => asked.map((at) => (at - began) / 1000) };
+  return {
+    clock,
+    failures,
+    state,
+    asked: () => asked.map((at) => (at - began) / 1000),
+    forgets: () => forgets,
+  };
 }
 
 test("a look each minute, and a step each second while there is more", async () => {
-  const { clock, asked } = folding([0, STEP, STEP, 7, 0]);
+  const { clock, asked, forgets } = folding([0, STEP, STEP, 7, 0]);
   await clock.pass(250_000);
+  assert.equal(forgets(), 6);
   assert.deepEqual(asked(), [60, 120, 121, 122, 182, 242]);
 });
 

@@ -1,4 +1,4 @@
-/** Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Every process does it. */
+/** Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Every process does it, and it ends what is kept of forgotten subjects. */
 import type { Clock } from "./clock.ts";
 import type { Db } from "./database/functions.ts";
 
@@ -10,7 +10,7 @@ const NEXT_MS = 1_000;
 const LOOK_MS = 60_000;
 
 interface Parts {
-  db: Pick<Db, "foldGrants" | "foldDemand">;
+  db: Pick<Db, "foldGrants" | "foldDemand" | "forgetSubjects">;
   clock: Clock;
   log: { failure: (error: unknown) => void };
   /** Then no step begins any more. */
@@ -26,6 +26,7 @@ export function startFolding({ db, clock, log, isDraining }: Parts): void {
       return 0;
     };
     const folded = [await db.foldGrants(STEP).catch(none), await db.foldDemand(STEP).catch(none)];
+    await db.forgetSubjects().catch(none);
     clock.after(folded.includes(STEP) ? NEXT_MS : LOOK_MS, step);
   }
   clock.after(LOOK_MS, step);

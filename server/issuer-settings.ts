@@ -54,10 +54,15 @@ const schema = z
       .default([...ALGORITHMS]),
     subject: claim.prefault("sub"),
     user_id: claim.optional(),
+    /** Users are known by their subjects: those whom the database knows, or whoever comes. */
+    users: z.enum(["known", "create"]).optional(),
+    /** Of a new user. */
+    display_name: claim.prefault("name"),
     role: claim.prefault("role"),
     /** Our role of a value of the claim `role`. */
     roles: z.record(text, z.enum(["user", "till", "service", "admin"])).default({}),
   })
+  .refine(({ user_id, users }) => !(user_id && users), "has user_id and users: leave one of them")
   .refine(({ jwks, public_key }) => !(jwks && public_key), "has jwks and public_key: leave one of them")
   .refine(
     ({ issuer, jwks, public_key }) => jwks || public_key || (isKeyAddress(issuer) && !/[?#\s]/.test(issuer)),

@@ -1,8 +1,8 @@
 -- Forgets a person. user_not_found · already_forgotten · forgotten. Takes the issuing lock, once the name is gone.
 --
 -- The number stays, with its grants and their positions: so counts, the order of arrival and one coupon a day hold. The row
--- of the user goes, and so nothing is issued to the number any more. References of uses, reasons of undone ones, and the name
--- in other reasons become coupon.forgotten().
+-- of the user goes, and so nothing is issued to the number any more. References of uses, reasons of undone ones, name and subjects
+-- in other reasons become coupon.forgotten(). Subjects of identity providers go with the user; for two days a digest stays.
 create or replace function public.forget_user(user_id bigint, reason text default null, actor text default null)
 returns table (outcome public.forget_user_outcome)
 language plpgsql
@@ -14,6 +14,8 @@ set jit = off
 as $$
 declare
   v_name text;
+  v_words text[];
+  v_word text;
   v_gone jsonb := jsonb_build_object('use_reference', coupon.forgotten());
   v_days date[];
   v_coupons bigint[];
@@ -38,16 +40,25 @@ begin
   end if;
 
   perform coupon.commit_durably();
+  v_words := array(select s.subject from coupon.subjects s where s.user_id = forget_user.user_id) || v_name;
   insert into coupon.forgotten_users (user_id) values (forget_user.user_id);
+  insert into coupon.forgotten_subjects as f (digest, user_id)
+  select coupon.digest_subject(s.issuer, s.subject), s.user_id
+  from coupon.subjects s
+  where s.user_id = forget_user.user_id
+  on conflict on constraint forgotten_subjects_pkey do update
+  set user_id = excluded.user_id, forgotten_at = excluded.forgotten_at;
   delete from coupon.users u where u.id = forget_user.user_id;
   perform coupon.clear_incoming_users();
   insert into coupon.audit (command, user_id, reason, actor)
   values ('forget_user', forget_user.user_id, forget_user.reason, forget_user.actor);
-  update coupon.audit a
-  set reason = coupon.take_out(v_name, a.reason)
-  where a.reason is not null
-    and strpos(lower(a.reason), lower(v_name)) > 0
-    and a.reason <> coupon.take_out(v_name, a.reason);
+  foreach v_word in array v_words loop
+    update coupon.audit a
+    set reason = coupon.take_out(v_word, a.reason)
+    where a.reason is not null
+      and strpos(lower(a.reason), lower(v_word)) > 0
+      and a.reason <> coupon.take_out(v_word, a.reason);
+  end loop;
 
   -- No grant is made from here on, and whoever uses one of these has done so, or finds no user.
   perform coupon.lock_issuing(null);
@@ -81,8 +92,8 @@ end
 $$;
 
 comment on function public.forget_user(bigint, text, text) is
-  'Forgets a person, for ever: the name goes, and so do references of uses, reasons of uses that were taken back, and the name in
-other reasons. The number stays, with its grants, their positions and times, so that nothing has to be counted again.
+  'Forgets a person, for ever: name and subjects go, and so do references of uses, reasons of uses that were taken back, and name and
+subjects in other reasons. The number stays, with its grants, their positions and times, so that nothing has to be counted again.
 Outcomes in order: user_not_found (there never was one), already_forgotten, forgotten. Afterwards nothing is issued to the
 number and it uses nothing (user_not_found), what it holds it is told as before (already_issued), and no import makes it
 again (forgotten). Waits for imports, and keeps issuing waiting for some milliseconds. reason and actor (on whose behalf) go

@@ -43,13 +43,18 @@ test("forgotten: no word of the person is left anywhere, and all numbers are", a
   // Others' words that name the person: of an operator, and of another user's use.
   await admin`select from pause_coupon(${dinner}, reason => ${`asked by ${name.toUpperCase()}, twice`})`;
   await admin`select from undo_use(${first}, ${lunch}, ${`the order was ${name}'s`})`;
+  // Of two identity providers, and an operator wrote one of the subjects down.
+  await owner`
+    insert into coupon.subjects (subject, issuer, user_id)
+    values (${`google|${word}`}, 'https://a.example/', ${ann}), (${`${word}@b`}, 'https://b.example/', ${ann})`;
+  await admin`select from resume_coupon(${dinner}, reason => ${`for Google|${word}`})`;
   await owner`insert into coupon.incoming_users (user_id, display_name) values (${ann}, ${`${word} of a file`})`;
   const stats = () => rows(admin`select code, issued, used from coupon_stats(${lunch})`);
   const before = await stats();
 
   assert.equal(await forget(ann, `${name} wrote on Monday`), "forgotten");
   const left = (await dump()).toLowerCase();
-  for (const trace of [name, "marple", "nguyễn", word])
+  for (const trace of [name, "marple", "nguyễn", word, "https://b.example/"])
     assert.equal(left.includes(trace.toLowerCase()), false, trace);
   assert.deepEqual(await stats(), before);
   assert.deepEqual(
@@ -76,6 +81,12 @@ test("forgotten: no word of the person is left anywhere, and all numbers are", a
   assert.equal(
     await value(admin`select reason from audit_trail(coupon_id => ${dinner}) where command = 'pause_coupon'`),
     "asked by (forgotten), twice",
+  );
+  assert.equal(
+    await value(
+      admin`select reason from audit_trail(coupon_id => ${dinner}) where command = 'resume_coupon'`,
+    ),
+    "for (forgotten)",
   );
   assert.equal(
     await value(admin`select reason from audit_trail(user_id => ${first}) where command = 'undo_use'`),

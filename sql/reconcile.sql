@@ -237,6 +237,17 @@ as $$
   where not exists (select from coupon.users u where u.id = m.user_id)
 
   union all
+  select 'subject_is_of_a_user', null, s.user_id, format('a subject of %s, and no such user', s.issuer)
+  from coupon.subjects s
+  where not exists (select from coupon.users u where u.id = s.user_id)
+
+  union all
+  select 'forgotten_subject_is_forgotten', null, f.user_id, 'the user is not forgotten, or the subject is a user again'
+  from coupon.forgotten_subjects f
+  where not exists (select from coupon.forgotten_users g where g.user_id = f.user_id)
+    or f.digest in (select coupon.digest_subject(s.issuer, s.subject) from coupon.subjects s)
+
+  union all
   select 'coupon_can_be_leased', c.id, null, 'no row in coupon.leases'
   from coupon.coupons c
   where not exists (select from coupon.leases l where l.coupon_id = c.id)

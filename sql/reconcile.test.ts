@@ -546,6 +546,23 @@ const damages: Damage[] = [
     [["group_member_is_a_user", null, 404, "'in group vip, and no such user'"]],
   ],
   [
+    "a subject that is no user",
+    [...off("subjects", "subjects_user"), "insert into coupon.subjects values ('s', 'i', 404)"],
+    [["subject_is_of_a_user", null, 404, "'a subject of i, and no such user'"]],
+  ],
+  [
+    "a subject that is forgotten, and whose user is not",
+    [`insert into coupon.forgotten_subjects (digest, user_id) values (sha256('s'), ${ann})`],
+    [
+      [
+        "forgotten_subject_is_forgotten",
+        null,
+        ann,
+        "'the user is not forgotten, or the subject is a user again'",
+      ],
+    ],
+  ],
+  [
     "an expiry at start",
     [
       ...off("coupons", "coupons_expiry_after_start"),

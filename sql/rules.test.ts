@@ -786,6 +786,30 @@ const attacks: Record<string, Attack[]> = {
     ["a secret deleted", ["delete from coupon.claim_secrets"], "claim_secrets_are_permanent"],
     ["all truncated", ["truncate coupon.claim_secrets"], "claim_secrets_are_permanent"],
   ],
+  "of subjects: each is one user, and a user is one of them at an issuer": [
+    [
+      "two users",
+      [
+        "insert into coupon.subjects values ('s', 'i', 1)",
+        "insert into coupon.subjects values ('s', 'i', 2)",
+      ],
+      "subjects_pkey",
+    ],
+    [
+      "two subjects of a user",
+      [
+        "insert into coupon.subjects values ('s', 'i', 1)",
+        "insert into coupon.subjects values ('t', 'i', 1)",
+      ],
+      "subjects_one_per_user_and_issuer",
+    ],
+    ["nobody", ["insert into coupon.subjects values ('s', 'i', 404)"], "subjects_user"],
+    [
+      "a number of the service that no user has",
+      ["insert into coupon.subjects values ('s', 'i')"],
+      "subjects_user",
+    ],
+  ],
   "of events: each told once, and never changed": [
     ["a row deleted", ["delete from coupon.events"], "events_are_permanent"],
     ["a row changed", ["update coupon.events set coupon_id = 2"], "events_are_permanent"],

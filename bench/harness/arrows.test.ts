@@ -24,6 +24,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/filling.ts": ["server/clock.ts", "server/database"],
   "server/counting.ts": ["server/clock.ts", "server/database"],
   "server/folding.ts": ["server/clock.ts", "server/database"],
+  "server/resolving.ts": ["server/clock.ts", "server/database", "server/issuing"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": [
     "db",

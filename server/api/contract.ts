@@ -12,6 +12,7 @@ import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
 import * as requests from "./requests.ts";
+import { subjecting } from "./subjects.ts";
 import { hooking } from "./webhooks.ts";
 
 export interface Operation {
@@ -224,6 +225,7 @@ export const contract = {
   ...eventing,
   ...grouping,
   ...hooking,
+  ...subjecting,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",

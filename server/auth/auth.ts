@@ -8,15 +8,22 @@ import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader } from "jose";
 import type { Caller, Role } from "../api/caller.ts";
 import type { Env } from "../env.ts";
+import { Problem } from "../http/problem.ts";
 import { ALGORITHMS, type Check } from "./algorithms.ts";
-import { type Claims, readCaller, readClaims, readExpiry } from "./claims.ts";
+import { type Claims, readCaller, readClaims, readExpiry, type Stranger } from "./claims.ts";
 import { hmacKey } from "./hs256.ts";
 import { type Issuer, issuersOf } from "./issuers.ts";
 import type { Header, Keys } from "./keys.ts";
-import { createKnown } from "./known.ts";
+import { createKnown, type Verified } from "./known.ts";
 
-/** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched. */
+/** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched, or the number of its subject. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
+
+/** The number of a user by its subject; null: it has none. */
+export type Resolve = (
+  subject: { issuer: string; subject: string; displayName: string | null },
+  creating: boolean,
+) => Promise<number | null>;
 
 const DAY_S = 86_400;
 
@@ -35,10 +42,12 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
  * Checks tokens, each with the keys of who issued it. `report` gets the error when published keys could not be fetched in the background.
+ * `resolve` is asked once for each valid token of a user who is known by its subject.
  */
 export async function createAuthenticate(
   env: Env,
   report: (error: unknown) => void = () => {},
+  resolve: Resolve = async () => null,
 ): Promise<Authenticate> {
   const issuers = issuersOf(env, report).map(
     (issuer): Remembering => ({ ...issuer, stamp: 0, checks: new Map() }),
@@ -54,6 +63,8 @@ export async function createAuthenticate(
     : createKnown(isCurrent);
   /** Who is refused on the short way is asked for again by the routes: its signature is checked once. */
   let forged: { token: string; stamp: number } | undefined;
+  /** So is who waits for its number. */
+  const resolving = new Map<string, Promise<Caller>>();
 
   /** `stamp` is that of the key: of an earlier one nothing is remembered. */
   function verify(
@@ -63,7 +74,7 @@ export async function createAuthenticate(
     issuer: Remembering,
     check: Check | null,
     stamp: number,
-  ): Caller | null {
+  ): Caller | null | Promise<Caller> {
     if (check === null) return null;
     const now = Date.now() / 1000;
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
@@ -75,15 +86,32 @@ export async function createAuthenticate(
       forged = { token, stamp };
       return null;
     }
-    if (isByPublicKey(token)) known?.add(token, stamp, now, { caller, exp });
     if (!issuer.checks.has(header) && issuer.checks.size < MAX_HEADERS && isCurrent(stamp))
       issuer.checks.set(header, check);
-    return caller;
+    if (caller.role !== "stranger") return remembered(token, stamp, { caller, exp });
+    const resolved = numbered(caller, issuer)
+      .then((user) => remembered(token, stamp, { caller: user, exp }))
+      .finally(() => resolving.delete(token));
+    resolving.set(token, resolved);
+    return resolved;
+  }
+
+  async function numbered({ subject, displayName }: Stranger, { issuer, users }: Issuer): Promise<Caller> {
+    const user_id = await resolve({ issuer, subject, displayName }, users === "create");
+    if (user_id === null) throw new Problem("forbidden", { detail: "The subject of this token is no user." });
+    return { role: "user", user_id, subject: String(user_id) };
+  }
+
+  function remembered(token: string, stamp: number, verified: Verified): Caller {
+    if (isByPublicKey(token)) known?.add(token, stamp, Date.now() / 1000, verified);
+    return verified.caller;
   }
 
   return (token) => {
     const caller = isByPublicKey(token) ? known?.find(token, Date.now() / 1000) : undefined;
     if (caller !== undefined) return caller;
+    const waiting = resolving.size === 0 ? undefined : resolving.get(token);
+    if (waiting !== undefined) return waiting;
     if (forged !== undefined && token === forged.token && isCurrent(forged.stamp)) return null;
     if (!COMPACT.test(token)) return null;
     const header = token.slice(0, token.indexOf("."));

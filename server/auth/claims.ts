@@ -13,16 +13,28 @@ export interface Mapping {
   subjectOf(claims: Claims): unknown;
   /** The number of a user. */
   userIdOf(claims: Claims): unknown;
+  /** Where users are known by their subjects instead: whether a new one is created. */
+  users?: "known" | "create";
+  /** What a new user is called. */
+  displayNameOf(claims: Claims): unknown;
   /** Our role by the claims; null if a token without it is not good. */
   roleOf(claims: Claims): Role | null;
   /** The name of a service or an admin, which no other issuer's has. */
   nameOf(subject: string): string;
 }
 
+/** A user whose number is the database's to say. */
+export interface Stranger {
+  role: "stranger";
+  subject: string;
+  displayName: string | null;
+}
+
 /** The clock of who signs may be ahead of ours by this: a token that was made just now is valid. `exp` is exact. */
 const AHEAD_S = 10;
 
 const MAX_SUBJECT = 200;
+const MAX_NAME = 200;
 
 /** Of several roles, the one that may most counts. */
 const RANKS: readonly Role[] = ["admin", "service", "till", "user"];
@@ -49,11 +61,13 @@ export function readExpiry({ exp, nbf = 0, iat = 0 }: Claims, now: number): numb
 }
 
 /** Who calls, if the token is for us. */
-export function readCaller(claims: Claims, mapping: Mapping): Caller | null {
+export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger | null {
   const subject = mapping.subjectOf(claims);
   if (!isFor(mapping.audienceOf(claims), mapping.audience) || !isSubject(subject)) return null;
   const role = mapping.roleOf(claims);
   if (role === "user") {
+    if (mapping.users !== undefined)
+      return { role: "stranger", subject, displayName: nameOf(mapping.displayNameOf(claims)) };
     const user_id = numberOf(mapping.userIdOf(claims));
     return user_id === null ? null : { role, user_id, subject: String(user_id) };
   }
@@ -94,6 +108,12 @@ function isInstant(claim: unknown): claim is number {
 
 function isSubject(claim: unknown): claim is string {
   return typeof claim === "string" && claim.length > 0 && claim.length <= MAX_SUBJECT && isText(claim);
+}
+
+/** A name that a user can have, without spaces around it; of a long one its beginning. */
+function nameOf(claim: unknown): string | null {
+  if (typeof claim !== "string" || !isText(claim)) return null;
+  return [...claim.trim()].slice(0, MAX_NAME).join("").trim() || null;
 }
 
 /** The user_id: a whole number, or its digits. */

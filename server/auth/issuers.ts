@@ -36,6 +36,7 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
     audienceOf: ({ aud }) => aud,
     subjectOf: ({ sub }) => sub,
     userIdOf: ({ sub }) => sub,
+    displayNameOf: () => undefined,
     roleOf: ownRole,
     nameOf: (subject) => subject,
     keys,
@@ -56,7 +57,7 @@ function isOfTill(scope: unknown): boolean {
 
 /** Its `role` may be anything: who has none of ours is a user. */
 function otherIssuer(settings: IssuerSettings, keys: Keys): Issuer {
-  const { issuer, audience, audience_claim, subject, user_id, role } = settings;
+  const { issuer, audience, audience_claim, subject, user_id, users, display_name, role } = settings;
   const roles: ReadonlyMap<unknown, Role> = new Map(Object.entries(settings.roles));
   return {
     issuer,
@@ -64,6 +65,8 @@ function otherIssuer(settings: IssuerSettings, keys: Keys): Issuer {
     audienceOf: (claims) => claimAt(claims, audience_claim),
     subjectOf: (claims) => claimAt(claims, subject),
     userIdOf: (claims) => user_id && claimAt(claims, user_id),
+    ...(users === undefined ? {} : { users }),
+    displayNameOf: (claims) => claimAt(claims, display_name),
     roleOf: (claims) => roleAt(claims, role, roles),
     nameOf: (text) => `${text} of ${issuer}`,
     keys,

@@ -5,6 +5,7 @@ import { planned } from "./plan.ts";
 import { openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
+import { subjected } from "./subjects.ts";
 import { hooked, sending } from "./webhooks.ts";
 
 /** Versions of migrations, "20261128000001" for example: the newest one applied, and the one that a server must know. */
@@ -30,6 +31,7 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     ...grouped(operate, report),
     ...hooked(operate, report),
     ...sending(webhook),
+    ...subjected(lookup, operate, report),
     ...onOffer(offer),
     ...reports(report),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */

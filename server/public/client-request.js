@@ -51,6 +51,7 @@ const KINDS = {
   coupons: isList,
   live: isList,
   upcoming: isList,
+  subjects: isList,
   users: isList,
   groups: isList,
   buckets: isList,

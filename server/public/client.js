@@ -122,6 +122,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   removeWebhook: ["POST /webhooks/{webhook_name}/remove", "outcome"],
   resendWebhook: ["POST /webhooks/{webhook_name}/resend", "outcome"],
   listWebhookDeliveries: ["GET /webhooks/{webhook_name}/deliveries", "deliveries"],
+  findSubjects: ["GET /subjects", "subjects"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],
   listGrants: ["GET /coupons/{coupon_id}/grants"],

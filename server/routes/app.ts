@@ -28,6 +28,7 @@ import { type App, createOperations, type Operations, respond } from "./operatio
 import { addPages } from "./pages.ts";
 import { addPlan } from "./plan.ts";
 import { createStates, type States } from "./states.ts";
+import { addSubjects } from "./subjects.ts";
 import { addWebhooks } from "./webhooks.ts";
 
 export interface Dependencies {
@@ -69,6 +70,7 @@ export function createApp(parts: Dependencies) {
   const events = addEvents(operations, parts);
   addGroups(operations, parts);
   addWebhooks(operations, parts);
+  addSubjects(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);

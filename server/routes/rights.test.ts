@@ -79,6 +79,7 @@ const rights: Record<string, string[] | "public"> = {
   "POST /webhooks/:webhook_name/remove": ["admin"],
   "POST /webhooks/:webhook_name/resend": ["admin"],
   "GET /webhooks/:webhook_name/deliveries": ["admin"],
+  "GET /subjects": ["admin"],
   "POST /users": ["admin"],
   "GET /users": ["admin"],
   "POST /users/import": ["admin"],
