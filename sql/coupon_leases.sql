@@ -152,6 +152,12 @@ begin
   v_marked := array(
     select l.coupon_id from coupon.leases l where l.coupon_id = any (v_leases.coupon_ids) and l.is_leased);
 
+  -- A server that is told of grants which it does not know waits until the standbys have them, as for a refusal by issue_coupons(). One
+  -- that goes on with what it knows waits for nothing.
+  if exists (select from unnest(v_leases.issueds, v_leases.afters) l (issued, after) where l.issued > l.after) then
+    perform coupon.fence_replay();
+  end if;
+
   -- 6. Answer each question.
   return query
   select

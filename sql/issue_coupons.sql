@@ -125,6 +125,21 @@ begin
     order by w.user_id;
   end if;
 
+  -- A batch that wrote waits for the standbys anyway. Whoever else is told of grants waits for them too: that it holds one, that its day
+  -- is spent, that none is left. A failover takes back what the standbys do not have.
+  if v_winners is null and current_setting('synchronous_standby_names') <> '' then
+    if v_refusal = 'sold_out'
+      or exists (
+        select from coupon.user_coupons g
+        where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
+      or v_refusal is null and exists (
+        select from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids))
+    then
+      perform coupon.fence_replay();
+    end if;
+  end if;
+
   -- 6. Answer each request, in order of arrival. Mostly everybody is granted, or everybody is refused and nobody in the
   -- batch holds the coupon.
   if cardinality(v_winners) = cardinality(issue_coupons.user_ids) then
@@ -187,16 +202,6 @@ begin
     offset 0 -- decides each of them once
   ) a
   order by a.arrival;
-
-  -- A batch that wrote waits for the standbys anyway.
-  if v_winners is null then
-    if v_refusal is not null or exists (
-      select from coupon.user_coupons g
-      where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
-    then
-      perform coupon.fence_replay();
-    end if;
-  end if;
 end
 $$;
 

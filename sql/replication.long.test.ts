@@ -21,15 +21,17 @@ before(async () => {
   await restart("");
   await setUp(targetOf(url));
   await withConnection(targetOf(url).as("coupon_admin"), async (admin) => {
-    await admin`select from import_users(array(select generate_series(1, 7)), array_fill('Ann'::text, array[7]))`;
+    await admin`select from import_users(array(select generate_series(1, 8)), array_fill('Ann'::text, array[8]))`;
     for (const [code, start] of [
       ["A", "1 minute"],
       ["B", "2 days"],
+      ["GONE", "3 days"],
     ] as const)
       await admin`
         select from create_coupon(${code}, 'm', 'd', clock_timestamp() - ${start}::interval,
-          clock_timestamp() + interval '1 day', 5)`;
+          clock_timestamp() + interval '1 day', ${code === "GONE" ? 1 : 5})`;
     await admin`select from issue_coupons(1, array[1, 2])`;
+    await admin`select from issue_coupon(8, 3)`;
     await admin`select from use_coupon(1, 1, 'order 1')`;
   });
 });
@@ -46,14 +48,24 @@ const REPLAYS = [
   "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 1')",
   "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 2')",
 ];
+/** Refusals that rest on grants, and what a server needs to repeat one. */
+const OF_GRANTS = [
+  "issue_coupon(user_id => 1, coupon_id => 2)",
+  "issue_coupon(user_id => 7, coupon_id => 3)",
+  "issue_coupons(coupon_id => 3, user_ids => array[6, 7, 999])",
+  "coupon_leases(array[3])",
+  "coupon_leases(array[3], only_leased => true)",
+];
+/** Of a server that knows the last grant. */
+const GOES_ON =
+  "coupon_leases(array[3], array[1], array[(select issued_at from public.wallet(8))], only_leased => true)";
 const REFUSALS = [
   "issue_coupon(user_id => 999, coupon_id => 1)",
-  "issue_coupon(user_id => 1, coupon_id => 2)",
   "issue_coupon(user_id => 3, coupon_id => 999)",
   "use_coupon(user_id => 4, coupon_id => 1, reference => 'order 1')",
 ];
 
-for (const call of [...REPLAYS, ...REFUSALS])
+for (const call of [...REPLAYS, ...OF_GRANTS.filter((call) => call.startsWith("issue")), ...REFUSALS])
   test(`without synchronous standbys ${call} gets no transaction id`, async () => {
     const assigned = await withConnection(targetOf(url).as("coupon_api"), (api) =>
       api.begin(async (sql) => {
@@ -72,7 +84,7 @@ const WRITES = [
   "undo_use(user_id => 1, coupon_id => 1, reason => 'mistake')",
 ];
 
-for (const call of [...REPLAYS, ...WRITES])
+for (const call of [...REPLAYS, ...OF_GRANTS, ...WRITES])
   test(`${call} waits for it, though the session asked for synchronous_commit off`, async () => {
     assert.equal(await answer(call, "off"), "no answer");
   });
@@ -88,13 +100,15 @@ for (const [user, level] of [
     assert.equal(await answer(call, level), "no answer");
   });
 
-for (const call of REFUSALS)
+for (const call of [...REFUSALS, GOES_ON])
   test(`${call} confirms nothing, and doesn't wait`, async () => {
     assert.notEqual(await answer(call, "on"), "no answer");
   });
 
 for (const [helper, call, outcome] of [
   ["fence_replay", "issue_coupon(user_id => 2, coupon_id => 1)", "already_issued"],
+  ["fence_replay", "issue_coupon(user_id => 7, coupon_id => 3)", "sold_out"],
+  ["fence_replay", "coupon_leases(array[3])", "leased"],
   ["commit_durably", "issue_coupon(user_id => 7, coupon_id => 2)", "issued"],
 ] as const)
   test(`goes red without ${helper}()`, async () => {
