@@ -160,7 +160,7 @@ async function clusterOf(
 }
 
 /** Waits until each server has granted to somebody new, and let the grant be used; when that was, or Infinity. ms */
-function wellness(load: Load, { probe }: Stock, targets: readonly string[]): () => Promise<number> {
+export function wellness(load: Load, { probe }: Stock, targets: readonly string[]): () => Promise<number> {
   const { coupon } = probe;
   let user = probe.firstUser;
   return async () => {

@@ -36,9 +36,9 @@ const UNREACHABLE = new Set(["ECONNREFUSED", "EADDRNOTAVAIL"]);
 export function createClient(
   tokenOf: (user: number) => string,
   adminToken: string,
-  given: { deadlineMs?: number } = {},
+  given: { deadlineMs?: number; maxSockets?: number } = {},
 ): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1_000 });
+  const agent = new Agent({ keepAlive: true, maxSockets: given.maxSockets ?? 1_000 });
   const deadlineMs = given.deadlineMs ?? DEADLINE_MS;
 
   function send(url: string, ask: Ask, hangUpAfter?: number): Promise<Answer> {

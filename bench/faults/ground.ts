@@ -29,17 +29,18 @@ export interface Ground {
   hold(least: number, most: number): Promise<void>;
 }
 
-/** Starts server/main.ts. If the process ends before it was dismissed, the history records a death. */
+/** Starts server/main.ts, or that of another checkout. If the process ends before it was dismissed, the history records a death. */
 export async function startServer(
   apiUrl: string,
   secret: string,
   history: History,
   port = 0,
   environment: Record<string, string> = {},
+  main = "server/main.ts",
 ): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const server = await startProcess("server/main.ts", {
+      const server = await startProcess(main, {
         API_DATABASE_URL: apiUrl,
         JWT_SECRET: secret,
         HOST: "127.0.0.1",

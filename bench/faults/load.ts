@@ -30,9 +30,9 @@ export interface Load {
   finish(ms: number): Promise<void>;
   /**
    * Sends one request until its answer is definite or `ms` have passed, to the first server unless told otherwise. If it may have been
-   * done then, it is asked again at the end.
+   * done then, it is asked again at the end. `pause` says how long it waits before it asks again, ms.
    */
-  insist(ask: Ask, ms: number, target?: () => string | undefined): Promise<Answer>;
+  insist(ask: Ask, ms: number, target?: () => string | undefined, pause?: () => number): Promise<Answer>;
 }
 
 const RETRY_MS = 300;
@@ -94,8 +94,13 @@ export function startLoad(options: LoadOptions): Load {
   }
 
   /** Asks until the answer is definite, or until then. */
-  async function persist(pending: Pending, until: number, target = () => targets[0]): Promise<Answer> {
-    for (let isUnknown = false; ; await sleep(20)) {
+  async function persist(
+    pending: Pending,
+    until: number,
+    target = () => targets[0],
+    pause = () => 20,
+  ): Promise<Answer> {
+    for (let isUnknown = false; ; await sleep(pause())) {
       const answer = await attempt(pending, target());
       if (answer.is === "ok" || answer.is === "refused") return answer;
       isUnknown ||= answer.is !== "undone";
@@ -117,6 +122,7 @@ export function startLoad(options: LoadOptions): Load {
         }),
       );
     },
-    insist: (ask, ms, target) => persist({ request: requests++, ask }, performance.now() + ms, target),
+    insist: (ask, ms, target, pause) =>
+      persist({ request: requests++, ask }, performance.now() + ms, target, pause),
   };
 }

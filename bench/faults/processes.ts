@@ -33,7 +33,7 @@ export async function standStill(pids: readonly number[], meanwhile: () => Promi
 }
 
 /** The letter of /proc; undefined: it has ended. */
-async function stateOf(pid: number): Promise<string | undefined> {
+export async function stateOf(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   // Its name, which may be anything, stands in brackets before its state.
   return stat?.[stat.lastIndexOf(")") + 2];

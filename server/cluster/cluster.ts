@@ -28,8 +28,15 @@ import {
   SERVERS,
 } from "./layout.ts";
 import { findPrograms, programs } from "./packages.ts";
-import { askSwitchover, leaderOf, type NodeState, nodeStates, synchronousOf } from "./patroni.ts";
-import { createProcesses, type Processes } from "./processes.ts";
+import {
+  askConfigure,
+  askSwitchover,
+  leaderOf,
+  type NodeState,
+  nodeStates,
+  synchronousOf,
+} from "./patroni.ts";
+import { createProcesses, type Pids, type Processes } from "./processes.ts";
 
 /** Far more than a busy machine needs. */
 const UP_MS = 120_000;
@@ -48,8 +55,16 @@ export interface Cluster {
   directory: string;
   nodes(): Promise<NodeState[]>;
   isRunning(part: Part): Promise<boolean>;
+  /** The process ids of a part, and of the PostgreSQL that Patroni has started for a node. */
+  pids(part: Part): Promise<Pids>;
+  /** Starts a part with the configuration that it has. Nothing happens if it runs. */
+  launch(part: Part): Promise<void>;
+  /** Ends a part in order. Throws if it does not run. */
+  end(part: Part): Promise<void>;
   /** Ends a part as a machine ends that loses its power. Throws if it does not run. */
   kill(part: Part): Promise<void>;
+  /** Changes settings of Patroni's dynamic configuration, which the nodes take over at their next turn; null gives back the default. */
+  configure(settings: Readonly<Record<string, unknown>>): Promise<void>;
   /** Makes a standby the leader, the synchronous one unless it is named. Returns both, once commits have a standby to wait for again. */
   switchover(candidate?: Node): Promise<{ from: Node; to: Node }>;
 }
@@ -263,9 +278,17 @@ function handleOf(layout: Layout, processes: Processes): Cluster {
     directory: layout.directory,
     nodes,
     isRunning: processes.isRunning,
+    pids: processes.pids,
+    async launch(part) {
+      await processes.launch(part);
+    },
+    async end(part) {
+      if (!(await processes.end(part))) throw new Error(`${part} does not run`);
+    },
     async kill(part) {
       if (!(await processes.kill(part))) throw new Error(`${part} does not run`);
     },
+    configure: (settings) => askConfigure(layout, settings),
     async switchover(candidate) {
       const before = await nodes();
       const from = leaderOf(before);

@@ -71,3 +71,19 @@ export async function askSwitchover(layout: Layout, leader: Node, candidate: Nod
   const words = (await answer.text()).trim();
   if (answer.status !== 200) throw new Error(`Patroni of ${leader} refuses (${answer.status}): ${words}`);
 }
+
+/** Changes settings of the dynamic configuration, by the leader. Throws what Patroni objects. */
+export async function askConfigure(
+  layout: Layout,
+  settings: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const node = leaderOf(await nodeStates(layout));
+  if (!node) throw new Error("no node leads: nobody can be asked to change the configuration");
+  const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, node)}/config`, {
+    method: "PATCH",
+    body: JSON.stringify(settings),
+    signal: AbortSignal.timeout(ASK_MS),
+  });
+  if (answer.status !== 200)
+    throw new Error(`Patroni of ${node} refuses (${answer.status}): ${(await answer.text()).trim()}`);
+}

@@ -57,8 +57,15 @@ async function everyProcess(): Promise<[pid: number, words: string[]][]> {
   return Promise.all(pids.map(read));
 }
 
+export interface Pids {
+  own: number[];
+  /** Of a node: the postmaster, or the programs that make its data. */
+  postgres: number[];
+}
+
 export interface Processes {
   isRunning(part: Part): Promise<boolean>;
+  pids(part: Part): Promise<Pids>;
   /** The first of these parts that does not run. */
   firstEnded(parts: readonly Part[]): Promise<Part | undefined>;
   /** Starts it, unless it runs. The answer is false then. */
@@ -104,6 +111,7 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
 
   return {
     isRunning: async (part) => (await own(part)).length > 0,
+    pids: async (part) => ({ own: await own(part), postgres: isNode(part) ? await postgres(part) : [] }),
     async firstEnded(parts) {
       const now = await everyProcess();
       for (const part of parts) if ((await own(part, now)).length === 0) return part;

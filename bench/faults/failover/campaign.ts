@@ -1,0 +1,126 @@
+/** Faults of a cluster one after the other, and the planted bugs: what ./sd faults --cluster does. */
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Cluster } from "../../../server/cluster/cluster.ts";
+import type { Violation } from "../checker/check.ts";
+import { rowOf } from "../row.ts";
+import { clusterFaults, faultNamed } from "./kinds.ts";
+import { clusterBugs, plantIn } from "./planted.ts";
+import type { ClusterResults, ClusterRow } from "./report.ts";
+import { besiege, type Siege } from "./siege.ts";
+
+/** How much of each. */
+export interface ClusterLength {
+  /** Strokes of each fault; of the control one. */
+  strokes: number;
+  /** How often each bug is planted, each time with another seed. */
+  seeds: number;
+  isShort: boolean;
+}
+
+export const CLUSTER_LENGTHS: Record<ClusterResults["length"], ClusterLength> = {
+  short: { strokes: 1, seeds: 0, isShort: true },
+  usual: { strokes: 2, seeds: 1, isShort: false },
+  long: { strokes: 20, seeds: 5, isShort: false },
+};
+
+export const clusterNames = [...clusterFaults.map(({ name }) => name), "planted bugs"];
+
+export type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & { violations: Violation[] };
+
+type Say = (line: string) => void;
+
+/** Runs what `wanted` says. A violation goes to `say`, with a file of the history. */
+export async function clusterCampaign(
+  cluster: Cluster,
+  wanted: ReadonlySet<string>,
+  seed: number,
+  { strokes, seeds, isShort }: ClusterLength,
+  say: Say,
+): Promise<ClusterFound> {
+  const found: ClusterFound = { rows: [], skipped: [], planted: [], violations: [] };
+  for (const fault of clusterFaults.filter(({ name }) => wanted.has(name))) {
+    const needs = await fault.needs?.();
+    if (needs !== undefined) {
+      found.skipped.push({ fault: fault.name, needs });
+      say(`${fault.name}: skipped: needs ${needs}`);
+      continue;
+    }
+    const times = fault.isControl ? 1 : strokes;
+    const siege = await besiege(fault, cluster, { seed, strokes: times, isShort });
+    const row = clusterRowOf(fault.name, times, siege);
+    found.rows.push(row);
+    say(sentenceOf(row, fault.gap));
+    if (!fault.isControl) await judge(found, fault.name, siege, say);
+    else if (row.lost === 0)
+      found.violations.push({
+        invariant: "grant_is_kept",
+        detail: "the control lost nothing: the checker sees nothing",
+      });
+  }
+  if (wanted.has("planted bugs"))
+    for (const bug of clusterBugs) {
+      if (seeds === 0) break;
+      let times = 0;
+      for (let i = 0; i < seeds; i++) if (await isFound(cluster, bug, seed + i, say)) times += 1;
+      found.planted.push({ bug: bug.name, times: seeds, found: times });
+      say(`planted ${bug.name}: found ${times} of ${seeds} times`);
+      if (times < seeds)
+        found.violations.push({
+          invariant: bug.breaks[0] as Violation["invariant"],
+          detail: `${bug.name} was not found`,
+        });
+    }
+  return found;
+}
+
+export function clusterRowOf(fault: string, times: number, { verdict, history, figures }: Siege): ClusterRow {
+  return { ...rowOf(fault, times, verdict.violations, history), ...figures };
+}
+
+function sentenceOf(row: ClusterRow, bar: number | undefined): string {
+  return (
+    `${row.fault}: ${row.times} times, ${row.requests} requests, ${row.acknowledged} acknowledged, ${row.unknown} unknown, ` +
+    `lost ${row.lost}, over-issued ${row.overIssued}, wrong refusals ${row.wrongRefusals}, other ${row.other}, ` +
+    `later than 8 s ${row.late}, no 201 for ${row.gap.toFixed(2)} s${bar === undefined ? "" : ` (at most ${bar})`}, ` +
+    `/readyz wrong for ${Math.max(row.ready, row.unready).toFixed(2)} s`
+  );
+}
+
+async function judge(
+  found: ClusterFound,
+  name: string,
+  { verdict: { violations }, history, state }: Siege,
+  say: Say,
+): Promise<void> {
+  if (violations.length === 0) return;
+  found.violations.push(...violations);
+  for (const { invariant, detail } of violations.slice(0, 10)) say(`  WRONG ${invariant}: ${detail}`);
+  const file = join(await mkdtemp(join(tmpdir(), "faults-history-")), `${name}.json`);
+  const counts = [...history.counts];
+  await writeFile(file, JSON.stringify({ ...history, counts, state, violations }, null, 1));
+  say(
+    `  ${violations.length} violations; again with: ./sd faults --cluster --seed ${history.seed} '${name}'; history: ${file}`,
+  );
+}
+
+/** Whether the checker finds all that the bug breaks. */
+export async function isFound(
+  cluster: Cluster,
+  bug: (typeof clusterBugs)[number],
+  seed: number,
+  say: Say,
+): Promise<boolean> {
+  const plant = (where: Cluster) => plantIn(where, bug);
+  const { verdict } = await besiege(faultNamed(bug.fault), cluster, {
+    seed,
+    strokes: 1,
+    isShort: true,
+    plant,
+  });
+  const broken = new Set(verdict.violations.map(({ invariant }) => invariant));
+  const isAll = bug.breaks.every((invariant) => broken.has(invariant));
+  if (!isAll) say(`  of ${bug.name}, ${bug.fault} showed ${[...broken].join(", ") || "nothing"}`);
+  return isAll;
+}

@@ -1,0 +1,36 @@
+/** A fault of a cluster: what it strikes, how it is seen to have struck, and how long it may cost. */
+import type { Cluster } from "../../../server/cluster/cluster.ts";
+import type { Server } from "../ground.ts";
+import type { Answer, Ask } from "../history.ts";
+
+export interface Stage {
+  cluster: Cluster;
+  random: () => number;
+  /** The two servers behind HAProxy. A fault that starts or ends one updates this list. */
+  servers: Server[];
+  startServer(port: number): Promise<Server>;
+  /** Sends a request to one server until its answer is definite: it is part of the history as any other. */
+  insist(ask: Ask, server: number): Promise<Answer>;
+  /** A coupon that nobody asks for but the fault, and users who ask for nothing else. */
+  own: { coupon: number; count: number; takeUsers(count: number): number[] };
+  /** Waits for a time between the two, in ms. The seed decides how long. A short run waits a quarter of that. */
+  hold(least: number, most: number): Promise<void>;
+}
+
+export interface ClusterFault {
+  name: string;
+  about: string;
+  /** How each stroke is seen. A stroke that is not seen ends the run. */
+  seen: string;
+  /** The longest time without a 201 that is right, s; without it the fault itself says how long nothing can commit. */
+  gap?: number;
+  /** Commits wait for no standby, so that acknowledged grants must be lost: if none is, the checker sees nothing. */
+  isControl?: true;
+  /** What is missing to run it here, in a word or two. */
+  needs?(): Promise<string | undefined>;
+  /** Strikes, sees that it has struck, and takes it back: the cluster is whole afterwards. */
+  strike(stage: Stage): Promise<void>;
+}
+
+/** Seconds after which a leader that says nothing is replaced: patroni.yml. */
+export const TTL = 20;

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Answer, newHistory } from "../history.ts";
+import { figuresOf, longestGap, readiness } from "./figures.ts";
+import type { Commit, Look, Seen } from "./watch.ts";
+
+/** A commit every 50 ms up to this instant, and again from another one on, each of 10 ms. */
+function commits(...times: [from: number, until: number][]): Commit[] {
+  return times.flatMap(([from, until]) =>
+    Array.from({ length: Math.floor((until - from) / 50) + 1 }, (_, i) => ({
+      from: from + 50 * i - 10,
+      until: from + 50 * i,
+    })),
+  );
+}
+
+/** Answers of one server, every 100 ms, each after 5 ms: by status, and for how many answers. */
+function looks(...said: [status: number, times: number, outcome?: string][]): Look[] {
+  const all = said.flatMap(([status, times, outcome = ""]) =>
+    Array.from({ length: times }, () => ({ status, outcome })),
+  );
+  return all.map((answer, i) => ({ server: 0, from: 100 * i, until: 100 * i + 5, ...answer }));
+}
+
+const found = (seen: Seen) => readiness(seen, 0);
+/** Nothing commits from 1000 to 4000 ms. */
+const still = commits([50, 1_000], [4_000, 6_000]);
+
+for (const [name, said, expected] of [
+  ["right all the time", looks([200, 10], [503, 30], [200, 20]), { ready: 0, unready: 0 }],
+  ["200 for 1.2 s of it", looks([200, 22], [503, 18], [200, 20]), { ready: 1.2, unready: 0 }],
+  ["200 all the time: until commits go through", looks([200, 60]), { ready: 3, unready: 0 }],
+  [
+    "200 twice, of which the longer counts",
+    looks([200, 13], [503, 7], [200, 5], [503, 15], [200, 20]),
+    { ready: 0.5, unready: 0 },
+  ],
+  ["503 for 0.8 s after it", looks([200, 10], [503, 38], [200, 12]), { ready: 0, unready: 0.7 }],
+  ["draining", looks([200, 10], [503, 30], [503, 8, "draining"], [200, 12]), { ready: 0, unready: 0 }],
+  ["nobody there", looks([200, 10], [0, 50]), { ready: 0, unready: 0 }],
+] as const)
+  test(`/readyz: ${name}`, () => {
+    const { ready, unready } = found({ commits: still, looks: said });
+    assert.deepEqual(
+      { ready: Math.round(ready * 10) / 10, unready: Math.round(unready * 10) / 10 },
+      expected,
+    );
+  });
+
+test("/readyz: each server by itself, and nothing before the first stroke", () => {
+  const other = looks([200, 25], [503, 15], [200, 20]).map((look) => ({ ...look, server: 1 }));
+  const seen = { commits: still, looks: [...looks([200, 10], [503, 30], [200, 20]), ...other] };
+  assert.deepEqual(readiness(seen, 0), { ready: 1.51, unready: 0 });
+  assert.deepEqual(readiness(seen, 2_000), { ready: 0.51, unready: 0 });
+});
+
+test("the gap: between two that were granted, of which the second comes after the first stroke", () => {
+  const history = newHistory(1, new Map());
+  const attempt = (answeredAt: number, answer: Answer, took = 1) =>
+    history.attempts.push({
+      ...{ request: history.attempts.length, answer, answeredAt, invokedAt: answeredAt - took },
+      ask: { kind: "issue", coupon: 1, user: 1 },
+    });
+  const issued: Answer = { is: "ok", outcome: "issued", position: 1, at: "" };
+  for (const at of [0, 5_000, 5_010, 7_300, 7_310]) attempt(at, issued);
+  attempt(6_000, { is: "ok", outcome: "already_issued", position: 1, at: "" });
+  attempt(6_500, { is: "refused", outcome: "sold_out" }, 8_001);
+  attempt(6_600, { is: "refused", outcome: "sold_out" }, 8_000);
+  history.strokes.push({ from: 5_005, until: 6_000, wellAt: 6_000, isServers: false });
+  assert.equal(longestGap(history), 2_290);
+  const violations = (["refusal_is_true", "holder_is_not_refused", "grant_is_kept"] as const).map(
+    (invariant) => ({
+      invariant,
+      detail: "",
+    }),
+  );
+  assert.deepEqual(figuresOf(history, { commits: [], looks: [] }, violations), {
+    ...{ gap: 2.29, ready: 0, unready: 0, wrongRefusals: 2, late: 1 },
+  });
+});

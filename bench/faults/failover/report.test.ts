@@ -1,0 +1,70 @@
+/** The table of a run on a cluster, its bars, and the README held against the results that are kept. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkBlock } from "../../harness/readme-blocks.ts";
+import { changed } from "../planting.ts";
+import { clusterNames } from "./campaign.ts";
+import { clusterFaults, faultNamed } from "./kinds.ts";
+import { clusterBugs } from "./planted.ts";
+import {
+  CLUSTER_README,
+  type ClusterRow,
+  clusterBlocks,
+  missedBars,
+  readClusterResults,
+  renderClusterRows,
+} from "./report.ts";
+
+const row: ClusterRow = {
+  ...{ fault: "switchover", times: 2, requests: 4_000, acknowledged: 1_500, undone: 40, unknown: 3, done: 2 },
+  ...{
+    lost: 0,
+    overIssued: 0,
+    other: 0,
+    recovery: 1,
+    gap: 2.5,
+    ready: 0.4,
+    unready: 0,
+    wrongRefusals: 0,
+    late: 0,
+  },
+};
+
+test("a row with its bar", () => {
+  assert.equal(
+    renderClusterRows([row]).split("\n").at(-1)?.replace(/ +/g, " "),
+    "| switchover | 2 | 4,000 | 1,500 | 40 | 3 | 0 | 0 | 0 | 0 | 0 | 2.50 | 3 | 0.40 | 0.00 |",
+  );
+});
+
+test("bars that are missed, and none of the control", () => {
+  assert.deepEqual(missedBars([row]), []);
+  const late = { ...row, gap: 3.01, ready: 0, unready: 1.2, late: 7 };
+  assert.deepEqual(
+    missedBars([late, { ...late, fault: "asynchronous" }, { ...row, fault: "etcd away", gap: 30 }]),
+    [
+      "switchover: no 201 for 3.01 s, at most 3 s",
+      "switchover: `/readyz` wrong for 1.20 s, at most 1 s",
+      "switchover: 7 answers later than 8 s",
+    ],
+  );
+});
+
+test("bench/faults/failover/README.md shows the faults, the bugs and the results that are kept", () => {
+  const results = readClusterResults();
+  for (const [name, block] of Object.entries(clusterBlocks(results))) checkBlock(CLUSTER_README, name, block);
+  for (const { fault, lost, overIssued, other } of results?.rows ?? [])
+    if (!faultNamed(fault).isControl) assert.deepEqual([lost, overIssued, other], [0, 0, 0], fault);
+    else assert.ok(lost > 0, "the control lost something");
+  for (const { bug, times, found } of results?.planted ?? []) assert.equal(found, times, bug);
+});
+
+test("no two faults have one name, and each bug shows under one that there is", () => {
+  assert.equal(new Set(clusterNames).size, clusterNames.length);
+  for (const { name, fault } of clusterBugs) assert.ok(clusterFaults.includes(faultNamed(fault)), name);
+});
+
+for (const { name, changes } of clusterBugs)
+  test(`every text that "${name}" replaces is there`, async () => {
+    for (const [file, parts] of Object.entries(changes)) await changed(file, ...parts);
+  });

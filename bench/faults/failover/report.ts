@@ -1,0 +1,130 @@
+/** What a run on a cluster found: as a table, as the results that are kept, and as the README's blocks that are made of them. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { compactJson } from "../../harness/compact-json.ts";
+import { type Machine, nameOf } from "../../harness/machine.ts";
+import { withBlock } from "../../harness/readme-blocks.ts";
+import { table } from "../../report/report.ts";
+import type { Row } from "../row.ts";
+import type { Figures } from "./figures.ts";
+import { clusterFaults } from "./kinds.ts";
+import { clusterBugs } from "./planted.ts";
+
+export type ClusterRow = Row & Figures;
+
+export interface ClusterResults {
+  date: string;
+  seed: number;
+  seconds: number;
+  length: "short" | "usual" | "long";
+  machine: Machine;
+  rows: ClusterRow[];
+  skipped: { fault: string; needs: string }[];
+  planted: { bug: string; times: number; found: number }[];
+}
+
+const RESULTS = new URL("results.json", import.meta.url);
+export const CLUSTER_README = new URL("README.md", import.meta.url);
+
+/** Of every fault: how long /readyz may be wrong, s. */
+export const READY = 1;
+
+const HEAD = [
+  ...["fault", "times", "requests", "acknowledged", "not done", "unknown", "lost", "over-issued"],
+  ...[
+    "wrong refusals",
+    "other",
+    "later than 8 s",
+    "no 201, s",
+    "at most",
+    "200 wrongly, s",
+    "503 wrongly, s",
+  ],
+];
+
+export function renderClusterRows(rows: readonly ClusterRow[]): string {
+  const n = (value: number) => value.toLocaleString("en");
+  return table(
+    HEAD,
+    rows.map((row) => [
+      row.fault,
+      ...[row.times, row.requests, row.acknowledged, row.undone, row.unknown].map(n),
+      ...[row.lost, row.overIssued, row.wrongRefusals, row.other, row.late].map(n),
+      row.gap.toFixed(2),
+      barOf(row)?.toString() ?? "",
+      ...[row.ready, row.unready].map((value) => value.toFixed(2)),
+    ]),
+  );
+}
+
+const faultOf = ({ fault }: Row) => clusterFaults.find(({ name }) => name === fault);
+const barOf = (row: Row) => faultOf(row)?.gap;
+
+/** The bars on time that a row misses, in words. They depend on the machine, so that a missed one is told and is no violation. */
+export function missedBars(rows: readonly ClusterRow[]): string[] {
+  return rows
+    .filter((row) => !faultOf(row)?.isControl)
+    .flatMap((row) => {
+      const [bar, wrong] = [barOf(row), Math.max(row.ready, row.unready)];
+      return [
+        ...(bar !== undefined && row.gap > bar
+          ? [`${row.fault}: no 201 for ${row.gap.toFixed(2)} s, at most ${bar} s`]
+          : []),
+        ...(wrong > READY
+          ? [`${row.fault}: \`/readyz\` wrong for ${wrong.toFixed(2)} s, at most ${READY} s`]
+          : []),
+        ...(row.late > 0 ? [`${row.fault}: ${row.late} answers later than 8 s`] : []),
+      ];
+    });
+}
+
+export function readClusterResults(): ClusterResults | undefined {
+  return existsSync(RESULTS) ? JSON.parse(readFileSync(RESULTS, "utf8")) : undefined;
+}
+
+/** Keeps the results, and makes the README anew. */
+export function keepClusterResults(results: ClusterResults): void {
+  writeFileSync(RESULTS, `${compactJson(results)}\n`);
+  const readme = readFileSync(CLUSTER_README, "utf8");
+  writeFileSync(
+    CLUSTER_README,
+    Object.entries(clusterBlocks(results)).reduce(
+      (text, [name, block]) => withBlock(text, name, block),
+      readme,
+    ),
+  );
+}
+
+/** The README's blocks, by their names. */
+export function clusterBlocks(results: ClusterResults | undefined): Record<string, string> {
+  const about = table(
+    ["fault", "what is done", "how each stroke is seen"],
+    clusterFaults.map(({ name, about, seen }) => [name, about, seen]),
+  );
+  const bugs = table(
+    ["planted bug", "", "found under", "by", "planted", "found"],
+    clusterBugs.map(({ name, about, fault, breaks }) => {
+      const kept = results?.planted.find(({ bug }) => bug === name);
+      const counts = kept ? [String(kept.times), String(kept.found)] : ["not yet", ""];
+      return [name, about, fault, breaks.map((each) => `\`${each}\``).join(", "), ...counts];
+    }),
+  );
+  return {
+    "cluster-faults": about,
+    "cluster-bugs": bugs,
+    cluster: results ? renderKept(results) : "No run is kept yet.",
+  };
+}
+
+function renderKept({ date, seed, seconds, length, machine, rows, skipped }: ClusterResults): string {
+  const missed = missedBars(rows);
+  return [
+    `${date.slice(0, 10)}, ${length} run with seed ${seed}, ${(seconds / 60).toFixed(0)} minutes on ${nameOf(machine)}.`,
+    renderClusterRows(rows),
+    missed.length > 0
+      ? `Missed:\n\n${missed.map((line) => `- ${line}`).join("\n")}`
+      : "No bar on time is missed.",
+    ...(skipped.length > 0
+      ? [skipped.map(({ fault, needs }) => `- **${fault}**: skipped: needs ${needs}`).join("\n")]
+      : []),
+  ].join("\n\n");
+}
