@@ -163,10 +163,18 @@ test("every request has its id, its trace and its origin, is counted and logged,
     lines.map(({ status, request_id }) => [status, request_id === "mine"]),
     [false, true, true, false, false].map((isMine) => [200, isMine]),
   );
-  const series = world.metrics.requests.all().find(({ labels }) => labels["method"] === "GET");
+  const series = world.metrics.requests.all().find(({ labels }) => labels["http_request_method"] === "GET");
   assert.deepEqual(
     [series?.labels, series?.buckets.reduce((a, b) => a + b)],
-    [{ method: "GET", route: "/coupons/live", status: 200 }, 5],
+    [
+      {
+        http_request_method: "GET",
+        http_response_status_code: 200,
+        http_route: "/coupons/live",
+        url_scheme: "http",
+      },
+      5,
+    ],
   );
 });
 
