@@ -28,6 +28,8 @@ export interface TcpProxy {
   reset(): number;
   /** How often a mode other than "pass" met something: a part of what is sent, or one who connects. */
   readonly met: number;
+  /** How many connections there are. */
+  readonly connections: number;
   close(): Promise<void>;
 }
 
@@ -92,6 +94,9 @@ export async function openProxy(databaseUrl: string): Promise<TcpProxy> {
     mode: { is: "pass" },
     get met() {
       return met;
+    },
+    get connections() {
+      return sockets.size / 2;
     },
     reset() {
       const all = [...sockets];

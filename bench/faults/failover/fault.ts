@@ -2,6 +2,7 @@
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Server } from "../ground.ts";
 import type { Answer, Ask } from "../history.ts";
+import type { Ways } from "./ways.ts";
 
 export interface Stage {
   cluster: Cluster;
@@ -13,6 +14,8 @@ export interface Stage {
   insist(ask: Ask, server: number): Promise<Answer>;
   /** A coupon that nobody asks for but the fault, and users who ask for nothing else. */
   own: { coupon: number; count: number; takeUsers(count: number): number[] };
+  /** What the fault has prepared. */
+  ways: Ways | undefined;
   /** Waits for a time between the two, in ms. The seed decides how long. A short run waits a quarter of that. */
   hold(least: number, most: number): Promise<void>;
 }
@@ -28,6 +31,8 @@ export interface ClusterFault {
   isControl?: true;
   /** What is missing to run it here, in a word or two. */
   needs?(): Promise<string | undefined>;
+  /** What must be there before anybody asks; it is closed afterwards. */
+  prepare?(cluster: Cluster): Promise<Ways>;
   /** Strikes, sees that it has struck, and takes it back: the cluster is whole afterwards. */
   strike(stage: Stage): Promise<void>;
 }

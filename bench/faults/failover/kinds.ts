@@ -14,6 +14,7 @@ import {
   untilWhole,
   withoutWal,
 } from "./nodes.ts";
+import { openWays } from "./ways.ts";
 
 /** How long the waits for the standby are ended by hand, ms: those who were told so ask again meanwhile. */
 const ENDING_MS = 4_000;
@@ -55,6 +56,22 @@ const leaderStopped: ClusterFault = {
     const { own } = await cluster.pids(leader);
     // Patroni first, or it would start PostgreSQL anew.
     await standStill([...own, ...(await postgresOf(cluster, leader))], () => untilLeads(cluster, leader));
+    await untilWhole(cluster);
+  },
+};
+
+const leaderCutOff: ClusterFault = {
+  name: "leader cut off",
+  about:
+    "the leader reaches neither etcd nor the other nodes, and clients reach it, until another node leads; every way between nodes is a proxy of ours",
+  seen: "something is lost on each of its ways, and another node leads",
+  gap: TTL + 3,
+  prepare: openWays,
+  async strike({ cluster, ways }) {
+    const { leader } = await rolesOf(cluster);
+    await ways?.cut(leader);
+    await untilLeads(cluster, leader);
+    ways?.heal();
     await untilWhole(cluster);
   },
 };
@@ -247,7 +264,16 @@ const asynchronous: ClusterFault = {
 };
 
 export const clusterFaults: readonly ClusterFault[] = [
-  ...[switchover, leaderKilled, leaderStopped, postgresKilled, standbyKilled, standbysKilled, etcdAway],
+  ...[
+    switchover,
+    leaderKilled,
+    leaderStopped,
+    leaderCutOff,
+    postgresKilled,
+    standbyKilled,
+    standbysKilled,
+    etcdAway,
+  ],
   ...[waitsEnded, rollingRestart, upgrade, asynchronous],
 ];
 

@@ -75,6 +75,8 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
     const planted = await plant?.(cluster);
     if (planted) later(planted.end);
     if (fault.isControl) await waitForNobody(cluster, later);
+    const ways = await fault.prepare?.(cluster);
+    if (ways) later(ways.close);
     const coupons = [...stock.coupons, stock.probe, stream, own];
     const history = newHistory(seed, new Map(coupons.map(({ coupon, count }) => [coupon, count])));
     history.members = stock.members;
@@ -106,7 +108,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
     later(watch.stop);
     const untilWell = wellness(load, stock, cluster.servers);
     const stage: Stage = {
-      ...{ cluster, random, servers, startServer: start, own },
+      ...{ cluster, random, servers, startServer: start, own, ways },
       insist: (ask, server) => load.insist(ask, FINISH_MS, () => cluster.servers[server]),
       hold: (least, most) => sleep((least + random() * (most - least)) * (isShort ? 0.25 : 1)),
     };
