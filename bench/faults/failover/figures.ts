@@ -55,7 +55,8 @@ export function longestGap({ attempts, strokes }: Pick<History, "attempts" | "st
  * writes changed.
  */
 export function readiness({ commits, looks }: Seen, since: number): Pick<Figures, "ready" | "unready"> {
-  const still = standstills(commits);
+  const inOrder = commits.toSorted((a, b) => a.until - b.until);
+  const still = standstills(inOrder);
   const longest = (isWrong: (look: Look) => boolean): number => {
     let most = 0;
     for (const server of new Set(looks.map(({ server }) => server))) {
@@ -70,8 +71,8 @@ export function readiness({ commits, looks }: Seen, since: number): Pick<Figures
   };
   const within = ({ from, until }: Look) => still.some((time) => from >= time.from && until <= time.until);
   const outside = ({ from, until }: Look) => still.every((time) => until < time.from || from > time.until);
-  const first = commits[0]?.from ?? Number.POSITIVE_INFINITY;
-  const last = commits.at(-1)?.until ?? 0;
+  const first = inOrder[0]?.from ?? Number.POSITIVE_INFINITY;
+  const last = inOrder.at(-1)?.until ?? 0;
   return {
     ready: longest((look) => look.status === 200 && within(look)),
     unready: longest(

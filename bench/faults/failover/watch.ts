@@ -1,5 +1,5 @@
 /**
- * Two watchers beside the load: a session of its own that commits through HAProxy all the time, and somebody who asks each server's
+ * Two watchers beside the load: sessions of its own that commit through HAProxy all the time, and somebody who asks each server's
  * /readyz. What they saw is held against one another in figures.ts.
  */
 import { Agent, get } from "node:http";
@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../../db/connect.ts";
 import type { Target } from "../../../db/target.ts";
 
-/** A commit that was acknowledged. All instants are ms on the client's clock, as in a history. */
+/** A commit that was acknowledged, in any order. All instants are ms on the client's clock, as in a history. */
 export interface Commit {
   from: number;
   until: number;
@@ -33,6 +33,8 @@ export interface Watch extends Seen {
 }
 
 const COMMIT_EVERY_MS = 50;
+/** So many sessions do so: one alone may hang in a connection that leads nowhere while others commit again. */
+const SESSIONS = 3;
 /** A commit that waits longer is given up, with its session, which stays in PostgreSQL until the standby is there. */
 const COMMIT_MS = 5_000;
 const LOOK_EVERY_MS = 100;
@@ -70,7 +72,10 @@ export function startWatch(target: Target, servers: () => readonly string[]): Wa
     }
   }
 
-  const watching = Promise.all([commit(), ...servers().map((_, server) => look(server))]);
+  const watching = Promise.all([
+    ...Array.from({ length: SESSIONS }, commit),
+    ...servers().map((_, server) => look(server)),
+  ]);
   return {
     commits,
     looks,
