@@ -8,7 +8,7 @@ import { plant, service } from "../bench/harness/model/service.ts";
 
 test("one after another: every answer is the model's, and every outcome is reached", async (t) => {
   const right = await service(t);
-  await fc.assert(oneAfterAnother(right), { numRuns: 200, examples: [[SELDOM]] });
+  await fc.assert(oneAfterAnother(right), { numRuns: 200, examples: [[SELDOM, { every: 40, size: 7 }]] });
   const outcomes = await right.scratch.admin`
     select replace(t.typname, '_outcome', '') || ': ' || e.enumlabel as outcome
     from pg_enum e join pg_type t on t.oid = e.enumtypid
@@ -43,6 +43,18 @@ const BUGS = [
     "start_time <= list_coupons.before",
   ],
   ["coupon_timeline", "grants that nobody asked for", /asked := grants \+ refused/, "asked := refused"],
+  [
+    "gather_events",
+    "changes that are told before the grants before them",
+    /t.audit_id nulls first\)/,
+    "t.audit_id nulls last)",
+  ],
+  [
+    "events",
+    "a page that begins with the last event of the page before",
+    /> \(v_number, v_place\)$/m,
+    ">= (v_number, v_place)",
+  ],
   ["set_plan_entry", "an entry in its own way", / and p.slot <> v_new.slot/, ""],
 ] as const;
 

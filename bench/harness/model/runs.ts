@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { type Command, mix, type Row } from "./commands.ts";
+import { createFeed, readFeed } from "./feed.ts";
 import { isMember } from "./groups.ts";
 import { answer, claim } from "./model.ts";
 import { ask, type Service } from "./service.ts";
@@ -22,13 +23,25 @@ const alone = mix(5, 7, {
 /** Every outcome that was seen, to know that the sequences reach them all. */
 export const reached = new Set<string>();
 
+/** The feed is read after every so many commands, and at the end, in pages of so many events. */
+const reading = fc.record({
+  every: fc.integer({ min: 1, max: 60 }),
+  size: fc.constantFrom(1, 2, 3, 7, 1_000),
+});
+
 export function oneAfterAnother({ scratch, open }: Service) {
-  return fc.asyncProperty(fc.noBias(fc.array(alone, { minLength: 20, maxLength: 60 })), async (commands) => {
+  const all = fc.noBias(fc.array(alone, { minLength: 20, maxLength: 60 }));
+  return fc.asyncProperty(all, reading, async (commands, { every, size }) => {
     const model = await open();
-    for (const command of commands) {
+    const feed = createFeed(model);
+    for (const [i, command] of commands.entries()) {
+      const before = structuredClone(model);
       const rows = await ask(scratch.admin, scratch.owner, command);
       assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
       for (const { outcome } of rows) reached.add(`${command.call}: ${outcome}`);
+      feed.note(before, model, command);
+      const isRead = i % every === every - 1 || i === commands.length - 1;
+      if (isRead) assert.deepEqual(await readFeed(scratch.admin, size), feed.read(), `events after ${i + 1}`);
     }
     assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
   });

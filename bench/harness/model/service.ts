@@ -224,6 +224,9 @@ export async function service(t: TestContext): Promise<Service> {
     async open(more = []) {
       await owner.unsafe(`
         delete from coupon.audit;
+        delete from coupon.events;
+        delete from coupon.gathered;
+        insert into coupon.gathered default values;
         delete from coupon.user_coupons;
         delete from coupon.use_counts;
         delete from coupon.coupons;
