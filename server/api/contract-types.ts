@@ -56,23 +56,36 @@ export type AnswerOf<K extends OperationName> = z.infer<Contract[K]["answer"]>;
 /** What must and what may be given, as it is once it is read: an id is a number in a path too. */
 type Members<K extends OperationName, M extends string> =
   Contract[K] extends Record<M, infer S extends z.ZodType>
-    ? { [P in keyof z.input<S>]: P extends keyof z.output<S> ? z.output<S>[P] : never }
-    : unknown;
+    ? {
+        [P in keyof z.input<S>]: P extends keyof z.output<S>
+          ? z.output<S>[P] | (undefined extends z.input<S>[P] ? undefined : never)
+          : never;
+      }
+    : object;
 
 /** All members of a request, wherever they go. */
 export type RequestOf<K extends OperationName> = Members<K, "path"> &
   Members<K, "query"> &
   Members<K, "body">;
 
-type Problem = Omit<z.infer<typeof problem>, "outcome">;
+/** In JSON what is not there is left out, and is not undefined. */
+type OfJson<T> = { [P in keyof T]: Exclude<T[P], undefined> };
+type Problem = OfJson<Omit<z.infer<typeof problem>, "outcome" | "status">>;
+
+/** The outcomes of a command with this status, and what is known then. */
+type Ending<C extends Command, S, A> = S extends 200 | 201
+  ? { outcome: OutcomeOf<C, S> } & A
+  : { outcome: OutcomeOf<C, S>; status: S } & Problem & Partial<A>;
+type OutcomeOf<C extends Command, S> = {
+  [O in keyof (typeof outcomes)[C]]: StatusOf<C, O> extends S ? O : never;
+}[keyof (typeof outcomes)[C]];
+type StatusesOf<C extends Command> = {
+  [O in keyof (typeof outcomes)[C]]: Extract<StatusOf<C, O>, number>;
+}[keyof (typeof outcomes)[C]];
 
 /** What a call comes to: of a command one of its outcomes, with what is known then. */
 export type ResultOf<K extends OperationName> = K extends CommandName
-  ?
-      | { [O in Success<CommandOf<K>>]: { outcome: O } & AnswerOf<K> }[Success<CommandOf<K>>]
-      | { [O in Refusal<CommandOf<K>>]: { outcome: O } & Problem & Partial<AnswerOf<K>> }[Refusal<
-          CommandOf<K>
-        >]
+  ? { [S in StatusesOf<CommandOf<K>>]: Ending<CommandOf<K>, S, AnswerOf<K>> }[StatusesOf<CommandOf<K>>]
   : AnswerOf<K>;
 
 /** Where an operation is. */

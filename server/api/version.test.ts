@@ -14,6 +14,9 @@ test("the package", () => {
   assert.equal(JSON.parse(read("package-lock.json")).version, version);
 });
 
+test("the client's package", () =>
+  assert.equal(JSON.parse(read("server/public/package.json")).version, version));
+
 test("the API's document", () => assert.equal((openApi()["info"] as { version: string }).version, version));
 
 test("the database's functions: sql/schema_version.sql", async () => {

@@ -65,11 +65,11 @@ export { CouponError };
 
 /**
  * @typedef {object} Options
- * @property {string} [baseUrl] Where the service is; in a browser the page's own origin.
- * @property {string | (() => string | Promise<string>)} [token] The bearer token, or what gives one; none for who only looks.
- * @property {typeof globalThis.fetch} [fetch] Another one than the platform's.
- * @property {number} [attempts] How often a request is sent at most.
- * @property {number} [attemptMs] How long one attempt may take: beyond what the service itself allows.
+ * @property {string | undefined} [baseUrl] Where the service is; in a browser the page's own origin.
+ * @property {string | (() => string | Promise<string>) | undefined} [token] The bearer token, or what gives one; none for who only looks.
+ * @property {typeof globalThis.fetch | undefined} [fetch] Another one than the platform's.
+ * @property {number | undefined} [attempts] How often a request is sent at most.
+ * @property {number | undefined} [attemptMs] How long one attempt may take: beyond what the service itself allows.
  */
 
 const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
