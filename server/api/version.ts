@@ -1,4 +1,4 @@
-/** One version for package, API and database: the one in package.json. While the first number is 0, any release may change anything. */
+/** One version for package, API and database: the one in package.json. What may change with which number: CHANGELOG.md. */
 import { readFileSync } from "node:fs";
 
 const file = new URL("../../package.json", import.meta.url);

@@ -1,0 +1,236 @@
+/**
+ * The document that was released, which is kept beside this file, and what of a change of it would break a client. While a version is not
+ * released, UPDATE_RELEASED=1 ./sd test server/api/released.test.ts keeps the document as it is now; so does the commit that releases it.
+ */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { breaking, type Document } from "../../bench/harness/breaking.ts";
+import { openApi } from "./openapi.ts";
+
+const FILE = new URL("openapi.released.json", import.meta.url);
+const CHANGELOG = readFileSync(new URL("../../CHANGELOG.md", import.meta.url), "utf8");
+
+const document = () => structuredClone(openApi()) as unknown as Document;
+const kept = (): Document => JSON.parse(readFileSync(FILE, "utf8"));
+
+/** Whether this version has a section of its own. */
+const isReleased = (version: string) => CHANGELOG.includes(`\n## [${version}]`);
+
+/** The part of a version that says whether clients go on working: its first number, and while that is 0 the second one too. */
+const lineOf = (version: string) => version.match(/^(0\.\d+|\d+)/)?.[0];
+
+test("a change that would break a client comes with another first number of the version, while that is 0 with another second one", () => {
+  const now = document();
+  const found = breaking(kept(), now);
+  const isMoved = lineOf(kept().info.version) !== lineOf(now.info.version);
+  const mayChange = !isReleased(kept().info.version) || isMoved;
+  if (process.env["UPDATE_RELEASED"] && (mayChange || found.length === 0))
+    writeFileSync(FILE, `${JSON.stringify(now, null, 1)}\n`);
+  else if (!isMoved)
+    assert.deepEqual(
+      found,
+      [],
+      mayChange
+        ? "not released yet: UPDATE_RELEASED=1 keeps the document as it is now"
+        : "package.json needs another version",
+    );
+});
+
+test("the document of a version that is released is the one that is kept", () => {
+  const now = document();
+  const [, newest] = CHANGELOG.match(/^## \[(\d\S*)\]/m) ?? [];
+  if (newest === now.info.version && !CHANGELOG.includes("\n## [Unreleased]")) assert.deepEqual(kept(), now);
+  else
+    assert.ok(
+      !isReleased(now.info.version),
+      "a new version is in package.json once the one before is released",
+    );
+});
+
+test("the first number says it, while it is 0 the second one", () => {
+  assert.deepEqual(["0.1.0", "0.1.9", "0.2.0", "1.0.0", "1.9.3", "2.0.0"].map(lineOf), [
+    "0.1",
+    "0.1",
+    "0.2",
+    "1",
+    "1",
+    "2",
+  ]);
+});
+
+type Change = (given: Document) => unknown;
+// biome-ignore lint/suspicious/noExplicitAny: whatever stands in a document
+const at = (given: Document, ...path: string[]): any =>
+  path.reduce((place, name) => (place as unknown as Record<string, never>)[name] as never, given);
+const schema = (given: Document, name: string) => at(given, "components", "schemas", name);
+const issue = (given: Document) => at(given, "paths", "/coupons/{coupon_id}/issue", "post");
+const member = (given: Document, name: string, key: string) => schema(given, name).properties[key];
+const live = (given: Document) => at(given, "paths", "/coupons/live", "get");
+const without = (list: string[], name: string) => list.filter((one) => one !== name);
+
+for (const [line, change] of [
+  ["GET /coupons/live is gone", (given) => delete given.paths["/coupons/live"]],
+  ["POST /coupons/{coupon_id}/issue: it is called grant", (given) => (issue(given).operationId = "grant")],
+  ["GET /coupons/live: it needs a token", (given) => delete live(given).security],
+  [
+    "GET /coupons/live: the parameter page_size is gone",
+    (given) =>
+      live(given).parameters.splice(
+        live(given).parameters.findIndex((one: { name?: string }) => one.name === "page_size"),
+        1,
+      ),
+  ],
+  [
+    "GET /coupons/live: it needs the parameter shop",
+    (given) =>
+      live(given).parameters.push({ name: "shop", in: "query", required: true, schema: { type: "string" } }),
+  ],
+  ["POST /coupons/{coupon_id}/issue: it needs a body", (given) => (issue(given).requestBody.required = true)],
+  [
+    "POST /coupons: body: shop is needed",
+    (given) => {
+      const body = schema(given, "CreateCouponBody");
+      body.properties.shop = { type: "string" };
+      body.required.push("shop");
+    },
+  ],
+  [
+    "POST /coupons: body: reason is gone",
+    (given) => delete schema(given, "CreateCouponBody").properties.reason,
+  ],
+  [
+    "POST /coupons: body: message: maxLength is 20",
+    (given) => (member(given, "CreateCouponBody", "message").maxLength = 20),
+  ],
+  [
+    "POST /coupons: body: count: minimum is 2",
+    (given) => (member(given, "CreateCouponBody", "count").minimum = 2),
+  ],
+  [
+    "POST /demo/token: body: role: till is gone",
+    (given) => {
+      const role = member(given, "DemoTokenBody", "role");
+      role.enum = without(role.enum, "till");
+    },
+  ],
+  [
+    "POST /coupons: body: code: it is no string any more",
+    (given) => (member(given, "CreateCouponBody", "code").type = "integer"),
+  ],
+  [
+    "POST /coupons/{coupon_id}/issue: 201: position is gone",
+    (given) => delete schema(given, "IssueCouponCreated").properties.position,
+  ],
+  [
+    "POST /coupons/{coupon_id}/issue: 201: position may be missing",
+    (given) => {
+      schema(given, "IssueCouponCreated").required = without(
+        schema(given, "IssueCouponCreated").required,
+        "position",
+      );
+    },
+  ],
+  [
+    "GET /coupons/live: 200: coupons[]: message: it may be null",
+    (given) => (member(given, "Coupon", "message").type = ["string", "null"]),
+  ],
+  [
+    "GET /coupons/live: 200: coupons[]: count: it may be integer:int64",
+    (given) => (member(given, "Coupon", "count").format = "int64"),
+  ],
+  [
+    "POST /coupons/{coupon_id}/issue: 409: outcome: sold_out is gone",
+    (given) => {
+      const outcome = member(given, "IssueCouponConflict", "outcome");
+      outcome.enum = without(outcome.enum, "sold_out");
+    },
+  ],
+  ["POST /coupons/{coupon_id}/issue: 201 is gone", (given) => delete issue(given).responses[201]],
+  [
+    "GET /coupons/live: 200: the header etag is gone",
+    (given) => delete live(given).responses[200].headers.etag,
+  ],
+  [
+    "GET /users: 200: text/csv is gone",
+    (given) => delete at(given, "paths", "/users", "get").responses[200].content["text/csv"],
+  ],
+  [
+    "GET /users: 200: an item: display_name is gone",
+    (given) => delete schema(given, "ListUsersLine").properties.display_name,
+  ],
+  [
+    "the component Coupon is gone",
+    (given) => {
+      const { Coupon, ...others } = given.components.schemas;
+      given.components.schemas = JSON.parse(
+        JSON.stringify(others).replaceAll('schemas/Coupon"', 'schemas/Unit"'),
+      );
+      given.components.schemas["Unit"] = Coupon;
+    },
+  ],
+] as const satisfies readonly (readonly [string, Change])[])
+  test(`found: ${line}`, () => {
+    const after = document();
+    change(after);
+    const found = breaking(document(), after);
+    assert.ok(found.includes(line), `${found.length}: ${found.slice(0, 5)}`);
+  });
+
+for (const [what, change] of [
+  [
+    "an operation",
+    (given) => (given.paths["/shops"] = { get: { ...live(given), operationId: "listShops" } }),
+  ],
+  [
+    "a parameter that may be left out",
+    (given) =>
+      live(given).parameters.push({ name: "shop", in: "query", required: false, schema: { type: "string" } }),
+  ],
+  [
+    "a member of a body that may be left out",
+    (given) => (schema(given, "CreateCouponBody").properties.shop = { type: "string" }),
+  ],
+  [
+    "a member of a body is needed no more",
+    (given) =>
+      (schema(given, "CreateCouponBody").required = without(
+        schema(given, "CreateCouponBody").required,
+        "message",
+      )),
+  ],
+  ["a member of an answer", (given) => (schema(given, "Coupon").properties.shop = { type: "string" })],
+  [
+    "a member of an answer never misses",
+    (given) => schema(given, "IssueCouponConflict").required.push("coupon_id"),
+  ],
+  ["a longer text is taken", (given) => (member(given, "CreateCouponBody", "message").maxLength = 400)],
+  ["another value is taken", (given) => member(given, "DemoTokenBody", "role").enum.push("service")],
+  ["null is taken", (given) => (member(given, "CreateCouponBody", "description").type = ["string", "null"])],
+  ["an outcome", (given) => member(given, "IssueCouponConflict", "outcome").enum.push("too_young")],
+  ["a status", (given) => (issue(given).responses[410] = issue(given).responses[404])],
+  ["no token is needed any more", (given) => (issue(given).security = [])],
+  [
+    "words and examples",
+    (given) => {
+      issue(given).summary = "Another";
+      member(given, "Coupon", "count").description = "Another";
+      member(given, "Coupon", "count").examples = [26];
+    },
+  ],
+  ["a smaller range in an answer", (given) => (member(given, "Coupon", "count").maximum = 10)],
+  [
+    "a header, and another form of an answer",
+    (given) => {
+      const { 200: answer } = live(given).responses;
+      answer.headers.age = answer.headers.etag;
+      answer.content["text/plain"] = { schema: { type: "string" } };
+    },
+  ],
+] as const satisfies readonly (readonly [string, Change])[])
+  test(`breaks nobody: ${what}`, () => {
+    const after = document();
+    change(after);
+    assert.notDeepEqual(after, document());
+    assert.deepEqual(breaking(document(), after), []);
+  });
