@@ -45,6 +45,8 @@ export interface Hosts {
   find(): Promise<Found>;
   /** A connection to it was closed, or it is not what is wanted any more: the next one asks again. */
   lost(found: Found): void;
+  /** The host that is known is not taken for `ms`. */
+  avoid(ms: number): void;
 }
 
 interface Answer {
@@ -102,6 +104,11 @@ export function createHosts(target: Target, { askMs, searchMs }: Patience = SERV
         searching = undefined;
       });
       return searching;
+    },
+    avoid(ms) {
+      const avoided = hosts.find(({ target }) => target === current?.target);
+      if (avoided) avoided.askAgainAt = now() + ms;
+      current = undefined;
     },
     lost(found) {
       if (found !== current) return;

@@ -65,6 +65,15 @@ export function targetOf(url: string): Target {
   return targetAt(parts, attributes === "read-write" ? attributes : "primary");
 }
 
+/** Standbys of the database of `primary`, as the same login where the URL names none. */
+export function standbyOf(url: string, primary?: Target): Target {
+  const parts = readUrl(url, primary);
+  const attributes = parts.parameters.get("target_session_attrs") ?? "any";
+  if (attributes === "primary" || attributes === "read-write")
+    throw new Error(`target_session_attrs=${attributes}: it is for standbys: leave it out, or say standby`);
+  return targetAt(parts, "standby");
+}
+
 /** Values of target_session_attrs that may lead to a standby only. */
 const OF_STANDBYS = ["read-only", "standby", "prefer-standby"];
 

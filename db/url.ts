@@ -33,8 +33,14 @@ const URL_OF_POSTGRES =
 
 const HOST_AND_PORT = /^(?:\[(?<address>[^\]]*)\]|(?<host>[^:[\]]*))(?::(?<port>\d*))?$/;
 
-/** Throws a sentence that says what is wrong with it, and tells nothing of the password. */
-export function readUrl(text: string): UrlParts {
+/**
+ * Throws a sentence that says what is wrong with it, and tells nothing of the password. `otherwise` are login, password and database of a
+ * URL that names none.
+ */
+export function readUrl(
+  text: string,
+  otherwise: Partial<Pick<UrlParts, "login" | "password" | "database">> = {},
+): UrlParts {
   if (!isDecodable(text))
     throw new Error(
       "a % must be written as %25, unless it begins an encoded character: two hex digits for each byte of its UTF-8, not %00",
@@ -58,9 +64,10 @@ export function readUrl(text: string): UrlParts {
   }
   const hosts = hostsOf(parts.hosts.split(","), parts.ports.split(","));
   // Who the URL does not name is who asks, as for libpq.
-  const login = parts.login || userInfo().username;
-  const { password, database } = parts;
-  return { login, password, hosts, database: database || login, parameters };
+  const login = parts.login || (otherwise.login ?? userInfo().username);
+  const password = parts.login === "" ? parts.password || (otherwise.password ?? "") : parts.password;
+  const database = parts.database || (otherwise.database ?? login);
+  return { login, password, hosts, database, parameters };
 }
 
 const WRONG_PLACE =

@@ -77,6 +77,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   metrics.watch({
     pools: db.pools,
     commitWaitsFor: db.commitWaitsFor,
+    standby: db.standby,
     issuing,
     log,
     inFlight,
@@ -108,7 +109,8 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog, clock);
   const metrics = createMetrics({ token: metricsTokenOf(env), read: overrides.readMetrics });
-  const db = overrides.db ?? connectDb(urlOf(env), overrides.database);
+  const db = overrides.db ?? connectDb(urlOf(env), { readUrl: env.READ_DATABASE_URL, ...overrides.database });
+  db.standby?.onChange((reason) => log.event("standby", reason ? { left: reason } : { read: "on" }));
   const cors = createCors(env.CORS_ORIGINS);
   const rateLimit = createRateLimit(env.RATE_LIMIT, clock);
   const connections = connectionsFor(LIMITS.connections);

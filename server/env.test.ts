@@ -172,7 +172,13 @@ for (const [name, value, why] of [
   [
     "API_DATABASE_URL",
     "postgres://[",
-    "host and port must be such as db.example:5432, [::1]:5432 or %2Frun%2Fpostgresql",
+    "host and port must be such as db.example:5432, [::1]:5432 or %2Frun%2Fpostgresql; several are separated by commas",
+  ],
+  ["READ_DATABASE_URL", "mysql://localhost/c", "must begin with postgres://"],
+  [
+    "READ_DATABASE_URL",
+    "postgres://a,b/?target_session_attrs=primary",
+    "target_session_attrs=primary: it is for standbys: leave it out, or say standby",
   ],
   ["DATABASE_URL", "postgres://shop:sh%op1@localhost/c", PERCENT],
   ["DATABASE_URL", "postgres://sh%op:p@localhost/c", PERCENT],
@@ -257,6 +263,7 @@ test("shown: no secret, and whether it was given", () => {
       true,
     ],
     API_DATABASE_URL: ["postgres://coupon_api@example.org/d", true],
+    READ_DATABASE_URL: ["all is read from the primary", false],
     SEED: ["demo on the embedded PostgreSQL, off with `DATABASE_URL` or `API_DATABASE_URL`", false],
     DEMO: ["who has `DEMO_KEY`; nobody if there is none", false],
     DEMO_KEY: ["set (32 characters)", true],

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
-import { targetOf } from "../db/target.ts";
+import { standbyOf, targetOf } from "../db/target.ts";
 import { keyAddress, readIssuers } from "./issuer-settings.ts";
 
 interface Text {
@@ -82,6 +82,16 @@ const schema = z.object({
       "the URL that the server itself connects with, as `coupon_api`. If it is given without `DATABASE_URL`, the server only serves: set-up runs elsewhere",
     otherwise: "derived from `DATABASE_URL`",
   }),
+  READ_DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
+    .superRefine(readableBy((url) => standbyOf(url)))
+    .optional()
+    .register(texts, {
+      description:
+        "standbys that the server reads from, as long as they are within a second of the primary: `postgres://standby.example`. Login, password and database are those of the server where it names none",
+      otherwise: "all is read from the primary",
+    }),
   SEED: z.enum(["demo", "off"]).optional().register(texts, {
     description:
       "`demo`: set-up adds demo users and coupons to an empty database, and coupons of new days to one that it filled before; `off`: it adds nothing",

@@ -5,7 +5,7 @@ import { describeHosts } from "../../db/hosts.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { describe, pendingOf } from "../../db/pending.ts";
 import { commitWaitsFor } from "../../db/replication.ts";
-import { type Target, targetOf } from "../../db/target.ts";
+import { standbyOf, type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
 import { type Entry, entry as printed } from "./print.ts";
@@ -27,6 +27,11 @@ async function database(env: Env, entry: Entry): Promise<void> {
   const given = env.DATABASE_URL ?? env.API_DATABASE_URL;
   if (given !== undefined && targetOf(given).hosts.length > 1)
     for (const words of await describeHosts(targetOf(given))) entry("host", words);
+  if (given !== undefined && env.READ_DATABASE_URL !== undefined) {
+    const api = env.API_DATABASE_URL ?? targetOf(given).as("coupon_api").url;
+    const standbys = standbyOf(env.READ_DATABASE_URL, targetOf(api));
+    for (const words of await describeHosts(standbys)) entry("reads", words);
+  }
   if (env.DATABASE_URL) return described(targetOf(env.DATABASE_URL), "", entry);
   if (env.API_DATABASE_URL) return elsewhere(targetOf(env.API_DATABASE_URL), entry);
   const { running, version } = await embeddedStatus({ dataDir: env.DATA_DIR });

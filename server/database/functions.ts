@@ -1,10 +1,12 @@
 /** One method for each function of the database. The server has no other SQL. */
+import { standbyOf, targetOf } from "../../db/target.ts";
 import { issuing, keeping, operating, using } from "./commands.ts";
-import { grouped } from "./groups.ts";
+import { grouped, groupLists } from "./groups.ts";
 import { planned } from "./plan.ts";
-import { openPools } from "./pool.ts";
+import { type Call, openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
+import { createStandby, type Standby } from "./standby.ts";
 import { subjected } from "./subjects.ts";
 import { hooked, sending } from "./webhooks.ts";
 
@@ -19,21 +21,29 @@ export interface SchemaVersion {
 export type Db = ReturnType<typeof connectDb>;
 export type Pools = Db["pools"];
 
-export function connectDb(url: string, options: { callMs?: number } = {}) {
-  const { pools, figures, commitWaitsFor, onLost, close } = openPools(url, options.callMs);
+interface Options {
+  callMs?: number | undefined;
+  /** Where reads are cheap: standbys of the same database. */
+  readUrl?: string | undefined;
+}
+
+export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
+  const target = targetOf(url);
+  const { pools, figures, commitWaitsFor, onLost, close } = openPools(target, callMs);
   const { issue, lookup, lease, use, operate, offer, report, ready, webhook } = pools;
+  const standby =
+    readUrl === undefined ? undefined : createStandby(standbyOf(readUrl, target), ready, callMs);
   return {
     ...issuing(issue, lookup, lease),
     ...using(use),
     ...operating(operate),
     ...keeping(operate),
     ...planned(operate),
-    ...grouped(operate, report),
+    ...grouped(operate),
     ...hooked(operate, report),
     ...sending(webhook),
     ...subjected(lookup, operate, report),
-    ...onOffer(offer),
-    ...reports(report),
+    ...readsOf(offer, report, standby),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */
     schemaVersion: (needed: readonly string[] = []) => {
       ready.doubt();
@@ -51,6 +61,30 @@ export function connectDb(url: string, options: { callMs?: number } = {}) {
     pools: figures,
     commitWaitsFor,
     onLost,
-    close,
+    standby,
+    close: (ms: number) => Promise.all([close(ms), standby?.close(ms)]),
+  };
+}
+
+/** The reads, and the same from the primary as `fresh`. */
+function readsOf(offer: Call, report: Call, standby: Standby | undefined) {
+  const from = (offer: Call, report: Call) => ({
+    ...onOffer(offer),
+    ...reports(report),
+    ...groupLists(report),
+  });
+  const fresh = from(offer, report);
+  if (standby === undefined) return { ...fresh, fresh };
+  const reads = from(standby.before(offer), standby.before(report));
+  return {
+    ...reads,
+    // What is not there may have been made a moment ago.
+    findCoupon: async (key: Parameters<typeof reads.findCoupon>[0]) =>
+      (await reads.findCoupon(key)) ?? fresh.findCoupon(key),
+    couponStats: async (couponId: number) =>
+      (await reads.couponStats(couponId)) ?? fresh.couponStats(couponId),
+    // Their order rests on transactions that are open on the primary, which a standby does not know alike.
+    events: fresh.events,
+    fresh,
   };
 }

@@ -2,14 +2,14 @@
 import type { AnswerOf } from "../api/contract-types.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { type Note, noted, type Warning } from "./commands.ts";
-import type { Pool } from "./pool.ts";
+import type { Call, Pool } from "./pool.ts";
 import { arrayOf, type Instant, lastOf, only } from "./rows.ts";
 
 type Added = AnswerOf<"addToGroup">["users"][number];
 type Listed = AnswerOf<"listGroups">["groups"][number];
 type Removed = AnswerOf<"removeFromGroup">["users"][number];
 
-export function grouped(operate: Pool, report: Pool) {
+export function grouped(operate: Pool) {
   return {
     setCouponGroup: (couponId: number, groupName: string | null, eligibleFrom: Instant | null, note: Note) =>
       operate<{ outcome: Outcome<"set_coupon_group">; warning: Warning }>(
@@ -38,7 +38,12 @@ export function grouped(operate: Pool, report: Pool) {
             group_name => ${groupName}::text, user_ids => ${arrayOf(userIds)}::bigint[], ${noted(sql, note)})
         `,
       ),
+  };
+}
 
+/** Lists of groups and of their members. */
+export function groupLists(report: Call) {
+  return {
     listGroups: (after: string | null, pageSize: number) =>
       report<Listed>(
         (sql) => sql`

@@ -1,7 +1,7 @@
 /** Connections to the database: bounded calls with deadlines. */
 import type postgres from "postgres";
 import { createHosts, type Hosts } from "../../db/hosts.ts";
-import { type Target, targetOf } from "../../db/target.ts";
+import type { Target } from "../../db/target.ts";
 import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
 
@@ -13,6 +13,11 @@ const MAX_WAITING = 2_000;
 const MAX_WAIT_MS = 2_000;
 
 export type Pool = ReturnType<typeof createPool>;
+
+export type Statement = (sql: postgres.Sql) => PromiseLike<readonly object[]>;
+
+/** Runs one statement, which is one transaction, and returns its rows. */
+export type Call = <Row>(statement: Statement) => Promise<Row[]>;
 
 /** Connections by purpose: what waits, or takes long, delays only its own kind. */
 const POOLS = {
@@ -34,8 +39,7 @@ export const CONNECTIONS = Object.values(POOLS).reduce((sum: number, max) => sum
 const READING: readonly string[] = ["offer", "report"];
 
 /** The pools of a server, by purpose. */
-export function openPools(url: string, callMs?: number) {
-  const target = targetOf(url);
+export function openPools(target: Target, callMs?: number) {
   const hosts = target.hosts.length > 1 ? createHosts(target) : undefined;
   /** Told when a connection was lost or closed. */
   const listeners: (() => void)[] = [];
@@ -133,8 +137,6 @@ export function createPool(
     errors[explained.kind] += 1;
     return explained;
   }
-
-  type Statement = (sql: postgres.Sql) => PromiseLike<readonly object[]>;
 
   /** Runs one statement, which is one transaction. What a concurrent transaction may have refused is run once more. */
   function call<Row>(statement: Statement): Promise<Row[]> {

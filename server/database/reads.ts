@@ -12,7 +12,7 @@ import type {
 } from "../api/answers.ts";
 import type { EventOfDatabase } from "../api/events.ts";
 import { day, instant, list, seconds } from "./columns.ts";
-import type { Pool } from "./pool.ts";
+import type { Call } from "./pool.ts";
 import { type Instant, lastOf } from "./rows.ts";
 
 export type Offer = z.infer<typeof offer>;
@@ -141,7 +141,7 @@ const STATUS = list(
   "s.per_second_10s, s.per_second_60s",
 );
 
-export function onOffer(offer: Pool) {
+export function onOffer(offer: Call) {
   return {
     // The join returns the database's time even if there is no coupon.
     liveCoupons: ({ before, page_size }: PageBefore) =>
@@ -179,7 +179,7 @@ export function onOffer(offer: Pool) {
   };
 }
 
-export function reports(report: Pool) {
+export function reports(report: Call) {
   return {
     listUsers: (after: number, pageSize: number) =>
       report<{ user_id: number; display_name: string }>(

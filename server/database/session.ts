@@ -69,8 +69,8 @@ export function wasSent(call: object): boolean {
   return (call as { state?: unknown }).state !== null;
 }
 
-/** What the calls of a pool need. Lists can be read from a database that takes no writes, but never from a standby. */
-export type Needs = "writes" | "reads";
+/** What the calls of a pool need. Lists can be read from a database that takes no writes; from a standby only by who asks how far it is. */
+export type Needs = "writes" | "reads" | "standby";
 
 /** What commits wait for. */
 interface Commits {
@@ -101,7 +101,8 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
   `;
   const told = session as Record<string, string>;
   const { isolation, encoding, messages, read_only, is_standby, standbys = "", is_stalled } = told;
-  if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
+  if (is_standby === "true" && needs !== "standby")
+    throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
   if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
   if (isolation !== "read committed")
     throw await unfit(sql, "default_transaction_isolation", isolation, "read committed");

@@ -2,6 +2,7 @@
 import { Registry } from "prom-client";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import type { Pools } from "../database/functions.ts";
+import { noReads } from "../database/standby.ts";
 import { silentWorkers } from "./aggregate.ts";
 import type { Log } from "./log.ts";
 import { createRequests } from "./requests.ts";
@@ -16,6 +17,8 @@ export interface Sources {
   pools: Pools;
   /** What a commit waits for, in words, if known. */
   commitWaitsFor: () => string | undefined;
+  /** Of a server that reads from a standby. */
+  standby?: { reads: Readonly<Record<string, number>>; left: Readonly<Record<string, number>> } | undefined;
   issuing: {
     lanes: { queued(): number; maxQueue: number; overloaded(): number };
     leases: { hits(): number; held(): number; soldOut(): { couponId: number; soldOutAt: string }[] };
@@ -68,6 +71,7 @@ export function createMetrics({ token, read }: Options = {}) {
       exposeOutcomes(registry, { ...counts, issue_coupon: sources.issuing.outcomes });
       exposeIssuing(registry, sources.issuing);
       exposePools(registry, sources.pools);
+      exposeStandby(registry, sources.standby);
       exposeCommit(registry, sources.commitWaitsFor);
       exposeProcess(registry, sources);
     },
@@ -166,6 +170,28 @@ function exposePools(registry: Registry, pools: Pools): void {
     Object.entries(pools).flatMap(([pool, { errors }]) =>
       Object.entries(errors).map(([kind, value]) => ({ labels: { pool, kind }, value })),
     ),
+  );
+}
+
+function exposeStandby(
+  registry: Registry,
+  { reads, left }: NonNullable<Sources["standby"]> = noReads(),
+): void {
+  const each = (name: string, help: string, label: string, counts: Readonly<Record<string, number>>) =>
+    expose(registry, "counter", name, help, () =>
+      Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value })),
+    );
+  each(
+    "coupon_reads_total",
+    "With READ_DATABASE_URL: reads by the server that answered them.",
+    "server",
+    reads,
+  );
+  each(
+    "coupon_standby_left_total",
+    "How often the standby was left for the primary, by reason.",
+    "reason",
+    left,
   );
 }
 

@@ -12,6 +12,9 @@ const LONGEST_WAIT = 10_000;
 /** Longer than this the client doesn't wait because the service, or whoever answers in its place, asks for it: the caller decides. */
 export const LONGEST_RETRY_AFTER = 30_000;
 
+/** So long after a command the service is told of it, ms: reads of a standby, which may lag, are then those of the primary. */
+const CHANGED_MS = 5_000;
+
 /** Of a browser: its own cache would not say how old the answer is that it kept. */
 const ANEW = /** @type {const} */ ({ cache: "no-store" });
 
@@ -25,6 +28,7 @@ const ANEW = /** @type {const} */ ({ cache: "no-store" });
  * @property {number} attemptMs
  * @property {number} budget Retries that can be made now.
  * @property {ReturnType<typeof import("./server-clock.js").createServerClock>} clock
+ * @property {number} [changedAt] When the last command was answered, or given up, on performance.now().
  */
 
 /**
@@ -83,7 +87,16 @@ export function missing(body, has) {
  * @param {AbortSignal | undefined} signal
  * @returns {Promise<{ result?: unknown, error?: CouponError, wait?: number }>}
  */
-export async function send(connection, { url, init, has }, signal) {
+export async function send(connection, request, signal) {
+  try {
+    return await attempt(connection, request, signal);
+  } finally {
+    if (request.init.method === "POST") connection.changedAt = performance.now();
+  }
+}
+
+/** @type {typeof send} */
+async function attempt(connection, { url, init, has }, signal) {
   const given = await headers(connection, init);
   let response;
   let text;
@@ -180,11 +193,16 @@ export function toRequest(base, [route, ...has], request) {
  * @param {RequestInit} init
  * @returns {Promise<Record<string, string>>}
  */
-export async function headers({ token }, { body }) {
+export async function headers({ token, changedAt = -CHANGED_MS }, { body }) {
+  const changed = Math.floor(performance.now() - changedAt);
   const given = typeof token === "function" ? await token() : token;
   return {
     ...(given ? { authorization: `Bearer ${given}` } : {}),
-    ...(body ? { "content-type": "application/json" } : {}),
+    ...(body
+      ? { "content-type": "application/json" }
+      : changed < CHANGED_MS
+        ? { "x-changed-ms": `${changed}` }
+        : {}),
   };
 }
 

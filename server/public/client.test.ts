@@ -235,6 +235,25 @@ test("aborted: while it is sent, while it waits, before", async (t) => {
   assert.equal(came.length, 2);
 });
 
+test("the service is told of a command of a moment ago, also of one whose answer was lost", async () => {
+  const { client, user_id, coupon_id } = await buyer();
+  const told: (string | undefined)[] = [];
+  const note: Fault = ({ headers }, _, serve) => {
+    told.push(headers["x-changed-ms"] as string | undefined);
+    return serve();
+  };
+  faults = [note, note, note, loseTheAnswer, note, note];
+  await client.wallet({ user_id });
+  await client.issueCoupon({ coupon_id });
+  await client.wallet({ user_id });
+  await client.useCoupon({ coupon_id, reference: "r" });
+  await client.wallet({ user_id });
+  assert.deepEqual(
+    told.map((ms) => (ms === undefined ? ms : Number(ms) < 5_000)),
+    [undefined, undefined, true, undefined, true],
+  );
+});
+
 test("a token that is asked for each time", async () => {
   const { user_id } = await buyer();
   let asked = 0;

@@ -21,6 +21,7 @@ import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { actorOf, actsFor, noteOf, undoOf } from "./caller.ts";
 import { addEvents } from "./events.ts";
+import { readsFor } from "./freshness.ts";
 import { addGroups } from "./groups.ts";
 import { createGuesses } from "./guesses.ts";
 import { lines } from "./list.ts";
@@ -129,10 +130,10 @@ function addCoupons(
   };
   look("liveCoupons", listAt("/coupons/live"), ({ query }) => db.liveCoupons(query));
   look("upcomingCoupons", listAt("/coupons/upcoming"), ({ query }) => db.upcomingCoupons(query));
-  read("findCouponByCode", ({ query }) => db.findCoupon(query));
+  read("findCouponByCode", ({ c, query }) => readsFor(c, db).findCoupon(query));
 
   stream("watchCoupons", states.coupons, createPlaces("streams", maxStreams));
-  read("couponStatus", states.readStatus);
+  read("couponStatus", ({ c }) => states.readStatus(readsFor(c, db)));
   stream("watchStatus", states.status, createPlaces("streams", MAX_STATUS_STREAMS));
   look(
     "findCoupon",
@@ -170,24 +171,24 @@ function addClaims({ command }: Operations, { db, clock }: Dependencies): void {
 
 /** What operators look up. */
 function addReports({ read }: Operations, { db }: Dependencies): void {
-  read("listCoupons", ({ query }) => db.listCoupons(query));
+  read("listCoupons", ({ c, query }) => readsFor(c, db).listCoupons(query));
 
-  read("couponStats", async ({ path: { coupon_id } }) => {
-    const stats = await db.couponStats(coupon_id);
+  read("couponStats", async ({ c, path: { coupon_id } }) => {
+    const stats = await readsFor(c, db).couponStats(coupon_id);
     return stats && { coupon_id, ...stats };
   });
 
-  read("couponTimeline", async ({ path: { coupon_id }, query }) => {
-    const buckets = await db.couponTimeline(coupon_id, query);
+  read("couponTimeline", async ({ c, path: { coupon_id }, query }) => {
+    const buckets = await readsFor(c, db).couponTimeline(coupon_id, query);
     const isThere = buckets.length > 0 || (await db.findCoupon({ coupon_id }));
     return isThere && { coupon_id, bucket: query.bucket, buckets };
   });
 
-  read("dailySummary", async ({ query: { first_day = null, last_day = null } }) => ({
-    days: await db.dailySummary(first_day, last_day),
+  read("dailySummary", async ({ c, query: { first_day = null, last_day = null } }) => ({
+    days: await readsFor(c, db).dailySummary(first_day, last_day),
   }));
 
-  read("auditTrail", ({ query }) => db.auditTrail(query));
+  read("auditTrail", ({ c, query }) => readsFor(c, db).auditTrail(query));
 }
 
 /** What operators do with coupons. */
@@ -244,9 +245,9 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
 function addUsers({ on, command, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {
   const toProblem = (c: Ctx) => (error: unknown) => exchanges.problemOf(c.env.exchange, error);
 
-  read("wallet", async ({ who, path, query: { before, page_size } }) => {
+  read("wallet", async ({ c, who, path, query: { before, page_size } }) => {
     const user_id = actsFor(who, path.user_id);
-    const coupons = await db.wallet(user_id, before ?? null, page_size);
+    const coupons = await readsFor(c, db).wallet(user_id, before ?? null, page_size);
     const next_before = coupons.length === page_size ? (coupons.at(-1)?.issued_on ?? null) : null;
     return { user_id, coupons, next_before };
   });
@@ -268,16 +269,16 @@ function addUsers({ on, command, read, list }: Operations, { db, exchanges, isCl
     return lines(c, importLines(input, importUsers, { isDraining: isClosed, toProblem: toProblem(c) }));
   });
 
-  list("listUsers", ({ query: { after } }) => ({
-    page: (from, size) => db.listUsers(from, size),
+  list("listUsers", ({ c, query: { after } }) => ({
+    page: (from, size) => readsFor(c, db).listUsers(from, size),
     keyOf: ({ user_id }) => user_id,
     after,
   }));
 
-  list("listGrants", async ({ path: { coupon_id }, query: { after } }) => {
+  list("listGrants", async ({ c, path: { coupon_id }, query: { after } }) => {
     if ((await db.findCoupon({ coupon_id })) === undefined) throw new Problem("coupon_not_found");
     return {
-      page: (from, size) => db.listGrants(coupon_id, from, size),
+      page: (from, size) => readsFor(c, db).listGrants(coupon_id, from, size),
       keyOf: ({ position }) => position,
       after,
     };

@@ -1,6 +1,7 @@
 /** What operators do with groups. */
 import type { Db } from "../database/functions.ts";
 import { noteOf } from "./caller.ts";
+import { readsFor } from "./freshness.ts";
 import type { Operations } from "./operation.ts";
 
 export function addGroups({ command, read, list }: Operations, { db }: { db: Db }): void {
@@ -17,10 +18,12 @@ export function addGroups({ command, read, list }: Operations, { db }: { db: Db 
     users: await db.removeFromGroup(group_name, user_ids, noteOf(who, reason)),
   }));
 
-  read("listGroups", ({ query: { after, page_size } }) => db.listGroups(after ?? null, page_size));
+  read("listGroups", ({ c, query: { after, page_size } }) =>
+    readsFor(c, db).listGroups(after ?? null, page_size),
+  );
 
-  list("listGroup", ({ path: { group_name }, query: { after } }) => ({
-    page: (from, size) => db.listGroup(group_name, from, size),
+  list("listGroup", ({ c, path: { group_name }, query: { after } }) => ({
+    page: (from, size) => readsFor(c, db).listGroup(group_name, from, size),
     keyOf: ({ user_id }) => user_id,
     after,
   }));

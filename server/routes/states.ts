@@ -20,7 +20,10 @@ const UPCOMING = 10;
 export type States = ReturnType<typeof createStates>;
 
 export function createStates({ clock, db, issuing, log }: Parts) {
-  const readStatus = async () => ({ ...(await db.couponStatus()), outcomes: issuing.outcomes });
+  const readStatus = async (from: Pick<Db, "couponStatus"> = db) => ({
+    ...(await from.couponStatus()),
+    outcomes: issuing.outcomes,
+  });
   return {
     coupons: createFeed(
       {
@@ -39,7 +42,7 @@ export function createStates({ clock, db, issuing, log }: Parts) {
     ),
     readStatus,
     status: createFeed(
-      { event: contract.watchStatus.event, read: readStatus, gist: (state) => state },
+      { event: contract.watchStatus.event, read: () => readStatus(), gist: (state) => state },
       log.failure,
       clock,
     ),
