@@ -35,8 +35,14 @@ begin
       and coupon.event_id(e, v_parts[2]::integer) = events.after
       and v_parts[2]::integer between coalesce(e.first_position, 0) and coalesce(e.last_position + e.sold_out::integer, 0);
     if not found then
-      perform coupon.refuse_argument('after',
-        'must be the event_id of an event of this database, or latest; if it was one, the database lost what it then had');
+      perform coupon.refuse_argument('after', case
+        when v_parts[1]::bigint <= (select g.last_number from coupon.gathered g)
+          or current_setting('transaction_isolation') in ('read committed', 'read uncommitted') and not pg_is_in_recovery()
+          or v_parts is null
+        then 'must be the event_id of an event of this database, or latest; if it was one, the database lost what it then had'
+        when pg_is_in_recovery()
+        then 'must be the event_id of an event that this standby has; if its primary has it, ask again'
+        else 'must be the event_id of an event that this transaction sees: it began before; ask in another one' end);
     end if;
     v_place := v_parts[2]::integer;
   end if;

@@ -334,6 +334,30 @@ test("of another database, or of one that lost it: refused", async () => {
     await refusesArgument(admin`select from events(null, ${size}::integer)`, "page_size", "22023");
 });
 
+test("newer than the snapshot of the transaction: refused, and said so", async () => {
+  const [known, lunch] = [await now(), await coupon()];
+  const old = connect(adminUrl, { max: 1 });
+  for (const level of ["repeatable read", "serializable"]) {
+    await old.unsafe(`begin isolation level ${level}`);
+    assert.deepEqual(await rows(old`select 1`), [[1]]); // takes the snapshot
+    await admin`select from edit_coupon(${lunch}, message => ${level})`;
+    const later = String(await now());
+    await assert.rejects(old`select from events(${later})`, {
+      ...{ code: "22023", column_name: "after" },
+      message: /this transaction sees: it began before; ask in another one$/,
+    });
+    await old`rollback`;
+    // What it sees, it tells; and what no database has is no matter of the snapshot.
+    await old.unsafe(`begin isolation level ${level}`);
+    assert.deepEqual((await rows(old`select event from events(${known})`)).flat()[0], "created");
+    await assert.rejects(old`select from events('1-0-1')`, {
+      message: /of this database, or latest; if it was one/,
+    });
+    await old`rollback`;
+  }
+  await old.end();
+});
+
 test("a restored copy goes on: of a greater and of a smaller count of transactions", async () => {
   for (const settled_by of ["9000000000000000000", "3"]) {
     await now();

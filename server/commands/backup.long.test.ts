@@ -120,6 +120,17 @@ test(
     await old`select use_coupon(n, 1, 'order-' || n) from generate_series(1, 40) n`;
     await old`select undo_use(n, 1, 'cancelled') from generate_series(1, 10) n`;
 
+    const eventsOf = async (sql: Sql, after: string | null) => {
+      const events: { event_id: string; event: string }[] = [];
+      for (let isEnd = false; !isEnd; ) {
+        const from = events.at(-1)?.event_id ?? after;
+        const page = await sql`select event_id, event from events(${from}, 1000)`;
+        events.push(...(page as unknown as typeof events));
+        isEnd = page.length === 0;
+      }
+      return events;
+    };
+    const seen = await eventsOf(old, null);
     const env = await environment();
     const sh = (script: string) => promisify(execFile)("sh", ["-ec", script], { cwd: CHECKOUT, env });
     const session = connect(source.as("coupon_api"));
@@ -167,6 +178,19 @@ test(
       [...(await restored`select id, login, command, used_date from coupon.audit order by id`)],
       [...(await old`select id, login, command, used_date from coupon.audit order by id`)],
     );
+    // Who had read on goes on there; an event that the copy lacks, it does not know.
+    const known = seen.at(-1)?.event_id as string;
+    const newest = (await old`select event_id from events('latest')`)[0]?.["event_id"];
+    const behind = await eventsOf(restored, known);
+    assert.deepEqual((await eventsOf(restored, null)).slice(0, seen.length), seen);
+    assert.deepEqual(
+      behind.map(({ event }) => event),
+      Array(rows.length - 100).fill("issued"),
+    );
+    await assert.rejects(restored`select from events(${newest})`, {
+      ...{ code: "22023", column_name: "after" },
+      message: /of this database, or latest; if it was one, the database lost what it then had$/,
+    });
     const url = await started(t, `${settings}\nexec ${start}`, env);
     const issue = async (userId: number) => {
       const answer = await fetch(`${url}/coupons/1/issue`, {
