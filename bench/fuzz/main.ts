@@ -13,8 +13,9 @@ const USAGE = `usage: ./sd fuzz [--inputs N] [--seed N] [--seconds N] [--layer h
   --keep        writes what was counted to bench/fuzz/results.json and bench/README.md`;
 
 function readOptions(args: string[]) {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
       inputs: { type: "string", default: "1000000" },
       seed: { type: "string", default: `${Math.floor(Math.random() * 1e9)}` },
@@ -24,6 +25,7 @@ function readOptions(args: string[]) {
     },
   });
   const { layer } = values;
+  if (positionals.length > 0) throw new Error(USAGE);
   if (layer !== undefined && !Object.hasOwn(layers, layer)) throw new Error(USAGE);
   const [inputs = 0, seed = 0, seconds = 0] = [values.inputs, values.seed, values.seconds].map((text) =>
     /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN,

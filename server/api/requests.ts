@@ -93,7 +93,7 @@ export const byCode = z.strictObject({ code });
 export const pageSize = (otherwise: number) =>
   z
     .string()
-    .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number")
+    .regex(/^[1-9][0-9]{0,3}$/, "must be a whole number from 1 to 1000")
     .transform(Number)
     .pipe(z.number().max(1000, "must be at most 1000"))
     .default(otherwise)

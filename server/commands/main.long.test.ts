@@ -92,6 +92,22 @@ test("a wrong setting: a sentence, and status 1", async () => {
   });
 });
 
+test("a word that a command does not take: a sentence, status 1, and nothing is done", async () => {
+  const dataDir = join(await temporaryDirectory(), "data");
+  for (const name of ["setup", "start", "check", "doctor", "status", "api-url", "stop"])
+    assert.deepEqual(
+      await runSd([name, "foo", "--bar"], { dataDir }),
+      { status: 1, stdout: "", stderr: `sd: usage: ./sd ${name} (not: foo --bar)\n` },
+      name,
+    );
+  assert.deepEqual(await runSd(["reset", "--yes", "foo"], { dataDir }), {
+    status: 1,
+    stdout: "",
+    stderr: "sd: usage: ./sd reset [--yes]\n",
+  });
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
+});
+
 test("an unknown command: a sentence, status 1; help: status 0, and each command that it names runs", async () => {
   const dataDir = join(await temporaryDirectory(), "data");
   const help = await runSd(["help"], { dataDir });

@@ -30,11 +30,15 @@ const commands: Record<string, () => Promise<Command>> = {
   reset: async () => (await import("./reset.ts")).reset,
 };
 
+/** Those that take no further word, so that a mistyped one is told. */
+const PLAIN = new Set(["setup", "start", "check", "doctor", "status", "api-url", "stop"]);
+
 outliveReader();
 const [name = "", ...args] = process.argv.slice(2);
 try {
   const load = commands[name];
   if (!load) throw new Error(`no such command: ${name}`);
+  if (PLAIN.has(name) && args.length > 0) throw new Error(`usage: ./sd ${name} (not: ${args.join(" ")})`);
   const command = await load();
   process.exitCode = await command(readEnv(), args);
 } catch (error) {

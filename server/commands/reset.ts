@@ -9,6 +9,7 @@ import { say } from "./print.ts";
 import { usedBy } from "./stop.ts";
 
 export async function reset(env: Env, args: string[]): Promise<number> {
+  if (args.some((arg) => arg !== "--yes")) throw new Error("usage: ./sd reset [--yes]");
   if (env.DATABASE_URL)
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
   const users = await usersOf(env);

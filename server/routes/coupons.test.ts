@@ -491,7 +491,7 @@ for (const [name, run] of wrongTargetTests([
   ["/coupons?code=%00", "code", "must be valid text"],
   ["/users/1/coupons?before=0000-01-01", "before", "must be a day like 2026-11-22"],
   ["/coupons/live?x", "x", "is not a member of this request"],
-  ["/coupons/upcoming?page_size=0", "page_size", "must be a whole number"],
+  ["/coupons/upcoming?page_size=0", "page_size", "must be a whole number from 1 to 1000"],
   ["/coupons/live?page_size=1001", "page_size", "must be at most 1000"],
   ["/coupons/live?before=7", "before", "must be a time like 2026-11-22T10:00:00Z"],
   ["/coupons/upcoming?after=noon", "after", "must be a time like 2026-11-22T10:00:00Z"],

@@ -234,7 +234,7 @@ test("wrong queries are refused as before", async (t) => {
   await ask("/coupons/live");
   for (const [query, member, detail] of [
     ["x=1", "x", "is not a member of this request"],
-    ["page_size=0", "page_size", "must be a whole number"],
+    ["page_size=0", "page_size", "must be a whole number from 1 to 1000"],
   ] as const)
     assertProblem(await world.call(`GET /coupons/live?${query}`), 400, invalid([member, detail]));
   assert.equal((await ask("/coupons/live", {}, "POST")).status, 404);

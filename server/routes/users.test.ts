@@ -203,7 +203,7 @@ test("wallet: of nobody", async () => {
 });
 
 for (const [name, run] of wrongTargetTests([
-  ["/users/1/coupons?page_size=0", "page_size", "must be a whole number"],
+  ["/users/1/coupons?page_size=0", "page_size", "must be a whole number from 1 to 1000"],
   ["/users/1/coupons?page_size=1001", "page_size", "must be at most 1000"],
   ["/users/1/coupons?page_size=1&page_size=2", "page_size", "must be given once"],
   ["/users/1/coupons?before=2030-02-30", "before", "must be a day like 2026-11-22"],
