@@ -25,6 +25,8 @@ import { createApp, type Dependencies } from "./routes/app.ts";
 import { issueBefore } from "./routes/fast.ts";
 import { lookBefore } from "./routes/look.ts";
 import { respond } from "./routes/operation.ts";
+import { createPost, type PostOptions } from "./webhooks/post.ts";
+import { createSender } from "./webhooks/sender.ts";
 
 /** Parts that replace the service's own, and options of its own parts. */
 export interface Overrides
@@ -36,6 +38,8 @@ export interface Overrides
   lanes?: Partial<LaneLimits>;
   /** The deadline of readiness. Default: a second. */
   readyMs?: number;
+  /** How webhooks are sent to. */
+  posts?: PostOptions;
   /** Receives the log's lines. Default: stdout. */
   writeLog?: (line: string) => void;
   /** Reads the metrics of all workers. Default: the metrics of this process. */
@@ -59,7 +63,13 @@ export type Service = Awaited<ReturnType<typeof compose>>;
 export async function compose(env: Env, overrides: Overrides = {}) {
   const state: State = { draining: false, closed: false };
   const dependencies = await createParts(env, overrides, state);
-  const { db, issuing, log, metrics } = dependencies;
+  const { clock, db, issuing, log, metrics } = dependencies;
+  const post = createPost({
+    allowPrivate: env.WEBHOOKS_ALLOW_PRIVATE === "on",
+    wall: clock.wall,
+    ...overrides.posts,
+  });
+  const webhooks = createSender({ db, clock, log, post });
   const app = createApp(dependencies);
   const { refuse } = dependencies.exchanges;
   const routes = getRequestListener(app.fetch, { errorHandler: (error) => respond(refuse(toldOf(error))) });
@@ -80,6 +90,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     standby: db.standby,
     issuing,
     log,
+    webhooks: webhooks.figures,
     inFlight,
     streams: app.streams,
   });
@@ -101,7 +112,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     await closed;
   }
 
-  return { ...dependencies, dependencies, state, app, listener, server, drain };
+  return { ...dependencies, dependencies, state, app, listener, server, drain, webhooks };
 }
 
 async function createParts(env: Env, overrides: Overrides, state: State): Promise<Dependencies> {

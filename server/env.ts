@@ -134,6 +134,13 @@ const schema = z.object({
     description:
       "`on`: the server makes the coupons of the next two weeks by the plan, every hour; `off`: a scheduler of yours calls `fill_days()`, or nobody",
   }),
+  WEBHOOKS: z.enum(["on", "off"]).default("on").register(texts, {
+    description: "`on`: this server sends events to webhooks, if no other one does; `off`: it never does",
+  }),
+  WEBHOOKS_ALLOW_PRIVATE: z.enum(["on", "off"]).default("off").register(texts, {
+    description:
+      "`on`: webhooks may be `http://`, and at addresses that are not public, loopback and those of your own network among them; `off`: only `https://` at public addresses",
+  }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
       "requests that one user may send to one server process in 10 s, even all at once. Services and admins have no limit; 0 turns the limit off",

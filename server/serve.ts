@@ -11,7 +11,7 @@ import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
 export const DRAIN_MS = 10_000;
-/** Of that, after the last answer, to tell how many asked, and then for what still runs in the database. */
+/** Of that, after the last answer, to tell how many asked and what webhooks took, and then for what still runs in the database. */
 const CLOSE_MS = 2_000;
 
 /** Returns when it listens; rejects when it can't. */
@@ -29,6 +29,7 @@ export async function serve(env: Env): Promise<void> {
   process.on("disconnect", () => finish("disconnect", 0));
   const isDraining = () => service.state.draining;
   startFolding({ ...service, isDraining });
+  if (env.WEBHOOKS === "on") service.webhooks.start();
   if (env.FILL_DAYS === "on") startFilling({ ...service, isDraining });
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : env.PORT;
@@ -40,7 +41,7 @@ export async function serve(env: Env): Promise<void> {
 
 /** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
 async function end(
-  { state, drain, db, log, clock }: Service,
+  { state, drain, db, log, clock, webhooks }: Service,
   signal: string,
   delay: number,
   counting: ReturnType<typeof startCounting>,
@@ -55,7 +56,8 @@ async function end(
   const drained = drain(delay * 1_000);
   log.event("draining", { signal });
   await drained;
-  await Promise.race([counting.end(), new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve))]);
+  const ended = Promise.all([counting.end(), webhooks.end()]);
+  await Promise.race([ended, new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve))]);
   await db.close(CLOSE_MS);
   await report();
   log.event("stopped");

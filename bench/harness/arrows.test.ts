@@ -25,6 +25,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/counting.ts": ["server/clock.ts", "server/database"],
   "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/resolving.ts": ["server/clock.ts", "server/database", "server/issuing"],
+  "server/webhooks": ["server/api", "server/clock.ts", "server/database"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": [
     "db",

@@ -25,6 +25,7 @@ const commands: Record<string, () => Promise<Command>> = {
   },
   "api-url": async () => (await import("./api-url.ts")).apiUrl,
   retire: async () => (await import("./retire.ts")).retire,
+  webhooks: async () => (await import("./webhooks.ts")).webhooks,
   cluster: async () => (await import("./cluster.ts")).cluster,
   stop: async () => (await import("./stop.ts")).stop,
   reset: async () => (await import("./reset.ts")).reset,

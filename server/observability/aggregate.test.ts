@@ -23,6 +23,10 @@ async function reportOf(): Promise<Report> {
       outcomes: { issued: 7 },
     },
     log: { dropped: () => 1 },
+    webhooks: {
+      sent: { taken: 5, refused: 1, unanswered: 2 },
+      state: { waiting: 2, dead: 1, disabled: 0, behind: 3 },
+    },
     inFlight: () => 2,
     streams: () => 6,
   });

@@ -26,6 +26,11 @@ export interface Sources {
     outcomes: Readonly<Record<string, number>>;
   };
   log: Pick<Log, "dropped">;
+  /** What was sent to webhooks; their state where this process sends. */
+  webhooks: {
+    sent: Readonly<Record<string, number>>;
+    state: Readonly<Record<"waiting" | "dead" | "disabled" | "behind", number>> | undefined;
+  };
   /** Requests in flight. */
   inFlight: () => number;
   /** Open event streams. */
@@ -73,6 +78,7 @@ export function createMetrics({ token, read }: Options = {}) {
       exposePools(registry, sources.pools);
       exposeStandby(registry, sources.standby);
       exposeCommit(registry, sources.commitWaitsFor);
+      exposeWebhooks(registry, sources.webhooks);
       exposeProcess(registry, sources);
     },
     /** Counts an outcome of a command other than issue_coupon, which issuing counts itself. */
@@ -205,6 +211,32 @@ function exposeCommit(registry: Registry, waitsFor: Sources["commitWaitsFor"]): 
       const what = waitsFor();
       return what === undefined ? [] : [{ labels: { what }, value: 1 }];
     },
+  );
+}
+
+function exposeWebhooks(registry: Registry, webhooks: Sources["webhooks"]): void {
+  expose(
+    registry,
+    "counter",
+    "coupon_webhook_sent_total",
+    "Events sent to webhooks, by what came back.",
+    () => Object.entries(webhooks.sent).map(([result, value]) => ({ labels: { result }, value })),
+  );
+  const state = (name: string, help: string, of: keyof NonNullable<typeof webhooks.state>) =>
+    expose(registry, "gauge", name, `${help} Only of the process that sends, every 15 s.`, () =>
+      webhooks.state === undefined ? [] : [{ labels: {}, value: webhooks.state[of] }],
+    );
+  state(
+    "coupon_webhook_waiting",
+    "Coupons of which an event waits to be sent to a webhook again.",
+    "waiting",
+  );
+  state("coupon_webhook_dead", "Events that were given up after a day.", "dead");
+  state("coupon_webhook_disabled", "Webhooks that are disabled.", "disabled");
+  state(
+    "coupon_webhook_lag_seconds",
+    "Age of the oldest event that an enabled webhook has not got.",
+    "behind",
   );
 }
 

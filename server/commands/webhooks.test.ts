@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import { createThings } from "../../bench/harness/coupons.ts";
+import { printed } from "../../bench/harness/printed.ts";
+import { openReceiver } from "../../bench/harness/receiver.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { createSender, send } from "../../bench/harness/webhooks.ts";
+import { connect } from "../../db/connect.ts";
+import { readEnv } from "../env.ts";
+import { webhooks } from "./webhooks.ts";
+
+test("webhooks lists, tests and resends", async (t) => {
+  const { setupUrl, apiUrl, admin, owner, drop } = await scratchDatabase();
+  const receiver = await openReceiver();
+  const api = connect(apiUrl);
+  t.after(async () => {
+    await api.end();
+    await receiver.close();
+    await drop();
+  });
+  const env = readEnv({ DATABASE_URL: setupUrl, WEBHOOKS_ALLOW_PRIVATE: "on" }, "");
+  assert.deepEqual(await printed(t, () => webhooks(env, [])), [
+    "there are no webhooks: set_webhook() in psql, or POST /webhooks",
+  ]);
+  await assert.rejects(webhooks(env, ["test"]), /^Error: usage: /);
+  await assert.rejects(webhooks(env, ["list", "crm"]), /^Error: usage: /);
+  await assert.rejects(webhooks(env, ["test", "crm"]), /there is no webhook crm/);
+  await assert.rejects(webhooks(env, ["resend", "crm"]), /there is no webhook crm/);
+
+  const [row] = await admin`select secret from set_webhook('crm', ${receiver.url}, '{created,used}')`;
+  receiver.verifyWith(row?.["secret"]);
+  await assert.rejects(webhooks(env, ["resend", "crm"]), /nothing waits/);
+  assert.deepEqual(await printed(t, () => webhooks(env, [])), [
+    `crm → ${receiver.url}`,
+    "  events    coupon.created, coupon.used",
+    "  state     all was sent",
+    "  taken     nothing yet",
+  ]);
+
+  const [sent, told] = await printed(t, () => webhooks(env, ["test", "crm"]));
+  assert.match(String(sent), /^webhook\.test, id test-[0-9a-f-]{36} → http/);
+  assert.match(String(told), /^204 after \d+ ms: taken$/);
+  assert.deepEqual(
+    receiver.received.map(({ type }) => type),
+    ["webhook.test"],
+  );
+  assert.deepEqual(receiver.invalid, []);
+  receiver.respondWith((_, response) => void response.writeHead(500).end("no disk"));
+  const failed = await printed(t, () => webhooks(env, ["test", "crm"]), 1);
+  assert.match(String(failed[1]), /^500 after \d+ ms: status 500$/);
+  assert.equal(failed[2], "no disk");
+  const strict = readEnv({ DATABASE_URL: setupUrl }, "");
+  assert.match(
+    String((await printed(t, () => webhooks(strict, ["test", "crm"]), 1))[1]),
+    /^no answer .* it is not https/,
+  );
+
+  const sender = createSender(api, randomUUID());
+  await sender.claim();
+  const lunch = await createThings(admin, owner).newCoupon();
+  await send(sender, "crm", () => ({ status: 500, error: "status 500" }));
+  const lines = (await printed(t, () => webhooks(env, []), 1)).map((line) =>
+    String(line)
+      .replaceAll(/\d{4}-\S+ [\d:.]+[+-]\d\d(:\d\d)?/g, "WHEN")
+      .replaceAll(/\d+-0-\d+/g, "ID")
+      .replace(/behind: .*/, "behind: …"),
+  );
+  assert.deepEqual(lines, [
+    `crm → ${receiver.url}`,
+    "  events    coupon.created, coupon.used",
+    "  state     failing since WHEN: status 500",
+    "  taken     nothing yet",
+    "  not taken waiting: 1 coupons; given up: 0 events; behind: …",
+    `    ID coupon.created of coupon ${lunch}: 1 attempts, status 500; again WHEN`,
+  ]);
+  assert.deepEqual(await printed(t, () => webhooks(env, ["resend", "crm"])), [
+    "a server sends 1 deliveries at once; ./sd webhooks says what became of them",
+  ]);
+  assert.equal((await sender.next("crm")).length, 1);
+});

@@ -1,0 +1,213 @@
+/** What is sent, and to whom not. The signature is verified by the reference library. */
+import assert from "node:assert/strict";
+import type { LookupAddress } from "node:dns";
+import { type TestContext, test } from "node:test";
+import { Webhook } from "standardwebhooks";
+import { openReceiver } from "../../bench/harness/receiver.ts";
+import { isPublic } from "./address.ts";
+import { createPost, type PostOptions } from "./post.ts";
+
+const secrets = [
+  "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAAAAAAAAAAA=",
+  "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDAAAAAAAAAAA=",
+];
+const message = { id: "2-3-1796036400000012", body: '{"type":"coupon.issued","data":{"coupon_id":7}}' };
+
+async function posting(t: TestContext, options: PostOptions = {}) {
+  const receiver = await openReceiver();
+  const { post, close } = createPost({ allowPrivate: true, ...options });
+  t.after(async () => {
+    close();
+    await receiver.close();
+  });
+  return { receiver, post: (url = receiver.url) => post({ url, secrets }, message) };
+}
+
+test("the reference library verifies each secret's signature, and no other one's", async (t) => {
+  const { receiver, post } = await posting(t);
+  assert.deepEqual(await post(), { status: 204, error: null, wait: null, body: "" });
+  const [{ headers, body }] = receiver.received as [(typeof receiver.received)[number]];
+  assert.equal(headers["webhook-id"], message.id);
+  assert.equal(headers["content-type"], "application/json");
+  assert.match(String(headers["webhook-signature"]), /^v1,[\w+/]{43}= v1,[\w+/]{43}=$/);
+  const given = headers as Record<string, string>;
+  for (const secret of secrets) assert.deepEqual(new Webhook(secret).verify(message.body, given), body);
+  assert.throws(() => new Webhook(secrets[0] as string).verify(`${message.body} `, given));
+  assert.throws(() => new Webhook(`whsec_${"A".repeat(43)}=`).verify(message.body, given));
+});
+
+test("the time of the attempt is signed too", async (t) => {
+  const { receiver, post } = await posting(t, { wall: () => Date.now() - 3_600_000 });
+  await post();
+  const headers = receiver.received[0]?.headers as Record<string, string>;
+  assert.throws(() => new Webhook(secrets[0] as string).verify(message.body, headers), /too old/);
+});
+
+test("what is not 2xx is not taken, and a redirect is not followed", async (t) => {
+  const { receiver, post } = await posting(t);
+  const other = await openReceiver();
+  t.after(other.close);
+  for (const [status, headers, wait] of [
+    [200, {}, null],
+    [299, {}, null],
+    [302, { location: other.url }, null],
+    [307, { location: other.url }, null],
+    [404, {}, null],
+    [410, {}, null],
+    [429, { "retry-after": "120" }, 120],
+    [503, { "retry-after": "99999999" }, 86_400],
+    [503, { "retry-after": new Date(Date.now() - 5_000).toUTCString() }, 0],
+    [503, { "retry-after": "soon" }, null],
+  ] as const) {
+    receiver.respondWith((_, response) => void response.writeHead(status, headers).end("a body"));
+    assert.deepEqual(await post(), {
+      status,
+      error: status < 300 ? null : `status ${status}`,
+      wait,
+      body: "a body",
+    });
+  }
+  assert.equal(other.received.length, 0);
+});
+
+test("who does not answer in time, or never ends, is not waited for", async (t) => {
+  const { receiver, post } = await posting(t, { answerMs: 200 });
+  receiver.respondWith(() => {});
+  assert.deepEqual(await post(), { status: null, error: "no answer in 0.2 s", wait: null, body: "" });
+  // It has answered, and its body hangs.
+  receiver.respondWith((_, response) => void response.writeHead(200).write("so far"));
+  assert.deepEqual(await post(), { status: 200, error: null, wait: null, body: "so far" });
+  receiver.respondWith((_, response) => void response.destroy());
+  assert.equal((await post()).error, "socket hang up");
+});
+
+test("of a body without end 4 KiB are read", async (t) => {
+  const { receiver, post } = await posting(t);
+  let written = 0;
+  const closed = new Promise<void>((resolve) => {
+    receiver.respondWith((_, response) => {
+      response.writeHead(200);
+      const more = () => {
+        for (let isRoom = true; isRoom && !response.destroyed; written += 65_536)
+          isRoom = response.write("x".repeat(65_536));
+      };
+      response.on("drain", more);
+      response.on("close", resolve);
+      more();
+    });
+  });
+  const { status, body } = await post();
+  assert.deepEqual([status, body.length], [200, 4_096]);
+  await closed;
+  // What the system buffers, and no more.
+  assert.ok(written < 20_000_000, `${written} bytes`);
+});
+
+test("a name that has no address, and a port where nobody listens", async (t) => {
+  const { post } = await posting(t);
+  assert.match(String((await post("http://nothing.invalid/")).error), /ENOTFOUND|EAI_AGAIN/);
+  assert.match(String((await post("http://127.0.0.1:1/")).error), /ECONNREFUSED/);
+});
+
+test("a connection that the receiver closed meanwhile is no failure", async (t) => {
+  const { receiver, post } = await posting(t);
+  receiver.respondWith((_, response) => {
+    response.writeHead(204).end();
+    // Without a word: the next request is written to a connection that is gone.
+    setImmediate(() => response.socket?.resetAndDestroy());
+  });
+  for (let i = 0; i < 20; i++) assert.equal((await post()).status, 204);
+});
+
+test("which addresses are public", () => {
+  for (const address of ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+    assert.ok(isPublic(address), address);
+  for (const address of [
+    ...["127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254"],
+    ...["100.64.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1"],
+    ...[
+      "::",
+      "::1",
+      "::ffff:127.0.0.1",
+      "::ffff:10.0.0.1",
+      "::7f00:1",
+      "::ffff:0:127.0.0.1",
+      "fe80::1",
+      "fe80::1%lo",
+    ],
+    ...[
+      "fc00::1",
+      "fd00::1",
+      "ff02::1",
+      "64:ff9b::7f00:1",
+      "64:ff9b:1::1",
+      "2002:7f00:1::",
+      "2001::1",
+      "2001:db8::1",
+    ],
+    ...["fec0::1", "100::1", "x", ""],
+  ])
+    assert.ok(!isPublic(address), address);
+});
+
+/** Refused without a connection: the receiver is there, and hears nothing. */
+async function refused(t: TestContext, url: (port: string) => string, options: PostOptions = {}) {
+  const { receiver, post } = await posting(t, { allowPrivate: false, ...options });
+  const { status, error } = await post(url(new URL(receiver.url).port));
+  assert.equal(status, null);
+  assert.equal(receiver.received.length, 0);
+  return error;
+}
+
+test("unless it is allowed, only https", async (t) => {
+  assert.equal(
+    await refused(t, (port) => `http://127.0.0.1:${port}/`),
+    "it is not https, and WEBHOOKS_ALLOW_PRIVATE is off",
+  );
+});
+
+for (const [host, address] of [
+  ["127.0.0.1", "127.0.0.1"],
+  ["0x7f.1", "127.0.0.1"],
+  ["2130706433", "127.0.0.1"],
+  ["[::1]", "::1"],
+  ["[::ffff:127.0.0.1]", "::ffff:7f00:1"],
+  ["[::127.0.0.1]", "::7f00:1"],
+])
+  test(`not to ${host}`, async (t) => {
+    assert.equal(
+      await refused(t, (port) => `https://${host}:${port}/`),
+      `${address} is not a public address`,
+    );
+  });
+
+test("not to a name that is at one: the system says where", async (t) => {
+  assert.match(
+    String(await refused(t, (port) => `https://localhost:${port}/`)),
+    /^localhost is at (127\.0\.0\.1|::1), which is not a public address$/,
+  );
+});
+
+test("not to a name that has a public address too", async (t) => {
+  const resolve = (_: string, then: (error: null, addresses: LookupAddress[]) => void) =>
+    then(null, [
+      { address: "8.8.8.8", family: 4 },
+      { address: "127.0.0.1", family: 4 },
+    ]);
+  assert.equal(
+    await refused(t, (port) => `https://crm.example:${port}/`, { resolve }),
+    "crm.example is at 127.0.0.1, which is not a public address",
+  );
+});
+
+test("the address that was judged is the one that is connected to: a name is asked for once", async (t) => {
+  let asked = 0;
+  const resolve = (_: string, then: (error: null, addresses: LookupAddress[]) => void) => {
+    asked += 1;
+    // TEST-NET of RFC 5737 would be refused; this one is public, and the second answer is not.
+    then(null, [asked === 1 ? { address: "192.88.98.1", family: 4 } : { address: "127.0.0.1", family: 4 }]);
+  };
+  const error = await refused(t, (port) => `https://crm.example:${port}/`, { resolve, answerMs: 300 });
+  assert.equal(asked, 1);
+  assert.match(String(error), /no answer in 0.3 s|EHOSTUNREACH|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|EACCES/);
+});

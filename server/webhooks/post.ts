@@ -1,0 +1,159 @@
+/** One POST to a webhook, after the Standard Webhooks specification 1.0 (https://www.standardwebhooks.com). */
+import { createHmac } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
+import { isIP } from "node:net";
+import { version } from "../api/version.ts";
+import { createPublicLookup, isPublic, notPublic, type Resolve } from "./address.ts";
+
+/** From the first byte to the last one of the answer: what the specification recommends at least. */
+const ANSWER_MS = 15_000;
+/** Of an answer's body, bytes: only ./sd webhooks test shows it. */
+const MAX_BODY = 4_096;
+/** Connections to one webhook. */
+const MAX_SOCKETS = 8;
+
+export interface Target {
+  url: string;
+  /** The newest first; what is sent is signed with each. */
+  secrets: readonly string[];
+}
+
+export interface Message {
+  /** The same at each attempt: the receiver knows by it what it has. */
+  id: string;
+  /** JSON. */
+  body: string;
+}
+
+export interface Posted {
+  /** None: there was no answer. */
+  status: number | null;
+  /** Why it was not taken, in words; null: it was. */
+  error: string | null;
+  /** Seconds that the receiver asked to wait. */
+  wait: number | null;
+  body: string;
+}
+
+export interface PostOptions {
+  /** Also to http:// and to addresses that are not public. */
+  allowPrivate?: boolean;
+  answerMs?: number;
+  resolve?: Resolve;
+  /** Milliseconds since 1970. */
+  wall?: () => number;
+}
+
+export type Post = ReturnType<typeof createPost>;
+
+/** Connections are kept for the next event. Redirects are an answer like another one: not taken. */
+export function createPost(options: PostOptions = {}) {
+  const { allowPrivate = false, answerMs = ANSWER_MS, resolve, wall = Date.now } = options;
+  const kept = { keepAlive: true, maxSockets: MAX_SOCKETS, scheduling: "lifo" } as const;
+  const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
+  const lookup = allowPrivate ? undefined : createPublicLookup(resolve);
+
+  /** Why this URL is not sent to; undefined: it is. A name is judged by its addresses when it is connected to. */
+  function refusal({ protocol, hostname }: URL): string | undefined {
+    if (allowPrivate) return undefined;
+    if (protocol !== "https:") return "it is not https, and WEBHOOKS_ALLOW_PRIVATE is off";
+    const host = hostname.replace(/^\[|\]$/g, "");
+    return isIP(host) !== 0 && !isPublic(host) ? notPublic(host, host) : undefined;
+  }
+
+  function once(url: URL, headers: Record<string, string | number>, body: string, signal: AbortSignal) {
+    return new Promise<Posted & { isStale?: boolean }>((done) => {
+      const isTls = url.protocol === "https:";
+      const request = (isTls ? https : http).request(url, {
+        method: "POST",
+        agent: agents[isTls ? "https:" : "http:"],
+        headers,
+        signal,
+        ...(lookup ? { lookup } : {}),
+      });
+      const timer = setTimeout(
+        () => request.destroy(new Error(`no answer in ${answerMs / 1_000} s`)),
+        answerMs,
+      );
+      let response: http.IncomingMessage | undefined;
+      const parts: Buffer[] = [];
+      let size = 0;
+      const end = (error?: Error & { code?: string }) => {
+        clearTimeout(timer);
+        const status = response?.statusCode ?? null;
+        done({
+          status,
+          error: status === null ? said(error) : status >= 200 && status < 300 ? null : `status ${status}`,
+          wait: secondsOf(response?.headers["retry-after"], wall()),
+          body: Buffer.concat(parts).subarray(0, MAX_BODY).toString("utf8"),
+          isStale: status === null && request.reusedSocket && error?.code === "ECONNRESET",
+        });
+      };
+      request.on("response", (answer) => {
+        response = answer;
+        answer.on("data", (part: Buffer) => {
+          parts.push(part);
+          size += part.length;
+          // No more is read: the connection goes with the rest of it.
+          if (size > MAX_BODY) request.destroy();
+        });
+        answer.on("close", () => end());
+        answer.on("error", () => {}); // it has a status; close follows
+      });
+      request.on("error", (error) => {
+        if (response === undefined) end(error);
+      });
+      request.end(body);
+    });
+  }
+
+  return {
+    /** Never rejects: what goes wrong is an answer too. */
+    async post(
+      { url, secrets }: Target,
+      { id, body }: Message,
+      signal = new AbortController().signal,
+    ): Promise<Posted> {
+      const target = new URL(url);
+      const why = refusal(target);
+      if (why !== undefined) return { status: null, error: why, wait: null, body: "" };
+      const timestamp = Math.floor(wall() / 1_000);
+      const headers = {
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(body),
+        "user-agent": `coupon-drop/${version}`,
+        "webhook-id": id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": secrets.map((secret) => sign(secret, `${id}.${timestamp}.${body}`)).join(" "),
+      };
+      const { isStale, ...posted } = await once(target, headers, body, signal);
+      // The receiver closed a kept connection at the moment in which it was used again: that is no attempt.
+      if (!isStale) return posted;
+      const { isStale: _, ...again } = await once(target, { ...headers, connection: "close" }, body, signal);
+      return again;
+    },
+    close(): void {
+      for (const agent of Object.values(agents)) agent.destroy();
+    },
+  };
+}
+
+/** A signature v1: HMAC-SHA256 with the bytes that follow whsec_ in base64. */
+function sign(secret: string, text: string): string {
+  const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");
+  return `v1,${createHmac("sha256", key).update(text).digest("base64")}`;
+}
+
+function said(error: (Error & { code?: string }) | undefined): string {
+  if (error === undefined) return "the connection was closed without an answer";
+  // Of several addresses each has failed, and the error of all has no words.
+  return (error.message || error.code || error.name).slice(0, 200);
+}
+
+/** A Retry-After, in seconds or as a date. */
+function secondsOf(given: string | undefined, now: number): number | null {
+  if (given === undefined) return null;
+  const seconds = /^\d{1,9}$/.test(given) ? Number(given) : (Date.parse(given) - now) / 1_000;
+  return Number.isFinite(seconds) ? Math.min(Math.max(0, Math.ceil(seconds)), 86_400) : null;
+}
