@@ -44,6 +44,14 @@ export interface Operation {
   problems?: Readonly<Record<string, number>>;
   /** It asks no database. */
   asksNothing?: true;
+  /** It is going to end: its answers say so. Not of event streams, nor of what is answered before the router: offers and issueCoupon. */
+  deprecated?: Deprecated;
+}
+
+/** Instants in RFC 3339: since when an operation is deprecated, and from when on it may be gone. */
+export interface Deprecated {
+  since: string;
+  sunset?: string;
 }
 
 const ANYONE = ["user", "service", "admin"] as const;

@@ -38,6 +38,14 @@ export const headers = {
     description: "no: it keeps nginx from buffering events.",
     schema: { type: "string" },
   },
+  deprecation: {
+    description: "Since when the operation is deprecated (RFC 9745): @ and the seconds since 1970.",
+    schema: { type: "string" },
+  },
+  sunset: {
+    description: "From when on the operation may be gone (RFC 8594).",
+    schema: { type: "string" },
+  },
   "www-authenticate": { description: "The kind of token that is needed.", schema: { type: "string" } },
 } as const;
 
@@ -60,6 +68,20 @@ export type Common = Map<string, Json>;
 
 /** The answers of an operation, whose schemas are called after it; those that others have too are in `common`. */
 export function responsesOf(name: string, operation: Operation, named: Named, common: Common): Json {
+  const { deprecated } = operation;
+  if (!deprecated) return answersOf(name, operation, named, common);
+  // Every answer says it, so none is as other operations have it.
+  const added = headersOf("deprecation", ...(deprecated.sunset ? (["sunset"] as const) : []));
+  const answers = answersOf(name, operation, named) as Record<string, { headers: Json }>;
+  return Object.fromEntries(
+    Object.entries(answers).map(([status, answer]) => [
+      status,
+      { ...answer, headers: { ...answer.headers, ...added } },
+    ]),
+  );
+}
+
+function answersOf(name: string, operation: Operation, named: Named, common?: Common): Json {
   const byStatus = new Map<number, Ending[]>();
   for (const ending of [...commandEndings(operation), ...otherEndings(operation)])
     byStatus.set(ending.status, [...(byStatus.get(ending.status) ?? []), ending]);
@@ -74,6 +96,7 @@ export function responsesOf(name: string, operation: Operation, named: Named, co
       // What this one answers besides is its own.
       if (endings.length > 1 && endings.some(({ outcome }) => outcome && operation.problems?.[outcome]))
         return [status, answer(name + shared)];
+      if (common === undefined) return [status, answer(shared)];
       if (!common.has(shared)) common.set(shared, answer(shared));
       return [status, { $ref: `#/components/responses/${shared}` }];
     }),

@@ -59,9 +59,16 @@ export function openApi(): Json {
       schemas,
       responses: Object.fromEntries(common),
       parameters,
-      headers,
+      headers: headersFor(paths),
     },
   };
+}
+
+/** Those that an operation has: at most times none is deprecated. */
+function headersFor(paths: Json): Json {
+  const isUsed = ([name]: [string, unknown]) =>
+    !["deprecation", "sunset"].includes(name) || JSON.stringify(paths).includes(`headers/${name}"`);
+  return Object.fromEntries(Object.entries(headers).filter(isUsed));
 }
 
 const OPEN = "No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid.";
@@ -71,6 +78,7 @@ function describe(name: string, operation: Operation, named: Named, common: Comm
   const type = nameOf(name);
   return {
     operationId: name,
+    ...(operation.deprecated ? { deprecated: true } : {}),
     tags: [tag],
     summary,
     description: [description, isOffer ? OPEN : roles && `Roles: ${roles.join(", ")}.`]

@@ -20,6 +20,7 @@ import { nothing } from "../api/requests.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import { bodyOf } from "../http/body.ts";
+import { tellDeprecated } from "../http/deprecated.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import type { Feed, Output } from "../http/feed.ts";
 import type { Rows } from "../http/lines.ts";
@@ -66,7 +67,7 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     const { route, roles, isOffer, path, query, body, maxBody }: Operation = contract[name];
     const needsToken = !(isOffer && looks.isPublic);
     const [method = "", template = ""] = route.split(" ");
-    app.on(method, template.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+    app.on(method, placeIn(app, contract[name]), async (c) => {
       exchanges.matched(c.env.exchange, template);
       first(c);
       const who = roles && (await callerOf(c, roles, needsToken));
@@ -174,6 +175,14 @@ async function answerStream(
   outgoing.writeHead(200, { ...headers, connection: "close" });
   feed.watch(outgoing, showTo?.(outgoing));
   return RESPONSE_ALREADY_SENT;
+}
+
+/** Where Hono finds an operation. What says that it is deprecated comes before it. */
+function placeIn(app: App, { route, deprecated }: Operation): string {
+  const [method = "", template = ""] = route.split(" ");
+  const place = template.replace(/\{(\w+)\}/g, ":$1");
+  if (deprecated) app.on(method, place, tellDeprecated(deprecated));
+  return place;
 }
 
 function orNotFound<Found>(found: Found | undefined): Found {
