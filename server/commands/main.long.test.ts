@@ -160,6 +160,7 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
     "status",
     "doctor",
     "check",
+    "lost-grants",
     "psql",
     "sql",
     "api-url",
