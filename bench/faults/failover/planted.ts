@@ -65,7 +65,7 @@ export const clusterBugs: readonly ClusterBug[] = [
       ],
     },
     haproxy: [
-      "inter 500ms fastinter 200ms downinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions",
+      "inter 500ms fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions",
       "inter 3s fall 3 rise 3",
     ],
   },

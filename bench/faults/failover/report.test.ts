@@ -64,7 +64,8 @@ test("no two faults have one name, and each bug shows under one that there is", 
   for (const { name, fault } of clusterBugs) assert.ok(clusterFaults.includes(faultNamed(fault)), name);
 });
 
-for (const { name, changes } of clusterBugs)
+for (const { name, changes, haproxy } of clusterBugs)
   test(`every text that "${name}" replaces is there`, async () => {
     for (const [file, parts] of Object.entries(changes)) await changed(file, ...parts);
+    if (haproxy) await changed("server/cluster/haproxy.cfg", haproxy);
   });

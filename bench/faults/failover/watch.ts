@@ -4,8 +4,8 @@
  */
 import { Agent, get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "../../../db/connect.ts";
 import type { Target } from "../../../db/target.ts";
+import { open } from "../../../server/database/session.ts";
 
 /** A commit that was acknowledged, in any order. All instants are ms on the client's clock, as in a history. */
 export interface Commit {
@@ -47,12 +47,18 @@ export function startWatch(target: Target, servers: () => readonly string[]): Wa
 
   async function commit(): Promise<void> {
     while (running) {
-      const sql = connect(target, { fetchTypes: false });
+      let isLetThrough = false;
+      const unreplicated = () => {
+        isLetThrough = true;
+      };
+      const sql = open(target, 1, { closed() {}, unreplicated });
       try {
         while (running) {
           const from = performance.now();
           // Waits for the disk and for the standby as a grant does.
           await inTime(sql`select pg_logical_emit_message(true, 'faults', '')`);
+          // No standby has it: that is no commit.
+          if (isLetThrough) break;
           commits.push({ from, until: performance.now() });
           await sleep(COMMIT_EVERY_MS);
         }
