@@ -55,7 +55,9 @@ export const clusterBugs: readonly ClusterBug[] = [
       "server/database/errors.ts": [['  [READ_ONLY]: "unavailable",\n', '  [READ_ONLY]: "busy",\n']],
       "server/database/session.ts": [
         [
-          '  if (is_standby === "true") throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");\n',
+          `  if (is_standby === "true" && needs !== "standby")
+    throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
+`,
           "",
         ],
         ['  if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);\n', ""],
