@@ -130,7 +130,12 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     db,
     issuing: (overrides.createIssuing ?? createIssuing)(db, overrides.lanes, metrics.batch, clock),
     authenticate:
-      overrides.authenticate ?? (await createAuthenticate(env, log.failure, createResolving(db, clock))),
+      overrides.authenticate ??
+      (await createAuthenticate(env, log.failure, {
+        resolve: createResolving(db, clock),
+        revokedKeys: () => db.revokedKeys(),
+        clock,
+      })),
     cors,
     demoToken: overrides.demoToken ?? createDemo(env),
     log,

@@ -5,6 +5,10 @@ import { z } from "zod";
 /** The names that lead to a claim: `realm_access.roles` is ["realm_access", "roles"]. */
 export type ClaimPath = readonly string[];
 
+/** What a value of the claim `role` may stand for: a role, or a scope of a service. */
+const GIVEN_ROLES = ["user", "till", "service:issue", "service:read", "service", "admin"] as const;
+export type GivenRole = (typeof GIVEN_ROLES)[number];
+
 /** The algorithms of public keys. A provider publishes no secret. */
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
 
@@ -60,7 +64,7 @@ const schema = z
     display_name: claim.prefault("name"),
     role: claim.prefault("role"),
     /** Our role of a value of the claim `role`. */
-    roles: z.record(text, z.enum(["user", "till", "service", "admin"])).default({}),
+    roles: z.record(text, z.enum(GIVEN_ROLES)).default({}),
   })
   .refine(({ user_id, users }) => !(user_id && users), "has user_id and users: leave one of them")
   .refine(({ jwks, public_key }) => !(jwks && public_key), "has jwks and public_key: leave one of them")

@@ -42,6 +42,7 @@ grant execute on function
   public.claim_secrets(),
   public.schema_version(),
   public.list_users(bigint, integer),
+  public.list_keys(),
   public.find_subjects(bigint, text, text),
   public.list_group(text, bigint, integer),
   public.list_groups(text, integer),
@@ -77,6 +78,7 @@ grant execute on function
   public.forget_user(bigint, text, text),
   public.resolve_subjects(text, text[], text[], boolean),
   public.forget_subjects(),
+  public.revoke_key(text, text, text),
   public.fold_grants(integer),
   public.events(text, integer),
   public.fold_demand(integer),
@@ -92,6 +94,7 @@ to coupon_api, coupon_admin;
 
 grant execute on function
   public.coupon_leases(bigint[], integer[], timestamptz[], boolean),
+  public.revoked_keys(),
   public.count_demand(uuid, bigint, interval, bigint[], integer[], integer[]),
   public.claim_webhooks(uuid, boolean),
   public.webhook_target(text),
@@ -101,6 +104,7 @@ to coupon_api;
 
 grant execute on function
   public.set_time_zone(text, text, text),
+  public.record_key(text, text, text, timestamptz, text, text),
   public.rotate_claim_secret(text, text),
   public.retire_claim_secret(integer, text, text),
   public.import_incoming_users(text, text)
@@ -123,6 +127,7 @@ grant select on
   coupon.users,
   coupon.forgotten_users,
   coupon.subjects,
+  coupon.keys,
   coupon.forgotten_subjects,
   coupon.group_members,
   coupon.coupons,

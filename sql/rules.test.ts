@@ -786,6 +786,41 @@ const attacks: Record<string, Attack[]> = {
     ["a secret deleted", ["delete from coupon.claim_secrets"], "claim_secrets_are_permanent"],
     ["all truncated", ["truncate coupon.claim_secrets"], "claim_secrets_are_permanent"],
   ],
+  "of keys: each is there, and revoked once": [
+    ["a key deleted", ["delete from coupon.keys"], "keys_stay"],
+    ["all truncated", ["truncate coupon.keys"], "keys_stay"],
+    [
+      "one that comes back",
+      [
+        "insert into coupon.keys (id, revoked_at) values ('k', now())",
+        "update coupon.keys set revoked_at = null, name = 'n'",
+      ],
+      "keys_are_only_revoked",
+    ],
+    [
+      "another scope",
+      [
+        "insert into coupon.keys (id, name, scope) values ('k', 'n', 'use')",
+        "update coupon.keys set scope = null",
+      ],
+      "keys_are_only_revoked",
+    ],
+    [
+      "one that nobody revoked, in the audit",
+      [
+        "insert into coupon.keys (id, name) values ('k', 'n')",
+        `insert into coupon.audit (command, new_values) values ('revoke_key', '{"id": "k"}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+    [
+      "one that nobody recorded, in the audit",
+      [
+        `insert into coupon.audit (command, new_values) values ('record_key', '{"id": "k", "name": "n", "scope": null}')`,
+      ],
+      "audit_tells_what_is",
+    ],
+  ],
   "of subjects: each is one user, and a user is one of them at an issuer": [
     [
       "two users",

@@ -1,7 +1,7 @@
 /** Compares the call table of server/README.md with database, contract and outcomes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contract } from "../../server/api/contract.ts";
+import { contract, type Operation } from "../../server/api/contract.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { readBlock } from "./readme-blocks.ts";
 import { scratchDatabase } from "./scratch.ts";
@@ -41,7 +41,13 @@ test("the call table", async (t) => {
     );
     const expected = Object.values(contract)
       .filter(({ route }) => !["GET /livez", "POST /demo/token"].includes(route))
-      .map(({ route, roles }) => [route, (roles ?? []).map((role) => role[0]).join(" ")]);
+      .map(({ route, roles, scope }: Operation) => [
+        route,
+        // A till is whoever is limited to the scope use.
+        [...(roles ?? []), ...(scope === undefined || scope === "use" ? [] : [scope])]
+          .map((who) => who[0])
+          .join(" "),
+      ]);
     assert.deepEqual(documented.sort(), expected.sort());
   });
 

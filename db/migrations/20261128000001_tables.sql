@@ -260,7 +260,7 @@ create type coupon.audited_command as enum
   ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
     'set_coupon_expiry', 'set_coupon_start', 'set_coupon_group', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
     'set_time_zone', 'import_users', 'add_to_group', 'remove_from_group', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret',
-    'retire_coupons', 'set_webhook', 'rotate_webhook_secret', 'enable_webhook', 'disable_webhook', 'remove_webhook', 'resend_webhook');
+    'retire_coupons', 'set_webhook', 'rotate_webhook_secret', 'enable_webhook', 'disable_webhook', 'remove_webhook', 'resend_webhook', 'record_key', 'revoke_key');
 comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
 use_coupon too, and one that is taken back an undo_use.';

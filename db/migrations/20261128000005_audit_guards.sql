@@ -102,6 +102,10 @@ begin
         select from coupon.webhooks w where to_jsonb(w) @> new.new_values and w.disabled_at is not null)
       when 'resend_webhook' then new.coupon_id is null and exists (
         select from coupon.webhooks w where to_jsonb(w) @> new.new_values)
+      when 'record_key' then new.coupon_id is null and exists (
+        select from coupon.keys k where jsonb_build_object('id', k.id, 'name', k.name, 'scope', k.scope) = new.new_values)
+      when 'revoke_key' then new.coupon_id is null and exists (
+        select from coupon.keys k where jsonb_build_object('id', k.id) = new.new_values and k.revoked_at is not null)
       when 'retire_coupons' then new.new_values is null and new.old_values is not null and exists (
         select from coupon.retired_coupons r where r.coupon_id = new.coupon_id and r.code = new.old_values->>'code')
       when 'withdraw_coupon' then new.new_values is null and new.old_values is not null and new.coupon_id is not null

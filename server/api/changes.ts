@@ -27,6 +27,7 @@ export const changes = {
     summary: "Undo the use of a claim code's coupon",
     description: "The answer says which use was undone. A till and a service can only undo their own.",
     roles: TILLS,
+    scope: "use",
     body: requests.undoClaim,
     command: "undo_claim",
     answer: answers.claimed,

@@ -4,10 +4,11 @@
  */
 import type { z } from "zod";
 import * as answers from "./answers.ts";
-import type { Role } from "./caller.ts";
+import type { Role, Scope } from "./caller.ts";
 import { ADMIN, changes, MAX_COUPON_BODY, TILLS } from "./changes.ts";
 import { eventing } from "./events.ts";
 import { grouping } from "./groups.ts";
+import { keying } from "./keys.ts";
 import * as lines from "./line-answers.ts";
 import type { Command } from "./outcomes.ts";
 import { planning } from "./plan.ts";
@@ -22,6 +23,8 @@ export interface Operation {
   description?: string;
   /** Null: no token is needed. */
   roles: readonly Role[] | null;
+  /** A service whose key has this scope may call it too, whatever else the key may not. */
+  scope?: Scope;
   /** What is on offer: no token is needed unless PUBLIC_OFFERS is off. One that is sent must be valid. */
   isOffer?: true;
   path?: z.ZodObject;
@@ -79,6 +82,7 @@ export const contract = {
     tag: "Coupons",
     summary: "A coupon by its code",
     roles: ["service", "admin"],
+    scope: "read",
     query: requests.byCode,
     answer: answers.offer,
     problems: notFound,
@@ -88,6 +92,7 @@ export const contract = {
     tag: "Coupons",
     summary: "The coupons that have started and not expired, the last one to start first",
     roles: ANYONE,
+    scope: "read",
     isOffer: true,
     query: requests.liveQuery,
     answer: answers.live,
@@ -97,6 +102,7 @@ export const contract = {
     tag: "Coupons",
     summary: "The next coupons to start",
     roles: ANYONE,
+    scope: "read",
     isOffer: true,
     query: requests.upcomingQuery,
     answer: answers.upcoming,
@@ -111,6 +117,7 @@ export const contract = {
       "GET /coupons/upcoming every two seconds, and for the stream again after Retry-After, as the client does. A stream ends after " +
       "a quarter of an hour at most: connect again.",
     roles: ANYONE,
+    scope: "read",
     isOffer: true,
     answer: answers.couponsState,
     stream: "text/event-stream",
@@ -148,6 +155,7 @@ export const contract = {
     tag: "Coupons",
     summary: "A coupon",
     roles: ANYONE,
+    scope: "read",
     isOffer: true,
     path: requests.couponPath,
     answer: answers.offer,
@@ -200,6 +208,7 @@ export const contract = {
     description:
       "First come, first served. Retries are safe at any time: a user who already holds the coupon gets the same position again.",
     roles: ANYONE,
+    scope: "issue",
     path: requests.couponPath,
     body: requests.forUser,
     command: "issue_coupon",
@@ -223,6 +232,7 @@ export const contract = {
       "The answer says what is given to whom. Make the reference once for each code that is scanned, and send the same one until there " +
       "is an answer. Whoever sends ten codes in ten seconds that are none has to wait.",
     roles: TILLS,
+    scope: "use",
     body: requests.useClaim,
     command: "use_claim",
     answer: answers.claimed,
@@ -234,11 +244,13 @@ export const contract = {
   ...grouping,
   ...hooking,
   ...subjecting,
+  ...keying,
   wallet: {
     route: "GET /users/{user_id}/coupons",
     tag: "Users",
     summary: "The coupons that a user holds, newest day first",
     roles: ANYONE,
+    scope: "read",
     path: requests.userPath,
     query: requests.walletQuery,
     answer: answers.wallet,

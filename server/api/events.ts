@@ -91,6 +91,7 @@ export const eventing = {
     summary: "What happened, a page at a time, as CloudEvents",
     description: ABOUT,
     roles: ["service", "admin"],
+    scope: "read",
     query: afterEvent.extend({ page_size: pageSize(COUPONS_OF_PAGE) }),
     answer: z.strictObject({
       events: z.array(cloudEvent),
@@ -109,6 +110,7 @@ export const eventing = {
       "again, comes before after. New events come within two seconds. A stream ends after a quarter of an hour at most: connect again. " +
       "A server process has places for 50 (503).",
     roles: ["service", "admin"],
+    scope: "read",
     query: afterEvent,
     answer: cloudEvent,
     stream: "text/event-stream",

@@ -53,7 +53,7 @@ export function openApi(): Json {
           bearerFormat: "JWT",
           description:
             "sub is the user id, role is user, service or admin; iss, aud and exp are needed too. " +
-            "A service with the scope use is a till.",
+            "A service may be limited to scopes (issue, read, use); one that is limited to use is a till.",
         },
       },
       schemas,
@@ -74,14 +74,18 @@ function headersFor(paths: Json): Json {
 const OPEN = "No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid.";
 
 function describe(name: string, operation: Operation, named: Named, common: Common): Json {
-  const { tag, summary, description, roles, isOffer, path, query, body, lines } = operation;
+  const { tag, summary, description, roles, scope, isOffer, path, query, body, lines } = operation;
   const type = nameOf(name);
   return {
     operationId: name,
     ...(operation.deprecated ? { deprecated: true } : {}),
     tags: [tag],
     summary,
-    description: [description, isOffer ? OPEN : roles && `Roles: ${roles.join(", ")}.`]
+    description: [
+      description,
+      isOffer ? OPEN : roles && `Roles: ${roles.join(", ")}.`,
+      scope && `Scope: ${scope}.`,
+    ]
       .filter(Boolean)
       .join("\n\n"),
     ...(isOffer ? { security: [{}, { bearer: [] }] } : roles ? {} : { security: [] }),

@@ -21,7 +21,7 @@ test("the outcomes of each command, and the types of events, are their enums' va
     group by t.typname
   `;
   const declared = Object.fromEntries(enums.map((row) => [row["name"], row["values"]]));
-  // Not a command of REST: set_time_zone(), import_incoming_users() and what is done to secrets are psql's, coupon_leases() and
+  // Not a command of REST: set_time_zone(), import_incoming_users(), record_key() and what is done to secrets are psql's, coupon_leases() and
   // resolve_subjects() the server's own.
   const {
     set_time_zone_outcome: _,
@@ -30,6 +30,7 @@ test("the outcomes of each command, and the types of events, are their enums' va
     rotate_claim_secret_outcome: ____,
     retire_claim_secret_outcome: _____,
     resolve_subjects_outcome: ______,
+    record_key_outcome: _______,
     import_users_outcome: ofUsers,
     fill_days_outcome: ofPlanned,
     add_to_group_outcome: ofAdded,

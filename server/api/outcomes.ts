@@ -164,6 +164,10 @@ export const outcomes = {
     going_on: { status: 200, detail: "There is more to retire: send the request again." },
     done: { status: 200, detail: "No coupon that expired before that day is left." },
   },
+  revoke_key: {
+    already_revoked: { status: 200, detail: "The key was revoked before." },
+    revoked: { status: 200, detail: "The key is revoked: within a minute no server takes it any more." },
+  },
   forget_user: {
     user_not_found: noUser,
     already_forgotten: { status: 200, detail: "The user is forgotten already." },

@@ -7,6 +7,7 @@
 import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader } from "jose";
 import type { Caller, Role } from "../api/caller.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
 import { ALGORITHMS, type Check } from "./algorithms.ts";
@@ -15,6 +16,7 @@ import { hmacKey } from "./hs256.ts";
 import { type Issuer, issuersOf } from "./issuers.ts";
 import type { Header, Keys } from "./keys.ts";
 import { createKnown, type Verified } from "./known.ts";
+import { createRevoked, unlessRevoked } from "./revoked.ts";
 
 /** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched, or the number of its subject. */
 export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
@@ -24,6 +26,14 @@ export type Resolve = (
   subject: { issuer: string; subject: string; displayName: string | null },
   creating: boolean,
 ) => Promise<number | null>;
+
+/** What the database says about tokens, and the clock by which that grows old. */
+export interface Asking {
+  resolve: Resolve;
+  /** The ids of keys that are revoked. */
+  revokedKeys: () => Promise<readonly string[]>;
+  clock: Pick<Clock, "now">;
+}
 
 const DAY_S = 86_400;
 
@@ -42,12 +52,12 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
  * Checks tokens, each with the keys of who issued it. `report` gets the error when published keys could not be fetched in the background.
- * `resolve` is asked once for each valid token of a user who is known by its subject.
+ * `resolve` is asked once for each valid token of a user who is known by its subject, `revokedKeys` now and then where a key has an id.
  */
 export async function createAuthenticate(
   env: Env,
   report: (error: unknown) => void = () => {},
-  resolve: Resolve = async () => null,
+  { resolve = async () => null, revokedKeys = async () => [], clock = systemClock }: Partial<Asking> = {},
 ): Promise<Authenticate> {
   const issuers = issuersOf(env, report).map(
     (issuer): Remembering => ({ ...issuer, stamp: 0, checks: new Map() }),
@@ -63,6 +73,7 @@ export async function createAuthenticate(
     : createKnown(isCurrent);
   /** Who is refused on the short way is asked for again by the routes: its signature is checked once. */
   let forged: { token: string; stamp: number } | undefined;
+  const isRevoked = createRevoked(revokedKeys, clock, report);
   /** So is who waits for its number. */
   const resolving = new Map<string, Promise<Caller>>();
 
@@ -74,7 +85,7 @@ export async function createAuthenticate(
     issuer: Remembering,
     check: Check | null,
     stamp: number,
-  ): Caller | null | Promise<Caller> {
+  ): Caller | null | Promise<Caller | null> {
     if (check === null) return null;
     const now = Date.now() / 1000;
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
@@ -88,7 +99,8 @@ export async function createAuthenticate(
     }
     if (!issuer.checks.has(header) && issuer.checks.size < MAX_HEADERS && isCurrent(stamp))
       issuer.checks.set(header, check);
-    if (caller.role !== "stranger") return remembered(token, stamp, { caller, exp });
+    if (caller.role !== "stranger")
+      return unlessRevoked(remembered(token, stamp, { caller, exp }), isRevoked);
     const resolved = numbered(caller, issuer)
       .then((user) => remembered(token, stamp, { caller: user, exp }))
       .finally(() => resolving.delete(token));
@@ -109,7 +121,7 @@ export async function createAuthenticate(
 
   return (token) => {
     const caller = isByPublicKey(token) ? known?.find(token, Date.now() / 1000) : undefined;
-    if (caller !== undefined) return caller;
+    if (caller !== undefined) return unlessRevoked(caller, isRevoked);
     const waiting = resolving.size === 0 ? undefined : resolving.get(token);
     if (waiting !== undefined) return waiting;
     if (forged !== undefined && token === forged.token && isCurrent(forged.stamp)) return null;
@@ -165,19 +177,24 @@ function readHeader(token: string): Header | null {
   }
 }
 
-/** Signs a token with the shared secret; it is valid for a day. For development, tests and benches. */
+/**
+ * Signs a token with the shared secret; it is valid for a day, or until `exp`. For development, tests, benches and small installations. The
+ * id of a key is its jti.
+ */
 export function signToken(
   secret: string,
   expected: Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">,
-  who: { role: Role; subject: string },
+  who: { role: Role; subject: string; scope?: string; key_id?: string; exp?: number },
 ): string {
   const now = Math.floor(Date.now() / 1000);
   return hmacKey(secret).sign({
     ...(who.role === "till" ? { role: "service", scope: "use" } : { role: who.role }),
+    ...(who.scope === undefined ? {} : { scope: who.scope }),
+    ...(who.key_id === undefined ? {} : { jti: who.key_id }),
     sub: who.subject,
     iss: expected.JWT_ISSUER,
     aud: expected.JWT_AUDIENCE,
     iat: now,
-    exp: now + DAY_S,
+    exp: who.exp ?? now + DAY_S,
   });
 }

@@ -1,7 +1,7 @@
 /** What the claims of a token say: when it is good, for whom, and who calls. */
-import type { Caller, Role } from "../api/caller.ts";
+import { type Caller, type Role, SCOPES, type Scope } from "../api/caller.ts";
 import { isText } from "../api/values.ts";
-import type { ClaimPath } from "../issuer-settings.ts";
+import type { ClaimPath, GivenRole } from "../issuer-settings.ts";
 
 export type Claims = Readonly<Record<string, unknown>>;
 
@@ -18,9 +18,15 @@ export interface Mapping {
   /** What a new user is called. */
   displayNameOf(claims: Claims): unknown;
   /** Our role by the claims; null if a token without it is not good. */
-  roleOf(claims: Claims): Role | null;
-  /** The name of a service or an admin, which no other issuer's has. */
+  roleOf(claims: Claims): Held | null;
+  /** The name of a service or an admin, or the id of its key, which no other issuer's has. */
   nameOf(subject: string): string;
+}
+
+/** What a token may do: what its role may, or only what its scopes say. */
+export interface Held {
+  role: Role;
+  scopes?: readonly Scope[];
 }
 
 /** A user whose number is the database's to say. */
@@ -35,9 +41,6 @@ const AHEAD_S = 10;
 
 const MAX_SUBJECT = 200;
 const MAX_NAME = 200;
-
-/** Of several roles, the one that may most counts. */
-const RANKS: readonly Role[] = ["admin", "service", "till", "user"];
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -64,25 +67,45 @@ export function readExpiry({ exp, nbf = 0, iat = 0 }: Claims, now: number): numb
 export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger | null {
   const subject = mapping.subjectOf(claims);
   if (!isFor(mapping.audienceOf(claims), mapping.audience) || !isSubject(subject)) return null;
-  const role = mapping.roleOf(claims);
-  if (role === "user") {
+  const held = mapping.roleOf(claims);
+  if (held?.role === "user") {
     if (mapping.users !== undefined)
       return { role: "stranger", subject, displayName: nameOf(mapping.displayNameOf(claims)) };
     const user_id = numberOf(mapping.userIdOf(claims));
-    return user_id === null ? null : { role, user_id, subject: String(user_id) };
+    return user_id === null ? null : { role: "user", user_id, subject: String(user_id) };
   }
   const name = mapping.nameOf(subject);
-  if (role === null || name.length > MAX_SUBJECT) return null;
-  return { role, subject: name };
+  if (held === null || name.length > MAX_SUBJECT) return null;
+  const { jti } = claims;
+  return {
+    ...held,
+    role: held.role,
+    subject: name,
+    ...(isSubject(jti) ? { key_id: mapping.nameOf(jti) } : {}),
+  };
 }
 
-/** The role that one of a claim's values has; `user` if none has one. The claim is a value or a list of them; a scope is a text of words. */
-export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unknown, Role>): Role {
+/**
+ * The role that one of a claim's values has; `user` if none has one. Of several, the one that may most counts, and scopes add up. The claim
+ * is a value or a list of them; a scope is a text of words.
+ */
+export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unknown, GivenRole>): Held {
   const claim = claimAt(claims, path);
   const isScope = ["scope", "scp"].includes(path.at(-1) as string);
   const values = typeof claim === "string" && isScope ? claim.split(" ") : [claim].flat();
   const named = new Set(values.map((value) => roles.get(typeof value === "boolean" ? `${value}` : value)));
-  return RANKS.find((role) => named.has(role)) ?? "user";
+  const whole = (["admin", "service"] as const).find((role) => named.has(role));
+  if (whole !== undefined) return { role: whole };
+  return limitedTo(
+    SCOPES.filter((scope) => named.has(scope === "use" ? "till" : `service:${scope}`)),
+    "user",
+  );
+}
+
+/** A token with these scopes; without any it has this role. One that may only use claim codes is a till. */
+export function limitedTo(scopes: readonly Scope[], otherwise: Role): Held {
+  if (scopes.length === 0) return { role: otherwise };
+  return scopes.join() === "use" ? { role: "till" } : { role: "service", scopes };
 }
 
 /** What an object has itself only: each has a `constructor`, which no token gave it. */

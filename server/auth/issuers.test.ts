@@ -59,7 +59,15 @@ const bJwks = { issuer: B, audience: "shop", user_id: "user_id", jwks: "https://
 
 // ---- Claims ---------------------------------------------------------------------------------------------------------
 
-const roles = { staff: "admin", shop: "service", till: "till", all: "user", true: "till" } as const;
+const roles = {
+  staff: "admin",
+  shop: "service",
+  till: "till",
+  issuer: "service:issue",
+  reader: "service:read",
+  all: "user",
+  true: "till",
+} as const;
 const admin = { role: "admin", subject: `ann of ${A}` };
 const service = { role: "service", subject: `ann of ${A}` };
 const till = { role: "till", subject: `ann of ${A}` };
@@ -69,6 +77,10 @@ for (const [role, claims, caller] of [
   ["role", { role: ["all", "till", "shop"] }, service],
   ["role", { role: ["till", "staff", "shop"] }, admin],
   ["role", { role: ["all", "till"] }, till],
+  ["role", { role: "issuer" }, { ...service, scopes: ["issue"] }],
+  ["role", { role: ["reader", "till", "all"] }, { ...service, scopes: ["read", "use"] }],
+  ["role", { role: ["reader", "shop"] }, service],
+  ["scope", { scope: "openid issuer reader" }, { ...service, scopes: ["issue", "read"] }],
   ["role", { role: true }, till],
   ["role", { role: "staff", scope: "openid use" }, admin],
   ["role", { role: "shop", scope: ["use"] }, service],
@@ -426,7 +438,7 @@ for (const [what, given, message] of [
   [
     "an unknown role",
     [{ ...least, roles: { x: "owner" } }],
-    '0.roles.x Invalid option: expected one of "user"|"till"|"service"|"admin"',
+    '0.roles.x Invalid option: expected one of "user"|"till"|"service:issue"|"service:read"|"service"|"admin"',
   ],
   ["a path with a hole", [{ ...least, role: "a..b" }], "0.role is no path of a claim"],
   ["two ways to keys", [{ ...byPem, jwks: `${A}/keys` }], "0 has jwks and public_key: leave one of them"],

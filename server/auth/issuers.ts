@@ -1,8 +1,8 @@
 /** Who issues tokens: the one issuer of our own tokens, and the identity providers of JWT_ISSUERS. Each has its own keys and mapping. */
-import type { Role } from "../api/caller.ts";
+import { type Role, SCOPES, type Scope } from "../api/caller.ts";
 import type { Env } from "../env.ts";
-import { type IssuerSettings, readIssuers } from "../issuer-settings.ts";
-import { type Claims, claimAt, type Mapping, roleAt } from "./claims.ts";
+import { type GivenRole, type IssuerSettings, readIssuers } from "../issuer-settings.ts";
+import { type Claims, claimAt, type Held, limitedTo, type Mapping, roleAt } from "./claims.ts";
 import { type Keys, keysOf, ownKeys } from "./keys.ts";
 
 export interface Issuer extends Mapping {
@@ -43,22 +43,23 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
   };
 }
 
-/** A service's or an admin's token whose scope (RFC 8693) has the word `use` is a till's. */
-function ownRole({ role: claim, scope }: Claims): Role | null {
-  const role = OWN_ROLES.get(claim) ?? null;
-  return role !== null && role !== "user" && isOfTill(scope) ? "till" : role;
+/** A service's or an admin's token whose scope (RFC 8693) has words of ours may do no more than they say. */
+function ownRole({ role: claim, scope }: Claims): Held | null {
+  const role = OWN_ROLES.get(claim);
+  if (role === undefined) return null;
+  return role === "user" ? { role } : limitedTo(scopesIn(scope), role);
 }
 
 /** Words with spaces between them, or a list of words, as some signers write it; other words are theirs. */
-function isOfTill(scope: unknown): boolean {
+function scopesIn(scope: unknown): Scope[] {
   const words = typeof scope === "string" ? scope.split(" ") : scope;
-  return Array.isArray(words) && words.includes("use");
+  return Array.isArray(words) ? SCOPES.filter((one) => words.includes(one)) : [];
 }
 
 /** Its `role` may be anything: who has none of ours is a user. */
 function otherIssuer(settings: IssuerSettings, keys: Keys): Issuer {
   const { issuer, audience, audience_claim, subject, user_id, users, display_name, role } = settings;
-  const roles: ReadonlyMap<unknown, Role> = new Map(Object.entries(settings.roles));
+  const roles: ReadonlyMap<unknown, GivenRole> = new Map(Object.entries(settings.roles));
   return {
     issuer,
     audience,

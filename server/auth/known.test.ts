@@ -80,3 +80,24 @@ test("250,000 users take 30 MB at most, and nearly all are known", () => {
   for (let i = 1; i <= 250_000; i++) if (known.find(tokens(i), NOW)?.subject === String(i)) found += 1;
   assert.ok(found > 247_500, `${found}`);
 });
+
+test("keys of one service are known apart, and the places of those that have expired are taken again", () => {
+  const known = createKnown(() => true);
+  const key = (i: number): Caller => ({ role: "service", subject: "shop", key_id: `key ${i}` });
+  for (let i = 0; i < 1_000; i++)
+    known.add(`token ${i}`, 1, NOW, verified(key(i), NOW + (i === 7 ? 10 : 60)));
+  assert.deepEqual(known.find("token 7", NOW), key(7));
+  assert.deepEqual(known.find("token 8", NOW), key(8));
+  known.add("late", 1, NOW + 9, verified(key(1_000)));
+  assert.equal(known.find("late", NOW + 9), undefined, "no place is free");
+  // Another token of the same key lasts longer, and so does its place.
+  known.add("token 7 again", 1, NOW + 9, verified(key(7), NOW + 30));
+  known.add("late", 1, NOW + 10, verified(key(1_000)));
+  assert.equal(known.find("late", NOW + 10), undefined);
+  known.add("late", 1, NOW + 30, verified(key(1_000)));
+  assert.deepEqual(known.find("late", NOW + 30), key(1_000));
+  assert.equal(known.find("token 7 again", NOW + 30), undefined);
+  const narrow: Caller = { ...key(8), role: "service", scopes: ["read"] } as Caller;
+  known.add("narrow", 1, NOW + 60, verified(narrow, NOW + 90));
+  assert.deepEqual(known.find("narrow", NOW + 60), narrow);
+});

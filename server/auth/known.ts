@@ -30,7 +30,7 @@ const LOW = 6;
 const HIGH = 7;
 /** In HIGH: who is no user; LOW is its place in a list. Of a user_id, HIGH has 21 bits. */
 const OTHER = 0xffff_ffff;
-/** Services and admins are few. More of them are not remembered. */
+/** Services and admins are few, by their keys. More of them are not remembered, until some have expired. */
 const MAX_OTHERS = 1_000;
 const MAX_WORD = 0xffff_ffff;
 const WORD = 2 ** 32;
@@ -40,7 +40,7 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
   // Untouched pages of it take no memory.
   const entries = new Uint32Array(sets * WAYS * WORDS);
   const digest = new Uint32Array(4);
-  const others: Caller[] = [];
+  const others: Verified[] = [];
   // Secret, so that nobody can make tokens that meet.
   const key = randomBytes(16).toString("hex");
   let digested: string | undefined;
@@ -72,15 +72,18 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
   function callerAt(at: number): Caller {
     const low = entries[at + LOW] as number;
     const high = entries[at + HIGH] as number;
-    if (high === OTHER) return others[low] as Caller;
+    if (high === OTHER) return (others[low] as Verified).caller;
     const user_id = high * WORD + low;
     return { role: "user", user_id, subject: String(user_id) };
   }
 
-  function placeOf({ role, subject }: Caller): number | undefined {
-    const place = others.findIndex((other) => other.role === role && other.subject === subject);
+  /** A place is one's until the last of its tokens that is known expires; no entry leads there any more then. */
+  function placeOf(caller: Caller, now: number): number | undefined {
+    const place = others.findIndex((other) => isSame(other.caller, caller));
     if (place >= 0) return place;
-    return others.length < MAX_OTHERS ? others.length : undefined;
+    if (others.length < MAX_OTHERS) return others.length;
+    const over = others.findIndex(({ exp }) => exp <= now);
+    return over >= 0 ? over : undefined;
   }
 
   /** Its own place, else the first that is free or no longer good, else one that the key chooses. */
@@ -101,10 +104,11 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
       return undefined;
     },
     add(token, generation, now, { caller, exp }) {
-      const other = caller.role === "user" ? undefined : placeOf(caller);
+      const other = caller.role === "user" ? undefined : placeOf(caller, now);
       if (caller.role !== "user") {
         if (other === undefined) return;
-        others[other] = caller;
+        const { exp: until = exp, caller: whose } = others[other] ?? {};
+        others[other] = { caller, exp: whose && isSame(whose, caller) ? Math.max(exp, until) : exp };
       }
       const at = choose(setOf(token), now);
       entries.set(digest, at);
@@ -115,4 +119,12 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
       entries[at + HIGH] = caller.role === "user" ? Math.floor(caller.user_id / WORD) : OTHER;
     },
   };
+}
+
+function isSame(one: Caller, other: Caller): boolean {
+  if (one.role === "user" || other.role === "user") return false;
+  const isLimitedAlike = one.scopes?.join() === other.scopes?.join();
+  return (
+    one.role === other.role && one.subject === other.subject && one.key_id === other.key_id && isLimitedAlike
+  );
 }

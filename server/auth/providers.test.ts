@@ -278,6 +278,9 @@ for (const provider of providers)
       assert.deepEqual(await authenticate(await signed({ ...provider.user, ...claims }, provider)), {
         role,
         subject: `${subject} of ${provider.user.iss}`,
+        ...(provider.user.jti === undefined
+          ? {}
+          : { key_id: `${provider.user.jti} of ${provider.user.iss}` }),
       });
     for (const claims of [
       { aud: "another" },

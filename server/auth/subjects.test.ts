@@ -33,9 +33,11 @@ async function create(
       ]),
     }),
     () => {},
-    (...question) => {
-      asked.push(question);
-      return answer(question[0].subject);
+    {
+      resolve: (...question) => {
+        asked.push(question);
+        return answer(question[0].subject);
+      },
     },
   );
   return { authenticate, asked };

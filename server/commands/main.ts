@@ -24,6 +24,7 @@ const commands: Record<string, () => Promise<Command>> = {
     return (env) => status(env);
   },
   "api-url": async () => (await import("./api-url.ts")).apiUrl,
+  keys: async () => (await import("./keys.ts")).keys,
   retire: async () => (await import("./retire.ts")).retire,
   webhooks: async () => (await import("./webhooks.ts")).webhooks,
   cluster: async () => (await import("./cluster.ts")).cluster,

@@ -14,6 +14,9 @@ for (const [args, expected] of [
   [["--user", "42"], [{ role: "user", user_id: 42, subject: "42" }]],
   [["--service"], [{ role: "service", subject: "service" }]],
   [["--admin"], [{ role: "admin", subject: "admin" }]],
+  [["--service", "--scope", "issue"], [{ role: "service", subject: "service", scopes: ["issue"] }]],
+  [["--service", "--scope", "use read"], [{ role: "service", subject: "service", scopes: ["read", "use"] }]],
+  [["--service", "--scope", "use"], [{ role: "till", subject: "service" }]],
   [["--till"], [{ role: "till", subject: "till" }]],
   [["--till", "north-3"], [{ role: "till", subject: "north-3" }]],
   [["--users", "3-5"], [3, 4, 5].map((id) => ({ role: "user", user_id: id, subject: `${id}` }))],
@@ -28,7 +31,9 @@ for (const [args, expected] of [
     assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
   });
 
-const usage = "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics";
+const usage =
+  "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics\n" +
+  '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]';
 for (const [args, message] of [
   [[], usage],
   [["--user", "ann"], usage],
@@ -37,6 +42,20 @@ for (const [args, message] of [
   [["--root"], usage],
   [["--till", "a", "b"], usage],
   [["--till", "a b"], "a till's name has letters, digits, and . : _ -"],
+  [["--user", "7", "--scope", "read"], usage],
+  [["--admin", "--scope", "read"], usage],
+  [["--service", "--scope"], usage],
+  [["--service", "--scope", "read", "--scope", "use"], usage],
+  [["--service", "--scope", "write"], "a scope has words of issue, read, use, each once"],
+  [["--service", "--scope", "read read"], "a scope has words of issue, read, use, each once"],
+  [["--service", "--scope", ""], "a scope has words of issue, read, use, each once"],
+  [["--service", "--name", " x"], "a key's name has letters, digits, spaces, and . : _ -"],
+  [["--service", "--name", "x", "--days", "0"], "--days is 1 to 366"],
+  [["--service", "--name", "x", "--days", "367"], "--days is 1 to 366"],
+  [
+    ["--service", "--scope", "read", "--days", "9"],
+    "--days is for a key with a --name, which can be revoked",
+  ],
   [["--user", "0"], "users go from 1 on, and A-B upwards"],
   [["--users", "5-3"], "users go from 1 on, and A-B upwards"],
   [["--users", "1-1000001"], "at most 1000000 tokens at once"],

@@ -2,6 +2,7 @@
 import { standbyOf, targetOf } from "../../db/target.ts";
 import { issuing, keeping, operating, using } from "./commands.ts";
 import { grouped, groupLists } from "./groups.ts";
+import { keyed } from "./keys.ts";
 import { planned } from "./plan.ts";
 import { type Call, openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
@@ -42,6 +43,7 @@ export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
     ...grouped(operate),
     ...hooked(operate, report),
     ...sending(webhook),
+    ...keyed(operate, report, offer),
     ...subjected(lookup, operate, report),
     ...readsOf(offer, report, standby),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */

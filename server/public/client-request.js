@@ -56,6 +56,7 @@ const KINDS = {
   live: isList,
   upcoming: isList,
   subjects: isList,
+  keys: isList,
   users: isList,
   groups: isList,
   buckets: isList,

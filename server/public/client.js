@@ -123,6 +123,8 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   resendWebhook: ["POST /webhooks/{webhook_name}/resend", "outcome"],
   listWebhookDeliveries: ["GET /webhooks/{webhook_name}/deliveries", "deliveries"],
   findSubjects: ["GET /subjects", "subjects"],
+  listKeys: ["GET /keys", "keys"],
+  revokeKey: ["POST /keys/revoke", "outcome"],
   importUsers: ["POST /users", "users"],
   listUsers: ["GET /users"],
   listGrants: ["GET /coupons/{coupon_id}/grants"],

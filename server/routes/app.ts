@@ -24,6 +24,7 @@ import { addEvents } from "./events.ts";
 import { readsFor } from "./freshness.ts";
 import { addGroups } from "./groups.ts";
 import { createGuesses } from "./guesses.ts";
+import { addKeys } from "./keys.ts";
 import { lines } from "./list.ts";
 import { type App, createOperations, type Operations, respond } from "./operation.ts";
 import { addPages } from "./pages.ts";
@@ -72,6 +73,7 @@ export function createApp(parts: Dependencies) {
   addGroups(operations, parts);
   addWebhooks(operations, parts);
   addSubjects(operations, parts);
+  addKeys(operations, parts);
   addUsers(operations, parts);
   addHealth(operations, parts);
   addPages(app, exchanges);

@@ -1,5 +1,6 @@
 /** Who calls, for whom it acts, and how the audit names it. */
 import type { Caller } from "../api/caller.ts";
+import type { Operation } from "../api/contract.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import type { Note, Undo } from "../database/commands.ts";
 import type { Exchanges } from "../http/exchange.ts";
@@ -7,15 +8,17 @@ import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
 import { type Ctx, header } from "../http/request.ts";
 
+/** What an operation says of who may call it. */
+export interface Rights {
+  roles: NonNullable<Operation["roles"]>;
+  scope: Operation["scope"] | undefined;
+}
+
 /**
- * The caller of a request, if its role is one of these; else 401 or 403, and 429 where a user asks too often. Null for whoever sends no
+ * The caller of a request, if it may call the operation; else 401 or 403, and 429 where a user asks too often. Null for whoever sends no
  * token where none is needed.
  */
-export type CallerOf = (
-  c: Ctx,
-  roles: readonly Caller["role"][],
-  needsToken: boolean,
-) => Promise<Caller | null>;
+export type CallerOf = (c: Ctx, operation: Rights, needsToken: boolean) => Promise<Caller | null>;
 
 export function createCallerOf({
   authenticate,
@@ -24,7 +27,7 @@ export function createCallerOf({
   authenticate: Authenticate;
   exchanges: Pick<Exchanges, "limit">;
 }): CallerOf {
-  return async (c, roles, needsToken) => {
+  return async (c, rights, needsToken) => {
     const authorization = header(c, "authorization");
     if (authorization === undefined && !needsToken) return null;
     const token = bearerOf(authorization);
@@ -34,17 +37,23 @@ export function createCallerOf({
         "unauthenticated",
         token === undefined ? {} : { detail: "The bearer token is not valid." },
       );
-    if (!roles.includes(who.role))
-      throw new Problem("forbidden", {
-        detail:
-          who.role === "till"
-            ? "The token of a till (scope use) may use a claim code, and undo that."
-            : `This takes the role ${roles.join(" or ")}.`,
-      });
+    if (!mayCall(rights, who)) throw new Problem("forbidden", { detail: whyNot(rights, who) });
     const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);
     if (problem) throw problem;
     return who;
   };
+}
+
+/** A key that is limited may call what is in its scopes, and nothing else. */
+function mayCall({ roles, scope }: Rights, who: Caller): boolean {
+  if (who.role === "user" || who.scopes === undefined) return roles.includes(who.role);
+  return scope !== undefined && who.scopes.includes(scope);
+}
+
+function whyNot({ roles }: Rights, who: Caller): string {
+  if (who.role === "till") return "The token of a till (scope use) may use a claim code, and undo that.";
+  if (who.role === "user" || who.scopes === undefined) return `This takes the role ${roles.join(" or ")}.`;
+  return `This token is limited to the scope ${who.scopes.join(" and ")}.`;
 }
 
 /** As the audit names a caller. */

@@ -64,13 +64,13 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     handler: (asked: Asked<K>) => Response | Promise<Response>,
     first: (c: Ctx) => unknown = () => {},
   ): void {
-    const { route, roles, isOffer, path, query, body, maxBody }: Operation = contract[name];
+    const { route, roles, scope, isOffer, path, query, body, maxBody }: Operation = contract[name];
     const needsToken = !(isOffer && looks.isPublic);
     const [method = "", template = ""] = route.split(" ");
     app.on(method, placeIn(app, contract[name]), async (c) => {
       exchanges.matched(c.env.exchange, template);
       first(c);
-      const who = roles && (await callerOf(c, roles, needsToken));
+      const who = roles && (await callerOf(c, { roles, scope }, needsToken));
       const asked = {
         c,
         who,

@@ -80,6 +80,8 @@ const rights: Record<string, string[] | "public"> = {
   "POST /webhooks/:webhook_name/resend": ["admin"],
   "GET /webhooks/:webhook_name/deliveries": ["admin"],
   "GET /subjects": ["admin"],
+  "GET /keys": ["admin"],
+  "POST /keys/revoke": ["admin"],
   "POST /users": ["admin"],
   "GET /users": ["admin"],
   "POST /users/import": ["admin"],

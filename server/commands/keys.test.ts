@@ -1,0 +1,58 @@
+/** ./sd token --name, ./sd keys and ./sd keys revoke, as they are run. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { runSd } from "../../bench/harness/sd.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+
+after(cleanUp);
+cleanUpOnSignals();
+
+test("a key is recorded under its name, listed without itself, and revoked", async (t) => {
+  const database = await scratchDatabase();
+  t.after(() => database.drop());
+  const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: database.setupUrl } };
+  const named = ["--service", "--scope", "use read", "--name", "POS north", "--days", "30"];
+  const before = Math.floor(Date.now() / 1000);
+  const made = await runSd(["token", ...named], how);
+  assert.deepEqual([made.status, made.stderr], [0, ""]);
+  const token = made.stdout.trimEnd();
+  const { jti, sub, role, scope, iat, exp } = JSON.parse(
+    Buffer.from(token.split(".")[1] ?? "", "base64url").toString(),
+  );
+  assert.deepEqual([sub, role, scope], ["POS north", "service", "use read"]);
+  assert.ok(exp >= before + 30 * 86_400 && exp <= iat + 30 * 86_400);
+  const recorded = await database.owner`
+    select id, name, scope, extract(epoch from expires_at)::integer as expires, revoked_at from coupon.keys`;
+  assert.deepEqual(
+    [...recorded],
+    [{ id: jti, name: "POS north", scope: "use read", expires: exp, revoked_at: null }],
+  );
+  const listed = await runSd(["keys"], how);
+  assert.match(listed.stdout, new RegExp(`\n ${jti} \\| POS north \\| use read \\| .*\n\\(1 row\\)\n$`));
+  for (const part of token.split(".").slice(1)) assert.ok(!listed.stdout.includes(part));
+  assert.equal(
+    (await runSd(["keys", "revoke", jti, "stolen"], how)).stdout,
+    "revoked: the key of POS north\n",
+  );
+  assert.equal(
+    (await runSd(["keys", "revoke", jti], how)).stdout,
+    "was revoked before: the key of POS north\n",
+  );
+  assert.match(
+    (await runSd(["keys", "revoke", "typo"], how)).stdout,
+    /^revoked: the key of nobody that is recorded/,
+  );
+  const audit = await database.owner`select command::text, reason from coupon.audit order by id`;
+  assert.deepEqual(
+    [...audit].map(({ command, reason }) => [command, reason]),
+    [
+      ["record_key", null],
+      ["revoke_key", "stolen"],
+      ["revoke_key", null],
+    ],
+  );
+  const wrong = await runSd(["keys", "delete"], how);
+  assert.deepEqual([wrong.status, /usage: \.\/sd keys/.test(wrong.stderr)], [1, true]);
+});

@@ -1,0 +1,160 @@
+/** Keys: what each scope may call, on every route, and how one ends. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  adminToken,
+  assertProblem,
+  env,
+  openApp,
+  openWorld,
+  userToken,
+  type World,
+} from "../../bench/harness/app.ts";
+import { createClock, type MovedClock } from "../../bench/harness/clock.ts";
+import { INSTANT, invalid } from "../../bench/harness/routes.ts";
+import { contract, type Operation } from "../api/contract.ts";
+import { signToken } from "../auth/auth.ts";
+import { DatabaseError } from "../database/errors.ts";
+
+let world: World;
+let clock: MovedClock;
+before(async () => {
+  clock = createClock(Date.now());
+  world = await openWorld({ clock });
+  await world.newCoupon();
+});
+after(async () => {
+  await world.close();
+  assert.deepEqual(world.failures(), []);
+});
+
+const secret = env.JWT_SECRET as string;
+const keyOf = (key_id: string, scope?: string) =>
+  signToken(secret, env, {
+    role: "service",
+    subject: "POS north",
+    key_id,
+    ...(scope === undefined ? {} : { scope }),
+  });
+
+/** The routes that each scope may call; any other route of the contract it may not. */
+const MAY: Record<string, string[]> = {
+  issue: ["POST /coupons/{coupon_id}/issue"],
+  read: [
+    "GET /coupons",
+    "GET /coupons/live",
+    "GET /coupons/upcoming",
+    "GET /coupons/events",
+    "GET /coupons/{coupon_id}",
+    "GET /users/{user_id}/coupons",
+    "GET /events",
+    "GET /events/stream",
+  ],
+  use: ["POST /claims/use", "POST /claims/undo-use"],
+};
+MAY["issue read"] = [...(MAY["issue"] as string[]), ...(MAY["read"] as string[])];
+MAY["use issue"] = [...(MAY["use"] as string[]), ...(MAY["issue"] as string[])];
+
+for (const [scope, routes] of Object.entries(MAY))
+  for (const { route, roles } of Object.values(contract) as Operation[]) {
+    if (roles === null) continue;
+    const may = routes.includes(route);
+    test(`scope ${scope}: ${may ? "may" : "may not"} ${route}`, async () => {
+      const target = route
+        .replace("{coupon_id}", "999999")
+        .replace("{user_id}", "7")
+        .replace("{group_name}", "vip")
+        .replace("{webhook_name}", "shop");
+      const { status, body } = await world.call(target, {
+        token: signToken(secret, env, { role: "service", subject: "narrow", scope }),
+        ...(route.startsWith("POST") ? { body: {} } : {}),
+      });
+      if (may) assert.ok(![401, 403, 500, 503].includes(status), `${status}`);
+      else assert.deepEqual([status, body.outcome], [403, "forbidden"]);
+    });
+  }
+
+test("a scope limits an admin too; words of others limit nobody", async () => {
+  const ask = async (role: "admin" | "service", scope: string, target: string) =>
+    (await world.call(target, { token: signToken(secret, env, { role, subject: "x", scope }) })).status;
+  assert.equal(await ask("admin", "read", "GET /users"), 403);
+  assert.equal(await ask("admin", "openid profile", "GET /users"), 200);
+  assert.equal(await ask("service", "issuer reads", "GET /coupons/live"), 200);
+});
+
+const live = (token: string, on: Pick<World, "call"> = world) =>
+  on.call("GET /events?page_size=1", { token });
+const revoke = (key_id: string) =>
+  world.call("POST /keys/revoke", { token: adminToken, body: { key_id, reason: "stolen" } });
+
+test("revoked on one server: within a minute another one takes it no more, though it knew the token", async (t) => {
+  const othersClock = createClock(Date.now());
+  const other = await openApp(world.scratch.apiUrl, { clock: othersClock });
+  t.after(() => other.close());
+  const [token, stays] = [keyOf("key-1"), keyOf("key-2")];
+  assert.equal((await live(token, other)).status, 200);
+  const revoked = await revoke("key-1");
+  assert.deepEqual(
+    [revoked.status, revoked.body],
+    [200, { outcome: "revoked", key_id: "key-1", name: null }],
+  );
+  await othersClock.pass(14_000);
+  assert.equal((await live(token, other)).status, 200, "not yet");
+  await othersClock.pass(32_000);
+  assertProblem(await live(token, other), 401, {
+    outcome: "unauthenticated",
+    detail: "The bearer token is not valid.",
+  });
+  assert.equal((await live(stays, other)).status, 200);
+  assert.equal((await live(adminToken, other)).status, 200, "one without an id");
+  assert.equal((await revoke("key-1")).body.outcome, "already_revoked");
+});
+
+test("where nobody can tell whether it is revoked: 503 for what has an id, and for nothing else", async () => {
+  const broken = await openApp(world.scratch.apiUrl, {
+    clock: createClock(Date.now()),
+    db: {
+      ...world.db,
+      revokedKeys: async () => {
+        throw new DatabaseError("unavailable", "", "a test");
+      },
+    },
+  });
+  const { status, body, headers } = await live(keyOf("key-3"), broken);
+  assert.deepEqual([status, body.outcome], [503, "database_unavailable"]);
+  assert.ok(headers.get("retry-after"));
+  assert.equal((await live(adminToken, broken)).status, 200);
+  const user = await world.newUser();
+  assert.equal((await broken.call(`GET /users/${user}/coupons`, { token: userToken(user) })).status, 200);
+});
+
+test("the list: what was recorded and what was revoked, and no token", async () => {
+  await world.scratch.admin`select from record_key('key-4', 'POS north', 'use', '2031-01-01Z')`;
+  await revoke("jti-9 of https://id.example/");
+  const { body } = await world.call("GET /keys", { token: adminToken });
+  const told = body.keys.slice(0, 2).map(({ created_at, revoked_at, ...key }: Record<string, string>) => {
+    assert.match(created_at as string, INSTANT);
+    return { ...key, isRevoked: revoked_at !== null };
+  });
+  assert.deepEqual(told, [
+    { key_id: "jti-9 of https://id.example/", name: null, scope: null, expires_at: null, isRevoked: true },
+    {
+      key_id: "key-4",
+      name: "POS north",
+      scope: "use",
+      expires_at: "2031-01-01T00:00:00.000000Z",
+      isRevoked: false,
+    },
+  ]);
+  const [row] = await world.scratch.admin<{ actor: string; reason: string }[]>`
+    select actor, reason from audit_trail() where command = 'revoke_key' order by id desc limit 1`;
+  assert.deepEqual([row?.actor, row?.reason], ["admin:root", "stolen"]);
+});
+
+test("400: no id", async () => {
+  assertProblem(
+    await world.call("POST /keys/revoke", { token: adminToken, body: { key_id: "" } }),
+    400,
+    invalid(["key_id", "must not be empty"]),
+  );
+});
