@@ -4,7 +4,7 @@ import { getRequestListener, RequestError } from "@hono/node-server";
 import { createAuthenticate } from "./auth/auth.ts";
 import { createDemo } from "./auth/demo.ts";
 import { metricsTokenOf } from "./auth/secret.ts";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { connectDb } from "./database/functions.ts";
 import type { Env } from "./env.ts";
 import { createCors } from "./http/cors.ts";
@@ -17,8 +17,9 @@ import { createRateLimit } from "./http/rate-limit.ts";
 import { createHttpServer, LIMITS } from "./http/wire.ts";
 import { createIssuing } from "./issuing/issuing.ts";
 import type { LaneLimits } from "./issuing/lane.ts";
-import { createLog } from "./observability/log.ts";
+import { createLog, type Log } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
+import type { Exporter } from "./observability/otlp.ts";
 import { createReadiness, neededFunctions, newestMigration } from "./observability/readiness.ts";
 import { createResolving } from "./resolving.ts";
 import { createApp, type Dependencies } from "./routes/app.ts";
@@ -42,6 +43,8 @@ export interface Overrides
   posts?: PostOptions;
   /** Receives the log's lines. Default: stdout. */
   writeLog?: (line: string) => void;
+  /** Posts to the collector of traces. Default: fetch(). */
+  sendSpans?: typeof fetch;
   /** Reads the metrics of all workers. Default: the metrics of this process. */
   readMetrics?: () => Promise<string>;
 }
@@ -62,7 +65,7 @@ export type Service = Awaited<ReturnType<typeof compose>>;
 /** Creates all parts of the service. It does not listen yet and has no database connection open. */
 export async function compose(env: Env, overrides: Overrides = {}) {
   const state: State = { draining: false, closed: false };
-  const dependencies = await createParts(env, overrides, state);
+  const { spans, ...dependencies } = await createParts(env, overrides, state);
   const { clock, db, issuing, log, metrics } = dependencies;
   const post = createPost({
     allowPrivate: env.WEBHOOKS_ALLOW_PRIVATE === "on",
@@ -93,6 +96,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     webhooks: webhooks.figures,
     inFlight,
     streams: app.streams,
+    spans,
   });
 
   /**
@@ -112,10 +116,14 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     await closed;
   }
 
-  return { ...dependencies, dependencies, state, app, listener, server, drain, webhooks };
+  return { ...dependencies, dependencies, spans, state, app, listener, server, drain, webhooks };
 }
 
-async function createParts(env: Env, overrides: Overrides, state: State): Promise<Dependencies> {
+async function createParts(
+  env: Env,
+  overrides: Overrides,
+  state: State,
+): Promise<Dependencies & { spans: Exporter | undefined }> {
   const isDraining = () => state.draining;
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog, clock);
@@ -123,6 +131,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
   const db = overrides.db ?? connectDb(urlOf(env), { readUrl: env.READ_DATABASE_URL, ...overrides.database });
   db.standby?.onChange((reason) => log.event("standby", reason ? { left: reason } : { read: "on" }));
   const cors = createCors(env.CORS_ORIGINS);
+  const tracing = await tracingOf(env, overrides, clock, log);
   const rateLimit = createRateLimit(env.RATE_LIMIT, clock);
   const connections = connectionsFor(LIMITS.connections);
   return {
@@ -141,7 +150,7 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
     log,
     looks: createLooks({ clock, isPublic: env.PUBLIC_OFFERS === "on" }),
     metrics,
-    exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }),
+    exchanges: createExchanges({ clock, log, metrics, cors, rateLimit, isDraining, tracer: tracing?.tracer }),
     isClosed: () => state.closed,
     connections,
     maxStreams: overrides.maxStreams ?? Math.floor(connections * STREAMS),
@@ -154,7 +163,16 @@ async function createParts(env: Env, overrides: Overrides, state: State): Promis
         needed: await neededFunctions(),
         answerMs: overrides.readyMs,
       }),
+    spans: tracing?.exporter,
   };
+}
+
+/** What exports spans, where a collector is named. Otherwise none of it is loaded. */
+async function tracingOf(env: Env, { sendSpans }: Overrides, clock: Clock, log: Log) {
+  const endpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT;
+  if (endpoint === undefined) return undefined;
+  const { createTracing } = await import("./observability/tracing.ts");
+  return createTracing(env, endpoint, clock, log.failure, sendSpans);
 }
 
 function urlOf({ API_DATABASE_URL: url }: Env): string {

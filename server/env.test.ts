@@ -21,6 +21,11 @@ const defaults = {
   WEBHOOKS_ALLOW_PRIVATE: "off",
   RATE_LIMIT: 100,
   LOG_LEVEL: "info",
+  OTEL_EXPORTER_OTLP_HEADERS: "",
+  OTEL_SERVICE_NAME: "coupon-drop",
+  OTEL_RESOURCE_ATTRIBUTES: "",
+  OTEL_TRACES_SAMPLER: "parentbased_always_on",
+  OTEL_TRACES_SAMPLER_ARG: 1,
   JWT_ISSUER: "coupon-drop",
   JWT_AUDIENCE: "coupon-drop",
 };
@@ -128,6 +133,11 @@ test("all given", () => {
     API_DATABASE_URL: "postgresql://localhost/c",
     SEED: "off",
     LOG_LEVEL: "debug",
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.example:4318",
+    OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20x",
+    OTEL_SERVICE_NAME: "shop",
+    OTEL_RESOURCE_ATTRIBUTES: "a=b,c=d",
+    OTEL_TRACES_SAMPLER: "traceidratio",
     DEMO: "on",
     DEMO_KEY: "AZaz09_.~-".repeat(4),
     METRICS_TOKEN: "s".repeat(16),
@@ -140,7 +150,11 @@ test("all given", () => {
   };
   const origins = "https://shop.example, http://localhost:5173";
   assert.deepEqual(
-    readEnv({ ...given, PORT: "0", WORKERS: "64", DATA_DIR: "x/../y", CORS_ORIGINS: origins }),
+    readEnv({
+      ...given,
+      ...{ PORT: "0", WORKERS: "64", DATA_DIR: "x/../y", CORS_ORIGINS: origins },
+      OTEL_TRACES_SAMPLER_ARG: "0.25",
+    }),
     {
       ...given,
       PORT: 0,
@@ -154,6 +168,7 @@ test("all given", () => {
       DRAIN_DELAY: 0,
       KEEP_ALIVE_TIMEOUT: 65,
       DATA_DIR: resolve("y"),
+      OTEL_TRACES_SAMPLER_ARG: 0.25,
     },
   );
 });
@@ -203,6 +218,10 @@ for (const [name, value, why] of [
   ["LOG_LEVEL", "INFO", 'Invalid option: expected one of "debug"|"info"|"warn"|"error"'],
   ["METRICS_TOKEN", "s".repeat(15), "must have at least 16 characters, visible ASCII"],
   ["METRICS_TOKEN", `${"s".repeat(16)} s`, "must have at least 16 characters, visible ASCII"],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be a URL like http://collector.example:4318"],
+  ["OTEL_EXPORTER_OTLP_HEADERS", "a", "must be key=value,key=value"],
+  ["OTEL_RESOURCE_ATTRIBUTES", "a=%zz", "values must be percent-encoded"],
+  ["OTEL_TRACES_SAMPLER_ARG", "1.1", "must be a number from 0 to 1"],
   ["JWT_SECRET", "s".repeat(31), "must have at least 32 characters"],
   ["JWT_PUBLIC_KEY", "/etc/key.pem", 'Invalid string: must start with "-----BEGIN PUBLIC KEY-----"'],
   ...["example.org", "file:///etc/keys", "https://u:p@h/keys", "https://u@h/keys", "https:// /"].map(
@@ -248,6 +267,7 @@ test("shown: no secret, and whether it was given", () => {
     JWT_SECRET: "s".repeat(64),
     JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
     JWT_JWKS_URL: "https://example.org/jwks.json?password=hush",
+    OTEL_EXPORTER_OTLP_HEADERS: "k=hush",
     WORKERS: "4",
     SEED: "",
     DEMO_KEY: "k".repeat(32),
@@ -282,6 +302,12 @@ test("shown: no secret, and whether it was given", () => {
       false,
     ],
     LOG_LEVEL: ["info", false],
+    OTEL_EXPORTER_OTLP_ENDPOINT: ["none: no span is made", false],
+    OTEL_EXPORTER_OTLP_HEADERS: ["set (6 characters)", true],
+    OTEL_SERVICE_NAME: ["coupon-drop", false],
+    OTEL_RESOURCE_ATTRIBUTES: ["none", false],
+    OTEL_TRACES_SAMPLER: ["parentbased_always_on", false],
+    OTEL_TRACES_SAMPLER_ARG: ["1", false],
     JWT_SECRET: ["set (64 characters)", true],
     JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY-----", true],
     JWT_JWKS_URL: ["https://example.org/jwks.json?password=***", true],

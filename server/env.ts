@@ -9,6 +9,12 @@ import { z } from "zod";
 import { standbyOf, targetOf } from "../db/target.ts";
 import { keyAddress, readIssuers } from "./issuer-settings.ts";
 
+/** Of OpenTelemetry's specification; what each says is in observability/tracer.ts. */
+export const SAMPLERS = [
+  ...(["always_on", "always_off", "traceidratio"] as const),
+  ...(["parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"] as const),
+] as const;
+
 interface Text {
   description: string;
   /** What happens without it, where the default is not a value: "a generated secret". */
@@ -33,6 +39,22 @@ function readableBy(read: (text: string) => unknown) {
       context.addIssue({ code: "custom", message: (error as Error).message });
     }
   };
+}
+
+/** `key=value,key=value`, values percent-encoded: as OpenTelemetry writes lists in variables. */
+export function pairsOf(text: string): Record<string, string> {
+  const pairs = text.split(",").filter((pair) => pair.trim() !== "");
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, key, value] = pair.match(/^\s*([^\s=]+)\s*=\s*(.*?)\s*$/) ?? [];
+      if (key === undefined || value === undefined) throw new Error("must be key=value,key=value");
+      try {
+        return [key, decodeURIComponent(value)];
+      } catch {
+        throw new Error("values must be percent-encoded");
+      }
+    }),
+  );
 }
 
 /** A whole number, given as decimal digits. */
@@ -160,6 +182,36 @@ const schema = z.object({
     description:
       "`debug` logs every request. `info` logs requests that changed something, and at most 10 refusals or failures a second for each status, with a count of the others. `warn` logs failures, `error` only errors",
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: "must be a URL like http://collector.example:4318" })
+    .optional()
+    .register(texts, {
+      description:
+        "collector that gets a span of each request that is sampled, by OTLP over HTTP in JSON: `http://collector.example:4318`",
+      otherwise: "none: no span is made",
+    }),
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().superRefine(readableBy(pairsOf)).prefault("").register(texts, {
+    description: "headers for the collector: `key=value,key=value`",
+    otherwise: "none",
+    secret: true,
+  }),
+  OTEL_SERVICE_NAME: z.string().min(1).default("coupon-drop").register(texts, {
+    description: "`service.name` of the spans",
+  }),
+  OTEL_RESOURCE_ATTRIBUTES: z.string().superRefine(readableBy(pairsOf)).prefault("").register(texts, {
+    description: "what else the spans say of this service: `deployment.environment.name=production,…`",
+    otherwise: "none",
+  }),
+  OTEL_TRACES_SAMPLER: z.enum(SAMPLERS).default("parentbased_always_on").register(texts, {
+    description:
+      "which requests are exported: `always_on`, `always_off`, `traceidratio` (a part of all traces), and each with `parentbased_` in front, where the caller's `traceparent` decides if there is one",
+  }),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.[0-9]+)?|1(\.0+)?)$/, "must be a number from 0 to 1")
+    .transform(Number)
+    .prefault("1")
+    .register(texts, { description: "that part, from 0 to 1" }),
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional().register(texts, {
     description: "secret that signs and verifies tokens (HS256), at least 32 characters",
     otherwise: "generated, unless a public key, a JWKS URL or `JWT_ISSUERS` is given",

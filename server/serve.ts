@@ -11,7 +11,7 @@ import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
 export const DRAIN_MS = 10_000;
-/** Of that, after the last answer, to tell how many asked and what webhooks took, and then for what still runs in the database. */
+/** Of that, after the last answer, to tell how many asked, what webhooks took and spans, and then for what still runs in the database. */
 const CLOSE_MS = 2_000;
 
 /** Returns when it listens; rejects when it can't. */
@@ -41,7 +41,7 @@ export async function serve(env: Env): Promise<void> {
 
 /** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
 async function end(
-  { state, drain, db, log, clock, webhooks }: Service,
+  { state, drain, db, log, clock, webhooks, spans }: Service,
   signal: string,
   delay: number,
   counting: ReturnType<typeof startCounting>,
@@ -56,7 +56,7 @@ async function end(
   const drained = drain(delay * 1_000);
   log.event("draining", { signal });
   await drained;
-  const ended = Promise.all([counting.end(), webhooks.end()]);
+  const ended = Promise.all([counting.end(), webhooks.end(), spans?.end()]);
   await Promise.race([ended, new Promise<void>((resolve) => clock.after(CLOSE_MS, resolve))]);
   await db.close(CLOSE_MS);
   await report();

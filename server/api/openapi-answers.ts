@@ -12,7 +12,8 @@ export const headers = {
     schema: { type: "string" },
   },
   traceparent: {
-    description: "Only if the request has one (W3C Trace Context): the same trace with a span of the server.",
+    description:
+      "Only if the server exports a span of the request (W3C Trace Context): its trace, and that span.",
     schema: { type: "string" },
   },
   ratelimit: {

@@ -17,7 +17,10 @@ const TAGS = {
 
 /** What any request may bring. */
 const parameters = {
-  traceparent: header("traceparent", "Is logged and answered."),
+  traceparent: header(
+    "traceparent",
+    "Its trace id is logged. Answered where the server exports a span of the request.",
+  ),
   "x-request-id": header("x-request-id", "Is answered and logged; made when there is none."),
   "if-none-match": header("if-none-match", "An ETag that was answered."),
 };

@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import { problem, type Sent } from "./answer.ts";
 import type { Cors } from "./cors.ts";
-import { type GivenHeaders, headerOf, requestIdOf, type Trace, traceOf } from "./headers.ts";
+import { type GivenHeaders, headerOf, requestIdOf, type TraceParent, traceOf } from "./headers.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type RateLimit, rateLimitHeader, type Verdict } from "./rate-limit.ts";
 
@@ -15,7 +15,10 @@ export interface Exchange {
   readonly path: string;
   readonly headers: GivenHeaders;
   readonly requestId: string;
-  readonly trace: Trace | undefined;
+  /** The caller's trace. */
+  readonly trace: TraceParent | undefined;
+  /** Its span, if one is exported. */
+  span: Span | undefined;
   /** Counts it by method and route. */
   count: Count;
   /** The rate limit of its user, once that is known. */
@@ -32,8 +35,27 @@ export interface Grant {
   issued_at: string | null;
 }
 
+/** A request as a part of a trace, in hexadecimal digits. */
+export interface Span {
+  traceId: string;
+  spanId: string;
+  /** The caller's span. */
+  parentId: string | undefined;
+}
+
+/** Exports spans. */
+export interface Tracer {
+  /** The span of a request that is exported. */
+  begin(parent: TraceParent | undefined): Span | undefined;
+  end(span: Span, exchange: Exchange, status: number, ms: number): void;
+}
+
 /** Counts an answer by its status and its duration in ms. */
-export type Count = (status: number, ms: number) => void;
+export interface Count {
+  (status: number, ms: number): void;
+  /** The template of the route, if one matches. */
+  readonly route?: string | undefined;
+}
 
 /** What an exchange reports to. */
 export interface Observers {
@@ -54,12 +76,14 @@ export interface Observers {
   cors: Pick<Cors, "headers">;
   rateLimit: RateLimit;
   isDraining: () => boolean;
+  /** None: no span is exported. */
+  tracer?: Tracer | undefined;
 }
 
 export type Exchanges = ReturnType<typeof createExchanges>;
 
 /** Plain functions on a plain object: closures would be created for each request. */
-export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraining }: Observers) {
+export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraining, tracer }: Observers) {
   const counterOf = metrics.requests.of;
 
   /** Sets its route, given as the template. */
@@ -77,7 +101,8 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
   ): Exchange {
     const requestId = requestIdOf(headerOf(headers, "x-request-id"));
     const trace = traceOf(headerOf(headers, "traceparent"));
-    return { began, method, path, headers, requestId, trace, count, rate: undefined, grant: undefined };
+    const span = tracer === undefined ? undefined : tracer.begin(trace);
+    return { began, method, path, headers, requestId, trace, span, count, rate: undefined, grant: undefined };
   }
 
   /** Notes a grant that its answer acknowledges. */
@@ -111,24 +136,27 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
 
   /** Ends it with this status, just before the answer is sent: adds the headers of every answer, counts it and logs it. */
   function end(exchange: Exchange, status: number, answer: Record<string, string>): void {
-    const { headers, trace, rate } = exchange;
+    const { headers, span, rate } = exchange;
     const left = rate && rateLimitHeader(rate);
     if (left !== undefined) answer["ratelimit"] = left;
-    if (trace) answer["traceparent"] = trace.traceparent;
+    if (span) answer["traceparent"] = `00-${span.traceId}-${span.spanId}-01`;
     if (isDraining()) answer["connection"] = "close";
     Object.assign(answer, cors.headers(headerOf(headers, "origin")));
     record(exchange, status);
   }
 
-  function record({ began, method, path, requestId, trace, count, grant }: Exchange, status: number): void {
+  function record(exchange: Exchange, status: number): void {
+    const { began, method, path, requestId, trace, span, count, grant } = exchange;
     const ms = clock.now() - began;
     count(status, ms);
-    log.request(method, path, status, ms, requestId, trace?.traceId, grant);
+    log.request(method, path, status, ms, requestId, span?.traceId ?? trace?.traceId, grant);
+    if (span !== undefined) tracer?.end(span, exchange, status, ms);
   }
 
   /** Answers something that is not a valid request; its connection is closed afterwards. */
   function refuse(why: unknown): Sent {
     const exchange = begin(clock.now(), "-", "-", []);
+    exchange.span = undefined;
     const sent = failed(exchange, why);
     record(exchange, sent.status);
     sent.headers["connection"] = "close";

@@ -23,23 +23,21 @@ export function requestIdOf(given: string | null | undefined): string {
   return given && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
-export interface Trace {
-  /** The id of the caller's trace. */
+/** What a caller says of the trace that its request is part of. */
+export interface TraceParent {
   traceId: string;
-  /** The traceparent of the answer: the same trace with a span of ours. */
-  traceparent: string;
+  /** The caller's own span. */
+  parentId: string;
+  isSampled: boolean;
 }
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;
+const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
 
-/** Parses a traceparent header of version 00 (W3C Trace Context). Of its flags only "sampled" is known and repeated. */
-export function traceOf(given: string | null | undefined): Trace | undefined {
-  const [, traceId, flags] = given?.match(TRACEPARENT) ?? [];
-  if (traceId === undefined) return undefined;
-  const sampled = Number.parseInt(flags as string, 16) & 1;
-  // The first and last digits of a UUID are random. Node keeps random UUIDs ready; randomBytes() would cost 5 µs.
-  const random = randomUUID();
-  return { traceId, traceparent: `00-${traceId}-${random.slice(0, 4)}${random.slice(24)}-0${sampled}` };
+/** Parses a traceparent header of version 00 (W3C Trace Context). Of its flags only "sampled" is known. */
+export function traceOf(given: string | null | undefined): TraceParent | undefined {
+  const [, traceId, parentId, flags] = given?.match(TRACEPARENT) ?? [];
+  if (traceId === undefined || parentId === undefined) return undefined;
+  return { traceId, parentId, isSampled: (Number.parseInt(flags as string, 16) & 1) === 1 };
 }
 
 /** The token of an Authorization header. */

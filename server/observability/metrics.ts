@@ -35,6 +35,8 @@ export interface Sources {
   inFlight: () => number;
   /** Open event streams. */
   streams: () => number;
+  /** What exports spans, if something does. */
+  spans?: { exported(): number; dropped(): number } | undefined;
 }
 
 interface Options {
@@ -240,7 +242,7 @@ function exposeWebhooks(registry: Registry, webhooks: Sources["webhooks"]): void
   );
 }
 
-function exposeProcess(registry: Registry, { inFlight, streams, log }: Sources): void {
+function exposeProcess(registry: Registry, { inFlight, streams, log, spans }: Sources): void {
   exposeOne(registry, "gauge", "coupon_http_requests_in_flight", "Requests in flight.", inFlight);
   exposeOne(registry, "gauge", "coupon_streams_open", "Open event streams.", streams);
   for (const { name, help, values } of silentWorkers(0)) expose(registry, "gauge", name, help, () => values);
@@ -250,6 +252,16 @@ function exposeProcess(registry: Registry, { inFlight, streams, log }: Sources):
     "coupon_log_lines_dropped_total",
     "Log lines left out: sampled out, or more than the reader of stdout took.",
     log.dropped,
+  );
+  expose(
+    registry,
+    "counter",
+    "coupon_spans_total",
+    "Spans of requests that the collector of traces took, and those dropped: refused by it, or more than may wait.",
+    () => [
+      { labels: { result: "exported" }, value: spans?.exported() ?? 0 },
+      { labels: { result: "dropped" }, value: spans?.dropped() ?? 0 },
+    ],
   );
 }
 

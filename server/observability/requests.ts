@@ -2,6 +2,7 @@
  * Counts requests by route, method and status. Each label has few values, whatever clients send. Labels and bounds are those of
  * OpenTelemetry's http.server.request.duration (semantic conventions 1.23 and later, stable).
  */
+import type { Count } from "../http/exchange.ts";
 import { createSeries, type Series } from "./series.ts";
 
 /** s. The convention's, and two below them: most answers of a burst take a few milliseconds. */
@@ -15,16 +16,15 @@ const METHODS = ["GET", "HEAD", "POST"];
 
 /** Requests by method, route template (if one matches) and status: `requests.of("POST", "/coupons/{coupon_id}/issue")(201, 12.5)`. */
 export function createRequests() {
-  type Told = (status: number, ms: number) => void;
-  const told = new Map<string, Told>();
+  const told = new Map<string, Count>();
   const all: Series[] = [];
 
-  function of(given: string, route?: string): Told {
+  function of(given: string, route?: string): Count {
     const method = METHODS.includes(given) ? given : "_OTHER";
     const known = told.get(`${method} ${route}`);
     if (known) return known;
     const byStatus = new Map<number, Series>();
-    const tell: Told = (status, ms) => {
+    const tell = (status: number, ms: number) => {
       let series = byStatus.get(status);
       if (!series) {
         series = createSeries(BOUNDS, {
@@ -39,8 +39,9 @@ export function createRequests() {
       }
       series.add(ms / 1000);
     };
-    told.set(`${method} ${route}`, tell);
-    return tell;
+    const withRoute = Object.assign(tell, { route });
+    told.set(`${method} ${route}`, withRoute);
+    return withRoute;
   }
 
   return { of, all: (): readonly Series[] => all };

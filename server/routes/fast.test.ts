@@ -205,11 +205,7 @@ test("the caller's id, its trace and its origin, while draining: all are answere
   for (const body of ["{}", "{ }"])
     told.push(await ask(`/coupons/${soldOut}/issue`, { token: userToken(other), body, headers }));
   world.state.draining = false;
-  const [fast, byRoutes] = told.map((each) => {
-    const { traceparent, ...rest } = each.headers;
-    assert.match(`${traceparent}`, new RegExp(`^00-${trace}-(?!00f0)[0-9a-f]{16}-01$`));
-    return constant({ ...each, headers: rest });
-  });
+  const [fast, byRoutes] = told.map(constant);
   assert.deepEqual(fast, byRoutes);
   assert.deepEqual(
     [told[0]?.headers["x-request-id"], fast?.headers.connection, fast?.headers.vary],

@@ -1,0 +1,26 @@
+/** Traces as the environment asks for them. Loaded only when it does. */
+import { version } from "../api/version.ts";
+import type { Clock } from "../clock.ts";
+import { type Env, pairsOf } from "../env.ts";
+import { createExporter } from "./otlp.ts";
+import { createTracer, samplerOf } from "./tracer.ts";
+
+/** Exports spans to the collector at `endpoint`, the base of OTLP's addresses. */
+export function createTracing(
+  env: Env,
+  endpoint: string,
+  clock: Clock,
+  onFailure: (error: unknown) => void,
+  send?: typeof fetch,
+) {
+  const resource = {
+    ...pairsOf(env.OTEL_RESOURCE_ATTRIBUTES),
+    "service.name": env.OTEL_SERVICE_NAME,
+    "service.version": version,
+  };
+  const url = endpoint.replace(/\/?$/, "/v1/traces");
+  const headers = pairsOf(env.OTEL_EXPORTER_OTLP_HEADERS);
+  const exporter = createExporter({ url, headers, resource, version }, clock, onFailure, send);
+  const isSampled = samplerOf(env.OTEL_TRACES_SAMPLER, env.OTEL_TRACES_SAMPLER_ARG);
+  return { exporter, tracer: createTracer(isSampled, exporter.take, clock) };
+}
