@@ -11,9 +11,10 @@ const MAY: Record<string, readonly string[]> = {
   sql: [],
   db: [],
   // The settings read database URLs; clock and typescript import nothing of ours: every wing that needs them may.
-  "server/env.ts": ["db", "server/issuer-settings.ts"],
+  "server/env.ts": ["db", "server/issuer-settings.ts", "server/trace-settings.ts"],
   "server/clock.ts": [],
   "server/issuer-settings.ts": [],
+  "server/trace-settings.ts": [],
   "server/typescript.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
   "server/cluster": ["db", "server/typescript.ts"],
@@ -37,6 +38,7 @@ const MAY: Record<string, readonly string[]> = {
   ],
   "server/observability": [
     ...["server/api", "server/clock.ts", "server/env.ts", "server/database", "server/http"],
+    "server/trace-settings.ts",
   ],
 };
 const parts = Object.keys(MAY).filter((wing) => wing !== "server/public");

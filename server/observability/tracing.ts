@@ -1,7 +1,8 @@
 /** Traces as the environment asks for them. Loaded only when it does. */
 import { version } from "../api/version.ts";
 import type { Clock } from "../clock.ts";
-import { type Env, pairsOf } from "../env.ts";
+import type { Env } from "../env.ts";
+import { pairsOf } from "../trace-settings.ts";
 import { createExporter } from "./otlp.ts";
 import { createTracer, samplerOf } from "./tracer.ts";
 
