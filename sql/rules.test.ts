@@ -1302,8 +1302,8 @@ const blind = {
   // Is there anybody for whom to lock, who of the batch, and what are those told who get none.
   spent: {
     file: "issue_coupons.sql",
-    from: "where g.issued_on = v_today and",
-    to: "where false and",
+    from: "where g.issued_on = v_today and g.user_id = r.user_id",
+    to: "where false and g.user_id = r.user_id",
     times: 3,
   },
   held: {
