@@ -35,7 +35,7 @@ const BUGS = [
   [
     "issue_coupons",
     "replays that end at midnight",
-    /where g.coupon_id = issue_coupons.coupon_id(?= and g.user_id = any)/,
+    /not exists \(\s+select from coupon.user_coupons g\s+where g.coupon_id = issue_coupons.coupon_id(?= and g.user_id = any)/,
     "$& and g.issued_on = v_today",
   ],
   [
@@ -52,10 +52,10 @@ const BUGS = [
     "t.audit_id nulls last)",
   ],
   [
-    "events",
+    "events_after",
     "a page that begins with the last event of the page before",
-    /> \(v_number, v_place\)$/m,
-    ">= (v_number, v_place)",
+    /> \(events_after.number, events_after.place\)$/m,
+    ">= (events_after.number, events_after.place)",
   ],
   ["set_plan_entry", "an entry in its own way", / and p.slot <> v_new.slot/, ""],
 ] as const;

@@ -154,6 +154,7 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
     "start",
     "migrate",
     "retire",
+    "webhooks",
     "stop",
     "reset",
     "cluster",
