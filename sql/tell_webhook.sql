@@ -36,7 +36,9 @@ begin
     ('waits', cardinality(tell_webhook.waits))
   ) a (name, count)
   where a.count is distinct from cardinality(tell_webhook.stopped);
-  if tell_webhook.page_end !~ '^[0-9]{1,18}-[0-9]{1,10}$' then
+  if tell_webhook.page_end !~ '^[0-9]{1,18}-[0-9]{1,10}$'
+    or split_part(tell_webhook.page_end, '-', 2)::bigint > 2147483646
+  then
     perform coupon.refuse_argument('page_end', 'must be one of next_webhook_events()');
   end if;
 

@@ -244,7 +244,8 @@ test("arguments that tell nothing are refused", async () => {
       select from tell_webhook(${sender.sender}, 'pauses', ${page_end}, ${taken}::text::text[], ${stopped}::text::text[],
         ${statuses}::text::integer[], ${errors}::text::text[], ${waits}::text::integer[])`;
   };
-  await refusesArgument(call({ page_end: "x" }), "page_end", "22023");
+  for (const page_end of ["x", "1-2147483647", "1-9999999999"])
+    await refusesArgument(call({ page_end }), "page_end", "22023");
   await refusesArgument(call({ taken: null }), "taken", "22023");
   await refusesArgument(call({ taken: "{1-0}" }), "taken", "22023");
   await refusesArgument(call({ stopped: "{null}" }), "stopped", "22023");

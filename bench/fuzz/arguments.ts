@@ -1,6 +1,7 @@
 /** Arguments of functions, by their types and names, as text. */
 import fc from "fast-check";
 import type { Fn } from "./functions.ts";
+import { LIKELY } from "./likely.ts";
 import {
   claimCode,
   code,
@@ -281,6 +282,13 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
     { weight: 6, arbitrary: readable(constants("upcoming", "ended", "paused", "sold_out", "live")) },
     { weight: 1, arbitrary: unreadable(constants("", "Live", "gone")) },
   ),
+  "public.event_type[]": fc.oneof(
+    {
+      weight: 6,
+      arbitrary: readable(constants("{}", "{issued}", "{used,created,used}", "{null}", "{{paused}}")),
+    },
+    { weight: 1, arbitrary: unreadable(constants("", "{Issued}", "{gone}", "{")) },
+  ),
   "bigint[]": arraysOf(usersText, bigints),
   "integer[]": arraysOf(constants("0", "1", "5"), integers),
   "timestamp with time zone[]": arraysOf(startTime, instants, false),
@@ -290,49 +298,31 @@ const byType: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
 const from = (text: fc.Arbitrary<string>) => readable(text);
 /** Values that lead somewhere, by the argument's name, or by its name and type. */
 const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
+  ...Object.fromEntries(Object.entries(LIKELY).map(([name, texts]) => [name, from(constants(...texts))])),
   coupon_id: from(couponId.map(String)),
   user_id: from(usersText),
   code: from(code),
-  message: from(constants("Free lunch")),
-  description: from(constants("", "Half price")),
   start_time: from(startTime),
   expiry: from(expiry),
   count: from(fc.integer({ min: 1, max: 8 }).map(String)),
-  metadata: from(constants("{}", '{"a": [1, 2]}')),
-  reason: from(constants("asked by marketing")),
-  actor: from(constants("admin:root")),
-  reference: from(constants("order-1", "order-2")),
-  page_size: from(constants("1", "10", "1000")),
-  subjects: from(constants("{auth0|1}", "{auth0|2,auth0|3}", "{}")),
-  scope: from(constants("use", "issue read")),
   expires_at: from(startTime),
-  group_name: from(constants("vip", "VIP", "team-1")),
+  event_id: from(cursor),
   eligible_from: from(eligibleFrom),
   weekday: from(weekday.map(String)),
   slot: from(slot.map(String)),
   code_pattern: from(codePattern),
   claim_code: from(claimCode),
   local_start: from(localTime),
-  local_expiry: from(constants("23:00", "23:59:59")),
-  expiry_days: from(constants("0", "1", "365")),
   last_day: from(day),
   from_day: from(day),
   to_day: from(day),
   "after text": from(cursor),
-  code_prefix: from(constants("C", "c1", "C1%", "_", "~", "")),
   coupon_ids: from(
     fc
       .oneof(fc.array(couponId, { minLength: 1, maxLength: 1 }), fc.array(couponId, { maxLength: 3 }))
       .map((ids) => `{${ids.join()}}`),
   ),
-  known_positions: from(constants("{0}", "{1,0}", "{5,1,0}")),
-  sender: from(constants("00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002")),
   number: from(fc.integer({ min: 1, max: 9 }).map(String)),
-  ago: from(constants("0", "1.5 seconds", "31 days")),
-  refused: from(constants("{0}", "{3}", "{2147483647}", "{3,1}", "{1,2,3}")),
-  replayed: from(constants("{0}", "{5}", "{2147483647}", "{3,1}", "{1,2,3}")),
-  bucket: from(constants("1 second", "1 minute", "1 hour")),
-  time_zone: from(constants("UTC", "Europe/Berlin", "Etc/GMT+12", "Pacific/Kiritimati", "Asia/Kathmandu")),
 };
 
 const nothing: Arg = { text: null, isReadable: true };
