@@ -53,13 +53,13 @@ export interface How {
 export interface CouponClient {
   /** Create a coupon. A day has at most three coupons, with different codes, start times and counts. Roles: admin. `POST /coupons` */
   createCoupon: (request: CreateCouponRequest, how?: How) => Promise<CreateCouponResult>;
-  /** A coupon by its code. Roles: service, admin. `GET /coupons` */
+  /** A coupon by its code. Roles: service, admin. Scope: read. `GET /coupons` */
   findCouponByCode: (request: FindCouponByCodeRequest, how?: How) => Promise<CouponNow>;
-  /** The coupons that have started and not expired, the last one to start first. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. `GET /coupons/live` */
+  /** The coupons that have started and not expired, the last one to start first. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. Scope: read. `GET /coupons/live` */
   liveCoupons: (request?: LiveCouponsRequest, how?: How) => Promise<LiveCouponsAnswer>;
-  /** The next coupons to start. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. `GET /coupons/upcoming` */
+  /** The next coupons to start. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. Scope: read. `GET /coupons/upcoming` */
   upcomingCoupons: (request?: UpcomingCouponsRequest, how?: How) => Promise<UpcomingCouponsAnswer>;
-  /** Live and upcoming coupons, as a stream of events. Server-Sent Events named coupons: the hundred live coupons that started last and the next ten to come; first the current state, then at most one update per second, when something has changed. A server process has places for 15,000 streams at most. Whoever finds none (503) asks for GET /coupons/live and GET /coupons/upcoming every two seconds, and for the stream again after Retry-After, as the client does. A stream ends after a quarter of an hour at most: connect again. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. `GET /coupons/events` */
+  /** Live and upcoming coupons, as a stream of events. Server-Sent Events named coupons: the hundred live coupons that started last and the next ten to come; first the current state, then at most one update per second, when something has changed. A server process has places for 15,000 streams at most. Whoever finds none (503) asks for GET /coupons/live and GET /coupons/upcoming every two seconds, and for the stream again after Retry-After, as the client does. A stream ends after a quarter of an hour at most: connect again. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. Scope: read. `GET /coupons/events` */
   watchCoupons: (how?: How) => AsyncGenerator<WatchCouponsEvent, void>;
   /** All coupons, past ones too, the last one to start first. Those that fit all that is given. Pages hold while coupons are created, changed or deleted: one that stays where it is comes once. Roles: admin. `GET /coupons/list` */
   listCoupons: (request?: ListCouponsRequest, how?: How) => Promise<ListCouponsAnswer>;
@@ -67,7 +67,7 @@ export interface CouponClient {
   couponStatus: (request?: object, how?: How) => Promise<CouponStatusAnswer>;
   /** Every coupon that is live, upcoming or of today, with its speed, as a stream of events. Server-Sent Events named status, one per second. Roles: admin. `GET /coupons/status/events` */
   watchStatus: (how?: How) => AsyncGenerator<WatchStatusEvent, void>;
-  /** A coupon. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. `GET /coupons/{coupon_id}` */
+  /** A coupon. No token is needed, unless PUBLIC_OFFERS is off; one that is sent must be valid. Scope: read. `GET /coupons/{coupon_id}` */
   findCoupon: (request: FindCouponRequest, how?: How) => Promise<CouponNow>;
   /** How a drop went. Roles: admin. `GET /coupons/{coupon_id}/stats` */
   couponStats: (request: CouponStatsRequest, how?: How) => Promise<CouponStatsAnswer>;
@@ -77,15 +77,15 @@ export interface CouponClient {
   dailySummary: (request?: DailySummaryRequest, how?: How) => Promise<DailySummaryAnswer>;
   /** Who changed what, when and why, newest first. Issuing is not in it: a grant is its own record. Roles: admin. `GET /audit` */
   auditTrail: (request?: AuditTrailRequest, how?: How) => Promise<AuditTrailAnswer>;
-  /** Issue a coupon to a user: the drop. First come, first served. Retries are safe at any time: a user who already holds the coupon gets the same position again. Roles: user, service, admin. `POST /coupons/{coupon_id}/issue` */
+  /** Issue a coupon to a user: the drop. First come, first served. Retries are safe at any time: a user who already holds the coupon gets the same position again. Roles: user, service, admin. Scope: issue. `POST /coupons/{coupon_id}/issue` */
   issueCoupon: (request: IssueCouponRequest, how?: How) => Promise<IssueCouponResult>;
   /** Use a coupon, once. Roles: user, service, admin. `POST /coupons/{coupon_id}/use` */
   useCoupon: (request: UseCouponRequest, how?: How) => Promise<UseCouponResult>;
-  /** Use the coupon of a claim code, once: at a till. The answer says what is given to whom. Make the reference once for each code that is scanned, and send the same one until there is an answer. Whoever sends ten codes in ten seconds that are none has to wait. Roles: till, service, admin. `POST /claims/use` */
+  /** Use the coupon of a claim code, once: at a till. The answer says what is given to whom. Make the reference once for each code that is scanned, and send the same one until there is an answer. Whoever sends ten codes in ten seconds that are none has to wait. Roles: till, service, admin. Scope: use. `POST /claims/use` */
   useClaim: (request: UseClaimRequest, how?: How) => Promise<UseClaimResult>;
   /** Undo a use. The answer says which use was undone. A service can only undo its own. Roles: service, admin. `POST /coupons/{coupon_id}/undo-use` */
   undoUse: (request: UndoUseRequest, how?: How) => Promise<UndoUseResult>;
-  /** Undo the use of a claim code's coupon. The answer says which use was undone. A till and a service can only undo their own. Roles: till, service, admin. `POST /claims/undo-use` */
+  /** Undo the use of a claim code's coupon. The answer says which use was undone. A till and a service can only undo their own. Roles: till, service, admin. Scope: use. `POST /claims/undo-use` */
   undoClaim: (request: UndoClaimRequest, how?: How) => Promise<UndoClaimResult>;
   /** Pause a coupon. Roles: admin. `POST /coupons/{coupon_id}/pause` */
   pauseCoupon: (request: PauseCouponRequest, how?: How) => Promise<PauseCouponResult>;
@@ -115,9 +115,9 @@ export interface CouponClient {
   fillDays: (request?: FillDaysRequest, how?: How) => Promise<FillDaysAnswer>;
   /** Make the coupons of a day again on another day. At the same local times. In a code the date becomes the new one; a code without a date gets it at its end. The same request again finds them already_made. Roles: admin. `POST /plan/copy-day` */
   copyDay: (request: CopyDayRequest, how?: How) => Promise<CopyDayAnswer>;
-  /** What happened, a page at a time, as CloudEvents. Grants, uses, and changes of coupons, each once it is committed. The order never changes, and nothing comes before what was read; of one coupon it is what happened. An id that this database does not know is refused (400): it lost what it then had, or is another one; begin again. Grants of retired coupons have no events any more. Roles: service, admin. `GET /events` */
+  /** What happened, a page at a time, as CloudEvents. Grants, uses, and changes of coupons, each once it is committed. The order never changes, and nothing comes before what was read; of one coupon it is what happened. An id that this database does not know is refused (400): it lost what it then had, or is another one; begin again. Grants of retired coupons have no events any more. Roles: service, admin. Scope: read. `GET /events` */
   listEvents: (request?: ListEventsRequest, how?: How) => Promise<ListEventsAnswer>;
-  /** What happened, and what happens, as a stream of CloudEvents. Server-Sent Events without a name, whose id is the event's. Grants, uses, and changes of coupons, each once it is committed. The order never changes, and nothing comes before what was read; of one coupon it is what happened. An id that this database does not know is refused (400): it lost what it then had, or is another one; begin again. Grants of retired coupons have no events any more. A header Last-Event-ID, which EventSource sends when it connects again, comes before after. New events come within two seconds. A stream ends after a quarter of an hour at most: connect again. A server process has places for 50 (503). Roles: service, admin. `GET /events/stream` */
+  /** What happened, and what happens, as a stream of CloudEvents. Server-Sent Events without a name, whose id is the event's. Grants, uses, and changes of coupons, each once it is committed. The order never changes, and nothing comes before what was read; of one coupon it is what happened. An id that this database does not know is refused (400): it lost what it then had, or is another one; begin again. Grants of retired coupons have no events any more. A header Last-Event-ID, which EventSource sends when it connects again, comes before after. New events come within two seconds. A stream ends after a quarter of an hour at most: connect again. A server process has places for 50 (503). Roles: service, admin. Scope: read. `GET /events/stream` */
   watchEvents: (request?: WatchEventsRequest, how?: How) => AsyncGenerator<Event, void>;
   /** Let a group have a coupon before everybody else. Until it has started, for the group or for everybody. null takes the group away. Roles: admin. `POST /coupons/{coupon_id}/group` */
   setCouponGroup: (request: SetCouponGroupRequest, how?: How) => Promise<SetCouponGroupResult>;
@@ -147,7 +147,11 @@ export interface CouponClient {
   listWebhookDeliveries: (request: ListWebhookDeliveriesRequest, how?: How) => Promise<ListWebhookDeliveriesAnswer>;
   /** Which subject of an identity provider is which user. By subject, or by user. None: nobody. Each provider has at most one subject of a user. Roles: admin. `GET /subjects` */
   findSubjects: (request?: FindSubjectsRequest, how?: How) => Promise<FindSubjectsAnswer>;
-  /** The coupons that a user holds, newest day first. Roles: user, service, admin. `GET /users/{user_id}/coupons` */
+  /** The keys of services and administrators, the newest first. Those that ./sd token signed with a name, and those that were revoked. No answer has a token. Roles: admin. `GET /keys` */
+  listKeys: (request?: object, how?: How) => Promise<ListKeysAnswer>;
+  /** End a key before its time, for ever. Within a minute no server takes it any more. A key that was signed elsewhere can be revoked by its id too: then name is null, as it is for an id that was mistyped. Roles: admin. `POST /keys/revoke` */
+  revokeKey: (request: RevokeKeyRequest, how?: How) => Promise<RevokeKeyOK>;
+  /** The coupons that a user holds, newest day first. Roles: user, service, admin. Scope: read. `GET /users/{user_id}/coupons` */
   wallet: (request: WalletRequest, how?: How) => Promise<WalletAnswer>;
   /** Forget a person, for ever. The name goes, and the references of uses, and the words of the audit that tell of the person. The number stays, with its coupons and their positions. Nothing is issued to it any more, it uses nothing, and no import makes it again. Roles: admin. `POST /users/{user_id}/forget` */
   forgetUser: (request: ForgetUserRequest, how?: How) => Promise<ForgetUserResult>;
@@ -2054,6 +2058,37 @@ export interface FindSubjectsSubject {
   user_id: number;
   /** When the subject became this user. */
   first_seen_at: string;
+}
+
+export interface ListKeysAnswer {
+  keys: ListKeysKey[];
+}
+
+export interface ListKeysKey {
+  /** jti of the token; of an identity provider's token "<jti> of <issuer>". */
+  key_id: string;
+  /** Whose it is; null: it was signed elsewhere. */
+  name: string | null;
+  /** What it is limited to; null: to nothing but its role. */
+  scope: string | null;
+  /** When it was recorded. */
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+}
+
+export interface RevokeKeyRequest {
+  /** jti of the token; of an identity provider's token "<jti> of <issuer>". */
+  key_id: string;
+  /** Why, for the audit. */
+  reason?: string | undefined;
+}
+
+export interface RevokeKeyOK {
+  outcome: "already_revoked" | "revoked";
+  /** jti of the token; of an identity provider's token "<jti> of <issuer>". */
+  key_id: string;
+  name: string | null;
 }
 
 export interface WalletRequest {
