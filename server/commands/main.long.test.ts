@@ -124,7 +124,7 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
   const one = await runSd(["help", "reset"], { dataDir });
   assert.equal(one.stdout, help.stdout.match(/^ {2}reset .*\n/m)?.[0]);
   const two = (await runSd(["help", "token"], { dataDir })).stdout;
-  assert.equal(two, help.stdout.match(/^ {2}token --user .*\n.*\n {2}token --metrics .*\n/m)?.[0]);
+  assert.equal(two, help.stdout.match(/^ {2}token --user (?:.*\n)*? {2}token --metrics .*\n/m)?.[0]);
   for (const flag of ["--help", "-h"]) {
     const { status, stdout, stderr } = await runSd(["token", flag], { dataDir });
     assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: two, stderr: "" });
@@ -170,6 +170,7 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
   assert.deepEqual(asked, [
     ...ours.map((name) => [name, 0, `server/commands/main.ts ${name}`]),
     ["token", 0, "server/commands/token.ts"],
+    ["keys", 0, "server/commands/main.ts keys"],
     workshop("test", "bench/harness/runner.ts"),
     workshop("bench", "bench/load/main.ts"),
     workshop("faults", "bench/faults/main.ts"),

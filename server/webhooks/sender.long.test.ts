@@ -63,12 +63,15 @@ test("a server that is killed is followed within 10 seconds", async (t) => {
   assert.ok(first !== undefined && second !== undefined && first !== second);
 });
 
-/** Of every ten the database is killed once, a server twice, and all sessions of the servers seven times. */
-const KILLS = 50;
+/**
+ * Of every ten the database is killed once, a server twice, and all sessions of the servers seven times. KILLS=50 was run when this was
+ * written (2026-11-29).
+ */
+const KILLS = Number(process.env["KILLS"] ?? 10);
 const PER_KILL = 60;
 
 test(
-  "50 kills of database, server and sessions: nothing is lost, and each coupon's events come in order",
+  `${KILLS} kills of database, server and sessions: nothing is lost, and each coupon's events come in order`,
   options,
   async (t) => {
     const database = await openDatabase(t);
