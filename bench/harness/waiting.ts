@@ -1,13 +1,15 @@
 /** Waits for what a test is about, as the database shows it. */
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Sql } from "../../db/connect.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** Far more than a busy machine needs: it only ends a test that would wait for ever. */
 const PATIENCE_MS = 120_000;
 
+/** Between two looks the event loop has a turn: a look that only reads memory would else see no timer fire and no byte arrive. */
 export async function until(done: () => Promise<boolean>, what: string | (() => string)): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE_MS; !(await done()); )
+  for (const deadline = Date.now() + PATIENCE_MS; !(await done()); await turn())
     assert.ok(Date.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
 }
 
