@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
@@ -100,7 +101,7 @@ test("what a log does not know is said", async (t) => {
   const full = { message: "not logged", why: "stdout was full", count: 12 };
   const sampled = { message: "not logged", status: 409, count: 990 };
   const file = await fileOf(...app.logged, full, sampled, full, '{"message":"requ');
-  assert.deepEqual(await printed(t, () => lostGrants(env, [file])), [
+  assert.deepEqual(await printed(t, () => lostGrants(env, [file]), 2), [
     "the logs lack 24 lines, for which stdout had no room: grants may be among them",
     "1 lines are cut off or broken: grants may be among them",
     "4 acknowledged grants: 4 are there, 0 are gone, 0 were issued again",
@@ -113,4 +114,69 @@ test("what a log does not know is said", async (t) => {
   const nothing = await fileOf(sampled, refused.body);
   await assert.rejects(lostGrants(env, [nothing]), /^Error: these files acknowledge no grant/);
   await assert.rejects(lostGrants(env, []), /^Error: usage: /);
+});
+
+test("what is kept in another form is read, or said to be unread", async (t) => {
+  const { scratch, app, answers, env } = await issuedToFour(t);
+  const good = await fileOf(...app.logged);
+  const all = "4 acknowledged grants: 4 are there, 0 are gone, 0 were issued again";
+  const grants = answers.slice(0, 4);
+  const lines = grants.map((answer) => JSON.stringify(answer));
+  const [first = ""] = lines;
+
+  // Docker's and journald's, and what ./sd start says before the log begins.
+  const docker = await fileOf(...lines.map((line) => ({ log: `${line}\n`, stream: "stdout", time: "" })));
+  const journal = await fileOf(...["Started.", ...lines].map((line) => ({ MESSAGE: line, PRIORITY: "6" })));
+  const started = await fileOf(
+    "set up in 0.1 s",
+    "",
+    '  curl -sX POST http://localhost/ -H "authorization: Bearer $(./sd token --user 42)"',
+    ...lines,
+  );
+  const streamed = await fileOf(
+    ": keep",
+    "retry: 5",
+    "event: coupon.issued",
+    "id: 1",
+    `data: ${first}`,
+    ...lines,
+  );
+  for (const file of [docker, journal, started, streamed])
+    assert.deepEqual(await printed(t, () => lostGrants(env, [file])), [all]);
+
+  const nothing = ["", "warnings only"];
+  const pretty = JSON.stringify(grants[0], ["coupon_id", "user_id", "position", "issued_at"], 1);
+  const broken = [
+    first.slice(20),
+    first.slice(0, 20),
+    first.replace(/"issued_at":"\d{4}-\d\d/, '"issued_at":"2026-13'),
+    JSON.stringify({ log: first.slice(0, 60), stream: "stdout" }),
+    JSON.stringify({ MESSAGE: null }),
+    JSON.stringify(grants),
+    `{server} ${first}`,
+    JSON.stringify({ type: "coupon.issued", time: "then", data: { coupon_id: 1 } }),
+    pretty,
+  ];
+  assert.equal(pretty.split("\n").length, 6);
+  const files = await Promise.all([...nothing, ...broken].map((text) => fileOf(text)));
+  const wide = await fileOf();
+  await writeFile(wide, Buffer.from(`${first}\n`, "utf16le"));
+  // UTF-16 is two lines: the end of the line is half a character, too.
+  assert.deepEqual(await printed(t, () => lostGrants(env, [good, ...files, wide]), 2), [
+    `${broken.length - 1 + 6 + 2} lines are cut off or broken: grants may be among them`,
+    ...[...files, wide].map(
+      (file) => `${file} acknowledges no grant: logs have them at LOG_LEVEL info and debug only`,
+    ),
+    all,
+  ]);
+  const zipped = await fileOf();
+  await writeFile(zipped, gzipSync(lines.join("\n")));
+  await assert.rejects(
+    lostGrants(env, [good, zipped]),
+    new Error(`${zipped} is compressed: zcat FILE | ./sd lost-grants -`),
+  );
+  // What is gone is the graver thing.
+  await lose(scratch, 4);
+  const empty = await fileOf();
+  assert.equal((await printed(t, () => lostGrants(env, [good, empty]), 1)).length, 3);
 });
