@@ -32,8 +32,9 @@ const newWebhook = z.strictObject({
   url: z
     .string("must be a string")
     .max(2_000, "must have at most 2000 characters")
-    .regex(
-      /^https?:\/\/(?=[!-~]+$)[^/?#@\\]+([/?#]|$)/,
+    .refine(
+      // The shape is what the database asks for; that there is such a port and such a host is asked here only.
+      (text) => /^https?:\/\/(?=[!-~]+$)[^/?#@\\]+([/?#]|$)/.test(text) && URL.canParse(text),
       "must be an https:// or http:// URL of visible ASCII, without name and password",
     )
     .meta({

@@ -171,6 +171,9 @@ for (const [name, run] of wrongBodyTests([
     ["webhook_name", "must be 1 to 64 letters, digits, - or _"],
   ],
   ["a bad URL", "POST /webhooks", { ...given, url: "ftp://a/" }, ["url", badUrl]],
+  ["no such port", "POST /webhooks", { ...given, url: "https://crm.example:99999/" }, ["url", badUrl]],
+  ["no such address", "POST /webhooks", { ...given, url: "https://256.1.1.1/" }, ["url", badUrl]],
+  ["no host", "POST /webhooks", { ...given, url: "https://%/" }, ["url", badUrl]],
   ["a password", "POST /webhooks", { ...given, url: "https://ann:x@a/" }, ["url", badUrl]],
   [
     "no such type",

@@ -13,6 +13,9 @@ const secrets = [
 ];
 const message = { id: "2-3-1796036400000012", body: '{"type":"coupon.issued","data":{"coupon_id":7}}' };
 
+/** The shape of a URL is right. */
+const NO_URLS = ["https://crm.example:99999/", "https://[zz]/", "https://%/", "https://256.1.1.1/"];
+
 async function posting(t: TestContext, options: PostOptions = {}) {
   const receiver = await openReceiver();
   const { post, close } = createPost({ allowPrivate: true, ...options });
@@ -79,6 +82,47 @@ test("who does not answer in time, or never ends, is not waited for", async (t) 
   assert.deepEqual(await post(), { status: 200, error: null, wait: null, body: "so far" });
   receiver.respondWith((_, response) => void response.destroy());
   assert.equal((await post()).error, "socket hang up");
+});
+
+test("who switches protocols has not taken it", async (t) => {
+  const { receiver, post } = await posting(t);
+  receiver.respondWith((_, { socket }) =>
+    socket?.end("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"),
+  );
+  assert.deepEqual(await post(), { status: 101, error: "status 101", wait: null, body: "" });
+});
+
+test("however an answer ends that is none, the post ends", async (t) => {
+  const { receiver, post } = await posting(t, { answerMs: 200 });
+  for (const [sent, error] of [
+    ["", "socket hang up"],
+    ["HTTP/1.1 100 Continue\r\n\r\n", "socket hang up"],
+    ["HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", "socket hang up"],
+    ["HTTP/1.1 204 No", "socket hang up"],
+    ["no HTTP\r\n\r\n", "Parse Error: Expected HTTP/, RTSP/ or ICE/"],
+  ] as const) {
+    receiver.respondWith((_, { socket }) => socket?.end(sent));
+    assert.deepEqual(await post(), { status: null, error, wait: null, body: "" }, sent);
+  }
+});
+
+test("a post waits for no other one to the same host", async (t) => {
+  const { receiver, post } = await posting(t, { answerMs: 2_000 });
+  let hanging = 0;
+  receiver.respondWith((_, response) => {
+    if (hanging < 20) hanging += 1;
+    else response.writeHead(204).end();
+  });
+  const posts = Array.from({ length: 20 }, () => post());
+  await receiver.until(() => hanging === 20);
+  assert.equal((await post()).status, 204);
+  for (const { error } of await Promise.all(posts)) assert.equal(error, "no answer in 2 s");
+});
+
+test("what is no URL is told", async (t) => {
+  const { post } = await posting(t);
+  for (const url of NO_URLS)
+    assert.deepEqual(await post(url), { status: null, error: "it is no URL", wait: null, body: "" }, url);
 });
 
 test("of a body without end 4 KiB are read", async (t) => {

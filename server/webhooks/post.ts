@@ -10,8 +10,6 @@ import { createPublicLookup, isPublic, notPublic, type Resolve } from "./address
 const ANSWER_MS = 15_000;
 /** Of an answer's body, bytes: only ./sd webhooks test shows it. */
 const MAX_BODY = 4_096;
-/** Connections to one webhook. */
-const MAX_SOCKETS = 8;
 
 export interface Target {
   url: string;
@@ -47,10 +45,13 @@ export interface PostOptions {
 
 export type Post = ReturnType<typeof createPost>;
 
-/** Connections are kept for the next event. Redirects are an answer like another one: not taken. */
+/**
+ * Connections are kept for the next event. There are as many as posts at once: none queues for one, since webhooks at the same host would
+ * wait for each other. Redirects are an answer like another one: not taken.
+ */
 export function createPost(options: PostOptions = {}) {
   const { allowPrivate = false, answerMs = ANSWER_MS, resolve, wall = Date.now } = options;
-  const kept = { keepAlive: true, maxSockets: MAX_SOCKETS, scheduling: "lifo" } as const;
+  const kept = { keepAlive: true, scheduling: "lifo" } as const;
   const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
   const lookup = allowPrivate ? undefined : createPublicLookup(resolve);
 
@@ -101,9 +102,18 @@ export function createPost(options: PostOptions = {}) {
         answer.on("close", () => end());
         answer.on("error", () => {}); // it has a status; close follows
       });
-      request.on("error", (error) => {
-        if (response === undefined) end(error);
+      // 101 Switching Protocols: it has a status, and of what follows nothing is read.
+      request.on("upgrade", (answer, socket) => {
+        response = answer;
+        socket.destroy();
+        end();
       });
+      const unanswered = (error?: Error) => {
+        if (response === undefined) end(error);
+      };
+      request.on("error", unanswered);
+      // However it came to its end: without this, one that ends without a word would never be told.
+      request.on("close", () => unanswered());
       request.end(body);
     });
   }
@@ -115,18 +125,11 @@ export function createPost(options: PostOptions = {}) {
       { id, body }: Message,
       signal = new AbortController().signal,
     ): Promise<Posted> {
+      if (!URL.canParse(url)) return { status: null, error: "it is no URL", wait: null, body: "" };
       const target = new URL(url);
       const why = refusal(target);
       if (why !== undefined) return { status: null, error: why, wait: null, body: "" };
-      const timestamp = Math.floor(wall() / 1_000);
-      const headers = {
-        "content-type": "application/json",
-        "content-length": Buffer.byteLength(body),
-        "user-agent": `coupon-drop/${version}`,
-        "webhook-id": id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": secrets.map((secret) => sign(secret, `${id}.${timestamp}.${body}`)).join(" "),
-      };
+      const headers = headersOf(id, body, secrets, Math.floor(wall() / 1_000));
       const { isStale, ...posted } = await once(target, headers, body, signal);
       // The receiver closed a kept connection at the moment in which it was used again: that is no attempt.
       if (!isStale) return posted;
@@ -138,6 +141,15 @@ export function createPost(options: PostOptions = {}) {
     },
   };
 }
+
+const headersOf = (id: string, body: string, secrets: readonly string[], timestamp: number) => ({
+  "content-type": "application/json",
+  "content-length": Buffer.byteLength(body),
+  "user-agent": `coupon-drop/${version}`,
+  "webhook-id": id,
+  "webhook-timestamp": timestamp,
+  "webhook-signature": secrets.map((secret) => sign(secret, `${id}.${timestamp}.${body}`)).join(" "),
+});
 
 /** A signature v1: HMAC-SHA256 with the bytes that follow whsec_ in base64. */
 function sign(secret: string, text: string): string {
