@@ -39,6 +39,7 @@ export interface Stranger {
 /** The clock of who signs may be ahead of ours by this: a token that was made just now is valid. `exp` is exact. */
 const AHEAD_S = 10;
 
+/** Characters; of the id of a key too. */
 const MAX_SUBJECT = 200;
 const MAX_NAME = 200;
 
@@ -75,14 +76,11 @@ export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger 
     return user_id === null ? null : { role: "user", user_id, subject: String(user_id) };
   }
   const name = mapping.nameOf(subject);
-  if (held === null || name.length > MAX_SUBJECT) return null;
+  if (held === null || !isSubject(name)) return null;
   const { jti } = claims;
-  return {
-    ...held,
-    role: held.role,
-    subject: name,
-    ...(isSubject(jti) ? { key_id: mapping.nameOf(jti) } : {}),
-  };
+  if (jti === undefined) return { ...held, role: held.role, subject: name };
+  // A key whose id nobody can revoke would be good for ever: it is none.
+  return isSubject(jti) ? { ...held, role: held.role, subject: name, key_id: mapping.nameOf(jti) } : null;
 }
 
 /**
@@ -129,8 +127,10 @@ function isInstant(claim: unknown): claim is number {
   return typeof claim === "number" && Number.isFinite(claim);
 }
 
+/** Its characters are counted as PostgreSQL counts them. The length comes first: it is at hand. */
 function isSubject(claim: unknown): claim is string {
-  return typeof claim === "string" && claim.length > 0 && claim.length <= MAX_SUBJECT && isText(claim);
+  if (typeof claim !== "string" || claim.length === 0 || claim.length > 2 * MAX_SUBJECT) return false;
+  return (claim.length <= MAX_SUBJECT || [...claim].length <= MAX_SUBJECT) && isText(claim);
 }
 
 /** A name that a user can have, without spaces around it; of a long one its beginning. */

@@ -50,10 +50,10 @@ function ownRole({ role: claim, scope }: Claims): Held | null {
   return role === "user" ? { role } : limitedTo(scopesIn(scope), role);
 }
 
-/** Words with spaces between them, or a list of words, as some signers write it; other words are theirs. */
+/** Words with spaces between them, or a list of such texts, as some signers write it; other words are theirs. */
 function scopesIn(scope: unknown): Scope[] {
-  const words = typeof scope === "string" ? scope.split(" ") : scope;
-  return Array.isArray(words) ? SCOPES.filter((one) => words.includes(one)) : [];
+  const words = [scope].flat().flatMap((text) => (typeof text === "string" ? text.split(" ") : []));
+  return SCOPES.filter((one) => words.includes(one));
 }
 
 /** Its `role` may be anything: who has none of ours is a user. */
