@@ -32,4 +32,4 @@ $$;
 
 comment on function public.find_subjects(bigint, text, text) is
   'Which subject of an identity provider is which user: find_subjects(subject => ''auth0|656f1a2b''), find_subjects(user_id =>
-4503599627370496). With issuer, of that provider alone.';
+6203871946502117). With issuer, of that provider alone.';

@@ -97,5 +97,5 @@ $$;
 comment on function public.resolve_subjects(text, text[], text[], boolean) is
   'Who the subjects of an identity provider are, at most 10000 a call. One row a subject in the order given: known, forgotten,
 unknown, created, with the user_id (null for unknown). With creating, a subject that is seen for the first time becomes a new
-user, once, whoever else asks at the same time; its number is 2^52 or more, its name that of display_names, or else
+user, once, whoever else asks at the same time; its number is drawn from 2^52 on, its name that of display_names, or else
 "User <number>". resolve_subjects(''https://id.example/'', array[''auth0|656f1a2b''], array[''Ann''], creating => true).';
