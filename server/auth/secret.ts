@@ -29,6 +29,10 @@ export function signedElsewhereBy(env: Env): keyof Env | undefined {
   return env.JWT_SECRET ? undefined : others.find((name) => env[name]);
 }
 
+/** Why no token is printed where this variable is set, and what to do about it. */
+export const signedElsewhere = (name: keyof Env): string =>
+  `tokens are signed elsewhere: ${name} is set, and no JWT_SECRET; set one to keep the tokens of ./sd`;
+
 /**
  * METRICS_TOKEN, or a token that all servers with this secret have in common. What a bearer token's signature is made of has a dot,
  * so that neither can be the other.

@@ -74,10 +74,10 @@ for (const [name, value] of [
   test(`./sd token: where others sign, by ${name}`, async () => {
     const env = readEnv({ [name]: value });
     await assert.rejects(tokens(env, ["--admin"]), {
-      message: `tokens are signed elsewhere: ${name} is set`,
+      message: `tokens are signed elsewhere: ${name} is set, and no JWT_SECRET; set one to keep the tokens of ./sd`,
     });
     await assert.rejects(tokens(env, ["--metrics"]), {
-      message: `there is no /metrics: ${name} is set, and METRICS_TOKEN is not`,
+      message: `there is no /metrics: ${name} is set, and neither METRICS_TOKEN nor JWT_SECRET`,
     });
   });
 

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type Role, SCOPES } from "../api/caller.ts";
 import { signToken } from "../auth/auth.ts";
-import { metricsTokenOf, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
+import { metricsTokenOf, signedElsewhere, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 
 const USAGE =
@@ -19,13 +19,14 @@ export async function tokens(env: Env, args: string[]): Promise<string[]> {
 async function metricsToken(env: Env): Promise<string> {
   if (env.METRICS_TOKEN) return env.METRICS_TOKEN;
   const elsewhere = signedElsewhereBy(env);
-  if (elsewhere) throw new Error(`there is no /metrics: ${elsewhere} is set, and METRICS_TOKEN is not`);
+  if (elsewhere)
+    throw new Error(`there is no /metrics: ${elsewhere} is set, and neither METRICS_TOKEN nor JWT_SECRET`);
   return metricsTokenOf({ ...env, JWT_SECRET: await tokenSecret(env) }) as string;
 }
 
 async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
   const elsewhere = signedElsewhereBy(env);
-  if (elsewhere) throw new Error(`tokens are signed elsewhere: ${elsewhere} is set`);
+  if (elsewhere) throw new Error(signedElsewhere(elsewhere));
   if (args.includes("--name") || args.includes("--scope")) return [await keyOf(env, readKey(args))];
   const callers = readArguments(args);
   const secret = await tokenSecret(env);
