@@ -179,3 +179,16 @@ test("every integer says its size: generators for typed languages take 32 bits o
   for (const name of ["count", "issued", "position", "page_size", "remaining", "slot"])
     assert.ok(named["int32"]?.includes(name), name);
 });
+
+test("the description says of each status with Retry-After that the request may be sent again", () => {
+  const look = (value: unknown, status: string): string[] => {
+    if (value === null || typeof value !== "object") return [];
+    return Object.entries(value).flatMap(([name, member]) =>
+      name === "retry-after" && status ? [status] : look(member, /^[45]\d\d$/.test(name) ? name : status),
+    );
+  };
+  const waits = [...new Set(look(document.paths, ""))].sort();
+  assert.deepEqual(waits, ["409", "429", "503"]);
+  const said = JSON.stringify(openApi()["info"]).match(/503 and 429 .*?Retry-After too/)?.[0] ?? "";
+  assert.deepEqual([...new Set(said.match(/\b[45]\d\d\b/g))].sort(), ["404", "409", "429", "503"]);
+});

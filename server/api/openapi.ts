@@ -41,7 +41,9 @@ export function openApi(): Json {
       license: { name: "MIT", identifier: "MIT" },
       description:
         "First come, first served. Every answer of a command has an `outcome`. Everything that is not a success is a problem (RFC 9457) " +
-        "with the same member. 503 means: send the same request again, after Retry-After. Any other problem is final for this request. " +
+        "with the same member. 503 and 429 mean: send the same request again, after Retry-After. " +
+        "404 and 409 tell what holds at that moment: later the same request may be done, as after not_started, which has Retry-After too, or paused. " +
+        "Any other problem is final for this request. " +
         "Later releases may add operations, optional members of requests, members of answers, and outcomes: take one that you do not know by its status.",
     },
     servers: [{ url: "/" }],
