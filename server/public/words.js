@@ -170,6 +170,8 @@ export const DONE = /** @type {Record<string, string>} */ ({
   disable_webhook: "Webhook disabled",
   remove_webhook: "Webhook removed",
   resend_webhook: "Sent to a webhook again",
+  record_key: "Key recorded",
+  revoke_key: "Key revoked",
 });
 
 /** An outcome of a request to issue, for a table. */

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moment } from "./words.js";
+import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { DONE, moment } from "./words.js";
+
+test("each command that writes the audit has words", async (t) => {
+  const { owner, drop } = await scratchDatabase();
+  t.after(drop);
+  const commands = await owner`select unnest(enum_range(null::coupon.audited_command))::text as name`;
+  assert.deepEqual(Object.keys(DONE).sort(), commands.map(({ name }) => name).sort());
+});
 
 test("a moment has its year when that is not this one", () => {
   const now = new Date(2026, 11, 31, 12).getTime();
