@@ -3,7 +3,7 @@
  * not get in a second it gives up, undone, and tries again for half a minute. Then it says who is in its way.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { withConnection } from "./connect.ts";
+import { connect, type Sql } from "./connect.ts";
 import type { Target } from "./target.ts";
 
 /** Less than the server's own lock_timeout and patience (2 s): behind a set-up that waits so long nobody is refused. */
@@ -42,7 +42,7 @@ export function createPatience(
 ): Patience {
   return async (what, work) => {
     for (let attempt = 1; ; attempt++) {
-      const watch = attempt < attempts ? undefined : watchWait(target, pid);
+      const watch = attempt < attempts ? undefined : await watchWait(target, pid);
       try {
         return await work();
       } catch (error) {
@@ -73,42 +73,43 @@ export async function unlessLocked<T>(work: Promise<T>, otherwise: T): Promise<T
   }
 }
 
-/** Asks, while the set-up still waits, for whom. Afterwards nobody could tell. */
-function watchWait(target: Target, pid: number) {
+/** Asks, while the set-up still waits, for whom. Afterwards nobody could tell. On a busy machine it may take as long to connect. */
+async function watchWait(target: Target, pid: number) {
+  const sql = connect(target);
+  await sql`select`.catch(() => {});
   let asked: Promise<string | undefined> | undefined;
   const timer = setTimeout(() => {
-    asked = holderOf(target, pid).catch(() => undefined);
+    asked = holderOf(sql, pid).catch(() => undefined);
   }, ASK_MS);
   return {
     holder: async () => (await asked) ?? "somebody holds what it must lock, see ./sd status: try again later",
     async end() {
       clearTimeout(timer);
       await asked;
+      await sql.end({ timeout: 1 });
     },
   };
 }
 
 /** Who holds what the set-up waits for, in words: the session that has been at it longest. */
-function holderOf(target: Target, pid: number): Promise<string | undefined> {
-  return withConnection(target, async (sql) => {
-    const [row] = await sql`
-      select
-        h.pid, quote_ident(a.usename) as login, nullif(a.application_name, '') as program,
-        to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since
-      from pg_stat_activity w
-      cross join lateral unnest(pg_blocking_pids(w.pid)) h (pid)
-      left join pg_stat_activity a on a.pid = h.pid
-      where w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)})
-      order by a.xact_start
-      limit 1
-    `;
-    if (!row) return undefined;
-    if (row["pid"] === 0)
-      return "a prepared transaction holds what it must lock, see pg_prepared_xacts: end that one first";
-    const { login, program, since } = row;
-    return (
-      `pid ${row["pid"]}, login ${login}${program ? ` (${program})` : ""}, holds what it must lock` +
-      `${since ? `, in a transaction open since ${since}` : ""}: end that session or wait for it, then try again`
-    );
-  });
+async function holderOf(sql: Sql, pid: number): Promise<string | undefined> {
+  const [row] = await sql`
+    select
+      h.pid, quote_ident(a.usename) as login, nullif(a.application_name, '') as program,
+      to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since
+    from pg_stat_activity w
+    cross join lateral unnest(pg_blocking_pids(w.pid)) h (pid)
+    left join pg_stat_activity a on a.pid = h.pid
+    where w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)})
+    order by a.xact_start
+    limit 1
+  `;
+  if (!row) return undefined;
+  if (row["pid"] === 0)
+    return "a prepared transaction holds what it must lock, see pg_prepared_xacts: end that one first";
+  const { login, program, since } = row;
+  return (
+    `pid ${row["pid"]}, login ${login}${program ? ` (${program})` : ""}, holds what it must lock` +
+    `${since ? `, in a transaction open since ${since}` : ""}: end that session or wait for it, then try again`
+  );
 }

@@ -23,6 +23,7 @@ begin
   from (values
     ('url', set_webhook.url is null, 'must not be null'),
     ('event_types', set_webhook.event_types is null, 'must not be null'),
+    ('event_types', array_ndims(set_webhook.event_types) > 1, 'must have one dimension'),
     ('event_types', array_position(set_webhook.event_types, null) is not null, 'must have no null'),
     ('url', length(set_webhook.url) > 2000, 'must have at most 2000 characters'),
     ('url', set_webhook.url collate "C" !~ '^https?://(?=[!-~]+$)[^/?#@\\]+([/?#]|$)',

@@ -23,6 +23,8 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   expiry,
   count: fc.integer({ min: 1, max: 8 }),
   group_name: fc.constantFrom("vip", "VIP", "team-1"),
+  webhook_name: fc.constantFrom("crm", "shop"),
+  url: fc.constantFrom("https://crm.example/", "https://shop.example:8443/hooks?a=1"),
   eligible_from: eligibleFrom,
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
   code_pattern: codePattern,

@@ -78,9 +78,11 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   await losesNothing({
     ...faultNamed("switchover"),
     async strike() {
-      const leader = leaderOf(await found.nodes());
-      assert.match(await say("switchover"), new RegExp(`^n\\d leads, after ${leader}; `));
+      const told = await say("switchover");
+      const [, to, from] = told.match(/^(n\d) leads, after (n\d); /) ?? [];
+      assert.ok(to !== undefined && to !== from, told);
       await untilWhole(found);
+      assert.equal(leaderOf(await found.nodes()), to);
     },
   });
   await losesNothing(faultNamed("standby killed"));
