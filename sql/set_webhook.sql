@@ -24,12 +24,14 @@ begin
     ('url', set_webhook.url is null, 'must not be null'),
     ('event_types', set_webhook.event_types is null, 'must not be null'),
     ('event_types', array_ndims(set_webhook.event_types) > 1, 'must have one dimension'),
-    ('event_types', array_position(set_webhook.event_types, null) is not null, 'must have no null'),
     ('url', length(set_webhook.url) > 2000, 'must have at most 2000 characters'),
     ('url', set_webhook.url collate "C" !~ '^https?://(?=[!-~]+$)[^/?#@\\]+([/?#]|$)',
       'must be an https:// or http:// URL of visible ASCII, without name and password')
   ) a (name, is_bad, why)
   where a.is_bad;
+  perform coupon.refuse_argument('event_types', 'must have no null')
+  from unnest(set_webhook.event_types) t (event_type)
+  where t.event_type is null;
   perform coupon.check_reason_and_actor(set_webhook.reason, set_webhook.actor);
   v_types := array(select distinct t from unnest(set_webhook.event_types) t order by t);
 

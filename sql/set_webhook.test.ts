@@ -76,6 +76,11 @@ test("arguments that no webhook can have are refused", async () => {
     await refusesArgument(admin`select from set_webhook(${name}, ${URL})`, "webhook_name", "22023");
   await refusesArgument(admin`select from set_webhook('other', ${URL}, null)`, "event_types", "22004");
   await refusesArgument(admin`select from set_webhook('other', ${URL}, '{null}')`, "event_types", "22023");
+  await refusesArgument(
+    admin`select from set_webhook('other', ${URL}, '{{paused}}')`,
+    "event_types",
+    "22023",
+  );
   await admin`select from remove_webhook('w49')`;
   await refusesArgument(admin`select from set_webhook('other', ${URL}, after => '1-0-5')`, "after", "22023");
 });
