@@ -10,8 +10,8 @@ import type { Target } from "./target.ts";
 export const LOCK_MS = 1_000;
 /** With longer and longer pauses between them, half a minute in all. */
 export const ATTEMPTS = 10;
-/** A wait that is so long is asked whom it is for; well within LOCK_MS. */
-const ASK_MS = 300;
+/** From one question whom a wait is for to the next one; well within LOCK_MS. */
+const ASK_MS = 200;
 
 /**
  * Does `work` again until it gets its locks. `what` names it in the sentences. `work` waits for each lock for LOCK_MS at most, and
@@ -73,19 +73,30 @@ export async function unlessLocked<T>(work: Promise<T>, otherwise: T): Promise<T
   }
 }
 
-/** Asks, while the set-up still waits, for whom. Afterwards nobody could tell. On a busy machine it may take as long to connect. */
+/**
+ * Asks, while the set-up still waits, for whom. Afterwards nobody could tell. A busy machine may take as long to connect as the wait
+ * lasts, and may take long until the wait begins.
+ */
 async function watchWait(target: Target, pid: number) {
   const sql = connect(target);
   await sql`select`.catch(() => {});
-  let asked: Promise<string | undefined> | undefined;
-  const timer = setTimeout(() => {
-    asked = holderOf(sql, pid).catch(() => undefined);
-  }, ASK_MS);
+  let isOver = false;
+  const asked = (async () => {
+    while (!isOver) {
+      await sleep(ASK_MS);
+      const holder = await holderOf(sql, pid).catch(() => undefined);
+      if (holder !== undefined) return holder;
+    }
+    return "somebody holds what it must lock, see ./sd status: try again later";
+  })();
+  const end = () => {
+    isOver = true;
+    return asked;
+  };
   return {
-    holder: async () => (await asked) ?? "somebody holds what it must lock, see ./sd status: try again later",
+    holder: end,
     async end() {
-      clearTimeout(timer);
-      await asked;
+      await end();
       await sql.end({ timeout: 1 });
     },
   };
