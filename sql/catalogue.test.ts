@@ -261,7 +261,7 @@ const RIGHTS: Record<string, string> = {
   "claim_webhooks(uuid,boolean)": "a",
   "webhook_target(text)": "a",
   "next_webhook_events(uuid,text,integer)": "a",
-  "tell_webhook(uuid,text,text,text[],text[],integer[],text[],integer[])": "a",
+  "tell_webhook(uuid,text,timestamp with time zone,text,text[],text[],integer[],text[],integer[])": "a",
   "coupon.add_lease()": "",
   "coupon.asked_for(coupon.coupons)": "",
   "coupon.carry_expiry()": "",
@@ -337,6 +337,7 @@ const RIGHTS: Record<string, string> = {
   "coupon.time_sell_out()": "",
   "coupon.terms_of(coupon.coupons)": "",
   "coupon.today()": "",
+  "coupon.waiting_events(coupon.webhooks)": "",
   "coupon.write_users(bigint[],text[],text,text)": "",
 };
 

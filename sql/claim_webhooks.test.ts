@@ -40,7 +40,7 @@ test("one sends until its time is over, or it leaves", () =>
     assert.deepEqual(await two.claim(), ["crm"]);
     assert.deepEqual(await held(), [[two.sender, true]]);
     assert.deepEqual([await one.claim(), await one.next("crm")], [[], []]);
-    assert.deepEqual(await one.tell("crm", {}), [false, false]);
+    assert.deepEqual(await one.tell("crm", { createdAt: "now" }), [false, false]);
     assert.deepEqual(await one.claim(true), []);
     assert.deepEqual(await held(), [[two.sender, true]], "who does not send leaves nothing");
     await two.claim(true);

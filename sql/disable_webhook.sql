@@ -27,5 +27,5 @@ end
 $$;
 
 comment on function public.disable_webhook(text, text, text) is
-  'Sends nothing to a webhook until enable_webhook(), which goes on where this stopped: nothing is lost. events() tells it as
-webhook_disabled. Outcomes in order: webhook_not_found, already_disabled, disabled. reason and actor go to the audit.';
+  'Sends nothing to a webhook until enable_webhook(), which goes on where this stopped; only grants that are retired
+meanwhile have no events any more. events() tells it as webhook_disabled. Outcomes in order: webhook_not_found, already_disabled, disabled. reason and actor go to the audit.';

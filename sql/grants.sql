@@ -99,7 +99,7 @@ grant execute on function
   public.claim_webhooks(uuid, boolean),
   public.webhook_target(text),
   public.next_webhook_events(uuid, text, integer),
-  public.tell_webhook(uuid, text, text, text[], text[], integer[], text[], integer[])
+  public.tell_webhook(uuid, text, timestamptz, text, text[], text[], integer[], text[], integer[])
 to coupon_api;
 
 grant execute on function

@@ -1,7 +1,9 @@
--- What is to be sent to a webhook now: a page of what happened since, and what waited long enough. Nothing is written but
--- that an event that nobody wants is passed over, and that a coupon has caught up.
+-- What is to be sent to a webhook now: a page of what was gathered since, and what waited long enough. Nothing is written but
+-- that an event that nobody wants is passed over, and that a coupon has caught up. Gathers nothing: who calls it reads events()
+-- before, in a transaction of its own, so that a page that fails takes nothing back from other readers.
 create or replace function public.next_webhook_events(sender uuid, webhook_name text, page_size integer default 200)
 returns table (
+  created_at timestamptz,
   page_end text,
   event_id text,
   event public.event_type,
@@ -39,37 +41,13 @@ begin
   if not found then
     return;
   end if;
-  if (select g.last_number from coupon.gathered g) < v_webhook.after_number + next_webhook_events.page_size then
-    perform coupon.gather_events();
-  end if;
   -- Where hardly anything is wanted, so many rows are looked at in one call.
   select least(g.last_number, v_webhook.after_number + 10000) into v_last_number from coupon.gathered g;
 
-  -- A coupon that has caught up waits no longer, and an event that is gone with its coupon can't be sent again.
-  delete from coupon.webhook_deliveries d
-  where d.webhook_name = v_webhook.webhook_name and d.next_attempt_at <= clock_timestamp() and not exists (
-    select from coupon.events_after(
-      d.number, d.place - 1, 1, v_webhook.after_number, d.coupon_id,
-      case when d.dead_at is null then v_webhook.event_types else '{}' end) a
-    where case
-      when d.dead_at is null then (a.at_number, a.at_place) <= (v_webhook.after_number, v_webhook.after_place)
-      else (a.at_number, a.at_place) = (d.number, d.place) end);
-
   return query
-  select null::text, a.event_id, a.event, a.at, a.of_coupon, a.user_id, a.position, a.use_reference, a.old_values,
-    a.new_values, d.dead_at is not null
-  from (
-    select d.*
-    from coupon.webhook_deliveries d
-    where d.webhook_name = v_webhook.webhook_name and d.next_attempt_at <= clock_timestamp()
-    order by d.next_attempt_at
-    limit 20
-  ) d
-  cross join lateral coupon.events_after(
-    d.number, d.place - 1, case when d.dead_at is null then 50 else 1 end, v_webhook.after_number, d.coupon_id,
-    case when d.dead_at is null then v_webhook.event_types else '{}' end) a
-  where d.dead_at is not null or (a.at_number, a.at_place) <= (v_webhook.after_number, v_webhook.after_place)
-  order by d.dead_at is not null, a.at_number, a.at_place;
+  select v_webhook.created_at, null::text, d.event_id, d.event, d.at, d.of_coupon, d.user_id, d.position, d.use_reference,
+    d.old_values, d.new_values, d.is_dead
+  from coupon.waiting_events(v_webhook) d;
 
   return query
   with page as materialized (
@@ -99,8 +77,8 @@ begin
     where w.webhook_name = v_webhook.webhook_name and not exists (select from wanted)
       and (n.at_number, n.at_place) > (w.after_number, w.after_place)
   )
-  select n.at_number || '-' || n.at_place, p.event_id, p.event, p.at, p.of_coupon, p.user_id, p.position, p.use_reference,
-    p.old_values, p.new_values, false
+  select v_webhook.created_at, n.at_number || '-' || n.at_place, p.event_id, p.event, p.at, p.of_coupon, p.user_id, p.position,
+    p.use_reference, p.old_values, p.new_values, false
   from wanted p
   cross join ends n
   order by p.at_number, p.at_place;
@@ -110,4 +88,5 @@ $$;
 comment on function public.next_webhook_events(uuid, text, integer) is
   'For the server process that has claim_webhooks(): the events that are to be sent to a webhook now, of a coupon in their
 order; none if another process has it. Those with a page_end are the next page_size (1 to 1000) of what happened; those
-without waited, and is_dead are those to be sent again. tell_webhook() says what became of them.';
+without waited, and is_dead are those to be sent again. created_at is the webhook''s, for tell_webhook(), which says what became
+of them. What happened since anyone read events() is not in it.';

@@ -145,6 +145,86 @@ test("what waits and is not wanted any more is passed over; what is gone with it
   assert.deepEqual(told((await send(sender, crm)).sent), [["paused", lunch, null]]);
 });
 
+/** Not before the test says so, however slow the machine is. */
+const later = (name: string) => owner`
+  update coupon.webhook_deliveries set next_attempt_at = 'infinity' where webhook_name = ${name}`;
+
+test("many events of others are not read for a coupon that waits, and its own are passed over at last", async () => {
+  const crm = await hook("long", "{created,paused}");
+  const coupons: number[] = [];
+  for (let i = 0; i < 26; i++) coupons.push(await coupon());
+  const failed = await send(sender, crm, () => ({ error: "no answer" }));
+  assert.deepEqual(failed.told, [true, false]);
+  await later(crm);
+  const [busy] = coupons as [number];
+  await owner.begin(async (sql) => {
+    await sql`
+      insert into coupon.audit (command, coupon_id, new_values)
+      select 'edit_coupon', ${busy}, jsonb_build_object('message', c.message)
+      from coupon.coupons c, generate_series(1, 1200) where c.id = ${busy}`;
+  });
+  await admin`select from events('latest', 1)`;
+  assert.deepEqual(await sender.next(crm), [], "all is passed over, and nothing is due yet");
+  // What failed has arrived, and all that is left of them are the many of the first, which nobody wants.
+  await owner`
+    update coupon.webhook_deliveries d
+    set next_attempt_at = clock_timestamp() - d.coupon_id * interval '1 ms', attempts = 0, place = place + 1
+    where d.webhook_name = ${crm}`;
+  /** Rows of the log that a call read. */
+  const read = () =>
+    owner.begin(async (sql) => {
+      const count = () =>
+        value(sql`
+          select sum(pg_stat_get_xact_tuples_returned(i.indexrelid))::integer
+          from pg_index i where i.indrelid = 'coupon.events'::regclass`) as Promise<number>;
+      const before = await count();
+      assert.equal((await sql`select from next_webhook_events(${sender.sender}, ${crm})`).count, 0);
+      return (await count()) - before;
+    });
+  const waiting = async () =>
+    (
+      await rows(owner`
+        select coupon_id::integer from coupon.webhook_deliveries where webhook_name = ${crm} order by coupon_id`)
+    ).flat();
+  // Twenty of them have caught up: the row of each is read twice, and one where the page begins.
+  assert.equal(await read(), 41);
+  assert.deepEqual(await waiting(), coupons.slice(0, 6));
+  await owner`update coupon.webhook_deliveries set next_attempt_at = '-infinity' where webhook_name = ${crm}`;
+  assert.equal(await read(), 5 * 2 + 1_200 + 1_201 + 1);
+  assert.deepEqual(await waiting(), []);
+});
+
+test("of a coupon with very many events that nobody wants, so many are passed over in a call", async () => {
+  const crm = await hook("busy", "{created,paused}");
+  const lunch = await coupon();
+  await send(sender, crm, () => ({ error: "no answer" }));
+  await later(crm);
+  await owner.begin(async (sql) => {
+    await sql`
+      insert into coupon.audit (command, coupon_id, new_values)
+      select 'edit_coupon', ${lunch}, jsonb_build_object('message', c.message)
+      from coupon.coupons c, generate_series(1, 15000) where c.id = ${lunch}`;
+  });
+  await admin`select from pause_coupon(${lunch})`;
+  for (let i = 0; i < 2; i++) assert.deepEqual(await sender.next(crm), []);
+  await admin`select from set_webhook(${crm}, 'https://crm.example/', '{paused}')`;
+  const due = () => owner`
+    update coupon.webhook_deliveries set next_attempt_at = clock_timestamp() where webhook_name = ${crm}`;
+  await due();
+  const sent: unknown[] = [];
+  for (let i = 0; i < 4; i++) sent.push(told((await send(sender, crm)).sent));
+  assert.deepEqual(sent, [[], [["paused", lunch, null]], [], []]);
+  assert.deepEqual(await rows(owner`select from coupon.webhook_deliveries where webhook_name = ${crm}`), []);
+});
+
+test("it gathers nothing itself, and holds up nobody who does", async () => {
+  const crm = await hook("still");
+  await coupon();
+  const given = await api`select from next_webhook_events(${sender.sender}, ${crm})`;
+  assert.equal(given.count, 0);
+  assert.equal((await sender.next(crm)).length, 1);
+});
+
 test("nothing for another process, and arguments", async () => {
   const crm = await hook("mine");
   await coupon();

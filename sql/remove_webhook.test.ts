@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { rows, testDatabase, value } from "../bench/harness/rows.ts";
-import { createSender, send } from "../bench/harness/webhooks.ts";
+import { createSender, type Given, send } from "../bench/harness/webhooks.ts";
 import { connect } from "../db/connect.ts";
 
 const { admin, owner, apiUrl, coupon } = await testDatabase();
@@ -16,13 +16,13 @@ test("webhook_not_found, and removed with all that there was", async (t) => {
   const sender = createSender(api, randomUUID());
   await sender.claim();
   const lunch = await coupon();
-  const [event] = await sender.next("crm");
+  const [{ created_at: createdAt, event_id }] = (await sender.next("crm")) as [Given];
   await send(sender, "crm", () => ({ error: "no answer" }));
   assert.equal(await remove(), "removed");
   for (const table of ["webhooks", "webhook_secrets", "webhook_deliveries"])
     assert.equal((await owner`select from ${owner(`coupon.${table}`)}`).count, 0, table);
   assert.deepEqual(await sender.next("crm"), []);
-  assert.deepEqual(await sender.tell("crm", { taken: [event?.event_id as string] }), [false, false]);
+  assert.deepEqual(await sender.tell("crm", { createdAt, taken: [event_id] }), [false, false]);
   assert.deepEqual(await rows(admin`select old_values from audit_trail(page_size => 1)`), [
     [{ webhook_name: "crm", url: "https://crm.example/", event_types: [] }],
   ]);

@@ -45,5 +45,5 @@ $$;
 
 comment on function public.resend_webhook(text, text, text, text) is
   'Sends at once, and not when its pause is over, what list_webhook_deliveries() tells: all of it, or this event. What is dead
-is sent once, after what came behind it, and stays dead if that fails. A webhook that is disabled gets it when it is
+is sent once, beside what came behind it, and stays dead if that fails. A webhook that is disabled gets it when it is
 enabled. Outcomes in order: webhook_not_found, nothing_to_send, resending (so many). reason and actor go to the audit.';

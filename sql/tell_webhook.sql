@@ -2,6 +2,7 @@
 create or replace function public.tell_webhook(
   sender uuid,
   webhook_name text,
+  created_at timestamptz,
   page_end text,
   taken text[],
   stopped text[],
@@ -25,6 +26,9 @@ declare
   v_why text;
 begin
   perform coupon.check_webhook_name(tell_webhook.webhook_name);
+  if tell_webhook.created_at is null then
+    perform coupon.refuse_argument('created_at', 'must not be null');
+  end if;
   perform coupon.refuse_argument(a.name, 'must be event_ids, without a null')
   from (values ('taken', tell_webhook.taken), ('stopped', tell_webhook.stopped)) a (name, ids)
   where a.ids is null or exists (
@@ -38,6 +42,7 @@ begin
   where a.count is distinct from cardinality(tell_webhook.stopped);
   if tell_webhook.page_end !~ '^[0-9]{1,18}-[0-9]{1,10}$'
     or split_part(tell_webhook.page_end, '-', 2)::bigint > 2147483646
+    or split_part(tell_webhook.page_end, '-', 1)::bigint > (select g.last_number from coupon.gathered g)
   then
     perform coupon.refuse_argument('page_end', 'must be one of next_webhook_events()');
   end if;
@@ -47,7 +52,7 @@ begin
   if is_told then
     select w.* into v_webhook
     from coupon.webhooks w
-    where w.webhook_name = tell_webhook.webhook_name
+    where w.webhook_name = tell_webhook.webhook_name and w.created_at = tell_webhook.created_at
     for no key update;
     is_told := found;
   end if;
@@ -86,9 +91,9 @@ begin
         and v_stop.error is not null;
       continue;
     end if;
-    -- Without an error it was not its turn yet.
+    -- Without an error it was not sent: that is no attempt, and it is due as it was.
     v_attempts := coalesce(v_waiting.attempts, 0) + (v_stop.error is not null)::integer;
-    v_pause := case when v_attempts = 0 then interval '0' else coupon.webhook_pause(v_attempts) end;
+    v_pause := case when v_stop.error is null then interval '0' else coupon.webhook_pause(v_attempts) end;
     delete from coupon.webhook_deliveries d
     where d.webhook_name = v_webhook.webhook_name and d.coupon_id = v_stop.coupon_id and d.dead_at is null;
     insert into coupon.webhook_deliveries (webhook_name, number, place, coupon_id, attempts, next_attempt_at, dead_at,
@@ -98,7 +103,9 @@ begin
       case when v_pause is not null then
         v_now + greatest(v_pause * (1 + random() / 10), make_interval(secs => least(coalesce(v_stop.wait, 0), 86400))) end,
       case when v_pause is null then v_now end,
-      case when v_stop.error is null then v_waiting.last_attempt_at else v_now end, v_stop.status, v_stop.error);
+      case when v_stop.error is null then v_waiting.last_attempt_at else v_now end,
+      case when v_stop.error is null then v_waiting.last_status else v_stop.status end,
+      coalesce(v_stop.error, v_waiting.last_error));
     if v_pause is null then
       -- The next one of its coupon has its turn.
       insert into coupon.webhook_deliveries (webhook_name, number, place, coupon_id, attempts, next_attempt_at)
@@ -138,10 +145,11 @@ begin
 end
 $$;
 
-comment on function public.tell_webhook(uuid, text, text, text[], text[], integer[], text[], integer[]) is
-  'For the server process that has claim_webhooks(): what became of next_webhook_events(). taken are, of each coupon, the last
+comment on function public.tell_webhook(uuid, text, timestamptz, text, text[], text[], integer[], text[], integer[]) is
+  'For the server process that has claim_webhooks(): what became of next_webhook_events(), of the webhook that was
+created_at then. taken are, of each coupon, the last
 event that arrived; stopped the first one that did not, with its status, its error (null: it was not sent) and the seconds
 that the receiver asked to wait. page_end is the page''s, null where there was none. A coupon that stopped waits: 5 seconds,
 5, 30 minutes, 2, 5, 10 and 14 hours after each attempt, a tenth more at most; then the event is dead. Who answers 410, or
 takes nothing for 5 days, is disabled (is_disabled). is_told is false, and nothing is done, if another process has it by now
-or the webhook is gone. Raises 22023 for ids that are none.';
+or the webhook is gone, even if another one has its name. Raises 22004 or 22023 for ids that are none.';

@@ -96,6 +96,39 @@ test("what was not sent, since its time was over, is due at once and no attempt"
   );
 });
 
+test("what was broken off is no attempt: it is due at once, with what came of the one before", async () => {
+  const crm = await hook("broken");
+  await coupon();
+  for (let i = 0; i < 6; i++) {
+    await send(sender, crm, down);
+    await due();
+  }
+  await send(sender, crm, () => ({}));
+  assert.deepEqual(
+    await rows(owner`
+      select attempts, next_attempt_at <= clock_timestamp(), last_attempt_at is not null, last_status, last_error
+      from coupon.webhook_deliveries where webhook_name = ${crm}`),
+    [[6, true, true, 503, "status 503"]],
+  );
+});
+
+test("one that was removed and set anew meanwhile is another one, and nothing of it is changed", async () => {
+  const crm = await hook("anew");
+  const lunch = await coupon();
+  const [{ created_at: createdAt, page_end: pageEnd, event_id }] = (await sender.next(crm)) as [Given];
+  await admin`select from remove_webhook(${crm})`;
+  await admin`select from set_webhook(${crm}, 'https://other.example/', after => null)`;
+  const place = () =>
+    rows(owner`
+      select after_number::integer, after_place, failing_since, delivered_at from coupon.webhooks where webhook_name = ${crm}`);
+  for (const told of [{ taken: [event_id] }, { stopped: [{ event_id, ...down() }] }])
+    assert.deepEqual(await sender.tell(crm, { createdAt, pageEnd, ...told }), [false, false]);
+  assert.deepEqual(await place(), [[1, -1, null, null]]);
+  const { sent } = await send(sender, crm, undefined, 1_000);
+  assert.deepEqual(sent[0]?.event_id, (await admin`select event_id from events(null, 1)`)[0]?.["event_id"]);
+  assert.equal(sent.at(-1)?.coupon_id, lunch);
+});
+
 test("who has taken nothing for 5 days is disabled, which is an event", async () => {
   const crm = await hook("away");
   await coupon();
@@ -151,14 +184,11 @@ test("a process that another one has followed is told nothing, and changes nothi
   const crm = await hook("followed");
   await coupon();
   const given = await sender.next(crm);
-  const pageEnd = given[0]?.page_end as string;
+  const [{ created_at: createdAt, page_end: pageEnd, event_id }] = given as [Given];
   await owner`update coupon.webhook_sender set until = clock_timestamp()`;
   const next = createSender(api, randomUUID());
   await next.claim();
-  assert.deepEqual(await sender.tell(crm, { pageEnd, taken: [given[0]?.event_id as string] }), [
-    false,
-    false,
-  ]);
+  assert.deepEqual(await sender.tell(crm, { createdAt, pageEnd, taken: [event_id] }), [false, false]);
   assert.deepEqual(await next.next(crm), given);
   await next.claim(true);
   await sender.claim();
@@ -241,11 +271,16 @@ test("arguments that tell nothing are refused", async () => {
       waits = "{}",
     } = told;
     return api`
-      select from tell_webhook(${sender.sender}, 'pauses', ${page_end}, ${taken}::text::text[], ${stopped}::text::text[],
+      select from tell_webhook(${sender.sender}, 'pauses', now(), ${page_end}, ${taken}::text::text[], ${stopped}::text::text[],
         ${statuses}::text::integer[], ${errors}::text::text[], ${waits}::text::integer[])`;
   };
-  for (const page_end of ["x", "1-2147483647", "1-9999999999"])
+  for (const page_end of ["x", "1-2147483647", "1-9999999999", "999999999999999999-0"])
     await refusesArgument(call({ page_end }), "page_end", "22023");
+  await refusesArgument(
+    api`select from tell_webhook(${sender.sender}, 'pauses', null, null, '{}', '{}', '{}', '{}', '{}')`,
+    "created_at",
+    "22004",
+  );
   await refusesArgument(call({ taken: null }), "taken", "22023");
   await refusesArgument(call({ taken: "{1-0}" }), "taken", "22023");
   await refusesArgument(call({ stopped: "{null}" }), "stopped", "22023");

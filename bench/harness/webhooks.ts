@@ -4,6 +4,8 @@ import { arrayOf } from "../../server/database/rows.ts";
 
 /** An event as next_webhook_events() gives it, with what it is about as one text. */
 export interface Given {
+  /** The webhook's, as text. */
+  created_at: string;
   page_end: string | null;
   event_id: string;
   event: string;
@@ -35,18 +37,23 @@ export function createSender(api: Sql, sender: string) {
         (row) => row["webhook_name"],
       ),
 
-    next: async (name: string, pageSize = 200): Promise<Given[]> =>
-      Array.from(
+    next: async (name: string, pageSize = 200): Promise<Given[]> => {
+      await api`select from events('latest', 1)`;
+      return Array.from(
         await api<Given[]>`
-        select page_end, event_id, event, coupon_id::integer, coalesce("position"::text, use_reference) as what, is_dead
+        select created_at::text, page_end, event_id, event, coupon_id::integer, coalesce("position"::text, use_reference) as what, is_dead
         from next_webhook_events(${sender}, ${name}, ${pageSize}::integer)`,
-      ),
+      );
+    },
 
-    async tell(name: string, told: { pageEnd?: string | null; taken?: string[]; stopped?: Stopped[] }) {
-      const { pageEnd = null, taken = [], stopped = [] } = told;
+    async tell(
+      name: string,
+      told: { createdAt: string; pageEnd?: string | null; taken?: string[]; stopped?: Stopped[] },
+    ) {
+      const { createdAt, pageEnd = null, taken = [], stopped = [] } = told;
       const [row] = await api`
         select is_told, is_disabled
-        from tell_webhook(${sender}, ${name}, ${pageEnd}, ${arrayOf(taken)}::text::text[],
+        from tell_webhook(${sender}, ${name}, ${createdAt}::text::timestamptz, ${pageEnd}, ${arrayOf(taken)}::text::text[],
           ${arrayOf(stopped.map(({ event_id }) => event_id))}::text::text[],
           ${nullable(stopped.map(({ status = null }) => status))}::text::integer[],
           ${nullable(stopped.map(({ error = null }) => error))}::text::text[],
@@ -71,6 +78,7 @@ export async function send(
     const lane = event.is_dead ? event.event_id : event.coupon_id;
     lanes.set(lane, [...(lanes.get(lane) ?? []), event]);
   }
+  const [first] = given;
   const sent: Given[] = [];
   const taken: string[] = [];
   const stopped: Stopped[] = [];
@@ -87,7 +95,7 @@ export async function send(
     }
     if (last !== undefined) taken.push(last);
   }
-  if (given.length === 0) return { sent, told: [] };
+  if (first === undefined) return { sent, told: [] };
   const pageEnd = given.find(({ page_end }) => page_end !== null)?.page_end ?? null;
-  return { sent, told: await tell(name, { pageEnd, taken, stopped }) };
+  return { sent, told: await tell(name, { createdAt: first.created_at, pageEnd, taken, stopped }) };
 }

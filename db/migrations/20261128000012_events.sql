@@ -27,6 +27,7 @@ create table coupon.events (
   constraint events_positions_rise check (first_position between 1 and last_position)
 );
 create unique index events_tell_a_grant_once on coupon.events (coupon_id, last_position) where last_position is not null;
+create index events_by_coupon on coupon.events (coalesce(coupon_id, 0), number);
 
 comment on table coupon.events is
   'The order of events: a row is a row of the audit, or the grants of a coupon from one position to another. Only
@@ -47,6 +48,8 @@ comment on column coupon.events.sold_out is
   'Whether the last of these grants took the last unit.';
 comment on index coupon.events_tell_a_grant_once is
   'Also for coupon.new_grants(), which looks for the last one.';
+comment on index coupon.events_by_coupon is
+  'For coupon.events_after() of one coupon, however many events others have.';
 
 create trigger events_are_permanent
   before update or delete on coupon.events

@@ -39,6 +39,8 @@ export interface Delivery {
 
 /** An event to be sent: of a page, or one that waited, or one that was given up and is wanted again. */
 export interface Due extends EventOfDatabase {
+  /** The webhook's: one that gets its name later is another one. */
+  created_at: Instant;
   /** Of a page. */
   page_end: string | null;
   is_dead: boolean;
@@ -164,29 +166,39 @@ export function sending(webhook: Pool) {
         `,
       ).then((rows) => rows[0]),
 
-    nextWebhookEvents: (sender: string, name: string, pageSize: number) =>
-      webhook<Due>(
+    nextWebhookEvents: async (sender: string, name: string, pageSize: number) => {
+      // Gathers what was committed since, in a transaction of its own: other readers keep it, whatever becomes of this page.
+      await webhook((sql) => sql`select from public.events(after => 'latest', page_size => 1)`);
+      return webhook<Due>(
         (sql) => sql`
-          select ${sql.unsafe(EVENT)}, page_end, is_dead
+          select ${sql.unsafe(EVENT)}, ${sql.unsafe(instant("created_at"))}, page_end, is_dead
           from public.next_webhook_events(
             sender => ${sender}::uuid, webhook_name => ${name}::text, page_size => ${pageSize}::integer)
         `,
-      ),
+      );
+    },
 
     tellWebhook: (
       sender: string,
       name: string,
       {
+        createdAt,
         pageEnd,
         taken,
         stopped,
-      }: { pageEnd: string | null; taken: readonly string[]; stopped: readonly Stop[] },
+      }: {
+        createdAt: Instant;
+        pageEnd: string | null;
+        taken: readonly string[];
+        stopped: readonly Stop[];
+      },
     ) =>
       webhook<{ is_told: boolean; is_disabled: boolean }>(
         (sql) => sql`
           select is_told, is_disabled
           from public.tell_webhook(
-            sender => ${sender}::uuid, webhook_name => ${name}::text, page_end => ${pageEnd}::text,
+            sender => ${sender}::uuid, webhook_name => ${name}::text,
+            created_at => ${createdAt}::timestamptz, page_end => ${pageEnd}::text,
             taken => ${arrayOf(taken)}::text::text[],
             stopped => ${arrayOf(stopped.map(({ event_id }) => event_id))}::text::text[],
             statuses => ${withNulls(stopped.map(({ status }) => status))}::text::integer[],

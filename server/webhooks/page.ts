@@ -36,8 +36,9 @@ export function createPages({ db, clock, log, post }: PageParts) {
   /** Sends what is due, and tells what became of it. False: nothing is due, or another process sends. */
   async function sendPage(name: string, tenure: Tenure): Promise<boolean> {
     const due = await db.nextWebhookEvents(tenure.sender, name, PAGE);
-    const target = due.length > 0 ? await db.webhookTarget(name) : undefined;
-    if (target === undefined) return false;
+    const [first] = due;
+    const target = first && (await db.webhookTarget(name));
+    if (first === undefined || target === undefined) return false;
     const until = clock.now() + PAGE_MS;
     const taken: string[] = [];
     const stopped: Stop[] = [];
@@ -51,7 +52,12 @@ export function createPages({ db, clock, log, post }: PageParts) {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     const pageEnd = due.find(({ page_end }) => page_end !== null)?.page_end ?? null;
-    const { is_told, is_disabled } = await db.tellWebhook(tenure.sender, name, { pageEnd, taken, stopped });
+    const { is_told, is_disabled } = await db.tellWebhook(tenure.sender, name, {
+      createdAt: first.created_at,
+      pageEnd,
+      taken,
+      stopped,
+    });
     const failed = stopped.filter(({ error }) => error !== null);
     if (failed.length > 0)
       log.event("webhook failed", { webhook: name, coupons: failed.length, error: failed[0]?.error });

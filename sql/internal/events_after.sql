@@ -23,6 +23,8 @@ returns table (
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+-- One coupon's events are found by another index than those of all.
+set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
 set jit = off
 as $$
@@ -36,7 +38,8 @@ begin
       g.position as place, 'issued'::public.event_type as event, g.issued_at as at, g.user_id, g.position,
       null as use_reference, null::jsonb as old_values, null::jsonb as new_values
     from coupon.user_coupons g
-    where coupon.position_key(g.coupon_id, g.position) between
+    where (events_after.event_types = '{}' or 'issued' = any (events_after.event_types))
+      and coupon.position_key(g.coupon_id, g.position) between
         coupon.position_key(e.coupon_id,
           case when e.number = events_after.number then greatest(e.first_position, events_after.place + 1)
             else e.first_position end)
@@ -56,12 +59,16 @@ begin
     from coupon.audit a
     where a.id = e.audit_id and (e.number, 0) > (events_after.number, events_after.place)
   ) x
-  where e.number >= events_after.number
-    and (events_after.last_number is null or e.number <= events_after.last_number)
-    and (events_after.coupon_id is null or coalesce(e.coupon_id, 0) = events_after.coupon_id)
+  where case
+      when events_after.coupon_id is null
+      then e.number >= events_after.number and (events_after.last_number is null or e.number <= events_after.last_number)
+      -- Both in one comparison, so that no plan reads those of other coupons.
+      else (coalesce(e.coupon_id, 0), e.number) >= (events_after.coupon_id, events_after.number)
+        and (coalesce(e.coupon_id, 0), e.number)
+          <= (events_after.coupon_id, coalesce(events_after.last_number, 9223372036854775807)) end
     -- Of grants a page at most is looked at, since all are of one type.
     and (events_after.event_types = '{}' or x.event = any (events_after.event_types))
-  order by e.number, x.place
+  order by case when events_after.coupon_id is not null then coalesce(e.coupon_id, 0) end, e.number, x.place
   limit events_after.page_size;
 end
 $$;
