@@ -175,6 +175,10 @@ test("all given", () => {
 
 const PERCENT =
   "a % must be written as %25, unless it begins an encoded character: two hex digits for each byte of its UTF-8, not %00";
+const COLLECTOR =
+  "must be a URL like http://collector.example:4318, without ? and #; a name, a password or a key go into OTEL_EXPORTER_OTLP_HEADERS";
+const HEADERS =
+  "keys must be names of headers, and values have no line break and no character beyond Latin-1";
 
 for (const [name, value, why] of [
   ["WORKERS", "0", "must be a whole number from 1 to 64"],
@@ -218,7 +222,12 @@ for (const [name, value, why] of [
   ["LOG_LEVEL", "INFO", 'Invalid option: expected one of "debug"|"info"|"warn"|"error"'],
   ["METRICS_TOKEN", "s".repeat(15), "must have at least 16 characters, visible ASCII"],
   ["METRICS_TOKEN", `${"s".repeat(16)} s`, "must have at least 16 characters, visible ASCII"],
-  ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must be a URL like http://collector.example:4318"],
+  ...["collector:4318", "file:///x", "http://u:p@h:4318", "http://u@h", "https://h/?k=p", "https://h/#p"].map(
+    (url) => ["OTEL_EXPORTER_OTLP_ENDPOINT", url, COLLECTOR] as const,
+  ),
+  ...["x-key=sec%0Aret", "x(key=secret", "x-key=%C5%82"].map(
+    (pairs) => ["OTEL_EXPORTER_OTLP_HEADERS", pairs, HEADERS] as const,
+  ),
   ["OTEL_EXPORTER_OTLP_HEADERS", "a", "must be key=value,key=value"],
   ["OTEL_RESOURCE_ATTRIBUTES", "a=%zz", "values must be percent-encoded"],
   ["OTEL_TRACES_SAMPLER_ARG", "1.1", "must be a number from 0 to 1"],
@@ -266,7 +275,8 @@ test("shown: no secret, and whether it was given", () => {
     API_DATABASE_URL: "postgres://coupon_api@example.org/d",
     JWT_SECRET: "s".repeat(64),
     JWT_PUBLIC_KEY: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-    JWT_JWKS_URL: "https://example.org/jwks.json?password=hush",
+    JWT_JWKS_URL: "https://example.org/jwks.json?code=hush",
+    JWT_ISSUERS: '[{"issuer":"a","audience":"b","user_id":"c","jwks":"https://a.example/?code=hush"}]',
     OTEL_EXPORTER_OTLP_HEADERS: "k=hush",
     WORKERS: "4",
     SEED: "",
@@ -310,10 +320,10 @@ test("shown: no secret, and whether it was given", () => {
     OTEL_TRACES_SAMPLER_ARG: ["1", false],
     JWT_SECRET: ["set (64 characters)", true],
     JWT_PUBLIC_KEY: ["-----BEGIN PUBLIC KEY----- AAAA -----END PUBLIC KEY-----", true],
-    JWT_JWKS_URL: ["https://example.org/jwks.json?password=***", true],
+    JWT_JWKS_URL: ["https://example.org/jwks.json?***", true],
     JWT_ISSUER: ["coupon-drop", false],
     JWT_AUDIENCE: ["coupon-drop", false],
-    JWT_ISSUERS: ["none", false],
+    JWT_ISSUERS: ['[{"issuer":"a","audience":"b","user_id":"c","jwks":"https://a.example/?***"}]', true],
   });
 });
 

@@ -8,7 +8,7 @@ import { parseEnv } from "node:util";
 import { z } from "zod";
 import { standbyOf, targetOf } from "../db/target.ts";
 import { keyAddress, readIssuers } from "./issuer-settings.ts";
-import { pairsOf, SAMPLERS } from "./trace-settings.ts";
+import { collectorAddress, headersOf, pairsOf, SAMPLERS } from "./trace-settings.ts";
 
 interface Text {
   description: string;
@@ -161,15 +161,12 @@ const schema = z.object({
     description:
       "`debug` logs every request. `info` logs requests that changed something, and at most 10 refusals or failures a second for each status, with a count of the others. `warn` logs failures, `error` only errors",
   }),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z
-    .url({ protocol: /^https?$/, error: "must be a URL like http://collector.example:4318" })
-    .optional()
-    .register(texts, {
-      description:
-        "collector that gets a span of each request that is sampled, by OTLP over HTTP in JSON: `http://collector.example:4318`",
-      otherwise: "none: no span is made",
-    }),
-  OTEL_EXPORTER_OTLP_HEADERS: z.string().superRefine(readableBy(pairsOf)).prefault("").register(texts, {
+  OTEL_EXPORTER_OTLP_ENDPOINT: collectorAddress.optional().register(texts, {
+    description:
+      "collector that gets a span of each request that is sampled, by OTLP over HTTP in JSON: `http://collector.example:4318`",
+    otherwise: "none: no span is made",
+  }),
+  OTEL_EXPORTER_OTLP_HEADERS: z.string().superRefine(readableBy(headersOf)).prefault("").register(texts, {
     description: "headers for the collector: `key=value,key=value`",
     otherwise: "none",
     secret: true,
@@ -329,11 +326,12 @@ export function shown(
   });
 }
 
-/** Shows only the length of a secret, a URL without its passwords, and anything else on one line. */
+/** Shows only the length of a secret, a URL without its passwords, one of the web without its query, and anything else on one line. */
 function masked(text: string, secret = false): string {
   if (secret) return `set (${text.length} characters)`;
   return text
     .replace(/^(\w+:\/\/[^/?#]*?):[^/?#]*@/, "$1:***@")
+    .replace(/(https?:\/\/[^\s"?#]*\?)[^\s"#]*/gi, "$1***")
     .replace(/([?&]\w*password=)[^&#]*/gi, "$1***")
     .replace(/\s+/g, " ");
 }

@@ -4,6 +4,7 @@ import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
 import { bound, env, holdCoupon, userToken } from "../bench/harness/app.ts";
+import { collector } from "../bench/harness/collector.ts";
 import { failedServer, issueBy, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { untilWaiting } from "../bench/harness/waiting.ts";
@@ -64,6 +65,18 @@ test("SIGTERM: how many asked is told to the last request, whatever a restart do
     assert.deepEqual(await exited, [0, null]);
     assert.equal(await asked(), total);
   }
+});
+
+test("SIGTERM: spans that wait are sent", async (t) => {
+  const { url: to, spans } = await collector(t);
+  const { child, url, exited } = await startServer(t, { OTEL_EXPORTER_OTLP_ENDPOINT: to });
+  for (const path of ["livez", "readyz", "livez"]) await (await fetch(`${url}/${path}`)).text();
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+  assert.deepEqual(
+    spans().map(({ name }) => name),
+    ["GET /livez", "GET /readyz", "GET /livez"],
+  );
 });
 
 test("SIGTERM: what is in flight is answered, new connections are refused, idle ones end", async (t) => {

@@ -1,4 +1,5 @@
 /** What OpenTelemetry's variables may say. */
+import { z } from "zod";
 
 /** Of OpenTelemetry's specification; what each says is in observability/tracer.ts. */
 export const SAMPLERS = [
@@ -21,3 +22,35 @@ export function pairsOf(text: string): Record<string, string> {
     }),
   );
 }
+
+/** The pairs as headers. What fetch() would refuse at each request, with words that quote it, is told here, with words that don't. */
+export function headersOf(text: string): Record<string, string> {
+  const pairs = pairsOf(text);
+  try {
+    new Headers(pairs);
+    return pairs;
+  } catch {
+    throw new Error(
+      "keys must be names of headers, and values have no line break and no character beyond Latin-1",
+    );
+  }
+}
+
+/** A base for paths, which fetch() can ask: it takes no URL with a name or a password. */
+function isCollector(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return (
+    url !== undefined &&
+    /^https?:$/.test(url.protocol) &&
+    !/[?#]/.test(text) &&
+    url.username + url.password === ""
+  );
+}
+
+/** The address of a collector. */
+export const collectorAddress = z
+  .string()
+  .refine(
+    isCollector,
+    "must be a URL like http://collector.example:4318, without ? and #; a name, a password or a key go into OTEL_EXPORTER_OTLP_HEADERS",
+  );

@@ -10,10 +10,11 @@ const ROOT = new URL("../../", import.meta.url);
 const MAY: Record<string, readonly string[]> = {
   sql: [],
   db: [],
-  // The settings read database URLs; clock and typescript import nothing of ours: every wing that needs them may.
+  // The settings read database URLs; clock, retry-after and typescript import nothing of ours: every wing that needs them may.
   "server/env.ts": ["db", "server/issuer-settings.ts", "server/trace-settings.ts"],
   "server/clock.ts": [],
   "server/issuer-settings.ts": [],
+  "server/retry-after.ts": [],
   "server/trace-settings.ts": [],
   "server/typescript.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
@@ -26,7 +27,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/counting.ts": ["server/clock.ts", "server/database"],
   "server/folding.ts": ["server/clock.ts", "server/database"],
   "server/resolving.ts": ["server/clock.ts", "server/database", "server/issuing"],
-  "server/webhooks": ["server/api", "server/clock.ts", "server/database"],
+  "server/webhooks": ["server/api", "server/clock.ts", "server/database", "server/retry-after.ts"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": [
     "db",
@@ -38,6 +39,7 @@ const MAY: Record<string, readonly string[]> = {
   ],
   "server/observability": [
     ...["server/api", "server/clock.ts", "server/env.ts", "server/database", "server/http"],
+    "server/retry-after.ts",
     "server/trace-settings.ts",
   ],
 };

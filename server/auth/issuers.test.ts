@@ -250,6 +250,22 @@ test("only the algorithms that an issuer is set to have", async (t) => {
     }
 });
 
+test("a failure to fetch keys tells their address without its query, which may hold a secret", async (t) => {
+  const web = internet(t);
+  for (const [page, why] of [
+    [undefined, "was answered with 503"],
+    [{}, "has no list of keys"],
+    [null, "is no object"],
+  ] as const) {
+    web.pages.set(`${A}/keys?code=hush`, page);
+    const authenticate = await create([{ ...aJwks, jwks: `${A}/keys?code=hush` }]);
+    await assert.rejects(
+      async () => authenticate(await signed(good)),
+      ({ cause }: Error) => (cause as Error).message === `${A}/keys ${why}`,
+    );
+  }
+});
+
 test("where one issuer's keys cannot be had, its tokens get 503, and no other's", async (t) => {
   const web = internet(t);
   web.pages.set(aJwks.jwks, { keys: [await jwkOf(pairs.a.publicKey)] });

@@ -88,7 +88,7 @@ function publishedKeys(
     const from = jwks ?? discovered ?? (await discover(issuer as string));
     discovered = undefined;
     const { keys } = (await fetchJson(from)) as Partial<JSONWebKeySet>;
-    if (!Array.isArray(keys)) throw new Error(`${from} has no list of keys`);
+    if (!Array.isArray(keys)) throw new Error(`${said(from)} has no list of keys`);
     discovered = from;
     const usable = keys.filter(isUsable);
     const text = JSON.stringify(usable.map((key) => JSON.stringify(key)).sort());
@@ -163,11 +163,14 @@ async function fetchJson(url: string): Promise<object> {
     redirect: "manual",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (response.status !== 200) throw new Error(`${url} was answered with ${response.status}`);
+  if (response.status !== 200) throw new Error(`${said(url)} was answered with ${response.status}`);
   const document = await response.json();
   if (typeof document === "object" && document !== null) return document;
-  throw new Error(`${url} is no object`);
+  throw new Error(`${said(url)} is no object`);
 }
+
+/** An address as the log may have it: its query may be a secret. */
+const said = (url: string) => url.replace(/\?.*/s, "");
 
 /** Providers publish keys of other kinds and for other ends beside those of tokens: they say nothing about these. */
 function isUsable(jwk: unknown): boolean {

@@ -3,6 +3,7 @@
  * time, and what finds no room is counted and forgotten. Ours, since OpenTelemetry's exporter and SDK are 14 packages of 28 MB.
  */
 import type { Clock } from "../clock.ts";
+import { retryAfterOf } from "../retry-after.ts";
 import { attributesOf, type Ended, spanOf } from "./tracer.ts";
 
 /** The SDK's own defaults: spans that wait, spans of a batch, ms until a batch that is not full is sent, ms for its answer. */
@@ -12,6 +13,8 @@ const DELAY_MS = 5_000;
 const TIMEOUT_MS = 10_000;
 /** Until a batch that the collector did not take is sent again, ms: the first time, and at most. */
 const RETRY_MS = { first: 1_000, most: 30_000 };
+/** The longest time in which the collector may ask for peace: one wrong answer must not end tracing. */
+const PEACE_MS = 300_000;
 /** Statuses after which OTLP says to send again. */
 const AGAIN = [429, 502, 503, 504];
 
@@ -28,7 +31,7 @@ export type Exporter = ReturnType<typeof createExporter>;
 
 export function createExporter(
   collector: Collector,
-  clock: Pick<Clock, "after">,
+  clock: Pick<Clock, "after" | "wall">,
   onFailure: (error: unknown) => void,
   send: typeof fetch = fetch,
 ) {
@@ -95,17 +98,17 @@ export function createExporter(
       });
       const text = await response.text();
       const why = new Error(`the collector of traces answers ${response.status}`);
-      if (AGAIN.includes(response.status))
-        return { peaceMs: Number(response.headers.get("retry-after")) * 1_000 || 0, why };
+      if (AGAIN.includes(response.status)) {
+        const seconds = retryAfterOf(response.headers.get("retry-after"), clock.wall()) ?? 0;
+        return { peaceMs: Math.min(seconds * 1_000, PEACE_MS), why };
+      }
       if (!response.ok) return { refused: size, why };
       const refused = refusedOf(text);
       return refused === 0
         ? { refused }
         : { refused, why: new Error("the collector of traces refuses spans") };
-    } catch (cause) {
-      return {
-        why: new Error(`the collector of traces can't be reached: ${(cause as Error).message}`, { cause }),
-      };
+    } catch (error) {
+      return { why: new Error(`the collector of traces can't be reached: ${wordOf(error)}`) };
     }
   }
 
@@ -128,6 +131,12 @@ function bodyOf(batch: readonly Ended[], { resource, version }: Collector): stri
   return JSON.stringify({
     resourceSpans: [{ resource: { attributes: attributesOf(resource) }, scopeSpans }],
   });
+}
+
+/** Of an error of fetch(): its words may quote the address and the headers, which hold secrets; a code and a name don't. */
+function wordOf(error: unknown): string {
+  const { name, cause } = error as Error & { cause?: { code?: string } };
+  return cause?.code ?? name;
 }
 
 /** How many spans a collector that took the batch did not take. */

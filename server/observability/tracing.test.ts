@@ -1,53 +1,17 @@
 /** Spans of a service, as a collector gets them. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { openWorld, userToken } from "../../bench/harness/app.ts";
 import { createClock } from "../../bench/harness/clock.ts";
+import { collector, type Sent } from "../../bench/harness/collector.ts";
 import { until } from "../../bench/harness/sd.ts";
+import { freePort } from "../../db/embedded/port.ts";
 import { version } from "../api/version.ts";
 import { createExporter, MAX_BATCH, MAX_QUEUE } from "./otlp.ts";
 import { type Ended, samplerOf } from "./tracer.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
-
-interface Posted {
-  path: string | undefined;
-  headers: IncomingHttpHeaders;
-  body: { resourceSpans: { resource: unknown; scopeSpans: { scope: unknown; spans: Sent[] }[] }[] };
-}
-interface Sent {
-  traceId: string;
-  spanId: string;
-  parentSpanId?: string;
-  name: string;
-  kind: number;
-  startTimeUnixNano: string;
-  endTimeUnixNano: string;
-  attributes: { key: string; value: Record<string, string> }[];
-  status: { code?: number };
-}
-
-/** A collector on loopback. */
-async function collector(t: TestContext) {
-  const posted: Posted[] = [];
-  const server = createServer(async (incoming, outgoing) => {
-    const text = Buffer.concat(await incoming.toArray()).toString();
-    posted.push({ path: incoming.url, headers: incoming.headers, body: JSON.parse(text) });
-    outgoing.writeHead(200, { "content-type": "application/json" }).end("{}");
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const spans = () => posted.flatMap(({ body }) => body.resourceSpans[0]?.scopeSpans[0]?.spans ?? []);
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, posted, spans };
-}
 
 async function tracedWorld(t: TestContext, env: Record<string, unknown> = {}) {
   const to = await collector(t);
@@ -250,4 +214,44 @@ test("a batch is sent again while the collector is busy, after the time that it 
     "the collector of traces answers 400",
     "the collector of traces refuses spans",
   ]);
+});
+
+test("Retry-After: seconds or a date, and five minutes at most", async () => {
+  const { take, clock, failures, requests, asked } = exporting();
+  take(ended(0));
+  await clock.pass(5_000);
+  await asked(1);
+  requests[0]?.answer(503, {}, { "retry-after": `${30 * 86_400}` });
+  await until(() => failures.length === 1);
+  await clock.pass(299_999);
+  assert.equal(requests.length, 1);
+  await clock.pass(1);
+  assert.equal(requests.length, 2);
+  requests[1]?.answer(429, {}, { "retry-after": new Date(clock.wall() + 7_000).toUTCString() });
+  await until(() => failures.length === 2);
+  await clock.pass(6_999);
+  assert.equal(requests.length, 2);
+  await clock.pass(1);
+  assert.equal(requests.length, 3);
+});
+
+test("a failure to send quotes neither the address nor a header", async () => {
+  const port = await freePort();
+  const failureOf = (url: string, headers: Record<string, string>) =>
+    new Promise<Error>((resolve) => {
+      const clock = createClock();
+      const to = { url, headers, resource: {}, version };
+      const exporter = createExporter(to, clock, (error) => resolve(error as Error));
+      exporter.take(ended(0));
+      void exporter.end();
+    });
+  for (const [url, headers, why] of [
+    [`http://user:hunter2@127.0.0.1:${port}`, {}, "TypeError"],
+    [`http://127.0.0.1:${port}`, { "x-key": "hunter2\nhunter2" }, "TypeError"],
+    [`http://127.0.0.1:${port}/?key=hunter2`, { "x-key": "hunter2" }, "ECONNREFUSED"],
+  ] as const) {
+    const { message, stack, cause } = await failureOf(url, headers);
+    assert.equal(message, `the collector of traces can't be reached: ${why}`);
+    assert.doesNotMatch(`${stack} ${cause}`, /hunter2/);
+  }
 });

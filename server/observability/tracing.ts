@@ -2,7 +2,7 @@
 import { version } from "../api/version.ts";
 import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
-import { pairsOf } from "../trace-settings.ts";
+import { headersOf, pairsOf } from "../trace-settings.ts";
 import { createExporter } from "./otlp.ts";
 import { createTracer, samplerOf } from "./tracer.ts";
 
@@ -20,7 +20,7 @@ export function createTracing(
     "service.version": version,
   };
   const url = endpoint.replace(/\/?$/, "/v1/traces");
-  const headers = pairsOf(env.OTEL_EXPORTER_OTLP_HEADERS);
+  const headers = headersOf(env.OTEL_EXPORTER_OTLP_HEADERS);
   const exporter = createExporter({ url, headers, resource, version }, clock, onFailure, send);
   const isSampled = samplerOf(env.OTEL_TRACES_SAMPLER, env.OTEL_TRACES_SAMPLER_ARG);
   return { exporter, tracer: createTracer(isSampled, exporter.take, clock) };

@@ -59,6 +59,7 @@ test("what is not 2xx is not taken, and a redirect is not followed", async (t) =
     [410, {}, null],
     [429, { "retry-after": "120" }, 120],
     [503, { "retry-after": "99999999" }, 86_400],
+    [503, { "retry-after": "9".repeat(400) }, 86_400],
     [503, { "retry-after": new Date(Date.now() - 5_000).toUTCString() }, 0],
     [503, { "retry-after": "soon" }, null],
   ] as const) {

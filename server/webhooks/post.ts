@@ -4,6 +4,7 @@ import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
 import { version } from "../api/version.ts";
+import { retryAfterOf } from "../retry-after.ts";
 import { createPublicLookup, isPublic, notPublic, type Resolve } from "./address.ts";
 
 /** From the first byte to the last one of the answer: what the specification recommends at least. */
@@ -86,7 +87,7 @@ export function createPost(options: PostOptions = {}) {
         done({
           status,
           error: status === null ? said(error) : status >= 200 && status < 300 ? null : `status ${status}`,
-          wait: secondsOf(response?.headers["retry-after"], wall()),
+          wait: retryAfterOf(response?.headers["retry-after"], wall()),
           body: Buffer.concat(parts).subarray(0, MAX_BODY).toString("utf8"),
           isStale: status === null && request.reusedSocket && error?.code === "ECONNRESET",
         });
@@ -161,11 +162,4 @@ function said(error: (Error & { code?: string }) | undefined): string {
   if (error === undefined) return "the connection was closed without an answer";
   // Of several addresses each has failed, and the error of all has no words.
   return (error.message || error.code || error.name).slice(0, 200);
-}
-
-/** A Retry-After, in seconds or as a date. */
-function secondsOf(given: string | undefined, now: number): number | null {
-  if (given === undefined) return null;
-  const seconds = /^\d{1,9}$/.test(given) ? Number(given) : (Date.parse(given) - now) / 1_000;
-  return Number.isFinite(seconds) ? Math.min(Math.max(0, Math.ceil(seconds)), 86_400) : null;
 }
