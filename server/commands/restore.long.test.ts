@@ -1,21 +1,20 @@
 /** What db/README.md says of a restore to a moment, done in the middle of a drop. Two servers run on, and nobody is told what is no longer true. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chown, mkdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { env, serviceToken, userToken } from "../../bench/harness/app.ts";
-import { atEnd, cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
-import { serverAccount } from "../../bench/harness/cluster.ts";
+import { archivingServer, commands } from "../../bench/harness/archiving-server.ts";
+import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
 import { makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
-import { bin, options, startDebian } from "../../bench/harness/debian.ts";
+import { options } from "../../bench/harness/debian.ts";
 import { startLogging } from "../../bench/harness/logging-server.ts";
-import { readBlock } from "../../bench/harness/readme-blocks.ts";
 import { CHECKOUT, until } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
-import { connect, type Sql, withConnection } from "../../db/connect.ts";
+import { connect, type Sql } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
 
 after(cleanUp);
@@ -24,51 +23,6 @@ cleanUpOnSignals();
 const COUNT = 600;
 const USERS = 1_000;
 const CLIENTS = 8;
-
-const block = (name: string) => readBlock(new URL("../../db/README.md", import.meta.url), name);
-/** The commands between these marks, without the fence. */
-const commands = (name: string) => block(name).replace(/^```\w+\n|```\n$/g, "");
-
-/** A server whose WAL is archived, as db/README.md says, and its operator's shell. */
-async function archivingServer() {
-  const { target: superuser } = await startDebian([
-    "host all all 127.0.0.1/32 scram-sha-256",
-    "host replication all 127.0.0.1/32 scram-sha-256",
-  ]);
-  const account = await serverAccount();
-  const backup = await temporaryDirectory();
-  await mkdir(join(backup, "wal"));
-  if (account) for (const path of [backup, join(backup, "wal")]) await chown(path, account.uid, account.gid);
-  const { port } = new URL(superuser.url);
-  const said = await withConnection(superuser, async (sql) => {
-    for (const statement of [
-      // What its own command line has said so far.
-      ...[`port = ${port}`, "listen_addresses = '127.0.0.1'", `unix_socket_directories = '${backup}'`].map(
-        (setting) => `alter system set ${setting}`,
-      ),
-      ...["fsync = off", "max_connections = 300"].map((setting) => `alter system set ${setting}`),
-      ...commands("archive").replaceAll("$BACKUP", backup).trim().split("\n"),
-      "create role shop login createrole password 'secret'",
-      "create database coupons owner shop encoding 'UTF8' template template0",
-    ])
-      await sql.unsafe(statement);
-    return sql`show data_directory`;
-  });
-  const target = superuser.withLogin("shop", "secret").on("coupons");
-  const variables = {
-    PATH: `${bin}:${process.env["PATH"]}`,
-    LC_ALL: "C",
-    PGDATA: said[0]?.["data_directory"] as string,
-    BACKUP: backup,
-    REPLICATION_URL: superuser.url,
-    DATABASE_URL: target.url,
-  };
-  const operate = (script: string, more: Record<string, string> = {}) =>
-    promisify(execFile)("sh", ["-ec", script], { ...account, cwd: "/", env: { ...variables, ...more } });
-  atEnd(() => operate("! pg_ctl status || pg_ctl stop --mode=immediate"));
-  await operate('pg_ctl stop --mode=fast && pg_ctl start --log="$PGDATA/first.log"');
-  return { target, operate };
-}
 
 interface Asked {
   server: number;
@@ -194,7 +148,7 @@ async function startServers(t: TestContext, apiUrl: string) {
 }
 
 test("put back to a moment in the middle of a drop, while two servers run on", options, async (t) => {
-  const { target, operate } = await archivingServer();
+  const { target, operate, backup } = await archivingServer();
   await setUp(target);
   await operate(commands("base"));
   const admin = () => connect(target.as("coupon_admin"));
@@ -219,13 +173,25 @@ test("put back to a moment in the middle of a drop, while two servers run on", o
   await old.end();
   const moment = [...before.values()][COUNT / 2]?.issued_at as string;
 
-  // The operator puts it back. The clients do not stop asking, but for the last ten who got a unit.
+  // A later base backup, which knows nothing of the moment.
+  await operate(commands("base"));
+  const bases = await readdir(join(backup, "base"));
+  assert.equal(bases.length, 2);
+
+  // The operator puts it back, twice. The clients do not stop asking, but for the last ten who got a unit.
   const last = [...before.keys()].slice(-10);
   for (const user of last) load.away.add(user);
+  const putBack = () =>
+    operate(`trap 'test $? = 0 || cat "$PGDATA/restore.log" >&2' EXIT\n${commands("moment")}`, {
+      MOMENT: moment.replace("Z", "+00"),
+    });
+  await putBack();
+  const first = admin();
+  await soldOutAt(first);
+  await first.end();
   const stoppedAt = new Date().toISOString();
-  await operate(`trap 'test $? = 0 || cat "$PGDATA/restore.log" >&2' EXIT\n${commands("moment")}`, {
-    MOMENT: moment.replace("Z", "+00"),
-  });
+  await putBack();
+  assert.equal((await operate('ls -d "$PGDATA".lost.*')).stdout.trim().split("\n").length, 2);
   const restored = admin();
   t.after(() => restored.end({ timeout: 1 }));
   const secondSoldOutAt = await soldOutAt(restored);
@@ -338,4 +304,11 @@ test("put back to a moment in the middle of a drop, while two servers run on", o
   );
   assert.deepEqual(lines.filter((line) => line.startsWith("coupon ")).sort(), expected.sort());
   t.diagnostic(lines.at(-1) as string);
+
+  // Of the base backups the last is kept, and the archive from its beginning on.
+  await operate(commands("old").replace("head -n -7", "head -n -1"));
+  assert.deepEqual(await readdir(join(backup, "base")), bases.sort().slice(1));
+  const label = await readFile(join(backup, "base", `${bases[1]}`, "backup_label"), "utf8");
+  const wal = (await readdir(join(backup, "wal"))).filter((name) => /^[0-9A-F]{24}$/.test(name)).sort();
+  assert.equal(wal[0], label.match(/\(file ([0-9A-F]{24})\)/)?.[1]);
 });
