@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { withConnection } from "./connect.ts";
@@ -87,6 +87,31 @@ test("what was found is kept until it is lost; what was lost before stays as it 
   assert.notEqual(second, first);
   hosts.lost(first);
   assert.equal(await hosts.find(), second);
+});
+
+test("a host that was avoided is taken after the others, wherever it stands", async (t) => {
+  const clock = performance.now.bind(performance);
+  let ahead = 0;
+  t.mock.method(performance, "now", () => clock() + ahead);
+  const relay = (client: Socket) => {
+    const upstream = connect(Number(new URL(real).port), "127.0.0.1");
+    for (const [from, into] of [[client, upstream] as const, [upstream, client] as const])
+      from
+        .on("error", () => {})
+        .on("close", () => into.destroy())
+        .pipe(into);
+  };
+  const relays = await Promise.all([1, 2].map(() => serve(t, relay)));
+  const three = [here, ...relays.map(({ host }) => host)];
+  const hosts = createHosts(places(...three), PATIENT);
+  const found: string[] = [];
+  for (let i = 0; i < 7; i++) {
+    found.push((await hosts.find()).target.host);
+    hosts.avoid(1_000);
+    // Each of them may be asked again.
+    ahead += 1_000;
+  }
+  assert.deepEqual(found, [...three, ...three, here]);
 });
 
 test("none is the primary: a sentence that says what each is, and no password", async (t) => {

@@ -45,7 +45,7 @@ export interface Hosts {
   find(): Promise<Found>;
   /** A connection to it was closed, or it is not what is wanted any more: the next one asks again. */
   lost(found: Found): void;
-  /** The host that is known is not taken for `ms`. */
+  /** The host that is known is not taken for `ms`, and then after those that were never avoided, or longer ago. */
   avoid(ms: number): void;
 }
 
@@ -63,6 +63,8 @@ interface Host {
   last: Answer | undefined;
   failures: number;
   askAgainAt: number;
+  /** The last time on performance.now(); 0: never. */
+  avoidedAt: number;
 }
 
 const now = () => performance.now();
@@ -70,7 +72,14 @@ const now = () => performance.now();
 /** Knows nothing at first, and asks when somebody wants to connect. */
 export function createHosts(target: Target, { askMs, searchMs }: Patience = SERVING): Hosts {
   const hosts = (target.isRandom ? shuffled(target.hosts) : target.hosts).map(
-    (each): Host => ({ target: each, asking: undefined, last: undefined, failures: 0, askAgainAt: 0 }),
+    (each): Host => ({
+      target: each,
+      asking: undefined,
+      last: undefined,
+      failures: 0,
+      askAgainAt: 0,
+      avoidedAt: 0,
+    }),
   );
   let current: Found | undefined;
   let foundAt = 0;
@@ -107,7 +116,10 @@ export function createHosts(target: Target, { askMs, searchMs }: Patience = SERV
     },
     avoid(ms) {
       const avoided = hosts.find(({ target }) => target === current?.target);
-      if (avoided) avoided.askAgainAt = now() + ms;
+      if (avoided) {
+        avoided.avoidedAt = now();
+        avoided.askAgainAt = avoided.avoidedAt + ms;
+      }
       current = undefined;
     },
     lost(found) {
@@ -119,7 +131,8 @@ export function createHosts(target: Target, { askMs, searchMs }: Patience = SERV
   };
 }
 
-/** Of the hosts that are wanted the one of the newest timeline; of those the first. Undefined if none is, or none in time. */
+/** Of the hosts that are wanted the one of the newest timeline; of those the one that was avoided longest ago, or never; of those
+ * the first. Undefined if none is, or none in time. */
 function bestOf(asked: readonly Host[], searchMs: number): Promise<Host | undefined> {
   return new Promise((resolve) => {
     const wanted: { host: Host; answer: Answer }[] = [];
@@ -131,7 +144,7 @@ function bestOf(asked: readonly Host[], searchMs: number): Promise<Host | undefi
         .sort()
         .reverse();
       const best = wanted.filter(({ answer }) => answer.timeline === newest).map(({ host }) => host);
-      resolve(best.sort((a, b) => asked.indexOf(a) - asked.indexOf(b))[0]);
+      resolve(best.sort((a, b) => a.avoidedAt - b.avoidedAt || asked.indexOf(a) - asked.indexOf(b))[0]);
     };
     let timer = setTimeout(decide, searchMs);
     if (left === 0) decide();
