@@ -110,7 +110,13 @@ test("reads are the standby's, and those of who has just changed something the p
   const made = await things.newCoupon();
   const { body } = await app.call(`GET /coupons/${made}/stats`, { token: adminToken });
   assert.equal(body.coupon_id, made);
+  // Nor is an argument wrong because a standby does not know it.
+  const [entry] = await scratch.admin`select id from audit_trail(page_size => 1)`;
+  const older = await app.call(`GET /audit?page_size=1&before=${entry?.["id"]}`, { token: adminToken });
+  const wrong = await app.call("GET /audit?before=999999999", { token: adminToken });
   await standby.run("select pg_wal_replay_resume()");
+  assert.equal(older.status, 200, JSON.stringify(older.body));
+  assert.deepEqual([wrong.status, wrong.body.detail], [400, "before must be an id of the audit"]);
   assert.deepEqual([left.no_standby, left.other_database, left.timeline], [0, 0, 0]);
 });
 

@@ -164,7 +164,10 @@ export function createStandby(target: Target, ready: Pool, callMs?: number) {
 
 const load = ({ figures }: Pool) => figures.running + figures.waiting;
 
-/** Runs the statement behind the question how far the standby is. Without statement only asks. A mistake of the caller is thrown. */
+/**
+ * Runs the statement behind the question how far the standby is. Without statement only asks. Neither rows nor a reason: the standby is
+ * fit, and refused an argument. What it does not know yet may be there, such as the id of an entry, so the primary decides.
+ */
 async function checked<Row>(
   session: Pool,
   need: Mark,
@@ -191,7 +194,7 @@ async function checked<Row>(
   try {
     return { rows: await Promise.race([asked, late]) };
   } catch (error) {
-    if (error instanceof DatabaseError && error.kind === "argument") throw error;
+    if (error instanceof DatabaseError && error.kind === "argument") return {};
     return { reason: reason ?? "failed" };
   } finally {
     clearTimeout(timer);
