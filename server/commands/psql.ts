@@ -1,16 +1,19 @@
 /** ./sd psql: psql as coupon_admin. */
+import { primaryOf } from "../../db/hosts.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
 import { exitOf } from "./signals.ts";
 
 export function psql(env: Env, args: string[]): Promise<number> {
   return withDatabase(env, async (target) => {
+    // Of a list libpq would take the first that calls itself primary, which after a failover may be the old one.
+    const primary = await primaryOf(target);
     try {
       // The terminal sends Ctrl-C to psql itself, which cancels a statement.
       return await exitOf("psql", ["--pset=expanded=auto", "--pset=format=wrapped", ...args], {
         env: {
           ...process.env,
-          ...target.as("coupon_admin").libpqVariables(),
+          ...primary.as("coupon_admin").libpqVariables(),
           PGAPPNAME: "coupon-psql",
           PGCLIENTENCODING: "UTF8", // files too, where \copy does not say it
         },

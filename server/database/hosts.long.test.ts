@@ -143,12 +143,11 @@ test("the primary dies, and a standby is promoted", async (t) => {
 
   // The old primary comes back and knows nothing of its successor. It stands first in the list.
   await first.start();
-  const list = targetOf(
-    at(
-      scratch.apiUrl,
-      [first, second].map(({ port }) => `127.0.0.1:${port}`),
-    ),
-  );
+  const both = [first, second].map(({ port }) => `127.0.0.1:${port}`);
+  const list = targetOf(at(scratch.apiUrl, both));
   const hosts = createHosts(list, { askMs: 60_000, searchMs: 60_000 });
   assert.equal((await hosts.find()).target.host, `127.0.0.1:${second.port}`);
+  const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: at(scratch.setupUrl, both) } };
+  const port = { status: 0, stdout: `${second.port}\n`, stderr: "" };
+  assert.deepEqual(await runSd(["psql", "-qAtc", "select inet_server_port()"], how), port);
 });
