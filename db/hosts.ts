@@ -1,6 +1,6 @@
 /**
  * Several hosts in a URL: which of them is wanted now. The driver (postgres 3.4.9) takes a list too, and asks each host for each of its
- * connections: in an outage 20 connections of a process knock at every host without a pause, and target_session_attrs=read-write takes
+ * connections: in an outage all connections of a process knock at every host without a pause, and target_session_attrs=read-write takes
  * a standby. Here all connections of a pool share one search, and a host that is not wanted is asked again after growing pauses.
  */
 import postgres from "postgres";

@@ -10,6 +10,7 @@ import type { Container, PodSpec, Probe, Service } from "kubernetes-types/core/v
 import type { PodDisruptionBudget } from "kubernetes-types/policy/v1.js";
 import { parseAllDocuments } from "yaml";
 import { version } from "../../server/api/version.ts";
+import { CONNECTIONS } from "../../server/database/pool.ts";
 import { readEnv } from "../../server/env.ts";
 import { ANSWER_MS } from "../../server/observability/readiness.ts";
 import { DRAIN_MS } from "../../server/serve.ts";
@@ -200,5 +201,19 @@ test("service and budget choose the servers, and never the job", () => {
   assert.equal(service.spec?.ports?.[0]?.targetPort, pods.server.containers[0].ports?.[0]?.name);
   // Otherwise nothing could be evicted, or all of it at once.
   assert.deepEqual([budget.spec?.maxUnavailable, (deployment.spec?.replicas ?? 1) > 1], [1, true]);
+  // With the database down no server is ready, and nodes can be emptied all the same.
+  assert.equal(budget.spec?.unhealthyPodEvictionPolicy, "AlwaysAllow");
   assert.deepEqual(deployment.spec?.strategy?.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
+});
+
+test("how many connections a server opens, and how often the job is tried, is said as it is", () => {
+  const most = 2 * CONNECTIONS;
+  assert.ok(
+    read("server.yaml").includes(
+      `Each opens ${CONNECTIONS} connections, and ${most} at most. During a rollout there is one more: max_connections must be above ${most} for each, and ${most} more.`,
+    ),
+  );
+  assert.equal(migrate.spec?.backoffLimit, 5);
+  for (const text of [read("migrate.yaml"), readme])
+    assert.ok(text.includes(`kubectl delete job ${migrate.metadata?.name}`));
 });
