@@ -49,6 +49,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
     onnotice: tellUnreplicated,
+    onparameter: tellStandby,
     ...({ socket: socketsTo(hosts) } as object), // the driver has this option, its types do not
     // Whatever the database sets for its sessions: these are read by the driver and by us.
     connection: {
@@ -67,6 +68,15 @@ function tellUnreplicated(notice: postgres.Notice): void {
   console.error(
     "warning: the wait for the synchronous standby was cancelled. What was done is committed here, and a failover may lose it.",
   );
+}
+
+let isStandbyTold = false;
+
+/** Every session is told so by PostgreSQL itself. It may be the one host of the URL, and a copy that stands still looks like any other. */
+function tellStandby(name: string, value: unknown): void {
+  if (name !== "in_hot_standby" || value !== "on" || isStandbyTold) return;
+  isStandbyTold = true;
+  console.error("warning: this is a standby: what it says may be old");
 }
 
 /** Runs `work` on one connection and closes it. */

@@ -68,6 +68,25 @@ test("the commands work on the primary, wherever it stands in the list", async (
   assert.equal((await runSd(["check"], how)).status, 0);
   // These servers do not flush, which the doctor tells; it finds nothing else.
   assert.match((await runSd(["doctor"], how)).stdout, /^setting fsync is off.*\n1 thing differs\n$/);
+  // The only host is a standby: what it says may be old, and that is said once.
+  const alone = { ...how, env: { DATABASE_URL: at(list.url, places.slice(0, 1)) } };
+  await until(async () => (await runSd(["check"], alone)).status === 0, "the standby has it");
+  const acknowledged = '{"coupon_id": 1, "user_id": 1, "position": 1, "issued_at": "2026-01-01T00:00:00Z"}\n';
+  for (const [command, status, ...args] of [
+    ["check", 0],
+    ["status", 0],
+    ["sql", 0, "select 1"],
+    ["lost-grants", 1, "-"],
+  ] as const)
+    assert.deepEqual(
+      { command, ...(await runSd([command, ...args], alone, acknowledged)), stdout: "" },
+      {
+        command,
+        status,
+        stdout: "",
+        stderr: "warning: this is a standby: what it says may be old\n",
+      },
+    );
   await primary.run("drop database several with (force)");
 });
 
