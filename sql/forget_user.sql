@@ -40,7 +40,15 @@ begin
   end if;
 
   perform coupon.commit_durably();
-  v_words := array(select s.subject from coupon.subjects s where s.user_id = forget_user.user_id) || v_name;
+  -- The longest first: a subject may be a word of the name, and without it the rest of the name would not be found.
+  v_words := array(
+    select w.word
+    from (
+      select s.subject from coupon.subjects s where s.user_id = forget_user.user_id
+      union all
+      select v_name
+    ) w (word)
+    order by length(w.word) desc);
   insert into coupon.forgotten_users (user_id) values (forget_user.user_id);
   insert into coupon.forgotten_subjects as f (digest, user_id)
   select coupon.digest_subject(s.issuer, s.subject), s.user_id

@@ -185,6 +185,26 @@ test("forgotten: a name is a whole word in any case, and not a part of another o
   ]);
 });
 
+test("forgotten: a subject that is a word of the name leaves no other word of it, and the other way round", async () => {
+  const lunch = await coupon();
+  const [ann, bea] = [await user(), await user()];
+  await named(ann, "Annemarie Quuxley");
+  await named(bea, "Beatrix");
+  await owner`
+    insert into coupon.subjects (subject, issuer, user_id)
+    values ('annemarie', 'https://a.example/', ${ann}), ('quuxley', 'https://b.example/', ${ann}),
+      ('beatrix of zork', 'https://a.example/', ${bea})`;
+  await admin`select from pause_coupon(${lunch}, reason => 'for Annemarie Quuxley, and annemarie')`;
+  await admin`select from resume_coupon(${lunch}, reason => 'Beatrix of Zork and Beatrix')`;
+  for (const id of [ann, bea]) assert.equal(await forget(id), "forgotten");
+  assert.deepEqual(
+    await rows(
+      admin`select reason from audit_trail(coupon_id => ${lunch}) where reason is not null order by id`,
+    ),
+    [["for (forgotten), and (forgotten)"], ["(forgotten) and (forgotten)"]],
+  );
+});
+
 test("already_forgotten: again, and nothing more is in the audit", async () => {
   const ann = await user();
   assert.equal(await forget(ann), "forgotten");

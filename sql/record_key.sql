@@ -21,7 +21,9 @@ begin
     ('name', length(record_key.name) not between 1 and 200, 'must have 1 to 200 characters'),
     ('scope', record_key.scope !~ '^(issue|read|use)( (issue|read|use))*$', 'must be null, or words of issue, read, use'),
     ('expires_at', record_key.expires_at is null, 'must not be null'),
-    ('expires_at', not isfinite(record_key.expires_at), 'must be a date')
+    ('expires_at', not isfinite(record_key.expires_at), 'must be a date'),
+    -- A revocation is told until the end: one that is too early would let it lapse.
+    ('expires_at', record_key.expires_at <= clock_timestamp(), 'must be later than now')
   ) a (name, is_bad, why)
   where a.is_bad;
   perform coupon.check_reason_and_actor(record_key.reason, record_key.actor);

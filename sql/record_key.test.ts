@@ -63,6 +63,12 @@ test("refuses bad arguments", async () => {
   for (const scope of ["''", "'all'", "'use,read'", "'use '", "'Use'"])
     await refusesArgument(call(`'k', 'n', ${scope}, '2031-01-01'`), "scope", "22023");
   await refusesArgument(call("'k', 'n', null, null"), "expires_at", "22004");
-  await refusesArgument(call("'k', 'n', null, 'infinity'"), "expires_at", "22023");
+  for (const end of [
+    "'infinity'",
+    "'-infinity'",
+    "clock_timestamp()",
+    "clock_timestamp() - interval '3 days'",
+  ])
+    await refusesArgument(call(`'k', 'n', null, ${end}`), "expires_at", "22023");
   await refusesArgument(call("'k', 'n', null, '2031-01-01', ''"), "reason", "22023");
 });
