@@ -2,7 +2,7 @@
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
-import { printTable, say } from "./print.ts";
+import { printTable, say, shown } from "./print.ts";
 
 /** A token that was signed. */
 export interface Key {
@@ -20,7 +20,7 @@ export async function keys(env: Env, [what, id, reason, ...more]: string[]): Pro
   return asAdmin(env, async (sql) => {
     const [row] = await sql`
       select outcome, name from revoke_key(key_id => ${id}, reason => ${reason ?? null}::text)`;
-    const whose = row?.["name"] ?? "nobody that is recorded: look whether the id is right";
+    const whose = shown(row?.["name"] ?? "nobody that is recorded: look whether the id is right");
     say(
       row?.["outcome"] === "revoked"
         ? `revoked: the key of ${whose}`

@@ -15,9 +15,17 @@ export type Entry = (name: string, words: string) => void;
 
 export const entry: Entry = (name, words) => say(`${name.padEnd(11)} ${words}`.trimEnd());
 
-/** The values as PostgreSQL writes them. */
-export function printTable(names: string[], rows: (Buffer | null)[][]): void {
-  const cells = rows.map((row) => row.map((value) => value?.toString() ?? ""));
+/** Control characters, and those that turn the direction of writing: they could forge rows, or move the cursor of a terminal. */
+const UNSEEN = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** What somebody else wrote, so that a terminal shows it and does nothing. */
+export const shown = (text: string) =>
+  text.replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/** The values as PostgreSQL writes them, without what a terminal would obey. */
+export function printTable(columns: string[], rows: (Buffer | null)[][]): void {
+  const names = columns.map(shown);
+  const cells = rows.map((row) => row.map((value) => shown(value?.toString() ?? "")));
   const widths = names.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
   const line = (row: string[]) =>
     row
