@@ -191,7 +191,10 @@ export const outcomes = {
   disable_webhook: {
     webhook_not_found: noWebhook,
     already_disabled: { status: 200, detail: "The webhook is disabled already." },
-    disabled: { status: 200, detail: "The webhook is disabled. Nothing is lost until it is enabled." },
+    disabled: {
+      status: 200,
+      detail: "The webhook is disabled. Once it is enabled, it is sent what happened meanwhile.",
+    },
   },
   remove_webhook: {
     webhook_not_found: noWebhook,
