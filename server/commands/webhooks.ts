@@ -4,7 +4,7 @@ import { withConnection } from "../../db/connect.ts";
 import type { Target } from "../../db/target.ts";
 import { typeOf } from "../api/events.ts";
 import type { Env } from "../env.ts";
-import { messageOf } from "../webhooks/page.ts";
+import { messageOf } from "../webhooks/lane.ts";
 import { createPost } from "../webhooks/post.ts";
 import { withDatabase } from "./database.ts";
 import { entry, say } from "./print.ts";

@@ -1,106 +1,110 @@
 /** Sends what is due to one webhook, a page at a time: a coupon's events one after the other, those of several coupons at once. */
-import { type CloudEvent, toCloudEvent } from "../api/events.ts";
-import { stringifyExact } from "../api/exact.ts";
-import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
-import type { Due, Stop } from "../database/webhooks.ts";
-import type { Message, Post, Target } from "./post.ts";
+import {
+  createLanes,
+  type Key,
+  type Lane,
+  type LaneParts,
+  lanesOf,
+  notSent,
+  type Tenure,
+  type Told,
+} from "./lane.ts";
 
 /** Events that are read at once, and how long they are sent before what became of them is told: so much comes twice after a kill. */
 const PAGE = 200;
 const PAGE_MS = 10_000;
 /** Coupons of one webhook whose events are sent at the same time. */
 const AT_ONCE = 8;
+/** Seconds after which what was under way at the end of its page is sent again if nobody tells how it ended: longer than a post lasts. */
+const UNDER_WAY = 60;
 
-export interface PageParts {
-  db: Pick<Db, "webhookTarget" | "nextWebhookEvents" | "tellWebhook">;
-  clock: Clock;
-  log: {
-    event: (message: string, members: Record<string, unknown>) => void;
-    failure: (error: unknown) => void;
-  };
-  post: Post;
+export interface PageParts extends LaneParts {
+  db: LaneParts["db"] & Pick<Db, "nextWebhookEvents" | "tellWebhook">;
 }
 
-/** The time in which this process is the one that sends. */
-export interface Tenure {
-  sender: string;
-  holds(): boolean;
-  /** Ends what is under way. */
-  signal: AbortSignal;
-}
+export function createPages(parts: PageParts) {
+  const { db, clock, log } = parts;
+  const { sent, isPaused, targetOf, sendLane } = createLanes(parts);
+  /** Of each webhook, the coupons whose event was under way when its page ended. */
+  const underWay = new Map<string, Map<Key, Promise<void>>>();
 
-export function createPages({ db, clock, log, post }: PageParts) {
-  const sent = { taken: 0, refused: 0, unanswered: 0 };
-
-  /** Sends what is due, and tells what became of it. False: nothing is due, or another process sends. */
+  /** Sends what is due, and tells what became of it. False: nothing is due now, or another process sends. */
   async function sendPage(name: string, tenure: Tenure): Promise<boolean> {
+    const getTarget = targetOf(name);
+    const target = await getTarget();
+    if (target === undefined || isPaused(name, target.url)) return false;
+    const late = underWay.get(name) ?? new Map<Key, Promise<void>>();
+    underWay.set(name, late);
+    if (late.size >= AT_ONCE) await Promise.race(late.values());
     const due = await db.nextWebhookEvents(tenure.sender, name, PAGE);
     const [first] = due;
-    const target = first && (await db.webhookTarget(name));
-    if (first === undefined || target === undefined) return false;
-    const until = clock.now() + PAGE_MS;
-    const taken: string[] = [];
-    const stopped: Stop[] = [];
-    const lanes = lanesOf(due);
+    if (first === undefined) return false;
+    const createdAt = first.created_at;
+    const told: Told = { taken: [], stopped: [] };
+    const all = lanesOf(due);
+    const lanes = all.filter(({ key }) => !late.has(key));
+    for (const { key, at } of all) if (late.has(key)) told.stopped.push(notSent(at, UNDER_WAY));
+    if (lanes.length === 0) return false;
+
+    const running = new Map<Lane, Promise<Told>>();
     const work = async () => {
       for (let lane = lanes.shift(); lane !== undefined; lane = lanes.shift()) {
-        const { last, stop } = await sendLane(target, lane, until, tenure);
-        if (last !== undefined) taken.push(last);
-        if (stop !== undefined) stopped.push(stop);
+        const sending = sendLane(name, getTarget, lane, tenure);
+        running.set(lane, sending);
+        const ended = await sending;
+        if (running.delete(lane)) add(told, ended);
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
-    const pageEnd = due.find(({ page_end }) => page_end !== null)?.page_end ?? null;
-    const { is_told, is_disabled } = await db.tellWebhook(tenure.sender, name, {
-      createdAt: first.created_at,
-      pageEnd,
-      taken,
-      stopped,
+    let cancel = () => {};
+    const deadline = new Promise<void>((resolve) => {
+      cancel = clock.after(PAGE_MS, resolve);
     });
-    const failed = stopped.filter(({ error }) => error !== null);
+    await Promise.race([deadline, Promise.all(Array.from({ length: AT_ONCE - late.size }, work))]);
+    cancel();
+    for (const { at } of lanes.splice(0)) told.stopped.push(notSent(at));
+    // What is under way holds up its own coupon, and how it ends is told then.
+    for (const [lane, sending] of running) {
+      running.delete(lane);
+      add(told, {
+        taken: lane.last === undefined ? [] : [lane.last],
+        stopped: [notSent(lane.at, UNDER_WAY)],
+      });
+      lane.last = undefined;
+      lane.isOver = true;
+      const ends = sending
+        .then((ended) => tell(name, tenure, { createdAt, pageEnd: null, ...ended }))
+        .then(() => {}, log.failure)
+        .finally(() => late.delete(lane.key));
+      late.set(lane.key, ends);
+    }
+    const pageEnd = due.find(({ page_end }) => page_end !== null)?.page_end ?? null;
+    return tell(name, tenure, { createdAt, pageEnd, ...told });
+  }
+
+  /** False: it was not taken down, or nothing more is to be sent. */
+  async function tell(
+    name: string,
+    { sender }: Tenure,
+    told: Parameters<Db["tellWebhook"]>[2],
+  ): Promise<boolean> {
+    const { is_told, is_disabled } = await db.tellWebhook(sender, name, told);
+    const failed = told.stopped.filter(({ error }) => error !== null);
     if (failed.length > 0)
       log.event("webhook failed", { webhook: name, coupons: failed.length, error: failed[0]?.error });
     if (is_disabled) log.event("webhook disabled", { webhook: name });
     return is_told && !is_disabled;
   }
 
-  /** One event after the other, up to the first that is not taken. The first is sent even if it is late. */
-  async function sendLane(target: Target, lane: readonly Due[], until: number, { holds, signal }: Tenure) {
-    let last: string | undefined;
-    for (const event of lane) {
-      const { event_id } = event;
-      const isLate = clock.now() > until && event !== lane[0];
-      const posted =
-        isLate || !holds() || signal.aborted
-          ? undefined
-          : await post.post(target, messageOf(toCloudEvent(event)), signal);
-      // What was broken off is no attempt: whoever sends now sends it again.
-      if (posted === undefined || (posted.status === null && signal.aborted))
-        return { last, stop: { event_id, status: null, error: null, wait: null } };
-      const { status, error, wait } = posted;
-      sent[error === null ? "taken" : status === null ? "unanswered" : "refused"] += 1;
-      if (error !== null) return { last, stop: { event_id, status, error, wait } };
-      last = event_id;
-    }
-    return { last, stop: undefined };
-  }
+  /** Resolves when nothing is under way. */
+  const settle = async () => {
+    await Promise.all([...underWay.values()].flatMap((late) => [...late.values()]));
+  };
 
-  return { sent, sendPage };
+  return { sent, sendPage, settle };
 }
 
-/** The events of each coupon, in order; one that was given up before is alone. */
-function lanesOf(due: readonly Due[]): Due[][] {
-  const lanes = new Map<string | number | null, Due[]>();
-  for (const event of due) {
-    const key = event.is_dead ? event.event_id : event.coupon_id;
-    const lane = lanes.get(key);
-    if (lane) lane.push(event);
-    else lanes.set(key, [event]);
-  }
-  return [...lanes.values()];
-}
-
-export function messageOf(event: CloudEvent | { id: string }): Message {
-  return { id: event.id, body: stringifyExact(event) };
+function add(to: Told, { taken, stopped }: Told): void {
+  to.taken.push(...taken);
+  to.stopped.push(...stopped);
 }

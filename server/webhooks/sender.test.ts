@@ -154,6 +154,39 @@ test("a webhook that hangs delays no other one, and holds no connection to the d
   assert.deepEqual([...new Set(running)], [0]);
 });
 
+for (const [how, ends] of [
+  ["disabled", "disable_webhook"],
+  ["removed", "remove_webhook"],
+] as const)
+  test(`what is under way to a webhook that is ${how} is broken off, and nothing more is sent`, async (t) => {
+    const { receiver, world, admin } = await sending(t);
+    let isBrokenOff = false;
+    receiver.respondWith(
+      (_, response) =>
+        void response.on("close", () => {
+          isBrokenOff = true;
+        }),
+    );
+    const other = await openReceiver();
+    t.after(other.close);
+    await admin`select from set_webhook('other', ${other.url})`;
+    world.webhooks.start();
+    await world.newCoupon();
+    await receiver.until(() => receiver.received.length === 1);
+    await admin.unsafe(`select from ${ends}('crm')`);
+    // Before 15 seconds are over: else it would have had no answer.
+    await until(async () => {
+      await turn();
+      return isBrokenOff;
+    }, "it is broken off");
+    assert.equal(world.webhooks.figures.sent.unanswered, 0);
+    const coupon = await world.newCoupon();
+    await other.until(() => other.received.some(({ coupon_id }) => coupon_id === coupon));
+    assert.equal(receiver.received.length, 1);
+    await world.webhooks.end();
+    assert.equal(world.webhooks.figures.sent.unanswered, 0);
+  });
+
 test("one that takes nothing for days is disabled, and the others are told", async (t) => {
   const { receiver, world, admin, owner, now } = await sending(t);
   const down = await openReceiver((_, response) => void response.writeHead(503).end());

@@ -29,7 +29,7 @@ export type Sender = ReturnType<typeof createSender>;
 /** Sends nothing until `start()`. `end()` lets what is under way finish, for a second at most, and another process take over at once. */
 export function createSender(parts: Parts) {
   const { db, clock, log } = parts;
-  const { sent, sendPage } = createPages(parts);
+  const { sent, sendPage, settle } = createPages(parts);
   const sender = randomUUID();
   const figures: Figures = { sent, state: undefined };
   const runs = new Map<string, Promise<void>>();
@@ -37,8 +37,8 @@ export function createSender(parts: Parts) {
   let isEnding = false;
   let lookedAt = Number.NEGATIVE_INFINITY;
   let asking = Promise.resolve();
-  /** Ends what is under way once another process may send. */
-  let tenure = newTenure();
+  /** Of each webhook: ends what is under way, once another process may send or it is not enabled any more. */
+  const tenures = new Map<string, AbortController>();
   let cancel = () => {};
 
   const holds = () => !isEnding && clock.now() < heldUntil;
@@ -47,7 +47,7 @@ export function createSender(parts: Parts) {
     cancel();
     heldUntil = Number.NEGATIVE_INFINITY;
     figures.state = undefined;
-    tenure.abort();
+    stopAllBut(new Set(), tenures);
   }
 
   async function ask(): Promise<void> {
@@ -55,15 +55,16 @@ export function createSender(parts: Parts) {
     const claimed = await db.claimWebhooks(sender);
     const [first] = claimed;
     if (first === undefined) return lose();
-    if (tenure.signal.aborted) tenure = newTenure();
     heldUntil = askedAt + first.valid_for * 1_000;
     cancel();
     cancel = clock.after(heldUntil - clock.now(), lose);
-    for (const { webhook_name } of claimed)
-      if (!runs.has(webhook_name) && holds())
+    const names = new Set(claimed.map(({ webhook_name }) => webhook_name));
+    stopAllBut(names, tenures);
+    for (const name of names)
+      if (!runs.has(name) && holds())
         runs.set(
-          webhook_name,
-          run(webhook_name).finally(() => runs.delete(webhook_name)),
+          name,
+          run(name).finally(() => runs.delete(name)),
         );
     if (askedAt - lookedAt >= LOOK_MS) await look(askedAt);
   }
@@ -82,8 +83,11 @@ export function createSender(parts: Parts) {
   }
 
   async function run(name: string): Promise<void> {
+    const tenure = tenures.get(name) ?? newTenure();
+    tenures.set(name, tenure);
+    const { signal } = tenure;
     try {
-      while (holds() && (await sendPage(name, { sender, holds, signal: tenure.signal })));
+      while (holds() && !signal.aborted && (await sendPage(name, { sender, holds, signal })));
     } catch (error) {
       log.failure(error);
     }
@@ -102,14 +106,24 @@ export function createSender(parts: Parts) {
     async end(): Promise<void> {
       isEnding = true;
       await asking;
-      if (tenure.signal.aborted || heldUntil === Number.NEGATIVE_INFINITY) return;
-      const cancelEnd = clock.after(END_MS, () => tenure.abort());
+      if (heldUntil === Number.NEGATIVE_INFINITY) return;
+      const cancelEnd = clock.after(END_MS, () => stopAllBut(new Set(), tenures));
       await Promise.all(runs.values());
+      await settle();
       cancelEnd();
       lose();
       await db.claimWebhooks(sender, true).catch(log.failure);
     },
   };
+}
+
+/** Ends what is under way to webhooks that have none of these names. */
+function stopAllBut(names: ReadonlySet<string>, tenures: Map<string, AbortController>): void {
+  for (const [name, tenure] of tenures)
+    if (!names.has(name)) {
+      tenures.delete(name);
+      tenure.abort();
+    }
 }
 
 /** Each request that is under way listens to it. */

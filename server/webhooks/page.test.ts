@@ -1,0 +1,174 @@
+/** Pages of events that are sent, with a receiver that hangs: what is told when, and what is not begun. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createClock, settled } from "../../bench/harness/clock.ts";
+import type { Due, Stop } from "../database/webhooks.ts";
+import { createPages } from "./page.ts";
+import type { Posted, Target } from "./post.ts";
+
+const TAKEN: Posted = { status: 204, error: null, wait: null, body: "" };
+const NOT_SENT = { status: null, error: null, wait: null };
+const UNDER_WAY = { status: null, error: null, wait: 60 };
+
+/** A page with one event of each of these coupons, in this order. */
+const pageOf = (...coupons: number[]) =>
+  coupons.map(
+    (coupon_id, i) =>
+      ({
+        event_id: `${i + 1}-0-${coupon_id}`,
+        event: "issued",
+        at: "2026-11-22T00:00:00Z",
+        coupon_id,
+        page_end: "99-0",
+        is_dead: false,
+      }) as unknown as Due,
+  );
+
+function sending(...pages: Due[][]) {
+  const clock = createClock();
+  const targets: (Target & { secrets: string[] })[] = [{ url: "https://crm.example/", secrets: ["whsec_1"] }];
+  const posts: { id: string; url: string; answer: (posted: Posted) => void }[] = [];
+  const told: { pageEnd: string | null; taken: readonly string[]; stopped: readonly Stop[] }[] = [];
+  const failures: unknown[] = [];
+  const abort = new AbortController();
+  const { sendPage } = createPages({
+    clock,
+    log: { event: () => {}, failure: (error) => failures.push(error) },
+    db: {
+      webhookTarget: async () => targets.at(-1),
+      nextWebhookEvents: async () => pages.shift() ?? [],
+      tellWebhook: async (_sender, _name, { pageEnd, taken, stopped }) => {
+        told.push({ pageEnd, taken: [...taken], stopped: [...stopped] });
+        return { is_told: true, is_disabled: false };
+      },
+    },
+    post: {
+      post: ({ url }, { id }, signal) =>
+        new Promise((answer) => {
+          posts.push({ id, url, answer });
+          signal?.addEventListener("abort", () => answer({ ...TAKEN, status: null, error: "aborted" }));
+        }),
+      close: () => {},
+    },
+  });
+  const tenure = { sender: "s", holds: () => true, signal: abort.signal };
+  const ids = () => posts.map(({ id }) => id);
+  return { clock, targets, posts, ids, told, failures, abort, page: () => sendPage("crm", tenure) };
+}
+
+test("after ten seconds what is done is told, and what hangs holds up its own coupon", async () => {
+  const { clock, posts, ids, told, page } = sending(pageOf(1, 2), pageOf(1, 3));
+  const first = page();
+  await settled();
+  posts[1]?.answer(TAKEN);
+  await clock.pass(9_999);
+  assert.deepEqual(told, []);
+  await clock.pass(1);
+  assert.equal(await first, true);
+  assert.deepEqual(told, [
+    { pageEnd: "99-0", taken: ["2-0-2"], stopped: [{ event_id: "1-0-1", ...UNDER_WAY }] },
+  ]);
+  // The next page comes while it is under way still: it is not sent twice.
+  const second = page();
+  await settled();
+  assert.deepEqual(ids(), ["1-0-1", "2-0-2", "2-0-3"]);
+  posts[2]?.answer(TAKEN);
+  assert.equal(await second, true);
+  assert.deepEqual(told[1], {
+    pageEnd: "99-0",
+    taken: ["2-0-3"],
+    stopped: [{ event_id: "1-0-1", ...UNDER_WAY }],
+  });
+  posts[0]?.answer({ status: null, error: "no answer in 15 s", wait: null, body: "" });
+  await settled();
+  assert.deepEqual(told[2], {
+    pageEnd: null,
+    taken: [],
+    stopped: [{ event_id: "1-0-1", status: null, error: "no answer in 15 s", wait: null }],
+  });
+});
+
+test("what was not begun in ten seconds is no attempt, and eight are sent at once, late ones counted", async () => {
+  const coupons = Array.from({ length: 20 }, (_, i) => i + 1);
+  const { clock, posts, told, page } = sending(pageOf(...coupons), pageOf(30));
+  const first = page();
+  await clock.pass(10_000);
+  await first;
+  assert.equal(posts.length, 8);
+  assert.deepEqual(
+    told[0]?.stopped.map(({ wait }) => wait),
+    [...Array(12).fill(null), ...Array(8).fill(60)],
+  );
+  const second = page();
+  await settled();
+  assert.equal(posts.length, 8);
+  posts[0]?.answer(TAKEN);
+  await settled();
+  assert.deepEqual(told[1], { pageEnd: null, taken: ["1-0-1"], stopped: [] });
+  assert.equal(posts.length, 9);
+  posts[8]?.answer(TAKEN);
+  assert.equal(await second, true);
+});
+
+test("of a coupon what was taken is told with what hangs, and no further event is begun", async () => {
+  const { clock, posts, told, page } = sending(pageOf(1, 1, 1));
+  const first = page();
+  await settled();
+  posts[0]?.answer(TAKEN);
+  await clock.pass(10_000);
+  await first;
+  posts[1]?.answer(TAKEN);
+  await settled();
+  assert.equal(posts.length, 2);
+  assert.deepEqual(told, [
+    { pageEnd: "99-0", taken: ["1-0-1"], stopped: [{ event_id: "2-0-1", ...UNDER_WAY }] },
+    { pageEnd: null, taken: ["2-0-1"], stopped: [{ event_id: "3-0-1", ...NOT_SENT }] },
+  ]);
+});
+
+test("another URL holds from the next event on", async () => {
+  const { clock, targets, posts, page } = sending(pageOf(1, 1));
+  const first = page();
+  await clock.pass(1_000);
+  targets.push({ url: "https://other.example/", secrets: ["whsec_2"] });
+  posts[0]?.answer(TAKEN);
+  await settled();
+  posts[1]?.answer(TAKEN);
+  await first;
+  assert.deepEqual(
+    posts.map(({ url }) => url),
+    ["https://crm.example/", "https://other.example/"],
+  );
+});
+
+test("who asks to wait is sent nothing of other coupons meanwhile; another URL is", async () => {
+  const { clock, targets, posts, ids, told, page } = sending(pageOf(1, 2, 2), pageOf(3), pageOf(4));
+  const busy = { status: 429, error: "status 429", wait: 3_600, body: "" };
+  const first = page();
+  await settled();
+  posts[0]?.answer(busy);
+  await settled();
+  posts[1]?.answer(TAKEN);
+  await first;
+  assert.deepEqual(told[0], {
+    pageEnd: "99-0",
+    taken: ["2-0-2"],
+    stopped: [
+      { event_id: "1-0-1", status: 429, error: "status 429", wait: 3_600 },
+      { event_id: "3-0-2", ...NOT_SENT },
+    ],
+  });
+  await clock.pass(3_599_999);
+  assert.equal(await page(), false);
+  await clock.pass(1);
+  const second = page();
+  await settled();
+  posts[2]?.answer(busy);
+  await second;
+  targets.push({ url: "https://other.example/", secrets: [] });
+  const third = page();
+  await settled();
+  posts[3]?.answer(TAKEN);
+  await third;
+  assert.deepEqual(ids(), ["1-0-1", "2-0-2", "1-0-3", "1-0-4"]);
+});
