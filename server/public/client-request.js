@@ -181,6 +181,7 @@ export function toRequest(base, [route, ...has], request) {
   const path = template.replace(/\{(\w+)\}/g, (_, name) => {
     const value = rest[name];
     delete rest[name];
+    if (value === undefined || value === null) throw new TypeError(`${name} is needed: ${route}`);
     return encodeURIComponent(String(value));
   });
   if (method === "POST") return { url: base + path, init: { method, body: JSON.stringify(rest) }, has };

@@ -216,13 +216,13 @@ const RETRY_REFILL = 0.2;
  * @param {Options} [options]
  * @returns {CouponClient}
  */
-export function couponClient({
-  baseUrl = "",
-  token,
-  fetch = globalThis.fetch.bind(globalThis),
-  attempts = 5,
-  attemptMs = 15_000,
-} = {}) {
+export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, attemptMs = 15_000 } = {}) {
+  const fetch = given ?? globalThis.fetch.bind(globalThis);
+  // Not when the client is made: a page that is rendered in advance makes one too. A fetch of the caller's may know where the service is.
+  const insistOnBase = () => {
+    if (baseUrl === "" && !given && Reflect.get(globalThis, "location") === undefined)
+      throw new TypeError("baseUrl is needed: only in a browser is there an origin");
+  };
   const clock = createServerClock();
   /** @type {Connection} */
   const connection = {
@@ -234,11 +234,16 @@ export function couponClient({
   for (const [name, operation] of Object.entries(OPERATIONS)) {
     const open = STREAMS[name];
     client[name] = open
-      ? (/** @type {unknown[]} */ ...given) => follow(connection, operation, open(...given))
-      : (request = {}, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) =>
-          LISTS.has(name)
+      ? (/** @type {unknown[]} */ ...asked) => {
+          insistOnBase();
+          return follow(connection, operation, open(...asked));
+        }
+      : async (request = {}, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) => {
+          insistOnBase();
+          return LISTS.has(name)
             ? readCsv(connection, toRequest(connection.base, operation, request), signal)
             : call(connection, operation, request, signal);
+        };
   }
   return /** @type {CouponClient} */ (client);
 }
