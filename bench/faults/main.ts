@@ -20,7 +20,7 @@ named are all that runs.
 ${names.map((name) => `  ${name}`).join("\n")}
 
 --cluster: the faults of a cluster instead, on one of its own that is gone afterwards (etcd, three PostgreSQL nodes under Patroni, HAProxy, two
-servers). A quarter of an hour; --quick: some minutes, without planted bugs.
+servers). About half an hour; --quick: some minutes, without planted bugs.
 
 ${clusterNames.map((name) => `  ${name}`).join("\n")}`;
 

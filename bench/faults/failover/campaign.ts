@@ -27,7 +27,11 @@ export const CLUSTER_LENGTHS: Record<ClusterResults["length"], ClusterLength> = 
 
 export const clusterNames = [...clusterFaults.map(({ name }) => name), "planted bugs"];
 
-export type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & { violations: Violation[] };
+export type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & {
+  violations: Violation[];
+  /** What ended the campaign early, if something did: what was found before is here. */
+  failure?: unknown;
+};
 
 type Say = (line: string) => void;
 
@@ -48,7 +52,15 @@ export async function clusterCampaign(
       continue;
     }
     const times = fault.isControl ? 1 : strokes;
-    const siege = await besiege(fault, cluster, { seed, strokes: times, isShort });
+    const siege = await besiege(fault, cluster, { seed, strokes: times, isShort }).catch(
+      (failure: unknown) => {
+        found.failure = failure;
+      },
+    );
+    if (!siege) {
+      say(`${fault.name}: could not be run: ${(found.failure as Error).message}`);
+      return found;
+    }
     const row = clusterRowOf(fault.name, times, siege);
     found.rows.push(row);
     say(sentenceOf(row, fault.gap));

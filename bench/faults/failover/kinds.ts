@@ -69,9 +69,12 @@ const leaderCutOff: ClusterFault = {
   prepare: openWays,
   async strike({ cluster, ways }) {
     const { leader } = await rolesOf(cluster);
-    await ways?.cut(leader);
-    await untilLeads(cluster, leader);
-    ways?.heal();
+    try {
+      await ways?.cut(leader);
+      await untilLeads(cluster, leader);
+    } finally {
+      ways?.heal();
+    }
     await untilWhole(cluster);
   },
 };

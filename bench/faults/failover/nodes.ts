@@ -10,26 +10,36 @@ import { standStill, stateOf } from "../processes.ts";
 const PATIENCE_MS = 180_000;
 const LOOK_MS = 100;
 
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + PATIENCE_MS; ; await sleep(LOOK_MS)) {
+async function until(
+  what: string,
+  isSo: () => Promise<boolean>,
+  patienceMs = PATIENCE_MS,
+  now = () => "",
+): Promise<void> {
+  for (const deadline = performance.now() + patienceMs; ; await sleep(LOOK_MS)) {
     if (await isSo()) return;
     if (performance.now() > deadline)
-      throw new Error(`the cluster: after ${PATIENCE_MS / 1000} s not yet: ${what}`);
+      throw new Error(`the cluster: waited ${patienceMs / 1000} s in vain for ${what}${now()}`);
   }
 }
 
 /** Waits until one node leads and both others follow it, one of them as the standby that commits wait for, unless they wait for none. */
-export async function untilWhole(cluster: Cluster, isSynchronous = true): Promise<void> {
-  const wanted = isSynchronous ? "leader,standby,synchronous" : "leader,standby,standby";
-  await until(wanted, async () => {
+export async function untilWhole(
+  cluster: Cluster,
+  isSynchronous = true,
+  patienceMs = PATIENCE_MS,
+): Promise<void> {
+  const wanted = isSynchronous ? "leader, standby, synchronous" : "leader, standby, standby";
+  let seen = "";
+  const isSo = async () => {
     const states = await cluster.nodes();
-    return (
-      states
-        .map(({ role }) => role)
-        .sort()
-        .join() === wanted
-    );
-  });
+    seen = states
+      .map(({ role }) => role)
+      .sort()
+      .join(", ");
+    return seen === wanted;
+  };
+  await until(`nodes that are ${wanted}`, isSo, patienceMs, () => `; now they are ${seen}`);
 }
 
 /** Waits until a node leads, another one than this. */

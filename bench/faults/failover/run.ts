@@ -37,7 +37,8 @@ export async function runCluster(
     const seconds = Math.round((performance.now() - began) / 1_000);
     console.log(`\n${renderClusterRows(found.rows)}\n`);
     for (const line of missedBars(found.rows)) console.log(`missed: ${line}`);
-    const { violations, ...results } = found;
+    const { violations, failure, ...results } = found;
+    if (failure !== undefined) throw failure;
     if (violations.length > 0) console.log(`WRONG: ${violations.length} violations; nothing was kept`);
     else if (length === "short" || given.length > 0)
       console.log("nothing is wrong; not kept, as only a run of all faults is, the usual or the long one");
