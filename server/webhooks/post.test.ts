@@ -1,6 +1,7 @@
 /** What is sent, and to whom not. The signature is verified by the reference library. */
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
+import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { Webhook } from "standardwebhooks";
 import { openReceiver } from "../../bench/harness/receiver.ts";
@@ -162,6 +163,25 @@ test("a connection that the receiver closed meanwhile is no failure", async (t) 
     setImmediate(() => response.socket?.resetAndDestroy());
   });
   for (let i = 0; i < 20; i++) assert.equal((await post()).status, 204);
+});
+
+test("nor are several that it closed, the one that is used instead among them", async (t) => {
+  const { receiver, post } = await posting(t);
+  const held: ServerResponse[] = [];
+  receiver.respondWith((_, response) => {
+    if (held.push(response) === 3) for (const each of held) each.writeHead(204).end();
+  });
+  assert.deepEqual(
+    (await Promise.all([post(), post(), post()])).map(({ status }) => status),
+    [204, 204, 204],
+  );
+  const kept = new Set(held.map(({ req }) => req.socket));
+  assert.equal(kept.size, 3);
+  receiver.respondWith((_, response) => {
+    if (kept.has(response.req.socket)) response.req.socket.resetAndDestroy();
+    else response.writeHead(204).end();
+  });
+  assert.equal((await post()).status, 204);
 });
 
 test("which addresses are public", () => {

@@ -64,12 +64,18 @@ export function createPost(options: PostOptions = {}) {
     return isIP(host) !== 0 && !isPublic(host) ? notPublic(host, host) : undefined;
   }
 
-  function once(url: URL, headers: Record<string, string | number>, body: string, signal: AbortSignal) {
+  function once(
+    url: URL,
+    headers: Record<string, string | number>,
+    body: string,
+    signal: AbortSignal,
+    { isNew } = { isNew: false },
+  ) {
     return new Promise<Posted & { isStale?: boolean }>((done) => {
       const isTls = url.protocol === "https:";
       const request = (isTls ? https : http).request(url, {
         method: "POST",
-        agent: agents[isTls ? "https:" : "http:"],
+        agent: isNew ? false : agents[isTls ? "https:" : "http:"],
         headers,
         signal,
         ...(lookup ? { lookup } : {}),
@@ -132,9 +138,9 @@ export function createPost(options: PostOptions = {}) {
       if (why !== undefined) return { status: null, error: why, wait: null, body: "" };
       const headers = headersOf(id, body, secrets, Math.floor(wall() / 1_000));
       const { isStale, ...posted } = await once(target, headers, body, signal);
-      // The receiver closed a kept connection at the moment in which it was used again: that is no attempt.
+      // The receiver closed a kept connection at the moment in which it was used again: that is no attempt. It may have closed the others too.
       if (!isStale) return posted;
-      const { isStale: _, ...again } = await once(target, { ...headers, connection: "close" }, body, signal);
+      const { isStale: _, ...again } = await once(target, headers, body, signal, { isNew: true });
       return again;
     },
     close(): void {
