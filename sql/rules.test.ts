@@ -841,7 +841,7 @@ const attacks: Record<string, Attack[]> = {
     ["nobody", ["insert into coupon.subjects values ('s', 'i', 404)"], "subjects_user"],
     [
       "a number of the service that no user has",
-      ["insert into coupon.subjects values ('s', 'i')"],
+      ["insert into coupon.subjects values ('s', 'i', coupon.next_user_id())"],
       "subjects_user",
     ],
   ],
