@@ -109,4 +109,5 @@ export const SELDOM: Command[] = [
   ...PLANNING,
   { call: "forget_user", user: 2 },
   { call: "forget_user", user: 2 },
+  ...[1, 2, 4].map((coupon): Command => ({ call: "undo_use", user: 2, coupon, till: null })),
 ];
