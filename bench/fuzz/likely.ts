@@ -10,7 +10,7 @@ export const LIKELY: Readonly<Record<string, readonly string[]>> = {
   subjects: ["{auth0|1}", "{auth0|2,auth0|3}", "{}"],
   webhook_name: ["crm", "shop"],
   url: ["https://crm.example/", "http://127.0.0.1:9/hooks?a#b"],
-  page_end: ["1-2147483646", "3-0", "999999999999999999-0"],
+  page_end: ["0-0", "1-2147483646", "3-0", "999999999999999999-0"],
   taken: ["{}", "{1-0-1}", "{1-0-1,2-1-1}"],
   stopped: ["{}", "{1-0-1}", "{2-1-1}"],
   statuses: ["{}", "{500}", "{410}", "{null}"],
