@@ -86,7 +86,10 @@ const ABOUT = `A method for each operation. Of a command each outcome is a resul
 /** The text of the file. */
 export function declarations(): string {
   const { paths, components } = openApi() as unknown as Document;
-  const types = createTypes(components.schemas);
+  const types = createTypes(components.schemas, {
+    Problem: problemOf(components.schemas),
+    Coupon: components.schemas["Coupon"] as Schema,
+  });
   const methods: string[] = [];
   for (const [path, operations] of Object.entries(paths))
     for (const [method, operation] of Object.entries(operations)) {
@@ -141,24 +144,48 @@ function requestOf({ parameters, requestBody }: Described, schemas: Record<strin
   };
 }
 
+const isRequired = ({ required = [] }: Schema, key: string) => required.includes(key);
+
+/** Whether it has all members of the base, and must have what the base must. That their types fit, the compiler checks. */
+function extendsIt(schema: Schema, base: Schema): boolean {
+  return Object.keys(base.properties ?? {}).every(
+    (key) => schema.properties?.[key] !== undefined && isRequired(schema, key) === isRequired(base, key),
+  );
+}
+
 type Types = ReturnType<typeof createTypes>;
 
 const KINDS: Record<string, string> = {
   ...{ integer: "number", number: "number", string: "string", boolean: "boolean", null: "null" },
 };
 
-/** The types that were asked for, and those that they are made of. */
-function createTypes(schemas: Record<string, Schema>) {
+/** What all problems have, in any of their statuses and outcomes. */
+function problemOf({ InternalError }: Record<string, Schema>): Schema {
+  const { properties, ...rest } = InternalError as Schema;
+  return { ...rest, properties: { ...properties, status: { type: "integer" }, outcome: { type: "string" } } };
+}
+
+/** The types that were asked for, and those that they are made of. One that has every member of a base extends it. */
+function createTypes(schemas: Record<string, Schema>, bases: Readonly<Record<string, Schema>>) {
   const declared = new Map<string, string>();
 
   /** What may be left out of a request may be undefined too; an answer just has not got it. */
-  function declare(name: string, { properties = {}, required = [] }: Schema, absent = ""): void {
+  function declare(name: string, schema: Schema, absent = ""): void {
     declared.set(name, ""); // its place, before those that it is made of
-    const members = Object.entries(properties).flatMap(([key, schema]) => {
-      const [sign, or] = required.includes(key) ? ["", ""] : ["?", absent];
-      return [comment(schema["description"]), `  ${key}${sign}: ${of(schema, absent)}${or};`];
-    });
-    declared.set(name, `export interface ${name} {\n${members.filter(Boolean).join("\n")}\n}\n`);
+    const { properties = {} } = schema;
+    const base = Object.keys(bases).find(
+      (other) => other !== name && extendsIt(schema, bases[other] as Schema),
+    );
+    if (base !== undefined && !declared.has(base)) declare(base, bases[base] as Schema, absent);
+    const inherited = base === undefined ? {} : ((bases[base] as Schema).properties ?? {});
+    const members = Object.entries(properties)
+      .filter(([key, member]) => JSON.stringify(member) !== JSON.stringify(inherited[key]))
+      .flatMap(([key, member]) => {
+        const [sign, or] = isRequired(schema, key) ? ["", ""] : ["?", absent];
+        return [comment(member["description"]), `  ${key}${sign}: ${of(member, absent)}${or};`];
+      });
+    const head = base === undefined ? name : `${name} extends ${base}`;
+    declared.set(name, `export interface ${head} {\n${members.filter(Boolean).join("\n")}\n}\n`);
   }
 
   function of(schema: Schema, absent = ""): string {

@@ -209,11 +209,22 @@ export interface CreateCouponCreated {
   warning: "short_lived" | "already_started" | "empty_group" | null;
 }
 
-export interface CreateCouponConflict {
-  /** The status in words. */
-  title: string;
+export interface CreateCouponConflict extends Problem {
   status: 409;
   outcome: "already_withdrawn" | "code_taken" | "in_the_past" | "start_time_taken" | "count_taken" | "day_full";
+  coupon_id?: number;
+  /** The day that it counts for. */
+  live_on?: string;
+  /** Its place among the three coupons of the day. */
+  slot?: number;
+  warning?: "short_lived" | "already_started" | "empty_group" | null;
+}
+
+export interface Problem {
+  /** The status in words. */
+  title: string;
+  status: number;
+  outcome: string;
   /** For people: what happened. */
   detail: string;
   /** Which members of the request are wrong, and why. */
@@ -226,12 +237,6 @@ export interface CreateCouponConflict {
   time_to_sell_out?: number;
   /** The same as x-request-id; the log has it too. */
   request_id: string;
-  coupon_id?: number;
-  /** The day that it counts for. */
-  live_on?: string;
-  /** Its place among the three coupons of the day. */
-  slot?: number;
-  warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
 
 export interface WrongMember {
@@ -249,44 +254,9 @@ export interface FindCouponByCodeRequest {
   code: string;
 }
 
-export interface CouponNow {
-  coupon_id: number;
-  code: string;
-  message: string;
-  description: string;
-  /** It can be issued from then on. */
-  start_time: string;
-  eligible_from: string | null;
-  /** It can no longer be issued or used from then on. */
-  expiry: string;
-  /** Units in all. */
-  count: number;
-  /** Units that somebody has. */
-  issued: number;
-  /** Units that are left. */
-  remaining: number;
-  sold_out: boolean;
-  sold_out_at: string | null;
-  time_to_sell_out: number | null;
-  paused: boolean;
-  /** Seconds until start_time; null after it. */
-  starts_in: number | null;
-  metadata: Record<string, unknown>;
+export interface CouponNow extends Coupon {
   /** Requests (not people) that were answered: grants at once, the rest a second or two later. */
   asked: number;
-  /** The database's clock. Count down with it. */
-  server_time: string;
-}
-
-export interface LiveCouponsRequest {
-  /** next_before of the previous page. */
-  before?: string | undefined;
-  page_size?: number | undefined;
-}
-
-export interface LiveCouponsAnswer {
-  coupons: Coupon[];
-  next_before: string | null;
   /** The database's clock. Count down with it. */
   server_time: string;
 }
@@ -314,6 +284,19 @@ export interface Coupon {
   /** Seconds until start_time; null after it. */
   starts_in: number | null;
   metadata: Record<string, unknown>;
+}
+
+export interface LiveCouponsRequest {
+  /** next_before of the previous page. */
+  before?: string | undefined;
+  page_size?: number | undefined;
+}
+
+export interface LiveCouponsAnswer {
+  coupons: Coupon[];
+  next_before: string | null;
+  /** The database's clock. Count down with it. */
+  server_time: string;
 }
 
 export interface UpcomingCouponsRequest {
@@ -575,23 +558,9 @@ export interface IssueCouponCreated {
   issued_at: string;
 }
 
-export interface IssueCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface IssueCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found" | "user_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** First come, first served: 1, 2, 3 … */
@@ -602,23 +571,9 @@ export interface IssueCouponNotFound {
   issued_at?: string;
 }
 
-export interface IssueCouponConflict {
-  /** The status in words. */
-  title: string;
+export interface IssueCouponConflict extends Problem {
   status: 409;
   outcome: "not_started" | "ended" | "paused" | "sold_out" | "daily_limit_reached";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** First come, first served: 1, 2, 3 … */
@@ -652,23 +607,9 @@ export interface UseCouponOK {
   use_reference: string;
 }
 
-export interface UseCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface UseCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found" | "user_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -676,23 +617,9 @@ export interface UseCouponNotFound {
   use_reference?: string;
 }
 
-export interface UseCouponConflict {
-  /** The status in words. */
-  title: string;
+export interface UseCouponConflict extends Problem {
   status: 409;
   outcome: "not_issued" | "already_used" | "expired";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -726,23 +653,9 @@ export interface UseClaimOK {
   display_name: string;
 }
 
-export interface UseClaimNotFound {
-  /** The status in words. */
-  title: string;
+export interface UseClaimNotFound extends Problem {
   status: 404;
   outcome: "claim_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -755,23 +668,9 @@ export interface UseClaimNotFound {
   display_name?: string;
 }
 
-export interface UseClaimConflict {
-  /** The status in words. */
-  title: string;
+export interface UseClaimConflict extends Problem {
   status: 409;
   outcome: "already_used" | "expired";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -805,23 +704,9 @@ export interface UndoUseOK {
   use_reference: string;
 }
 
-export interface UndoUseNotFound {
-  /** The status in words. */
-  title: string;
+export interface UndoUseNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found" | "user_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -829,23 +714,9 @@ export interface UndoUseNotFound {
   use_reference?: string;
 }
 
-export interface UndoUseConflict {
-  /** The status in words. */
-  title: string;
+export interface UndoUseConflict extends Problem {
   status: 409;
   outcome: "not_issued" | "not_used" | "used_by_another";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -879,23 +750,9 @@ export interface UndoClaimOK {
   display_name: string;
 }
 
-export interface UndoClaimNotFound {
-  /** The status in words. */
-  title: string;
+export interface UndoClaimNotFound extends Problem {
   status: 404;
   outcome: "claim_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -908,23 +765,9 @@ export interface UndoClaimNotFound {
   display_name?: string;
 }
 
-export interface UndoClaimConflict {
-  /** The status in words. */
-  title: string;
+export interface UndoClaimConflict extends Problem {
   status: 409;
   outcome: "not_used" | "used_by_another";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   user_id?: number;
   /** When it was used. */
@@ -953,23 +796,9 @@ export interface PauseCouponOK {
   coupon_id: number;
 }
 
-export interface PauseCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface PauseCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
 }
 
@@ -988,23 +817,9 @@ export interface ResumeCouponOK {
   coupon_id: number;
 }
 
-export interface ResumeCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface ResumeCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
 }
 
@@ -1029,23 +844,9 @@ export interface SetCouponCountOK {
   remaining: number;
 }
 
-export interface SetCouponCountNotFound {
-  /** The status in words. */
-  title: string;
+export interface SetCouponCountNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** Units that somebody has. */
   issued?: number;
@@ -1053,23 +854,9 @@ export interface SetCouponCountNotFound {
   remaining?: number;
 }
 
-export interface SetCouponCountConflict {
-  /** The status in words. */
-  title: string;
+export interface SetCouponCountConflict extends Problem {
   status: 409;
   outcome: "below_issued" | "count_taken";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** Units that somebody has. */
   issued?: number;
@@ -1096,44 +883,16 @@ export interface SetCouponExpiryOK {
   warning: "short_lived" | "already_started" | "empty_group" | null;
 }
 
-export interface SetCouponExpiryNotFound {
-  /** The status in words. */
-  title: string;
+export interface SetCouponExpiryNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
 
-export interface SetCouponExpiryConflict {
-  /** The status in words. */
-  title: string;
+export interface SetCouponExpiryConflict extends Problem {
   status: 409;
   outcome: "not_after_start" | "in_the_past";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
@@ -1163,23 +922,9 @@ export interface SetCouponStartOK {
   taken_by: number | null;
 }
 
-export interface SetCouponStartNotFound {
-  /** The status in words. */
-  title: string;
+export interface SetCouponStartNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** The day that it counts for. */
   live_on?: string;
@@ -1190,23 +935,9 @@ export interface SetCouponStartNotFound {
   taken_by?: number | null;
 }
 
-export interface SetCouponStartConflict {
-  /** The status in words. */
-  title: string;
+export interface SetCouponStartConflict extends Problem {
   status: 409;
   outcome: "already_started" | "in_the_past" | "not_after_eligible_from" | "not_before_expiry" | "start_time_taken" | "count_taken" | "day_full";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** The day that it counts for. */
   live_on?: string;
@@ -1242,45 +973,17 @@ export interface EditCouponOK {
   taken_by: number | null;
 }
 
-export interface EditCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface EditCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** The coupon that is in the way. */
   taken_by?: number | null;
 }
 
-export interface EditCouponConflict {
-  /** The status in words. */
-  title: string;
+export interface EditCouponConflict extends Problem {
   status: 409;
   outcome: "already_started" | "code_taken";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   /** The coupon that is in the way. */
   taken_by?: number | null;
@@ -1303,44 +1006,16 @@ export interface WithdrawCouponOK {
   issued: number | null;
 }
 
-export interface WithdrawCouponNotFound {
-  /** The status in words. */
-  title: string;
+export interface WithdrawCouponNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   issued?: number | null;
 }
 
-export interface WithdrawCouponConflict {
-  /** The status in words. */
-  title: string;
+export interface WithdrawCouponConflict extends Problem {
   status: 409;
   outcome: "has_grants";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   issued?: number | null;
 }
@@ -1369,23 +1044,9 @@ export interface RetireCouponsOK {
   coupons_left: number | null;
 }
 
-export interface RetireCouponsConflict {
-  /** The status in words. */
-  title: string;
+export interface RetireCouponsConflict extends Problem {
   status: 409;
   outcome: "too_recent" | "busy";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   /** The coupon that was retired, or is being so; none once only copies of grants are left. */
   coupon_id?: number | null;
   code?: string | null;
@@ -1454,23 +1115,9 @@ export interface SetPlanEntryOK {
   taken_by_slot: number | null;
 }
 
-export interface SetPlanEntryConflict {
-  /** The status in words. */
-  title: string;
+export interface SetPlanEntryConflict extends Problem {
   status: 409;
   outcome: "code_taken" | "start_time_taken" | "count_taken";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   /** 1 is Monday, 7 is Sunday. */
   weekday?: number;
   /** Which of the three entries of the weekday. */
@@ -1618,44 +1265,16 @@ export interface SetCouponGroupOK {
   warning: "short_lived" | "already_started" | "empty_group" | null;
 }
 
-export interface SetCouponGroupNotFound {
-  /** The status in words. */
-  title: string;
+export interface SetCouponGroupNotFound extends Problem {
   status: 404;
   outcome: "coupon_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
 
-export interface SetCouponGroupConflict {
-  /** The status in words. */
-  title: string;
+export interface SetCouponGroupConflict extends Problem {
   status: 409;
   outcome: "already_started" | "in_the_past" | "not_before_start";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   coupon_id?: number;
   warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
@@ -1778,23 +1397,9 @@ export interface SetWebhookCreated {
   secret: string | null;
 }
 
-export interface SetWebhookConflict {
-  /** The status in words. */
-  title: string;
+export interface SetWebhookConflict extends Problem {
   status: 409;
   outcome: "too_many";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
   secret?: string | null;
 }
@@ -1817,23 +1422,9 @@ export interface RotateWebhookSecretOK {
   secret: string;
 }
 
-export interface RotateWebhookSecretNotFound {
-  /** The status in words. */
-  title: string;
+export interface RotateWebhookSecretNotFound extends Problem {
   status: 404;
   outcome: "webhook_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
   /** What is sent is signed with it. It is told this once, and no call tells it again. After a lost answer, rotate it. */
   secret?: string;
@@ -1854,23 +1445,9 @@ export interface EnableWebhookOK {
   webhook_name: string;
 }
 
-export interface EnableWebhookNotFound {
-  /** The status in words. */
-  title: string;
+export interface EnableWebhookNotFound extends Problem {
   status: 404;
   outcome: "webhook_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
 }
 
@@ -1889,23 +1466,9 @@ export interface DisableWebhookOK {
   webhook_name: string;
 }
 
-export interface DisableWebhookNotFound {
-  /** The status in words. */
-  title: string;
+export interface DisableWebhookNotFound extends Problem {
   status: 404;
   outcome: "webhook_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
 }
 
@@ -1924,23 +1487,9 @@ export interface RemoveWebhookOK {
   webhook_name: string;
 }
 
-export interface RemoveWebhookNotFound {
-  /** The status in words. */
-  title: string;
+export interface RemoveWebhookNotFound extends Problem {
   status: 404;
   outcome: "webhook_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
 }
 
@@ -1963,45 +1512,17 @@ export interface ResendWebhookOK {
   deliveries: number;
 }
 
-export interface ResendWebhookNotFound {
-  /** The status in words. */
-  title: string;
+export interface ResendWebhookNotFound extends Problem {
   status: 404;
   outcome: "webhook_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
   /** So many. */
   deliveries?: number;
 }
 
-export interface ResendWebhookConflict {
-  /** The status in words. */
-  title: string;
+export interface ResendWebhookConflict extends Problem {
   status: 409;
   outcome: "nothing_to_send";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   webhook_name?: string;
   /** So many. */
   deliveries?: number;
@@ -2135,23 +1656,9 @@ export interface ForgetUserOK {
   user_id: number;
 }
 
-export interface ForgetUserNotFound {
-  /** The status in words. */
-  title: string;
+export interface ForgetUserNotFound extends Problem {
   status: 404;
   outcome: "user_not_found";
-  /** For people: what happened. */
-  detail: string;
-  /** Which members of the request are wrong, and why. */
-  errors?: WrongMember[];
-  /** Until start_time, in seconds. */
-  starts_in?: number;
-  /** Since when nothing is left: the last grant, or the cut of the count. */
-  sold_out_at?: string;
-  /** From eligible_from, or else start_time, to sold_out_at, in seconds. */
-  time_to_sell_out?: number;
-  /** The same as x-request-id; the log has it too. */
-  request_id: string;
   user_id?: number;
 }
 
