@@ -125,21 +125,6 @@ begin
     order by w.user_id;
   end if;
 
-  -- A batch that wrote waits for the standbys anyway. Whoever else is told of grants waits for them too: that it holds one, that its day
-  -- is spent, that none is left. A failover takes back what the standbys do not have.
-  if v_winners is null and current_setting('synchronous_standby_names') <> '' then
-    if v_refusal = 'sold_out'
-      or exists (
-        select from coupon.user_coupons g
-        where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
-      or v_refusal is null and exists (
-        select from coupon.user_coupons g
-        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids))
-    then
-      perform coupon.fence_replay();
-    end if;
-  end if;
-
   -- 6. Answer each request, in order of arrival. Mostly everybody is granted, or everybody is refused and nobody in the
   -- batch holds the coupon.
   if cardinality(v_winners) = cardinality(issue_coupons.user_ids) then
@@ -148,9 +133,7 @@ begin
       'issued'::public.issue_coupon_outcome, r.user_id, (v_coupon.issued + r.arrival)::integer, v_today, v_now,
       null::interval, null::timestamptz, null::interval
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival);
-    return;
-  end if;
-  if v_refusal = 'coupon_not_found'
+  elsif v_refusal = 'coupon_not_found'
     or (v_refusal = 'not_started' or v_refusal is not null and array_position(v_asking, null) is null) and not exists (
       select from coupon.user_coupons g
       where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
@@ -163,45 +146,60 @@ begin
       case when v_refusal = 'sold_out' then v_coupon.sold_out_at - coupon.first_start(v_coupon) end
     from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
     order by r.arrival;
-    return;
-  end if;
-  return query
-  select
-    a.outcome, a.user_id, a.position, a.issued_on, a.issued_at,
-    case when a.outcome = 'not_started' then v_coupon.start_time - v_now end,
-    case when a.outcome = 'sold_out' then v_coupon.sold_out_at end,
-    case when a.outcome = 'sold_out' then v_coupon.sold_out_at - coupon.first_start(v_coupon) end
-  from (
+  else
+    return query
     select
-      case
-        when r.arrival = r.first_arrival then 'issued'
-        when coalesce(r.place, (r.held).position) is not null then 'already_issued'
-        when v_now < v_coupon.start_time and v_asking[r.arrival] is null then 'not_started'
-        when v_refusal is not null then v_refusal
-        when r.arrival > v_arrivals[v_left] then 'sold_out'
-        when (select g.user_id from coupon.user_coupons g
-          where g.issued_on = v_today and g.user_id = r.user_id) is null
-          or (select true from coupon.users u where u.id = r.user_id) is null then 'user_not_found'
-        else 'daily_limit_reached'
-      end as outcome,
-      r.arrival,
-      r.user_id,
-      coalesce((v_coupon.issued + r.place)::integer, (r.held).position) as position,
-      case when r.place is not null then v_today else (r.held).issued_on end as issued_on,
-      case when r.place is not null then v_now else (r.held).issued_at end as issued_at
+      a.outcome, a.user_id, a.position, a.issued_on, a.issued_at,
+      case when a.outcome = 'not_started' then v_coupon.start_time - v_now end,
+      case when a.outcome = 'sold_out' then v_coupon.sold_out_at end,
+      case when a.outcome = 'sold_out' then v_coupon.sold_out_at - coupon.first_start(v_coupon) end
     from (
       select
-        r.user_id, r.arrival, w.arrival as first_arrival, w.place,
-        case when w.place is null then (
-          select g from coupon.user_coupons g
-          where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) end as held
-      from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
-      left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
-      offset 0 -- looks each of them up once
-    ) r
-    offset 0 -- decides each of them once
-  ) a
-  order by a.arrival;
+        case
+          when r.arrival = r.first_arrival then 'issued'
+          when coalesce(r.place, (r.held).position) is not null then 'already_issued'
+          when v_now < v_coupon.start_time and v_asking[r.arrival] is null then 'not_started'
+          when v_refusal is not null then v_refusal
+          when r.arrival > v_arrivals[v_left] then 'sold_out'
+          when (select g.user_id from coupon.user_coupons g
+            where g.issued_on = v_today and g.user_id = r.user_id) is null
+            or (select true from coupon.users u where u.id = r.user_id) is null then 'user_not_found'
+          else 'daily_limit_reached'
+        end as outcome,
+        r.arrival,
+        r.user_id,
+        coalesce((v_coupon.issued + r.place)::integer, (r.held).position) as position,
+        case when r.place is not null then v_today else (r.held).issued_on end as issued_on,
+        case when r.place is not null then v_now else (r.held).issued_at end as issued_at
+      from (
+        select
+          r.user_id, r.arrival, w.arrival as first_arrival, w.place,
+          case when w.place is null then (
+            select g from coupon.user_coupons g
+            where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) end as held
+        from unnest(issue_coupons.user_ids) with ordinality r (user_id, arrival)
+        left join unnest(v_winners, v_arrivals) with ordinality w (user_id, arrival, place) on w.user_id = r.user_id
+        offset 0 -- looks each of them up once
+      ) r
+      offset 0 -- decides each of them once
+    ) a
+    order by a.arrival;
+  end if;
+
+  -- A batch that wrote waits for the standbys anyway. Whoever else is told of grants waits for them too: that it holds one, that its day
+  -- is spent, that none is left. A failover takes back what the standbys do not have. Asked last, so that it sees what the answers saw.
+  if v_winners is null and current_setting('synchronous_standby_names') <> '' then
+    if v_refusal = 'sold_out'
+      or exists (
+        select from coupon.user_coupons g
+        where g.coupon_id = issue_coupons.coupon_id and g.user_id = any (issue_coupons.user_ids))
+      or v_refusal is null and exists (
+        select from coupon.user_coupons g
+        where g.issued_on = v_today and g.user_id = any (issue_coupons.user_ids))
+    then
+      perform coupon.fence_replay();
+    end if;
+  end if;
 end
 $$;
 
