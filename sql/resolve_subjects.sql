@@ -22,6 +22,9 @@ set enable_nestloop = off
 set jit = off
 as $$
 declare
+  v_user_ids bigint[];
+  v_are_forgotten boolean[];
+  v_locked boolean := false;
   v_created jsonb := '{}';
 begin
   perform coupon.check_subjects(resolve_subjects.issuer, resolve_subjects.subjects);
@@ -37,23 +40,36 @@ begin
   from unnest(resolve_subjects.display_names) n (display_name)
   where length(n.display_name) not between 1 and 200;
 
-  if resolve_subjects.creating and exists (
+  -- Mostly everybody is known at once. Else it is asked again under the lock, and once more when they are created.
+  loop
     select
-    from unnest(resolve_subjects.subjects) i (subject)
-    where (select s.user_id from coupon.subjects s where s.subject = i.subject and s.issuer = resolve_subjects.issuer) is null
-      and (
-        select f.user_id from coupon.forgotten_subjects f
-        where f.digest = coupon.digest_subject(resolve_subjects.issuer, i.subject)) is null)
-  then
-    perform coupon.commit_durably();
-    lock table coupon.forgotten_users in share mode;
+      array_agg(coalesce(r.known, r.forgotten) order by r.place), array_agg(r.forgotten is not null order by r.place)
+    into v_user_ids, v_are_forgotten
+    from (
+      select k.place, k.known,
+        case when k.known is null then (
+          select f.user_id from coupon.forgotten_subjects f
+          where f.digest = coupon.digest_subject(resolve_subjects.issuer, k.subject)) end as forgotten
+      from (
+        select i.subject, i.place,
+          (select s.user_id from coupon.subjects s where s.subject = i.subject and s.issuer = resolve_subjects.issuer) as known
+        from unnest(resolve_subjects.subjects) with ordinality i (subject, place)
+        offset 0 -- looks each of them up once
+      ) k
+      offset 0
+    ) r;
+    exit when not resolve_subjects.creating or array_position(v_user_ids, null) is null;
+
+    if not v_locked then
+      perform coupon.commit_durably();
+      lock table coupon.forgotten_users in share mode;
+      v_locked := true;
+      continue;
+    end if;
     with asked as materialized (
       select distinct on (i.subject) i.subject, i.display_name
-      from unnest(resolve_subjects.subjects, resolve_subjects.display_names) i (subject, display_name)
-      where (select s.user_id from coupon.subjects s where s.subject = i.subject and s.issuer = resolve_subjects.issuer) is null
-        and (
-          select f.user_id from coupon.forgotten_subjects f
-          where f.digest = coupon.digest_subject(resolve_subjects.issuer, i.subject)) is null
+      from unnest(resolve_subjects.subjects, resolve_subjects.display_names, v_user_ids) i (subject, display_name, user_id)
+      where i.user_id is null
       order by i.subject
     ), seen as (
       insert into coupon.subjects as s (subject, issuer, user_id)
@@ -69,27 +85,19 @@ begin
       join asked a on a.subject = s.subject
       order by s.user_id
     )
-    select coalesce(jsonb_object_agg(s.subject, true), '{}') into v_created from seen s;
-  end if;
+    select v_created || coalesce(jsonb_object_agg(s.subject, true), '{}') into v_created from seen s;
+  end loop;
 
   return query
   select
     case
       when v_created ? r.subject then 'created'
-      when r.known is not null then 'known'
-      when r.forgotten is not null then 'forgotten'
+      when r.is_forgotten then 'forgotten'
+      when r.user_id is not null then 'known'
       else 'unknown'
     end::public.resolve_subjects_outcome,
-    coalesce(r.known, r.forgotten)
-  from (
-    select i.subject, i.place,
-      (select s.user_id from coupon.subjects s where s.subject = i.subject and s.issuer = resolve_subjects.issuer) as known,
-      (
-        select f.user_id from coupon.forgotten_subjects f
-        where f.digest = coupon.digest_subject(resolve_subjects.issuer, i.subject)) as forgotten
-    from unnest(resolve_subjects.subjects) with ordinality i (subject, place)
-    offset 0
-  ) r
+    r.user_id
+  from unnest(resolve_subjects.subjects, v_user_ids, v_are_forgotten) with ordinality r (subject, user_id, is_forgotten, place)
   order by r.place;
 end
 $$;
