@@ -23,11 +23,10 @@ begin
     return;
   end if;
   select s.* into v_held from coupon.webhook_sender s;
-  if v_held.sender = claim_webhooks.sender and v_held.until > v_now + interval '4 seconds' then
-    null;
-  elsif v_held.sender <> claim_webhooks.sender and v_held.until > v_now then
+  if v_held.sender <> claim_webhooks.sender and v_held.until > v_now then
     return;
-  else
+  end if;
+  if v_held.sender is distinct from claim_webhooks.sender or v_held.until <= v_now + interval '4 seconds' then
     select s.* into v_held from coupon.webhook_sender s for update skip locked;
     v_now := clock_timestamp();
     if not found or (v_held.sender <> claim_webhooks.sender and v_held.until > v_now) then
