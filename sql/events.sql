@@ -20,7 +20,6 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-  v_parts text[];
   v_number bigint := 1;
   v_place integer := -1; -- what comes after it, of the row with that number
 begin
@@ -28,23 +27,22 @@ begin
     perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
   end if;
   if events.after <> 'latest' then
-    v_parts := regexp_match(events.after, '^([1-9][0-9]{0,17})-([0-9]{1,9})-([0-9]{1,18})$');
-    select e.number into v_number
+    select p.number, p.place into v_number, v_place from coupon.event_place(events.after) p;
+    perform
     from coupon.events e
-    where e.number = v_parts[1]::bigint
-      and coupon.event_id(e, v_parts[2]::integer) = events.after
-      and v_parts[2]::integer between coalesce(e.first_position, 0) and coalesce(e.last_position + e.sold_out::integer, 0);
+    where e.number = v_number
+      and coupon.event_id(e, v_place) = events.after
+      and v_place between coalesce(e.first_position, 0) and coupon.last_place(e);
     if not found then
       perform coupon.refuse_argument('after', case
-        when v_parts[1]::bigint <= (select g.last_number from coupon.gathered g)
+        when v_number <= (select g.last_number from coupon.gathered g)
           or current_setting('transaction_isolation') in ('read committed', 'read uncommitted') and not pg_is_in_recovery()
-          or v_parts is null
+          or v_number is null
         then 'must be the event_id of an event of this database, or latest; if it was one, the database lost what it then had'
         when pg_is_in_recovery()
         then 'must be the event_id of an event that this standby has; if its primary has it, ask again'
         else 'must be the event_id of an event that this transaction sees: it began before; ask in another one' end);
     end if;
-    v_place := v_parts[2]::integer;
   end if;
 
   -- A standby has what was gathered on its primary.
@@ -55,7 +53,7 @@ begin
     perform coupon.gather_events();
   end if;
   if events.after = 'latest' then
-    select e.number, coalesce(e.last_position + e.sold_out::integer, 0) - 1 into v_number, v_place
+    select e.number, coupon.last_place(e) - 1 into v_number, v_place
     from coupon.events e
     order by e.number desc
     limit 1;

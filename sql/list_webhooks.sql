@@ -32,7 +32,7 @@ as $$
       where e.number = case
         when exists (
           select from coupon.events l
-          where l.number = w.after_number and w.after_place < coalesce(l.last_position + l.sold_out::integer, 0))
+          where l.number = w.after_number and w.after_place < coupon.last_place(l))
         then w.after_number else w.after_number + 1 end)))
   from coupon.webhooks w
   cross join lateral (

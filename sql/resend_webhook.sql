@@ -11,9 +11,13 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_number bigint;
+  v_place integer;
 begin
   perform coupon.check_webhook_name(resend_webhook.webhook_name);
-  if resend_webhook.event_id !~ '^[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}$' then
+  select p.number, p.place into v_number, v_place from coupon.event_place(resend_webhook.event_id) p;
+  if resend_webhook.event_id is not null and v_number is null then
     perform coupon.refuse_argument('event_id', 'must be an event_id of list_webhook_deliveries()');
   end if;
   perform coupon.check_reason_and_actor(resend_webhook.reason, resend_webhook.actor);
@@ -27,8 +31,7 @@ begin
   update coupon.webhook_deliveries d
   set next_attempt_at = clock_timestamp()
   where d.webhook_name = resend_webhook.webhook_name
-    and (resend_webhook.event_id is null or (d.number, d.place) = (
-      split_part(resend_webhook.event_id, '-', 1)::bigint, split_part(resend_webhook.event_id, '-', 2)::integer));
+    and (resend_webhook.event_id is null or (d.number, d.place) = (v_number, v_place));
   get diagnostics deliveries = row_count;
   if deliveries = 0 then
     outcome := 'nothing_to_send';

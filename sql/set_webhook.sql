@@ -61,8 +61,8 @@ begin
       perform from public.events(v_after, 1); -- refuses one that it does not know
     end if;
     insert into coupon.webhooks (webhook_name, url, event_types, after_number, after_place)
-    values (set_webhook.webhook_name, set_webhook.url, v_types,
-      coalesce(split_part(v_after, '-', 1)::bigint, 1), coalesce(split_part(v_after, '-', 2)::integer, -1));
+    select set_webhook.webhook_name, set_webhook.url, v_types, coalesce(p.number, 1), coalesce(p.place, -1)
+    from coupon.event_place(v_after) p;
     insert into coupon.webhook_secrets (webhook_name, number)
     values (set_webhook.webhook_name, 1)
     returning 'whsec_' || encode(key, 'base64') into secret;

@@ -32,7 +32,7 @@ begin
   perform coupon.refuse_argument(a.name, 'must be event_ids, without a null')
   from (values ('taken', tell_webhook.taken), ('stopped', tell_webhook.stopped)) a (name, ids)
   where a.ids is null or exists (
-    select from unnest(a.ids) i (id) where (i.id ~ '^[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}$') is not true);
+    select from unnest(a.ids) i (id) cross join lateral coupon.event_place(i.id) p where p.number is null);
   perform coupon.refuse_argument(a.name, 'must be as many as stopped')
   from (values
     ('statuses', cardinality(tell_webhook.statuses)),
@@ -63,22 +63,24 @@ begin
 
   -- All that was given of these coupons has arrived, up to these.
   delete from coupon.webhook_deliveries d
-  using unnest(tell_webhook.taken) i (id)
+  using unnest(tell_webhook.taken) i (id) cross join lateral coupon.event_place(i.id) p
   where d.webhook_name = v_webhook.webhook_name and d.dead_at is not null
-    and (d.number, d.place) = (split_part(i.id, '-', 1)::bigint, split_part(i.id, '-', 2)::integer);
+    and (d.number, d.place) = (p.number, p.place);
   update coupon.webhook_deliveries d
-  set number = e.number, place = split_part(i.id, '-', 2)::integer + 1, attempts = 0, next_attempt_at = v_now,
+  set number = p.number, place = p.place + 1, attempts = 0, next_attempt_at = v_now,
     last_attempt_at = v_now, last_status = null, last_error = null
   from unnest(tell_webhook.taken) i (id)
-  join coupon.events e on e.number = split_part(i.id, '-', 1)::bigint
+  cross join lateral coupon.event_place(i.id) p
+  join coupon.events e on e.number = p.number
   where d.webhook_name = v_webhook.webhook_name and d.dead_at is null and d.coupon_id = coalesce(e.coupon_id, 0)
-    and (e.number, split_part(i.id, '-', 2)::integer) >= (d.number, d.place);
+    and (p.number, p.place) >= (d.number, d.place);
 
   for v_stop in
-    select e.number, split_part(i.id, '-', 2)::integer as place, coalesce(e.coupon_id, 0) as coupon_id, i.status,
+    select p.number, p.place, coalesce(e.coupon_id, 0) as coupon_id, i.status,
       left(i.error, 200) as error, i.wait
     from unnest(tell_webhook.stopped, tell_webhook.statuses, tell_webhook.errors, tell_webhook.waits) i (id, status, error, wait)
-    join coupon.events e on e.number = split_part(i.id, '-', 1)::bigint
+    cross join lateral coupon.event_place(i.id) p
+    join coupon.events e on e.number = p.number
   loop
     select d.* into v_waiting
     from coupon.webhook_deliveries d

@@ -42,7 +42,7 @@ begin
       from coupon.events_after(v_due.number, v_due.place - 1, 1, v_due.number, v_due.coupon_id) a
       where a.at_place = v_due.place;
     else
-      select e.number, coalesce(e.last_position + e.sold_out::integer, 0) into v_last_number, v_last_place
+      select e.number, coupon.last_place(e) into v_last_number, v_last_place
       from coupon.events e
       where (coalesce(e.coupon_id, 0), e.number) >= (v_due.coupon_id, v_due.number)
         and (coalesce(e.coupon_id, 0), e.number) < (v_due.coupon_id, webhook.after_number)
