@@ -1,7 +1,4 @@
 /** Faults one after the other, and the planted bugs: what ./sd faults does, and its test in short. */
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type Assault, assault } from "./assault.ts";
 import { INVARIANTS, noneChecked, type Violation } from "./checker/check.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
@@ -10,6 +7,7 @@ import { bugs } from "./planted.ts";
 import type { Results } from "./report.ts";
 import { rowOf } from "./row.ts";
 import { type Trial, trial } from "./trial.ts";
+import { tellWrong } from "./wrong.ts";
 
 /** How much of each. */
 export interface Length {
@@ -89,10 +87,11 @@ async function judge(
   found: Found,
   name: string,
   times: number,
-  { verdict: { violations, checked }, history, state }: Trial | Assault,
+  run: Trial | Assault,
   say: Say,
 ): Promise<void> {
-  const row = rowOf(name, times, violations, history);
+  const { violations, checked } = run.verdict;
+  const row = rowOf(name, times, violations, run.history);
   found.rows.push(row);
   for (const invariant of INVARIANTS) found.checked[invariant] += checked[invariant];
   say(
@@ -100,15 +99,8 @@ async function judge(
       `lost ${row.lost}, over-issued ${row.overIssued}, other ${row.other}` +
       (row.recovery === undefined ? "" : `, recovery ${row.recovery.toFixed(2)} s`),
   );
-  if (violations.length === 0) return;
   found.violations.push(...violations);
-  for (const { invariant, detail } of violations.slice(0, 10)) say(`  WRONG ${invariant}: ${detail}`);
-  const file = join(await mkdtemp(join(tmpdir(), "faults-history-")), `${name}.json`);
-  const counts = [...history.counts];
-  await writeFile(file, JSON.stringify({ ...history, counts, state, violations }, null, 1));
-  say(
-    `  ${violations.length} violations; again with: ./sd faults --seed ${history.seed} '${name}'; history: ${file}`,
-  );
+  await tellWrong(name, run, "./sd faults", say);
 }
 
 /** Each bug with each seed; one that is not found is a violation. */

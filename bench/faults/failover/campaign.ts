@@ -1,10 +1,8 @@
 /** Faults of a cluster one after the other, and the planted bugs: what ./sd faults --cluster does. */
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Violation } from "../checker/check.ts";
 import { rowOf } from "../row.ts";
+import { tellWrong } from "../wrong.ts";
 import { clusterFaults, faultNamed } from "./kinds.ts";
 import { clusterBugs, plantIn } from "./planted.ts";
 import type { ClusterResults, ClusterRow } from "./report.ts";
@@ -64,8 +62,10 @@ export async function clusterCampaign(
     const row = clusterRowOf(fault.name, times, siege);
     found.rows.push(row);
     say(sentenceOf(row, fault.gap));
-    if (!fault.isControl) await judge(found, fault.name, siege, say);
-    else if (row.lost === 0)
+    if (!fault.isControl) {
+      found.violations.push(...siege.verdict.violations);
+      await tellWrong(fault.name, siege, "./sd faults --cluster", say);
+    } else if (row.lost === 0)
       found.violations.push({
         invariant: "grant_is_kept",
         detail: "the control lost nothing: the checker sees nothing",
@@ -97,23 +97,6 @@ function sentenceOf(row: ClusterRow, bar: number | undefined): string {
     `lost ${row.lost}, over-issued ${row.overIssued}, wrong refusals ${row.wrongRefusals}, other ${row.other}, ` +
     `later than 8 s ${row.late}, no 201 for ${row.gap.toFixed(2)} s${bar === undefined ? "" : ` (at most ${bar})`}, ` +
     `/readyz wrong for ${Math.max(row.ready, row.unready).toFixed(2)} s`
-  );
-}
-
-async function judge(
-  found: ClusterFound,
-  name: string,
-  { verdict: { violations }, history, state }: Siege,
-  say: Say,
-): Promise<void> {
-  if (violations.length === 0) return;
-  found.violations.push(...violations);
-  for (const { invariant, detail } of violations.slice(0, 10)) say(`  WRONG ${invariant}: ${detail}`);
-  const file = join(await mkdtemp(join(tmpdir(), "faults-history-")), `${name}.json`);
-  const counts = [...history.counts];
-  await writeFile(file, JSON.stringify({ ...history, counts, state, violations }, null, 1));
-  say(
-    `  ${violations.length} violations; again with: ./sd faults --cluster --seed ${history.seed} '${name}'; history: ${file}`,
   );
 }
 
