@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { waiting } from "../bench/harness/waiting.ts";
 import { createSender } from "../bench/harness/webhooks.ts";
 import { connect, type Sql } from "../db/connect.ts";
 
-const { admin, owner, apiUrl } = await testDatabase();
+const { admin, owner, apiUrl, watch } = await testDatabase();
 
 const held = () => rows(owner`select sender, until > clock_timestamp() from coupon.webhook_sender`);
 const lapse = () => owner`update coupon.webhook_sender set until = clock_timestamp()`;
@@ -69,6 +70,31 @@ test("of many that ask at once one sends", () =>
     const claims = await Promise.all(sessions.map((api) => createSender(api, randomUUID()).claim()));
     assert.equal(claims.filter((names) => names.length === 1).length, 1);
   }, 8));
+
+test("who read that nobody sends, and locks the row only after another has taken it, does not send", () =>
+  sending(async (a, b) => {
+    const [one, two] = [createSender(a, randomUUID()), createSender(b, randomUUID())];
+    await lapse();
+    const late = await owner.begin(async (sql) => {
+      // Lets the row be read, and not locked.
+      await sql`lock table coupon.webhook_sender in exclusive mode`;
+      const names = one.claim();
+      await waiting(watch);
+      await sql`update coupon.webhook_sender set sender = ${two.sender}, until = clock_timestamp() + interval '1 hour'`;
+      return { names };
+    });
+    assert.deepEqual(await late.names, []);
+    assert.deepEqual(await held(), [[two.sender, true]]);
+  }));
+
+test("nobody waits for a call that has the row", () =>
+  sending(async (api) => {
+    await lapse();
+    await owner.begin(async (sql) => {
+      await sql`select from coupon.webhook_sender for update`;
+      assert.deepEqual(await createSender(api, randomUUID()).claim(), []);
+    });
+  }));
 
 test("a null is refused", () =>
   sending(async (api) => {
