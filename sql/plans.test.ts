@@ -157,6 +157,19 @@ test("import_users(): no statement compares each with each", async (t) => {
   assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
 });
 
+test("resolve_subjects(): no statement compares each with each", async (t) => {
+  let first = 0;
+  const found = await most(t, (sql) => {
+    // Half of them are known.
+    const subjects = Array.from({ length: BATCH }, (_, i) => `auth0|${first + i}`);
+    first += BATCH / 2;
+    return sql`select count(*) from public.resolve_subjects('https://id.example/', ${subjects}::text[], null, true)`;
+  });
+  if (found === undefined) return;
+  assert.ok(found.removed.removed <= FEW, `${found.removed.removed} rows removed by ${found.removed.query}`);
+  assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
+});
+
 /** Coupons of thirty years that have ended, and those of a hundred days to come. */
 async function thirtyYears(): Promise<void> {
   await owner`
