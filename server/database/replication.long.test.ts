@@ -1,8 +1,5 @@
 /** A primary whose synchronous standby is missing, and somebody who ends the waits for it: what may be lost is told as unknown. */
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readFile, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import {
   adminToken,
@@ -12,35 +9,30 @@ import {
   serviceToken,
   userToken,
 } from "../../bench/harness/app.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
+import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
+import { embeddedBin, startNodes } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { connect, type Sql } from "../../db/connect.ts";
-import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { CONNECTIONS } from "./pool.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
-let dataDir: string;
-let directory: string;
 let scratch: Scratch;
 let superuser: Sql;
 let app: App;
 let things: ReturnType<typeof createThings>;
 
 before(async () => {
-  const parent = await realpath(await mkdtemp(join(tmpdir(), "server-replication-")));
-  await chmod(parent, 0o755);
-  dataDir = join(parent, "data");
-  const { url, directory: home } = await startEmbedded({ dataDir, settings: { shared_buffers: "16MB" } });
-  directory = home;
-  await makeTemplate(url);
-  scratch = await scratchDatabase(url);
-  const itsUrl = new URL(scratch.setupUrl);
-  itsUrl.username = "postgres";
-  itsUrl.password = await readFile(join(dataDir, "superuser.password"), "utf8");
-  superuser = connect(itsUrl.href);
+  const [node] = await startNodes(1, await embeddedBin());
+  const serverUrl = await makeLogin(node.target);
+  await makeTemplate(serverUrl);
+  scratch = await scratchDatabase(serverUrl);
+  superuser = connect(node.target);
   things = createThings(scratch.admin);
   app = await openApp(scratch.apiUrl);
 });
@@ -49,9 +41,7 @@ after(async () => {
   await app.close();
   await superuser.end({ timeout: 1 });
   await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
-  await stopEmbedded({ dataDir });
-  await rm(directory, { recursive: true, force: true });
-  await rm(join(dataDir, ".."), { recursive: true });
+  await cleanUp();
 });
 
 /** Sessions of ours that wait for the standby, besides the one of a commit that changes nothing. */
@@ -225,7 +215,7 @@ test("./sd sql says so beside the row", async () => {
   const [user, coupon] = [await things.newUser(), await things.newCoupon()];
   await loseStandby();
   const run = runSd(["sql", `select outcome from issue_coupon(${user}, ${coupon})`], {
-    dataDir: join(dataDir, "..", "none"),
+    dataDir: await temporaryDirectory(),
     env: { DATABASE_URL: scratch.setupUrl },
   });
   await endWait("pg_cancel_backend");
@@ -289,7 +279,7 @@ test("no standby for long: quick refusals, few connections, and all goes on with
   assert.match(await metrics.text(), /^coupon_commit_waits_for\{what="synchronous \(nobody\)"\} 1$/m);
 
   const told = await runSd(["status"], {
-    dataDir: join(dataDir, "..", "none"),
+    dataDir: await temporaryDirectory(),
     env: { DATABASE_URL: scratch.setupUrl },
   });
   // And the commit of loseStandby().

@@ -1,57 +1,38 @@
 /** A database that takes no writes: a server of it is not ready, says why, and what it is asked was not done. */
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openApp, userToken } from "../../bench/harness/app.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
+import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
+import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { until } from "../../bench/harness/waiting.ts";
-import { withConnection } from "../../db/connect.ts";
-import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
-let dataDir: string;
-let directory: string;
+let node: Node;
 let scratch: Scratch;
 let [coupon, holder, user] = [0, 0, 0];
 
 before(async () => {
-  const parent = await realpath(await mkdtemp(join(tmpdir(), "server-standby-")));
-  await chmod(parent, 0o755);
-  dataDir = join(parent, "data");
-  const { url, directory: home } = await startEmbedded({ dataDir, settings: { shared_buffers: "16MB" } });
-  directory = home;
-  await makeTemplate(url);
-  scratch = await scratchDatabase(url);
+  [node] = await startNodes(1, await embeddedBin());
+  const serverUrl = await makeLogin(node.target);
+  await makeTemplate(serverUrl);
+  scratch = await scratchDatabase(serverUrl);
   const { newCoupon, newUser } = createThings(scratch.admin);
   [coupon, holder, user] = [await newCoupon(), await newUser(), await newUser()];
   await scratch.admin`select from issue_coupon(${holder}, ${coupon})`;
   await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
 });
 
-after(async () => {
-  await stopEmbedded({ dataDir });
-  await rm(directory, { recursive: true, force: true });
-  await rm(join(dataDir, ".."), { recursive: true });
-});
-
-async function asSuperuser(...statements: string[]): Promise<void> {
-  const url = new URL(scratch.setupUrl);
-  url.username = "postgres";
-  url.password = await readFile(join(dataDir, "superuser.password"), "utf8");
-  await withConnection(url.href, async (sql) => {
-    for (const statement of statements) await sql.unsafe(statement);
-  });
-}
+after(cleanUp);
 
 /** The same database again, as a hot standby of a primary that is gone. */
 async function restartAsStandby(): Promise<void> {
-  await stopEmbedded({ dataDir });
-  await writeFile(join(directory, "postgres", "standby.signal"), "");
-  await startEmbedded({ dataDir });
+  await node.stop("SIGINT");
+  await node.follow(node);
+  await node.start();
 }
 
 const readiness = async (app: App) => {
@@ -85,7 +66,7 @@ test("a hot standby is not ready, until it is promoted", async (t) => {
   await assertUnavailable(app);
   assert.equal((await app.call("GET /coupons/live", { token: await userToken(1) })).status, 503);
 
-  await asSuperuser("select pg_promote()");
+  await node.promote();
   await until(async () => (await readiness(app))[0] === 200, "it is ready");
   await untilAnswered(app, holder);
   assert.equal((await app.issue(coupon, user)).body.outcome, "issued");
@@ -101,7 +82,7 @@ test("a primary that becomes a standby under a server", async (t) => {
   await until(async () => (await app.issue(coupon, user)).body.outcome === "database_unavailable", "noticed");
   await assertUnavailable(app);
   await until(async () => (await readiness(app))[2] === STANDBY, "readiness says so");
-  await asSuperuser("select pg_promote()");
+  await node.promote();
   await until(async () => (await readiness(app))[0] === 200, "it is ready");
 });
 
@@ -109,13 +90,13 @@ test("default_transaction_read_only is noticed though nobody issues, and lists g
   const app = await openApp(scratch.apiUrl);
   t.after(() => app.close());
   assert.deepEqual((await readiness(app)).slice(0, 2), [200, "ok"]);
-  await asSuperuser("alter system set default_transaction_read_only = on", "select pg_reload_conf()");
+  await node.run("alter system set default_transaction_read_only = on", "select pg_reload_conf()");
   // Sessions take a new setting between two statements.
   await until(async () => (await readiness(app))[2] === READ_ONLY, "readiness says so");
   await assertUnavailable(app);
   const { status, body } = await app.call("GET /coupons/live", { token: await userToken(1) });
   assert.deepEqual([status, body.coupons.length], [200, 1]);
-  await asSuperuser("alter system set default_transaction_read_only = off", "select pg_reload_conf()");
+  await node.run("alter system set default_transaction_read_only = off", "select pg_reload_conf()");
   await until(async () => (await readiness(app))[0] === 200, "it is ready");
   await untilAnswered(app, user);
 });
