@@ -1,7 +1,7 @@
 /** To which addresses webhooks are sent: those of the internet, so that nobody has this server call services beside it (SSRF). */
-import { type LookupAddress, lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import ipaddr from "ipaddr.js";
+import type { Resolve } from "./resolve.ts";
 
 /** Of IPv6 only these are given out. ipaddr.js (2.5.0) takes the old form of an IPv4 address, ::7f00:1 of 127.0.0.1, for one of them. */
 const GLOBAL = ipaddr.parseCIDR("2000::/3") as [ipaddr.IPv6, number];
@@ -13,24 +13,23 @@ export function isPublic(text: string): boolean {
   return address.range() === "unicast" && (address.kind() === "ipv4" || address.match(GLOBAL));
 }
 
-export type Resolve = (name: string, then: (error: Error | null, addresses: LookupAddress[]) => void) => void;
-
-const resolveBySystem: Resolve = (name, then) => lookup(name, { all: true }, then);
-
 /**
- * For connections: resolves a name and refuses it when any of its addresses is not public. The connection is made to these very
- * addresses, so a name that resolves to another one a moment later changes nothing.
+ * For connections: resolves a name and, unless it is allowed, refuses it when any of its addresses is not public. The connection is made to
+ * these very addresses, so a name that resolves to another one a moment later changes nothing.
  */
-export function createPublicLookup(resolve: Resolve = resolveBySystem): LookupFunction {
+export function createLookup(resolve: Resolve, allowPrivate: boolean): LookupFunction {
   return (name, { all }, then) =>
-    resolve(name, (error, addresses) => {
-      const [first] = addresses ?? [];
-      const other = addresses?.find(({ address }) => !isPublic(address));
-      if (error || first === undefined) then(error ?? new Error(`${name} has no address`), []);
-      else if (other) then(new Error(notPublic(name, other.address)), []);
-      else if (all) then(null, addresses);
-      else then(null, first.address, first.family);
-    });
+    void resolve(name).then(
+      (addresses) => {
+        const [first] = addresses;
+        const other = allowPrivate ? undefined : addresses.find(({ address }) => !isPublic(address));
+        if (first === undefined) then(new Error(`${name} has no address`), []);
+        else if (other) then(new Error(notPublic(name, other.address)), []);
+        else if (all) then(null, addresses);
+        else then(null, first.address, first.family);
+      },
+      (error) => then(error, []),
+    );
 }
 
 export const notPublic = (name: string, address: string) =>

@@ -1,6 +1,5 @@
 /** What is sent, and to whom not. The signature is verified by the reference library. */
 import assert from "node:assert/strict";
-import type { LookupAddress } from "node:dns";
 import type { ServerResponse } from "node:http";
 import { type TestContext, test } from "node:test";
 import { Webhook } from "standardwebhooks";
@@ -253,24 +252,28 @@ test("not to a name that is at one: the system says where", async (t) => {
   );
 });
 
+const PUBLIC = { address: "8.8.8.8", family: 4 };
+const LOOPBACK = { address: "127.0.0.1", family: 4 };
+
 test("not to a name that has a public address too", async (t) => {
-  const resolve = (_: string, then: (error: null, addresses: LookupAddress[]) => void) =>
-    then(null, [
-      { address: "8.8.8.8", family: 4 },
-      { address: "127.0.0.1", family: 4 },
-    ]);
+  const resolve = async () => [PUBLIC, LOOPBACK];
   assert.equal(
     await refused(t, (port) => `https://crm.example:${port}/`, { resolve }),
     "crm.example is at 127.0.0.1, which is not a public address",
   );
 });
 
+test("if it is allowed, also there", async (t) => {
+  const { receiver, post } = await posting(t, { resolve: async () => [LOOPBACK] });
+  assert.equal((await post(`http://crm.example:${new URL(receiver.url).port}/`)).status, 204);
+});
+
 test("the address that was judged is the one that is connected to: a name is asked for once", async (t) => {
   let asked = 0;
-  const resolve = (_: string, then: (error: null, addresses: LookupAddress[]) => void) => {
+  const resolve = async () => {
     asked += 1;
     // TEST-NET of RFC 5737 would be refused; this one is public, and the second answer is not.
-    then(null, [asked === 1 ? { address: "192.88.98.1", family: 4 } : { address: "127.0.0.1", family: 4 }]);
+    return [asked === 1 ? { address: "192.88.98.1", family: 4 } : LOOPBACK];
   };
   const error = await refused(t, (port) => `https://crm.example:${port}/`, { resolve, answerMs: 300 });
   assert.equal(asked, 1);

@@ -5,7 +5,8 @@ import https from "node:https";
 import { isIP } from "node:net";
 import { version } from "../api/version.ts";
 import { retryAfterOf } from "../retry-after.ts";
-import { createPublicLookup, isPublic, notPublic, type Resolve } from "./address.ts";
+import { createLookup, isPublic, notPublic } from "./address.ts";
+import { createResolve, type Resolve } from "./resolve.ts";
 
 /** From the first byte to the last one of the answer: what the specification recommends at least. */
 const ANSWER_MS = 15_000;
@@ -54,7 +55,7 @@ export function createPost(options: PostOptions = {}) {
   const { allowPrivate = false, answerMs = ANSWER_MS, resolve, wall = Date.now } = options;
   const kept = { keepAlive: true, scheduling: "lifo" } as const;
   const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
-  const lookup = allowPrivate ? undefined : createPublicLookup(resolve);
+  const lookup = createLookup(createResolve(resolve), allowPrivate);
 
   /** Why this URL is not sent to; undefined: it is. A name is judged by its addresses when it is connected to. */
   function refusal({ protocol, hostname }: URL): string | undefined {
@@ -78,7 +79,7 @@ export function createPost(options: PostOptions = {}) {
         agent: isNew ? false : agents[isTls ? "https:" : "http:"],
         headers,
         signal,
-        ...(lookup ? { lookup } : {}),
+        lookup,
       });
       const timer = setTimeout(
         () => request.destroy(new Error(`no answer in ${answerMs / 1_000} s`)),
