@@ -17,12 +17,12 @@ test("check finds what was planted", async (t) => {
         update coupon.coupons set issued = ${issued};
         alter table coupon.coupons enable trigger user;
       end $$`);
-  const nothing = ["0 broken invariants in 1 coupons and 0 grants"];
+  const nothing = ["0 broken invariants in 1 coupon and 0 grants"];
   assert.deepEqual(await printed(t, () => check(env)), nothing);
   await plant(2);
   assert.deepEqual(await printed(t, () => check(env), 1), [
     "issued_equals_grants: coupon 1, user -: issued 2, grants 0",
-    "1 broken invariants in 1 coupons and 0 grants",
+    "1 broken invariant in 1 coupon and 0 grants",
   ]);
   await plant(0);
   assert.deepEqual(await printed(t, () => check(env)), nothing);

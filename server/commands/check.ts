@@ -2,7 +2,7 @@
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
-import { say } from "./print.ts";
+import { counted, say } from "./print.ts";
 
 export function check(env: Env): Promise<number> {
   return withDatabase(env, (target) =>
@@ -17,7 +17,7 @@ export function check(env: Env): Promise<number> {
             `${row["invariant"]}: coupon ${row["coupon_id"] ?? "-"}, user ${row["user_id"] ?? "-"}: ${row["detail"]}`,
           );
         say(
-          `${broken.length} broken invariants in ${size?.["coupons"]} coupons and ${size?.["grants"]} grants`,
+          `${counted(broken.length, "broken invariant")} in ${counted(size?.["coupons"], "coupon")} and ${counted(size?.["grants"], "grant")}`,
         );
         return broken.length === 0 ? 0 : 1;
       },

@@ -3,17 +3,13 @@ import { examine } from "../../db/doctor.ts";
 import { CONNECTIONS } from "../database/pool.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
-import { say } from "./print.ts";
+import { counted, say } from "./print.ts";
 
 export function doctor(env: Env): Promise<number> {
   return withDatabase(env, async (target) => {
     const found = await examine(target, { connections: CONNECTIONS * env.WORKERS });
     for (const { what, todo } of found) say(`${what} → ${pasteable(todo)}`);
-    say(
-      found.length === 0
-        ? "nothing differs"
-        : `${found.length} ${found.length === 1 ? "thing differs" : "things differ"}`,
-    );
+    say(found.length === 0 ? "nothing differs" : counted(found.length, "thing differs", "things differ"));
     return found.length === 0 ? 0 : 1;
   });
 }

@@ -74,7 +74,7 @@ test("what the log acknowledged, before and after grants are lost", async (t) =>
     `${lines[1]}`.replace(gone(fourth), "IT"),
     /^IT: issued again at position 3, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/,
   );
-  assert.deepEqual(lines.slice(2), ["4 acknowledged grants: 2 are there, 1 are gone, 1 were issued again"]);
+  assert.deepEqual(lines.slice(2), ["4 acknowledged grants: 2 are there, 1 is gone, 1 was issued again"]);
 });
 
 test("answers, pages of events and streams of them say the same", async (t) => {
@@ -91,7 +91,7 @@ test("answers, pages of events and streams of them say the same", async (t) => {
     const { user_id, issued_at } = answers[3];
     assert.deepEqual(await printed(t, () => lostGrants(env, [file]), 1), [
       `coupon ${coupon}, user ${user_id}, position 4, ${issued_at}: gone`,
-      "4 acknowledged grants: 3 are there, 1 are gone, 0 were issued again",
+      "4 acknowledged grants: 3 are there, 1 is gone, 0 were issued again",
     ]);
   }
 });
@@ -103,7 +103,7 @@ test("what a log does not know is said", async (t) => {
   const file = await fileOf(...app.logged, full, sampled, full, '{"message":"requ');
   assert.deepEqual(await printed(t, () => lostGrants(env, [file]), 2), [
     "the logs lack 24 lines, for which stdout had no room: grants may be among them",
-    "1 lines are cut off or broken: grants may be among them",
+    "1 line is cut off or broken: grants may be among them",
     "4 acknowledged grants: 4 are there, 0 are gone, 0 were issued again",
   ]);
   // A log of warnings, and refusals alone: "none is lost" would be wrong.

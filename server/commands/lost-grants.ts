@@ -10,7 +10,7 @@ import { type Sql, withConnection } from "../../db/connect.ts";
 import { instant } from "../database/columns.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
-import { say } from "./print.ts";
+import { counted, say } from "./print.ts";
 
 const USAGE = "usage: ./sd lost-grants FILE… (logs of servers, answers, events; - is what comes by stdin)";
 
@@ -63,8 +63,11 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
     if (told.acknowledged === before) silent.push(file);
   }
   if (told.missing > 0)
-    say(`the logs lack ${told.missing} lines, for which stdout had no room: grants may be among them`);
-  if (told.broken > 0) say(`${told.broken} lines are cut off or broken: grants may be among them`);
+    say(
+      `the logs lack ${counted(told.missing, "line")}, for which stdout had no room: grants may be among them`,
+    );
+  if (told.broken > 0)
+    say(`${counted(told.broken, "line is", "lines are")} cut off or broken: grants may be among them`);
   // "None is lost" would be said of a file that knows nothing.
   if (told.grants.size === 0)
     throw new Error("these files acknowledge no grant: logs have them at LOG_LEVEL info and debug only");
@@ -156,8 +159,9 @@ async function compare(sql: Sql, grants: readonly Grant[]): Promise<number> {
   }
   const { there, gone, again, retired } = found;
   say(
-    `${grants.length} acknowledged grants: ${there} are there, ${gone} are gone, ${again} were issued again` +
-      (retired > 0 ? `, ${retired} are of retired coupons` : ""),
+    `${counted(grants.length, "acknowledged grant")}: ${counted(there, "is", "are")} there, ` +
+      `${counted(gone, "is", "are")} gone, ${counted(again, "was", "were")} issued again` +
+      (retired > 0 ? `, ${counted(retired, "is", "are")} of retired coupons` : ""),
   );
   return gone;
 }

@@ -22,6 +22,10 @@ const UNSEEN = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 export const shown = (text: string) =>
   text.replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
+/** How many there are, as a number or as it is written: "1 row", "2 rows". */
+export const counted = (n: number | string, one: string, many = `${one}s`) =>
+  `${n} ${`${n}` === "1" ? one : many}`;
+
 /** The values as PostgreSQL writes them, without what a terminal would obey. */
 export function printTable(columns: string[], rows: (Buffer | null)[][]): void {
   const names = columns.map(shown);
@@ -37,5 +41,5 @@ export function printTable(columns: string[], rows: (Buffer | null)[][]): void {
     say(widths.map((width) => "-".repeat(width + 2)).join("+"));
     for (const row of cells) say(line(row));
   }
-  say(`(${rows.length} ${rows.length === 1 ? "row" : "rows"})`);
+  say(`(${counted(rows.length, "row")})`);
 }

@@ -16,6 +16,7 @@ import { CHECKOUT, until } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { connect, type Sql } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
+import { counted } from "./print.ts";
 
 after(cleanUp);
 cleanUpOnSignals();
@@ -296,11 +297,11 @@ test("put back to a moment in the middle of a drop, while two servers run on", o
     (error) => error as { stdout: string; stderr: string; code: number },
   );
   assert.deepEqual([code, stderr], [1, ""]);
-  assert.match(stdout, new RegExp(`^0 broken invariants in 1 coupons and ${COUNT} grants$`, "m"));
+  assert.match(stdout, new RegExp(`^0 broken invariants in 1 coupon and ${COUNT} grants$`, "m"));
   const lines = stdout.trim().split("\n");
   assert.equal(
     lines.at(-1),
-    `${acknowledged.size} acknowledged grants: ${there} are there, ${gone} are gone, ${expected.length - gone} were issued again`,
+    `${acknowledged.size} acknowledged grants: ${there} are there, ${counted(gone, "is", "are")} gone, ${counted(expected.length - gone, "was", "were")} issued again`,
   );
   assert.deepEqual(lines.filter((line) => line.startsWith("coupon ")).sort(), expected.sort());
   t.diagnostic(lines.at(-1) as string);

@@ -22,11 +22,11 @@ test("retire takes out what expired before a day, to its end", async (t) => {
   await assert.rejects(retire(env, ["soon"]), /^Error: usage: /);
   assert.deepEqual(await printed(t, () => retire(env, [day(60), "books are closed"])), [
     "C1 is retired; coupons left: 0",
-    "retired: 1 coupons, 30 grants",
+    "retired: 1 coupon, 30 grants",
   ]);
   assert.deepEqual(await printed(t, () => retire(env, [day(40)])), [
     "C2 is retired; coupons left: 0",
-    "retired: 1 coupons, 0 grants",
+    "retired: 1 coupon, 0 grants",
   ]);
   assert.deepEqual(await printed(t, () => retire(env, [day(40)])), ["retired: 0 coupons, 0 grants"]);
   const left = await owner`select id::integer from coupon.coupons`;

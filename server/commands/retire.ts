@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
 import { withDatabase } from "./database.ts";
-import { say } from "./print.ts";
+import { counted, say } from "./print.ts";
 
 /** Until somebody else, fold_grants() say, lets go. ms */
 const BUSY_MS = 500;
@@ -44,7 +44,7 @@ export async function retire(env: Env, [before = "", reason, ...more]: string[])
           } else if (performance.now() - saidAt > QUIET_MS) {
             say(
               step?.["coupon_id"]
-                ? `${step["code"]}: ${step["grants_left"].toLocaleString("en")} grants are left`
+                ? `${step["code"]}: ${counted(step["grants_left"].toLocaleString("en"), "grant is left", "grants are left")}`
                 : "taking their grants out of past_grants, where wallets find them",
             );
             saidAt = performance.now();
@@ -52,7 +52,9 @@ export async function retire(env: Env, [before = "", reason, ...more]: string[])
           if (step?.["outcome"] === "done") break;
           await pause(took * PATIENCE);
         }
-        say(`retired: ${moved.coupons} coupons, ${moved.grants.toLocaleString("en")} grants`);
+        say(
+          `retired: ${counted(moved.coupons, "coupon")}, ${counted(moved.grants.toLocaleString("en"), "grant")}`,
+        );
         return 0;
       },
       { role: "coupon_admin" },

@@ -6,7 +6,7 @@ import type { Target } from "../../db/target.ts";
 import { signedElsewhere, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
-import { say } from "./print.ts";
+import { counted, say } from "./print.ts";
 import { isSeeding, seed } from "./seed.ts";
 
 export async function setup(env: Env): Promise<number> {
@@ -30,7 +30,8 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
       role: "coupon_admin",
     });
     isDemo = made.isDemo;
-    if (made.users + made.coupons > 0) say(`  seeded ${made.users} users, ${made.coupons} coupons`);
+    if (made.users + made.coupons > 0)
+      say(`  seeded ${counted(made.users, "user")}, ${counted(made.coupons, "coupon")}`);
   }
   await tokenSecret(env);
   if (left.onlyServes === undefined) say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);

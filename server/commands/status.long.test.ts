@@ -72,10 +72,7 @@ test("until when the plan is filled", async (t) => {
   const { setupUrl, admin } = await open(t);
   await admin`select from set_plan_entry(1, 1, 'L-{date}', 'm', 'd', '23:59', '23:59:59', 5)`;
   const [{ day } = {}] = await admin`select to_char(max(day), 'YYYY-MM-DD') as day from fill_days()`;
-  assert.equal(
-    (await told({ DATABASE_URL: setupUrl })).at(-1),
-    `plan: 1 coupons a week, filled until ${day}`,
-  );
+  assert.equal((await told({ DATABASE_URL: setupUrl })).at(-1), `plan: 1 coupon a week, filled until ${day}`);
 });
 
 test("a database that is not set up", async (t) => {

@@ -8,7 +8,7 @@ import { commitWaitsFor } from "../../db/replication.ts";
 import { standbyOf, type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
-import { type Entry, entry as printed } from "./print.ts";
+import { counted, type Entry, entry as printed } from "./print.ts";
 import { describeZone } from "./zone.ts";
 
 export async function status(env: Env, entry: Entry = printed): Promise<number> {
@@ -199,7 +199,7 @@ function content(target: Target): Promise<[name: string, words: string][]> {
         ) as live`;
       return [
         ["time zone", await describeZone(sql, now?.["time_zone"])],
-        ["content", `${now?.["users"]} users, ${now?.["live"]} coupons live`],
+        ["content", `${counted(now?.["users"], "user")}, ${counted(now?.["live"], "coupon")} live`],
         ["plan", await plan(sql)],
       ];
     },
@@ -218,5 +218,5 @@ async function plan(sql: Sql): Promise<string> {
   });
   if (!row) return "none: run ./sd migrate";
   const until = row["last_day"] === null ? "no day is filled" : `filled until ${row["last_day"]}`;
-  return `${row["entries"]} coupons a week, ${until}`;
+  return `${counted(row["entries"], "coupon")} a week, ${until}`;
 }

@@ -71,11 +71,11 @@ test("webhooks lists, tests and resends", async (t) => {
     "  events    coupon.created, coupon.used",
     "  state     failing since WHEN: status 500",
     "  taken     nothing yet",
-    "  not taken waiting: 1 coupons; given up: 0 events; behind: …",
-    `    ID coupon.created of coupon ${lunch}: 1 attempts, status 500; again WHEN`,
+    "  not taken waiting: 1 coupon; given up: 0 events; behind: …",
+    `    ID coupon.created of coupon ${lunch}: 1 attempt, status 500; again WHEN`,
   ]);
   assert.deepEqual(await printed(t, () => webhooks(env, ["resend", "crm"])), [
-    "a server sends 1 deliveries at once; ./sd webhooks says what became of them",
+    "a server sends 1 delivery at once; ./sd webhooks says how that went",
   ]);
   assert.equal((await sender.next("crm")).length, 1);
 });

@@ -7,7 +7,7 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../webhooks/lane.ts";
 import { createPost } from "../webhooks/post.ts";
 import { withDatabase } from "./database.ts";
-import { entry, say } from "./print.ts";
+import { counted, entry, say } from "./print.ts";
 
 const USAGE = "usage: ./sd webhooks [test NAME | resend NAME [EVENT_ID]]";
 /** Deliveries that are shown of a webhook. */
@@ -45,7 +45,7 @@ function list(target: Target): Promise<number> {
         if (row["waiting"] + row["dead"] > 0)
           entry(
             "  not taken",
-            `waiting: ${row["waiting"]} coupons; given up: ${row["dead"]} events; behind: ${row["behind"]}`,
+            `waiting: ${counted(row["waiting"], "coupon")}; given up: ${counted(row["dead"], "event")}; behind: ${row["behind"]}`,
           );
         for (const line of await notTaken(row["webhook_name"])) say(`    ${line}`);
       }
@@ -58,7 +58,7 @@ function list(target: Target): Promise<number> {
         return Array.from(left, (one) => {
           const of = `${one["event"] ? typeOf(one["event"]) : "what comes next"} of ${one["coupon_id"] ? `coupon ${one["coupon_id"]}` : "no coupon"}`;
           const when = one["dead_at"] ? `given up ${one["dead_at"]}` : `again ${one["next_attempt_at"]}`;
-          return `${one["event_id"]} ${of}: ${one["attempts"]} attempts, ${one["last_error"] ?? "not sent yet"}; ${when}`;
+          return `${one["event_id"]} ${of}: ${counted(one["attempts"], "attempt")}, ${one["last_error"] ?? "not sent yet"}; ${when}`;
         });
       }
     },
@@ -113,6 +113,8 @@ async function resend(target: Target, name: string, event: string | null): Promi
   if (row?.["outcome"] === "webhook_not_found")
     throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
   if (row?.["outcome"] === "nothing_to_send") throw new Error("nothing waits, and nothing was given up");
-  say(`a server sends ${row?.["deliveries"]} deliveries at once; ./sd webhooks says what became of them`);
+  say(
+    `a server sends ${counted(row?.["deliveries"], "delivery", "deliveries")} at once; ./sd webhooks says how that went`,
+  );
   return 0;
 }
