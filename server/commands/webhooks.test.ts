@@ -46,10 +46,10 @@ test("webhooks lists, tests and resends", async (t) => {
     ["webhook.test"],
   );
   assert.deepEqual(receiver.invalid, []);
-  receiver.respondWith((_, response) => void response.writeHead(500).end("no disk"));
+  receiver.respondWith((_, response) => void response.writeHead(500).end("no\x1b disk"));
   const failed = await printed(t, () => webhooks(env, ["test", "crm"]), 1);
   assert.match(String(failed[1]), /^500 after \d+ ms: status 500$/);
-  assert.equal(failed[2], "no disk");
+  assert.equal(failed[2], "it said: no\\u001b disk");
   const strict = readEnv({ DATABASE_URL: setupUrl }, "");
   assert.match(
     String((await printed(t, () => webhooks(strict, ["test", "crm"]), 1))[1]),

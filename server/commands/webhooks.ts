@@ -7,7 +7,7 @@ import type { Env } from "../env.ts";
 import { messageOf } from "../webhooks/lane.ts";
 import { createPost } from "../webhooks/post.ts";
 import { withDatabase } from "./database.ts";
-import { counted, entry, say } from "./print.ts";
+import { counted, entry, say, shown } from "./print.ts";
 
 const USAGE = "usage: ./sd webhooks [test NAME | resend NAME [EVENT_ID]]";
 /** Deliveries that are shown of a webhook. */
@@ -99,7 +99,7 @@ async function test(env: Env, target: Target, name: string): Promise<number> {
   close();
   say(`webhook.test, id ${event.id} → ${found["url"]}`);
   say(`${status ?? "no answer"} after ${Math.round(performance.now() - began)} ms: ${error ?? "taken"}`);
-  if (body !== "") say(body);
+  if (body !== "") say(`it said: ${shown(body)}`);
   return error === null ? 0 : 1;
 }
 
