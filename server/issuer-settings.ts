@@ -75,8 +75,10 @@ const schema = z
 
 export type IssuerSettings = z.infer<typeof schema>;
 
+const NO_LIST = "must be a list in JSON, in brackets: [{…}]";
+
 const list = z
-  .array(schema)
+  .array(schema, NO_LIST)
   .min(1, "names no issuer")
   .max(50)
   .superRefine((issuers, context) => {
@@ -91,7 +93,7 @@ export function readIssuers(json: string): IssuerSettings[] {
   try {
     given = JSON.parse(json);
   } catch {
-    throw new Error("must be a list in JSON");
+    throw new Error(NO_LIST);
   }
   const parsed = list.safeParse(given);
   if (parsed.success) return parsed.data;

@@ -429,8 +429,8 @@ test("an issuer may have every algorithm of public keys", () =>
   ));
 
 for (const [what, given, message] of [
-  ["no JSON", "shop", "must be a list in JSON"],
-  ["no list", least, "Invalid input: expected array, received object"],
+  ["no JSON", "shop", "must be a list in JSON, in brackets: [{…}]"],
+  ["no list", least, "must be a list in JSON, in brackets: [{…}]"],
   ["nobody", [], "names no issuer"],
   ["no issuer and no audience", [{}], "0.issuer is needed, 0.audience is needed"],
   ["no audience", [{ issuer: A }], "0.audience is needed"],
