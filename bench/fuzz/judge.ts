@@ -224,7 +224,7 @@ const sentences = new Set<string>(
 );
 /** How sentences about a member begin: ours in server/api and coupon.refuse_argument()'s, and no others. */
 const ABOUT_A_MEMBER =
-  /^(must (be|have|lie|not)|is (needed from role|not a member of this request)|goes with role|or code must)/;
+  /^(must (be|have|lie|not)|is (needed|not a member of this request)|goes with role|or code must)/;
 const GENERAL = new Set([
   "CSV takes HTTP/1.1. There are lines (application/x-ndjson).",
   "This takes the metrics token.",

@@ -151,7 +151,9 @@ async function firstEvent(response: Response): Promise<string> {
 /** A scratch database with its app. */
 export async function openWorld(options: AppOptions = {}) {
   const scratch = await scratchDatabase();
-  const app = await openApp(scratch.apiUrl, options);
+  const url = new URL(scratch.apiUrl);
+  url.searchParams.set("connect_timeout", "60"); // a busy machine may take longer than the server's two seconds
+  const app = await openApp(url.href, options);
   return {
     ...app,
     scratch,

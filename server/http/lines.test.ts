@@ -124,7 +124,7 @@ const bad: [of: string, given: string | Buffer, detail: string][] = [
   ["no object", "7", "the line: must be an object"],
   ["null", "null", "the line: must be an object"],
   ["a list", "[]", "the line: must be an object"],
-  ["no id", '{"display_name": "Ann"}', "user_id: must be a number"],
+  ["no id", '{"display_name": "Ann"}', "user_id: is needed"],
   ["an id that is text", '{"user_id": "1", "display_name": "Ann"}', "user_id: must be a number"],
   [
     "an id of 2^53",
@@ -132,7 +132,7 @@ const bad: [of: string, given: string | Buffer, detail: string][] = [
     "user_id: must be at most 9007199254740991",
   ],
   ["half an id", '{"user_id": 1.5, "display_name": "Ann"}', "user_id: must be a whole number"],
-  ["no name", '{"user_id": 1}', "display_name: must be a string"],
+  ["no name", '{"user_id": 1}', "display_name: is needed"],
   ["an empty name", '{"user_id": 1, "display_name": ""}', "display_name: must not be empty"],
   ["a long name", line(1, "é".repeat(201)).trim(), "display_name: must have at most 200 characters"],
   ["a NUL", '{"user_id": 1, "display_name": "A\\u0000"}', "display_name: must be valid text"],

@@ -198,7 +198,7 @@ function readLine(
   } catch {
     return { detail: "the line: must be JSON" };
   }
-  const parsed = newUser.safeParse(given);
+  const parsed = newUser.safeParse(given, { reportInput: true });
   if (parsed.success) return { user: parsed.data };
   return { detail: invalidRequest(parsed.error, "the line").members.detail };
 }

@@ -33,7 +33,11 @@ export class Problem extends Error {
   }
 }
 
-/** Turns zod's issues into a problem that names each wrong member. */
+/** Whether an issue is that a member was not given: each schema has words of its own for it, which say what else was expected. */
+const isMissing = (issue: z.core.$ZodIssue) =>
+  issue.path.length > 0 && "input" in issue && issue.input === undefined;
+
+/** Turns zod's issues, with `reportInput`, into a problem that names each wrong member. */
 export function invalidRequest(error: z.ZodError, given = "the request"): Problem {
   const errors = error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
@@ -41,7 +45,7 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
           member: [...issue.path, key].join("."),
           detail: "is not a member of this request",
         }))
-      : [{ member: issue.path.join("."), detail: issue.message }],
+      : [{ member: issue.path.join("."), detail: isMissing(issue) ? "is needed" : issue.message }],
   );
   const first = errors[0] as { member: string; detail: string };
   return new Problem("invalid_request", {

@@ -26,14 +26,15 @@ export function unlessLeft({ env: { incoming } }: Ctx): void {
 /** The query's members; each may occur only once. */
 export function queryOf(c: Ctx, schema: z.ZodType): unknown {
   const [, query = ""] = c.req.url.match(/\?([^#]*)/) ?? [];
-  const given = new Map<string, string | string[]>();
+  const given = new Map<string, string>();
   for (const pair of query.split("&")) {
     const [, rawName = "", rawValue = ""] = pair.match(/^([^=]*)=?(.*)$/) ?? [];
     const name = textOf(rawName) ?? rawName;
     if (name === "") continue;
     const value = textOf(rawValue);
     if (value === undefined) throw wrongMember(name, "must be percent-encoded UTF-8");
-    given.set(name, given.has(name) ? [value] : value);
+    if (given.has(name)) throw wrongMember(name, "must be given once");
+    given.set(name, value);
   }
   return parsed(schema, Object.fromEntries(given));
 }
@@ -47,14 +48,13 @@ function textOf(encoded: string): string | undefined {
   }
 }
 
-/** Replaces zod's messages where a schema has none of its own: for a value that is not an object, or a query member given twice. */
+/** Replaces zod's message where a schema has none of its own: for a value that is not an object. */
 function inOurWords({ code, expected }: { code?: string; expected?: string }): string | undefined {
-  if (code !== "invalid_type") return undefined;
-  return expected === "object" ? "must be an object" : "must be given once";
+  return code === "invalid_type" && expected === "object" ? "must be an object" : undefined;
 }
 
 export function parsed(schema: z.ZodType, given: unknown): unknown {
-  const result = schema.safeParse(given, { error: inOurWords });
+  const result = schema.safeParse(given, { error: inOurWords, reportInput: true });
   if (!result.success) throw invalidRequest(result.error);
   return result.data;
 }

@@ -80,21 +80,21 @@ for (const [name, run] of outcomeTests("undo_claim", {
   test(name, run);
 
 for (const [name, run] of wrongBodyTests([
-  ["claim_code missing", "POST /claims/use", { reference: "r" }, ["claim_code", "must be a string"]],
+  ["claim_code missing", "POST /claims/use", { reference: "r" }, ["claim_code", "is needed"]],
   [
     "claim_code too long",
     "POST /claims/use",
     { claim_code: "c".repeat(201), reference: "r" },
     ["claim_code", "must have at most 200 characters"],
   ],
-  ["a till's reference missing", "POST /claims/use", { claim_code: "c" }, ["reference", "must be a string"]],
+  ["a till's reference missing", "POST /claims/use", { claim_code: "c" }, ["reference", "is needed"]],
   [
     "a user in a till's request",
     "POST /claims/use",
     { claim_code: "c", reference: "r", user_id: 1 },
     ["user_id", "is not a member of this request"],
   ],
-  ["a till's reason missing", "POST /claims/undo-use", { claim_code: "c" }, ["reason", "must be a string"]],
+  ["a till's reason missing", "POST /claims/undo-use", { claim_code: "c" }, ["reason", "is needed"]],
 ]))
   test(name, run);
 

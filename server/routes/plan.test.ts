@@ -126,7 +126,7 @@ test("a day is planned, previewed, filled and copied, as functions have it", asy
 
 const wrong: Wrong[] = (
   [
-    ["weekday", undefined, "must be a number"],
+    ["weekday", undefined, "is needed"],
     ["weekday", 0, "must be at least 1"],
     ["weekday", 8, "must be at most 7"],
     ["slot", 4, "must be at most 3"],
@@ -148,7 +148,7 @@ const aDay = "must be a day like 2026-11-22";
 for (const [name, run] of wrongBodyTests([
   ...wrong,
   ["no such day", "POST /plan/fill", { last_day: "2036-02-30" }, ["last_day", aDay]],
-  ["no day to copy", "POST /plan/copy-day", { to_day: "2036-01-01" }, ["from_day", aDay]],
+  ["no day to copy", "POST /plan/copy-day", { to_day: "2036-01-01" }, ["from_day", "is needed"]],
 ]))
   test(name, run);
 for (const [name, run] of wrongTargetTests([

@@ -112,7 +112,7 @@ for (const [name, run] of outcomeTests("undo_use", {
   test(name, run);
 
 for (const [name, run] of wrongBodyTests([
-  ["reference missing", "POST /coupons/1/use", { user_id: 1 }, ["reference", "must be a string"]],
+  ["reference missing", "POST /coupons/1/use", { user_id: 1 }, ["reference", "is needed"]],
   [
     "reference too long",
     "POST /coupons/1/use",
@@ -120,6 +120,6 @@ for (const [name, run] of wrongBodyTests([
     ["reference", "must have at most 200 characters"],
   ],
   ["reason empty", "POST /coupons/1/undo-use", { user_id: 1, reason: "" }, ["reason", "must not be empty"]],
-  ["reason missing", "POST /coupons/1/undo-use", { user_id: 1 }, ["reason", "must be a string"]],
+  ["reason missing", "POST /coupons/1/undo-use", { user_id: 1 }, ["reason", "is needed"]],
 ]))
   test(name, run);

@@ -163,7 +163,7 @@ test("the lists: how each webhook is doing, and what it did not take; no secret"
 const badUrl = "must be an https:// or http:// URL of visible ASCII, without name and password";
 const given = { webhook_name: "crm", url: URL };
 for (const [name, run] of wrongBodyTests([
-  ["no name", "POST /webhooks", { url: URL }, ["webhook_name", "must be a string"]],
+  ["no name", "POST /webhooks", { url: URL }, ["webhook_name", "is needed"]],
   [
     "a bad name",
     "POST /webhooks",
