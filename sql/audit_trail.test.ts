@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { assertReads, reads } from "../bench/harness/reads.ts";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, coupon, upcoming, issue, use, expire } = await testDatabase({ time_zone: "UTC" });
@@ -244,31 +245,18 @@ test("the reader: reads a page of an index, however long the audit is and whatev
     await sql`alter table coupon.audit enable trigger user`;
   });
   const indexes = ["audit_pkey", "audit_by_time", "audit_by_coupon", "audit_tells_a_use_once"];
-  /** Rows read by each index, and scans of the table. */
-  const reads = (args: string) =>
-    owner.begin(async (sql) => {
-      const now = async () =>
-        (
-          await rows(sql`
-            select pg_stat_get_xact_tuples_returned(('coupon.' || i.name)::regclass)::integer
-            from unnest(${indexes}::text[]) with ordinality i (name, place)
-            union all select pg_stat_get_xact_numscans('coupon.audit'::regclass)::integer`)
-        ).flat() as number[];
-      const before = await now();
-      const found = await rows(sql.unsafe(`select id from audit_trail(${args})`));
-      const after = await now();
-      return [found.length, ...after.map((count, i) => count - (before[i] ?? 0))];
-    });
+  const call = (args: string) =>
+    reads(owner, indexes, (sql) => sql.unsafe(`select id from audit_trail(${args})`));
   const at = (n: number) => `'2026-01-01Z'::timestamptz + ${n} * interval '1 second'`;
   const last = await value(owner`select max(id)::integer from coupon.audit where user_id = 15000`);
   for (const knows of ["nothing", "everything"]) {
     if (knows === "everything") await owner`analyze coupon.audit`;
-    assert.deepEqual(await reads("page_size => 10"), [10, 0, 10, 0, 0, 0], knows);
-    assert.deepEqual(await reads(`${lunch}, page_size => 10`), [10, 0, 0, 10, 0, 0], knows);
-    assert.deepEqual(await reads(`${lunch}, since => ${at(19_500)}`), [2, 0, 0, 2, 0, 0], knows);
-    assert.deepEqual(await reads(`user_id => 15000`), [1, 0, 0, 0, 1, 0], knows);
-    assert.deepEqual(await reads(`${lunch}, before => ${last}, page_size => 3`), [3, 1, 0, 3, 0, 0], knows);
-    assert.deepEqual(await reads(`before => ${last}, page_size => 3`), [3, 1, 3, 0, 0, 0], knows);
+    assertReads(await call("page_size => 10"), 10, [0, 10, 0, 0], knows);
+    assertReads(await call(`${lunch}, page_size => 10`), 10, [0, 0, 10, 0], knows);
+    assertReads(await call(`${lunch}, since => ${at(19_500)}`), 2, [0, 0, 2, 0], knows);
+    assertReads(await call(`user_id => 15000`), 1, [0, 0, 0, 1], knows);
+    assertReads(await call(`${lunch}, before => ${last}, page_size => 3`), 3, [1, 0, 3, 0], knows);
+    assertReads(await call(`before => ${last}, page_size => 3`), 3, [1, 3, 0, 0], knows);
   }
 });
 

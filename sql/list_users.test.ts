@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { assertReads, reads } from "../bench/harness/reads.ts";
 import { refusesArgument, rows, testDatabase } from "../bench/harness/rows.ts";
 
 const { owner, admin } = await testDatabase();
@@ -30,24 +31,12 @@ test("1000 a page unless told otherwise; by the key, and no more rows than the p
   const [first, last] = [1_001, 20_000];
   await admin`
     select from import_users(array(select generate_series(${first}::bigint, ${last})), array_fill('Ann'::text, ${[last - first + 1]}::integer[]))`;
-  /** Rows that come, scans of the table, rows read by the key. */
-  const reads = (args: string) =>
-    owner.begin(async (sql) => {
-      const now = async () =>
-        (
-          await rows(sql`
-            select pg_stat_get_xact_numscans('coupon.users'::regclass)::integer,
-              pg_stat_get_xact_tuples_returned('coupon.users_pkey'::regclass)::integer`)
-        ).flat() as number[];
-      const before = await now();
-      const found = await rows(sql.unsafe(`select user_id from list_users(${args})`));
-      const after = await now();
-      return [found.length, ...after.map((count, i) => count - (before[i] ?? 0))];
-    });
+  const call = (args: string) =>
+    reads(owner, ["users_pkey"], (sql) => sql.unsafe(`select user_id from list_users(${args})`));
   for (const knows of ["nothing", "everything"]) {
     if (knows === "everything") await owner`analyze coupon.users`;
-    assert.deepEqual(await reads("5000"), [1_000, 0, 1_000], knows);
-    assert.deepEqual(await reads("5000, 10000"), [10_000, 0, 10_000], knows);
+    assertReads(await call("5000"), 1_000, [1_000], knows);
+    assertReads(await call("5000, 10000"), 10_000, [10_000], knows);
   }
 });
 
