@@ -49,6 +49,11 @@ export const bars: readonly Bar[] = [
   atLeast("crowd", "refusals beside a claim held in psql / undisturbed", 0.9, 0.97),
   atMost("crowd", "uses that failed", 0, 0),
   atMost("crowd", "answers of /readyz other than 200", 0, 0),
+  ...["refusals", "grants"].map((kind) =>
+    atLeast("retire", `${kind} beside ./sd retire / undisturbed`, 0.95, 0.98),
+  ),
+  atMost("retire", "one of 10,000,000 users forgotten", 50, 10),
+  atMost("retire", "one of 10,000,000 users forgotten, the slowest", 50, 20),
   ...[64, 256].map((n) => atLeast("look", `read / node:http constant, ${n} connections`, 0.9, 1)),
   ...[64, 256].map((n) =>
     atLeast("look", `CPU of a node:http constant / of a read, ${n} connections`, 0.9, 1),

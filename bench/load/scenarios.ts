@@ -7,6 +7,7 @@ import { look } from "./look.ts";
 import { open } from "./open.ts";
 import { overload } from "./overload.ts";
 import { refuse } from "./refuse.ts";
+import { retire } from "./retire.ts";
 import type { Options, Scenario } from "./scenario.ts";
 import { servers } from "./servers.ts";
 import { sql } from "./sql.ts";
@@ -26,6 +27,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   servers,
   growth,
   crowd,
+  retire,
   start,
 ].map((scenario) => scenario as unknown as Scenario<Options>);
 
