@@ -23,7 +23,7 @@ test("cells: quoted where they must be, empty where there is nothing", () => {
 });
 
 test("a text that a spreadsheet would take for a formula has an apostrophe in front, and so has one that begins with one", () => {
-  for (const first of ["=", "+", "-", "@", "\t", "'", "＝", "＋", "－", "＠"])
+  for (const first of ["=", "+", "-", "@", "\t", "'", "＝", "＋", "－", "＠", " =", "\u00a0@", " \u3000＝"])
     assert.equal(csvLine([`${first}1+1`, -1]), `'${first}1+1,-1\r\n`);
   for (const first of ["\r", "\n"]) assert.equal(csvLine([`${first}=1`]), `"'${first}=1"\r\n`);
   assert.equal(csvLine(['=HYPERLINK("a","b")']), `"'=HYPERLINK(""a"",""b"")"\r\n`);

@@ -7,8 +7,8 @@
  */
 import { ReadableStream } from "node:stream/web";
 
-/** Tabs and line ends too: a spreadsheet drops them. And the wide forms of these characters. */
-const AS_A_FORMULA = /^[=+\-@\t\r\n'＝＋－＠]/;
+/** Also behind white space, which some spreadsheets drop, and the wide forms of these characters. */
+const AS_A_FORMULA = /^(?:[\t\r\n']|\s*[=+\-@＝＋－＠])/;
 const TO_QUOTE = /[",\r\n]/;
 
 /** A row that a table has for each column. */
