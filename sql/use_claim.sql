@@ -1,5 +1,7 @@
 -- Uses the coupon of a claim code, once: use_coupon() for a till, which knows neither user nor coupon. claim_not_found ·
 -- already_used · expired · used. Locks the grant's row.
+--
+-- Tills number their slips alike, and two of them may be shown the same code. So a replay is only told to who made the use.
 create or replace function public.use_claim(claim_code text, reference text, actor text default null)
 returns table (
   outcome public.use_claim_outcome,
@@ -34,6 +36,13 @@ begin
 
   select u.* into v_told
   from public.use_coupon(v_grant.user_id, v_grant.coupon_id, use_claim.reference, use_claim.actor) u;
+  if v_told.outcome = 'used' and use_claim.actor is not null and not exists (
+    select from coupon.audit a
+    where a.user_id = v_grant.user_id and a.coupon_id = v_grant.coupon_id and a.used_date = v_told.used_date
+      and a.command = 'use_coupon' and a.actor = use_claim.actor)
+  then
+    v_told.outcome := 'already_used';
+  end if;
   -- In a statement of its own, so that the name is that of after a wait for the grant. Of who is forgotten, and of a coupon
   -- that is retired, nothing is told.
   return query
@@ -50,5 +59,6 @@ $$;
 comment on function public.use_claim(text, text, text) is
   'Uses the coupon of the grant with this claim code (1 to 200 characters, read as a person says it: case, hyphens and spaces
 do not matter), once, before its expiry; reference and actor as in use_coupon(). Outcomes in order: claim_not_found,
-already_used (under another reference, which is told), expired, used. What is found is told: which coupon, and whose. A user
-who is forgotten is not found. The same reference again is answered used, with the first used_date.';
+already_used (under another reference, which is told, or on behalf of another actor), expired, used. What is found is told:
+which coupon, and whose. A user who is forgotten is not found. The same reference of the same actor again is answered used,
+with the first used_date.';

@@ -175,6 +175,36 @@ test("already_used: with the use that stands, and whose it is", async () => {
   assert.deepEqual([answer?.[0], answer?.[1], answer?.[6]], ["already_used", "order 1", holder]);
 });
 
+test("already_used: to another till with the same reference, for it gave nothing out", async () => {
+  const { holder, lunch, claim_code } = await held();
+  const answers: unknown[] = [];
+  for (const actor of ["till:1", "till:2", "till:1", null])
+    answers.push((await claim(claim_code, "0001", actor))[0]?.slice(0, 2));
+  assert.deepEqual(answers, [
+    ["used", "0001"],
+    ["already_used", "0001"],
+    ["used", "0001"],
+    ["used", "0001"], // in psql, on nobody's behalf
+  ]);
+  assert.equal(
+    await value(admin`select outcome from undo_use(${holder}, ${lunch}, 'sent back')`),
+    "restored",
+  );
+  assert.equal(await use(holder, lunch, "0001"), "used");
+  assert.equal((await claim(claim_code, "0001", "till:1"))[0]?.[0], "already_used");
+});
+
+test("eight tills at once with the same reference: one gives it out", async () => {
+  const { claim_code } = await held();
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, (_, n) => claim(claim_code, "0001", `till:${n}`)),
+  );
+  assert.deepEqual(answers.map(([answer]) => answer?.[0]).toSorted(), [
+    ...Array.from({ length: 7 }, () => "already_used"),
+    "used",
+  ]);
+});
+
 test("expired: stays unused; already_used and a replay come before it", async () => {
   const [first, second] = [await held(), await held()];
   assert.equal(await outcomeOf(second.claim_code, "a"), "used");

@@ -16,7 +16,10 @@ const notIssued = { status: 409, detail: "The user doesn't hold this coupon." } 
 
 /** Of a use, whether the coupon is named or its claim code. */
 const used = {
-  already_used: { status: 409, detail: "The coupon was already used, with another reference." },
+  already_used: {
+    status: 409,
+    detail: "The coupon was already used, with another reference or by another till.",
+  },
   expired: { status: 409, detail: "The coupon expired before it was used." },
   used: { status: 200, detail: "The coupon is used." },
 } as const;

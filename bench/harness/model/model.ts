@@ -154,9 +154,10 @@ function use(
   if (!names[command.user]) return [{ outcome: "user_not_found", ...none }];
   if (held.use_reference !== null) {
     const { used_date, use_reference } = held;
+    const isOwn = command.till === undefined || command.till === held.used_by;
     return [
       {
-        outcome: use_reference === command.reference ? "used" : "already_used",
+        outcome: isOwn && use_reference === command.reference ? "used" : "already_used",
         used_date,
         use_reference,
       },

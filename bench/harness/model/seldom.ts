@@ -93,6 +93,7 @@ export const SELDOM: Command[] = [
   { call: "undo_use", user: 4, coupon: 2, till: null },
   { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:1" },
   { call: "use_claim", user: 4, coupon: 2, reference: "order 2", till: "till:2" },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:2" },
   { call: "undo_claim", user: 4, coupon: 2, till: "till:2" },
   { call: "undo_claim", user: 4, coupon: 2, till: "till:1" },
   { call: "undo_claim", user: 4, coupon: 2, till: null },
