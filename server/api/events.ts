@@ -41,6 +41,13 @@ export const eventId = z.string().meta({
   examples: ["2-3-1796036400000012"],
 });
 
+/** Whether there is such an event the database says. */
+const SHAPE = "[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}";
+export const EVENT_ID = new RegExp(`^${SHAPE}$`);
+export const eventOrLatest = z
+  .string("must be a string")
+  .regex(new RegExp(`^(latest|${SHAPE})$`), "must be the id of an event, or latest");
+
 const cloudEvent = z
   .strictObject({
     specversion: z.literal("1.0"),
@@ -69,14 +76,10 @@ const cloudEvent = z
   })
   .meta({ title: "Event" });
 
-const after = z
-  .string()
-  .regex(/^(latest|[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18})$/, "must be the id of an event, or latest")
-  .optional()
-  .meta({
-    description:
-      "The id of the last event that was read; none: from the beginning; latest: from the newest event on, with that one.",
-  });
+const after = eventOrLatest.optional().meta({
+  description:
+    "The id of the last event that was read; none: from the beginning; latest: from the newest event on, with that one.",
+});
 export const afterEvent = z.strictObject({ after });
 
 const ABOUT =

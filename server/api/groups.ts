@@ -4,17 +4,12 @@ import { changed } from "./answers.ts";
 import { ADMIN } from "./changes.ts";
 import { listedUser } from "./line-answers.ts";
 import * as requests from "./requests.ts";
-import { instant, reason, userId, warning } from "./values.ts";
+import { instant, plainName, reason, userId, warning } from "./values.ts";
 
-const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const groupName = z
-  .string("must be a string")
-  .regex(NAME, "must be 1 to 64 letters, digits, - or _")
-  .meta({
-    instead: { type: "string", pattern: NAME.source },
-    description: "A group is there as long as it has members. vip and VIP are two.",
-    examples: ["regulars"],
-  });
+const groupName = plainName.meta({
+  description: "A group is there as long as it has members. vip and VIP are two.",
+  examples: ["regulars"],
+});
 const groupPath = z.strictObject({ group_name: groupName });
 
 const couponGroup = z

@@ -108,6 +108,13 @@ function hasHugeNumber(value: unknown): boolean {
   return Object.values(value).some(hasHugeNumber);
 }
 
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+/** What a group or a webhook is called. */
+export const plainName = z
+  .string("must be a string")
+  .regex(NAME, "must be 1 to 64 letters, digits, - or _")
+  .meta({ instead: { type: "string", pattern: NAME.source } });
+
 export const code = text(1, 64).meta({
   description: "Unique, in upper or lower case.",
   examples: ["LUNCH-20261122"],

@@ -2,16 +2,12 @@
 import { z } from "zod";
 import { at } from "./answers.ts";
 import { ADMIN } from "./changes.ts";
-import { EVENT_TYPES, eventId, typeOf } from "./events.ts";
+import { EVENT_ID, EVENT_TYPES, eventId, eventOrLatest, typeOf } from "./events.ts";
 import * as requests from "./requests.ts";
-import { couponId, reason } from "./values.ts";
+import { couponId, plainName, reason } from "./values.ts";
 
-const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const webhookName = z
-  .string("must be a string")
-  .regex(NAME, "must be 1 to 64 letters, digits, - or _")
-  .meta({ instead: { type: "string", pattern: NAME.source }, examples: ["crm"] });
-const webhookPath = z.strictObject({ webhook_name: webhookName });
+const webhookName = plainName.meta({ examples: ["crm"] });
+const named = z.strictObject({ webhook_name: webhookName });
 
 const TYPES = EVENT_TYPES.map(typeOf);
 const eventTypes = z
@@ -42,9 +38,7 @@ const newWebhook = z.strictObject({
       examples: ["https://crm.example/hooks"],
     }),
   event_types: eventTypes.default([]),
-  after: z
-    .string("must be a string")
-    .regex(/^(latest|[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18})$/, "must be the id of an event, or latest")
+  after: eventOrLatest
     .nullable()
     .default("latest")
     .meta({
@@ -55,7 +49,6 @@ const newWebhook = z.strictObject({
   reason: reason.optional(),
 });
 
-const named = z.strictObject({ webhook_name: webhookName });
 const secret = z.string().meta({
   description:
     "What is sent is signed with it. It is told this once, and no call tells it again. After a lost answer, rotate it.",
@@ -133,7 +126,7 @@ const deliveries = z.strictObject({
 const ofWebhook = {
   tag: "Operating",
   roles: ADMIN,
-  path: webhookPath,
+  path: named,
   body: requests.why,
   answer: named,
 } as const;
@@ -190,7 +183,7 @@ export const hooking = {
     ...ofWebhook,
     body: requests.why.extend({
       event_id: eventId
-        .regex(/^[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}$/, "must be the id of an event")
+        .regex(EVENT_ID, "must be the id of an event")
         .optional()
         .meta({ description: "Only this one.", examples: ["2-3-1796036400000012"] }),
     }),
@@ -206,7 +199,7 @@ export const hooking = {
     tag: "Operating",
     summary: "What a webhook did not take: what waits, then what was given up",
     roles: ADMIN,
-    path: webhookPath,
+    path: named,
     query: z.strictObject({ page_size: requests.pageSize(requests.COUPONS_OF_PAGE) }),
     answer: deliveries,
   },
