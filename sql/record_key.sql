@@ -29,7 +29,7 @@ begin
   perform coupon.check_reason_and_actor(record_key.reason, record_key.actor);
 
   perform coupon.commit_durably();
-  insert into coupon.keys as k (id, name, scope, expires_at)
+  insert into coupon.keys (id, name, scope, expires_at)
   values (record_key.key_id, record_key.name, record_key.scope, record_key.expires_at)
   on conflict on constraint keys_pkey do nothing;
   if not found then
@@ -39,9 +39,9 @@ begin
     return;
   end if;
   insert into coupon.audit (command, new_values, reason, actor)
-  select 'record_key', jsonb_build_object('id', k.id, 'name', k.name, 'scope', k.scope), record_key.reason, record_key.actor
-  from coupon.keys k
-  where k.id = record_key.key_id;
+  values ('record_key',
+    jsonb_build_object('id', record_key.key_id, 'name', record_key.name, 'scope', record_key.scope),
+    record_key.reason, record_key.actor);
   outcome := 'recorded';
   return next;
 end
