@@ -57,7 +57,10 @@ test("what is given is given again until it is told", async () => {
   assert.deepEqual(told(first), [["created", lunch, null]]);
   assert.deepEqual(await sender.next(crm), first);
   await send(sender, crm);
+  const version = () => value(owner`select ctid::text from coupon.webhooks where webhook_name = ${crm}`);
+  const before = await version();
   assert.deepEqual(await sender.next(crm), []);
+  assert.equal(await version(), before, "nothing is written while nothing happens");
 });
 
 test("only the types that are wanted; the others are passed over without a call", async () => {
@@ -133,6 +136,23 @@ test("of a coupon that waits within the grants of one call, each grant comes onc
     [first, second, third].map(({ sent }) => sent.map(({ what }) => what)),
     [["1", "2"], [], ["3", "4", "5", "6", "7", "8", "9", "9"]],
   );
+});
+
+test("also if it is due before the page is past them", async () => {
+  const crm = await hook("amid");
+  const lunch = await coupon({ count: 9 });
+  await send(sender, crm);
+  await admin`select from issue_coupons(${lunch}, ${await crowd(9)}::bigint[])`;
+  const sent: unknown[] = [];
+  const go = async (
+    ...given: Parameters<typeof send> extends [unknown, unknown, ...infer Rest] ? Rest : never
+  ) => sent.push((await send(sender, crm, ...given)).sent.map(({ what }) => what));
+  await go(({ what }) => (what === "3" ? { error: "no answer" } : undefined), 5);
+  for (let i = 0; i < 8; i++) {
+    await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp() where webhook_name = ${crm}`;
+    await go(undefined, 1);
+  }
+  assert.deepEqual(sent, [["1", "2"], ["3", "4", "5"], ["6"], ["7"], ["8"], ["9"], ["9"], [], []]);
 });
 
 test("what waits and is not wanted any more is passed over; what is gone with its coupon too", async () => {

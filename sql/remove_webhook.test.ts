@@ -10,7 +10,7 @@ const { admin, owner, apiUrl, coupon } = await testDatabase();
 test("webhook_not_found, and removed with all that there was", async (t) => {
   const api = connect(apiUrl);
   t.after(() => api.end());
-  const remove = () => value(admin`select outcome from remove_webhook('crm')`);
+  const remove = () => value(admin`select outcome from remove_webhook('crm', 'moved', 'admin:ops')`);
   assert.equal(await remove(), "webhook_not_found");
   await admin`select from set_webhook('crm', 'https://crm.example/')`;
   const sender = createSender(api, randomUUID());
@@ -23,8 +23,8 @@ test("webhook_not_found, and removed with all that there was", async (t) => {
     assert.equal((await owner`select from ${owner(`coupon.${table}`)}`).count, 0, table);
   assert.deepEqual(await sender.next("crm"), []);
   assert.deepEqual(await sender.tell("crm", { createdAt, taken: [event_id] }), [false, false]);
-  assert.deepEqual(await rows(admin`select old_values from audit_trail(page_size => 1)`), [
-    [{ webhook_name: "crm", url: "https://crm.example/", event_types: [] }],
+  assert.deepEqual(await rows(admin`select old_values, reason, actor from audit_trail(page_size => 1)`), [
+    [{ webhook_name: "crm", url: "https://crm.example/", event_types: [] }, "moved", "admin:ops"],
   ]);
   assert.ok(lunch);
 });

@@ -12,7 +12,7 @@ test("webhook_not_found, nothing_to_send, and resending what waits and what is d
   t.after(() => api.end());
   const resend = async (event: string | null = null) => {
     const [row] =
-      await admin`select outcome, deliveries from resend_webhook('crm', ${event}, 'asked by crm')`;
+      await admin`select outcome, deliveries from resend_webhook('crm', ${event}, 'asked by crm', 'admin:ops')`;
     return [row?.["outcome"], row?.["deliveries"]];
   };
   assert.deepEqual(await resend(), ["webhook_not_found", null]);
@@ -55,8 +55,8 @@ test("webhook_not_found, nothing_to_send, and resending what waits and what is d
   assert.deepEqual(sent.map(({ coupon_id }) => coupon_id).sort(), [lunch, dinner]);
   await sender.next("crm");
   assert.deepEqual(await state(), []);
-  assert.deepEqual(await rows(admin`select command, reason from audit_trail(page_size => 1)`), [
-    ["resend_webhook", "asked by crm"],
+  assert.deepEqual(await rows(admin`select command, reason, actor from audit_trail(page_size => 1)`), [
+    ["resend_webhook", "asked by crm", "admin:ops"],
   ]);
 });
 

@@ -10,7 +10,8 @@ test("webhook_not_found, and rotated: the two newest sign, for a day", async (t)
   t.after(() => api.end());
   const secrets = async () => (await api`select to_json(secrets) as s from webhook_target('crm')`)[0]?.["s"];
   const rotate = async () => {
-    const [row] = await admin`select outcome, secret from rotate_webhook_secret('crm', 'leaked')`;
+    const [row] =
+      await admin`select outcome, secret from rotate_webhook_secret('crm', 'leaked', 'admin:ops')`;
     return [row?.["outcome"], row?.["secret"]];
   };
   assert.deepEqual(await rotate(), ["webhook_not_found", null]);
@@ -31,9 +32,10 @@ test("webhook_not_found, and rotated: the two newest sign, for a day", async (t)
   assert.deepEqual(await secrets(), [third]);
   assert.equal(await value(admin`select second_secret_until from list_webhooks()`), null);
   assert.equal(new Set([first, second, third]).size, 3);
-  assert.deepEqual(await rows(admin`select command, new_values, reason from audit_trail(page_size => 1)`), [
-    ["rotate_webhook_secret", { webhook_name: "crm", number: 3 }, "leaked"],
-  ]);
+  assert.deepEqual(
+    await rows(admin`select command, new_values, reason, actor from audit_trail(page_size => 1)`),
+    [["rotate_webhook_secret", { webhook_name: "crm", number: 3 }, "leaked", "admin:ops"]],
+  );
 });
 
 test("the audit tells no secret", async () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { waiting } from "../bench/harness/waiting.ts";
 
-const { admin, owner, coupon } = await testDatabase();
+const { admin, owner, coupon, watch } = await testDatabase();
 
 const URL = "https://crm.example/hooks?key=1";
 const set = async (name: string, url = URL, types = "{}", after: string | null = "latest") => {
@@ -48,6 +49,16 @@ test("it begins with what is new, behind an event, or at the beginning", async (
   assert.deepEqual(await place("new"), placeOf(last));
   assert.deepEqual(await place("behind"), placeOf(first));
   assert.deepEqual(await place("all"), [[1, -1]]);
+});
+
+test("two at once: one creates it, the other waits and is told that it is so", async () => {
+  const late = await owner.begin(async (sql) => {
+    await sql`select from set_webhook('race', ${URL})`;
+    const answer = set("race");
+    await waiting(watch);
+    return { answer };
+  });
+  assert.deepEqual(await late.answer, ["unchanged", null]);
 });
 
 test("too_many: there are 50", async () => {
