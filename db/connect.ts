@@ -1,6 +1,6 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { BAD_CERTIFICATE, HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
 import { COMMANDING, createHosts, socketsTo } from "./hosts.ts";
 import { isUnreplicated } from "./replication.ts";
 import { type Target, targetOf } from "./target.ts";
@@ -122,6 +122,12 @@ export function explained(error: unknown, to: Target | string): unknown {
     ...Object.fromEntries([...UNREACHABLE, "ETIMEDOUT"].map((each) => [each, unreachable])),
     ENOTFOUND: `there is no host ${host}: correct DATABASE_URL`,
     ...turnedAway,
+    ...Object.fromEntries(
+      BAD_CERTIFICATE.map((each) => [
+        each,
+        `the certificate of ${host} is not what sslmode and sslrootcert ask for: ${message}`,
+      ]),
+    ),
     CONNECTION_CLOSED: closed,
     ECONNRESET: closed,
     [HUNG_UP]: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,

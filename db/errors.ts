@@ -25,6 +25,19 @@ export const NO_POSTGRESQL = "NO_POSTGRESQL";
 /** Our code for a server that offers no TLS to a client that wants nothing else. */
 export const NO_TLS = "NO_TLS";
 
+/** Codes of Node.js for a certificate that is not what the URL asks for: another name, another issuer, or another time. */
+export const BAD_CERTIFICATE = [
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "CERT_HAS_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_SIGNATURE_FAILURE",
+] as const;
+
 /** Our code for several hosts of which none is what is wanted. */
 export const NO_HOST = "NO_HOST";
 

@@ -3,6 +3,7 @@
  * refused by its name. None reaches PostgreSQL as a setting that it does not know.
  */
 import { readFileSync } from "node:fs";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type postgres from "postgres";
 
 /**
@@ -134,8 +135,17 @@ function tlsOf(values: Values): ParameterOptions["ssl"] {
     ...(key === undefined ? {} : { key: read("sslkey", key) }),
     ...(values.has("sslpassword") ? { passphrase: values.get("sslpassword") } : {}),
     // Only verify-full compares the name.
-    ...(mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
+    checkServerIdentity: mode === "verify-full" ? isOfHost : () => undefined,
   };
+}
+
+/**
+ * Compares a certificate with the host that was connected to, of several the one. Node.js (20 to 24) calls it with the name that is sent by
+ * SNI. An address is never sent, and then that name is "localhost": a certificate for localhost was taken from any address, and one for
+ * the address was refused. `this` are the options of tls.connect(), and its socket is of openSocket().
+ */
+function isOfHost(this: { socket: { host: string } }, _name: string, certificate: PeerCertificate) {
+  return checkServerIdentity(this.socket.host, certificate);
 }
 
 function read(name: string, path: string): Buffer {

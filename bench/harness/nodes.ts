@@ -25,7 +25,11 @@ export interface Node {
   run(...statements: string[]): Promise<void>;
 }
 
-const ACCESS = ["host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256"];
+const ACCESS = [
+  "local all all scram-sha-256",
+  "host all all 127.0.0.1/32 scram-sha-256",
+  "host replication all 127.0.0.1/32 scram-sha-256",
+];
 const SETTINGS = [
   "fsync=off",
   "max_connections=150",

@@ -1,5 +1,13 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import { HUNG_UP, isNoSession, NO_HOST, NO_POSTGRESQL, NO_TLS, UNREACHABLE } from "../../db/errors.ts";
+import {
+  BAD_CERTIFICATE,
+  HUNG_UP,
+  isNoSession,
+  NO_HOST,
+  NO_POSTGRESQL,
+  NO_TLS,
+  UNREACHABLE,
+} from "../../db/errors.ts";
 
 /** What an operator looks for: which rule of which table refused. */
 interface Place {
@@ -158,6 +166,9 @@ const REASONS: Record<string, string | undefined> = {
   [HUNG_UP]: "What answers at the database's address hangs up.",
   [NO_POSTGRESQL]: "What answers at the database's address is no PostgreSQL.",
   [NO_TLS]: "The database offers no TLS, and its URL asks for it.",
+  ...Object.fromEntries(
+    BAD_CERTIFICATE.map((code) => [code, "The database's certificate is not what its URL asks for."]),
+  ),
   [NO_HOST]: "No host of the database's URL is the primary.",
   "28000": "The database does not let this login in.",
   "28P01": "The database refuses the login's password.",
