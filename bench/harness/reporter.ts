@@ -6,6 +6,7 @@
  * and nothing else), a file without a test counts as failed, and so does one that its process ended before.
  */
 import type { TestEvent } from "node:test/reporters";
+import { inspect } from "node:util";
 import { type Group, groupOf } from "./groups.ts";
 
 type Ended = Extract<TestEvent, { type: "test:pass" | "test:fail" }>["data"];
@@ -191,7 +192,8 @@ function explained(error: Error): string {
 
 /** The message and the stack with all causes, without the lines of node and of packages. */
 function inFull(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return String(thrown);
+  // An error that has a function with an own property in it, say, comes as an object that nothing turns into a text.
+  if (!(thrown instanceof Error)) return typeof thrown === "string" ? thrown : inspect(thrown);
   const { message, stack = "", cause, errors = [] } = thrown as Error & { errors?: unknown[] };
   const own = (stack.includes(message) ? stack : `${message}\n${stack}`)
     .split("\n")

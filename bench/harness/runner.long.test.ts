@@ -85,6 +85,15 @@ test("failures: each with its place, message and what its file printed; status 1
   assert.match(said, /\n1 passed, 4 failed, 0 skipped\n$/);
 });
 
+test("a failure that node cannot pass on as an error: what it says, too", async (t) => {
+  const { status, said } = await runOf(t, {
+    "compares.test.ts": 'test("bad", () => assert.deepEqual({ ran: () => 1 }, {}));',
+  });
+  assert.equal(status, 1);
+  assertSays(said, /^FAILED {2}DIR\/compares\.test\.ts › bad\n.*strictly deep-equal/m, /ran: \[Function/);
+  assert.match(said, /\n0 passed, 1 failed, 0 skipped\n$/);
+});
+
 test("files that share a process: hooks at the top of one are its own, and one that ends it early fails", async (t) => {
   const counting = (name: string) => `
     let ran = 0;
