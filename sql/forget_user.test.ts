@@ -185,6 +185,27 @@ test("forgotten: a name is a whole word in any case, and not a part of another o
   ]);
 });
 
+test("forgotten: a name in a script without spaces is found amid other words, and one of letters beside them", async () => {
+  const lunch = await coupon();
+  for (const [name, reason, left] of [
+    ["李雷", "请李雷来，李四", "请(forgotten)来，李四"],
+    ["𠮷野", "𠮷野さん、吉野", "(forgotten)さん、吉野"],
+    ["たなか", "たなかさん", "(forgotten)さん"],
+    ["김철수", "김철수가 왔다", "(forgotten)가 왔다"],
+    ["สมชาย", "คุณสมชายมา", "คุณ(forgotten)มา"],
+    ["Zoë李", "请zoë李雷, Annzoë李", "请(forgotten)雷, Annzoë李"],
+    ["Zoë", "请Zoë来 Zoëlle", "请(forgotten)来 Zoëlle"],
+  ] as const) {
+    const person = await user();
+    await named(person, name);
+    await admin`select from pause_coupon(${lunch}, reason => ${reason}) cross join resume_coupon(${lunch})`;
+    assert.equal(await forget(person), "forgotten");
+    const told = admin`
+      select reason from audit_trail(coupon_id => ${lunch}) where reason is not null order by id desc limit 1`;
+    assert.equal(await value(told), left, name);
+  }
+});
+
 test("forgotten: a subject that is a word of the name leaves no other word of it, and the other way round", async () => {
   const lunch = await coupon();
   const [ann, bea] = [await user(), await user()];

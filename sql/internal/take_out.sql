@@ -1,4 +1,6 @@
--- A text without a name: whole words, in upper or lower case. All of it goes where it would grow too long for the audit.
+-- A text without a name: whole words, in upper or lower case. Where a script has no spaces between words (Chinese, Japanese,
+-- Thai), or hangs endings on a name (Korean), it is found wherever it stands. All of the text goes where it would grow too long
+-- for the audit.
 create or replace function coupon.take_out(name text, words text)
 returns text
 language sql
@@ -8,7 +10,14 @@ as $$
   select case when length(r.words) <= 500 then r.words else coupon.forgotten() end
   from (
     select regexp_replace(
-      take_out.words, '(?<!\w)' || regexp_replace(take_out.name, '(\W)', '\\\1', 'g') || '(?!\w)', coupon.forgotten(), 'gi')
+      take_out.words,
+      case when take_out.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || '])' end
+      || regexp_replace(take_out.name, '(\W)', '\\\1', 'g')
+      || case when take_out.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || '])' end,
+      coupon.forgotten(), 'gi')
+    from (values (
+      '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
+    )) s (chars)
   ) r (words)
 $$;
 
