@@ -64,7 +64,7 @@ begin
     update coupon.audit a
     set reason = coupon.take_out(v_word, a.reason)
     where a.reason is not null
-      and strpos(lower(a.reason), lower(v_word)) > 0
+      and coupon.words_of(a.reason) @> coupon.words_of(v_word)
       and a.reason <> coupon.take_out(v_word, a.reason);
   end loop;
 

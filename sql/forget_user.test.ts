@@ -185,6 +185,17 @@ test("forgotten: a name is a whole word in any case, and not a part of another o
   ]);
 });
 
+test("forgotten: every text with a name has the words of that name, by which it is found", async () => {
+  const wrong = await rows(owner`
+    select n.name, t.text
+    from unnest(array['Ann', 'ann lee', 'Lee', '李', '李雷', 'Zoë李', '.*', 'x_1', 'O"Brien (Jr.)', '-a', 'auth0|1', '김', '@']) n (name)
+    cross join unnest(array['', ' ', ',', 'Ann', '李', 'x', '_', '-', '1', 'é', '"', '김']) b (before)
+    cross join unnest(array['', ' ', '.', 'lee', '雷', 'y', '_', '|', '2', 'Ü', '"s', '가']) a (after)
+    cross join lateral (values (b.before || n.name || a.after), (upper(b.before || n.name || a.after))) t (text)
+    where coupon.take_out(n.name, t.text) <> t.text and not coupon.words_of(t.text) @> coupon.words_of(n.name)`);
+  assert.deepEqual(wrong, []);
+});
+
 test("forgotten: a name in a script without spaces is found amid other words, and one of letters beside them", async () => {
   const lunch = await coupon();
   for (const [name, reason, left] of [

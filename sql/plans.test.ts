@@ -230,3 +230,15 @@ if (canCompile?.[0])
       [undefined],
     );
   });
+
+test("reasons that name somebody are found by their words, in an index, whatever the script", async () => {
+  for (const name of ["Ann Lee", "auth0|656f1a", "李雷", "O'Brien (Jr.)"]) {
+    const lines = await owner.begin(async (sql) => {
+      await sql`set local enable_seqscan = off`; // as forget_user() does
+      return rows(sql`
+        explain (costs off) select from coupon.audit a
+        where a.reason is not null and coupon.words_of(a.reason) @> coupon.words_of(${name})`);
+    });
+    assert.match(lines.flat().join("\n"), /Bitmap Index Scan on audit_with_reason\n/, name);
+  }
+});

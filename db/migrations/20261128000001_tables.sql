@@ -265,6 +265,28 @@ comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
 use_coupon too, and one that is taken back an undo_use.';
 
+-- The same scripts without spaces between words as in coupon.take_out().
+create function coupon.words_of(text text)
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select array(
+    select m.word[1]
+    from regexp_matches(
+      lower(words_of.text),
+      '[\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF]'
+        '|[^\W\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF]+',
+      'g') m (word));
+end;
+
+comment on function coupon.words_of(text) is
+  'The words of a text in lower case, and each character of a script that has no spaces between words: the keys of the index
+audit_with_reason. A text in which coupon.take_out() finds a name has all words of that name. Never change what it computes: the
+index would be wrong.';
+
 create table coupon.audit (
   id bigint generated always as identity,
   at timestamptz not null default clock_timestamp(),
@@ -287,7 +309,8 @@ create table coupon.audit (
 create index audit_by_time on coupon.audit (at, id);
 create index audit_by_coupon on coupon.audit (coupon_id, at, id);
 create index audit_by_creation on coupon.audit using hash (new_values) where command = 'create_coupon';
-create index audit_with_reason on coupon.audit (id) where reason is not null;
+create index audit_with_reason on coupon.audit using gin (coupon.words_of(reason)) with (fastupdate = off)
+  where reason is not null;
 
 comment on table coupon.audit is
   'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.
@@ -296,7 +319,8 @@ audit_trail().';
 comment on index coupon.audit_by_creation is
   'For create_coupon(): which coupon was once made with these very arguments.';
 comment on index coupon.audit_with_reason is
-  'For forget_user(), which looks for a name in all reasons.';
+  'For forget_user(), which looks for a name in all reasons. What is added goes to its place at once, so that a look is never one
+through a list of news.';
 comment on column coupon.audit.at is
   'When it was done, by the database clock.';
 comment on column coupon.audit.coupon_id is
@@ -355,6 +379,7 @@ insert into coupon.claim_secrets (id) values (1);
 -- The schema stays, since dbmate's own table is in it.
 drop table coupon.claim_secrets;
 drop table coupon.audit;
+drop function coupon.words_of(text);
 drop type coupon.audited_command;
 drop table coupon.use_counts;
 drop table coupon.issuing;

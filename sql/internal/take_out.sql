@@ -1,6 +1,6 @@
 -- A text without a name: whole words, in upper or lower case. Where a script has no spaces between words (Chinese, Japanese,
 -- Thai), or hangs endings on a name (Korean), it is found wherever it stands. All of the text goes where it would grow too long
--- for the audit.
+-- for the audit. The index that finds such texts cuts them into words alike (coupon.words_of).
 create or replace function coupon.take_out(name text, words text)
 returns text
 language sql
