@@ -69,11 +69,14 @@ const leaderCutOff: ClusterFault = {
   prepare: openWays,
   async strike({ cluster, ways }) {
     const { leader } = await rolesOf(cluster);
+    if (ways === undefined) throw new Error("no way can be cut");
     try {
-      await ways?.cut(leader);
+      const checkLost = await ways.cut(leader);
+      // Only now do the others ask the leader's Patroni how it is.
       await untilLeads(cluster, leader);
+      await checkLost();
     } finally {
-      ways?.heal();
+      await ways.heal();
     }
     await untilWhole(cluster);
   },

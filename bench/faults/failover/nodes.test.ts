@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import { CLUSTER_LENGTHS, clusterCampaign } from "./campaign.ts";
-import { clusterFaults } from "./kinds.ts";
+import { clusterFaults, faultNamed } from "./kinds.ts";
 import { untilWhole } from "./nodes.ts";
 
 const clusterOf = (nodes: () => Promise<unknown>) => ({ nodes }) as unknown as Cluster;
@@ -16,6 +16,33 @@ test("who waits in vain is told what was wanted, and what is", async () => {
   });
 });
 
+test("a standby on the timeline of before does not make a cluster whole", async () => {
+  const cluster = clusterOf(async () => [
+    { role: "leader", timeline: 2 },
+    { role: "standby", timeline: 1 },
+    { role: "synchronous", timeline: 2 },
+  ]);
+  await assert.rejects(untilWhole(cluster, true, 0), {
+    message:
+      "the cluster: waited 0 s in vain for nodes that are leader, standby, synchronous; now they are leader, standby on timeline 1, synchronous",
+  });
+});
+
+test("a leader that was cut off and asked nothing by the others was not", async () => {
+  const cluster = clusterOf(async () => [
+    { node: "n1", role: "leader" },
+    { node: "n2", role: "leader" },
+  ]);
+  const ways = {
+    cut: async () => async () => {
+      throw new Error("nothing was lost");
+    },
+    heal: async () => {},
+  };
+  const stage = { cluster, ways } as unknown as Parameters<(typeof clusterFaults)[number]["strike"]>[0];
+  await assert.rejects(faultNamed("leader cut off").strike(stage), { message: "nothing was lost" });
+});
+
 test("ways that were cut carry again when the cut fails", async () => {
   const leaderCutOff = clusterFaults.find(({ name }) => name === "leader cut off");
   const called: string[] = [];
@@ -24,7 +51,7 @@ test("ways that were cut carry again when the cut fails", async () => {
       called.push("cut");
       throw new Error("the cut failed");
     },
-    heal: () => void called.push("heal"),
+    heal: async () => void called.push("heal"),
   };
   const cluster = clusterOf(async () => [{ node: "n1", role: "leader" }]);
   const stage = { cluster, ways } as unknown as Parameters<NonNullable<typeof leaderCutOff>["strike"]>[0];

@@ -23,7 +23,10 @@ async function until(
   }
 }
 
-/** Waits until one node leads and both others follow it, one of them as the standby that commits wait for, unless they wait for none. */
+/**
+ * Waits until one node leads and both others follow it, one of them as the standby that commits wait for, unless they wait for none. One on the
+ * timeline of before only receives what the leader had from there, and may have to go back behind it by pg_rewind.
+ */
 export async function untilWhole(
   cluster: Cluster,
   isSynchronous = true,
@@ -33,8 +36,9 @@ export async function untilWhole(
   let seen = "";
   const isSo = async () => {
     const states = await cluster.nodes();
+    const { timeline: led } = states.find(({ role }) => role === "leader") ?? {};
     seen = states
-      .map(({ role }) => role)
+      .map(({ role, timeline }) => (timeline === led ? role : `${role} on timeline ${timeline}`))
       .sort()
       .join(", ");
     return seen === wanted;

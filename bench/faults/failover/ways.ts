@@ -7,15 +7,18 @@ import { join } from "node:path";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import { NODES, type Node } from "../../../server/cluster/layout.ts";
 import { signal } from "../processes.ts";
-import { openProxy, type TcpProxy } from "../proxy.ts";
 import { untilSeen } from "../seen.ts";
+import { startCarrier, type Way } from "./carrier.ts";
 import { untilEnded, untilWhole } from "./nodes.ts";
 
 export interface Ways {
-  /** Nothing arrives at the node from etcd and from the other nodes, nor the other way round, and nobody is told. */
-  cut(node: Node): Promise<void>;
+  /**
+   * Nothing arrives at the node from etcd and from the other nodes, nor the other way round, and nobody is told. Returns what throws unless
+   * something has been lost on each way since.
+   */
+  cut(node: Node): Promise<() => Promise<void>>;
   /** All ways carry again. What was cut stays dead, until whoever uses it connects anew. */
-  heal(): void;
+  heal(): Promise<void>;
   /** The nodes reach one another directly again. */
   close(): Promise<void>;
 }
@@ -26,54 +29,64 @@ const ADDRESSES = {
   patroni: /(?<=^restapi:\n {2}listen: .*\n {2}connect_address: 127\.0\.0\.1:)\d+/m,
   postgres: /(?<=^postgresql:\n {2}listen: .*\n {2}connect_address: 127\.0\.0\.1:)\d+/m,
 };
+type Place = keyof typeof ADDRESSES;
+const PLACES = ["etcd", "patroni", "postgres"] as const satisfies readonly Place[];
 
 export async function openWays(cluster: Cluster): Promise<Ways> {
-  const proxies = new Map<Node, Record<keyof typeof ADDRESSES, TcpProxy>>();
+  const carrier = startCarrier();
+  const ways = new Map<Node, Record<Place, Way>>();
   const originals = new Map<Node, string>();
   for (const node of NODES) {
     const original = await readFile(fileOf(cluster, node), "utf8");
-    const open = async (name: keyof typeof ADDRESSES) => {
-      const [port] = original.match(ADDRESSES[name]) ?? [];
-      if (port === undefined) throw new Error(`${node}.yml names no address of ${name}`);
-      return openProxy(`http://127.0.0.1:${port}`);
+    const open = async (place: Place) => {
+      const [port] = original.match(ADDRESSES[place]) ?? [];
+      if (port === undefined) throw new Error(`${node}.yml names no address of ${place}`);
+      return carrier.open(Number(port));
     };
     const its = {
       etcd: await open("etcd"),
       patroni: await open("patroni"),
       postgres: await open("postgres"),
     };
-    proxies.set(node, its);
+    ways.set(node, its);
     originals.set(node, original);
-    const portOf = ({ url }: TcpProxy) => new URL(url).port;
-    const changed = Object.entries(its)
-      .reduce(
-        (text, [name, proxy]) => text.replace(ADDRESSES[name as keyof typeof ADDRESSES], portOf(proxy)),
-        original,
-      )
+    const changed = PLACES.reduce(
+      (text, place) => text.replace(ADDRESSES[place], `${its[place].port}`),
+      original,
+    )
       // Otherwise Patroni takes the address that etcd says of itself.
       .replace(/^etcd:\n/m, "etcd:\n  use_proxies: true\n");
     await restartPatroni(cluster, node, changed);
   }
-  const all = () => [...proxies.values()].flatMap((its) => Object.values(its));
   return {
     async cut(node) {
-      const its = Object.values(proxies.get(node) ?? {});
+      const its = ways.get(node) as Record<Place, Way>;
       await untilSeen(
         `${node}'s standbys come by the proxy`,
-        () => (proxies.get(node)?.postgres.connections ?? 0) >= 2,
+        async () => (await its.postgres.count()).connections >= 2,
       );
-      const before = its.map(({ met }) => met);
-      for (const proxy of its) proxy.mode = { is: "silent" };
-      await untilSeen("something that was lost on each way", () =>
-        its.every(({ met }, i) => met > (before[i] ?? 0)),
-      );
+      const lost = async (place: Place) => (await its[place].count()).met;
+      const before = new Map<Place, number>();
+      for (const place of PLACES) {
+        before.set(place, await lost(place));
+        await its[place].set({ is: "silent" });
+      }
+      const isLost = async (place: Place) => (await lost(place)) > (before.get(place) as number);
+      for (const place of ["etcd", "postgres"] as const)
+        await untilSeen(`something that was lost between ${node} and others on the way to ${place}`, () =>
+          isLost(place),
+        );
+      return async () => {
+        for (const place of PLACES)
+          if (!(await isLost(place))) throw new Error(`the fault did nothing: nothing was lost to ${place}`);
+      };
     },
-    heal() {
-      for (const proxy of all()) proxy.mode = { is: "pass" };
+    async heal() {
+      for (const its of ways.values()) for (const way of Object.values(its)) await way.set({ is: "pass" });
     },
     async close() {
       for (const [node, original] of originals) await restartPatroni(cluster, node, original);
-      for (const proxy of all()) await proxy.close();
+      await carrier.close();
       await untilWhole(cluster);
     },
   };
