@@ -27,6 +27,8 @@ export interface ClusterFault {
   seen: string;
   /** The longest time without a 201 that is right, s; without it the fault itself says how long nothing can commit. */
   gap?: number;
+  /** The longest time for which a /readyz may say 200 while nothing can commit, s. Default: READY. */
+  ready?: number;
   /** Commits wait for no standby, so that acknowledged grants must be lost: if none is, the checker sees nothing. */
   isControl?: true;
   /** What is missing to run it here, in a word or two. */
@@ -39,3 +41,12 @@ export interface ClusterFault {
 
 /** Seconds after which a leader that says nothing is replaced: patroni.yml. */
 export const TTL = 20;
+/**
+ * For which whoever may take its place waits for an answer from a leader that stands still or is cut off; where it is dead, nobody listens.
+ * Patroni's own.
+ */
+export const SILENT = 2;
+/** How long a /readyz may be wrong, s. */
+export const READY = 1;
+/** After which a server knows that a commit waits for its standby in vain, s: server/database/session.ts. */
+export const STALLED = 2;

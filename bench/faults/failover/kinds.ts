@@ -4,7 +4,7 @@ import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Node } from "../../../server/cluster/layout.ts";
 import { signal, standStill } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
-import { type ClusterFault, type Stage, TTL } from "./fault.ts";
+import { type ClusterFault, READY, SILENT, STALLED, type Stage, TTL } from "./fault.ts";
 import {
   postgresOf,
   rolesOf,
@@ -50,7 +50,7 @@ const leaderStopped: ClusterFault = {
   name: "leader stopped",
   about: "SIGSTOP of the leader's Patroni and PostgreSQL, and SIGCONT once another node leads",
   seen: "the kernel says that all its processes are stopped, and another node leads",
-  gap: TTL + 3,
+  gap: TTL + SILENT + 3,
   async strike({ cluster }) {
     const { leader } = await rolesOf(cluster);
     const { own } = await cluster.pids(leader);
@@ -65,7 +65,8 @@ const leaderCutOff: ClusterFault = {
   about:
     "the leader reaches neither etcd nor the other nodes, and clients reach it, until another node leads; every way between nodes is a proxy of ours",
   seen: "something is lost on each of its ways, and another node leads",
-  gap: TTL + 3,
+  gap: TTL + SILENT + 3,
+  ready: STALLED + READY,
   prepare: openWays,
   async strike({ cluster, ways }) {
     const { leader } = await rolesOf(cluster);
@@ -116,6 +117,7 @@ const standbysKilled: ClusterFault = {
   name: "both standbys killed",
   about: "kill -9 of both standbys for 10 to 25 s, so that nothing can commit meanwhile",
   seen: "their processes have ended",
+  ready: STALLED + READY,
   async strike({ cluster, hold }) {
     const { standbys } = await rolesOf(cluster);
     for (const node of standbys) await cluster.kill(node);
@@ -145,6 +147,8 @@ const waitsEnded: ClusterFault = {
     "leader dies, with what only it had",
   seen: "sessions were cancelled and terminated while they waited, and another node leads",
   gap: TTL + 3 + ENDING_MS / 1_000,
+  // No wait lasts long enough to be seen.
+  ready: ENDING_MS / 1_000 + READY,
   async strike({ cluster, insist, own }) {
     const { leader, standbys } = await rolesOf(cluster);
     let asking: Promise<unknown> | undefined;

@@ -33,19 +33,28 @@ const row: ClusterRow = {
 test("a row with its bar", () => {
   assert.equal(
     renderClusterRows([row]).split("\n").at(-1)?.replace(/ +/g, " "),
-    "| switchover | 2 | 4,000 | 1,500 | 40 | 3 | 0 | 0 | 0 | 0 | 0 | 2.50 | 3 | 0.40 | 0.00 |",
+    "| switchover | 2 | 4,000 | 1,500 | 40 | 3 | 0 | 0 | 0 | 0 | 0 | 2.50 | 3 | 0.40 | 1 | 0.00 |",
   );
 });
 
 test("bars that are missed, and none of the control", () => {
   assert.deepEqual(missedBars([row]), []);
-  const late = { ...row, gap: 3.01, ready: 0, unready: 1.2, late: 7 };
+  const late = { ...row, gap: 3.01, ready: 1.1, unready: 1.2, late: 7 };
   assert.deepEqual(
-    missedBars([late, { ...late, fault: "asynchronous" }, { ...row, fault: "etcd away", gap: 30 }]),
+    missedBars([
+      late,
+      { ...late, fault: "asynchronous" },
+      { ...row, fault: "etcd away", gap: 30 },
+      { ...row, fault: "both standbys killed", ready: 3 },
+      { ...row, fault: "leader cut off", gap: 25.01, ready: 3.01 },
+    ]),
     [
       "switchover: no 201 for 3.01 s, at most 3 s",
-      "switchover: `/readyz` wrong for 1.20 s, at most 1 s",
+      "switchover: `/readyz` wrongly 200 for 1.10 s, at most 1 s",
+      "switchover: `/readyz` wrongly 503 for 1.20 s, at most 1 s",
       "switchover: 7 answers later than 8 s",
+      "leader cut off: no 201 for 25.01 s, at most 25 s",
+      "leader cut off: `/readyz` wrongly 200 for 3.01 s, at most 3 s",
     ],
   );
 });
