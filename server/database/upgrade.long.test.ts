@@ -1,5 +1,6 @@
 /** A new major version by logical replication, as db/README.md says it, while coupons are issued: nobody gets one twice, and none is lost. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { openApp } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
@@ -128,11 +129,10 @@ test("from Debian's PostgreSQL to the embedded 18, with one URL that names both"
 const asOwner = <T>(target: Target, work: (sql: Sql) => Promise<T>) =>
   withConnection(target, work, { role: "coupon_owner" });
 
-/** What set-up wrote comes from the old database, too. */
+/** What set-up wrote comes from the old database, too: the very statement that db/README.md gives. */
 async function emptyAll(sql: Sql): Promise<void> {
-  const tables = await sql`
-    select c.oid::regclass::text as name from pg_class c
-    where c.relnamespace = 'coupon'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition`;
-  await sql.unsafe("set session_replication_role = replica");
-  await sql.unsafe(`truncate ${tables.map(({ name }) => name).join(", ")}`);
+  const readme = readFileSync(new URL("../../db/README.md", import.meta.url), "utf8");
+  const [, statement] = readme.match(/```sql\n( *do \$\$\n[^`]* 'truncate '[^`]*)```/) ?? [];
+  assert.ok(statement);
+  await sql.unsafe(statement);
 }
