@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { createDemo } from "../../server/auth/demo.ts";
 import { Incoming } from "../../server/http/incoming.ts";
-import { env, openWorld, type World } from "./app.ts";
+import { type AppOptions, env, openWorld, type World } from "./app.ts";
 
 export const PHONE = { width: 390, height: 844 };
 export const DESKTOP = { width: 1280, height: 800 };
@@ -30,9 +30,10 @@ export interface Site {
   close: () => Promise<void>;
 }
 
-export async function openSite(browser: Browser): Promise<Site> {
+export async function openSite(browser: Browser, options: AppOptions = {}): Promise<Site> {
   const demo = createDemo({ ...env, DEMO_KEY: KEY });
   const world = await openWorld({
+    ...options,
     demoToken: (authorization) => (site.hasDemo ? demo(authorization) : undefined),
   });
   const server = createServer({ IncomingMessage: Incoming }, (request, response) => {

@@ -23,8 +23,8 @@ export interface Operation {
   description?: string;
   /** Null: no token is needed. */
   roles: readonly Role[] | null;
-  /** A service whose key has this scope may call it too, whatever else the key may not. */
-  scope?: Scope;
+  /** A service whose key has this scope may call it too, whatever else the key may not; `any`: whatever the key is limited to. */
+  scope?: Scope | "any";
   /** What is on offer: no token is needed unless PUBLIC_OFFERS is off. One that is sent must be valid. */
   isOffer?: true;
   path?: z.ZodObject;

@@ -19,6 +19,19 @@ const whichSubjects = z
   });
 
 export const subjecting = {
+  me: {
+    route: "GET /me",
+    tag: "Users",
+    summary: "Who I am, by my token",
+    description:
+      "The number of a user is what other operations take, also where an identity provider's token names the user by a subject.",
+    roles: ["user", "till", "service", "admin"],
+    scope: "any",
+    answer: z.strictObject({
+      role: z.enum(["user", "till", "service", "admin"]),
+      user_id: userId.nullable().meta({ description: "Null: the token is no user's." }),
+    }),
+  },
   findSubjects: {
     route: "GET /subjects",
     tag: "Users",

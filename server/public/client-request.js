@@ -69,6 +69,7 @@ const KINDS = {
   type: isText,
   outcomes: isObject,
   token: isText,
+  role: isText,
   status: isText,
 };
 

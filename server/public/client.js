@@ -107,6 +107,7 @@ const OPERATIONS = /** @satisfies {{ [K in MethodName]: OperationOf<K> }} */ ({
   previewDays: ["GET /plan/preview", "coupons"],
   fillDays: ["POST /plan/fill", "coupons"],
   copyDay: ["POST /plan/copy-day", "coupons"],
+  me: ["GET /me", "role"],
   wallet: ["GET /users/{user_id}/coupons", "coupons"],
   retireCoupons: ["POST /coupons/retire", "outcome"],
   forgetUser: ["POST /users/{user_id}/forget", "outcome"],

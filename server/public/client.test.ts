@@ -109,6 +109,8 @@ test("a drop from both ends: each call with its members, each outcome a result",
   assert.equal((await admin.findCouponByCode({ code: "client" })).coupon_id, coupon_id);
   assert.equal((await user.findCoupon({ coupon_id })).issued, 2);
   assert.equal((await admin.couponStats({ coupon_id })).remaining, 0);
+  assert.deepEqual(await user.me(), { role: "user", user_id: ann });
+  assert.deepEqual(await admin.me(), { role: "admin", user_id: null });
   assert.deepEqual(
     (await user.wallet({ user_id: ann, page_size: 1 })).coupons.map(({ code, state }) => [code, state]),
     [["CLIENT", "issued"]],

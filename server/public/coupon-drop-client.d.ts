@@ -145,6 +145,8 @@ export interface CouponClient {
   resendWebhook: (request: ResendWebhookRequest, how?: How) => Promise<ResendWebhookResult>;
   /** What a webhook did not take: what waits, then what was given up. Roles: admin. `GET /webhooks/{webhook_name}/deliveries` */
   listWebhookDeliveries: (request: ListWebhookDeliveriesRequest, how?: How) => Promise<ListWebhookDeliveriesAnswer>;
+  /** Who I am, by my token. The number of a user is what other operations take, also where an identity provider's token names the user by a subject. Roles: user, till, service, admin. Scope: any. `GET /me` */
+  me: (request?: object, how?: How) => Promise<MeAnswer>;
   /** Which subject of an identity provider is which user. By subject, or by user. None: nobody. Each provider has at most one subject of a user. Roles: admin. `GET /subjects` */
   findSubjects: (request?: FindSubjectsRequest, how?: How) => Promise<FindSubjectsAnswer>;
   /** The keys of services and administrators, the newest first. Those that ./sd token signed with a name, and those that were revoked. No answer has a token. Roles: admin. `GET /keys` */
@@ -1556,6 +1558,12 @@ export interface ListWebhookDeliveriesDelivery {
   last_status: number | null;
   /** Why that failed. */
   last_error: string | null;
+}
+
+export interface MeAnswer {
+  role: "user" | "till" | "service" | "admin";
+  /** Null: the token is no user's. */
+  user_id: number | null;
 }
 
 export interface FindSubjectsRequest {

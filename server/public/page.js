@@ -31,15 +31,18 @@ const CONNECTION = {
 const TITLES = { shop: "Today's coupons", till: "Till", operate: "Operate" };
 /** @type {Record<keyof typeof TITLES, Role>} */
 const ROLES = { shop: "user", till: "till", operate: "admin" };
-/** What the roles of tokens are that a view takes, and whose they are in words. */
+/** The roles that a view takes, and whose token that is in words. */
 const TAKES = {
   user: { roles: ["user"], whose: "a user's" },
-  till: { roles: ["service", "admin"], whose: "a till's" },
+  till: { roles: ["till", "service", "admin"], whose: "a till's" },
   admin: { roles: ["admin"], whose: "an operator's" },
 };
 
-/** @type {Partial<Record<Role, string>>} */
-const tokens = {};
+/**
+ * Who is signed in, in each role: of a user the number, of others what their token calls them.
+ * @type {Partial<Record<Role, { token: string, name: string | number }>>}
+ */
+const known = {};
 /** Whether the service hands out tokens itself; until it says otherwise. */
 let hasDemo = true;
 /** The key of the link that ./sd start prints, kept for the tab: whoever has it is handed tokens. */
@@ -73,14 +76,13 @@ onSignIn("#user-demo", (data) => {
   forget("user");
 });
 for (const role of /** @type {const} */ (["user", "till", "admin"])) {
-  onSignIn(`#${role}-token`, (data) => {
+  onSignIn(`#${role}-token`, async (data) => {
     const token = String(data.get("token")).trim();
-    const isRight = TAKES[role].roles.includes(claimsOf(token).role ?? "");
-    const text = isRight ? "" : `This is not ${TAKES[role].whose} token.`;
-    tell(html(`#${role}-token`), text, "bad");
-    if (!isRight) return say(text);
+    const { name, wrong } = await whoHas(token, role);
+    tell(html(`#${role}-token`), wrong, "bad");
+    if (name === undefined) return say(wrong);
     forget(role);
-    sessionStorage.setItem(`token of ${role}`, token);
+    sessionStorage.setItem(`token of ${role}`, JSON.stringify({ token, name }));
   });
   onSignIn(`#${role}-out`, () => forget(role));
 }
@@ -135,10 +137,10 @@ async function reopen() {
 function frameOf(role) {
   /** @type {Frame} */
   const frame = {
-    client: couponClient({ token: () => tokens[role] ?? "", fetch: observed }),
+    client: couponClient({ token: () => known[role]?.token ?? "", fetch: observed }),
     userId: () => {
-      const { sub } = claimsOf(tokens[role]);
-      return sub === undefined ? undefined : Number(sub);
+      const name = known[role]?.name;
+      return typeof name === "number" ? name : undefined;
     },
     say,
     failed(error) {
@@ -162,11 +164,12 @@ function frameOf(role) {
  */
 async function signIn(role) {
   const kept = sessionStorage.getItem(`token of ${role}`);
-  if (kept !== null) tokens[role] = kept;
-  if (tokens[role] === undefined && hasDemo)
+  if (kept !== null) known[role] = JSON.parse(kept);
+  if (known[role] === undefined && hasDemo)
     try {
       const who = role === "user" ? { role, user_id: demoUser } : { role };
-      tokens[role] = (await visitor.demoToken(who)).token;
+      const { token } = await visitor.demoToken(who);
+      known[role] = { token, name: who.user_id ?? "demo" };
     } catch (error) {
       if (error instanceof CouponError && error.status === 404) {
         hasDemo = false;
@@ -178,10 +181,10 @@ async function signIn(role) {
         setTimeout(reopen, AGAIN_MS);
       }
     }
-  const isIn = tokens[role] !== undefined;
+  const isIn = known[role] !== undefined;
   html(`#${role}-token`).hidden = isIn || hasDemo;
   html(`#${role}-out`).hidden = kept === null;
-  if (kept !== null) put(html(`#${role}-out .name`), `${claimsOf(kept).sub}`);
+  if (kept !== null) put(html(`#${role}-out .name`), `${known[role]?.name}`);
   if (role === "user") {
     html("#user-demo").hidden = !hasDemo || kept !== null;
     find("#user-id", HTMLInputElement).value = `${demoUser}`;
@@ -189,9 +192,29 @@ async function signIn(role) {
   return isIn;
 }
 
+/**
+ * What who has this token is called, or what is wrong with it. The service says: a provider's token has its role where the provider likes,
+ * and a subject that is no number of a user.
+ * @param {string} token
+ * @param {Role} role
+ * @returns {Promise<{ name?: string | number, wrong: string }>}
+ */
+async function whoHas(token, role) {
+  const { roles, whose } = TAKES[role];
+  const wrong = `This is not ${whose} token.`;
+  const subject = subjectOf(token);
+  if (subject === undefined) return { wrong };
+  try {
+    const me = await couponClient({ token, fetch: observed }).me();
+    return roles.includes(me.role) ? { name: me.user_id ?? subject, wrong: "" } : { wrong };
+  } catch (error) {
+    return { wrong: error instanceof CouponError && error.status === 401 ? wrong : whatFailed(error) };
+  }
+}
+
 /** @param {Role} role */
 function forget(role) {
-  delete tokens[role];
+  delete known[role];
   sessionStorage.removeItem(`token of ${role}`);
   for (const name of /** @type {const} */ (["shop", "till", "operate"]))
     if (ROLES[name] === role) views[name].forget();
@@ -199,28 +222,28 @@ function forget(role) {
 
 /**
  * @param {string} form
- * @param {(data: FormData) => void} act
+ * @param {(data: FormData) => void | Promise<void>} act
  */
 function onSignIn(form, act) {
   const element = find(form, HTMLFormElement);
-  element.addEventListener("submit", (event) => {
+  element.addEventListener("submit", async (event) => {
     event.preventDefault();
-    act(new FormData(element));
+    await act(new FormData(element));
     element.reset();
     void reopen();
   });
 }
 
 /**
- * What a token says, unchecked: that is the service's to do.
- * @param {string | undefined} token
- * @returns {{ sub?: string, role?: string }}
+ * What a token calls who has it, unchecked: that is the service's to do. Undefined: it is no token.
+ * @param {string} token
+ * @returns {string | undefined}
  */
-function claimsOf(token) {
+function subjectOf(token) {
   try {
-    return JSON.parse(atob((token?.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/")));
+    return JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).sub;
   } catch {
-    return {};
+    return undefined;
   }
 }
 

@@ -3,9 +3,11 @@
  *   SCREENSHOTS=/tmp/pictures ./sd test server/public/page.long.test.ts
  */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { SignJWT } from "jose";
 import type { Browser, Page } from "playwright-core";
-import { userToken, type World } from "../../bench/harness/app.ts";
+import { adminToken, userToken, type World } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import { declareZone, noonZone } from "../../bench/harness/noon.ts";
 import {
@@ -371,11 +373,29 @@ describe("the page", options, () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await says(page.locator("#user-token .told"), "This is not a user's token.");
     const forged = (await userToken(user)).replace(/\.[^.]+$/, ".AAAA");
-    await field.fill(forged);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await says(page.locator("#connection"), "The shop no longer knows who you are.");
+    for (const another of [forged, adminToken]) {
+      await field.fill(another);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await until(async () => (await field.inputValue()) === "", "the token was looked at");
+      await says(page.locator("#user-token .told"), "This is not a user's token.");
+    }
+    // One that is good when it is given, and not when it is used.
+    await field.fill(await userToken(user));
+    await page.keyboard.press("Enter");
+    await says(page.locator("#user-out"), `You are user ${user}`);
+    site.faults = [
+      ({ method }, response) => {
+        if (method !== "POST") return false;
+        const headers = { "content-type": "application/problem+json" };
+        response.writeHead(401, headers).end('{"outcome": "unauthenticated", "detail": "No."}');
+        return true;
+      },
+    ];
+    await page.locator(".claim").click();
+    await says(page.locator(".ticket .told"), "The shop no longer knows who you are.");
     await says(page.locator("#shop"), "Your token");
-    assert.equal(await page.locator(":focus").getAttribute("id"), "user-token-text");
+    await page.locator("#user-token-text:focus").waitFor();
+    site.faults = [];
     await field.fill(await userToken(user));
     await page.keyboard.press("Enter");
     await says(page.locator("#user-out"), `You are user ${user}`);
@@ -391,6 +411,53 @@ describe("the page", options, () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await field.waitFor();
     assert.equal(await page.locator(".grant").count(), 0);
+  });
+
+  test("a user whom an identity provider knows by a subject has a wallet, and its operator is one", async () => {
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const public_key = publicKey.export({ type: "spki", format: "pem" }).toString();
+    const issuer = "https://shop.eu.example/";
+    const settings = {
+      issuer,
+      audience: "shop",
+      public_key,
+      users: "create",
+      role: "https://shop.example/roles",
+      roles: { "coupon-admin": "admin" },
+    };
+    const provided = await openSite(browser, { env: { JWT_ISSUERS: JSON.stringify([settings]) } });
+    provided.hasDemo = false;
+    const tokenOf = (sub: string, claims: object = {}) =>
+      new SignJWT({ iss: issuer, aud: "shop", sub, ...claims })
+        .setProtectedHeader({ alg: "ES256" })
+        .setExpirationTime("1h")
+        .sign(privateKey);
+    const coupon = await provided.world.newCoupon();
+    const page = await provided.visit("");
+    await page.getByLabel("Your token").fill(await tokenOf("auth0|ann"));
+    await page.keyboard.press("Enter");
+    await says(page.locator("#no-grants"), "Nothing here yet.");
+    await page.locator(".claim").click();
+    await page.getByRole("button", { name: "Yours: number 1 of 10" }).waitFor();
+    await page.locator(".grant").waitFor();
+    const [ann] = await provided.world.scratch.owner`
+      select g.user_id::float8 as number from coupon.user_coupons g where g.coupon_id = ${coupon}`;
+    await says(page.locator("#user-out"), `You are user ${ann?.["number"]}`);
+    await page.reload();
+    await page.locator(".grant").waitFor();
+    assert.equal(provided.came.filter((route) => route === "GET /me").length, 1);
+
+    const operator = await provided.visit("#operate");
+    await operator.getByLabel("An operator's token").fill(await tokenOf("auth0|ann"));
+    await operator.keyboard.press("Enter");
+    await says(operator.locator("#admin-token .told"), "This is not an operator's token.");
+    await operator
+      .getByLabel("An operator's token")
+      .fill(await tokenOf("auth0|olga", { "https://shop.example/roles": ["coupon-admin"] }));
+    await operator.keyboard.press("Enter");
+    await says(operator.locator("#admin-out"), "auth0|olga");
+    assert.deepEqual(provided.complaints, []);
+    await provided.close();
   });
 
   test("a new coupon's mistakes stand beside their fields", async () => {

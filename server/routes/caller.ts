@@ -47,7 +47,7 @@ export function createCallerOf({
 /** A key that is limited may call what is in its scopes, and nothing else. */
 function mayCall({ roles, scope }: Rights, who: Caller): boolean {
   if (who.role === "user" || who.scopes === undefined) return roles.includes(who.role);
-  return scope !== undefined && who.scopes.includes(scope);
+  return scope === "any" || (scope !== undefined && who.scopes.includes(scope));
 }
 
 function whyNot({ roles }: Rights, who: Caller): string {

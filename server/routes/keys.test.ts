@@ -39,8 +39,9 @@ const keyOf = (key_id: string, scope?: string) =>
 
 /** The routes that each scope may call; any other route of the contract it may not. */
 const MAY: Record<string, string[]> = {
-  issue: ["POST /coupons/{coupon_id}/issue"],
+  issue: ["GET /me", "POST /coupons/{coupon_id}/issue"],
   read: [
+    "GET /me",
     "GET /coupons",
     "GET /coupons/live",
     "GET /coupons/upcoming",
@@ -50,7 +51,7 @@ const MAY: Record<string, string[]> = {
     "GET /events",
     "GET /events/stream",
   ],
-  use: ["POST /claims/use", "POST /claims/undo-use"],
+  use: ["GET /me", "POST /claims/use", "POST /claims/undo-use"],
 };
 MAY["issue read"] = [...(MAY["issue"] as string[]), ...(MAY["read"] as string[])];
 MAY["use issue"] = [...(MAY["use"] as string[]), ...(MAY["issue"] as string[])];

@@ -65,6 +65,7 @@ const rights: Record<string, string[] | "public"> = {
   "GET /plan/preview": ["admin"],
   "POST /plan/fill": ["admin"],
   "POST /plan/copy-day": ["admin"],
+  "GET /me": ["user", "till", "service", "admin"],
   "GET /users/:user_id/coupons": anyone,
   "POST /users/:user_id/forget": ["admin"],
   "POST /groups/:group_name/add": ["admin"],

@@ -65,6 +65,7 @@ test("at first sight a subject becomes a user, who gets a coupon; an operator fi
   assert.deepEqual(found, { subject: "auth0|ann", issuer: A, user_id: ann });
   assert.deepEqual(await find(`user_id=${ann}&issuer=${encodeURIComponent(A)}`), { subjects });
   assert.deepEqual(await find(`user_id=${ann}&issuer=${encodeURIComponent(KNOWN)}`), { subjects: [] });
+  assert.deepEqual((await world.call("GET /me", { token })).body, { role: "user", user_id: ann });
   const { body: wallet } = await world.call(`GET /users/${ann}/coupons`, { token });
   assert.equal(wallet.coupons[0].coupon_id, coupon_id);
 });
