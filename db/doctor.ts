@@ -10,7 +10,7 @@ import { type Sql, withConnection } from "./connect.ts";
 import { type Difference, differences } from "./differences.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
-import { loginsOf } from "./logins.ts";
+import { isLost, kept, loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
 import { checkRights, keeperOf } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
@@ -37,8 +37,11 @@ export async function examine(given: Target, scope: Partial<Scope> = {}): Promis
   const all = { ...SOURCES, connections: 1, ...scope };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
-    const closed = await shutLogins(sql, target);
-    return [...(await onTrial(sql, target, () => examineWithin(sql, all))), ...closed];
+    const shut = await shutLogins(sql, target);
+    const found = await onTrial(sql, target, () => examineWithin(sql, all));
+    // New passwords are recorded, too.
+    const isMended = shut.some(({ todo }) => todo === NEW_PASSWORDS);
+    return [...found.filter(({ what }) => !isMended || what !== UNRECORDED), ...shut];
   });
 }
 
@@ -49,7 +52,10 @@ async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
     if (error.code !== "42501" && error.code !== "53300") throw error;
     return { closed: [], keptBy: undefined };
   });
-  if (keptBy !== undefined) return [];
+  if (keptBy !== undefined)
+    return isLost(keptBy)
+      ? [{ what: kept(closed, keptBy).split(":")[0] as string, todo: NEW_PASSWORDS }]
+      : [];
   return closed.map((login) => ({
     what: `role ${login} can't log in with the password of this DATABASE_URL`,
     todo: "./sd migrate",
@@ -90,7 +96,7 @@ export async function restOf(sql: Sql, connections: number): Promise<Finding[]> 
     [connections],
   );
   const behind = await whileOwner(sql, () => sequencesBehind(sql));
-  const isRecorded = (await keeperOf(sql)) !== undefined;
+  const isRecorded = (await keeperOf(sql))?.isRecorded;
   return [
     ...behind.map((each) => ({ what: `sequence ${inWords(each)}`, todo: "./sd migrate" })),
     ...(isRecorded ? [] : [{ what: UNRECORDED, todo: "./sd migrate" }]),
@@ -98,6 +104,7 @@ export async function restOf(sql: Sql, connections: number): Promise<Finding[]> 
   ];
 }
 
+const NEW_PASSWORDS = "./sd migrate --new-passwords";
 const UNRECORDED =
   "role coupon_owner: comment doesn't name the login whose passwords coupon_api and coupon_admin have";
 

@@ -6,6 +6,7 @@ import { options } from "../bench/harness/debian.ts";
 import { dropDatabase } from "../bench/harness/scratch.ts";
 import { rows, run, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { connect, withConnection } from "./connect.ts";
+import { examine } from "./doctor.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
@@ -19,6 +20,10 @@ let shared: Promise<Shop> | undefined;
 const server = () => (shared ??= startShop());
 
 const PASSWORDS = "select rolname, rolpassword from pg_authid where rolname ~ '^coupon_' order by 1";
+/** Without the number, which is the server's. */
+const RECORD = `
+  select split_part(shobj_description('coupon_owner'::regrole, 'pg_authid'), format(' (oid %s)', r.oid), 1)
+  from pg_roles r where shobj_description('coupon_owner'::regrole, 'pg_authid') like format('%% %s (oid %s)', r.rolname, r.oid)`;
 const MEMBERS = "select roleid::regrole::text, member::regrole::text from pg_auth_members order by 1, 2";
 
 /** Who may log in, and so the derived password fits. */
@@ -39,7 +44,7 @@ test(
     await run(superuser.on("kept"), "drop function public.wallet(bigint, date, integer)");
 
     const lines: string[] = [];
-    assert.deepEqual(await setUp(superuser.on("kept"), (line) => lines.push(line)), { keptBy: "shop" });
+    assert.deepEqual(await setUp(superuser.on("kept"), (line) => lines.push(line)), { keptBy: "login shop" });
     assert.deepEqual(lines, [
       "roles",
       "migrations",
@@ -63,6 +68,73 @@ test(
   },
 );
 
+test("the login that gave the passwords was renamed: they stay its", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("renamed");
+  await setUp(target);
+  const before = await rows(superuser, PASSWORDS);
+  const session = connect(target.as("coupon_api"));
+  await session`select 1`;
+  // Somebody else by its name of before is not it.
+  await run(superuser, "alter role shop rename to shop2; create role shop");
+  const lines: string[] = [];
+  assert.deepEqual(await setUp(superuser.on("renamed"), (line) => lines.push(line)), {
+    keptBy: "login shop2",
+  });
+  assert.equal(lines.at(-1), "coupon_api and coupon_admin keep the passwords that login shop2 gave them");
+  assert.deepEqual([...(await session`select 1 as one`)], [{ one: 1 }], "its servers go on");
+  const renamed = target.withLogin("shop2", target.password);
+  const told = async (as: Target) =>
+    (await examine(as)).filter(({ what }) => /coupon_(api|owner)/.test(what));
+  assert.deepEqual(await told(superuser.on("renamed")), [], "to another login nothing differs");
+  assert.deepEqual(await told(renamed), [
+    {
+      what: "role coupon_owner: comment doesn't name the login whose passwords coupon_api and coupon_admin have",
+      todo: "./sd migrate",
+    },
+  ]);
+  assert.deepEqual(await setUp(renamed), { keptBy: undefined });
+  assert.deepEqual(await told(renamed), []);
+  assert.deepEqual(await rows(superuser, PASSWORDS), before);
+  assert.deepEqual(await rows(superuser, RECORD), [["its logins have passwords from login shop2"]]);
+  await session.end({ timeout: 1 });
+});
+
+for (const { title, lose, keptBy } of [
+  {
+    title: "the login that gave the passwords is no more",
+    lose: "reassign owned by shop to postgres; drop owned by shop; alter database lost owner to postgres; drop role shop",
+    keptBy: "login shop, which is no more,",
+  },
+  {
+    title: "nobody recorded who gave the passwords",
+    lose: "comment on role coupon_owner is null",
+    keptBy: "a login that nobody recorded",
+  },
+])
+  test(`${title}: they stay until somebody asks for new ones`, options, async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("lost");
+    await setUp(target);
+    const before = await rows(superuser, PASSWORDS);
+    const other = superuser.on("lost");
+    await run(superuser, "grant coupon_owner, coupon_api, coupon_admin, coupon_monitor to postgres");
+    await run(other, lose);
+    const lines: string[] = [];
+    assert.deepEqual(await setUp(other, (line) => lines.push(line)), { keptBy });
+    const kept = `coupon_api and coupon_admin keep the passwords that ${keptBy} gave them`;
+    assert.equal(lines.at(-1), `${kept}: ./sd migrate --new-passwords gives new ones`);
+    assert.deepEqual(await rows(superuser, PASSWORDS), before);
+    assert.deepEqual(await open(target), LOGINS);
+    assert.deepEqual(
+      (await examine(other)).filter(({ what }) => /coupon_(api|owner)/.test(what)),
+      [{ what: kept, todo: "./sd migrate --new-passwords" }],
+    );
+    assert.deepEqual(await setUp(other, () => {}, { newPasswords: true }), { keptBy: undefined });
+    assert.deepEqual(await open(other), LOGINS);
+    assert.deepEqual(await rows(superuser, RECORD), [["its logins have passwords from login postgres"]]);
+  });
+
 test("who asks for new passwords gets the logins", options, async () => {
   const { newDatabase, superuser } = await startShop();
   const target = await newDatabase("taken");
@@ -71,7 +143,7 @@ test("who asks for new passwords gets the logins", options, async () => {
   assert.deepEqual(await setUp(taker, () => {}, { newPasswords: true }), { keptBy: undefined });
   assert.deepEqual(await open(taker), LOGINS);
   const lines: string[] = [];
-  assert.deepEqual(await setUp(target, (line) => lines.push(line)), { keptBy: "postgres" });
+  assert.deepEqual(await setUp(target, (line) => lines.push(line)), { keptBy: "login postgres" });
   assert.equal(lines.at(-1), "coupon_api and coupon_admin keep the passwords that login postgres gave them");
   await assert.rejects(open(target), { code: "28P01" });
   await setUp(target, () => {}, { newPasswords: true });

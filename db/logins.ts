@@ -1,23 +1,41 @@
 /** The logins of ours: whose passwords they have, how they are opened, and how passwords of before are revoked. */
 import { connect, explained, type Sql } from "./connect.ts";
-import { amongOthers, keeperOf, RECORD } from "./roles.ts";
+import { amongOthers, type Keeper, keeperOf, recordOf } from "./roles.ts";
 import { LOGINS, type Login, type Target } from "./target.ts";
 
-/** The logins that do not take the passwords of this target, and who gave them theirs if that was another login. */
+/**
+ * The logins that do not take the passwords of this target, and in words the login that gave them theirs if that was another one, or
+ * if nobody knows which: servers may use them all the same.
+ */
 export async function loginsOf(
   sql: Sql,
   target: Target,
 ): Promise<{ closed: Login[]; keptBy: string | undefined }> {
   const closed: Login[] = [];
   for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
-  const keeper = closed.length > 0 ? await keeperOf(sql) : undefined;
-  return { closed, keptBy: keeper?.isOurs === false ? keeper.login : undefined };
+  if (closed.length === 0) return { closed, keptBy: undefined };
+  const keeper = await keeperOf(sql);
+  // Both are made without the right to log in, and get it with their passwords.
+  const given = await sql`select from pg_roles where rolname = any(${closed}) and rolcanlogin`;
+  const isOpen = keeper?.isOurs || (!keeper?.isThere && given.length === 0);
+  return { closed, keptBy: isOpen ? undefined : giverOf(keeper) };
 }
+
+function giverOf(keeper: Keeper | undefined): string {
+  if (keeper === undefined) return UNKNOWN;
+  return `login ${keeper.login}${keeper.isThere ? "" : GONE}`;
+}
+
+const UNKNOWN = "a login that nobody recorded";
+const GONE = ", which is no more,";
+
+/** Whether such a giver can no longer be asked for its password. */
+export const isLost = (keptBy: string) => keptBy === UNKNOWN || keptBy.endsWith(GONE);
 
 /**
  * Lets coupon_api and coupon_admin log in with the passwords of this target, and ends the sessions of their passwords of before. It
- * changes nothing when they can already. Where another login gave them their passwords, they keep those unless `anew`: the servers
- * of that one use them. Answers that login.
+ * changes nothing when they can already. Where another login gave them their passwords, or nobody knows which, they keep those unless
+ * `anew`: the servers of that one use them. Answers that login, in words.
  */
 export async function openLogins(
   sql: Sql,
@@ -30,7 +48,7 @@ export async function openLogins(
     log(kept(closed, keptBy));
     return keptBy;
   }
-  if (closed.length > 0 || !(await keeperOf(sql))) await givePasswords(sql, target, closed);
+  if (closed.length > 0 || !(await keeperOf(sql))?.isRecorded) await givePasswords(sql, target, closed);
   const [now] = await sql`select clock_timestamp()::text as changed_at`;
   for (const login of closed) {
     await endSessions(sql, login, now?.["changed_at"], log);
@@ -42,10 +60,11 @@ export async function openLogins(
   return undefined;
 }
 
-export const kept = (logins: Login[], keeper: string) =>
-  logins.length === 1
-    ? `${logins[0]} keeps the password that login ${keeper} gave it`
-    : `${logins.join(" and ")} keep the passwords that login ${keeper} gave them`;
+export const kept = (logins: Login[], keptBy: string) =>
+  (logins.length === 1
+    ? `${logins[0]} keeps the password that ${keptBy} gave it`
+    : `${logins.join(" and ")} keep the passwords that ${keptBy} gave them`) +
+  (isLost(keptBy) ? ": ./sd migrate --new-passwords gives new ones" : "");
 
 /** With the record of whose they are. Without `logins` it is only that: they have this target's passwords, and nobody wrote it down. */
 async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise<void> {
@@ -54,11 +73,10 @@ async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise
     // The derived password is hexadecimal: nothing to quote.
     return `alter role ${login} login password ${password === "" ? "null" : `'${password}'`}`;
   });
-  const [record] = await sql`
-    select format('comment on role coupon_owner is %L', ${RECORD}::text || session_user) as statement`;
+  const record = await recordOf(sql);
   await amongOthers(() =>
     sql.begin(async (all) => {
-      for (const statement of [...statements, record?.["statement"]]) await all.unsafe(statement);
+      for (const statement of [...statements, record]) await all.unsafe(statement);
     }),
   ).catch((error: { code?: string }) => {
     if (error.code !== "42501") throw error;

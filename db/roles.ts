@@ -4,18 +4,45 @@ import { runFile } from "./functions.ts";
 
 const ROLES = ["coupon_owner", "coupon_api", "coupon_admin", "coupon_monitor"];
 
-/** Recorded as a comment on coupon_owner, which everybody on the server can read. */
-export const RECORD = "its logins have passwords from login ";
+/** The login from whose password those of coupon_api and coupon_admin are derived. */
+export interface Keeper {
+  /** Its name by now; of one that is no more the name it had. */
+  login: string;
+  isThere: boolean;
+  isOurs: boolean;
+  /** Whether the record can stay as it is: of a login of ours that was renamed it needs the new name. */
+  isRecorded: boolean;
+}
+
+const RECORD = "its logins have passwords from login ";
+
+/** The statement that records this session's login, in a comment on coupon_owner: everybody on the server can read it. */
+export async function recordOf(sql: Sql): Promise<string> {
+  const [row] = await sql`
+    select format('comment on role coupon_owner is %L', format('%s%s (oid %s)', ${RECORD}::text, r.rolname, r.oid)) as statement
+    from pg_roles r
+    where r.rolname = session_user
+  `;
+  return row?.["statement"];
+}
 
 /**
- * The login from whose password those of coupon_api and coupon_admin are derived; undefined if set-up never gave them any, or if
- * that login is no more. Roles belong to the whole server: databases that other logins set up share them.
+ * By the record; undefined if there is none. A login that was renamed is found by its oid, and by its name one that was made anew.
+ * Roles belong to the whole server: databases that other logins set up share them.
  */
-export async function keeperOf(sql: Sql): Promise<{ login: string; isOurs: boolean } | undefined> {
-  const [row] = await sql<{ login: string; isOurs: boolean }[]>`
-    select r.rolname as login, r.rolname = session_user as "isOurs"
-    from pg_roles r
-    join pg_roles o on o.rolname = 'coupon_owner' and shobj_description(o.oid, 'pg_authid') = ${RECORD} || r.rolname
+export async function keeperOf(sql: Sql): Promise<Keeper | undefined> {
+  const [row] = await sql<Keeper[]>`
+    select coalesce(k.rolname, m.record[1]) as login, k.rolname is not null as "isThere", k.rolname is not distinct from session_user as "isOurs",
+      k.rolname is not null and (k.rolname <> session_user or (m.record[1], m.record[2]) = (k.rolname::text, k.oid::text)) as "isRecorded"
+    from pg_roles o
+    cross join lateral regexp_match(shobj_description(o.oid, 'pg_authid'), ${`^${RECORD}(.*?)(?: \\(oid (\\d+)\\))?$`}) m (record)
+    left join lateral (
+      select r.oid, r.rolname from pg_roles r
+      where r.oid::text = m.record[2] or r.rolname = m.record[1]
+      order by r.oid::text = m.record[2] desc nulls last
+      limit 1
+    ) k on true
+    where o.rolname = 'coupon_owner' and m.record is not null
   `;
   return row;
 }
@@ -71,7 +98,7 @@ export async function checkRights(sql: Sql): Promise<void> {
 async function whoseRoles(sql: Sql, login: string, roles: string[]): Promise<string> {
   const keeper = await keeperOf(sql);
   const list = roles.join(", ");
-  return keeper === undefined || keeper.isOurs
+  return !keeper?.isThere || keeper.isOurs
     ? `${login} may not act as ${list}: give DATABASE_URL as the login that made them, ` +
         `or as superuser run "grant ${list} to ${login} with admin option"`
     : `${login} may not act as ${list}, with which login ${keeper.login} set up other databases of this server: ` +

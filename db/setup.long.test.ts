@@ -163,7 +163,7 @@ test(
     await newDatabase("keeper", "owner keeper encoding 'UTF8'");
     // A database that is called like the login need not be named.
     for (const url of [`postgres://keeper:k@${superuser.host}`, `postgres://keeper:k@${superuser.host}/`]) {
-      assert.deepEqual(await setUp(targetOf(url)), { keptBy: "postgres" });
+      assert.deepEqual(await setUp(targetOf(url)), { keptBy: "login postgres" });
       assert.deepEqual(await rows(target.on("keeper").as("coupon_api"), "select current_database()"), [
         ["keeper"],
       ]);

@@ -34,7 +34,7 @@ export interface Options extends Sources {
 export interface Left {
   /** Why it left all: the database is of a newer release, which this one may serve. */
   onlyServes?: string;
-  /** The login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
+  /** In words the login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
   keptBy: string | undefined;
 }
 

@@ -25,7 +25,7 @@ export async function start(given: Env): Promise<number> {
     if (onlyServes !== undefined) say(`  ${onlyServes}`);
     if (keptBy !== undefined && !env.API_DATABASE_URL)
       throw new Error(
-        `the server can't log in: coupon_api has the password that login ${keptBy} gave it. Give DATABASE_URL as ${keptBy}, ` +
+        `the server can't log in: coupon_api has the password that ${keptBy} gave it. Give DATABASE_URL as that login, ` +
           "or API_DATABASE_URL, or take the logins over by ./sd migrate --new-passwords",
       );
     await suggest(env, target);
