@@ -74,8 +74,8 @@ from owned o
 cross join aclexplode(o.acl) a
 join grantee g on g.oid = a.grantee
 cross join lateral (
-  select lower(a.privilege_type), case a.grantee when o.owner then 'its owner' else g.name end,
-    format('%s on %s %s', lower(a.privilege_type), o.word, o.name)) r (name, holder, what)
+  select lower(a.privilege_type collate "C"), case a.grantee when o.owner then 'its owner' else g.name end,
+    format('%s on %s %s', lower(a.privilege_type collate "C"), o.word, o.name)) r (name, holder, what)
 cross join lateral (
   select format('right %s of %s', r.name, r.holder), format('grant %s to %s', r.what, g.name),
     format('revoke %s from %s cascade', r.what, g.name)
@@ -103,9 +103,9 @@ where n.nspname = 'public' and a.privilege_type = 'CREATE'
 
 union all
 select format('default rights on %s%s of %s', k.word, n.place, d.role::regrole), null,
-  format('right %s of %s', lower(a.privilege_type), g.name), 'given',
-  format('%s grant %s on %s to %s', n.alter_them, lower(a.privilege_type), k.word, g.name),
-  format('%s revoke %s on %s from %s', n.alter_them, lower(a.privilege_type), k.word, g.name)
+  format('right %s of %s', lower(a.privilege_type collate "C"), g.name), 'given',
+  format('%s grant %s on %s to %s', n.alter_them, lower(a.privilege_type collate "C"), k.word, g.name),
+  format('%s revoke %s on %s from %s', n.alter_them, lower(a.privilege_type collate "C"), k.word, g.name)
 from default_acl d
 cross join aclexplode(d.acl) a
 join grantee g on g.oid = a.grantee
@@ -222,10 +222,10 @@ cross join lateral (
   from (values ('a', 'refused', 'always'), ('d', 'taken', 'by default')) i (kind, word, clause)
   where c.attidentity::text = i.kind
   union all
-  select format('right %s of %s', lower(a.privilege_type), g.name),
+  select format('right %s of %s', lower(a.privilege_type collate "C"), g.name),
     case when a.is_grantable then 'given, to be granted' else 'given' end,
-    format('grant %s (%s) on %s to %s', lower(a.privilege_type), c.name, c.of, g.name),
-    format('revoke %s (%s) on %s from %s cascade', lower(a.privilege_type), c.name, c.of, g.name)
+    format('grant %s (%s) on %s to %s', lower(a.privilege_type collate "C"), c.name, c.of, g.name),
+    format('revoke %s (%s) on %s from %s cascade', lower(a.privilege_type collate "C"), c.name, c.of, g.name)
   from aclexplode(c.attacl) a
   join grantee g on g.oid = a.grantee
 ) p (property, value, make, unmake)

@@ -95,8 +95,8 @@ from here h
 join ours o on o.oid = h.datdba and o.name <> 'coupon_owner'
 union all
 select format('%s: %s %s of %s is given, should be none', r.object,
-    case when r.is_wrong then 'right' else 'right to grant' end, lower(r.privilege), g.name),
-  format('revoke %s%s on %s from %s cascade', case when not r.is_wrong then 'grant option for ' end, lower(r.privilege), r.object, g.name)
+    case when r.is_wrong then 'right' else 'right to grant' end, lower(r.privilege collate "C"), g.name),
+  format('revoke %s%s on %s from %s cascade', case when not r.is_wrong then 'grant option for ' end, lower(r.privilege collate "C"), r.object, g.name)
 from (
   select format('database %I', h.datname), a.grantee, a.privilege_type,
     a.privilege_type = 'CREATE' and a.grantee <> 'coupon_owner'::regrole, a.is_grantable
