@@ -28,6 +28,8 @@ function sending(...pages: Due[][]) {
   const clock = createClock();
   const targets: (Target & { secrets: string[] })[] = [{ url: "https://crm.example/", secrets: ["whsec_1"] }];
   const posts: { id: string; url: string; answer: (posted: Posted) => void }[] = [];
+  /** Until when the database is waited for. */
+  const reading = { ends: Promise.resolve() };
   const told: { pageEnd: string | null; taken: readonly string[]; stopped: readonly Stop[] }[] = [];
   const failures: unknown[] = [];
   const abort = new AbortController();
@@ -35,7 +37,7 @@ function sending(...pages: Due[][]) {
     clock,
     log: { event: () => {}, failure: (error) => failures.push(error) },
     db: {
-      webhookTarget: async () => targets.at(-1),
+      webhookTarget: () => reading.ends.then(() => targets.at(-1)),
       nextWebhookEvents: async () => pages.shift() ?? [],
       tellWebhook: async (_sender, _name, { pageEnd, taken, stopped }) => {
         told.push({ pageEnd, taken: [...taken], stopped: [...stopped] });
@@ -53,7 +55,7 @@ function sending(...pages: Due[][]) {
   });
   const tenure = { sender: "s", holds: () => true, signal: abort.signal };
   const ids = () => posts.map(({ id }) => id);
-  return { clock, targets, posts, ids, told, failures, abort, page: () => sendPage("crm", tenure) };
+  return { clock, targets, reading, posts, ids, told, failures, abort, page: () => sendPage("crm", tenure) };
 }
 
 test("after ten seconds what is done is told, and what hangs holds up its own coupon", async () => {
@@ -124,6 +126,29 @@ test("of a coupon what was taken is told with what hangs, and no further event i
     { pageEnd: "99-0", taken: ["1-0-1"], stopped: [{ event_id: "2-0-1", ...UNDER_WAY }] },
     { pageEnd: null, taken: ["2-0-1"], stopped: [{ event_id: "3-0-1", ...NOT_SENT }] },
   ]);
+});
+
+test("whose page ends while it is read where to is not sent", async () => {
+  const { clock, posts, reading, told, page } = sending(pageOf(1, 1));
+  const ended = page();
+  await clock.pass(9_000);
+  let goOn = () => {};
+  reading.ends = new Promise((resolve) => {
+    goOn = resolve;
+  });
+  posts[0]?.answer(TAKEN);
+  await clock.pass(1_000);
+  await ended;
+  goOn();
+  await settled();
+  assert.equal(posts.length, 1);
+  assert.deepEqual(
+    told.map(({ taken, stopped }) => [taken, stopped]),
+    [
+      [["1-0-1"], [{ event_id: "2-0-1", ...UNDER_WAY }]],
+      [[], [{ event_id: "2-0-1", ...NOT_SENT }]],
+    ],
+  );
 });
 
 test("another URL holds from the next event on", async () => {
