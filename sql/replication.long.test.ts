@@ -12,6 +12,8 @@ import { startEmbedded, stopEmbedded } from "../db/embedded/embedded.ts";
 import { setUp } from "../db/setup.ts";
 import { targetOf } from "../db/target.ts";
 
+const ENTRY = "1, 1, 'P{date}', 'm', 'd', '12:00', '13:00', 5";
+
 let dataDir: string;
 let watch: Sql;
 let url: string;
@@ -21,7 +23,7 @@ before(async () => {
   await restart("");
   await setUp(targetOf(url));
   await withConnection(targetOf(url).as("coupon_admin"), async (admin) => {
-    await admin`select from import_users(array(select generate_series(1, 8)), array_fill('Ann'::text, array[8]))`;
+    await admin`select from import_users(array(select generate_series(1, 9)), array_fill('Ann'::text, array[9]))`;
     for (const [code, start] of [
       ["A", "1 minute"],
       ["B", "2 days"],
@@ -33,6 +35,18 @@ before(async () => {
     await admin`select from issue_coupons(1, array[1, 2])`;
     await admin`select from issue_coupon(8, 3)`;
     await admin`select from use_coupon(1, 1, 'order 1')`;
+    for (const call of [
+      "create_coupon('BACK', 'm', 'd', now() + interval '3 days', now() + interval '4 days', 5)",
+      "withdraw_coupon(4)",
+      "forget_user(9)",
+      "set_webhook('crm', 'https://crm.example/')",
+      "set_webhook('off', 'https://crm.example/')",
+      "disable_webhook('off')",
+      "record_key('k-1', 'POS', 'use', '2031-01-01Z')",
+      "revoke_key('k-2')",
+      `set_plan_entry(${ENTRY})`,
+    ])
+      await admin.unsafe(`select from ${call}`);
   });
 });
 
@@ -48,6 +62,24 @@ const REPLAYS = [
   "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 1')",
   "use_coupon(user_id => 1, coupon_id => 1, reference => 'order 2')",
 ];
+/** What an administrator is told of a command that was done before. */
+const OF_COMMANDS = [
+  ["resume_coupon(1)", "not_paused"],
+  ["set_coupon_count(1, 5)", "unchanged"],
+  ["set_coupon_expiry(1, (select expiry from coupon.coupons where id = 1))", "unchanged"],
+  ["set_coupon_start(1, (select start_time from coupon.coupons where id = 1))", "unchanged"],
+  ["set_coupon_group(1, null, null)", "unchanged"],
+  ["edit_coupon(1, code => 'A')", "unchanged"],
+  ["withdraw_coupon(4)", "already_withdrawn"],
+  [`set_plan_entry(${ENTRY})`, "unchanged"],
+  ["remove_plan_entry(2, 1)", "not_planned"],
+  ["forget_user(9)", "already_forgotten"],
+  ["set_webhook('crm', 'https://crm.example/')", "unchanged"],
+  ["enable_webhook('crm')", "already_enabled"],
+  ["disable_webhook('off')", "already_disabled"],
+  ["record_key('k-1', 'POS', 'use', '2031-01-01Z')", "already_recorded"],
+  ["revoke_key('k-2')", "already_revoked"],
+] as const;
 /** Refusals that rest on grants, and what a server needs to repeat one. */
 const OF_GRANTS = [
   "issue_coupon(user_id => 1, coupon_id => 2)",
@@ -76,6 +108,11 @@ for (const call of [...REPLAYS, ...OF_GRANTS.filter((call) => call.startsWith("i
     assert.deepEqual([...assigned], [{ id: null }]);
   });
 
+for (const [call, outcome] of OF_COMMANDS)
+  test(`${call} is ${outcome}`, async () => {
+    assert.equal(await answer(call, "on", "coupon_admin"), outcome);
+  });
+
 test("the standby goes missing", () => restart("nobody"));
 
 const WRITES = [
@@ -87,6 +124,11 @@ const WRITES = [
 for (const call of [...REPLAYS, ...OF_GRANTS, ...WRITES])
   test(`${call} waits for it, though the session asked for synchronous_commit off`, async () => {
     assert.equal(await answer(call, "off"), "no answer");
+  });
+
+for (const [call] of OF_COMMANDS)
+  test(`${call}, which was done before, waits for it`, async () => {
+    assert.equal(await answer(call, "off", "coupon_admin"), "no answer");
   });
 
 for (const [user, level] of [
@@ -143,8 +185,12 @@ test("the standby is given up: a retry is told what had no answer", async () => 
 });
 
 /** The outcome of a call; if it waits for the standby its session is ended. */
-async function answer(call: string, synchronousCommit: string): Promise<string> {
-  const api = connect(targetOf(url).as("coupon_api"));
+async function answer(
+  call: string,
+  synchronousCommit: string,
+  login: "coupon_api" | "coupon_admin" = "coupon_api",
+): Promise<string> {
+  const api = connect(targetOf(url).as(login));
   try {
     await api`select set_config('synchronous_commit', ${synchronousCommit}, false)`;
     const outcome = api.unsafe(`select outcome from ${call}`).then(
@@ -165,7 +211,7 @@ async function answer(call: string, synchronousCommit: string): Promise<string> 
 async function endWaiter(): Promise<undefined> {
   for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
     const ended = await watch`
-      select pg_terminate_backend(pid) from pg_stat_activity where usename = 'coupon_api' and wait_event = 'SyncRep'`;
+      select pg_terminate_backend(pid) from pg_stat_activity where usename in ('coupon_api', 'coupon_admin') and wait_event = 'SyncRep'`;
     if (ended.count === 1) return;
   }
   assert.fail("neither an answer nor a wait in 20 s");
