@@ -116,6 +116,48 @@ test("what a log does not know is said", async (t) => {
   await assert.rejects(lostGrants(env, []), /^Error: usage: /);
 });
 
+test("each of what a log does not know is enough for status 2", async (t) => {
+  const { app, env } = await issuedToFour(t);
+  const full = { message: "not logged", why: "stdout was full", count: 1 };
+  const [good, missing, broken, silent] = await Promise.all([
+    fileOf(...app.logged),
+    fileOf(...app.logged, full),
+    fileOf(...app.logged, '{"message":"requ'),
+    fileOf(),
+  ]);
+  for (const files of [[missing], [broken], [good, silent]])
+    assert.equal((await printed(t, () => lostGrants(env, files), 2)).length, 2);
+});
+
+test("those of a retired coupon are not gone", async (t) => {
+  const { scratch, app, coupon, env } = await issuedToFour(t);
+  await lose(scratch, 1);
+  await scratch.owner
+    .unsafe(`
+      alter table coupon.retired_coupons disable trigger user;
+      insert into coupon.retired_coupons (
+        coupon_id, code, start_time, expiry, live_on, count, issued, asked, grants_left)
+      select c.id, c.code, c.start_time, c.expiry, c.live_on, c.count, 4, 4, 0
+      from coupon.coupons c where c.id = ${coupon};
+      alter table coupon.retired_coupons enable trigger user`)
+    .simple();
+  const file = await fileOf(...app.logged);
+  assert.deepEqual(await printed(t, () => lostGrants(env, [file])), [
+    "4 acknowledged grants: 0 are there, 0 are gone, 0 were issued again, 4 are of retired coupons",
+  ]);
+});
+
+test("more grants than are asked for at once", async (t) => {
+  const { coupon, answers, env } = await issuedToFour(t);
+  const [issued] = answers;
+  const lost = Array.from({ length: 20_000 }, (_, i) => ({ ...issued, user_id: 1_000_000 + i }));
+  const file = await fileOf(...lost, issued);
+  const lines = await printed(t, () => lostGrants(env, [file]), 1);
+  assert.equal(lines.length, 20_001);
+  assert.ok(lines[12_345]?.startsWith(`coupon ${coupon}, user 1012345, position 1, `), lines[12_345]);
+  assert.equal(lines.at(-1), "20001 acknowledged grants: 1 is there, 20000 are gone, 0 were issued again");
+});
+
 test("what is kept in another form is read, or said to be unread", async (t) => {
   const { scratch, app, answers, env } = await issuedToFour(t);
   const good = await fileOf(...app.logged);
