@@ -56,6 +56,12 @@ export type Command =
   | { call: "list_group"; group: string }
   | { call: "list_groups"; after: string | null; page: number }
   | { call: "forget_user"; user: number }
+  | { call: "resolve_subjects"; issuer: string; subjects: string[]; creating: boolean }
+  | { call: "find_subjects"; subject: string }
+  | { call: "forget_subject"; issuer: string; subject: string }
+  | { call: "record_key"; key: string; name: string }
+  | { call: "revoke_key"; key: string }
+  | { call: "list_keys" }
   | { call: "midnight" }
   | { call: "begin_early"; coupon: number }
   | { call: "expire"; coupon: number };
@@ -183,6 +189,7 @@ function commands(users: number, coupons: number) {
     }),
     withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
     ...planning(count),
+    ...identities(name),
     wallet: fc.record({ call: call("wallet" as const), user, page }),
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
@@ -219,6 +226,23 @@ function planning(count: fc.Arbitrary<number>) {
     copyDay: fc
       .record({ call: call("copy_day" as const), from: fc.oneof(ahead, day), to: fc.oneof(coming, day) })
       .filter(({ from, to }) => from !== to),
+  };
+}
+
+/** Random commands about subjects of identity providers and about keys, with such names. */
+function identities(name: fc.Arbitrary<string>) {
+  const issuer = fc.constantFrom("https://id.example/", "https://other.example/");
+  const subject = fc.constantFrom("ann", "Ann");
+  const key = fc.constantFrom("k-1", "k-2", "k-3");
+  const subjects = fc.array(subject, { minLength: 1, maxLength: 3 });
+  const call = fc.constant;
+  return {
+    resolve: fc.record({ call: call("resolve_subjects" as const), issuer, subjects, creating: fc.boolean() }),
+    findSubjects: fc.record({ call: call("find_subjects" as const), subject }),
+    forgetSubject: fc.record({ call: call("forget_subject" as const), issuer, subject }),
+    recordKey: fc.record({ call: call("record_key" as const), key, name }),
+    revokeKey: fc.record({ call: call("revoke_key" as const), key }),
+    listKeys: fc.record({ call: call("list_keys" as const) }),
   };
 }
 

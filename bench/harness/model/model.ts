@@ -13,6 +13,7 @@ import {
   withdraw,
 } from "./coupons.ts";
 import { isMember, ofGroups, removeFrom } from "./groups.ts";
+import { isOfIdentities, ofIdentities } from "./identities.ts";
 import { copyDay, fillDays, previewDays, removePlanEntry, setPlanEntry } from "./plan.ts";
 import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
 
@@ -20,6 +21,7 @@ import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./s
 export function answer(model: Model, command: Command, seen: Row[]): Row[] {
   const { names, coupons, grants } = model;
   const c = coupons.find(({ coupon_id }) => "coupon" in command && coupon_id === command.coupon);
+  if (isOfIdentities(command)) return ofIdentities(model, command, seen, (user) => forget(model, user));
   switch (command.call) {
     case "create_coupon":
       return [{ ...create(model, command) }];

@@ -18,6 +18,7 @@ const alone = mix(5, 7, {
   create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 6, undo: 3, useClaim: 7, undoClaim: 7, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
   setStart: 5, edit: 4, withdraw: 2, plan: 5, unplan: 1, fill: 3, preview: 2, copyDay: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
   setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, listGroups: 2, beginEarly: 4,
+  resolve: 8, findSubjects: 1, forgetSubject: 4, recordKey: 2, revokeKey: 2, listKeys: 1,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */
@@ -116,6 +117,7 @@ export function isExplained(calls: Call[], first: Model): boolean {
 const contended = mix(3, 3, {
   issue: 8, issueAll: 6, use: 3, undo: 2, useClaim: 3, undoClaim: 2, pause: 3, resume: 3, setCount: 4, setExpiry: 1,
   setStart: 1, edit: 2, withdraw: 1, wallet: 1, live: 1, list: 1, stats: 1, create: 1, importUsers: 1, forget: 1,
+  resolve: 4, findSubjects: 1, forgetSubject: 1, recordKey: 1, revokeKey: 2,
 });
 
 /** What each session asks; few commands each, because the search is exponential in them. */

@@ -32,6 +32,23 @@ const PLANNING: Command[] = [
   { call: "remove_plan_entry", ahead: 2, slot: 3 },
 ];
 
+/** Every outcome of a subject and of a key. */
+const IDENTITIES: Command[] = [
+  ...[false, true, true].map((creating): Command => {
+    const issuer = "https://id.example/";
+    return { call: "resolve_subjects", issuer, subjects: ["ann", "Ann", "ann"], creating };
+  }),
+  { call: "forget_subject", issuer: "https://id.example/", subject: "ann" },
+  { call: "resolve_subjects", issuer: "https://id.example/", subjects: ["ann", "Ann"], creating: true },
+  { call: "resolve_subjects", issuer: "https://other.example/", subjects: ["ann"], creating: true },
+  { call: "find_subjects", subject: "ann" },
+  { call: "record_key", key: "k-1", name: "Ann" },
+  { call: "record_key", key: "k-1", name: "Ben" },
+  ...["k-1", "k-1", "k-2"].map((key): Command => ({ call: "revoke_key", key })),
+  { call: "record_key", key: "k-2", name: "Ann" },
+  { call: "list_keys" },
+];
+
 /**
  * What random commands seldom come to, after OPENING: a day that is full, coupons that cannot start then, and every outcome
  * that 200 random runs reach about ten times or fewer, so that none is missed by chance.
@@ -110,5 +127,6 @@ export const SELDOM: Command[] = [
   ...PLANNING,
   { call: "forget_user", user: 2 },
   { call: "forget_user", user: 2 },
+  ...IDENTITIES,
   ...[1, 2, 4].map((coupon): Command => ({ call: "undo_use", user: 2, coupon, till: null })),
 ];

@@ -5,6 +5,7 @@ import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
 import { BUCKET, type Command, dayAgo, EARLY, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
+import { isOfIdentities, type OfIdentities } from "./identities.ts";
 import { answer } from "./model.ts";
 import { emptyModel, type Model } from "./state.ts";
 
@@ -24,6 +25,7 @@ export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]
 }
 
 function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row[]> {
+  if (isOfIdentities(command)) return queryIdentities(sql, owner, command);
   switch (command.call) {
     case "create_coupon":
       return sql`
@@ -153,6 +155,28 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
   }
 }
 
+function queryIdentities(sql: Sql, owner: Sql, command: OfIdentities): PromiseLike<readonly Row[]> {
+  switch (command.call) {
+    case "resolve_subjects":
+      return sql`
+        select outcome, user_id::float8
+        from resolve_subjects(${command.issuer}, ${command.subjects}::text[], creating => ${command.creating})`;
+    case "find_subjects":
+      return sql`select subject, issuer, user_id::float8 from find_subjects(subject => ${command.subject})`;
+    case "forget_subject":
+      return userOf(owner, command).then(
+        (user) => sql`select outcome from forget_user(${user}::text::bigint)`,
+      );
+    case "record_key":
+      return sql`
+        select outcome from record_key(${command.key}, ${command.name}, 'use', now() + interval '1 day')`;
+    case "revoke_key":
+      return sql`select outcome, name from revoke_key(${command.key})`;
+    case "list_keys":
+      return sql`select id, name, revoked_at is not null as revoked from list_keys()`;
+  }
+}
+
 /** The code of what the user holds; else one that is none. */
 function codeOf(owner: Sql, { user, coupon }: { user: number; coupon: number }): PromiseLike<string> {
   return owner`
@@ -160,6 +184,15 @@ function codeOf(owner: Sql, { user, coupon }: { user: number; coupon: number }):
       select coupon.claim_code(s.id, s.key, g.coupon_id, g.position)
       from coupon.claim_secrets s cross join coupon.user_coupons g
       where g.user_id = ${user} and g.coupon_id = ${coupon}), 'none') as code`.then(([row]) => row?.["code"]);
+}
+
+/** Whose subject it is or was; else a user that nobody is. */
+function userOf(owner: Sql, { issuer, subject }: { issuer: string; subject: string }): PromiseLike<string> {
+  return owner`
+    select coalesce(
+      (select s.user_id from coupon.subjects s where (s.subject, s.issuer) = (${subject}, ${issuer})),
+      (select f.user_id from coupon.forgotten_subjects f where f.digest = coupon.digest_subject(${issuer}, ${subject})),
+      0)::text as id`.then(([row]) => row?.["id"]);
 }
 
 function offer(sql: Sql) {
@@ -233,6 +266,9 @@ export async function service(t: TestContext): Promise<Service> {
         delete from coupon.plan;
         delete from coupon.planned;
         delete from coupon.group_members;
+        delete from coupon.subjects;
+        delete from coupon.forgotten_subjects;
+        delete from coupon.keys;
         delete from coupon.users;
         delete from coupon.forgotten_users;
         alter table coupon.coupons alter column id restart`);

@@ -40,9 +40,26 @@ export interface PlanEntry {
   count: number;
 }
 
+export interface Subject {
+  subject: string;
+  issuer: string;
+  user_id: number;
+}
+
+export interface Key {
+  id: string;
+  /** Null: never recorded. */
+  name: string | null;
+  revoked: boolean;
+}
+
 export interface Model {
   /** Null: forgotten. */
   names: Record<number, string | null>;
+  /** Also those whose user is forgotten. */
+  subjects: Subject[];
+  /** In the order in which they became known. */
+  keys: Key[];
   /** Ids of users. */
   groups: Record<string, number[]>;
   coupons: Coupon[];
@@ -79,5 +96,17 @@ export function spent(model: Model, user: number): boolean {
 }
 
 export function emptyModel(): Model {
-  return { names: {}, groups: {}, coupons: [], withdrawn: [], lastId: 0, plan: [], planned: [], grants: [] };
+  const [plan, planned, coupons] = [[], [], []];
+  return {
+    names: {},
+    subjects: [],
+    keys: [],
+    groups: {},
+    coupons,
+    withdrawn: [],
+    lastId: 0,
+    plan,
+    planned,
+    grants: [],
+  };
 }
