@@ -6,7 +6,7 @@ import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { cleanUp, cleanUpOnSignals } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
-import { ended, nothingRuns, type Run, runSd, said, sd } from "./sd.ts";
+import { ended, nothingRuns, type Run, runSd, said, sd, until } from "./sd.ts";
 
 after(cleanUp);
 cleanUpOnSignals();
@@ -40,10 +40,19 @@ async function sharer(dataDir: string): Promise<Run & { goOn(): Promise<void> }>
 test("several runs at once share a server, and the last one out stops it", async () => {
   const dataDir = await newDataDir();
   const home = join(dataDir, "scratch");
-  const short = () => runSd([...MAIN, "true"], { dataDir, command: process.execPath });
+  const short = (...options: string[]) =>
+    runSd([...MAIN, ...options, "true"], { dataDir, command: process.execPath });
+  const fsync = async () => {
+    const { url } = await startEmbedded({ dataDir: home });
+    return withConnection(url, (sql) => sql`show fsync`.then(([row]) => row?.["fsync"]));
+  };
   const [first, second] = await Promise.all([sharer(dataDir), sharer(dataDir)]);
+  await until(async () => (await fsync()) === "off");
   // Nobody else has a session meanwhile.
+  assert.equal((await short("--durable")).status, 0);
+  await until(async () => (await fsync()) === "on");
   assert.equal((await short()).status, 0);
+  assert.equal(await fsync(), "on", "tests that come later leave it so");
   await first.goOn();
   assert.equal((await embeddedStatus({ dataDir: home })).running, true);
   const { url } = await startEmbedded({ dataDir: home });

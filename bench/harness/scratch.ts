@@ -67,9 +67,16 @@ export async function withTemplate<T>(
 /** Every run on the shared server holds this lock in shared mode. Nothing else uses this number in the first database. */
 const RUNS_LOCK = "4850179452613154";
 
-/** Runs `work` with the embedded server of `dataDir`, which all runs at the same time share; the last one out stops it. */
-export async function withSharedServer<T>(dataDir: string, work: (url: string) => Promise<T>): Promise<T> {
-  const { url, session } = await enter(dataDir);
+/**
+ * Runs `work` with the embedded server of `dataDir`, which all runs at the same time share; the last one out stops it. It syncs to disk as
+ * soon as a run is durable, and not for tests alone: a database of four hundred files, which are each synced, is made for almost every test.
+ */
+export async function withSharedServer<T>(
+  dataDir: string,
+  isDurable: boolean,
+  work: (url: string) => Promise<T>,
+): Promise<T> {
+  const { url, session } = await enter(dataDir, isDurable);
   try {
     return await work(url);
   } finally {
@@ -79,13 +86,16 @@ export async function withSharedServer<T>(dataDir: string, work: (url: string) =
   }
 }
 
-async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
+async function enter(dataDir: string, isDurable: boolean): Promise<{ url: string; session: Sql }> {
   for (let attempt = 1; ; attempt++) {
-    const { url } = await startEmbedded({ dataDir });
+    const { url, started } = await startEmbedded({ dataDir });
     const session = connect(url);
     try {
-      const superuser = await readFile(join(dataDir, "superuser.password"), "utf8");
-      await letExplain(targetOf(url).withLogin("postgres", superuser), targetOf(url).login);
+      const password = await readFile(join(dataDir, "superuser.password"), "utf8");
+      const superuser = targetOf(url).withLogin("postgres", password);
+      await letExplain(superuser, targetOf(url).login);
+      // Whoever finds it running leaves it as durable as somebody may need it.
+      if (isDurable || started) await setSync(superuser, isDurable);
       await session`select pg_advisory_lock_shared(${RUNS_LOCK}::bigint)`;
       return { url, session };
     } catch (error) {
@@ -94,6 +104,13 @@ async function enter(dataDir: string): Promise<{ url: string; session: Sql }> {
       if (attempt === 5) throw explained(error, url);
     }
   }
+}
+
+async function setSync(superuser: Target, isOn: boolean): Promise<void> {
+  await withConnection(superuser, async (sql) => {
+    await sql.unsafe(`alter system set fsync = ${isOn ? "on" : "off"}`);
+    await sql`select pg_reload_conf()`;
+  });
 }
 
 /**

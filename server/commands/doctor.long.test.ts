@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { newDataDir } from "../../bench/harness/embedded.ts";
 import { printed } from "../../bench/harness/printed.ts";
-import { dropDatabase, scratchDatabase } from "../../bench/harness/scratch.ts";
+import { dropDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
-import { withConnection } from "../../db/connect.ts";
+import { connect, withConnection } from "../../db/connect.ts";
+import { startEmbedded } from "../../db/embedded/embedded.ts";
 import { setUp } from "../../db/setup.ts";
 import { targetOf } from "../../db/target.ts";
 import { readEnv } from "../env.ts";
@@ -16,11 +18,14 @@ after(cleanUp);
 cleanUpOnSignals();
 
 test("doctor: what differs, a line each, and its status", async (t) => {
-  const { setupUrl, target, owner, drop } = await scratchDatabase();
-  t.after(drop);
-  await setUp(target); // a copy of a database has lost the roles' rights on the database itself
+  // One of its own: that of the tests does not sync to disk, which differs.
+  const { url } = await startEmbedded({ dataDir: await newDataDir() });
+  const target = targetOf(url);
+  await setUp(target);
+  const owner = connect(target, { role: "coupon_owner" });
+  t.after(() => owner.end({ timeout: 1 }));
   const dataDir = await temporaryDirectory();
-  const env = readEnv({ DATABASE_URL: setupUrl, DATA_DIR: dataDir }, "");
+  const env = readEnv({ DATABASE_URL: url, DATA_DIR: dataDir }, "");
   assert.deepEqual(await printed(t, () => doctor(env)), ["nothing differs"]);
 
   await owner`alter table coupon.user_coupons disable trigger user_coupons_check_new_grants`;
@@ -30,7 +35,7 @@ test("doctor: what differs, a line each, and its status", async (t) => {
     "1 thing differs",
   ]);
   await owner`create function coupon.mine() returns integer language sql return 1`;
-  const { status: exit, stdout } = await runSd(["doctor"], { dataDir, env: { DATABASE_URL: setupUrl } });
+  const { status: exit, stdout } = await runSd(["doctor"], { dataDir, env: { DATABASE_URL: url } });
   assert.deepEqual(
     [exit, stdout.split("\n").slice(1)],
     [
