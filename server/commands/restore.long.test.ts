@@ -182,10 +182,19 @@ test("put back to a moment in the middle of a drop, while two servers run on", o
   // The operator puts it back, twice. The clients do not stop asking, but for the last ten who got a unit.
   const last = [...before.keys()].slice(-10);
   for (const user of last) load.away.add(user);
-  const putBack = () =>
+  const putBackTo = (when: string) =>
     operate(`trap 'test $? = 0 || cat "$PGDATA/restore.log" >&2' EXIT\n${commands("moment")}`, {
-      MOMENT: moment.replace("Z", "+00"),
+      MOMENT: when,
     });
+  // What is no moment stops and moves nothing.
+  const startedAt = () => operate('sed -n 3p "$PGDATA/postmaster.pid"').then(({ stdout }) => stdout);
+  const running = await startedAt();
+  for (const none of ["", "2026-11-31T10:44:33Z", "when it was sold out"]) {
+    await assert.rejects(putBackTo(none), /MOMENT|invalid date/);
+    assert.deepEqual([none, await startedAt()], [none, running]);
+  }
+  await operate('! ls -d "$PGDATA".lost.* 2> /dev/null');
+  const putBack = () => putBackTo(moment);
   await putBack();
   const first = admin();
   await soldOutAt(first);
