@@ -78,4 +78,15 @@ test("webhooks lists, tests and resends", async (t) => {
     "a server sends 1 delivery at once; ./sd webhooks says how that went",
   ]);
   assert.equal((await sender.next("crm")).length, 1);
+
+  await admin`select from disable_webhook('crm')`;
+  const disabled = (await printed(t, () => webhooks(env, []), 1)).map((line) =>
+    String(line).replaceAll(/\d+-0-\d+/g, "ID"),
+  );
+  assert.match(String(disabled[2]), /^ {2}state {5}disabled since /);
+  assert.equal(disabled.at(-1), `    ID coupon.created of coupon ${lunch}: 1 attempt, status 500`);
+  assert.deepEqual(await printed(t, () => webhooks(env, ["resend", "crm"]), 1), [
+    "crm is disabled: 1 delivery will be sent when it is enabled (POST /webhooks/crm/enable, or enable_webhook('crm') in psql)",
+  ]);
+  assert.deepEqual(await sender.next("crm"), []);
 });

@@ -47,18 +47,19 @@ function list(target: Target): Promise<number> {
             "  not taken",
             `waiting: ${counted(row["waiting"], "coupon")}; given up: ${counted(row["dead"], "event")}; behind: ${row["behind"]}`,
           );
-        for (const line of await notTaken(row["webhook_name"])) say(`    ${line}`);
+        for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null)) say(`    ${line}`);
       }
       return rows.some((row) => row["disabled_at"] || row["failing_since"] || row["dead"] > 0) ? 1 : 0;
 
-      async function notTaken(webhook: string): Promise<string[]> {
+      async function notTaken(webhook: string, isDisabled: boolean): Promise<string[]> {
         const left = await sql`
           select event_id, event, coupon_id, attempts, next_attempt_at::text, dead_at::text, last_error
           from list_webhook_deliveries(${webhook}, ${SHOWN}::integer)`;
         return Array.from(left, (one) => {
           const of = `${one["event"] ? typeOf(one["event"]) : "what comes next"} of ${one["coupon_id"] ? `coupon ${one["coupon_id"]}` : "no coupon"}`;
-          const when = one["dead_at"] ? `given up ${one["dead_at"]}` : `again ${one["next_attempt_at"]}`;
-          return `${one["event_id"]} ${of}: ${counted(one["attempts"], "attempt")}, ${one["last_error"] ?? "not sent yet"}; ${when}`;
+          const again = isDisabled ? "" : `; again ${one["next_attempt_at"]}`;
+          const when = one["dead_at"] ? `; given up ${one["dead_at"]}` : again;
+          return `${one["event_id"]} ${of}: ${counted(one["attempts"], "attempt")}, ${one["last_error"] ?? "not sent yet"}${when}`;
         });
       }
     },
@@ -103,18 +104,24 @@ async function test(env: Env, target: Target, name: string): Promise<number> {
   return error === null ? 0 : 1;
 }
 
-/** A server sends it, within a second or two. */
+/** A server sends it, within a second or two. Status 1 if it is disabled: then nothing is sent before it is enabled. */
 async function resend(target: Target, name: string, event: string | null): Promise<number> {
   const [row] = await withConnection(
     target,
-    (sql) => sql`select outcome, deliveries from resend_webhook(${name}, ${event})`,
+    (sql) => sql`
+      select r.outcome, r.deliveries, w.disabled_at is not null as is_disabled
+      from resend_webhook(${name}, ${event}) r left join list_webhooks() w on w.webhook_name = ${name}`,
     { role: "coupon_admin" },
   );
   if (row?.["outcome"] === "webhook_not_found")
     throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
   if (row?.["outcome"] === "nothing_to_send") throw new Error("nothing waits, and nothing was given up");
-  say(
-    `a server sends ${counted(row?.["deliveries"], "delivery", "deliveries")} at once; ./sd webhooks says how that went`,
-  );
+  const deliveries = counted(row?.["deliveries"], "delivery", "deliveries");
+  if (row?.["is_disabled"]) {
+    const how = `POST /webhooks/${name}/enable, or enable_webhook('${name}') in psql`;
+    say(`${name} is disabled: ${deliveries} will be sent when it is enabled (${how})`);
+    return 1;
+  }
+  say(`a server sends ${deliveries} at once; ./sd webhooks says how that went`);
   return 0;
 }
