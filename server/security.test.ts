@@ -32,7 +32,8 @@ for (const { route, roles, body } of Object.values<Operation>(contract))
       for (const [what, token] of Object.entries(bad)) {
         const answer = await app.call(target, body ? { token, body: {} } : { token });
         assertProblem(answer, 401, { outcome: "unauthenticated", detail: "The bearer token is not valid." });
-        assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="coupons"', what);
+        const challenge = 'Bearer realm="coupons", error="invalid_token"';
+        assert.equal(answer.headers.get("www-authenticate"), challenge, what);
       }
     });
 

@@ -6,7 +6,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader } from "jose";
-import type { Caller, Role } from "../api/caller.ts";
+import type { Caller, Role, TokenError } from "../api/caller.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
@@ -16,10 +16,14 @@ import { hmacKey } from "./hs256.ts";
 import { type Issuer, issuersOf } from "./issuers.ts";
 import type { Header, Keys } from "./keys.ts";
 import { createKnown, type Verified } from "./known.ts";
+import { type Told, whyNot } from "./refusals.ts";
 import { createRevoked, unlessRevoked } from "./revoked.ts";
 
-/** The caller of a token; null if the token is not valid. Throws if the keys cannot be fetched, or the number of its subject. */
-export type Authenticate = (token: string) => Caller | null | Promise<Caller | null>;
+/**
+ * The caller of a token; null if the token is not valid: then `told` gets the reason before. Throws if the keys cannot be fetched, or the
+ * number of its subject.
+ */
+export type Authenticate = (token: string, told?: Told) => Caller | null | Promise<Caller | null>;
 
 /** The number of a user by its subject; null: it has none. */
 export type Resolve = (
@@ -85,22 +89,23 @@ export async function createAuthenticate(
     issuer: Remembering,
     check: Check | null,
     stamp: number,
+    told?: Told,
   ): Caller | null | Promise<Caller | null> {
-    if (check === null) return null;
+    if (check === null) return refuse(told, () => whyNoCheck(token, issuer.keys));
     const now = Date.now() / 1000;
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
     const exp = readExpiry(claims, now);
     const caller = exp === null ? null : readCaller(claims, issuer);
-    if (exp === null || caller === null) return null;
+    if (exp === null || caller === null) return refuse(told, () => whyNot(claims, issuer, now));
     const end = token.lastIndexOf(".");
     if (!check(token.slice(0, end), token.slice(end + 1))) {
       forged = { token, stamp };
-      return null;
+      return refuse(told, () => "signature");
     }
     if (!issuer.checks.has(header) && issuer.checks.size < MAX_HEADERS && isCurrent(stamp))
       issuer.checks.set(header, check);
     if (caller.role !== "stranger")
-      return unlessRevoked(remembered(token, stamp, { caller, exp }), isRevoked);
+      return unlessRevoked(remembered(token, stamp, { caller, exp }), isRevoked, told);
     const resolved = numbered(caller, issuer)
       .then((user) => remembered(token, stamp, { caller: user, exp }))
       .finally(() => resolving.delete(token));
@@ -119,19 +124,21 @@ export async function createAuthenticate(
     return verified.caller;
   }
 
-  return (token) => {
+  return (token, told) => {
     const caller = isByPublicKey(token) ? known?.find(token, Date.now() / 1000) : undefined;
-    if (caller !== undefined) return unlessRevoked(caller, isRevoked);
+    if (caller !== undefined) return unlessRevoked(caller, isRevoked, told);
     const waiting = resolving.size === 0 ? undefined : resolving.get(token);
     if (waiting !== undefined) return waiting;
-    if (forged !== undefined && token === forged.token && isCurrent(forged.stamp)) return null;
-    if (!COMPACT.test(token)) return null;
+    if (forged !== undefined && token === forged.token && isCurrent(forged.stamp))
+      return refuse(told, () => "signature");
+    if (!COMPACT.test(token)) return refuse(told, () => "malformed");
     const header = token.slice(0, token.indexOf("."));
     const claims = readClaims(token.slice(header.length + 1, token.lastIndexOf(".")));
     // Whose keys are asked is decided by the token, and whether it is theirs by its signature.
     const index = claims === null ? -1 : issuers.findIndex(({ issuer }) => issuer === claims["iss"]);
     const issuer = issuers[index];
-    if (claims === null || issuer === undefined) return null;
+    if (claims === null || issuer === undefined)
+      return refuse(told, () => (claims === null ? "malformed" : "unknown_issuer"));
     const stamp = stampOf(issuer, index);
     if (issuer.stamp !== stamp) {
       issuer.stamp = stamp;
@@ -139,8 +146,8 @@ export async function createAuthenticate(
     }
     const check = issuer.checks.get(header) ?? findCheck(token, issuer.keys);
     return check instanceof Promise
-      ? check.then((found) => verify(token, header, claims, issuer, found, stamp))
-      : verify(token, header, claims, issuer, check, stamp);
+      ? check.then((found) => verify(token, header, claims, issuer, found, stamp, told))
+      : verify(token, header, claims, issuer, check, stamp, told);
   };
 }
 
@@ -161,6 +168,19 @@ function findCheck(token: string, keys: Keys): Check | null | Promise<Check | nu
     key !== null && algorithm.fits(key) ? algorithm.checkOf(key) : null;
   const key = keys.keyOf(header);
   return key instanceof Promise ? key.then(checkBy) : checkBy(key);
+}
+
+/** Nobody asks on the short way: the reason is looked for where it is told. */
+function refuse(told: Told | undefined, why: () => TokenError): null {
+  if (told !== undefined) told(why());
+  return null;
+}
+
+/** Why findCheck() says null. */
+function whyNoCheck(token: string, { algorithms }: Keys): TokenError {
+  const header = readHeader(token);
+  if (header === null) return "malformed";
+  return ALGORITHMS.has(header.alg) && algorithms.includes(header.alg) ? "unknown_key" : "algorithm";
 }
 
 /** A header without critical extensions. Only b64 is known (RFC 7797), and a JWT has it as it is without. */

@@ -113,7 +113,7 @@ export function claimAt(claims: Claims, path: ClaimPath): unknown {
   return value;
 }
 
-function isFor(claim: unknown, audience: readonly string[]): boolean {
+export function isFor(claim: unknown, audience: readonly string[]): boolean {
   return Array.isArray(claim)
     ? audience.some((one) => claim.includes(one))
     : audience.includes(claim as string);
@@ -128,7 +128,7 @@ function isInstant(claim: unknown): claim is number {
 }
 
 /** Its characters are counted as PostgreSQL counts them. The length comes first: it is at hand. */
-function isSubject(claim: unknown): claim is string {
+export function isSubject(claim: unknown): claim is string {
   if (typeof claim !== "string" || claim.length === 0 || claim.length > 2 * MAX_SUBJECT) return false;
   return (claim.length <= MAX_SUBJECT || [...claim].length <= MAX_SUBJECT) && isText(claim);
 }

@@ -4,6 +4,7 @@
  */
 import type { Caller } from "../api/caller.ts";
 import type { Clock } from "../clock.ts";
+import type { Told } from "./refusals.ts";
 
 /** The ids are read again when they are needed and this old, ms. Requests do not wait for that … */
 const AGED_MS = 15_000;
@@ -50,9 +51,17 @@ export function createRevoked(
 }
 
 /** Null for a key that is revoked. A user's token has no id: it costs nothing. */
-export function unlessRevoked(caller: Caller, isRevoked: IsRevoked): Caller | null | Promise<Caller | null> {
+export function unlessRevoked(
+  caller: Caller,
+  isRevoked: IsRevoked,
+  told?: Told,
+): Caller | null | Promise<Caller | null> {
   if (caller.role === "user" || caller.key_id === undefined) return caller;
+  const unless = (isIt: boolean) => {
+    if (isIt) told?.("revoked");
+
+    return isIt ? null : caller;
+  };
   const isGone = isRevoked(caller.key_id);
-  if (isGone instanceof Promise) return isGone.then((isIt) => (isIt ? null : caller));
-  return isGone ? null : caller;
+  return isGone instanceof Promise ? isGone.then(unless) : unless(isGone);
 }

@@ -28,7 +28,7 @@ for (const [args, expected] of [
     const byMade = await createAuthenticate(
       readEnv({ JWT_SECRET: await readFile(join(DATA_DIR, "token.secret"), "utf8") }),
     );
-    assert.deepEqual(await Promise.all(lines.map(byMade)), expected);
+    assert.deepEqual(await Promise.all(lines.map((token) => byMade(token))), expected);
   });
 
 const usage =

@@ -62,9 +62,15 @@ export function success(status: number, text: string, requestId: string): Sent {
   return { status, headers: { "content-type": "application/json", "x-request-id": requestId }, text };
 }
 
-export function problem(status: number, { retryAfter, ...members }: ProblemMembers, requestId: string): Sent {
+export function problem(
+  status: number,
+  { retryAfter, tokenError, ...members }: ProblemMembers,
+  requestId: string,
+): Sent {
   const body = { title: STATUS_CODES[status], status, ...members, request_id: requestId };
-  return { status, headers: problemHeaders(status, retryAfter, requestId), text: JSON.stringify(body) };
+  const headers = problemHeaders(status, retryAfter, requestId);
+  if (tokenError !== undefined) headers["www-authenticate"] += `, error="${tokenError}"`;
+  return { status, headers, text: JSON.stringify(body) };
 }
 
 function problemHeaders(status: number, retryAfter: number | undefined, requestId: string) {

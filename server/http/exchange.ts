@@ -23,8 +23,8 @@ export interface Exchange {
   count: Count;
   /** The rate limit of its user, once that is known. */
   rate: Verdict | undefined;
-  /** What its answer acknowledges: the log has it, so that what a restored database lost can be told. */
-  grant: Grant | undefined;
+  /** What the log says beside: what its answer acknowledges, so that what a restored database lost can be told, or why its token is refused. */
+  noted: Grant | { token_error: string } | undefined;
 }
 
 /** A unit of a coupon that a user was told to hold, for the first time or again. */
@@ -68,7 +68,7 @@ export interface Observers {
       ms: number,
       requestId: string,
       traceId?: string,
-      grant?: Grant,
+      noted?: Exchange["noted"],
     ): void;
     failure(error: unknown, requestId?: string): void;
   };
@@ -102,7 +102,7 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     const requestId = requestIdOf(headerOf(headers, "x-request-id"));
     const trace = traceOf(headerOf(headers, "traceparent"));
     const span = tracer === undefined ? undefined : tracer.begin(trace);
-    return { began, method, path, headers, requestId, trace, span, count, rate: undefined, grant: undefined };
+    return { began, method, path, headers, requestId, trace, span, count, rate: undefined, noted: undefined };
   }
 
   /** Notes a grant that its answer acknowledges. */
@@ -111,7 +111,12 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     coupon_id: number,
     { user_id, position, issued_at }: Omit<Grant, "coupon_id">,
   ) {
-    if (position !== null) exchange.grant = { coupon_id, user_id, position, issued_at };
+    if (position !== null) exchange.noted = { coupon_id, user_id, position, issued_at };
+  }
+
+  /** Notes why its token is refused. */
+  function distrusted(exchange: Exchange, reason: string) {
+    exchange.noted = { token_error: reason };
   }
 
   /** Counts it against the rate limit of its user. Returns the problem if the limit is exceeded. */
@@ -146,10 +151,10 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
   }
 
   function record(exchange: Exchange, status: number): void {
-    const { began, method, path, requestId, trace, span, count, grant } = exchange;
+    const { began, method, path, requestId, trace, span, count, noted } = exchange;
     const ms = clock.now() - began;
     count(status, ms);
-    log.request(method, path, status, ms, requestId, span?.traceId ?? trace?.traceId, grant);
+    log.request(method, path, status, ms, requestId, span?.traceId ?? trace?.traceId, noted);
     if (span !== undefined) tracer?.end(span, exchange, status, ms);
   }
 
@@ -164,5 +169,5 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     return sent;
   }
 
-  return { begin, counterOf, matched, granted, limit, problemOf, failed, end, refuse };
+  return { begin, counterOf, matched, granted, distrusted, limit, problemOf, failed, end, refuse };
 }

@@ -12,6 +12,8 @@ export interface ProblemMembers {
   errors?: { member: string; detail: string }[];
   /** Seconds to wait before sending the request again. */
   retryAfter?: number;
+  /** What is wrong with the token that was given (RFC 6750), for `WWW-Authenticate`. */
+  tokenError?: "invalid_token";
   [member: string]: unknown;
 }
 

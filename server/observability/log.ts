@@ -12,7 +12,7 @@ export interface Log {
   event(message: string, members?: Record<string, unknown>): void;
   /**
    * A request: what changed something at info, each; refusals at info and failures of ours at warn, SAMPLE a second of each
-   * status, and then how many more there were; all the rest at debug. `grant` is what the answer acknowledges.
+   * status, and then how many more there were; all the rest at debug. `noted` is what the answer acknowledges, or why a token is refused.
    */
   request(
     method: string,
@@ -21,7 +21,7 @@ export interface Log {
     ms: number,
     requestId: string,
     traceId?: string | undefined,
-    grant?: Record<never, unknown>,
+    noted?: Record<never, unknown>,
   ): void;
   /**
    * An error of ours or of the database, with its SQLSTATE and constraint; the client is told none of it. Each reason once, and then
@@ -109,7 +109,7 @@ export function createLog(
     event(message, members = {}) {
       if (wanted.has("info")) line("info", message, members);
     },
-    request(method, path, status, ms, requestId, traceId, grant) {
+    request(method, path, status, ms, requestId, traceId, noted) {
       const isRead = method !== "POST" && status < 400;
       const level = status >= 500 ? "warn" : isRead ? "debug" : "info";
       if (!wanted.has(level)) return;
@@ -121,7 +121,7 @@ export function createLog(
         ms: Math.round(ms * 1000) / 1000,
         request_id: requestId,
         trace_id: traceId,
-        ...grant,
+        ...noted,
       });
     },
     failure(error, requestId) {

@@ -1,5 +1,6 @@
 /** All metrics of a process. Their values are read when /metrics is requested. */
 import { Registry } from "prom-client";
+import { TOKEN_ERRORS, type TokenError } from "../api/caller.ts";
 import { type Command, outcomes } from "../api/outcomes.ts";
 import type { Pools } from "../database/functions.ts";
 import { noReads } from "../database/standby.ts";
@@ -55,6 +56,11 @@ export function createMetrics({ token, read }: Options = {}) {
   const requests = createRequests();
   const counts = emptyCounts();
   const batchSizes = createSeries(SIZES);
+  /** Of requests, by reason. */
+  const refusedTokens = Object.fromEntries(TOKEN_ERRORS.map((reason) => [reason, 0])) as Record<
+    TokenError,
+    number
+  >;
   const batchSeconds = createSeries(SECONDS);
 
   const durations = (name: string, help: string, all: () => Value[]) =>
@@ -69,9 +75,18 @@ export function createMetrics({ token, read }: Options = {}) {
     histogram("coupon_batch_duration_seconds", batchSeconds),
   );
 
+  expose(
+    registry,
+    "counter",
+    "coupon_tokens_refused_total",
+    "Requests whose bearer token is not valid, by reason.",
+    () => TOKEN_ERRORS.map((reason) => ({ labels: { reason }, value: refusedTokens[reason] })),
+  );
+
   return {
     registry,
     requests,
+    refusedTokens,
     scrape: createScrape(token, registry.contentType, read ?? (() => registry.metrics())),
     /** Adds the metrics of these sources. */
     watch(sources: Sources): void {

@@ -1,5 +1,5 @@
 /** Who calls, for whom it acts, and how the audit names it. */
-import type { Caller } from "../api/caller.ts";
+import type { Caller, TokenError } from "../api/caller.ts";
 import type { Operation } from "../api/contract.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import type { Note, Undo } from "../database/commands.ts";
@@ -7,6 +7,7 @@ import type { Exchanges } from "../http/exchange.ts";
 import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
 import { type Ctx, header } from "../http/request.ts";
+import type { Metrics } from "../observability/metrics.ts";
 
 /** What an operation says of who may call it. */
 export interface Rights {
@@ -23,19 +24,25 @@ export type CallerOf = (c: Ctx, operation: Rights, needsToken: boolean) => Promi
 export function createCallerOf({
   authenticate,
   exchanges,
+  metrics,
 }: {
   authenticate: Authenticate;
-  exchanges: Pick<Exchanges, "limit">;
+  exchanges: Pick<Exchanges, "limit" | "distrusted">;
+  metrics: Pick<Metrics, "refusedTokens">;
 }): CallerOf {
   return async (c, rights, needsToken) => {
     const authorization = header(c, "authorization");
     if (authorization === undefined && !needsToken) return null;
     const token = bearerOf(authorization);
-    const who = token === undefined ? null : await authenticate(token);
+    const told = (reason: TokenError) => {
+      metrics.refusedTokens[reason] += 1;
+      exchanges.distrusted(c.env.exchange, reason);
+    };
+    const who = token === undefined ? null : await authenticate(token, told);
     if (who === null)
       throw new Problem(
         "unauthenticated",
-        token === undefined ? {} : { detail: "The bearer token is not valid." },
+        token === undefined ? {} : { detail: "The bearer token is not valid.", tokenError: "invalid_token" },
       );
     if (!mayCall(rights, who)) throw new Problem("forbidden", { detail: whyNot(rights, who) });
     const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);

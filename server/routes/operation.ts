@@ -45,7 +45,7 @@ interface Parts {
   authenticate: Authenticate;
   exchanges: Exchanges;
   looks: Looks;
-  metrics: Pick<Metrics, "count">;
+  metrics: Pick<Metrics, "count" | "refusedTokens">;
 }
 
 /** Lists that are read at once, of a process: each holds a page of rows for its reader. */
@@ -55,7 +55,7 @@ export type Operations = ReturnType<typeof createOperations>;
 
 /** Adds operations to the app. */
 export function createOperations(app: App, { authenticate, exchanges, looks, metrics }: Parts) {
-  const callerOf = createCallerOf({ authenticate, exchanges });
+  const callerOf = createCallerOf({ authenticate, exchanges, metrics });
   const lists = createPlaces("lists", MAX_LISTS);
 
   /** Answers an operation, once the request has passed its checks; `first` is checked before them. */

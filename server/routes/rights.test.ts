@@ -124,7 +124,8 @@ for (const [route, roles] of Object.entries(rights)) {
       if (token === undefined && offers.includes(route)) continue;
       const answer = await call(token);
       assertProblem(answer, 401, { outcome: "unauthenticated", detail });
-      assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="coupons"');
+      const error = detail.startsWith("The bearer") ? ', error="invalid_token"' : "";
+      assert.equal(answer.headers.get("www-authenticate"), `Bearer realm="coupons"${error}`);
     }
   });
 
