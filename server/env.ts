@@ -144,7 +144,7 @@ const schema = z.object({
   }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
-      "requests that one user may send to one server process in 10 s, even all at once. Services and admins have no limit; 0 turns the limit off",
+      "requests that one user may send to one server process at once; a tenth of them come back each second, so that it may send so many in each 10 s after that. Services and admins have no limit; 0 turns the limit off",
   }),
   METRICS_TOKEN: z
     .string()

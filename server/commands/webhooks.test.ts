@@ -51,10 +51,17 @@ test("webhooks lists, tests and resends", async (t) => {
   assert.match(String(failed[1]), /^500 after \d+ ms: status 500$/);
   assert.equal(failed[2], "it said: no\\u001b disk");
   const strict = readEnv({ DATABASE_URL: setupUrl }, "");
-  assert.match(
-    String((await printed(t, () => webhooks(strict, ["test", "crm"]), 1))[1]),
-    /^no answer .* it is not https/,
-  );
+  const judged = "judged by WEBHOOKS_ALLOW_PRIVATE as it is here (off): the server that sends may have it on";
+  for (const [url, why] of [
+    [receiver.url, /^no answer .* it is not https/],
+    ["https://127.0.0.1:1/", /^no answer .* 127\.0\.0\.1 is not a public address$/],
+  ] as const) {
+    await admin`select from set_webhook('strict', ${url})`;
+    const [, error, by, ...more] = await printed(t, () => webhooks(strict, ["test", "strict"]), 1);
+    assert.match(String(error), why);
+    assert.deepEqual([by, more], [judged, []]);
+  }
+  await admin`select from remove_webhook('strict')`;
 
   const sender = createSender(api, randomUUID());
   await sender.claim();

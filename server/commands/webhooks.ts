@@ -10,6 +10,8 @@ import { withDatabase } from "./database.ts";
 import { counted, entry, say, shown } from "./print.ts";
 
 const USAGE = "usage: ./sd webhooks [test NAME | resend NAME [EVENT_ID]]";
+/** What is said of a URL to which nothing was sent. */
+const JUDGED = /WEBHOOKS_ALLOW_PRIVATE is off|is not a public address/;
 /** Deliveries that are shown of a webhook. */
 const SHOWN = 10;
 
@@ -47,7 +49,8 @@ function list(target: Target): Promise<number> {
             "  not taken",
             `waiting: ${counted(row["waiting"], "coupon")}; given up: ${counted(row["dead"], "event")}; behind: ${row["behind"]}`,
           );
-        for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null)) say(`    ${line}`);
+        for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null))
+          say(`    ${line}`);
       }
       return rows.some((row) => row["disabled_at"] || row["failing_since"] || row["dead"] > 0) ? 1 : 0;
 
@@ -81,7 +84,8 @@ async function test(env: Env, target: Target, name: string): Promise<number> {
     { role: "coupon_api" },
   );
   if (!found) throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
-  const { post, close } = createPost({ allowPrivate: env.WEBHOOKS_ALLOW_PRIVATE === "on" });
+  const allowPrivate = env.WEBHOOKS_ALLOW_PRIVATE === "on";
+  const { post, close } = createPost({ allowPrivate });
   const event = {
     specversion: "1.0",
     id: `test-${randomUUID()}`,
@@ -100,6 +104,8 @@ async function test(env: Env, target: Target, name: string): Promise<number> {
   close();
   say(`webhook.test, id ${event.id} → ${found["url"]}`);
   say(`${status ?? "no answer"} after ${Math.round(performance.now() - began)} ms: ${error ?? "taken"}`);
+  if (error !== null && !allowPrivate && JUDGED.test(error))
+    say("judged by WEBHOOKS_ALLOW_PRIVATE as it is here (off): the server that sends may have it on");
   if (body !== "") say(`it said: ${shown(body)}`);
   return error === null ? 0 : 1;
 }

@@ -29,7 +29,7 @@ export function rateLimitHeader({ remaining, resetIn }: Verdict): string | undef
   return `"user";r=${remaining};t=${Math.ceil(resetIn)}`;
 }
 
-/** RATE_LIMIT counts requests in this many seconds; all of them may come at once. */
+/** An empty bucket takes RATE_LIMIT requests at once, and so many again in this many seconds. */
 export const WINDOW_S = 10;
 
 /** The table has SETS * WAYS users, 24 bytes each. */
