@@ -25,7 +25,7 @@ export async function serve(env: Env): Promise<void> {
   const finish = (signal: string, delay: number) => end(service, signal, delay, counting, report);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => finish(signal, env.DRAIN_DELAY));
-  // Of a worker: its primary process was killed, and with it the port was closed.
+  // The process that started it was killed: the primary process of a worker, and with it the port was closed; or ./sd start.
   process.on("disconnect", () => finish("disconnect", 0));
   const isDraining = () => service.state.draining;
   startFolding({ ...service, isDraining });

@@ -123,7 +123,7 @@ test("a worker that is ended under load is replaced, and no connection is refuse
   await answered(200);
   const ending = performance.now();
   process.kill(workers[0] as number, "SIGTERM");
-  await seen("worker died");
+  await seen("worker ended");
   await seen("worker listening", 3);
   const replaced = performance.now();
   await answered(200);
@@ -195,7 +195,7 @@ test("WORKERS=2: no counter falls when workers are replaced, by whatever signal,
   // Both, one after the other: whoever answered, its counts stay.
   for (const [i, signal] of (["SIGKILL", "SIGTERM"] as const).entries()) {
     process.kill(workers[i] as number, signal);
-    await seen("worker died", i + 1);
+    await seen(signal === "SIGTERM" ? "worker ended" : "worker died");
     assert.equal((await readMetrics(url)).match(READY)?.[1], "40", `${signal}, one worker is left`);
     await seen("worker listening", 3 + i);
     const replaced = await readMetrics(url);
@@ -225,7 +225,7 @@ test("WORKERS=2: what a worker did in its last second is counted when it ends in
   const { child, url, seen, exited, workers } = await startWorkers(t, 2);
   await askReady(url, 20);
   process.kill(workers[0] as number, "SIGTERM");
-  await seen("worker died");
+  await seen("worker ended");
   assert.equal((await readMetrics(url)).match(READY)?.[1], "20");
   child.kill("SIGTERM");
   assert.deepEqual(await exited, [0, null]);

@@ -17,8 +17,9 @@ export async function runWorkers(env: Env): Promise<void> {
   let draining = false;
   let failed = false;
 
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(signal, () => {
+  // The last: ./sd start, which started this, was killed.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const)
+    process.on(signal as NodeJS.Signals, () => {
       if (draining) return;
       draining = true;
       log.event("draining", { signal });
@@ -45,7 +46,7 @@ export async function runWorkers(env: Env): Promise<void> {
         failed ||= how !== 0;
         return;
       }
-      log.event("worker died", { pid: worker.process.pid, how });
+      log.event(how === 0 ? "worker ended" : "worker died", { pid: worker.process.pid, how });
       await new Promise((resolve) => setTimeout(resolve, REPLACE_MS));
       if (draining) return;
     }

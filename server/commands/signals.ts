@@ -60,7 +60,7 @@ export async function untilSignal<T>(work: () => Promise<T>): Promise<T> {
 export async function becomes(
   program: string,
   args: string[],
-  how: { env: NodeJS.ProcessEnv },
+  how: { env: NodeJS.ProcessEnv; called?: string; channel?: boolean },
 ): Promise<number> {
   ending.signal.throwIfAborted();
   (process as { execve?(file: string, argv: string[], env: NodeJS.ProcessEnv): never }).execve?.(
@@ -73,18 +73,29 @@ export async function becomes(
 
 /**
  * Runs a program unless a signal has come; those that come now are passed on to it as SIGTERM, but not the ignored one. Its
- * exit status as a shell gives it.
+ * exit status as a shell gives it. A signal of somebody else's that ends it is told. With a `channel` it sees this process end, however
+ * that is ended: it gets "disconnect".
  */
 export async function exitOf(
   program: string,
   args: string[],
-  how: { env: NodeJS.ProcessEnv; ignored?: Signal },
+  how: { env: NodeJS.ProcessEnv; ignored?: Signal; called?: string; channel?: boolean },
 ): Promise<number> {
   ending.signal.throwIfAborted();
-  const child = spawn(program, args, { stdio: "inherit", env: how.env });
-  give((signal) => void (signal === how.ignored || child.kill("SIGTERM")));
+  const stdio = ["inherit", "inherit", "inherit", ...(how.channel ? (["ipc"] as const) : [])] as const;
+  const child = spawn(program, args, { stdio: [...stdio], env: how.env });
+  let isPassed = false;
+  give((signal) => {
+    if (signal === how.ignored) return;
+    isPassed = true;
+    child.kill("SIGTERM");
+  });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve(code ?? 128 + (signal ? os.signals[signal] : 0)));
+    child.once("exit", (code, signal) => {
+      if (signal !== null && signal !== how.ignored && !isPassed)
+        console.error(`sd: ${how.called ?? program} was ended by ${signal}`);
+      resolve(code ?? 128 + (signal ? os.signals[signal] : 0));
+    });
   });
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
@@ -24,6 +25,7 @@ import {
   until,
   which,
 } from "../../bench/harness/sd.ts";
+import { stopEmbedded } from "../../db/embedded/embedded.ts";
 import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
@@ -153,6 +155,40 @@ test("Ctrl-C just before it serves: it doesn't serve, or no more", async () => {
   await said(run, "set up in");
   run.child.kill("SIGINT");
   await ended(run);
+  await nothingRuns(dataDir);
+});
+
+/** Processes of the server that ./sd start runs; of several the primary one is first. */
+function serversOf(dataDir: string): number[] {
+  const isServer = (pid: string) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("server/main.ts");
+    } catch {
+      return false;
+    }
+  };
+  return processesOf(dataDir)
+    .filter(isServer)
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+test("kill -9 of ./sd start ends its server in order, and kill -9 of that is told", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  const dataDir = await madeDataDir();
+  for (const WORKERS of ["1", "2"]) {
+    const orphaned = await started({ dataDir, env: { ...NO_DEMO, WORKERS } });
+    orphaned.child.kill("SIGKILL");
+    await until(() => serversOf(dataDir).length === 0);
+    await until(() => /"message":"draining","signal":"disconnect"/.test(orphaned.stdout));
+    // The port is free; PostgreSQL goes on, as after every kill -9, and the next start takes it.
+    const run = await started({ dataDir, port: orphaned.port, env: { ...NO_DEMO, WORKERS } });
+    process.kill(serversOf(dataDir)[0] as number, "SIGKILL");
+    assert.equal(await ended(run), 137);
+    assert.equal(run.stderr, "sd: the server was ended by SIGKILL\n");
+    await until(() => serversOf(dataDir).length === 0);
+  }
+  await stopEmbedded({ dataDir });
   await nothingRuns(dataDir);
 });
 

@@ -43,7 +43,11 @@ async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = fal
         `  http://localhost:${env.PORT}/#demo=${key}\n`,
     );
   const variables = await serverEnvironment(env, apiUrl, key);
-  return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], { env: variables });
+  return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
+    env: variables,
+    called: "the server",
+    channel: true,
+  });
 }
 
 /**
