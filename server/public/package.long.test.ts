@@ -284,5 +284,18 @@ describe("in Chromium", options, () => {
         assert.deepEqual(complaints, []);
         await page.close();
       }
+
+      // A gateway's page ends the stream: it says why, and begins again when it is asked to.
+      const { page, complaints } = await open();
+      await says(button({ page }), "0 left");
+      const gateway = "**/coupons/events";
+      await page.route(gateway, (route) => route.fulfill({ contentType: "text/html", body: "<p>Soon back" }));
+      await page.reload();
+      await says(page.locator("#root p"), /unexpected|HTTP 200|answer/i);
+      await page.unroute(gateway);
+      await page.getByRole("button", { name: "Try again" }).click();
+      await says(button({ page }), "0 left");
+      assert.deepEqual(complaints, []);
+      await page.close();
     });
 });
