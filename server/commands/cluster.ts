@@ -72,6 +72,7 @@ it runs until ./sd cluster stop; ./sd cluster switchover, kill n1 and status sho
   return 0;
 }
 
+/** Status 1 while no node leads. */
 async function status(env: Env, args: string[]): Promise<number> {
   noMore(args);
   const found = await existing(env);
@@ -84,7 +85,7 @@ async function status(env: Env, args: string[]): Promise<number> {
   for (const [i, url] of found.servers.entries()) entry(SERVERS[i] ?? "", `${url}, ${await readiness(url)}`);
   for (const part of ["etcd", "haproxy"] as const)
     entry(part, (await found.isRunning(part)) ? "runs" : "not running");
-  return 0;
+  return leaderOf(nodes) ? 0 : 1;
 }
 
 /** What a commit waits for; the node that leads may go before it is asked, and HAProxy notices after it. */
