@@ -1,5 +1,6 @@
 /** Every request is answered: in words of the contract, in time, and for good when it is sent again. */
 import type { Stall } from "../../harness/stalls.ts";
+import type { Attempt, History } from "../history.ts";
 import type { Bounds } from "./bounds.ts";
 import { allSaid, asked, type Facts, type Findings, grouped, isOpen, ms, said } from "./facts.ts";
 
@@ -13,19 +14,29 @@ export function* unknownIsAnswered({ history }: Facts): Findings {
   }
 }
 
-/** The server is not to blame for the time in which it stood still or was gone, nor for that in which its clients did not run. */
 export function* answeredInTime({ history }: Facts, { answerMs }: Bounds): Findings {
-  const standstills = joined([...history.strokes.filter(({ isServers }) => isServers), ...history.stalls]);
+  const tookOf = timesOf(history);
   for (const attempt of history.attempts) {
-    const { answer, invokedAt, answeredAt } = attempt;
-    const excused = standstills.reduce(
-      (sum, { from, until }) => sum + Math.max(0, Math.min(until, answeredAt) - Math.max(from, invokedAt)),
-      0,
-    );
-    const took = answeredAt - invokedAt - excused;
+    const took = tookOf(attempt);
     yield took <= answerMs ||
-      `${asked(attempt)}: ${said(answer)} after ${took.toFixed(0)} ms, asked at ${ms(invokedAt)}`;
+      `${asked(attempt)}: ${said(attempt.answer)} after ${took.toFixed(0)} ms, asked at ${ms(attempt.invokedAt)}`;
   }
+}
+
+/**
+ * How long the server took for an attempt, ms. It is not to blame for the time in which it stood still or was gone, nor for that in which its
+ * clients did not run.
+ */
+export function timesOf({
+  strokes,
+  stalls,
+}: Pick<History, "strokes" | "stalls">): (attempt: Pick<Attempt, "invokedAt" | "answeredAt">) => number {
+  const standstills = joined([...strokes.filter(({ isServers }) => isServers), ...stalls]);
+  return ({ invokedAt, answeredAt }) =>
+    standstills.reduce(
+      (took, { from, until }) => took - Math.max(0, Math.min(until, answeredAt) - Math.max(from, invokedAt)),
+      answeredAt - invokedAt,
+    );
 }
 
 export function* answersOfTheContract({ history }: Facts): Findings {

@@ -66,6 +66,9 @@ test("the gap: between two that were granted, of which the second comes after th
   attempt(6_000, { is: "ok", outcome: "already_issued", position: 1, at: "" });
   attempt(6_500, { is: "refused", outcome: "sold_out" }, 8_001);
   attempt(6_600, { is: "refused", outcome: "sold_out" }, 8_000);
+  // The clients did not run for a while of it.
+  attempt(20_000, { is: "refused", outcome: "sold_out" }, 8_100);
+  history.stalls.push({ from: 14_000, until: 14_100 });
   history.strokes.push({ from: 5_005, until: 6_000, wellAt: 6_000, isServers: false });
   assert.equal(longestGap(history), 2_290);
   const violations = (["refusal_is_true", "holder_is_not_refused", "grant_is_kept"] as const).map(

@@ -1,4 +1,5 @@
 /** What a fault of the cluster cost, in figures: pure functions of the history and of what the watchers saw. */
+import { timesOf } from "../checker/answers.ts";
 import type { Violation } from "../checker/check.ts";
 import type { History } from "../history.ts";
 import type { Commit, Look, Seen } from "./watch.ts";
@@ -12,7 +13,7 @@ export interface Figures {
   unready: number;
   /** Refusals for a reason that did not hold. */
   wrongRefusals: number;
-  /** Answers that took longer than LATE_MS. */
+  /** Answers that took the server longer than LATE_MS: not those for which the clients did not run. */
   late: number;
 }
 
@@ -24,12 +25,13 @@ const STILL_MS = 500;
 
 export function figuresOf(history: History, seen: Seen, violations: readonly Violation[]): Figures {
   const { attempts, strokes } = history;
+  const tookOf = timesOf(history);
   const wrong = ["refusal_is_true", "holder_is_not_refused", "sold_out_is_final"];
   return {
     gap: seconds(longestGap(history)),
     ...readiness(seen, strokes[0]?.from ?? 0),
     wrongRefusals: violations.filter(({ invariant }) => wrong.includes(invariant)).length,
-    late: attempts.filter(({ invokedAt, answeredAt }) => answeredAt - invokedAt > LATE_MS).length,
+    late: attempts.filter((attempt) => tookOf(attempt) > LATE_MS).length,
   };
 }
 
