@@ -1,4 +1,5 @@
 /** The faults of a cluster, in the order in which they are run and shown. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../../../db/connect.ts";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Node } from "../../../server/cluster/layout.ts";
@@ -18,6 +19,8 @@ import { openWays } from "./ways.ts";
 
 /** How long the waits for the standby are ended by hand, ms: those who were told so ask again meanwhile. */
 const ENDING_MS = 4_000;
+/** Then nobody ends any, ms: a server tells those as unknown, too, who are answered beside a wait that is ended. */
+const QUIET_MS = 2_000;
 /** Users of a coupon of their own, who do so at once. */
 const REPLAYS = 10;
 
@@ -143,12 +146,12 @@ const etcdAway: ClusterFault = {
 const waitsEnded: ClusterFault = {
   name: "waits ended",
   about:
-    "both standbys receive nothing, and every server's session that waits for them is cancelled or terminated by turns, for 4 s; then the " +
-    "leader dies, with what only it had",
+    "both standbys receive nothing, and every server's session that waits for them is cancelled or terminated by turns, for 4 s; 2 s later " +
+    "the leader dies, with what only it had",
   seen: "sessions were cancelled and terminated while they waited, and another node leads",
-  gap: TTL + 3 + ENDING_MS / 1_000,
-  // No wait lasts long enough to be seen.
-  ready: ENDING_MS / 1_000 + READY,
+  gap: TTL + 3 + (ENDING_MS + QUIET_MS) / 1_000,
+  // Before that, no wait lasts long enough to be seen.
+  ready: ENDING_MS / 1_000 + STALLED + READY,
   async strike({ cluster, insist, own }) {
     const { leader, standbys } = await rolesOf(cluster);
     let asking: Promise<unknown> | undefined;
@@ -159,6 +162,7 @@ const waitsEnded: ClusterFault = {
         .map((user) => ({ kind: "issue", coupon: own.coupon, user }) as const);
       asking = Promise.all(asks.map((ask, i) => insist(ask, i % 2)));
       await endWaits(cluster);
+      await sleep(QUIET_MS);
       await loseWhatStandbysLack(cluster, leader, standbys);
     });
     await backAfter(cluster, leader);
