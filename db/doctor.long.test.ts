@@ -5,6 +5,7 @@ import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
 import { options, startDebian } from "../bench/harness/debian.ts";
 import { connect } from "./connect.ts";
 import { examine } from "./doctor.ts";
+import { pendingOf } from "./pending.ts";
 import { setUp } from "./setup.ts";
 
 after(cleanUp);
@@ -217,6 +218,72 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       } finally {
         await session.unsafe(undo).simple();
       }
+    });
+  const tables = await session`
+    select c.relname, case c.relkind when 'S' then 'sequence' else 'table' end as word
+    from pg_class c
+    where c.relnamespace = 'coupon'::regnamespace and c.relkind in ('r', 'S')
+    order by 2, 1`;
+  const strange = tables.map(
+    ({ relname, word }) => `${word} coupon.${relname}: owner is stranger, should be coupon_owner`,
+  );
+  const of = (...names: string[]) =>
+    strange.filter((what) => names.some((name) => what.includes(` coupon.${name}:`)));
+  const first = "schema_migrations";
+  for (const [title, names, said] of [
+    // Where numbers of coupons that are gone stand.
+    ["the audit", ["audit"], of("audit", "audit_id_seq")],
+    [first, [first], of(first).map((what) => `${what}; before that nothing else can be compared`)],
+    [
+      "all others",
+      tables
+        .filter(({ relname, word }) => word === "table" && relname !== first)
+        .map(({ relname }) => relname),
+      strange.filter((what) => !of(first).includes(what)),
+    ],
+  ] as [string, string[], string[]][])
+    await t.test(`tables that somebody else owns: ${title}`, async () => {
+      for (const name of names) await session.unsafe(`alter table coupon.${name} owner to stranger`);
+      const found = (await examine(shop)).filter(({ what }) => what !== "setting fsync is off, should be on");
+      assert.deepEqual(found.map(({ what }) => what).sort(), said.toSorted());
+      for (const { what, todo } of found) if (what.startsWith("table")) await session.unsafe(todo);
+      assert.deepEqual(await told(), []);
+    });
+  for (const [done, object, is, todo] of [
+    [
+      "alter schema coupon rename to coupon2",
+      "schema coupon",
+      "coupon2",
+      "alter schema coupon2 rename to coupon",
+    ],
+    [
+      'alter schema coupon rename to "It\'s"; create schema coupon authorization coupon_owner',
+      "schema coupon",
+      '"It\'s"',
+      'alter schema coupon rename to coupon_aside; alter schema "It\'s" rename to coupon',
+    ],
+    [
+      "alter schema public rename to before; create schema public authorization pg_database_owner",
+      "schema public",
+      "before",
+      "alter schema public rename to public_aside; alter schema before rename to public",
+    ],
+    [
+      "alter schema public rename to before",
+      "schema public",
+      "before",
+      "alter schema before rename to public",
+    ],
+  ] as const)
+    await t.test(done, async () => {
+      await session.unsafe(done).simple();
+      assert.deepEqual(await examine(shop), [{ what: `${object} is called ${is}`, todo }]);
+      const message = `${object} is called ${is}, and set-up would make an empty one beside it: run '${todo}' first`;
+      await assert.rejects(setUp(shop), { message });
+      await assert.rejects(pendingOf(shop), { message });
+      await session.unsafe(todo).simple();
+      await session.unsafe("drop schema if exists coupon_aside, public_aside");
+      assert.deepEqual(await told(), []);
     });
   // The passwords that shop gave are no fault of another login's.
   assert.deepEqual([await told(superuser.on("shop")), await told()], [[], []]);

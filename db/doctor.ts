@@ -12,6 +12,7 @@ import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
 import { isLost, kept, loginsOf } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
+import { renamedSchemas } from "./renames.ts";
 import { checkRights, keeperOf } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
 import { SOURCES } from "./setup.ts";
@@ -123,11 +124,16 @@ async function missing(sql: Sql): Promise<Finding[]> {
     from (values ('coupon'), ('public')) s (name)
     where not exists (select from pg_namespace n where n.nspname = s.name)
   `;
-  return rows.map(({ object }) => ({
-    what: `${object} is missing`,
-    todo:
-      object === "schema public" ? "create schema public authorization pg_database_owner" : "./sd migrate",
-  }));
+  const renamed = await renamedSchemas(sql);
+  const lost = rows.filter(({ object: name }) => renamed.every(({ object }) => object !== name));
+  return [
+    ...lost.map(({ object }) => ({
+      what: `${object} is missing`,
+      todo:
+        object === "schema public" ? "create schema public authorization pg_database_owner" : "./sd migrate",
+    })),
+    ...renamed.map(({ object, is, todo }) => ({ what: `${object} is called ${is}`, todo })),
+  ];
 }
 
 /** What the comparison itself needs, where coupon_owner has lost it; the catalogue was read before. */
@@ -162,18 +168,22 @@ async function unfitRelease(sql: Sql, sources: Sources): Promise<Finding[]> {
   ];
 }
 
-/** Only their owners can put them aside. */
+/** Only their owners can put schemas aside, and read what was applied. */
 async function strangeOwners(sql: Sql): Promise<Finding[]> {
   const rows = await sql`
-    select n.nspname, n.nspowner::regrole::text as owner,
+    select 'schema ' || n.nspname as object, n.nspowner::regrole::text as owner,
       case n.nspname when 'coupon' then 'coupon_owner' else 'pg_database_owner' end as wanted
     from pg_namespace n
     where n.nspname = 'coupon' and n.nspowner <> 'coupon_owner'::regrole
       or n.nspname = 'public' and not pg_has_role(current_user, n.nspowner, 'usage')
+    union all
+    select 'table coupon.schema_migrations', c.relowner::regrole::text, 'coupon_owner'
+    from pg_class c
+    where c.relname = 'schema_migrations' and c.relnamespace = to_regnamespace('coupon') and c.relowner <> 'coupon_owner'::regrole
   `;
-  return rows.map(({ nspname, owner, wanted }) => ({
-    what: `schema ${nspname}: owner is ${owner}, should be ${wanted}; before that nothing else can be compared`,
-    todo: `alter schema ${nspname} owner to ${wanted}`,
+  return rows.map(({ object, owner, wanted }) => ({
+    what: `${object}: owner is ${owner}, should be ${wanted}; before that nothing else can be compared`,
+    todo: `alter ${object} owner to ${wanted}`,
   }));
 }
 

@@ -7,6 +7,7 @@ import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
 import { kept, loginsOf } from "./logins.ts";
 import { isOthers, isUnreleased, type Sources, type Standing, standingOf } from "./release.ts";
+import { requireSchemas } from "./renames.ts";
 import { checkRights, makeRoles } from "./roles.ts";
 import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
 import { SOURCES } from "./setup.ts";
@@ -42,6 +43,7 @@ export async function pendingOf(given: Target, sources: Partial<Sources> = {}): 
   const target = await primaryOf(given);
   return withConnection(target, async (sql) => {
     await checkRights(sql);
+    await requireSchemas(sql);
     const { closed, keptBy } = await loginsOf(sql, target);
     return {
       ...(await onTrial(sql, target, () => compareAll(sql, { ...SOURCES, ...sources }))),

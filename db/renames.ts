@@ -3,6 +3,7 @@
  * differences would say, it would lose its data.
  */
 import { type Catalogue, keyOf, type Row } from "./catalogue.ts";
+import type { Session } from "./connect.ts";
 
 export interface Rename {
   object: string;
@@ -10,6 +11,46 @@ export interface Rename {
   is: string;
   /** The statement that gives it its name back. */
   todo: string;
+}
+
+/** Schemas of ours that are there under another name alone. Set-up would make an empty one beside the data. */
+export async function renamedSchemas(sql: Session): Promise<Rename[]> {
+  const rows = await sql`
+    with ours (name, oid) as (
+      select 'coupon', c.relnamespace
+      from pg_class c
+      where c.relname in ('schema_migrations', 'coupons', 'user_coupons') and c.relowner = to_regrole('coupon_owner')
+      group by c.relnamespace
+      having count(*) = 3
+      union all
+      select 'public', p.pronamespace
+      from pg_proc p
+      where p.proname in ('issue_coupon', 'issue_coupons') and p.proowner = to_regrole('coupon_owner')
+      group by p.pronamespace
+      having count(distinct p.proname) = 2
+    )
+    select o.name, quote_ident(n.nspname) as is, to_regnamespace(o.name) is not null as is_taken
+    from ours o
+    join pg_namespace n on n.oid = o.oid
+    where not exists (select from ours w where w.name = o.name and w.oid = to_regnamespace(o.name))
+    order by 1, 2
+  `;
+  return rows.map(({ name, is, is_taken }) => ({
+    object: `schema ${name}`,
+    is,
+    todo:
+      (is_taken ? `alter schema ${name} rename to ${name}_aside; ` : "") +
+      `alter schema ${is} rename to ${name}`,
+  }));
+}
+
+/** Throws one sentence where a schema was renamed: for who would change the database. */
+export async function requireSchemas(sql: Session): Promise<void> {
+  const [renamed] = await renamedSchemas(sql);
+  if (renamed)
+    throw new Error(
+      `${renamed.object} is called ${renamed.is}, and set-up would make an empty one beside it: run '${renamed.todo}' first`,
+    );
 }
 
 /** What holds data, or is what they are made of. */

@@ -73,7 +73,8 @@ export async function checkRights(sql: Sql): Promise<void> {
       r.rolsuper or r.rolcreaterole
         or (select count(*) from pg_roles o where o.rolname = any(${ROLES})) = ${ROLES.length} as roles,
       has_database_privilege(current_database(), 'create with grant option') as database_create,
-      has_schema_privilege('public', 'create with grant option') as public_create
+      -- Where it is missing the doctor says so.
+      coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create with grant option'), true) as public_create
     from pg_roles r
     where r.rolname = current_user
   `;

@@ -46,12 +46,13 @@ export async function sequencesBehind(sql: Session): Promise<SequenceBehind[]> {
   return behind;
 }
 
-/** As a term of SQL. Where such a column is missing the doctor says so, and none is gone. */
+/** As a term of SQL. Where such a column is missing, or its table somebody else's, the doctor says so, and none is gone. */
 async function highestGone(sql: Session, table: string): Promise<string> {
   const gone = GONE[table];
   if (!gone) return "null";
   const isThere = await sql`
-    select from pg_attribute where attrelid = to_regclass(${gone.table}) and attname = ${gone.column}`;
+    select from pg_attribute
+    where attrelid = to_regclass(${gone.table}) and attname = ${gone.column} and has_table_privilege(attrelid, 'select')`;
   return isThere.length > 0 ? `(select max(${gone.column}) from ${gone.table})` : "null";
 }
 

@@ -1,11 +1,11 @@
 /** ./sd check: compares every row with every rule, and ends with status 1 when one is broken. */
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { counted, say } from "./print.ts";
 
 export function check(env: Env): Promise<number> {
-  return withDatabase(env, (target) =>
+  return withSetUp(env, (target) =>
     withConnection(
       target,
       async (sql) => {

@@ -1,5 +1,6 @@
 /** The database that a command works on: DATABASE_URL's, or else the embedded one. */
-import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
+import { withConnection } from "../../db/connect.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import type { Env } from "../env.ts";
 import { say } from "./print.ts";
@@ -31,4 +32,36 @@ export async function withDatabase<T>(
   } finally {
     if (started) await stopEmbedded({ dataDir: env.DATA_DIR });
   }
+}
+
+/** For commands that use what set-up made, and make nothing themselves. Where set-up never was, one sentence says so. */
+export async function withSetUp<T>(env: Env, work: (target: Target) => Promise<T>): Promise<T> {
+  await requireEmbedded(env);
+  return withDatabase(env, async (target) => {
+    const [now] = await withConnection(
+      target,
+      (sql) => sql`
+        select to_regrole('coupon_admin') is not null and exists (
+          select from pg_proc p where p.proowner = to_regrole('coupon_owner')) as is_set_up`,
+    );
+    if (!now?.["is_set_up"])
+      throw new Error(`nothing is set up in database ${target.database} at ${target.host}: run ./sd migrate`);
+    return work(target);
+  });
+}
+
+/** Throws where no database is named, and the embedded one was never made. */
+export async function requireEmbedded(env: Env): Promise<void> {
+  if (env.DATABASE_URL || env.API_DATABASE_URL) return;
+  if ((await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined)
+    throw new Error(`nothing is set up in ${env.DATA_DIR}: run ./sd start, or give DATABASE_URL`);
+}
+
+/** What PostgreSQL answers where something of ours is missing, or somebody else's. */
+const DIFFERING = ["3F000", "42501", "42703", "42704", "42883", "42P01"];
+
+/** In words for an operator. */
+export function explained(error: Error): string {
+  const { code = "" } = (error.cause ?? error) as { code?: string };
+  return DIFFERING.includes(code) ? `${error.message}: ./sd doctor says what differs` : error.message;
 }

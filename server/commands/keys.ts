@@ -1,7 +1,7 @@
 /** ./sd keys: lists the keys that were signed with a name, and revokes one. No token is stored, so none is shown. */
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { printTable, say, shown } from "./print.ts";
 
 /** A token that was signed. */
@@ -56,5 +56,5 @@ function list(env: Env): Promise<number> {
 }
 
 function asAdmin<T>(env: Env, work: Parameters<typeof withConnection<T>>[1]): Promise<T> {
-  return withDatabase(env, (target) => withConnection(target, work, { role: "coupon_admin" }));
+  return withSetUp(env, (target) => withConnection(target, work, { role: "coupon_admin" }));
 }

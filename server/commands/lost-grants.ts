@@ -9,7 +9,7 @@ import { z } from "zod";
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { instant } from "../database/columns.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { counted, say } from "./print.ts";
 
 const USAGE = "usage: ./sd lost-grants FILE… (logs of servers, answers, events; - is what comes by stdin)";
@@ -73,7 +73,7 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
     throw new Error("these files acknowledge no grant: logs have them at LOG_LEVEL info and debug only");
   for (const file of silent)
     say(`${file} acknowledges no grant: logs have them at LOG_LEVEL info and debug only`);
-  const gone = await withDatabase(env, (target) =>
+  const gone = await withSetUp(env, (target) =>
     withConnection(target, (sql) => compare(sql, [...told.grants.values()]), { role: "coupon_admin" }),
   );
   if (gone > 0) return 1;

@@ -46,6 +46,9 @@ try {
 } catch (error) {
   // A signal ends the process without waiting for what was at work.
   if (error instanceof Interrupted) process.exit(error.status);
-  console.error(`sd: ${(error as Error).message}`);
+  // Of the doctor there is nobody else to ask, and a statement is the operator's own.
+  const isOwn = name === "doctor" || name === "sql";
+  const { explained } = await import("./database.ts");
+  console.error(`sd: ${isOwn ? (error as Error).message : explained(error as Error)}`);
   process.exitCode = 1;
 }

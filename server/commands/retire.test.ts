@@ -20,6 +20,8 @@ test("retire takes out what expired before a day, to its end", async (t) => {
 
   await assert.rejects(retire(env, [day(10)]), { message: `${day(10)} is less than 33 days ago` });
   await assert.rejects(retire(env, ["soon"]), /^Error: usage: /);
+  for (const none of ["0000-01-01", "2026-02-30"])
+    await assert.rejects(retire(env, [none]), { message: `${none} is no day: give one like 2026-01-01` });
   assert.deepEqual(await printed(t, () => retire(env, [day(60), "books are closed"])), [
     "C1 is retired; coupons left: 0",
     "retired: 1 coupon, 30 grants",

@@ -4,8 +4,9 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
+import { dayText } from "../api/requests.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { counted, say } from "./print.ts";
 
 /** Until somebody else, fold_grants() say, lets go. ms */
@@ -19,7 +20,9 @@ const QUIET_MS = 5_000;
 export async function retire(env: Env, [before = "", reason, ...more]: string[]): Promise<number> {
   if (!/^\d{4}-\d\d-\d\d$/.test(before) || more.length > 0)
     throw new Error('usage: ./sd retire 2026-01-01 ["a reason, for the audit"]');
-  return withDatabase(env, (target) =>
+  if (!dayText("").safeParse(before).success)
+    throw new Error(`${before} is no day: give one like 2026-01-01`);
+  return withSetUp(env, (target) =>
     withConnection(
       target,
       async (sql) => {

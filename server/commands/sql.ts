@@ -1,7 +1,7 @@
 /** ./sd sql: runs one statement as coupon_admin and prints its rows, where there is no psql. */
 import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { printTable } from "./print.ts";
 
 // By the extended protocol PostgreSQL itself refuses several statements. The driver (postgres 3.4.9) knows `simple`, its types don't.
@@ -13,7 +13,7 @@ export async function sql(env: Env, args: string[]): Promise<number> {
     throw new Error('give one statement: ./sd sql "select * from live_coupons()"');
   if (statement.includes("\ufffd"))
     throw new Error("the statement is not UTF-8, or contains U+FFFD: write that one as chr(65533)");
-  await withDatabase(env, (target) =>
+  await withSetUp(env, (target) =>
     withConnection(target.as("coupon_admin"), async (connection) => {
       // Raw: as PostgreSQL writes each value. A number or a time of JavaScript would have lost digits.
       const rows = await connection.unsafe(statement, [], ONE_STATEMENT).raw();

@@ -8,6 +8,7 @@ import { commitWaitsFor } from "../../db/replication.ts";
 import { standbyOf, type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
+import { explained } from "./database.ts";
 import { counted, type Entry, entry as printed } from "./print.ts";
 import { describeZone } from "./zone.ts";
 
@@ -70,7 +71,7 @@ function described(target: Target, kind: string, entry: Entry): Promise<void> {
         current_setting('server_version') as version,
         exists (
           select from pg_proc p
-          where p.proname = 'live_coupons' and p.pronamespace = 'public'::regnamespace
+          where p.proname = 'live_coupons' and p.pronamespace = to_regnamespace('public')
         ) as is_set_up
     `;
       entry("database", `${kind}PostgreSQL ${now?.["version"]} at ${where(target)}`);
@@ -78,16 +79,18 @@ function described(target: Target, kind: string, entry: Entry): Promise<void> {
       try {
         for (const [part, words] of Object.entries(describe(await pendingOf(target)))) entry(part, words);
       } catch (error) {
-        entry("set-up", `can't be compared: ${(error as Error).message}`);
+        entry("set-up", `can't be compared: ${explained(error as Error)}`);
       }
       for (const words of await servers(sql)) entry("server", words);
       entry("commit", await commits(sql));
       entry("transaction", await longestTransaction(sql));
       for (const words of await waits(sql)) entry("locks", words);
       if (!now?.["is_set_up"]) return entry("content", "none: run ./sd migrate, or ./sd for the demo");
-      for (const [name, words] of await unlessLocked<[string, string][]>(content(target), [
-        ["content", HELD],
-      ]))
+      const read = content(target).catch((error: Error): [string, string][] => {
+        if (explained(error) === error.message) throw error;
+        return [["content", `can't be read: ${explained(error)}`]];
+      });
+      for (const [name, words] of await unlessLocked<[string, string][]>(read, [["content", HELD]]))
         entry(name, words);
     },
     { lockMs: LOCK_MS },

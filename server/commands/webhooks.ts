@@ -6,7 +6,7 @@ import { typeOf } from "../api/events.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../webhooks/lane.ts";
 import { createPost } from "../webhooks/post.ts";
-import { withDatabase } from "./database.ts";
+import { withSetUp } from "./database.ts";
 import { counted, entry, say, shown } from "./print.ts";
 
 const USAGE = "usage: ./sd webhooks [test NAME | resend NAME [EVENT_ID]]";
@@ -22,7 +22,7 @@ export async function webhooks(env: Env, [what, name, event, ...more]: string[])
     (what === "test" && count === 2) ||
     (what === "resend" && (count === 2 || count === 3));
   if (!isRight) throw new Error(USAGE);
-  return withDatabase(env, async (target) => {
+  return withSetUp(env, async (target) => {
     if (what === undefined || name === undefined) return list(target);
     return what === "test" ? test(env, target, name) : resend(target, name, event ?? null);
   });

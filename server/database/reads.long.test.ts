@@ -116,7 +116,7 @@ test("reads are the standby's, and those of who has just changed something the p
   const wrong = await app.call("GET /audit?before=999999999", { token: adminToken });
   await standby.run("select pg_wal_replay_resume()");
   assert.equal(older.status, 200, JSON.stringify(older.body));
-  assert.deepEqual([wrong.status, wrong.body.detail], [400, "before must be an id of the audit"]);
+  assert.deepEqual([wrong.status, wrong.body.detail], [400, "before: must be an id of the audit"]);
   assert.deepEqual([left.no_standby, left.other_database, left.timeline], [0, 0, 0]);
 });
 

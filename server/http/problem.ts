@@ -39,9 +39,9 @@ export class Problem extends Error {
 const isMissing = (issue: z.core.$ZodIssue) =>
   issue.path.length > 0 && "input" in issue && issue.input === undefined;
 
-/** Turns zod's issues, with `reportInput`, into a problem that names each wrong member. */
+/** Turns zod's issues, with `reportInput`, into a problem that names each wrong member once, with the first thing that is wrong. */
 export function invalidRequest(error: z.ZodError, given = "the request"): Problem {
-  const errors = error.issues.flatMap((issue) =>
+  const issues = error.issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
       ? issue.keys.map((key) => ({
           member: [...issue.path, key].join("."),
@@ -49,6 +49,7 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
         }))
       : [{ member: issue.path.join("."), detail: isMissing(issue) ? "is needed" : issue.message }],
   );
+  const errors = issues.filter(({ member }, i) => issues.findIndex((one) => one.member === member) === i);
   const first = errors[0] as { member: string; detail: string };
   return new Problem("invalid_request", {
     detail: `${first.member || given}: ${first.detail}`,
@@ -57,8 +58,12 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
 }
 
 /** The same for one member that no schema has seen. */
-export function wrongMember(member: string, detail: string): Problem {
-  return new Problem("invalid_request", { detail: `${member}: ${detail}`, errors: [{ member, detail }] });
+export function wrongMember(member: string, detail: string, cause?: unknown): Problem {
+  return new Problem(
+    "invalid_request",
+    { detail: `${member}: ${detail}`, errors: [{ member, detail }] },
+    cause,
+  );
 }
 
 /** 1 to 3 s at random, so that clients that were refused together do not come back together. */
@@ -73,11 +78,7 @@ export function asProblem(error: unknown): Problem {
   const { kind, subject = "", message } = error;
   switch (kind) {
     case "argument":
-      return new Problem(
-        "invalid_request",
-        { detail: message, errors: [{ member: subject, detail: message.slice(subject.length + 1) }] },
-        error,
-      );
+      return wrongMember(subject, message.slice(subject.length + 1), error);
     case "unavailable":
       return new Problem("database_unavailable", { retryAfter: soon() }, error);
     case "stalled":

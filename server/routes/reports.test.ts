@@ -131,7 +131,7 @@ test("audit: newest first, page by page; numbers keep their digits", async () =>
   assert.deepEqual([use.command, use.user_id], ["use_coupon", user_id]);
   assertProblem(await asAdminGet("/audit?before=999999"), 400, {
     outcome: "invalid_request",
-    detail: "before must be an id of the audit",
+    detail: "before: must be an id of the audit",
     errors: [{ member: "before", detail: "must be an id of the audit" }],
   });
 });
@@ -151,7 +151,7 @@ test("a bucket that is too short for the drop: 400 that names one", async () => 
   assert.equal(status, 400);
   assert.match(
     body.detail,
-    /^bucket must be longer: this would make 2160\d buckets, and 10000 is the most; 3 seconds would do$/,
+    /^bucket: must be longer: this would make 2160\d buckets, and 10000 is the most; 3 seconds would do$/,
   );
 });
 

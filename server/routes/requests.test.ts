@@ -36,6 +36,27 @@ for (const [name, run] of wrongBodyTests([
 ]))
   test(name, run);
 
+test("400: a member is named once, and in front of what is wrong with it, whoever found that", async () => {
+  const aDay = "must be a day like 2026-11-22";
+  assertProblem(
+    await world().call("GET /users/1001/coupons?before=0000-01-01T00:00:00Z", { token: adminToken }),
+    400,
+    {
+      outcome: "invalid_request",
+      detail: `before: ${aDay}`,
+      errors: [{ member: "before", detail: aDay }],
+    },
+  );
+  const coupon = { code: "A", message: "m", description: "d", expiry: "2030-01-01T00:00:00Z", count: 1 };
+  const years = "must lie between 1970 and 9999";
+  for (const start_time of ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
+    assertProblem(await asAdmin("POST /coupons", { ...coupon, start_time }), 400, {
+      outcome: "invalid_request",
+      detail: `start_time: ${years}`,
+      errors: [{ member: "start_time", detail: years }],
+    });
+});
+
 test("400: no JSON", async () => {
   for (const body of ["{", "{'a': 1}", " ", '"\n"', "{}x"])
     assertProblem(await asAdmin("POST /coupons/1/pause", body), 400, {
