@@ -330,7 +330,7 @@ for (const level of ["repeatable read", "serializable"]) {
 test("set_time_zone against changes of a coupon whose place another one takes: no deadlock", async () => {
   const made = await Promise.all(
     // Each in the first slot of its day, from which the zone moves all to the next day.
-    ["2040-03-01", "2040-03-02"].map((day, n) => create(at(n), `Z-${n}`, noonOn(day, 600), 1)),
+    ["2039-03-01", "2039-03-02"].map((day, n) => create(at(n), `Z-${n}`, noonOn(day, 600), 1)),
   );
   assert.deepEqual(tally(made), { created: 2 });
   const [second] = await database.owner`select id::integer from coupon.coupons where code = 'Z-1'`;
@@ -824,6 +824,95 @@ test("six retire at once while others claim: one works at a time, and each grant
   assert.deepEqual(await positions(old), []);
 });
 
+test("20 tills with the same code and the same reference: one gives it out, 19 are told that it is used", async () => {
+  const [coupon, user] = await granted();
+  const code = await codeOf(user);
+  const answers = await race(
+    theGrant(coupon, user),
+    Array.from({ length: 20 }, (_, i) => () => useClaim(at(i), code, `till:${i}`)),
+  );
+  assert.deepEqual(tally(answers), { used: 1, already_used: 19 });
+});
+
+test("codes at tills amid rotate_claim_secret and retire_claim_secret: used, or not found and unused", async () => {
+  const coupon = await newCoupon(60);
+  const holders = await newUsers(60);
+  await issueAll(at(0), coupon, holders);
+  const codes = await Promise.all(holders.map(codeOf));
+  const [old] = await database.admin`select max(secret_id)::integer as id from claim_secrets()`;
+  let isRetired = false;
+  const tills = upTo(6).map(async (till) => {
+    const answers: (Answer & { user: number })[] = [];
+    for (let i = till - 1; i < codes.length; i += 6) {
+      // The last ones come when the codes that were shown before have ended.
+      if (i >= 48) await until(async () => isRetired, "the old secret is retired");
+      answers.push({ ...(await useClaim(at(till), codes[i] ?? "", `till:${till}`)), user: holders[i] ?? 0 });
+    }
+    return answers;
+  });
+  const rotated = await row(at(0)`select outcome from rotate_claim_secret()`);
+  const again = await row(at(0)`select outcome from rotate_claim_secret()`);
+  const retired = await row(at(0)`select outcome from retire_claim_secret(${old?.["id"]})`);
+  isRetired = true;
+  assert.deepEqual(
+    [rotated, again, retired].map(({ outcome }) => outcome),
+    ["rotated", "older_in_use", "retired"],
+  );
+  const answers = (await Promise.all(tills)).flat();
+  const told = tally(answers);
+  assert.deepEqual((told["used"] ?? 0) + (told["claim_not_found"] ?? 0), 60, JSON.stringify(told));
+  assert.ok((told["claim_not_found"] ?? 0) >= 12);
+  // Whose code was not found has another one in the wallet, and it works.
+  for (const { user, outcome } of answers)
+    if (outcome === "claim_not_found")
+      assert.equal((await useClaim(at(0), await codeOf(user), "till:0")).outcome, "used");
+});
+
+test("copy_day from 20 sessions: each coupon is made once", async () => {
+  for (const [slot, count] of [81, 82, 83].entries())
+    assert.equal(
+      (await create(at(0), `COPIED-${slot}`, noonOn("2038-05-01", slot), count)).outcome,
+      "created",
+    );
+  const answers = await race(
+    settings,
+    Array.from(
+      { length: 20 },
+      (_, i) => () => rows(at(i)`select outcome, slot from copy_day('2038-05-01', '2038-05-02')`),
+    ),
+  );
+  assert.deepEqual(answers.map(tally).sort(byName), [
+    ...Array.from({ length: 19 }, () => ({ already_made: 3 })),
+    { made: 3 },
+  ]);
+});
+
+test("users are forgotten while their coupon is retired: no error, no word is left, and the sums are whole", async () => {
+  const [coupon, holders] = await bygone(40);
+  const forgetting = Promise.all([
+    ...upTo(4).map(async (session) => {
+      const answers: Answer[] = [];
+      for (let i = session - 1; i < holders.length; i += 4)
+        answers.push(await forget(at(session), holders[i] ?? 0));
+      return answers;
+    }),
+  ]);
+  const steps: Answer[] = [];
+  do steps.push(await retire(at(0)));
+  while (steps.at(-1)?.outcome !== "done");
+  assert.deepEqual(tally((await forgetting).flat()), { forgotten: 40 });
+  assert.deepEqual(
+    steps.filter(({ outcome }) => !["going_on", "done"].includes(outcome)),
+    [],
+  );
+  const [left] = await database.owner`
+    select
+      (select count(*)::integer from coupon.user_coupons where coupon_id = ${coupon}) as grants,
+      (select sum(used)::integer from coupon.retired_grants where coupon_id = ${coupon}) as used,
+      (select count(*)::integer from coupon.audit where coupon_id = ${coupon} and new_values->>'use_reference' = 'order') as words`;
+  assert.deepEqual(left, { grants: 0, used: 40, words: 0 });
+});
+
 test("a coupon whose first grant is not committed yet can't be deleted, and a change by hand of its expiry takes the grant along", async () => {
   for (const [change, wanted] of [
     ["delete from coupon.coupons where id = $1", "coupons_are_permanent_once_issued"],
@@ -1091,6 +1180,16 @@ function issueAll(session: Session, coupon: number, users: number[]): Promise<An
 function use(session: Session, user: number, coupon: number, reference: string): Promise<Answer> {
   return row(session`
     select outcome, used_date::text, use_reference from use_coupon(${user}, ${coupon}, ${reference})`);
+}
+
+function useClaim(session: Session, code: string, till: string): Promise<Answer> {
+  return row(session`select outcome from use_claim(${code}, '0001', ${till})`);
+}
+
+/** That the user's wallet shows. */
+async function codeOf(user: number): Promise<string> {
+  const [held] = await database.admin`select claim_code from wallet(${user}, page_size => 1)`;
+  return held?.["claim_code"];
 }
 
 function create(session: Session, code: string, start: string, count: number): Promise<Answer> {
