@@ -1,5 +1,6 @@
 -- What happened, in one order that never changes: what is read once is never preceded by something new. Gathers what was
--- committed since (coupon.gather_events()) where the page reaches the end.
+-- committed since (coupon.gather_events()) where the page reaches the end: also where what is behind it has no events any more,
+-- since its grants were moved out.
 create or replace function public.events(after text default null, page_size integer default 100)
 returns table (
   event_id text,
@@ -22,6 +23,9 @@ as $$
 declare
   v_number bigint := 1;
   v_place integer := -1; -- what comes after it, of the row with that number
+  v_can_gather boolean := not current_setting('transaction_read_only')::boolean; -- a standby has what its primary gathered
+  v_event record;
+  v_left integer := events.page_size;
 begin
   if events.page_size is null or events.page_size not between 1 and 1000 then
     perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
@@ -45,12 +49,12 @@ begin
     end if;
   end if;
 
-  -- A standby has what was gathered on its primary.
-  if not current_setting('transaction_read_only')::boolean
+  if v_can_gather
     and (events.after = 'latest'
       or (select g.last_number from coupon.gathered g) < v_number + events.page_size)
   then
     perform coupon.gather_events();
+    v_can_gather := false;
   end if;
   if events.after = 'latest' then
     select e.number, coupon.last_place(e) - 1 into v_number, v_place
@@ -59,10 +63,28 @@ begin
     limit 1;
   end if;
 
-  return query
-  select a.event_id, a.event, a.at, a.of_coupon, a.user_id, a.position, a.use_reference, a.old_values, a.new_values
-  from coupon.events_after(v_number, v_place, events.page_size) a
-  order by a.at_number, a.at_place;
+  loop
+    for v_event in
+      select a.* from coupon.events_after(v_number, v_place, v_left) a order by a.at_number, a.at_place
+    loop
+      v_number := v_event.at_number;
+      v_place := v_event.at_place;
+      v_left := v_left - 1;
+      event_id := v_event.event_id;
+      event := v_event.event;
+      at := v_event.at;
+      coupon_id := v_event.of_coupon;
+      user_id := v_event.user_id;
+      "position" := v_event.position;
+      use_reference := v_event.use_reference;
+      old_values := v_event.old_values;
+      new_values := v_event.new_values;
+      return next;
+    end loop;
+    exit when v_left = 0 or not v_can_gather;
+    perform coupon.gather_events();
+    v_can_gather := false;
+  end loop;
 end
 $$;
 
