@@ -38,7 +38,7 @@ const provided = (claims: object, key = pair.privateKey) =>
 
 const key = { role: "service", sub: "shop" };
 const tokens: [why: TokenError, what: string, token: string | Promise<string>][] = [
-  ["malformed", "no token", "abc"],
+  ["malformed", "no token", "not-of-three-parts"],
   ["malformed", "claims that are none", "e30.e30x.AA"],
   ["malformed", "a head that is none", own({}).then((token) => token.replace(/^[^.]*/, "e30"))],
   ["malformed", "exp is text", own({ exp: `${exp}` })],
