@@ -2,6 +2,7 @@
 import type { Caller, TokenError } from "../api/caller.ts";
 import type { Operation } from "../api/contract.ts";
 import type { Authenticate } from "../auth/auth.ts";
+import type { Clock } from "../clock.ts";
 import type { Note, Undo } from "../database/commands.ts";
 import type { Exchanges } from "../http/exchange.ts";
 import { bearerOf } from "../http/headers.ts";
@@ -13,6 +14,8 @@ import type { Metrics } from "../observability/metrics.ts";
 export interface Rights {
   roles: NonNullable<Operation["roles"]>;
   scope: Operation["scope"] | undefined;
+  /** A stream, a list or an upload: a key may be revoked meanwhile. */
+  lasts: boolean;
 }
 
 /**
@@ -23,10 +26,12 @@ export type CallerOf = (c: Ctx, operation: Rights, needsToken: boolean) => Promi
 
 export function createCallerOf({
   authenticate,
+  clock,
   exchanges,
   metrics,
 }: {
   authenticate: Authenticate;
+  clock: Pick<Clock, "after">;
   exchanges: Pick<Exchanges, "limit" | "distrusted">;
   metrics: Pick<Metrics, "refusedTokens">;
 }): CallerOf {
@@ -47,8 +52,31 @@ export function createCallerOf({
     if (!mayCall(rights, who)) throw new Problem("forbidden", { detail: whyNot(rights, who) });
     const problem = who.role === "user" && exchanges.limit(c.env.exchange, who.user_id);
     if (problem) throw problem;
+    if (rights.lasts && who.role !== "user" && who.key_id !== undefined)
+      endWhenRevoked(c, async () => (await authenticate(token as string)) !== null, clock);
     return who;
   };
+}
+
+/** From one look at the key of what lasts to the next, ms: what is known of revoked keys is read again when it is that old. */
+const LOOK_MS = 15_000;
+
+/** Breaks off what lasts once its key is good no more. While nobody can tell, it goes on. */
+function endWhenRevoked(
+  { env: { outgoing } }: Ctx,
+  isGood: () => Promise<boolean>,
+  clock: Pick<Clock, "after">,
+): void {
+  let callOff = () => {};
+  const lookLater = () => {
+    callOff = clock.after(LOOK_MS, async () => {
+      if (!(await isGood().catch(() => true))) outgoing?.destroy();
+      else if (!outgoing?.destroyed) lookLater();
+    });
+  };
+  if (outgoing === undefined) return;
+  lookLater();
+  outgoing.once("close", () => callOff());
 }
 
 /** A key that is limited may call what is in its scopes, and nothing else. */

@@ -1,5 +1,8 @@
 /** Keys: what each scope may call, on every route, and how one ends. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import {
   adminToken,
@@ -12,6 +15,7 @@ import {
 } from "../../bench/harness/app.ts";
 import { createClock, type MovedClock } from "../../bench/harness/clock.ts";
 import { INSTANT, invalid } from "../../bench/harness/routes.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { contract, type Operation } from "../api/contract.ts";
 import { signToken } from "../auth/auth.ts";
 import { DatabaseError } from "../database/errors.ts";
@@ -109,6 +113,44 @@ test("revoked on one server: within a minute another one takes it no more, thoug
   assert.equal((await live(stays, other)).status, 200);
   assert.equal((await live(adminToken, other)).status, 200, "one without an id");
   assert.equal((await revoke("key-1")).body.outcome, "already_revoked");
+});
+
+test("revoked while its stream is open: it is broken off within a minute, and no other one", async (t) => {
+  const othersClock = createClock(Date.now());
+  const other = await openApp(world.scratch.apiUrl, { clock: othersClock });
+  const server = createServer(other.listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(async () => {
+    server.closeAllConnections();
+    server.close();
+    await other.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const open = async (token: string) => {
+    const { status, body } = await fetch(`http://127.0.0.1:${port}/events/stream`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    assert.equal(status, 200);
+    const stream = { isOver: false };
+    const read = async () => {
+      for await (const _ of body as ReadableStream<Uint8Array>);
+    };
+    const over = () => {
+      stream.isOver = true;
+    };
+    read().then(over, over);
+    return stream;
+  };
+  const [first, stays] = [await open(keyOf("key-5")), await open(keyOf("key-6"))];
+  assert.equal((await revoke("key-5")).body.outcome, "revoked");
+  await othersClock.pass(15_000); // the ids are read anew, by the database's time
+  await until(
+    async () => (await live(keyOf("key-5"), other)).status === 401,
+    "the key is known to be revoked",
+  );
+  await othersClock.pass(15_000);
+  await until(async () => first.isOver, "its stream is broken off");
+  assert.equal(stays.isOver, false);
 });
 
 test("where nobody can tell whether it is revoked: 503 for what has an id, and for nothing else", async () => {

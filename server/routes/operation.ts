@@ -18,6 +18,7 @@ import { stringifyExact } from "../api/exact.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { nothing } from "../api/requests.ts";
 import type { Authenticate } from "../auth/auth.ts";
+import type { Clock } from "../clock.ts";
 import { commandAnswer, type Sent, success } from "../http/answer.ts";
 import { bodyOf } from "../http/body.ts";
 import { tellDeprecated } from "../http/deprecated.ts";
@@ -43,6 +44,7 @@ export type Asked<K extends OperationName> = Given<K> & {
 
 interface Parts {
   authenticate: Authenticate;
+  clock: Pick<Clock, "after">;
   exchanges: Exchanges;
   looks: Looks;
   metrics: Pick<Metrics, "count" | "refusedTokens">;
@@ -54,8 +56,8 @@ const MAX_LISTS = 20;
 export type Operations = ReturnType<typeof createOperations>;
 
 /** Adds operations to the app. */
-export function createOperations(app: App, { authenticate, exchanges, looks, metrics }: Parts) {
-  const callerOf = createCallerOf({ authenticate, exchanges, metrics });
+export function createOperations(app: App, { authenticate, clock, exchanges, looks, metrics }: Parts) {
+  const callerOf = createCallerOf({ authenticate, clock, exchanges, metrics });
   const lists = createPlaces("lists", MAX_LISTS);
 
   /** Answers an operation, once the request has passed its checks; `first` is checked before them. */
@@ -64,13 +66,13 @@ export function createOperations(app: App, { authenticate, exchanges, looks, met
     handler: (asked: Asked<K>) => Response | Promise<Response>,
     first: (c: Ctx) => unknown = () => {},
   ): void {
-    const { route, roles, scope, isOffer, path, query, body, maxBody }: Operation = contract[name];
+    const { route, roles, scope, stream, isOffer, path, query, body, maxBody }: Operation = contract[name];
     const needsToken = !(isOffer && looks.isPublic);
     const [method = "", template = ""] = route.split(" ");
     app.on(method, placeIn(app, contract[name]), async (c) => {
       exchanges.matched(c.env.exchange, template);
       first(c);
-      const who = roles && (await callerOf(c, { roles, scope }, needsToken));
+      const who = roles && (await callerOf(c, { roles, scope, lasts: stream !== undefined }, needsToken));
       const asked = {
         c,
         who,
