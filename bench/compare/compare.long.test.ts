@@ -83,6 +83,15 @@ test(
   },
 );
 
+test("beside a webhook that hangs and a reader who stands still: it says so", needsGit, async (t) => {
+  const asked = ["HEAD", "grant", "--quick", "--rounds", "1", "--generator", "autocannon"];
+  const run = compare(t, ...asked, "--beside", "webhook,feed");
+  const { status, said, complained } = await run.ended;
+  assert.equal(status, 0, `${said}\n${complained}`);
+  assert.match(said, /^beside the working tree alone: webhook, feed$/m);
+  assert.deepEqual(run.left(), NOTHING);
+});
+
 test("ended by Ctrl-C while it sets up, it leaves nothing", needsGit, async (t) => {
   const run = compare(t, "HEAD", "--quick");
   await run.says("setting up both");
@@ -99,6 +108,7 @@ test("what it can't do, in a sentence", needsGit, async (t) => {
     [[], /^compare: usage: \.\/sd bench compare REV/],
     [["no-such-revision"], /^compare: git knows no revision no-such-revision here/],
     [["HEAD", "burst"], /^compare: no such scenario: burst/],
+    [["HEAD", "--beside", "webhook,nobody"], /^compare: --beside takes webhook,feed, or one of them/],
     [["HEAD", "--rounds", "0"], /^compare: --rounds must be a whole number from 1 to 999/],
   ] as const) {
     const { status, complained } = await compare(t, ...args).ended;

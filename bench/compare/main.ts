@@ -14,10 +14,11 @@ import { type Generator, useAutocannon, useWrk, wrkVersion } from "../load/gener
 import { table } from "../report/report.ts";
 import { createVerdict, type Say, type Verdict } from "../report/result.ts";
 import { shownSpread } from "../report/show.ts";
-import { CHECKOUT, checkOut, describeRevision, type Side, startSide } from "./side.ts";
+import { BESIDE, type BesideName } from "./beside.ts";
+import { CHECKOUT, type Contender, checkOut, describeRevision, type Side, startSide } from "./side.ts";
 import { type Crowd, type Figures, type Kind, kinds, measure, RATE } from "./volleys.ts";
 
-const USAGE = `usage: ./sd bench compare REV [refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--quick]`;
+const USAGE = `usage: ./sd bench compare REV [refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--beside webhook,feed] [--quick]`;
 
 cleanUpOnSignals();
 try {
@@ -38,6 +39,8 @@ interface Command {
   seconds: number;
   users: number;
   generator: string;
+  /** What stands beside the working tree alone: what it costs shows beside the same revision too. */
+  beside: readonly BesideName[];
 }
 
 /** Throws one sentence on what is wrong. */
@@ -50,6 +53,7 @@ function readCommand(args: readonly string[]): Command {
       rounds: { type: "string" },
       seconds: { type: "string" },
       generator: { type: "string" },
+      beside: { type: "string" },
     },
   });
   const [revision, name, ...more] = positionals;
@@ -65,6 +69,9 @@ function readCommand(args: readonly string[]): Command {
   if (!["wrk", "autocannon"].includes(generator)) throw new Error("--generator must be wrk or autocannon");
   if (generator === "wrk" && wrkVersion() === undefined)
     throw new Error("wrk is not on this machine (Debian: apt-get install wrk)");
+  const beside = values.beside?.split(",") ?? [];
+  if (!beside.every((each): each is BesideName => Object.hasOwn(BESIDE, each)))
+    throw new Error(`--beside takes ${Object.keys(BESIDE).join(",")}, or one of them`);
   const { quick } = values;
   return {
     revision,
@@ -73,6 +80,7 @@ function readCommand(args: readonly string[]): Command {
     seconds: whole("seconds", quick ? 1 : 2),
     users: quick ? 50_000 : 200_000,
     generator,
+    beside,
   };
 }
 
@@ -93,9 +101,9 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
     const checkouts = await temporary(join(tmpdir(), "compare-"), later);
     say(`checking out ${commit}: ${subject}`);
     const project = await checkOut(commit, join(checkouts, "revision"), later);
-    const sides: [name: string, project: string][] = [
-      ["working tree", CHECKOUT],
-      [commit, project],
+    const sides: Contender[] = [
+      { name: "working tree", project: CHECKOUT, beside: command.beside },
+      { name: commit, project, beside: [] },
     ];
 
     const wrk = command.generator === "wrk" ? wrkVersion() : undefined;
@@ -106,7 +114,7 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
         (connections): Series => ({
           kind,
           connections,
-          rounds: new Map(sides.map(([name]) => [name, []])),
+          rounds: new Map(sides.map(({ name }) => [name, []])),
           rates: new Map(),
         }),
       ),
@@ -130,6 +138,7 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
       done += rounds;
     }
     say(`${command.rounds} rounds in turn, by ${generator.name}, on ${machineName}`);
+    if (command.beside.length > 0) say(`beside the working tree alone: ${command.beside.join(", ")}`);
     for (const series of all) say(`\n${render(series)}`);
     return verdict;
   });
@@ -137,7 +146,7 @@ async function compare(command: Command, say: Say): Promise<Verdict> {
 
 /** Sets both up and starts them in this order, each with users of its own, and ends them after `work`. */
 function withBoth(
-  order: readonly [name: string, project: string][],
+  order: readonly Contender[],
   directory: string,
   users: number,
   say: Say,
@@ -147,8 +156,8 @@ function withBoth(
     const secret = newSecret();
     say("setting up both");
     const started: Side[] = [];
-    for (const [name, project] of order)
-      started.push(await startSide(name, project, join(directory, name.replace(" ", "-")), secret, later));
+    for (const side of order)
+      started.push(await startSide(side, join(directory, side.name.replace(" ", "-")), secret, later));
     say(`making ${users} users`);
     for (const { owner } of started) await addUsers({ admin: owner }, 1, users + 1);
     const ids = Array.from({ length: users }, (_, i) => i + 1);

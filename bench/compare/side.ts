@@ -15,6 +15,7 @@ import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { hasProc, parentOf, type Snapshot, snapshot } from "../harness/cpu.ts";
 import { newSecret } from "../harness/service.ts";
+import { BESIDE, type Beside, type BesideName } from "./beside.ts";
 
 const run = promisify(execFile);
 
@@ -42,8 +43,17 @@ export interface Side {
   owner: Sql;
   /** The login of the server, by which its backends are known. */
   login: string;
+  /** Begins what stands beside it during a volley. */
+  beside: readonly (() => Promise<Beside>)[];
   /** What its processes have used so far; nothing where the system has no /proc. */
   cpu(): Promise<{ server: Snapshot; postgresql: Snapshot }>;
+}
+
+/** What is compared: a checkout, and what stands beside it. */
+export interface Contender {
+  name: string;
+  project: string;
+  beside: readonly BesideName[];
 }
 
 /** Is given what has to be done at the end. */
@@ -99,8 +109,7 @@ async function copyDependencies(project: string): Promise<void> {
 
 /** Sets up and starts what `project` holds. Its data lie in `directory`. */
 export async function startSide(
-  name: string,
-  project: string,
+  { name, project, beside }: Contender,
   directory: string,
   secret: string,
   later: Later,
@@ -112,7 +121,9 @@ export async function startSide(
   const { ownerRole, login, apiUrl } = await prepareLogins(setupUrl);
   const owner = connect(setupUrl, { role: ownerRole });
   later(() => owner.end({ timeout: 1 }));
-  const { url, pid } = await startServer(project, apiUrl, secret, later);
+  // An older revision may not know the setting.
+  const settings = beside.includes("webhook") ? { WEBHOOKS_ALLOW_PRIVATE: "on" } : {};
+  const { url, pid } = await startServer(project, { API_DATABASE_URL: apiUrl, ...settings }, secret, later);
   const [session] = await owner`select pg_backend_pid() as pid`;
   const postmaster = hasProc ? await parentOf(session?.["pid"]) : 0;
   return {
@@ -121,6 +132,7 @@ export async function startSide(
     setupUrl,
     owner,
     login,
+    beside: beside.map((each) => () => BESIDE[each]({ owner, url }, secret)),
     async cpu() {
       if (!hasProc) return { server: new Map(), postgresql: new Map() };
       return { server: await snapshot(pid), postgresql: await snapshot(postmaster) };
@@ -167,7 +179,7 @@ function prepareLogins(setupUrl: string): Promise<{ ownerRole: string; login: st
 
 async function startServer(
   project: string,
-  apiUrl: string,
+  settings: Record<string, string>,
   secret: string,
   later: Later,
 ): Promise<{ url: string; pid: number }> {
@@ -177,7 +189,7 @@ async function startServer(
     stdio: ["ignore", "pipe", "inherit"],
     env: {
       ...environment(),
-      API_DATABASE_URL: apiUrl,
+      ...settings,
       JWT_SECRET: secret,
       HOST: "127.0.0.1",
       PORT: "0",

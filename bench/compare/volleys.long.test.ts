@@ -18,6 +18,7 @@ test("grants and refusals: right ones pass, and each wrong number is told", asyn
     setupUrl: service.database.setupUrl,
     owner: service.database.owner,
     login: "coupon_api",
+    beside: [],
     cpu: async () => ({ server: new Map(), postgresql: new Map() }),
   };
   const seen = new Set<string>();

@@ -50,14 +50,17 @@ export async function measure(
 ): Promise<Figures> {
   const { owner, url } = side;
   await emptyTables(owner);
+  const beside = await Promise.all(side.beside.map((begin) => begin()));
   const couponId = await createCoupon(owner, kind.name, 0, kind.count);
   if (kind.isRefused) await takeTheLast(url, winner, couponId);
   const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
+  await Promise.all(beside.map(({ isThere }) => isThere));
   const before = await side.cpu();
   const told = await generator.volley({ url, couponId, connections, seconds, tokens });
   const { answers, refused, failed, perSecond, p50, p99 } = told;
   const { rows, last, issued } = await settled(() => grantsOf(owner, couponId));
   const after = await side.cpu();
+  await Promise.all(beside.map(({ end }) => end()));
 
   const who = `${kind.name} by ${side.name}, ${connections} connections`;
   verdict.equal(`${who}: failed requests`, failed, 0);

@@ -37,7 +37,7 @@ export async function emptyTables(owner: Sql): Promise<void> {
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
       where n.nspname = 'coupon' and c.relkind in ('r', 'p')
-        and c.relname not in ('users', 'settings', 'folded', 'claim_secrets', 'schema_migrations')
+        and c.relname not in ('users', 'settings', 'folded', 'gathered', 'webhook_sender', 'claim_secrets', 'schema_migrations')
       order by c.relname
     `
   ).map((row) => row["name"] as string);
