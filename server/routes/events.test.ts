@@ -256,4 +256,5 @@ test("a reader that stands still is read nothing for, until it has taken what wa
     await settled();
   }
   assert.deepEqual([asked.length, written.length], [4, 3]);
+  assert.equal(events.listenerCount("close"), 1);
 });

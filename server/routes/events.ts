@@ -50,6 +50,9 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
     let isReading = false;
     let isTold = false;
     let place = after;
+    /** Ends the wait for the reader. */
+    let goOn = () => {};
+    outgoing.once("close", () => goOn());
 
     async function readOn(): Promise<void> {
       const rows = await db.events(place, AT_ONCE);
@@ -59,8 +62,8 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
       const taken = outgoing.write(rows.map(toBlock).join(""));
       if (!taken)
         await new Promise<void>((resolve) => {
+          goOn = resolve;
           outgoing.once("drain", resolve);
-          outgoing.once("close", resolve);
         });
     }
 
