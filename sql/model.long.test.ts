@@ -14,7 +14,9 @@ test("one after another: every answer is the model's, and every outcome is reach
     from pg_enum e join pg_type t on t.oid = e.enumtypid
     where t.typname like '%outcome'
       and t.typname not in ('set_time_zone_outcome', 'coupon_leases_outcome', 'import_incoming_users_outcome',
-        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome', 'retire_coupons_outcome')
+        'rotate_claim_secret_outcome', 'retire_claim_secret_outcome')
+      -- Of two who retire at once.
+      and (t.typname <> 'retire_coupons_outcome' or e.enumlabel <> 'busy')
       -- These are about no coupon and no user.
       and t.typname !~ 'webhook'
       -- Of a day on which clocks are changed, and of a copy with a long code.
@@ -63,6 +65,12 @@ const BUGS = [
     /case when k.known is null then \(([^;]*?)\) end as forgotten/,
     "null::bigint as forgotten",
   ],
+  [
+    "retire_coupons",
+    "sums of the last step alone",
+    /issued = s.issued \+ excluded.issued/,
+    "issued = excluded.issued",
+  ],
   ["set_plan_entry", "an entry in its own way", / and p.slot <> v_new.slot/, ""],
 ] as const;
 
@@ -70,7 +78,10 @@ for (const [name, bug, right, wrong] of BUGS)
   test(`one after another goes red with ${bug}`, async (t) => {
     const broken = await service(t);
     await plant(broken.scratch.owner, name, right, wrong);
-    const run = await fc.check(oneAfterAnother(broken), { seed: 1, numRuns: 200, endOnFailure: true });
+    const run = await fc.check(oneAfterAnother(broken), {
+      ...{ seed: 1, numRuns: 200, endOnFailure: true },
+      examples: [[SELDOM, { every: 40, size: 7 }]],
+    });
     assert.ok(run.errorInstance instanceof assert.AssertionError);
   });
 test("all at once: some order of the model explains every answer", async (t) => {

@@ -54,6 +54,12 @@ export type Command =
   | { call: "add_to_group"; group: string; users: number[] }
   | { call: "remove_from_group"; group: string; users: number[] }
   | { call: "list_group"; group: string }
+  | { call: "list_plan" }
+  | { call: "list_users"; after: number; page: number }
+  | { call: "list_grants"; coupon: number; after: number; page: number }
+  | { call: "daily_summary"; ago: number; days: number }
+  | { call: "fold_grants" }
+  | { call: "retire_coupons"; ago: number; most: number }
   | { call: "list_groups"; after: string | null; page: number }
   | { call: "forget_user"; user: number }
   | { call: "resolve_subjects"; issuer: string; subjects: string[]; creating: boolean }
@@ -64,7 +70,8 @@ export type Command =
   | { call: "list_keys" }
   | { call: "midnight" }
   | { call: "begin_early"; coupon: number }
-  | { call: "expire"; coupon: number };
+  | { call: "expire"; coupon: number }
+  | { call: "long_ago"; coupon: number };
 
 export type Row = Record<string, unknown>;
 
@@ -75,6 +82,12 @@ export type State = (typeof STATES)[number];
 export const DAY = 86_400_000;
 export const NOW = Date.now();
 export const LAST_NIGHT = NOW - DAY / 2;
+/** So many days is what becomes old at once, and an expiry of then is of the past that can be retired. */
+export const LONG_AGO = 45;
+/** When a coupon of long ago expired: each at another moment, since they are retired in that order. */
+export const longAgo = (coupon: number) => NOW - (LONG_AGO - 5) * DAY + coupon * 1_000;
+/** The least number of days ago of what retire_coupons() takes. */
+export const RETIRABLE = 33;
 
 /** The zone of the service, in which it is noon: so midnight comes by command only. */
 export const NOON = noonZone(NOW);
@@ -190,6 +203,7 @@ function commands(users: number, coupons: number) {
     withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
     ...planning(count),
     ...identities(name),
+    ...lookingBack(coupon, page),
     wallet: fc.record({ call: call("wallet" as const), user, page }),
     live: fc.record({ call: call("live_coupons" as const) }),
     upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
@@ -205,6 +219,29 @@ function commands(users: number, coupons: number) {
     forget: fc.record({ call: call("forget_user" as const), user }),
     midnight: fc.record({ call: call("midnight" as const) }),
     expire: fc.record({ call: call("expire" as const), coupon }),
+  };
+}
+
+/** Random commands about what is over, and lists of what there is. */
+function lookingBack(coupon: fc.Arbitrary<number>, page: fc.Arbitrary<number>) {
+  const call = fc.constant;
+  const after = fc.integer({ min: 0, max: 3 });
+  return {
+    listPlan: fc.record({ call: call("list_plan" as const) }),
+    listUsers: fc.record({ call: call("list_users" as const), after, page }),
+    listGrants: fc.record({ call: call("list_grants" as const), coupon, after, page }),
+    summary: fc.record({
+      call: call("daily_summary" as const),
+      ago: fc.constantFrom(0, 1, LONG_AGO, LONG_AGO + 1, 100, 200),
+      days: fc.integer({ min: 1, max: 3 }),
+    }),
+    longAgo: fc.record({ call: call("long_ago" as const), coupon }),
+    fold: fc.record({ call: call("fold_grants" as const) }),
+    retire: fc.record({
+      call: call("retire_coupons" as const),
+      ago: fc.constantFrom(RETIRABLE, RETIRABLE, RETIRABLE, RETIRABLE - 1),
+      most: page,
+    }),
   };
 }
 

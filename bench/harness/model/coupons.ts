@@ -37,7 +37,8 @@ export function create(model: Model, command: Of<"create_coupon">): Created {
   if (atOnce) return refuse("start_time_taken", atOnce);
   const asMany = day.find((other) => other.count === count);
   if (asMany) return refuse("count_taken", asMany);
-  if (day.length === 3) return refuse("day_full");
+  if (day.length === 3 || model.retired.some((each) => sameDay(start)(each.coupon)))
+    return refuse("day_full");
   const slot = freeSlot(day);
   model.lastId += 1;
   const coupon_id = model.lastId;

@@ -25,11 +25,11 @@ export interface Feed {
   read(): Row[];
 }
 
-const BY_HAND: readonly Command["call"][] = ["midnight", "begin_early", "expire"];
+const BY_HAND: readonly Command["call"][] = ["midnight", "begin_early", "expire", "long_ago"];
 
 /** Of a service that was opened with these rows. */
 export function createFeed(opened: Model): Feed {
-  const told: Happening[] = [];
+  let told: Happening[] = [];
   const pending = new Map<number, Pending>();
   const of = (coupon: number) => {
     const own = pending.get(coupon) ?? { grants: [], changes: [] };
@@ -58,6 +58,16 @@ export function createFeed(opened: Model): Feed {
   }
   add(emptyModel(), opened);
 
+  /** Grants that were moved out have no events, nor have those that nobody had read when their coupon was taken out. */
+  function forgetGrants({ retired }: Model): void {
+    for (const { coupon, left } of retired) {
+      const isGone = ({ coupon_id, event, position }: Happening) =>
+        coupon_id === coupon.coupon_id && ["issued", "sold_out"].includes(event) && (position ?? 0) > left;
+      told = told.filter((each) => !isGone(each));
+      of(coupon.coupon_id).grants = [];
+    }
+  }
+
   return {
     note(before, after, command) {
       if (command.call === "forget_user" && after.names[command.user] === null) {
@@ -69,6 +79,7 @@ export function createFeed(opened: Model): Feed {
           if (each.user_id === command.user && each.use_reference !== null)
             each.use_reference = "(forgotten)";
       } else if (!BY_HAND.includes(command.call)) add(before, after);
+      forgetGrants(after);
     },
     read() {
       for (const [, own] of [...pending].toSorted(([a], [b]) => a - b)) told.push(...inOrder(own));
@@ -89,7 +100,10 @@ function changes(before: Model, after: Model): { coupon_id: number; event: strin
   const isThere = new Set(after.coupons.map((c) => c.coupon_id));
   const gone = before.coupons
     .filter(({ coupon_id }) => !isThere.has(coupon_id))
-    .map(({ coupon_id }) => ({ coupon_id, event: "withdrawn", place: 0 }));
+    .map(({ coupon_id }) => {
+      const isRetired = after.retired.some(({ coupon }) => coupon.coupon_id === coupon_id);
+      return { coupon_id, event: isRetired ? "retired" : "withdrawn", place: 0 };
+    });
   return after.coupons
     .flatMap((c) => {
       const was = wasThere.get(c.coupon_id);

@@ -14,6 +14,7 @@ import {
 } from "./coupons.ts";
 import { isMember, ofGroups, removeFrom } from "./groups.ts";
 import { isOfIdentities, ofIdentities } from "./identities.ts";
+import { isOfPast, ofPast } from "./past.ts";
 import { copyDay, fillDays, previewDays, removePlanEntry, setPlanEntry } from "./plan.ts";
 import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
 
@@ -22,6 +23,7 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
   const { names, coupons, grants } = model;
   const c = coupons.find(({ coupon_id }) => "coupon" in command && coupon_id === command.coupon);
   if (isOfIdentities(command)) return ofIdentities(model, command, seen, (user) => forget(model, user));
+  if (isOfPast(command)) return ofPast(model, command, seen);
   switch (command.call) {
     case "create_coupon":
       return [{ ...create(model, command) }];
@@ -71,12 +73,8 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return list(coupons, command);
     case "coupon_timeline":
       return timeline(c);
-    case "coupon_stats": {
-      const used = grants.filter((each) => each.coupon === command.coupon && each.use_reference).length;
-      return c
-        ? [{ code: c.code, count: c.count, issued: c.issued, remaining: c.count - c.issued, used }]
-        : [];
-    }
+    case "coupon_stats":
+      return stats(model, command.coupon);
     case "import_users":
       return command.users.map((user_id) => importUser(names, user_id, command.name));
     case "set_coupon_group":
@@ -105,13 +103,22 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
 function undo({ names, grants }: Model, command: Omit<Of<"undo_use">, "call">, c: Coupon | undefined): Row {
   const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
   const refuse = (outcome: string) => ({ outcome, used_date: null, use_reference: null });
-  if (!held) return refuse(c ? "not_issued" : "coupon_not_found");
+  if (!c) return refuse("coupon_not_found");
+  if (!held) return refuse("not_issued");
   if (!names[command.user]) return refuse("user_not_found");
   const { used_date, use_reference, used_by } = held;
   if (use_reference === null) return refuse("not_used");
   if (command.till !== null && command.till !== used_by) return refuse("used_by_another");
   Object.assign(held, { used_date: null, use_reference: null, used_by: null });
   return { outcome: "restored", used_date, use_reference };
+}
+
+/** Of a retired one too. */
+function stats({ coupons, retired, grants }: Model, coupon: number): Row[] {
+  const used = grants.filter((each) => each.coupon === coupon && each.use_reference).length;
+  return [...coupons, ...retired.map((each) => each.coupon)]
+    .filter(({ coupon_id }) => coupon_id === coupon)
+    .map(({ code, count, issued }) => ({ code, count, issued, remaining: count - issued, used }));
 }
 
 function importUser(names: Model["names"], user_id: number, name: string): Row {
@@ -175,6 +182,7 @@ function use(
 function wallet({ coupons, grants }: Model, command: Of<"wallet">): Row[] {
   return grants
     .filter((grant) => grant.user === command.user)
+    .filter(({ coupon }) => coupons.some(({ coupon_id }) => coupon_id === coupon))
     .sort((a, b) => a.age - b.age)
     .slice(0, command.page)
     .map(({ coupon, position, age, use_reference }) => {

@@ -19,6 +19,7 @@ const alone = mix(5, 7, {
   setStart: 5, edit: 4, withdraw: 2, plan: 5, unplan: 1, fill: 3, preview: 2, copyDay: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
   setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, listGroups: 2, beginEarly: 4,
   resolve: 8, findSubjects: 1, forgetSubject: 4, recordKey: 2, revokeKey: 2, listKeys: 1,
+  listPlan: 1, listUsers: 1, listGrants: 1, summary: 2, longAgo: 4, fold: 2, retire: 5,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */
@@ -36,13 +37,17 @@ export function oneAfterAnother({ scratch, open }: Service) {
     const model = await open();
     const feed = createFeed(model);
     for (const [i, command] of commands.entries()) {
+      const check = async () => {
+        assert.deepEqual(await readFeed(scratch.admin, size), feed.read(), `events after ${i + 1}`);
+      };
+      // Grants of what has been over for a month are no news.
+      if (command.call === "long_ago") await check();
       const before = structuredClone(model);
       const rows = await ask(scratch.admin, scratch.owner, command);
       assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
       for (const { outcome } of rows) reached.add(`${command.call}: ${outcome}`);
       feed.note(before, model, command);
-      const isRead = i % every === every - 1 || i === commands.length - 1;
-      if (isRead) assert.deepEqual(await readFeed(scratch.admin, size), feed.read(), `events after ${i + 1}`);
+      if (i % every === every - 1 || i === commands.length - 1) await check();
     }
     assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
   });

@@ -1,5 +1,5 @@
 /** Commands in an order that random ones seldom come to. */
-import { type Command, DAY, NOW, STATES } from "./commands.ts";
+import { type Command, DAY, LONG_AGO, NOW, OPENING, RETIRABLE, STATES } from "./commands.ts";
 
 const ALL = { since: null, before: null, prefix: "" };
 
@@ -47,6 +47,33 @@ const IDENTITIES: Command[] = [
   ...["k-1", "k-1", "k-2"].map((key): Command => ({ call: "revoke_key", key })),
   { call: "record_key", key: "k-2", name: "Ann" },
   { call: "list_keys" },
+];
+
+const lookAtDay = (ago: number): Command => ({ call: "daily_summary", ago, days: 2 });
+const retire = (most: number): Command => ({ call: "retire_coupons", ago: RETIRABLE, most });
+/** Coupon 3 has three grants. Amid its retirement its holders ask for it, use it and look. */
+const RETIRING: Command[] = [
+  { call: "retire_coupons", ago: RETIRABLE - 1, most: 1 },
+  { call: "long_ago", coupon: 3 },
+  { call: "fold_grants" },
+  lookAtDay(LONG_AGO + 1),
+  retire(2),
+  retire(2),
+  ...[1, 2, 3].flatMap((user): Command[] => [
+    { call: "issue_coupon", user, coupon: 3 },
+    { call: "use_claim", user, coupon: 3, reference: "order 1", till: "till:1" },
+    { call: "undo_use", user, coupon: 3, till: null },
+    { call: "wallet", user, page: 3 },
+  ]),
+  { call: "list_grants", coupon: 3, after: 0, page: 3 },
+  { call: "coupon_stats", coupon: 3 },
+  { call: "set_coupon_count", coupon: 3, count: 5 },
+  ...OPENING.filter((command) => command.call === "create_coupon"),
+  lookAtDay(LONG_AGO + 1),
+  lookAtDay(200),
+  ...Array.from({ length: 9 }, () => retire(1)),
+  lookAtDay(LONG_AGO + 1),
+  { call: "coupon_stats", coupon: 3 },
 ];
 
 /**
@@ -125,8 +152,10 @@ export const SELDOM: Command[] = [
   { call: "coupon_timeline", coupon: 3 },
   { call: "coupon_timeline", coupon: 4 },
   ...PLANNING,
+  ...RETIRING,
   { call: "forget_user", user: 2 },
   { call: "forget_user", user: 2 },
   ...IDENTITIES,
+  { call: "import_users", users: [2], name: "Ann" },
   ...[1, 2, 4].map((coupon): Command => ({ call: "undo_use", user: 2, coupon, till: null })),
 ];

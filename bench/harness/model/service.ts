@@ -4,9 +4,11 @@ import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
+import { longPast, pastMidnight } from "./by-hand.ts";
 import { BUCKET, type Command, dayAgo, EARLY, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
 import { isOfIdentities, type OfIdentities } from "./identities.ts";
 import { answer } from "./model.ts";
+import { isOfPast, type OfPast } from "./past.ts";
 import { emptyModel, type Model } from "./state.ts";
 
 /** Carries a command out; an error becomes the answer under its constraint or SQLSTATE, which no model gives. */
@@ -26,6 +28,7 @@ export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]
 
 function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row[]> {
   if (isOfIdentities(command)) return queryIdentities(sql, owner, command);
+  if (isOfPast(command)) return queryPast(sql, owner, command);
   switch (command.call) {
     case "create_coupon":
       return sql`
@@ -177,6 +180,33 @@ function queryIdentities(sql: Sql, owner: Sql, command: OfIdentities): PromiseLi
   }
 }
 
+function queryPast(sql: Sql, owner: Sql, command: OfPast): PromiseLike<readonly Row[]> {
+  switch (command.call) {
+    case "list_plan":
+      return sql`
+        select weekday, slot, code_pattern, extract(hour from local_start)::integer as hour, count from list_plan()`;
+    case "list_users":
+      return sql`select user_id::float8, display_name from list_users(${command.after}, ${command.page})`;
+    case "list_grants":
+      return sql`
+        select "position", user_id::integer, issued_on::text, use_reference
+        from list_grants(${command.coupon}, ${command.after}, ${command.page})`;
+    case "daily_summary":
+      return sql`
+        select day::text, coupons, count::integer, issued::integer, used::integer
+        from daily_summary(
+          ${dayAgo(command.ago + command.days - 1)}::text::date, ${dayAgo(command.ago)}::text::date)`;
+    case "retire_coupons":
+      return sql`
+        select outcome, coupon_id::integer, code, grants, grants_left, coupons_left::integer
+        from retire_coupons(${dayAgo(command.ago)}::text::date, ${command.most})`;
+    case "fold_grants":
+      return owner`select from fold_grants()`.then(() => []);
+    case "long_ago":
+      return longPast(owner, command.coupon);
+  }
+}
+
 /** The code of what the user holds; else one that is none. */
 function codeOf(owner: Sql, { user, coupon }: { user: number; coupon: number }): PromiseLike<string> {
   return owner`
@@ -216,20 +246,6 @@ function timeOfDay(sql: Sql) {
   return sql`(issued_at - issued_on::timestamptz)::text as issued_at`;
 }
 
-/** The clock can't be set, so all that was issued becomes a day older, past the guards. */
-async function pastMidnight(owner: Sql): Promise<readonly Row[]> {
-  await owner.begin((sql) =>
-    sql
-      .unsafe(`
-        alter table coupon.user_coupons disable trigger user;
-        update coupon.user_coupons set issued_on = issued_on + 100000;
-        update coupon.user_coupons set issued_on = issued_on - 100001, issued_at = issued_at - interval '1 day';
-        alter table coupon.user_coupons enable trigger user`)
-      .simple(),
-  );
-  return [];
-}
-
 export interface Service {
   scratch: Scratch;
   sessions: Sql[];
@@ -262,6 +278,10 @@ export async function service(t: TestContext): Promise<Service> {
         insert into coupon.gathered default values;
         delete from coupon.user_coupons;
         delete from coupon.use_counts;
+        delete from coupon.retired_grants;
+        delete from coupon.retired_coupons;
+        delete from coupon.past_grants;
+        update coupon.folded set issued_on = default, user_id = default, swept_to = null;
         delete from coupon.coupons;
         delete from coupon.plan;
         delete from coupon.planned;

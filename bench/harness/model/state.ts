@@ -53,6 +53,15 @@ export interface Key {
   revoked: boolean;
 }
 
+/** A coupon that was taken out. */
+export interface Retired {
+  coupon: Coupon;
+  /** Of how many grants it still has. */
+  left: number;
+  /** The days of those that were moved out. */
+  gone: string[];
+}
+
 export interface Model {
   /** Null: forgotten. */
   names: Record<number, string | null>;
@@ -69,6 +78,9 @@ export interface Model {
   plan: PlanEntry[];
   /** Which entries were made, and as which coupons. */
   planned: { day: string; slot: number; coupon_id: number }[];
+  retired: Retired[];
+  /** Copies of grants that were moved out may be left. */
+  isSweeping: boolean;
   grants: Grant[];
 }
 
@@ -108,5 +120,7 @@ export function emptyModel(): Model {
     plan,
     planned,
     grants: [],
+    retired: [],
+    isSweeping: false,
   };
 }
