@@ -36,13 +36,16 @@ const looking: Record<string, (env: Env) => Promise<number>> = {
   apiUrl,
   check,
   keys: (env) => keys(env, []),
-  psql: (env) => psql(env, ["--version"]),
   retire: (env) => retire(env, ["2026-01-01"]),
   sql: (env) => sql(env, ["select 1"]),
   webhooks: (env) => webhooks(env, []),
 };
 
-for (const [name, command] of Object.entries({ ...looking, doctor }))
+for (const [name, command] of Object.entries({
+  ...looking,
+  doctor,
+  psql: (env: Env) => psql(env, ["--version"]),
+}))
   test(`${name}: where no database was ever made it says so, and makes none`, async (t) => {
     const dataDir = await mkdtemp(join(tmpdir(), "coupon-"));
     t.after(() => rm(dataDir, { recursive: true }));
