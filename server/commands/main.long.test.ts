@@ -166,13 +166,17 @@ test("an unknown command: a sentence, status 1; help: status 0, and each command
     "sql",
     "api-url",
   ];
-  const workshop = (name: string, program: string) => [name, 0, `bench/harness/main.ts node ${program}`];
+  const workshop = (name: string, program: string, flag = "") => [
+    name,
+    0,
+    `bench/harness/main.ts ${flag}node ${program}`,
+  ];
   assert.deepEqual(asked, [
     ...ours.map((name) => [name, 0, `server/commands/main.ts ${name}`]),
     ["token", 0, "server/commands/token.ts"],
     ["keys", 0, "server/commands/main.ts keys"],
     workshop("test", "bench/harness/runner.ts"),
-    workshop("bench", "bench/load/main.ts"),
+    workshop("bench", "bench/load/main.ts", "--durable "),
     workshop("faults", "bench/faults/main.ts"),
     workshop("fuzz", "bench/fuzz/main.ts"),
   ]);

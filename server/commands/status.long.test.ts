@@ -111,6 +111,22 @@ test("a database that can't be compared: why, and the rest all the same", async 
   ]);
 });
 
+test("a schema that has another name: what can be told all the same", async (t) => {
+  const { setupUrl } = await open(t);
+  await withConnection(setupUrl, (sql) => sql`alter schema coupon rename to coupon2`);
+  const lines = await told({ DATABASE_URL: setupUrl });
+  assert.deepEqual(lines.slice(1), [
+    `version: ${version} here, none in the database`,
+    "set-up: can't be compared: schema coupon is called coupon2, and set-up would make an empty one beside it: " +
+      "run 'alter schema coupon2 rename to coupon' first",
+    "server: none is connected",
+    "commit: waits for this server only",
+    "transaction: none is open",
+    "locks: none is waited for",
+    `content: can't be read: relation "coupon.settings" does not exist: ./sd doctor says what differs`,
+  ]);
+});
+
 test("a session that holds every table: said, and nothing waits", async (t) => {
   const { setupUrl, owner, target } = await open(t);
   const holder = await owner.reserve();

@@ -109,7 +109,8 @@ interface Schema {
 async function schemaOf(sql: Sql): Promise<Schema | undefined> {
   const [row] = await sql<Schema[]>`select release, migration from schema_version()`.catch(
     (error: { code?: string }) => {
-      if (error.code !== "42883") throw error;
+      // No such function, or its table is gone or has a schema of another name.
+      if (error.code !== "42883" && error.code !== "42P01") throw error;
       return [];
     },
   );
