@@ -437,7 +437,7 @@ for (const [name, route, body, [member, detail] = ["", ""]] of wrongForSql)
   test(`400 from SQL: ${name}`, async () =>
     assertProblem(await asAdmin(route, body), 400, {
       outcome: "invalid_request",
-      detail: `${member} ${detail}`,
+      detail: `${member}: ${detail}`,
       errors: [{ member, detail }],
     }));
 

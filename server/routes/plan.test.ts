@@ -186,7 +186,7 @@ test("400: what the functions refuse, by its name", async () => {
     ],
   ];
   for (const [route, body, member, why] of refused) {
-    const detail = `${member} ${why}`;
+    const detail = `${member}: ${why}`;
     assertProblem(await asAdmin(route, body), 400, {
       ...{ outcome: "invalid_request", detail },
       errors: [{ member, detail: why }],
@@ -197,6 +197,6 @@ test("400: what the functions refuse, by its name", async () => {
     ["first_day=2036-01-02&last_day=2036-01-01", "must not be before first_day"],
   ]) {
     const { status, body } = await asAdminGet(`/plan/preview?${query}`);
-    assert.deepEqual([status, body.detail], [400, `last_day ${why}`]);
+    assert.deepEqual([status, body.detail], [400, `last_day: ${why}`]);
   }
 });

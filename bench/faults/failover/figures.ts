@@ -1,6 +1,7 @@
 /** What a fault of the cluster cost, in figures: pure functions of the history and of what the watchers saw. */
-import { timesOf } from "../checker/answers.ts";
+
 import type { Violation } from "../checker/check.ts";
+import { timesOf } from "../checker/took.ts";
 import type { History } from "../history.ts";
 import type { Commit, Look, Seen } from "./watch.ts";
 
