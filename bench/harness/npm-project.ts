@@ -7,6 +7,10 @@ import { temporaryDirectory } from "./temporary.ts";
 
 const run = promisify(execFile);
 
+/** Settings of this machine by which programs reach the registry: the npm of another Node.js has no file that says so. */
+const OF_THE_MACHINE =
+  /^(PATH|HOME|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(https?|no)_proxy|npm_config_.*)$/i;
+
 export interface Project {
   directory: string;
   /** Writes a file of it. */
@@ -24,11 +28,11 @@ export async function npmProject(packages: readonly string[]): Promise<Project> 
     directory,
     write: (name, text) => writeFile(join(directory, name), text),
     async run(program, args, env = {}) {
-      const { PATH, HOME } = process.env;
+      const ofTheMachine = Object.entries(process.env).filter(([name]) => OF_THE_MACHINE.test(name));
       try {
         const { stdout } = await run(program, args, {
           cwd: directory,
-          env: { PATH, HOME, NO_COLOR: "1", ...env },
+          env: { ...Object.fromEntries(ofTheMachine), NO_COLOR: "1", ...env },
         });
         return stdout;
       } catch (error) {
