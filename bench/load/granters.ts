@@ -19,13 +19,15 @@ export interface Granter {
   name: string;
   url: string;
   processes: Processes;
+  /** Whether it grants: a user once, so that a volley has no more tokens than users. */
+  grants: boolean;
   /** Forgets all grants; answers the coupon to ask for. */
   prepare(): Promise<number>;
   /** How many grants its data shows by each count that must be the same. */
   count(couponId: number): Promise<Record<string, number>>;
 }
 
-/** What all granters are fired at with: no more tokens at once than there are users. */
+/** What all granters are fired at with. */
 export interface Crowd {
   secret: string;
   users: number;
@@ -41,7 +43,8 @@ export async function volleyAt(
   { users, fresh, verdict }: Crowd,
 ): Promise<Round> {
   const couponId = await granter.prepare();
-  const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
+  const wanted = generator.tokens(lastRate, seconds, connections);
+  const tokens = fresh(granter.grants ? Math.min(users, wanted) : wanted);
   const shots = { couponId, connections, seconds, tokens };
   const round = await fireAt(granter, shots, generator, { isRefused: false, verdict });
   const { answers } = round;
@@ -58,7 +61,14 @@ export async function volleyAt(
 }
 
 export function granterOfNothing(name: string, { url, pid }: Process): Granter {
-  return { name, url, processes: { process: pid }, prepare: async () => 1, count: async () => ({}) };
+  return {
+    name,
+    url,
+    processes: { process: pid },
+    grants: false,
+    prepare: async () => 1,
+    count: async () => ({}),
+  };
 }
 
 export function granterInOurTables(
@@ -71,6 +81,7 @@ export function granterInOurTables(
     name,
     url,
     processes: { process: pid, database },
+    grants: true,
     async prepare() {
       await emptyTables(owner);
       return createCoupon(admin, "grant", 0, COUNT);
@@ -92,6 +103,7 @@ export function granterByTextbook(
     name,
     url,
     processes: { process: pid, database },
+    grants: true,
     async prepare() {
       await emptyTables(owner);
       const couponId = await createCoupon(admin, "grant", 0, COUNT);
@@ -107,6 +119,7 @@ export function granterInRedis(name: string, { url, pid }: Process, redis: Redis
     name,
     url,
     processes: { process: pid, database: redis.pid },
+    grants: true,
     async prepare() {
       await redis.reset(1, COUNT);
       return 1;
