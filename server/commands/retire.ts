@@ -13,7 +13,7 @@ import { counted, say } from "./print.ts";
 const BUSY_MS = 500;
 /** Grants of a step, and how many times as long as it took to wait. */
 const STEP = 1_000;
-const PATIENCE = 9;
+const PATIENCE = 19;
 /** Between two lines about one coupon. ms */
 const QUIET_MS = 5_000;
 
