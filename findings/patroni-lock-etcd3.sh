@@ -32,18 +32,18 @@ packages="patroni=3.0.2-1 etcd-server=3.4.23-4+b4 python3-etcd=0.4.5-4 python3-u
   python3-dateutil=2.8.2-2 python3-dnspython=2.3.0-1+deb12u1 python3-yaml=6.0-3+b2 python3-psutil=5.9.4-1+b1 python3-psycopg2=2.9.5-1+b1"
 # shellcheck disable=SC2086
 apt-get download -qq $packages 2>apt.log || { cat apt.log >&2; exit 1; }
-for package in *.deb; do dpkg-deb -x "$package" root; done
+for package in *.deb; do dpkg-deb -x "$package" unpacked; done
 
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 port=$(free_port)
 peer=$(free_port)
-root/usr/bin/etcd --data-dir "$dir/etcd" --enable-v2 --log-level error \
+unpacked/usr/bin/etcd --data-dir "$dir/etcd" --enable-v2 --log-level error \
   --listen-client-urls "http://127.0.0.1:$port" --advertise-client-urls "http://127.0.0.1:$port" \
   --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
   --initial-cluster "default=http://127.0.0.1:$peer" >etcd.log 2>&1 &
 server=$!
 
-PORT=$port PYTHONPATH=$dir/root/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - <<'END'
+PORT=$port PYTHONPATH=$dir/unpacked/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 - <<'END'
 import logging
 import os
 import sys
