@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DatabaseError } from "../database/errors.ts";
+import { createMetrics } from "../observability/metrics.ts";
 import { createCors } from "./cors.ts";
 import { createExchanges, type Tracer } from "./exchange.ts";
 import { Problem } from "./problem.ts";
@@ -27,6 +28,7 @@ function told({ draining = false, limit = 0, tracer }: Given = {}) {
       failure: (error, requestId) => logged.push([error, requestId]),
     },
     metrics: {
+      ...createMetrics(),
       requests: {
         of: (method, route) => (status) => void counted.push(`${method} ${route ?? "unmatched"} ${status}`),
       },

@@ -2,6 +2,7 @@
  * One request and its answer. It has what the routes, the short way of the plain request and refusals on the wire share: request id,
  * trace, the headers of every answer, the metrics and the log line.
  */
+import type { TokenError } from "../api/caller.ts";
 import type { Clock } from "../clock.ts";
 import { problem, type Sent } from "./answer.ts";
 import type { Cors } from "./cors.ts";
@@ -24,7 +25,7 @@ export interface Exchange {
   /** The rate limit of its user, once that is known. */
   rate: Verdict | undefined;
   /** What the log says beside: what its answer acknowledges, so that what a restored database lost can be told, or why its token is refused. */
-  noted: Grant | { token_error: string } | undefined;
+  noted: Grant | { token_error: TokenError } | undefined;
 }
 
 /** A unit of a coupon that a user was told to hold, for the first time or again. */
@@ -72,7 +73,10 @@ export interface Observers {
     ): void;
     failure(error: unknown, requestId?: string): void;
   };
-  metrics: { requests: { of(method: string, route?: string): Count } };
+  metrics: {
+    requests: { of(method: string, route?: string): Count };
+    refusedTokens: Record<TokenError, number>;
+  };
   cors: Pick<Cors, "headers">;
   rateLimit: RateLimit;
   isDraining: () => boolean;
@@ -114,8 +118,9 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     if (position !== null) exchange.noted = { coupon_id, user_id, position, issued_at };
   }
 
-  /** Notes why its token is refused. */
-  function distrusted(exchange: Exchange, reason: string) {
+  /** Counts and notes why its token is refused. */
+  function distrusted(exchange: Exchange, reason: TokenError) {
+    metrics.refusedTokens[reason] += 1;
     exchange.noted = { token_error: reason };
   }
 

@@ -1,5 +1,5 @@
 /** Who calls, for whom it acts, and how the audit names it. */
-import type { Caller, TokenError } from "../api/caller.ts";
+import type { Caller } from "../api/caller.ts";
 import type { Operation } from "../api/contract.ts";
 import type { Authenticate } from "../auth/auth.ts";
 import type { Clock } from "../clock.ts";
@@ -8,7 +8,6 @@ import type { Exchanges } from "../http/exchange.ts";
 import { bearerOf } from "../http/headers.ts";
 import { Problem } from "../http/problem.ts";
 import { type Ctx, header } from "../http/request.ts";
-import type { Metrics } from "../observability/metrics.ts";
 
 /** What an operation says of who may call it. */
 export interface Rights {
@@ -28,22 +27,19 @@ export function createCallerOf({
   authenticate,
   clock,
   exchanges,
-  metrics,
 }: {
   authenticate: Authenticate;
   clock: Pick<Clock, "after">;
   exchanges: Pick<Exchanges, "limit" | "distrusted">;
-  metrics: Pick<Metrics, "refusedTokens">;
 }): CallerOf {
   return async (c, rights, needsToken) => {
     const authorization = header(c, "authorization");
     if (authorization === undefined && !needsToken) return null;
     const token = bearerOf(authorization);
-    const told = (reason: TokenError) => {
-      metrics.refusedTokens[reason] += 1;
-      exchanges.distrusted(c.env.exchange, reason);
-    };
-    const who = token === undefined ? null : await authenticate(token, told);
+    const who =
+      token === undefined
+        ? null
+        : await authenticate(token, (reason) => exchanges.distrusted(c.env.exchange, reason));
     if (who === null)
       throw new Problem(
         "unauthenticated",

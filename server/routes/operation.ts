@@ -47,7 +47,7 @@ interface Parts {
   clock: Pick<Clock, "after">;
   exchanges: Exchanges;
   looks: Looks;
-  metrics: Pick<Metrics, "count" | "refusedTokens">;
+  metrics: Pick<Metrics, "count">;
 }
 
 /** Lists that are read at once, of a process: each holds a page of rows for its reader. */
@@ -57,7 +57,7 @@ export type Operations = ReturnType<typeof createOperations>;
 
 /** Adds operations to the app. */
 export function createOperations(app: App, { authenticate, clock, exchanges, looks, metrics }: Parts) {
-  const callerOf = createCallerOf({ authenticate, clock, exchanges, metrics });
+  const callerOf = createCallerOf({ authenticate, clock, exchanges });
   const lists = createPlaces("lists", MAX_LISTS);
 
   /** Answers an operation, once the request has passed its checks; `first` is checked before them. */
