@@ -16,7 +16,7 @@ import { hmacKey } from "./hs256.ts";
 import { type Issuer, issuersOf } from "./issuers.ts";
 import type { Header, Keys } from "./keys.ts";
 import { createKnown, type Verified } from "./known.ts";
-import { type Told, whyNot } from "./refusals.ts";
+import { refuse, type Told } from "./refusals.ts";
 import { createRevoked, unlessRevoked } from "./revoked.ts";
 
 /**
@@ -87,20 +87,20 @@ export async function createAuthenticate(
     header: string,
     claims: Claims,
     issuer: Remembering,
-    check: Check | null,
+    check: Check | TokenError,
     stamp: number,
     told?: Told,
   ): Caller | null | Promise<Caller | null> {
-    if (check === null) return refuse(told, () => whyNoCheck(token, issuer.keys));
-    const now = Date.now() / 1000;
+    if (typeof check === "string") return refuse(told, check);
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
-    const exp = readExpiry(claims, now);
-    const caller = exp === null ? null : readCaller(claims, issuer);
-    if (exp === null || caller === null) return refuse(told, () => whyNot(claims, issuer, now));
+    const exp = readExpiry(claims, Date.now() / 1000);
+    if (typeof exp === "string") return refuse(told, exp);
+    const caller = readCaller(claims, issuer);
+    if (typeof caller === "string") return refuse(told, caller);
     const end = token.lastIndexOf(".");
     if (!check(token.slice(0, end), token.slice(end + 1))) {
       forged = { token, stamp };
-      return refuse(told, () => "signature");
+      return refuse(told, "signature");
     }
     if (!issuer.checks.has(header) && issuer.checks.size < MAX_HEADERS && isCurrent(stamp))
       issuer.checks.set(header, check);
@@ -130,15 +130,15 @@ export async function createAuthenticate(
     const waiting = resolving.size === 0 ? undefined : resolving.get(token);
     if (waiting !== undefined) return waiting;
     if (forged !== undefined && token === forged.token && isCurrent(forged.stamp))
-      return refuse(told, () => "signature");
-    if (!COMPACT.test(token)) return refuse(told, () => "malformed");
+      return refuse(told, "signature");
+    if (!COMPACT.test(token)) return refuse(told, "malformed");
     const header = token.slice(0, token.indexOf("."));
     const claims = readClaims(token.slice(header.length + 1, token.lastIndexOf(".")));
+    if (claims === null) return refuse(told, "malformed");
     // Whose keys are asked is decided by the token, and whether it is theirs by its signature.
-    const index = claims === null ? -1 : issuers.findIndex(({ issuer }) => issuer === claims["iss"]);
+    const index = issuers.findIndex(({ issuer }) => issuer === claims["iss"]);
     const issuer = issuers[index];
-    if (claims === null || issuer === undefined)
-      return refuse(told, () => (claims === null ? "malformed" : "unknown_issuer"));
+    if (issuer === undefined) return refuse(told, "unknown_issuer");
     const stamp = stampOf(issuer, index);
     if (issuer.stamp !== stamp) {
       issuer.stamp = stamp;
@@ -159,28 +159,16 @@ function isByPublicKey(token: string): boolean {
   return token.charAt(token.length - 44) !== ".";
 }
 
-/** What checks the tokens with this one's header; null if none can be valid. */
-function findCheck(token: string, keys: Keys): Check | null | Promise<Check | null> {
-  const header = readHeader(token);
-  const algorithm = ALGORITHMS.get(header?.alg ?? "");
-  if (header === null || algorithm === undefined || !keys.algorithms.includes(header.alg)) return null;
-  const checkBy = (key: KeyObject | null) =>
-    key !== null && algorithm.fits(key) ? algorithm.checkOf(key) : null;
-  const key = keys.keyOf(header);
-  return key instanceof Promise ? key.then(checkBy) : checkBy(key);
-}
-
-/** Nobody asks on the short way: the reason is looked for where it is told. */
-function refuse(told: Told | undefined, why: () => TokenError): null {
-  if (told !== undefined) told(why());
-  return null;
-}
-
-/** Why findCheck() says null. */
-function whyNoCheck(token: string, { algorithms }: Keys): TokenError {
+/** What checks the tokens with this one's header, or why none can be valid. */
+function findCheck(token: string, keys: Keys): Check | TokenError | Promise<Check | TokenError> {
   const header = readHeader(token);
   if (header === null) return "malformed";
-  return ALGORITHMS.has(header.alg) && algorithms.includes(header.alg) ? "unknown_key" : "algorithm";
+  const algorithm = ALGORITHMS.get(header.alg);
+  if (algorithm === undefined || !keys.algorithms.includes(header.alg)) return "algorithm";
+  const checkBy = (key: KeyObject | null) =>
+    key !== null && algorithm.fits(key) ? algorithm.checkOf(key) : "unknown_key";
+  const key = keys.keyOf(header);
+  return key instanceof Promise ? key.then(checkBy) : checkBy(key);
 }
 
 /** A header without critical extensions. Only b64 is known (RFC 7797), and a JWT has it as it is without. */

@@ -1,5 +1,5 @@
 /** What the claims of a token say: when it is good, for whom, and who calls. */
-import { type Caller, type Role, SCOPES, type Scope } from "../api/caller.ts";
+import { type Caller, type Role, SCOPES, type Scope, type TokenError } from "../api/caller.ts";
 import { isText } from "../api/values.ts";
 import type { ClaimPath, GivenRole } from "../issuer-settings.ts";
 
@@ -57,30 +57,32 @@ export function readClaims(part: string): Claims | null {
   }
 }
 
-/** `exp`, if the token is good now (seconds since 1970). */
-export function readExpiry({ exp, nbf = 0, iat = 0 }: Claims, now: number): number | null {
-  const isNow =
-    isInstant(exp) && exp > now && isInstant(nbf) && nbf <= Math.floor(now) + AHEAD_S && isInstant(iat);
-  return isNow ? exp : null;
+/** `exp`, if the token is good now (seconds since 1970); else why it is not. */
+export function readExpiry({ exp, nbf = 0, iat = 0 }: Claims, now: number): number | TokenError {
+  if (!isInstant(exp) || !isInstant(nbf) || !isInstant(iat)) return "malformed";
+  if (exp <= now) return "expired";
+  return nbf <= Math.floor(now) + AHEAD_S ? exp : "not_yet_valid";
 }
 
-/** Who calls, if the token is for us. */
-export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger | null {
+/** Who calls, if the token is for us; else why it is not. */
+export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger | TokenError {
+  if (!isFor(mapping.audienceOf(claims), mapping.audience)) return "audience";
   const subject = mapping.subjectOf(claims);
-  if (!isFor(mapping.audienceOf(claims), mapping.audience) || !isSubject(subject)) return null;
+  if (!isSubject(subject)) return "subject";
   const held = mapping.roleOf(claims);
-  if (held?.role === "user") {
+  if (held === null) return "role";
+  if (held.role === "user") {
     if (mapping.users !== undefined)
       return { role: "stranger", subject, displayName: nameOf(mapping.displayNameOf(claims)) };
     const user_id = numberOf(mapping.userIdOf(claims));
-    return user_id === null ? null : { role: "user", user_id, subject: String(user_id) };
+    return user_id === null ? "subject" : { role: "user", user_id, subject: String(user_id) };
   }
   const name = mapping.nameOf(subject);
-  if (held === null || !isSubject(name)) return null;
+  if (!isSubject(name)) return "subject";
   const { jti } = claims;
   if (jti === undefined) return { ...held, role: held.role, subject: name };
   // A key whose id nobody can revoke would be good for ever: it is none.
-  return isSubject(jti) ? { ...held, role: held.role, subject: name, key_id: mapping.nameOf(jti) } : null;
+  return isSubject(jti) ? { ...held, role: held.role, subject: name, key_id: mapping.nameOf(jti) } : "key_id";
 }
 
 /**
@@ -113,7 +115,7 @@ export function claimAt(claims: Claims, path: ClaimPath): unknown {
   return value;
 }
 
-export function isFor(claim: unknown, audience: readonly string[]): boolean {
+function isFor(claim: unknown, audience: readonly string[]): boolean {
   return Array.isArray(claim)
     ? audience.some((one) => claim.includes(one))
     : audience.includes(claim as string);
@@ -128,7 +130,7 @@ function isInstant(claim: unknown): claim is number {
 }
 
 /** Its characters are counted as PostgreSQL counts them. The length comes first: it is at hand. */
-export function isSubject(claim: unknown): claim is string {
+function isSubject(claim: unknown): claim is string {
   if (typeof claim !== "string" || claim.length === 0 || claim.length > 2 * MAX_SUBJECT) return false;
   return (claim.length <= MAX_SUBJECT || [...claim].length <= MAX_SUBJECT) && isText(claim);
 }

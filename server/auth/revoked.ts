@@ -4,7 +4,7 @@
  */
 import type { Caller } from "../api/caller.ts";
 import type { Clock } from "../clock.ts";
-import type { Told } from "./refusals.ts";
+import { refuse, type Told } from "./refusals.ts";
 
 /** The ids are read again when they are needed and this old, ms. Requests do not wait for that … */
 const AGED_MS = 15_000;
@@ -57,11 +57,7 @@ export function unlessRevoked(
   told?: Told,
 ): Caller | null | Promise<Caller | null> {
   if (caller.role === "user" || caller.key_id === undefined) return caller;
-  const unless = (isIt: boolean) => {
-    if (isIt) told?.("revoked");
-
-    return isIt ? null : caller;
-  };
+  const unless = (isIt: boolean) => (isIt ? refuse(told, "revoked") : caller);
   const isGone = isRevoked(caller.key_id);
   return isGone instanceof Promise ? isGone.then(unless) : unless(isGone);
 }
