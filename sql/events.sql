@@ -24,8 +24,9 @@ declare
   v_number bigint := 1;
   v_place integer := -1; -- what comes after it, of the row with that number
   v_can_gather boolean := not current_setting('transaction_read_only')::boolean; -- a standby has what its primary gathered
-  v_event record;
+  v_last_number bigint;
   v_left integer := events.page_size;
+  v_told integer;
 begin
   if events.page_size is null or events.page_size not between 1 and 1000 then
     perform coupon.refuse_argument('page_size', 'must lie between 1 and 1000');
@@ -49,10 +50,8 @@ begin
     end if;
   end if;
 
-  if v_can_gather
-    and (events.after = 'latest'
-      or (select g.last_number from coupon.gathered g) < v_number + events.page_size)
-  then
+  select g.last_number into v_last_number from coupon.gathered g;
+  if v_can_gather and (events.after = 'latest' or v_last_number < v_number + events.page_size) then
     perform coupon.gather_events();
     v_can_gather := false;
   end if;
@@ -64,24 +63,16 @@ begin
   end if;
 
   loop
-    for v_event in
-      select a.* from coupon.events_after(v_number, v_place, v_left) a order by a.at_number, a.at_place
-    loop
-      v_number := v_event.at_number;
-      v_place := v_event.at_place;
-      v_left := v_left - 1;
-      event_id := v_event.event_id;
-      event := v_event.event;
-      at := v_event.at;
-      coupon_id := v_event.of_coupon;
-      user_id := v_event.user_id;
-      "position" := v_event.position;
-      use_reference := v_event.use_reference;
-      old_values := v_event.old_values;
-      new_values := v_event.new_values;
-      return next;
-    end loop;
+    return query
+    select a.event_id, a.event, a.at, a.of_coupon, a.user_id, a.position, a.use_reference, a.old_values, a.new_values
+    from coupon.events_after(v_number, v_place, v_left, case when v_can_gather then v_last_number end) a
+    order by a.at_number, a.at_place;
+    get diagnostics v_told = row_count;
+    v_left := v_left - v_told;
     exit when v_left = 0 or not v_can_gather;
+    -- All up to v_last_number was told.
+    v_number := v_last_number + 1;
+    v_place := -1;
     perform coupon.gather_events();
     v_can_gather := false;
   end loop;

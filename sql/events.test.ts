@@ -311,6 +311,14 @@ test("who is behind grants that were moved out is told what came after them, in 
   for (let outcome: unknown; outcome !== "done"; )
     outcome = await value(admin`select outcome from retire_coupons(current_date - 40)`);
   // The next row of the log is theirs and has no event any more; that of the retirement is not gathered yet.
+  const undone = connect(adminUrl, { max: 1 });
+  await undone`begin`;
+  assert.deepEqual(await rows(undone`select event, coupon_id::integer from events(${start}, 2)`), [
+    ["created", old],
+    ["retired", old],
+  ]);
+  await undone`rollback`;
+  await undone.end();
   assert.deepEqual(await told(created as string, 1), [["retired", old, null]]);
 });
 
