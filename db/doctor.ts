@@ -10,7 +10,7 @@ import { type Sql, withConnection } from "./connect.ts";
 import { type Difference, differences } from "./differences.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
-import { isLost, kept, loginsOf } from "./logins.ts";
+import { kept, loginsOf, NEW_PASSWORDS } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
 import { renamedSchemas } from "./renames.ts";
 import { checkRights, keeperOf } from "./roles.ts";
@@ -53,10 +53,7 @@ async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
     if (error.code !== "42501" && error.code !== "53300") throw error;
     return { closed: [], keptBy: undefined };
   });
-  if (keptBy !== undefined)
-    return isLost(keptBy)
-      ? [{ what: kept(closed, keptBy).split(":")[0] as string, todo: NEW_PASSWORDS }]
-      : [];
+  if (keptBy !== undefined) return keptBy.isLost ? [{ what: kept(closed, keptBy), todo: NEW_PASSWORDS }] : [];
   return closed.map((login) => ({
     what: `role ${login} can't log in with the password of this DATABASE_URL`,
     todo: "./sd migrate",
@@ -105,7 +102,6 @@ export async function restOf(sql: Sql, connections: number): Promise<Finding[]> 
   ];
 }
 
-const NEW_PASSWORDS = "./sd migrate --new-passwords";
 const UNRECORDED =
   "role coupon_owner: comment doesn't name the login whose passwords coupon_api and coupon_admin have";
 

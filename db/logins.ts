@@ -3,14 +3,24 @@ import { connect, explained, type Sql } from "./connect.ts";
 import { amongOthers, type Keeper, keeperOf, recordOf } from "./roles.ts";
 import { LOGINS, type Login, type Target } from "./target.ts";
 
+/** The login that gave ours passwords which are not this target's. */
+export interface Giver {
+  /** In words, also where nobody knows which it was. */
+  name: string;
+  /** Whether it can no longer be asked for its password. */
+  isLost: boolean;
+}
+
+export const NEW_PASSWORDS = "./sd migrate --new-passwords";
+
 /**
- * The logins that do not take the passwords of this target, and in words the login that gave them theirs if that was another one, or
- * if nobody knows which: servers may use them all the same.
+ * The logins that do not take the passwords of this target, and who gave them theirs if that was another login, or if nobody knows
+ * which: servers may use them all the same.
  */
 export async function loginsOf(
   sql: Sql,
   target: Target,
-): Promise<{ closed: Login[]; keptBy: string | undefined }> {
+): Promise<{ closed: Login[]; keptBy: Giver | undefined }> {
   const closed: Login[] = [];
   for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
   if (closed.length === 0) return { closed, keptBy: undefined };
@@ -21,16 +31,11 @@ export async function loginsOf(
   return { closed, keptBy: isOpen ? undefined : giverOf(keeper) };
 }
 
-function giverOf(keeper: Keeper | undefined): string {
-  if (keeper === undefined) return UNKNOWN;
-  return `login ${keeper.login}${keeper.isThere ? "" : GONE}`;
+function giverOf(keeper: Keeper | undefined): Giver {
+  if (keeper === undefined) return { name: "a login that nobody recorded", isLost: true };
+  const name = `login ${keeper.login}`;
+  return keeper.isThere ? { name, isLost: false } : { name: `${name}, which is no more,`, isLost: true };
 }
-
-const UNKNOWN = "a login that nobody recorded";
-const GONE = ", which is no more,";
-
-/** Whether such a giver can no longer be asked for its password. */
-export const isLost = (keptBy: string) => keptBy === UNKNOWN || keptBy.endsWith(GONE);
 
 /**
  * Lets coupon_api and coupon_admin log in with the passwords of this target, and ends the sessions of their passwords of before. It
@@ -45,8 +50,8 @@ export async function openLogins(
 ): Promise<string | undefined> {
   const { closed, keptBy } = anew ? { closed: [...LOGINS], keptBy: undefined } : await loginsOf(sql, target);
   if (keptBy !== undefined) {
-    log(kept(closed, keptBy));
-    return keptBy;
+    log(keptOrAnew(closed, keptBy));
+    return keptBy.name;
   }
   if (closed.length > 0 || !(await keeperOf(sql))?.isRecorded) await givePasswords(sql, target, closed);
   const [now] = await sql`select clock_timestamp()::text as changed_at`;
@@ -60,11 +65,14 @@ export async function openLogins(
   return undefined;
 }
 
-export const kept = (logins: Login[], keptBy: string) =>
-  (logins.length === 1
-    ? `${logins[0]} keeps the password that ${keptBy} gave it`
-    : `${logins.join(" and ")} keep the passwords that ${keptBy} gave them`) +
-  (isLost(keptBy) ? ": ./sd migrate --new-passwords gives new ones" : "");
+export const kept = (logins: Login[], { name }: Giver) =>
+  logins.length === 1
+    ? `${logins[0]} keeps the password that ${name} gave it`
+    : `${logins.join(" and ")} keep the passwords that ${name} gave them`;
+
+/** The same, with what helps where nobody has the passwords any more. */
+export const keptOrAnew = (logins: Login[], giver: Giver) =>
+  kept(logins, giver) + (giver.isLost ? `: ${NEW_PASSWORDS} gives new ones` : "");
 
 /** With the record of whose they are. Without `logins` it is only that: they have this target's passwords, and nobody wrote it down. */
 async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise<void> {

@@ -5,7 +5,7 @@
 import { type Sql, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
-import { kept, loginsOf } from "./logins.ts";
+import { type Giver, keptOrAnew, loginsOf } from "./logins.ts";
 import { isOthers, isUnreleased, type Sources, type Standing, standingOf } from "./release.ts";
 import { requireSchemas } from "./renames.ts";
 import { checkRights, makeRoles } from "./roles.ts";
@@ -24,8 +24,8 @@ export interface Pending {
   rights: string[] | undefined;
   /** Logins that would get the passwords of the target. */
   logins: Login[];
-  /** Logins that have other passwords, and the login that gave them: set-up leaves them. */
-  kept: { logins: Login[]; by: string } | undefined;
+  /** Logins that have other passwords, and who gave them: set-up leaves them. */
+  kept: { logins: Login[]; by: Giver } | undefined;
   /** Would be put after the rows of their tables; none where no migration was applied yet. */
   sequences: SequenceBehind[];
 }
@@ -83,7 +83,7 @@ export function isNothing({ standing, roles, functions, rights, logins, sequence
 export function describe(
   pending: Pending,
 ): Record<"migrations" | "roles" | "functions" | "rights", string> & { sequences?: string } {
-  const { standing, roles, functions, rights, logins, kept: held, sequences } = pending;
+  const { standing, roles, functions, rights, logins, kept, sequences } = pending;
   const { applied, unknown, set, loadedSet = "none" } = standing;
   const notCompared = isOthers(standing) ? "not compared, the database is of another release" : undefined;
   const list = (names: string[]) => names.join(", ");
@@ -101,7 +101,7 @@ export function describe(
     roles:
       [
         ...parts(["differ", roles], ["can't log in with this DATABASE_URL yet", logins]),
-        ...(held ? [kept(held.logins, held.by)] : []),
+        ...(kept ? [keptOrAnew(kept.logins, kept.by)] : []),
       ].join("; ") ||
       (notCompared ?? "as in the files"),
     functions: `set ${set} here, ${loadedSet} in the database; ${

@@ -63,7 +63,7 @@ export async function setUp(
     const standing = () => patiently("migrations", () => asOwner(sql, (owner) => standingOf(owner, sources)));
     const [owner] = await sql`select from pg_roles where rolname = 'coupon_owner'`;
     const onlyServes = owner && whyOnlyServe(await standing());
-    if (onlyServes) return { onlyServes, keptBy: (await loginsOf(sql, target)).keptBy };
+    if (onlyServes) return { onlyServes, keptBy: (await loginsOf(sql, target)).keptBy?.name };
     log("roles");
     await patiently("roles", () => amongOthers(() => makeRoles(sql, functions)));
     log("migrations");
