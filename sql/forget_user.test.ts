@@ -196,6 +196,17 @@ test("forgotten: every text with a name has the words of that name, by which it 
   assert.deepEqual(wrong, []);
 });
 
+test("forgotten: the index and the search for a name know the same scripts without spaces", async () => {
+  const wrong = await rows(owner`
+    select to_hex(c.code)
+    from generate_series(0, x'3FFFF'::integer, 16) r (first)
+    cross join lateral (values (r.first), (r.first + 15)) c (code)
+    cross join lateral (values ('Q' || chr(greatest(c.code, 1)))) t (text)
+    where c.code not between x'D800'::integer and x'DFFF'::integer
+      and (coupon.take_out('Q', t.text) <> t.text) <> ((coupon.words_of(t.text))[1] = 'q')`);
+  assert.deepEqual(wrong, []);
+});
+
 test("forgotten: a name in a script without spaces is found amid other words, and one of letters beside them", async () => {
   const lunch = await coupon();
   for (const [name, reason, left] of [

@@ -275,11 +275,10 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select array(
     select m.word[1]
-    from regexp_matches(
-      lower(words_of.text),
-      '[\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF]'
-        '|[^\W\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF]+',
-      'g') m (word));
+    from (values (
+      '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
+    )) s (chars)
+    cross join lateral regexp_matches(lower(words_of.text), '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
 end;
 
 comment on function coupon.words_of(text) is
