@@ -16,7 +16,7 @@ const KEEP_MS = 10_000;
 const resolveBySystem: Resolve = (name) => lookup(name, { all: true });
 
 /** One look-up at a time. Those who ask for the same name share it, and those who come soon after. */
-export function createResolve(resolve: Resolve = resolveBySystem, waitMs = WAIT_MS): Resolve {
+export function createResolve(resolve: Resolve = resolveBySystem): Resolve {
   const answers = new Map<string, Promise<LookupAddress[]>>();
   let before: Promise<unknown> = Promise.resolve();
 
@@ -32,7 +32,10 @@ export function createResolve(resolve: Resolve = resolveBySystem, waitMs = WAIT_
   return (name) => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${name} was not looked up in ${waitMs / 1_000} s`)), waitMs);
+      timer = setTimeout(
+        () => reject(new Error(`${name} was not looked up in ${WAIT_MS / 1_000} s`)),
+        WAIT_MS,
+      );
     });
     return Promise.race([answers.get(name) ?? lookUp(name), late]).finally(() => clearTimeout(timer));
   };
