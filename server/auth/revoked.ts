@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import { refuse, type Told } from "./refusals.ts";
 
 /** The ids are read again when they are needed and this old, ms. Requests do not wait for that … */
-const AGED_MS = 15_000;
+export const AGED_MS = 15_000;
 /** … unless they are this old: with the deadline of a call, a key that was revoked is not taken any more within a minute. */
 const KEPT_MS = 45_000;
 /** After a failure they are asked for in the background at most this often, ms. */

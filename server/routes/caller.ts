@@ -2,6 +2,7 @@
 import type { Caller } from "../api/caller.ts";
 import type { Operation } from "../api/contract.ts";
 import type { Authenticate } from "../auth/auth.ts";
+import { AGED_MS } from "../auth/revoked.ts";
 import type { Clock } from "../clock.ts";
 import type { Note, Undo } from "../database/commands.ts";
 import type { Exchanges } from "../http/exchange.ts";
@@ -54,23 +55,20 @@ export function createCallerOf({
   };
 }
 
-/** From one look at the key of what lasts to the next, ms: what is known of revoked keys is read again when it is that old. */
-const LOOK_MS = 15_000;
-
-/** Breaks off what lasts once its key is good no more. While nobody can tell, it goes on. */
+/** Breaks off what lasts once its key is good no more. While nobody can tell, it goes on. It looks whenever what is known has aged. */
 function endWhenRevoked(
   { env: { outgoing } }: Ctx,
   isGood: () => Promise<boolean>,
   clock: Pick<Clock, "after">,
 ): void {
+  if (outgoing === undefined) return;
   let callOff = () => {};
   const lookLater = () => {
-    callOff = clock.after(LOOK_MS, async () => {
-      if (!(await isGood().catch(() => true))) outgoing?.destroy();
-      else if (!outgoing?.destroyed) lookLater();
+    callOff = clock.after(AGED_MS, async () => {
+      if (!(await isGood().catch(() => true))) outgoing.destroy();
+      else if (!outgoing.destroyed) lookLater();
     });
   };
-  if (outgoing === undefined) return;
   lookLater();
   outgoing.once("close", () => callOff());
 }
