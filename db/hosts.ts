@@ -4,15 +4,12 @@
  * a standby. Here all connections of a pool share one search, and a host that is not wanted is asked again after growing pauses.
  */
 import postgres from "postgres";
-import { NO_HOST } from "./errors.ts";
+import { NO_HOST, UNREACHABLE } from "./errors.ts";
 import { failingSocket, openSocket, type SocketOptions } from "./socket.ts";
 import type { Target, Wanted } from "./target.ts";
 
 /** Between two questions to one host, ms: the first pause after it was not wanted, and the longest. A random half of it is left out. */
 const PAUSES = { first: 50, longest: 1_000 };
-
-/** For another answer once a host is wanted, ms: where two call themselves primary, the one of the newer timeline is right. */
-const GRACE_MS = 100;
 
 /** Questions to one host in so many ms, at most. */
 export function mostQuestions(ms: number): number {
@@ -29,12 +26,14 @@ export interface Patience {
   askMs: number;
   /** For all of them, ms: then who waits is told that there is none. */
   searchMs: number;
+  /** For another answer once a host is wanted, ms: where two call themselves primary, the one of the newer timeline is right. */
+  graceMs: number;
 }
 
 /** A caller of the server has to be told within its time. */
-const SERVING: Patience = { askMs: 2_000, searchMs: 1_000 };
+const SERVING: Patience = { askMs: 2_000, searchMs: 1_000, graceMs: 100 };
 /** A command asks once. */
-export const COMMANDING: Patience = { askMs: 10_000, searchMs: 10_000 };
+export const COMMANDING: Patience = { askMs: 10_000, searchMs: 10_000, graceMs: 100 };
 
 export interface Found {
   target: Target;
@@ -70,7 +69,7 @@ interface Host {
 const now = () => performance.now();
 
 /** Knows nothing at first, and asks when somebody wants to connect. */
-export function createHosts(target: Target, { askMs, searchMs }: Patience = SERVING): Hosts {
+export function createHosts(target: Target, { askMs, searchMs, graceMs }: Patience = SERVING): Hosts {
   const hosts = (target.isRandom ? shuffled(target.hosts) : target.hosts).map(
     (each): Host => ({
       target: each,
@@ -99,7 +98,7 @@ export function createHosts(target: Target, { askMs, searchMs }: Patience = SERV
   async function search(): Promise<Found> {
     for (const host of hosts) if (host.asking === undefined && now() >= host.askAgainAt) ask(host);
     const asked = hosts.filter(({ asking }) => asking !== undefined);
-    const best = await bestOf(asked, searchMs);
+    const best = await bestOf(asked, searchMs, graceMs);
     if (best === undefined) throw noHost(target.wanted, hosts);
     current = { target: best.target };
     foundAt = now();
@@ -133,7 +132,7 @@ export function createHosts(target: Target, { askMs, searchMs }: Patience = SERV
 
 /** Of the hosts that are wanted the one of the newest timeline; of those the one that was avoided longest ago, or never; of those
  * the first. Undefined if none is, or none in time. */
-function bestOf(asked: readonly Host[], searchMs: number): Promise<Host | undefined> {
+function bestOf(asked: readonly Host[], searchMs: number, graceMs: number): Promise<Host | undefined> {
   return new Promise((resolve) => {
     const wanted: { host: Host; answer: Answer }[] = [];
     let left = asked.length;
@@ -154,7 +153,7 @@ function bestOf(asked: readonly Host[], searchMs: number): Promise<Host | undefi
         if (answer.unwanted === undefined) {
           if (wanted.length === 0) {
             clearTimeout(timer);
-            timer = setTimeout(decide, GRACE_MS);
+            timer = setTimeout(decide, graceMs);
           }
           wanted.push({ host, answer });
         }
@@ -201,7 +200,8 @@ async function answerOf(target: Target, wanted: Wanted, ms: number): Promise<Ans
     };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    return { unwanted: `does not let us in (${code ?? message})`, timeline: "" };
+    const what = UNREACHABLE.some((each) => each === code) ? "cannot be reached" : "does not let us in";
+    return { unwanted: `${what} (${code ?? message})`, timeline: "" };
   } finally {
     clearTimeout(timer);
     await sql.end({ timeout: 0 });

@@ -189,8 +189,18 @@ test("put back to a moment in the middle of a drop, while two servers run on", o
   // What is no moment stops and moves nothing.
   const startedAt = () => operate('sed -n 3p "$PGDATA/postmaster.pid"').then(({ stdout }) => stdout);
   const running = await startedAt();
-  for (const none of ["", "2026-11-31T10:44:33Z", "when it was sold out"]) {
-    await assert.rejects(putBackTo(none), /MOMENT|invalid date/);
+  for (const none of [
+    "",
+    "2026-11-31T10:44:33Z",
+    "when it was sold out",
+    "a",
+    "2000",
+    "2020-01-01T00:00:00Z",
+  ]) {
+    await assert.rejects(
+      putBackTo(none),
+      /MOMENT|invalid date|no base backup in .* is older than 2020-01-01/,
+    );
     assert.deepEqual([none, await startedAt()], [none, running]);
   }
   await operate('! ls -d "$PGDATA".lost.* 2> /dev/null');

@@ -96,4 +96,8 @@ test("webhooks lists, tests and resends", async (t) => {
     "crm is disabled: 1 delivery will be sent when it is enabled (POST /webhooks/crm/enable, or enable_webhook('crm') in psql)",
   ]);
   assert.deepEqual(await sender.next("crm"), []);
+  await owner`delete from coupon.webhook_deliveries`;
+  assert.deepEqual(await printed(t, () => webhooks(env, ["resend", "crm"]), 1), [
+    "crm is disabled: what has happened since will be sent when it is enabled (POST /webhooks/crm/enable, or enable_webhook('crm') in psql)",
+  ]);
 });

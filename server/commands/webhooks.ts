@@ -121,13 +121,15 @@ async function resend(target: Target, name: string, event: string | null): Promi
   );
   if (row?.["outcome"] === "webhook_not_found")
     throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
-  if (row?.["outcome"] === "nothing_to_send") throw new Error("nothing waits, and nothing was given up");
+  const isNothing = row?.["outcome"] === "nothing_to_send";
   const deliveries = counted(row?.["deliveries"], "delivery", "deliveries");
   if (row?.["is_disabled"]) {
+    const what = isNothing ? "what has happened since" : deliveries;
     const how = `POST /webhooks/${name}/enable, or enable_webhook('${name}') in psql`;
-    say(`${name} is disabled: ${deliveries} will be sent when it is enabled (${how})`);
+    say(`${name} is disabled: ${what} will be sent when it is enabled (${how})`);
     return 1;
   }
+  if (isNothing) throw new Error("nothing waits, and nothing was given up");
   say(`a server sends ${deliveries} at once; ./sd webhooks says how that went`);
   return 0;
 }
