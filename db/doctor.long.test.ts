@@ -1,7 +1,7 @@
 /** The doctor as it is asked in production: what only a superuser can do to a database, each found. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { options, startDebian } from "../bench/harness/debian.ts";
 import { connect } from "./connect.ts";
 import { examine } from "./doctor.ts";
@@ -9,7 +9,6 @@ import { pendingOf } from "./pending.ts";
 import { setUp } from "./setup.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("as a superuser: what coupon_owner can't do, on a server of its own", options, async (t) => {
   const { target: superuser, stop } = await startDebian();

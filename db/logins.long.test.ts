@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
 import { dropDatabase } from "../bench/harness/scratch.ts";
 import { rows, run, type Shop, startShop, stock } from "../bench/harness/shop.ts";
@@ -12,7 +12,6 @@ import { setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 // The roles belong to the whole server: to the login that set up first, whatever another one sets up there.
 

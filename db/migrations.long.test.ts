@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
-import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { bin, options } from "../bench/harness/debian.ts";
 import { rows, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { temporaryDirectory } from "../bench/harness/temporary.ts";
@@ -13,7 +13,6 @@ import { SOURCES, setUp } from "./setup.ts";
 import type { Target } from "./target.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 let shared: Promise<Shop> | undefined;
 function server(): Promise<Shop> {

@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { options, startDebian } from "../bench/harness/debian.ts";
 import { dropDatabase, scratchDatabase } from "../bench/harness/scratch.ts";
 import { connect, withConnection } from "./connect.ts";
@@ -13,7 +13,6 @@ import { SETUP_LOCK, SOURCES, setUp } from "./setup.ts";
 import { type Target, targetOf } from "./target.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const files = (await fs.readdir(SOURCES.migrations)).sort();
 const versions = files.map((file) => file.split("_")[0] as string);

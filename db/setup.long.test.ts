@@ -6,7 +6,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import { cleanUp, cleanUpOnSignals } from "../bench/harness/cleanup.ts";
+import { cleanUp } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
 import { runSd } from "../bench/harness/sd.ts";
 import { PASSWORD, rows, run, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
@@ -17,7 +17,6 @@ import { LOGINS, type Target, targetOf } from "./target.ts";
 import { readUrl } from "./url.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const applied = async () => (await fs.readdir(SOURCES.migrations)).sort().map((file) => [file.split("_")[0]]);
 

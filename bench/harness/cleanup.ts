@@ -35,10 +35,17 @@ export async function cleanUp(): Promise<void> {
   for (let end = last(); end; end = last()) await end().catch((error) => console.error(error));
 }
 
-/** From now on, signals such as Ctrl-C clean up first. The test runner sends one to a file that takes too long. */
+let isCleaning = false;
+
+/**
+ * From now on, signals such as Ctrl-C clean up first, and further ones change nothing: whoever sends one to a group of processes is told to
+ * a process twice, once by the one that started it.
+ */
 export function cleanUpOnSignals(): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, async () => {
+    process.on(signal, async () => {
+      if (isCleaning) return;
+      isCleaning = true;
       console.error(`${signal}: cleaning up`);
       await cleanUp();
       process.exit(128 + constants.signals[signal]);

@@ -46,7 +46,8 @@ export function groupOf(files: readonly string[]): Group {
 
 /**
  * Runs `work` with a module for each group. In it each file is a suite with the file's name, so that hooks at the top of a file are its
- * own. Node 22.8 has `isolation: "none"`, in which all files share them.
+ * own. Node 22.8 has `isolation: "none"`, in which all files share them. A signal, which the runner sends when it gets one and where a group
+ * takes too long, ends what they have started.
  */
 export async function withModules<T>(
   groups: readonly Group[],
@@ -67,5 +68,9 @@ function moduleOf(files: readonly string[]): string {
     const url = pathToFileURL(resolve(file)).href;
     return `await describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));\n`;
   });
-  return `import { describe } from "node:test";\n${suites.join("")}`;
+  const cleanup = import.meta.resolve("./cleanup.ts");
+  return `import { describe } from "node:test";
+import { cleanUpOnSignals } from ${JSON.stringify(cleanup)};
+cleanUpOnSignals();
+${suites.join("")}`;
 }

@@ -4,12 +4,11 @@ import { after, test } from "node:test";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
-import { cleanUp, cleanUpOnSignals } from "./cleanup.ts";
+import { cleanUp } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
 import { ended, nothingRuns, type Run, runSd, said, sd, until } from "./sd.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 /** What ./sd test runs, with another program than the tests. */
 const MAIN = [...TYPESCRIPT, "bench/harness/main.ts"];

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
 import { TYPESCRIPT } from "../../server/typescript.ts";
+import { until } from "./waiting.ts";
 
 const IMPORTS = `import { after, before, beforeEach, describe, test } from "node:test";
 import assert from "node:assert/strict";`;
@@ -14,8 +16,8 @@ import assert from "node:assert/strict";`;
 /** Before a process ends by itself: node passes on in its own time what the files before this one did. */
 const LATER = "await new Promise((resolve) => setTimeout(resolve, 1_000));";
 
-/** Runs test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
-async function runOf(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
+/** Starts a run of test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
+async function begin(t: TestContext, files: Record<string, string>, asked: string[] = Object.keys(files)) {
   const directory = await mkdtemp(join(tmpdir(), "runner-"));
   t.after(() => rm(directory, { recursive: true }));
   await writeFile(join(directory, "package.json"), '{ "type": "module" }');
@@ -24,17 +26,22 @@ async function runOf(t: TestContext, files: Record<string, string>, asked: strin
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const paths = asked.map((name) => join(directory, name));
   const runner = spawn(process.execPath, [...TYPESCRIPT, "bench/harness/runner.ts", ...paths], { env });
-  const [said, complained, [status]] = await Promise.all([
-    runner.stdout.toArray(),
-    runner.stderr.toArray(),
-    once(runner, "exit"),
-  ]);
-  return {
-    status,
-    said: said.join("").replaceAll(relative(process.cwd(), directory), "DIR"),
-    complained: complained.join(""),
+  const ended = async () => {
+    const [said, complained, [status]] = await Promise.all([
+      runner.stdout.toArray(),
+      runner.stderr.toArray(),
+      once(runner, "exit"),
+    ]);
+    return {
+      status,
+      said: said.join("").replaceAll(relative(process.cwd(), directory), "DIR"),
+      complained: complained.join(""),
+    };
   };
+  return { directory, runner, ended: ended() };
 }
+
+const runOf = async (...given: Parameters<typeof begin>) => (await begin(...given)).ended;
 
 /** Lines that must be there, in this order. */
 function assertSays(said: string, ...lines: RegExp[]): void {
@@ -132,4 +139,31 @@ test("nothing to run: status 1, and why", async (t) => {
   assert.match(away.complained, /^sd: there is no test file or folder .*nothing\.test\.ts\n$/);
   const empty = await runOf(t, {}, ["."]);
   assert.deepEqual([empty.status, empty.complained], [1, "sd: there are no test files\n"]);
+});
+
+test("signals, as a group of processes gets them: what tests have started is ended first", async (t) => {
+  const { directory, runner, ended } = await begin(t, {
+    "hangs.test.ts": `
+      import { renameSync, writeFileSync } from "node:fs";
+      import { atEnd } from ${JSON.stringify(import.meta.resolve("./cleanup.ts"))};
+      const file = (name) => new URL(name, import.meta.url);
+      atEnd(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        renameSync(file("begun"), file("ended"));
+      });
+      test("hangs", () => {
+        writeFileSync(file("being made"), String(process.pid));
+        renameSync(file("being made"), file("begun"));
+        return new Promise((resolve) => setTimeout(resolve, 600_000));
+      });`,
+  });
+  const isThere = async (name: string) => existsSync(join(directory, name));
+  await until(() => isThere("begun"), "the test runs");
+  const tests = Number(await readFile(join(directory, "begun"), "utf8"));
+  process.kill(tests, "SIGTERM");
+  for (const signal of ["SIGTERM", "SIGTERM"] as const) runner.kill(signal);
+  const { status, complained } = await ended;
+  assert.equal(status, 1);
+  assert.match(complained, /^sd: stopped by a signal; not every test ran$/m);
+  await until(() => isThere("ended"), "what was started is ended");
 });

@@ -39,7 +39,7 @@ function chosen(args: string[]): string[] {
 const stopping = new AbortController();
 setMaxListeners(0, stopping.signal); // node listens once a process
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-  process.once(signal, () => {
+  process.on(signal, () => {
     process.exitCode = 1;
     stopping.abort();
   });

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { firstStart, madeDataDir, newDataDir, starter, startInChild } from "../../bench/harness/embedded.ts";
 import { connect, withConnection } from "../connect.ts";
 import { type Embedded, embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
@@ -15,7 +15,6 @@ const linux = process.platform === "linux";
 const root = process.getuid?.() === 0;
 
 after(cleanUp);
-cleanUpOnSignals();
 
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(5);

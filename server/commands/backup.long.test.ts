@@ -7,7 +7,7 @@ import { after, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { bin, options, startDebian } from "../../bench/harness/debian.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { userToken } from "../../bench/harness/tokens.ts";
@@ -18,7 +18,6 @@ import { setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 // The commands of db/README.md, with Debian's client and server.
 

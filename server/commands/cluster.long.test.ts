@@ -9,7 +9,7 @@ import { untilWhole } from "../../bench/faults/failover/nodes.ts";
 import { type ClusterBug, clusterBugs } from "../../bench/faults/failover/planted.ts";
 import { besiege } from "../../bench/faults/failover/siege.ts";
 import { rowOf } from "../../bench/faults/row.ts";
-import { atEnd, cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { atEnd, cleanUp } from "../../bench/harness/cleanup.ts";
 import { nobody } from "../../bench/harness/embedded.ts";
 import { printed } from "../../bench/harness/printed.ts";
 import {
@@ -36,7 +36,6 @@ const missing = missingPackages();
 const options = { skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false };
 
 after(cleanUp);
-cleanUpOnSignals();
 
 /** A data directory whose cluster is gone at the end, whatever happened. */
 async function newDataDir(): Promise<string> {

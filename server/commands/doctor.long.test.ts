@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { newDataDir } from "../../bench/harness/embedded.ts";
 import { printed } from "../../bench/harness/printed.ts";
 import { dropDatabase } from "../../bench/harness/scratch.ts";
@@ -15,7 +15,6 @@ import { readEnv } from "../env.ts";
 import { doctor } from "./doctor.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("doctor: what differs, a line each, and its status", async (t) => {
   // One of its own: that of the tests does not sync to disk, which differs.

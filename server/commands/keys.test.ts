@@ -1,13 +1,12 @@
 /** ./sd token --name, ./sd keys and ./sd keys revoke, as they are run. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("a key is recorded under its name, listed without itself, and revoked", async (t) => {
   const database = await scratchDatabase();

@@ -5,12 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { CHECKOUT, ended, runSd, sd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 /** This checkout by links, with another .env. */
 async function checkoutWith(settings: string): Promise<string> {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { printed } from "../../bench/harness/printed.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
@@ -10,7 +10,6 @@ import { readEnv } from "../env.ts";
 import { migrate } from "./migrate.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("migrate: a dry run says what it would do, and then it is done, without the demo", async (t) => {
   const { setupUrl, owner, drop } = await scratchDatabase();

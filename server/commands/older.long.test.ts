@@ -2,14 +2,13 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd, started, stop } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { SOURCES, setUp } from "../../db/setup.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("a server of the release before starts again: the newer functions stay, and it serves", async (t) => {
   const scratch = await scratchDatabase();

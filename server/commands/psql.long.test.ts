@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { ended, runSd, sd, signalGroup, until, which } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
@@ -8,7 +8,6 @@ import { readEnv } from "../env.ts";
 import { psql } from "./psql.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const options = { skip: which("psql") ? false : "needs psql" };
 

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { atEnd, cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { atEnd, cleanUp } from "../../bench/harness/cleanup.ts";
 import { madeDataDir, newDataDir } from "../../bench/harness/embedded.ts";
 import { printed } from "../../bench/harness/printed.ts";
 import { processesOf, runSd } from "../../bench/harness/sd.ts";
@@ -15,7 +15,6 @@ import { readEnv } from "../env.ts";
 import { reset } from "./reset.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const envOf = (dataDir: string) => readEnv({ DATA_DIR: dataDir }, "");
 

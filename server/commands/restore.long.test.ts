@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { env, serviceToken, userToken } from "../../bench/harness/app.ts";
 import { archivingServer, commands } from "../../bench/harness/archiving-server.ts";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
 import { options } from "../../bench/harness/debian.ts";
 import { startLogging } from "../../bench/harness/logging-server.ts";
@@ -19,7 +19,6 @@ import { setUp } from "../../db/setup.ts";
 import { counted } from "./print.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const COUNT = 600;
 const USERS = 1_000;

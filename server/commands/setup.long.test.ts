@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { options } from "../../bench/harness/debian.ts";
 import { newDataDir } from "../../bench/harness/embedded.ts";
 import { printed } from "../../bench/harness/printed.ts";
@@ -17,7 +17,6 @@ import { status } from "./status.ts";
 import { stop } from "./stop.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("./sd on the embedded database: it runs until ./sd stop, and commands start it for themselves", async (t) => {
   const dataDir = await newDataDir();

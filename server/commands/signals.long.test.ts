@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { madeDataDir, newDataDir } from "../../bench/harness/embedded.ts";
 import {
   ended,
@@ -20,7 +20,6 @@ import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const isRunning = async (dataDir: string) => (await embeddedStatus({ dataDir })).running;
 

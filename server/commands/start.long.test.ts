@@ -6,7 +6,7 @@ import * as fs from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { madeDataDir, newDataDir, nobody } from "../../bench/harness/embedded.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import {
@@ -31,7 +31,6 @@ import { tokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 const NO_DEMO = { SEED: "off" };
 

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { cleanUp, cleanUpOnSignals } from "../../bench/harness/cleanup.ts";
+import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
-cleanUpOnSignals();
 
 test("tokens, one a line; the usage and status 2 otherwise", async () => {
   const dataDir = await temporaryDirectory();
