@@ -7,6 +7,7 @@
 import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { atEnd } from "../harness/cleanup.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import type { Ground } from "./ground.ts";
 import { untilSeen } from "./seen.ts";
@@ -42,7 +43,7 @@ export async function openFakeTime(): Promise<FakeTime> {
       FAKETIME_XRESET: "1",
     },
     write,
-    close: () => rm(directory, { recursive: true }),
+    close: atEnd(() => rm(directory, { recursive: true })),
   };
 }
 
