@@ -6,7 +6,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect, explained, type Sql, withConnection } from "../../db/connect.ts";
 import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { setUp } from "../../db/setup.ts";
@@ -150,15 +149,19 @@ export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_UR
   };
 }
 
-/** Ends its sessions too. One may be autovacuum's: only a superuser may end that, and it ends by itself. */
+/**
+ * Ends its sessions too. One may be autovacuum's, which only a superuser may end: with force PostgreSQL refuses then, and without force it
+ * ends autovacuum's and refuses where there are others. So it is asked in both ways by turns.
+ */
 export async function dropDatabase(server: Sql, name: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
+    const how = attempt % 2 === 1 ? "with (force)" : "";
     try {
-      await server.unsafe(`drop database if exists ${name} with (force)`);
+      await server.unsafe(`drop database if exists ${name} ${how}`);
       return;
     } catch (error) {
-      if ((error as { code?: string }).code !== "42501" || attempt === 50) throw error;
-      await sleep(100);
+      const { code = "" } = error as { code?: string };
+      if (!["42501", "55006"].includes(code) || attempt === 10) throw error;
     }
   }
 }
