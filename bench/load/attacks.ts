@@ -4,10 +4,8 @@
  */
 import { connect, type Sql } from "../../db/connect.ts";
 import { adminToken, issueShot, type Shot, userToken } from "../harness/tokens.ts";
+import { KINDS, type Kind } from "./drop.ts";
 import { evenly, type Flight, fly, greet, openPool, wire } from "./open-loop.ts";
-
-/** What a drop consists of: "sold out" from leases, and grants in batches. */
-export type Kind = "refusals" | "grants";
 
 export interface Attack {
   name: string;
@@ -70,28 +68,27 @@ export function createAttacks({ secret, ended, big, other, soldOut }: Targets): 
   };
   const claims = (perSecond: number, coupons: number) =>
     atRate(perSecond, (userId, sent) => issueShot(tokenOf(userId), ended[sent % coupons] as number));
-  const both: readonly Kind[] = ["refusals", "grants"];
   return [
     {
       name: UNDISTURBED,
-      beside: both,
+      beside: KINDS,
       connections: 1,
       due: new Float64Array(0),
       shot: () => get("/livez", ""),
     },
-    { name: "16 ended coupons", beside: both, ...claims(38, 16) },
-    { name: `${ENDED} ended coupons`, beside: both, ...claims(MANY, ENDED) },
-    { name: AS_MANY, beside: both, ...atRate(MANY, (userId) => issueShot(tokenOf(userId), soldOut)) },
+    { name: "16 ended coupons", beside: KINDS, ...claims(38, 16) },
+    { name: `${ENDED} ended coupons`, beside: KINDS, ...claims(MANY, ENDED) },
+    { name: AS_MANY, beside: KINDS, ...atRate(MANY, (userId) => issueShot(tokenOf(userId), soldOut)) },
     // Beside refusals only: who holds the issuing lock keeps every grant waiting, and shall.
     { name: "a claim held in psql", beside: ["refusals"], ...claims(95, 16), heldCoupon: other },
     {
       name: "wallets",
-      beside: both,
+      beside: KINDS,
       ...atRate(120, (userId) => get(`/users/${userId}/coupons`, tokenOf(userId))),
     },
     {
       name: "statistics",
-      beside: both,
+      beside: KINDS,
       connections: STATISTICS,
       due: Float64Array.from(
         { length: (STATISTICS * LONGEST_S * 1000) / STATISTICS_MS },

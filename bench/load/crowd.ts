@@ -7,20 +7,12 @@ import { withCleanup } from "../harness/cleanup.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { newDatabase, newSecret, readMetric, startServer } from "../harness/service.ts";
 import { median } from "../harness/stats.ts";
-import { createCoupon, grantsOf } from "../harness/tables.ts";
+import { createCoupon } from "../harness/tables.ts";
 import { issueShot, type Shot, userToken } from "../harness/tokens.ts";
 import { createVerdict, type Findings, type Say, type Verdict } from "../report/result.ts";
-import {
-  AS_MANY,
-  ATTACKERS,
-  type Attack,
-  createAttacks,
-  during,
-  ENDED,
-  type Kind,
-  UNDISTURBED,
-} from "./attacks.ts";
+import { AS_MANY, ATTACKERS, type Attack, createAttacks, during, ENDED, UNDISTURBED } from "./attacks.ts";
 import { fire } from "./closed-loop.ts";
+import { castFrom, type Drop, KINDS, type Kind, openDrop } from "./drop.ts";
 import { addHistory } from "./history.ts";
 import { figuresOf } from "./measures.ts";
 import { type Probed, probe } from "./probe.ts";
@@ -51,15 +43,10 @@ export const crowd: Scenario<CrowdOptions> = {
   run,
 };
 
-/** Users after the attackers: the holders of the sold-out coupon, those who are refused, and those who are granted a coupon. */
-const HOLDERS = { first: ATTACKERS + 1, count: 2_000 };
-const REFUSED = { first: HOLDERS.first + HOLDERS.count, count: 20_000 };
-const GRANTED = REFUSED.first + REFUSED.count;
-/** Requests in one volley, at most: as many as are refused. */
-const MOST = REFUSED.count;
+/** Who is in the drop, after the attackers. */
+const CAST = castFrom(ATTACKERS + 1, 20_000);
 /** Grants of each day before yesterday. */
 const A_DAY = 50;
-const ROOM = 10_000_000;
 /** Volleys of grants in a round: undisturbed, beside as many refusals, and beside all attacks but one. */
 const GRANTING = 6;
 /** Probes a second. */
@@ -88,10 +75,7 @@ interface Stage {
   url: string;
   secret: string;
   connections: number;
-  /** The coupon that each kind asks for. */
-  coupons: Record<Kind, number>;
-  /** The next user who gets a grant. */
-  granting: number;
+  drop: Drop;
   verdict: Verdict;
 }
 
@@ -99,7 +83,7 @@ function run({ rounds, connections, volley, days, grants }: CrowdOptions, say: S
   return withCleanup(async (later) => {
     const database = await newDatabase();
     later(database.drop);
-    const users = Math.max(GRANTED + GRANTING * (rounds + 1) * MOST, Math.ceil(grants * 1.3));
+    const users = Math.max(CAST.granted + GRANTING * (rounds + 1) * CAST.most, Math.ceil(grants * 1.3));
     const [allUsers, allDays, allGrants] = [users, days, grants].map((n) => n.toLocaleString("en"));
     say(`${allUsers} users, ${allDays} earlier days, ${allGrants} grants of yesterday`);
     const past = await seed(database, users, [grants, ...new Array<number>(days - 1).fill(A_DAY)], say);
@@ -108,36 +92,19 @@ function run({ rounds, connections, volley, days, grants }: CrowdOptions, say: S
     later(stop);
 
     const { admin } = database;
-    const coupons = {
-      refusals: await createCoupon(admin, "sold-out", 0, HOLDERS.count),
-      grants: await createCoupon(admin, "open", -1, ROOM),
-    };
-    await admin`
-      select count(*) from issue_coupons(${coupons.refusals}::bigint,
-        array(select n from generate_series(${HOLDERS.first}::bigint, ${GRANTED - MOST - 1}::bigint) n))`;
+    const verdict = createVerdict();
+    const drop = await openDrop(admin, { secret, cast: CAST, verdict });
     const [yesterday = 0, ...ended] = past;
     const other = await createCoupon(admin, "other", -2, 1);
-    const attacks = createAttacks({ secret, ended, big: yesterday, other, soldOut: coupons.refusals });
-    const stage: Stage = {
-      database,
-      url,
-      secret,
-      connections,
-      coupons,
-      granting: GRANTED,
-      verdict: createVerdict(),
-    };
+    const attacks = createAttacks({ secret, ended, big: yesterday, other, soldOut: drop.coupons.refusals });
+    const stage: Stage = { database, url, secret, connections, drop, verdict };
 
-    const pace = createPace(volley, 500, MOST);
+    const pace = createPace(volley, 500, CAST.most);
     const contenders = attacks.flatMap((attack) => attack.beside.map((kind) => ({ kind, attack })));
     const measured = await inTurn(
       contenders,
       rounds,
-      async (contender) => {
-        const seen = await oneVolley(stage, contender, pace.requests(contender, connections));
-        pace.was(contender, seen.perSecond);
-        return seen;
-      },
+      (contender) => pace.volley(contender, connections, (requests) => oneVolley(stage, contender, requests)),
       say,
     );
     return findingsOf(stage, measured);
@@ -164,24 +131,15 @@ async function seed(
 
 /** Fires at the drop while the attack and the probes go on, and compares answers with rows. */
 async function oneVolley(stage: Stage, { kind, attack }: Contender, requests: number): Promise<Seen> {
-  const { database, url, secret, coupons, verdict } = stage;
-  const { admin, adminUrl } = database;
-  const couponId = coupons[kind];
-  const first = kind === "grants" ? stage.granting : REFUSED.first;
-  if (kind === "grants") stage.granting += requests;
-  const tokens = Array.from({ length: requests }, (_, i) => userToken(secret, first + i));
-  const before = await grantsOf(admin, couponId);
-  const { result, flight } = await during(attack, { url, adminUrl }, () =>
-    volleyAt(stage, requests, (index) => issueShot(tokens[index] as string, couponId)),
-  );
-  const { volley, leased, ready, uses, unknown } = result;
-
-  const after = await grantsOf(admin, couponId);
-  const rows = after.rows - before.rows;
-  const [granted = 0, refused = 0, overloaded = 0] = [201, 409, 503].map((status) => volley.statuses[status]);
+  const { database, url, drop, verdict } = stage;
   const where = `${kind} beside ${attack.name}`;
-  verdict.equal(`${where}: last position`, after.last, after.rows);
-  verdict.equal(`${where}: coupons.issued`, after.issued, after.rows);
+  const { result: beside, rows } = await drop.volley({ kind, where }, requests, (shot) =>
+    during(attack, { url, adminUrl: database.adminUrl }, () => volleyAt(stage, requests, shot)),
+  );
+  const { volley, leased, ready, uses, unknown } = beside.result;
+  const { flight } = beside;
+
+  const [granted = 0, refused = 0, overloaded = 0] = [201, 409, 503].map((status) => volley.statuses[status]);
   verdict.equal(`${where}: connections lost`, volley.errors, 0);
   verdict.equal(`${where}: answers`, (kind === "grants" ? granted : refused) + overloaded, requests);
   verdict.expect(
@@ -198,13 +156,13 @@ async function oneVolley(stage: Stage, { kind, attack }: Contender, requests: nu
 }
 
 async function volleyAt(
-  { url, secret, connections, coupons }: Stage,
+  { url, secret, connections, drop }: Stage,
   requests: number,
   shot: (index: number) => Shot,
 ) {
   const end = new AbortController();
   const ready = probe(url, READY, () => READYZ, end.signal);
-  const uses = probe(url, USES, (sent) => useShot(secret, coupons.refusals, sent), end.signal);
+  const uses = probe(url, USES, (sent) => useShot(secret, drop.coupons.refusals, sent), end.signal);
   const claims = () => Promise.all([LEASED, CLAIMED].map((series) => readMetric(url, secret, series)));
   const [leasedBefore = 0, claimedBefore = 0] = await claims();
   let unknown = 0;
@@ -231,7 +189,7 @@ const READYZ: Shot = { method: "GET", path: "/readyz", headers: {}, body: "" };
 
 /** Each holder uses the sold-out coupon once; after the last one it is the first one's retry. */
 function useShot(secret: string, couponId: number, sent: number): Shot {
-  const token = userToken(secret, HOLDERS.first + (sent % HOLDERS.count));
+  const token = userToken(secret, CAST.holders.first + (sent % CAST.holders.count));
   return { ...issueShot(token, couponId), path: `/coupons/${couponId}/use`, body: '{"reference":"probe"}' };
 }
 
@@ -254,9 +212,7 @@ async function findingsOf({ database, verdict }: Stage, measured: Map<Contender,
   const ratios = all
     .filter(({ name }) => name !== UNDISTURBED)
     .map(({ kind, name }) => ratio(kind, name, UNDISTURBED));
-  const many = (["refusals", "grants"] as const).map((kind) =>
-    ratio(kind, `${ENDED} ended coupons`, AS_MANY),
-  );
+  const many = KINDS.map((kind) => ratio(kind, `${ENDED} ended coupons`, AS_MANY));
   const seen = all.flatMap(({ volleys }) => volleys);
   const failures = (name: string, probes: readonly Probed[]) => ({
     name,

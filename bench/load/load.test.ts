@@ -148,15 +148,17 @@ test("inTurn without a round to warm up: each contender once for each round that
   assert.deepEqual(rounds, [1, 1, 2, 2]);
 });
 
-test("a pace goes by the last rate, with at least four requests a connection and at most all", () => {
+test("a pace goes by the last rate, with at least four requests a connection and at most all", async () => {
   const pace = createPace(500, 2_000, 10_000);
-  assert.equal(pace.requests("a", 64), 2_000);
-  pace.was("a", 6_000);
-  assert.equal(pace.requests("a", 64), 3_000);
-  assert.equal(pace.requests("a", 1_000), 4_000);
-  pace.was("a", 60_000);
-  assert.equal(pace.requests("a", 64), 10_000);
-  assert.equal(pace.requests("b", 64), 2_000);
+  const requests = async (contender: string, connections: number, perSecond: number) => {
+    const seen = await pace.volley(contender, connections, async (sent) => ({ sent, perSecond }));
+    return seen.sent;
+  };
+  assert.equal(await requests("a", 64, 6_000), 2_000);
+  assert.equal(await requests("a", 64, 6_000), 3_000);
+  assert.equal(await requests("a", 1_000, 60_000), 4_000);
+  assert.equal(await requests("a", 64, 6_000), 10_000);
+  assert.equal(await requests("b", 64, 6_000), 2_000);
 });
 
 test("steady rate: neither the first nor the last tenth counts", () => {

@@ -86,16 +86,15 @@ async function readInTurn(
   const measured = await inTurn(
     contenders,
     rounds,
-    async (contender): Promise<Costing> => {
-      const requests = pace.requests(contender, contender.connections);
-      const before = await snapshot(contender.pid);
-      const result = await fire(contender.url, requests, contender.connections, () => LIVE);
-      const used = total(before, await snapshot(contender.pid));
-      pace.was(contender, result.perSecond);
-      verdict.failures.push(...faultsOf(contender.name, requests, 200, result));
-      read += requests;
-      return { ...result, cpu: (used * 1e6) / requests };
-    },
+    (contender) =>
+      pace.volley(contender, contender.connections, async (requests): Promise<Costing> => {
+        const before = await snapshot(contender.pid);
+        const result = await fire(contender.url, requests, contender.connections, () => LIVE);
+        const used = total(before, await snapshot(contender.pid));
+        verdict.failures.push(...faultsOf(contender.name, requests, 200, result));
+        read += requests;
+        return { ...result, cpu: (used * 1e6) / requests };
+      }),
     say,
   );
   verdict.checks.push(`each of ${read} reads answered 200`);

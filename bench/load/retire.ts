@@ -8,11 +8,9 @@ import type { Scratch } from "../harness/scratch.ts";
 import { until } from "../harness/sd.ts";
 import { newDatabase, newSecret, startServer } from "../harness/service.ts";
 import { median, sample } from "../harness/stats.ts";
-import { createCoupon, grantsOf } from "../harness/tables.ts";
-import { issueShot, userToken } from "../harness/tokens.ts";
 import { createVerdict, type Findings, type Measure, type Say, type Verdict } from "../report/result.ts";
-import type { Kind } from "./attacks.ts";
 import { faultsOf, fire } from "./closed-loop.ts";
+import { castFrom, type Drop, KINDS, type Kind, openDrop } from "./drop.ts";
 import { addHistory } from "./history.ts";
 import { figuresOf } from "./measures.ts";
 import { type Retiring, retired, startRetiring } from "./retiring.ts";
@@ -49,13 +47,7 @@ export const retire: Scenario<RetireOptions> = {
   run,
 };
 
-/** Users: the holders of the sold-out coupon, those who are refused, and those who are granted a coupon. */
-const HOLDERS = 2_000;
-const REFUSED = { first: HOLDERS + 1, count: 30_000 };
-const GRANTED = REFUSED.first + REFUSED.count;
-/** Requests in one volley, at most. */
-const MOST = REFUSED.count;
-const ROOM = 10_000_000;
+const CAST = castFrom(1, 30_000);
 /** Grants of one earlier day's coupon. */
 const A_DAY = 100_000;
 /** Days before today that are not retired; each has a coupon with one grant. */
@@ -81,11 +73,8 @@ interface Seen {
 interface Stage {
   database: Scratch;
   url: string;
-  secret: string;
   connections: number;
-  coupons: Record<Kind, number>;
-  /** The next user who gets a grant. */
-  granting: number;
+  drop: Drop;
   retiring: Retiring;
   verdict: Verdict;
 }
@@ -96,7 +85,7 @@ function run(options: RetireOptions, say: Say): Promise<Findings> {
     const database = await newDatabase();
     later(database.drop);
     const { admin } = database;
-    const users = Math.max(GRANTED + 2 * (rounds + 1) * MOST, grants);
+    const users = Math.max(CAST.granted + 2 * (rounds + 1) * CAST.most, grants);
     say(`${users.toLocaleString("en")} users, ${grants.toLocaleString("en")} earlier grants`);
     await seed(database, { users, grants, reasons }, say);
     const before = await dayOf(admin);
@@ -105,34 +94,21 @@ function run(options: RetireOptions, say: Say): Promise<Findings> {
     const secret = newSecret();
     const server = await startServer(database.apiUrl, { JWT_SECRET: secret });
     later(server.stop);
-    const coupons = {
-      refusals: await createCoupon(admin, "sold-out", 0, HOLDERS),
-      grants: await createCoupon(admin, "open", -1, ROOM),
-    };
-    await admin`
-      select count(*) from issue_coupons(${coupons.refusals}::bigint,
-        array(select n from generate_series(1, ${HOLDERS}::bigint) n))`;
+    const verdict = createVerdict();
+    const drop = await openDrop(admin, { secret, cast: CAST, verdict });
     const retiring = await startRetiring(database, before);
     later(retiring.end);
 
-    const verdict = createVerdict();
-    const { url } = server;
-    const stage: Stage = {
-      ...{ database, url, secret, connections, coupons, granting: GRANTED, retiring, verdict },
-    };
-    const pace = createPace(volley, 500, MOST);
-    const contenders = (["refusals", "grants"] as const).flatMap((kind): Contender[] => [
+    const stage: Stage = { database, url: server.url, connections, drop, retiring, verdict };
+    const pace = createPace(volley, 500, CAST.most);
+    const contenders = KINDS.flatMap((kind): Contender[] => [
       { kind, name: UNDISTURBED },
       { kind, name: BESIDE },
     ]);
     const measured = await inTurn(
       contenders,
       rounds,
-      async (contender) => {
-        const seen = await oneVolley(stage, contender, pace.requests(contender, connections));
-        pace.was(contender, seen.perSecond);
-        return seen;
-      },
+      (contender) => pace.volley(contender, connections, (requests) => oneVolley(stage, contender, requests)),
       say,
     );
     const isLeft = !retiring.hasEnded();
@@ -192,24 +168,15 @@ async function retirable(admin: Sql, before: string): Promise<number> {
 
 /** Fires at the drop, and compares answers with rows. */
 async function oneVolley(stage: Stage, { kind, name }: Contender, requests: number): Promise<Seen> {
-  const { database, url, secret, connections, retiring, verdict } = stage;
-  const couponId = stage.coupons[kind];
-  const first = kind === "grants" ? stage.granting : REFUSED.first;
-  if (kind === "grants") stage.granting += requests;
-  const tokens = Array.from({ length: requests }, (_, i) => userToken(secret, first + i));
-  const before = await grantsOf(database.admin, couponId);
-  const volley = () =>
-    fire(url, requests, connections, (index) => issueShot(tokens[index] as string, couponId));
-  const { result, perSecond } =
-    name === BESIDE ? await retiring.during(volley) : { result: await volley(), perSecond: 0 };
-  const after = await grantsOf(database.admin, couponId);
+  const { url, connections, drop, retiring, verdict } = stage;
   const where = `${kind}, ${name}`;
-  const granted = kind === "grants" ? requests : 0;
-  verdict.failures.push(...faultsOf(where, requests, kind === "grants" ? 201 : 409, result));
-  verdict.equal(`${where}: rows`, after.rows - before.rows, granted);
-  verdict.equal(`${where}: last position`, after.last, after.rows);
-  verdict.equal(`${where}: coupons.issued`, after.issued, after.rows);
-  return { perSecond: result.perSecond, retired: perSecond };
+  const { result: beside, rows } = await drop.volley({ kind, where }, requests, async (shot) => {
+    const volley = () => fire(url, requests, connections, shot);
+    return name === BESIDE ? retiring.during(volley) : { result: await volley(), perSecond: 0 };
+  });
+  verdict.failures.push(...faultsOf(where, requests, kind === "grants" ? 201 : 409, beside.result));
+  verdict.equal(`${where}: rows`, rows, kind === "grants" ? requests : 0);
+  return { perSecond: beside.result.perSecond, retired: beside.perSecond };
 }
 
 /** Forgets each, and returns how long each took, ms. */
@@ -287,7 +254,7 @@ function findingsOf(
       },
     ],
     headlines: [
-      ...(["refusals", "grants"] as const).map((kind) => ({
+      ...KINDS.map((kind) => ({
         name: `${kind} ${BESIDE} / ${UNDISTURBED}`,
         value: rate(kind, BESIDE) / rate(kind, UNDISTURBED),
       })),

@@ -26,19 +26,23 @@ export async function inTurn<Contender, Measured>(
 }
 
 /**
- * Computes how many requests make a volley of about `ms`, from the rate of the contender's last volley; the first volley has `first`.
- * There are at least four a connection, so that each is used, and at most `most`.
+ * Volleys of about `ms`, by the rate of the contender's last one; the first has `first` requests. There are at least four a connection, so
+ * that each is used, and at most `most`.
  */
 export function createPace(ms: number, first: number, most: number) {
   const rates = new Map<unknown, number>();
   return {
-    requests(contender: unknown, connections: number): number {
+    /** Lets `fire` send as many as fit, and returns what it saw. */
+    async volley<Seen extends { perSecond: number }>(
+      contender: unknown,
+      connections: number,
+      fire: (requests: number) => Promise<Seen>,
+    ): Promise<Seen> {
       const perSecond = rates.get(contender);
       const wanted = perSecond === undefined ? first : Math.round((perSecond * ms) / 1000);
-      return Math.min(most, Math.max(wanted, 4 * connections));
-    },
-    was(contender: unknown, perSecond: number): void {
-      rates.set(contender, perSecond);
+      const seen = await fire(Math.min(most, Math.max(wanted, 4 * connections)));
+      rates.set(contender, seen.perSecond);
+      return seen;
     },
   };
 }

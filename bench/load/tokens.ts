@@ -79,19 +79,18 @@ function run({ rounds, connections, volley, known }: TokensOptions, say: Say): P
     const measured = await inTurn(
       contenders,
       rounds,
-      async (contender) => {
-        const requests = pace.requests(contender, connections);
-        const given = contender.tokens(requests);
-        const before = await snapshot(contender.pid);
-        const result = await fire(contender.url, requests, connections, (i) =>
-          issueShot(given[i] as string, couponId),
-        );
-        const used = total(before, await snapshot(contender.pid));
-        pace.was(contender, result.perSecond);
-        verdict.failures.push(...faultsOf(nameOf(contender), requests, 409, result));
-        refused += requests;
-        return { perSecond: result.perSecond, cpu: (used * 1e6) / requests };
-      },
+      (contender) =>
+        pace.volley(contender, connections, async (requests) => {
+          const given = contender.tokens(requests);
+          const before = await snapshot(contender.pid);
+          const result = await fire(contender.url, requests, connections, (i) =>
+            issueShot(given[i] as string, couponId),
+          );
+          const used = total(before, await snapshot(contender.pid));
+          verdict.failures.push(...faultsOf(nameOf(contender), requests, 409, result));
+          refused += requests;
+          return { perSecond: result.perSecond, cpu: (used * 1e6) / requests };
+        }),
       say,
     );
     const { rows, issued } = await grantsOf(database.admin, couponId);
