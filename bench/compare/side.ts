@@ -15,7 +15,7 @@ import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { hasProc, parentOf, type Snapshot, snapshot } from "../harness/cpu.ts";
 import { newSecret } from "../harness/service.ts";
-import { BESIDE, type Beside, type BesideName } from "./beside.ts";
+import { BESIDE, type Beside, type BesideName, type Later } from "./beside.ts";
 
 const run = promisify(execFile);
 
@@ -44,7 +44,7 @@ export interface Side {
   /** The login of the server, by which its backends are known. */
   login: string;
   /** Begins what stands beside it during a volley. */
-  beside: readonly (() => Promise<Beside>)[];
+  beside: readonly ((later: Later) => Promise<Beside>)[];
   /** What its processes have used so far; nothing where the system has no /proc. */
   cpu(): Promise<{ server: Snapshot; postgresql: Snapshot }>;
 }
@@ -55,9 +55,6 @@ export interface Contender {
   project: string;
   beside: readonly BesideName[];
 }
-
-/** Is given what has to be done at the end. */
-type Later = (end: () => Promise<unknown>) => void;
 
 /** A commit's short name and subject; throws one sentence when there is none of that name. */
 export async function describeRevision(revision: string): Promise<{ commit: string; subject: string }> {
@@ -132,7 +129,7 @@ export async function startSide(
     setupUrl,
     owner,
     login,
-    beside: beside.map((each) => () => BESIDE[each]({ owner, url }, secret)),
+    beside: beside.map((each) => (later) => BESIDE[each]({ owner, url }, secret, later)),
     async cpu() {
       if (!hasProc) return { server: new Map(), postgresql: new Map() };
       return { server: await snapshot(pid), postgresql: await snapshot(postmaster) };

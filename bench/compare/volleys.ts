@@ -1,5 +1,5 @@
 /** One volley at one side: what it was answered, what it cost, and what it left in the database. */
-
+import { withCleanup } from "../harness/cleanup.ts";
 import { between, hasProc, total } from "../harness/cpu.ts";
 import { createCoupon, emptyTables, grantsOf, settled } from "../harness/tables.ts";
 import { issueShot } from "../harness/tokens.ts";
@@ -50,17 +50,19 @@ export async function measure(
 ): Promise<Figures> {
   const { owner, url } = side;
   await emptyTables(owner);
-  const beside = await Promise.all(side.beside.map((begin) => begin()));
-  const couponId = await createCoupon(owner, kind.name, 0, kind.count);
-  if (kind.isRefused) await takeTheLast(url, winner, couponId);
-  const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
-  await Promise.all(beside.map(({ isThere }) => isThere));
-  const before = await side.cpu();
-  const told = await generator.volley({ url, couponId, connections, seconds, tokens });
+  const { tokens, told, found, before, after } = await withCleanup(async (later) => {
+    const beside = await Promise.all(side.beside.map((begin) => begin(later)));
+    const couponId = await createCoupon(owner, kind.name, 0, kind.count);
+    if (kind.isRefused) await takeTheLast(url, winner, couponId);
+    const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
+    await Promise.all(beside.map(({ isThere }) => isThere));
+    const before = await side.cpu();
+    const told = await generator.volley({ url, couponId, connections, seconds, tokens });
+    const found = await settled(() => grantsOf(owner, couponId));
+    return { tokens, told, found, before, after: await side.cpu() };
+  });
   const { answers, refused, failed, perSecond, p50, p99 } = told;
-  const { rows, last, issued } = await settled(() => grantsOf(owner, couponId));
-  const after = await side.cpu();
-  await Promise.all(beside.map(({ end }) => end()));
+  const { rows, last, issued } = found;
 
   const who = `${kind.name} by ${side.name}, ${connections} connections`;
   verdict.equal(`${who}: failed requests`, failed, 0);
