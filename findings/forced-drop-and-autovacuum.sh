@@ -13,7 +13,8 @@
 # one thinks of as sessions, and because force sounds as if it did all that the plain form does, and more.
 # Who meets it: tests and previews that make a database each, fill it and drop it by a login that is no superuser: now and then,
 # when autovacuum has just come to look at what was filled in, the clean-up fails.
-# What to do: try again after 42501 (autovacuum ends by itself), or try the plain form first, and force after 55006 (in use).
+# What to do: the plain form after 42501, and force after 55006 (in use). To repeat force helps once autovacuum is done, which takes long
+# in large tables.
 set -eu
 
 dir=$(mktemp -d)
