@@ -34,10 +34,22 @@ export async function withDatabase<T>(
   }
 }
 
-/** For commands that use what set-up made, and make nothing themselves. Where set-up never was, one sentence says so. */
-export async function withSetUp<T>(env: Env, work: (target: Target) => Promise<T>): Promise<T> {
-  await requireEmbedded(env);
-  return withDatabase(env, async (target) => {
+/** Whether there is a database to work on: the embedded one is made when it is first opened. */
+export async function isMade(env: Env): Promise<boolean> {
+  if (env.DATABASE_URL || env.API_DATABASE_URL) return true;
+  return (await embeddedStatus({ dataDir: env.DATA_DIR })).version !== undefined;
+}
+
+/** For commands that make nothing themselves. Where the embedded database never was, one sentence says so. */
+export async function withExisting<T>(env: Env, work: (target: Target) => Promise<T>): Promise<T> {
+  if (!(await isMade(env)))
+    throw new Error(`nothing is set up in ${env.DATA_DIR}: run ./sd start, or give DATABASE_URL`);
+  return withDatabase(env, work);
+}
+
+/** For those that use what set-up made, too. Where set-up never was, one sentence says so. */
+export function withSetUp<T>(env: Env, work: (target: Target) => Promise<T>): Promise<T> {
+  return withExisting(env, async (target) => {
     const [now] = await withConnection(
       target,
       (sql) => sql`
@@ -48,13 +60,6 @@ export async function withSetUp<T>(env: Env, work: (target: Target) => Promise<T
       throw new Error(`nothing is set up in database ${target.database} at ${target.host}: run ./sd migrate`);
     return work(target);
   });
-}
-
-/** Throws where no database is named, and the embedded one was never made. */
-export async function requireEmbedded(env: Env): Promise<void> {
-  if (env.DATABASE_URL || env.API_DATABASE_URL) return;
-  if ((await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined)
-    throw new Error(`nothing is set up in ${env.DATA_DIR}: run ./sd start, or give DATABASE_URL`);
 }
 
 /** What PostgreSQL answers where something of ours is missing, or somebody else's. */

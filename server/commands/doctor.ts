@@ -2,12 +2,11 @@
 import { examine } from "../../db/doctor.ts";
 import { CONNECTIONS } from "../database/pool.ts";
 import type { Env } from "../env.ts";
-import { requireEmbedded, withDatabase } from "./database.ts";
+import { withExisting } from "./database.ts";
 import { counted, say } from "./print.ts";
 
-export async function doctor(env: Env): Promise<number> {
-  await requireEmbedded(env);
-  return withDatabase(env, async (target) => {
+export function doctor(env: Env): Promise<number> {
+  return withExisting(env, async (target) => {
     const found = await examine(target, { connections: CONNECTIONS * env.WORKERS });
     for (const { what, todo } of found) say(`${what} → ${pasteable(todo)}`);
     say(found.length === 0 ? "nothing differs" : counted(found.length, "thing differs", "things differ"));

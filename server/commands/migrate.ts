@@ -1,9 +1,8 @@
 /** ./sd migrate: set-up without the demo and without serving, which a release needs before its servers start. */
-import { embeddedStatus } from "../../db/embedded/embedded.ts";
 import { describe, isNothing, pendingOf } from "../../db/pending.ts";
 import { whyOnlyServe } from "../../db/release.ts";
 import type { Env } from "../env.ts";
-import { withDatabase } from "./database.ts";
+import { isMade, withDatabase } from "./database.ts";
 import { entry, say } from "./print.ts";
 import { insist, prepare } from "./setup.ts";
 
@@ -20,7 +19,7 @@ export async function migrate(env: Env, args: string[]): Promise<number> {
 
 /** Says what set-up would do, and changes nothing. */
 async function dryRun(env: Env): Promise<number> {
-  if (!env.DATABASE_URL && (await embeddedStatus({ dataDir: env.DATA_DIR })).version === undefined) {
+  if (!(await isMade(env))) {
     say("database    embedded, not made yet: ./sd migrate makes it");
     return 0;
   }

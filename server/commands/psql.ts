@@ -1,12 +1,11 @@
 /** ./sd psql: psql as coupon_admin. */
 import { primaryOf } from "../../db/hosts.ts";
 import type { Env } from "../env.ts";
-import { requireEmbedded, withDatabase } from "./database.ts";
+import { withExisting } from "./database.ts";
 import { exitOf } from "./signals.ts";
 
-export async function psql(env: Env, args: string[]): Promise<number> {
-  await requireEmbedded(env);
-  return withDatabase(env, async (target) => {
+export function psql(env: Env, args: string[]): Promise<number> {
+  return withExisting(env, async (target) => {
     // Of a list libpq would take the first that calls itself primary, which after a failover may be the old one.
     const primary = await primaryOf(target);
     try {
