@@ -164,9 +164,12 @@ test("sessions that are not as they must be: the statement that is told mends th
   const ownUrl = scratch.target.withLogin(login, "its own").url;
   const readyAt = async (url: string) => {
     const app = await openApp(url);
-    const { status, body } = await app.call("GET /readyz");
-    await app.close();
-    return [status, body.detail];
+    try {
+      const { status, body } = await app.call("GET /readyz");
+      return [status, body.detail];
+    } finally {
+      await app.close();
+    }
   };
   const serializable =
     "The sessions of this login have default_transaction_isolation serializable, and the server needs";
@@ -214,10 +217,12 @@ test("a login of one's own that is a member of coupon_api is served", async (t) 
   const run = (statement: string) =>
     withConnection(process.env["SCRATCH_SERVER_URL"] as string, (sql) => sql.unsafe(statement));
   await run(`create role ${login} login password 'its own' in role coupon_api`);
-  t.after(() => run(`drop role ${login}`));
   const app = await openApp(scratch.target.withLogin(login, "its own").url);
+  t.after(async () => {
+    await app.close();
+    await run(`drop role ${login}`);
+  });
   const answer = await app.issue(1, 1);
-  await app.close();
   assert.deepEqual([answer.status, answer.body.outcome], [404, "coupon_not_found"]);
 });
 
