@@ -217,13 +217,14 @@ test("a login of one's own that is a member of coupon_api is served", async (t) 
   const run = (statement: string) =>
     withConnection(process.env["SCRATCH_SERVER_URL"] as string, (sql) => sql.unsafe(statement));
   await run(`create role ${login} login password 'its own' in role coupon_api`);
+  t.after(() => run(`drop role ${login}`));
   const app = await openApp(scratch.target.withLogin(login, "its own").url);
-  t.after(async () => {
+  try {
+    const answer = await app.issue(1, 1);
+    assert.deepEqual([answer.status, answer.body.outcome], [404, "coupon_not_found"]);
+  } finally {
     await app.close();
-    await run(`drop role ${login}`);
-  });
-  const answer = await app.issue(1, 1);
-  assert.deepEqual([answer.status, answer.body.outcome], [404, "coupon_not_found"]);
+  }
 });
 
 function withParameters(url: string, parameters: string): string {
