@@ -314,8 +314,12 @@ test("half-close in a head or a body is refused; after a request it is hanging u
     assert.deepEqual(more, []);
   }
   const socket = await open(t);
-  socket.end(issue());
-  assert.deepEqual(await received(socket), []);
+  // Nobody is granted a coupon before the end has been seen.
+  await service.database.owner.begin(async (sql) => {
+    await sql`select coupon.lock_issuing(${coupon}::bigint)`;
+    socket.end(issue());
+    assert.deepEqual(await received(socket), []);
+  });
   assert.ok(
     [200, 201].includes((await statusOf(new Agent({ keepAlive: false }), service.token(users))) as number),
   );
