@@ -17,7 +17,7 @@ create table coupon.settings (
   time_zone text not null default 'UTC',
   constraint settings_has_one_row check (only_row),
   constraint settings_time_zone_is_known check (
-    lower(time_zone) not in ('localtime', 'posixrules') and (timestamptz 'epoch' at time zone time_zone) is not null),
+    lower(time_zone collate "C") not in ('localtime', 'posixrules') and (timestamptz 'epoch' at time zone time_zone) is not null),
   constraint settings_time_zone_is_unique unique (time_zone)
 );
 comment on table coupon.settings is
@@ -265,7 +265,7 @@ comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
 use_coupon too, and one that is taken back an undo_use.';
 
--- The same scripts without spaces between words as in coupon.take_out().
+-- The same rules as in coupon.take_out(): scripts without spaces between words, what a letter is, and which letters are one.
 create function coupon.words_of(text text)
 returns text[]
 language sql
@@ -274,17 +274,18 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 begin atomic
   select array(
-    select m.word[1]
+    select upper(lower(m.word[1] collate "und-x-icu"))
     from (values (
       '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
     )) s (chars)
-    cross join lateral regexp_matches(lower(words_of.text), '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
+    cross join lateral regexp_matches(
+      translate(words_of.text, 'Iİı', 'iii') collate "und-x-icu", '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
 end;
 
 comment on function coupon.words_of(text) is
-  'The words of a text in lower case, and each character of a script that has no spaces between words: the keys of the index
-audit_with_reason. A text in which coupon.take_out() finds a name has all words of that name. Never change what it computes: the
-index would be wrong.';
+  'The words of a text in one case, and each character of a script that has no spaces between words: the keys of the index
+audit_with_reason. Letters and cases are Unicode''s, whatever the database''s locale. A text in which coupon.take_out() finds a name
+has all words of that name. Never change what it computes: the index would be wrong.';
 
 create table coupon.audit (
   id bigint generated always as identity,
