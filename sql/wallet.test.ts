@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { plantGrants } from "../bench/harness/coupons.ts";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { admin, today, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
+const { owner, admin, today, user, coupon, issue, use, expire, grantedBefore } = await testDatabase();
 
 /** State, coupon and age in days of what a user holds. */
 const wallet = (user_id: number, before: string | null = null, page_size = 50) =>
@@ -110,6 +111,48 @@ test("writes and locks nothing: a standby answers too", async () => {
     rows(sql`select coupon_id::integer from wallet(${holder})`),
   );
   assert.deepEqual(told, [[lunch]]);
+});
+
+/** Pages that a look reads of tables and indexes, in a session that knows their catalogue and has its plans. */
+const pagesOf = (user_id: number): Promise<number> =>
+  owner.begin(async (sql) => {
+    await sql`select from wallet(${user_id}), generate_series(1, 2)`;
+    const [[[plan]]] = (await rows(sql`
+      explain (analyze, buffers, format json) select from wallet(${user_id})`)) as [[[{ Plan: Pages }]]];
+    return plan.Plan["Shared Hit Blocks"] + plan.Plan["Shared Read Blocks"];
+  });
+type Pages = Record<"Shared Hit Blocks" | "Shared Read Blocks", number>;
+
+test("as cheap after ten years of days as after two months", async () => {
+  const [holder, lunch] = [
+    await user(),
+    await coupon({ from: "-5000 days", until: "1 day", count: 100_000 }),
+  ];
+  await grantedBefore(4_500, holder, lunch);
+  let next = 1_000_000;
+  /** Ten others get one on each of these days. */
+  const plant = (days: number, before: number) => {
+    const others = Array.from({ length: days * 10 }, () => next++);
+    return plantGrants(owner, lunch, others, `local - (${before} + u.place / 10) * interval '1 day'`);
+  };
+  const fold = async () => {
+    while ((await value(admin`select fold_grants(100000)`)) !== 0);
+  };
+  await plant(60, 0);
+  await fold();
+  const few = await pagesOf(holder);
+  await plant(3_590, 60);
+  // Looked for day by day, as before the days are folded.
+  await owner`update coupon.folded set issued_on = default, user_id = default`;
+  const unfolded = await pagesOf(holder);
+  await fold();
+  const many = await pagesOf(holder);
+  assert.deepEqual(
+    (await wallet(holder)).map((row) => row[2]),
+    [4_500],
+  );
+  assert.ok(many <= few + 30, `${many} pages, after two months ${few}`);
+  assert.ok(unfolded > few + 60, `${unfolded} pages`);
 });
 
 test("refuses bad arguments", async () => {

@@ -86,8 +86,8 @@ export async function plantGrants(
         u.id, c.id, t.at at time zone c.time_zone, c.expiry, t.at::date, c.issued - ${userIds.length}::integer + u.place
       from coupon.coupons c
       cross join lateral (select clock_timestamp() at time zone c.time_zone as local) now
-      cross join lateral (select ${sql.unsafe(at)} as at) t
       cross join unnest(${userIds}::bigint[]) with ordinality u (id, place)
+      cross join lateral (select ${sql.unsafe(at)} as at) t
       where c.id = ${couponId}`;
     await sql`alter table coupon.user_coupons enable trigger user_coupons_check_new_grants`;
   });
