@@ -48,8 +48,8 @@ test("a restart: each is answered, or lost its connection while nobody listened 
 });
 
 /** A server with so many workers, and their process ids. */
-async function startWorkers(t: TestContext, many: number) {
-  const server = await startServer(t, { WORKERS: `${many}` });
+async function startWorkers(t: TestContext, many: number, variables: Record<string, string> = {}) {
+  const server = await startServer(t, { WORKERS: `${many}`, ...variables });
   const workers = (await server.seen("worker listening", many)).map(({ pid }) => pid as number);
   return { ...server, workers };
 }
@@ -136,6 +136,32 @@ test("a worker that is ended under load is replaced, and no connection is refuse
   }
   child.kill("SIGTERM");
   assert.deepEqual(await exited, [0, null]);
+});
+
+test("WORKERS=2 and DRAIN_DELAY: not ready at once, served as before for so long, no connection refused", async (t) => {
+  const delay = 3;
+  const { child, url, seen, exited } = await startWorkers(t, 2, { DRAIN_DELAY: `${delay}` });
+  const { asked, answered, end } = await load(t, scratch, url);
+  await answered(100);
+  const signalled = performance.now();
+  child.kill("SIGTERM");
+  await seen("draining", 3); // the primary process and both workers
+  const draining = performance.now();
+  // Each on a connection of its own, since draining answers close theirs: any worker may get it.
+  for (let i = 0; i < 4; i++) {
+    const probe = await fetch(`${url}/readyz`);
+    const { outcome } = (await probe.json()) as { outcome: string };
+    assert.deepEqual([probe.status, outcome], [503, "draining"]);
+  }
+  assert.deepEqual(await exited, [0, null]);
+  await end();
+
+  const before = asked.filter(({ ended }) => ended < signalled + delay * 1_000 - 100);
+  assert.deepEqual(
+    before.filter(({ status }) => status !== 201),
+    [],
+  );
+  assert.ok(before.some(({ began }) => began > draining));
 });
 
 /** By a connection of its own, which any worker may get. */

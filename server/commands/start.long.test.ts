@@ -148,6 +148,22 @@ test("a first start that Ctrl-C ended, the next one, and one after kill -9 of ev
   });
 });
 
+test("the demo on another database: nobody is let in by a link", async (t) => {
+  const { setupUrl, drop } = await scratchDatabase();
+  t.after(drop);
+  const env = { DATABASE_URL: setupUrl, SEED: "demo" };
+  const run = await started({ dataDir: await newDataDir(), env });
+  assert.match(run.stdout, /^ {2}seeded 100000 users, 6 coupons$/m);
+  assert.doesNotMatch(run.stdout, /demo=/);
+  const response = await fetch(`http://127.0.0.1:${run.port}/demo/token`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"role":"admin"}',
+  });
+  assert.equal(response.status, 404);
+  await stop(run);
+});
+
 test("Ctrl-C just before it serves: it doesn't serve, or no more", async () => {
   const dataDir = await madeDataDir();
   const run = sd(["start"], { dataDir, env: NO_DEMO });
