@@ -21,13 +21,18 @@ export interface ClusterServer {
 
 const BY_PASSWORD = ["host all all 127.0.0.1/32 scram-sha-256"];
 
-/** Starts the server whose initdb and postgres are in `bin`; `access` are the lines of its pg_hba.conf. */
+/**
+ * Starts the server whose initdb and postgres are in `bin`; `access` are the lines of its pg_hba.conf. It syncs to disk only if it is
+ * durable, as figures need it.
+ */
 export async function startCluster(
   bin: string,
   access: readonly string[] = BY_PASSWORD,
+  isDurable = false,
 ): Promise<ClusterServer> {
   const made = await initCluster(bin, access);
-  const { target, end } = await launch(made, ["fsync=off", "max_connections=300"]);
+  const settings = [`fsync=${isDurable ? "on" : "off"}`, "max_connections=300"];
+  const { target, end } = await launch(made, settings);
   const stop = atEnd(async () => {
     await end("SIGQUIT");
     await fs.rm(made.home, { recursive: true, force: true });

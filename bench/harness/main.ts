@@ -1,6 +1,6 @@
 /**
  * Runs a command with a server for databases to throw away, as ./sd test, bench, faults and fuzz do: SCRATCH_SERVER_URL's, which may
- * be "debian" or "debian:15" for a new one of Debian's PostgreSQL, "npm:16" or "npm:17" for one from npm, else the embedded one that all
+ * be "debian" or "debian:15" for a new one of Debian's PostgreSQL, "npm:15" to "npm:17" for one from npm, else the embedded one that all
  * runs share; with --durable before the command that one syncs to disk, as figures need it.
  */
 import { join } from "node:path";

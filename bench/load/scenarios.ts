@@ -13,6 +13,7 @@ import { servers } from "./servers.ts";
 import { sql } from "./sql.ts";
 import { start } from "./start.ts";
 import { tokens } from "./tokens.ts";
+import { versions } from "./versions.ts";
 
 /** Options are checked against a scenario's own defaults, so that each gets what it knows. */
 export const scenarios: readonly Scenario<Options>[] = [
@@ -21,6 +22,7 @@ export const scenarios: readonly Scenario<Options>[] = [
   tokens,
   grant,
   sql,
+  versions,
   overload,
   open,
   look,

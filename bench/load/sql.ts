@@ -37,7 +37,7 @@ function run({ rounds, batches, rows }: SqlOptions, say: Say): Promise<Findings>
     later(database.drop);
     const session = connect(database.setupUrl, { max: 1, role: "coupon_owner" });
     later(() => session.end({ timeout: 1 }));
-    await session`insert into coupon.users select n, 'User ' || n from generate_series(1, ${USERS}::bigint) n`;
+    await insertUsers(session);
 
     const verdict = createVerdict();
     const contenders = batches.flatMap((batch) => [
@@ -74,16 +74,20 @@ function run({ rounds, batches, rows }: SqlOptions, say: Say): Promise<Findings>
   });
 }
 
-const groupOf = (batch: number) => `batches of ${batch.toLocaleString("en")}`;
+export const groupOf = (batch: number) => `batches of ${batch.toLocaleString("en")}`;
 
-interface Piece {
+export async function insertUsers(session: Sql): Promise<void> {
+  await session`insert into coupon.users select n, 'User ' || n from generate_series(1, ${USERS}::bigint) n`;
+}
+
+export interface Piece {
   us: number;
   /** Each must be the number of rows asked for. */
   counts: Record<string, number>;
 }
 
 /** Grants of a new coupon to users in random order. */
-async function measureIssue(session: Sql, batch: number, rows: number): Promise<Piece> {
+export async function measureIssue(session: Sql, batch: number, rows: number): Promise<Piece> {
   await emptyTables(session);
   const coupon = await createCoupon(session, "BENCH", 0, 1_000_000);
   const us = await timed(rows, batch, await someUsers(session, rows), async (users) => {

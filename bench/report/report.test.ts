@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { checkBlock } from "../harness/readme-blocks.ts";
 import { spread } from "../harness/stats.ts";
+import { judge } from "../load/bars.ts";
 import { names } from "../load/scenarios.ts";
 import { renderDrop } from "./drop.ts";
 import {
@@ -75,6 +76,17 @@ test("a result as text", () => {
   assert.match(text, /^- A note\.$/m);
   assert.match(text, /^Verified: all of it\.$/m);
   assert.match(renderResult({ ...example, failures: ["rows: 4, not 5"] }), /^WRONG \(1\):\nrows: 4, not 5$/m);
+});
+
+test("the README names the scenarios whose kept runs miss a bar", () => {
+  const missing = readResults(names)
+    .filter(({ scenario, headlines }) =>
+      headlines.some((headline) => judge(scenario, headline)?.verdict === "MISS"),
+    )
+    .map(({ scenario }) => scenario);
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const [, said = ""] = readme.match(/^- Kept runs of (.*) miss bars: /m) ?? [];
+  assert.deepEqual(said.match(/\w+(?=`)/g), missing);
 });
 
 test("a block with what there is, and how to make what there isn't", () => {
