@@ -11,6 +11,11 @@ import type { Target, Wanted } from "./target.ts";
 /** Between two questions to one host, ms: the first pause after it was not wanted, and the longest. A random half of it is left out. */
 const PAUSES = { first: 50, longest: 1_000 };
 
+/** Before the next question to who was not what is wanted, ms: `failures` times in a row before this one. */
+export function pauseAfter(failures: number, longest = PAUSES.longest): number {
+  return Math.min(longest, PAUSES.first * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
 /** Questions to one host in so many ms, at most. */
 export function mostQuestions(ms: number): number {
   let count = 1;
@@ -85,9 +90,8 @@ export function createHosts(target: Target, { askMs, searchMs, graceMs }: Patien
   let searching: Promise<Found> | undefined;
 
   function ask(host: Host): void {
-    const pause = Math.min(PAUSES.longest, PAUSES.first * 2 ** host.failures);
+    host.askAgainAt = now() + pauseAfter(host.failures);
     host.failures += 1;
-    host.askAgainAt = now() + pause * (0.5 + Math.random() / 2);
     host.asking = answerOf(host.target, target.wanted, askMs).then((answer) => {
       host.asking = undefined;
       host.last = answer;

@@ -25,8 +25,10 @@ export interface SocketOptions {
  * between the two.
  */
 export function openSocket({ host: [host], port: [port], path, ssl, closed }: SocketOptions) {
+  // The driver says them where it fails.
   const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
     host,
+    port,
   });
   let hasSpoken = false;
   const failure = (code: string) => Object.assign(new Error(code), { code });

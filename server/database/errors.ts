@@ -96,11 +96,15 @@ interface Told {
   where?: string;
 }
 
-/** What an error of a call means for the caller. What was not sent was not done, whatever the error is. */
-export function explain(error: unknown, isSent = true): DatabaseError {
+/**
+ * What an error of a call to `host` means for the caller. What was not sent was not done, whatever the error is. The driver (postgres 3.4.9)
+ * does not know where a socket leads that it was given, once it speaks TLS through it.
+ */
+export function explain(error: unknown, isSent = true, host = ""): DatabaseError {
   if (error instanceof DatabaseError && (isSent || error.kind !== "unknown")) return error;
   const told = error as Told & { sqlstate?: string };
-  const { code = told.sqlstate ?? "", message } = told;
+  const { code = told.sqlstate ?? "" } = told;
+  const message = told.message.replace("undefined:undefined", host);
   const kind = isSent ? kindOf(told, code) : kindOfUnsent(told, code);
   return new DatabaseError(kind, code, message, kind === "argument" ? told.column_name : undefined, error, {
     schema: told.schema_name,

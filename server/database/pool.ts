@@ -1,16 +1,13 @@
 /** Connections to the database: bounded calls with deadlines. */
 import type postgres from "postgres";
-import { createHosts, type Hosts } from "../../db/hosts.ts";
+import { createHosts, type Hosts, pauseAfter } from "../../db/hosts.ts";
 import type { Target } from "../../db/target.ts";
 import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
+import { createTurns } from "./turns.ts";
 
 /** Deadline of a call. It is longer than the role's statement_timeout (5 s), so only a lost database exceeds it. */
 const CALL_MS = 6_000;
-
-/** Calls that may wait for a connection of a pool, and how long. Further calls are refused before they reach the database. */
-const MAX_WAITING = 2_000;
-const MAX_WAIT_MS = 2_000;
 
 export type Pool = ReturnType<typeof createPool>;
 
@@ -104,8 +101,8 @@ const NO_SIGNALS: Signals = { lost() {}, readOnly() {}, stalled() {}, commits() 
 
 const UNREPLICATED = "the wait for the synchronous standby was cancelled, of this call or of one beside it";
 
-/** How long it holds that a database is not fit, ms. */
-const PROVE_AGAIN_MS = 250;
+/** How long it holds at most that commits are stalled, ms: no other database is looked for. */
+const STALLED_MS = 250;
 
 /** The sessions of a pool, until they are replaced. */
 interface Sessions {
@@ -133,7 +130,7 @@ export function createPool(
   const errors = { unavailable: 0, busy: 0, stalled: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
 
   function failed(error: unknown, isSent: boolean): DatabaseError {
-    const explained = explain(error, isSent);
+    const explained = explain(error, isSent, place.target.host);
     errors[explained.kind] += 1;
     return explained;
   }
@@ -234,6 +231,8 @@ function createSessions(
   callMs: number,
 ) {
   let current = opened();
+  /** Questions in a row after which the database was not fit. */
+  let failures = 0;
 
   function opened(): Sessions {
     const told = {
@@ -270,18 +269,29 @@ function createSessions(
           throw new DatabaseError("stalled", "", `Commits wait for ${waitFor}.`);
         }
         used.isProven = true;
+        failures = 0;
       })
       .catch((error) => {
         const again = () => {
           used.proof = undefined;
         };
-        // The driver's back-off bounds attempts to connect, and this the questions to a database that answers and is not fit. The next
-        // connection may reach another one at the same address.
         if (!(error instanceof DatabaseError)) again();
-        else setTimeout(() => retire(used, callMs), PROVE_AGAIN_MS).unref();
-        throw explain(error, false);
+        else askLater(used, error);
+        throw explain(error, false, target.host);
       });
     return used.proof;
+  }
+
+  /**
+   * The driver's back-off bounds attempts to connect, and this the questions to a database that answers and is not fit. The next connection
+   * may reach another one at the same address.
+   */
+  function askLater(used: Sessions, { kind }: DatabaseError): void {
+    setTimeout(
+      () => retire(used, callMs),
+      pauseAfter(failures, kind === "stalled" ? STALLED_MS : undefined),
+    ).unref();
+    failures += 1;
   }
 
   /**
@@ -298,45 +308,6 @@ function createSessions(
   }
 
   return { current: () => current, proven, retire, doubt, distrust };
-}
-
-/** Lets `max` calls run at once, in order of arrival. */
-function createTurns(max: number) {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  const tooMany = () => new DatabaseError("busy", "", "too many calls wait for the database");
-
-  function wait(): Promise<void> {
-    if (waiting.length >= MAX_WAITING) return Promise.reject(tooMany());
-    return new Promise((resolve, reject) => {
-      const take = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        waiting.splice(waiting.indexOf(take), 1);
-        reject(tooMany());
-      }, MAX_WAIT_MS);
-      waiting.push(take);
-    });
-  }
-
-  return {
-    /** Takes a place. If none is free, returns a promise of one. */
-    take(): Promise<void> | undefined {
-      if (running >= max) return wait();
-      running += 1;
-      return undefined;
-    },
-    /** Gives the place to the first call that waits. */
-    pass(): void {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    },
-    running: () => running,
-    waiting: () => waiting.length,
-  };
 }
 
 type Answered<Row> = Row[] & { command?: string | null; count?: number | null };
