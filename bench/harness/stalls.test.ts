@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Stall, watchStalls } from "./stalls.ts";
+import { type Stall, timed, watchStalls } from "./stalls.ts";
 
 const next = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -28,4 +28,15 @@ test("a process that stands still has a stall, one that computes has none", asyn
   for (let last = began; last < counted + 50; last = performance.now()) await next();
   endComputed();
   if (share > 0.7) assert.deepEqual(computed, []);
+});
+
+test("what takes its time in a process that stands still is not blamed for that", async () => {
+  const stand = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  const began = performance.now();
+  const took = await timed(async () => {
+    await next();
+    stand();
+  });
+  const lasted = performance.now() - began;
+  assert.ok(took >= 0 && took <= lasted - 600, `${took} of ${lasted} ms`);
 });

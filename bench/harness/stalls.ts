@@ -1,4 +1,6 @@
 /** Times in which this process did not run, because other processes used the machine. What was late then is not the service's fault. */
+import { setTimeout as sleep } from "node:timers/promises";
+
 export interface Stall {
   /** As performance.now() has it, ms. */
   from: number;
@@ -22,4 +24,23 @@ export function watchStalls(stalls: Stall[]): () => void {
     lastCpu = process.cpuUsage();
   }, TICK_MS);
   return () => clearInterval(timer);
+}
+
+/** How long work took, ms: without the times in which this process did not run. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const stalls: Stall[] = [];
+  const end = watchStalls(stalls);
+  const from = performance.now();
+  try {
+    await work();
+    const until = performance.now();
+    // A stall is seen at the next tick.
+    await sleep(2 * TICK_MS);
+    return stalls.reduce(
+      (took, stall) => took - Math.max(0, Math.min(stall.until, until) - Math.max(stall.from, from)),
+      until - from,
+    );
+  } finally {
+    end();
+  }
 }

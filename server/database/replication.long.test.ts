@@ -12,23 +12,28 @@ import {
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
-import { embeddedBin, startNodes } from "../../bench/harness/nodes.ts";
+import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
+import { timed } from "../../bench/harness/stalls.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { until } from "../../bench/harness/waiting.ts";
-import { connect, type Sql } from "../../db/connect.ts";
+import { connect, type Sql, withConnection } from "../../db/connect.ts";
+import { targetOf } from "../../db/target.ts";
 import { CONNECTIONS } from "./pool.ts";
+import { open, prove } from "./session.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
+let node: Node;
+let standby: Node;
 let scratch: Scratch;
 let superuser: Sql;
 let app: App;
 let things: ReturnType<typeof createThings>;
 
 before(async () => {
-  const [node] = await startNodes(1, await embeddedBin());
+  [node, standby] = (await startNodes(2, await embeddedBin())) as [Node, Node];
   const serverUrl = await makeLogin(node.target);
   await makeTemplate(serverUrl);
   scratch = await scratchDatabase(serverUrl);
@@ -49,9 +54,9 @@ const WAITERS = `
   select pid, query_start::text as since from pg_stat_activity where wait_event = 'SyncRep' and usename in ('coupon_api', 'coupon_admin')`;
 let commit: PromiseLike<unknown>;
 
-/** From now on commits wait for a standby that is not there. */
-async function loseStandby(): Promise<void> {
-  await superuser`alter system set synchronous_standby_names = 'nobody'`;
+/** From now on commits wait for this standby, which is not there. */
+async function loseStandby(name = "nobody"): Promise<void> {
+  await superuser.unsafe(`alter system set synchronous_standby_names = ${name}`);
   await superuser`select pg_reload_conf()`;
   // PostgreSQL's checkpointer reads the setting for all sessions, at its next turn.
   await until(async () => {
@@ -227,21 +232,52 @@ test("./sd sql says so beside the row", async () => {
   );
 });
 
+test("a long statement that waits for its standby just now: nothing is stalled", async (t) => {
+  const sessions = open(targetOf(scratch.apiUrl), 2, { closed() {}, unreplicated() {} });
+  t.after(() => sessions.end({ timeout: 1 }));
+  await loseStandby();
+  const statement = sessions`select pg_sleep(2.1), pg_logical_emit_message(true, 'test', '')`.execute();
+  await until(async () => (await superuser.unsafe(WAITERS)).count === 1, "it waits");
+  let looks = 0;
+  const looking = new Proxy(sessions, {
+    apply: (_, __, [text, ...values]: Parameters<Sql>) => {
+      looks += 1;
+      // Its wait is over by the last look.
+      const before = looks === 3 ? giveUpStandby().then(() => statement) : Promise.resolve();
+      return before.then(() => sessions(text, ...values));
+    },
+  });
+  assert.deepEqual(await prove(looking, "writes"), { waitFor: "synchronous (nobody)", isStalled: false });
+  assert.equal(looks, 3);
+});
+
 test("no standby for long: quick refusals, few connections, and all goes on with the standby", async (t) => {
-  const { newUsers, newCoupon, newUser } = things;
-  const server = await openApp(scratch.apiUrl, { database: { callMs: 4_000 } });
+  const { newUsers, newCoupon } = things;
+  const callMs = 4_000;
+  const server = await openApp(scratch.apiUrl, { database: { callMs } });
   t.after(() => server.close());
   const coupons = await Promise.all([1, 2, 3, 4].map(() => newCoupon({ count: 100 })));
   const [holders, spare] = [await newUsers(4), await newUsers(20)];
   const tokens = await Promise.all(holders.map(userToken));
+  /** Until all answers of a round were there, ms. */
+  const took: number[] = [];
   /** A grant, which keeps the issuing lock while it waits, and four uses, at once. */
   const round = async () => {
-    return Promise.all([
-      server.issue(coupons[0] as number, spare.pop() as number),
-      ...coupons.map((coupon, i) =>
-        server.call(`POST /coupons/${coupon}/use`, { token: tokens[i] as string, body: { reference: "r" } }),
-      ),
-    ]);
+    let answers: Awaited<ReturnType<App["call"]>>[] = [];
+    took.push(
+      await timed(async () => {
+        answers = await Promise.all([
+          server.issue(coupons[0] as number, spare.pop() as number),
+          ...coupons.map((coupon, i) =>
+            server.call(`POST /coupons/${coupon}/use`, {
+              token: tokens[i] as string,
+              body: { reference: "r" },
+            }),
+          ),
+        ]);
+      }),
+    );
+    return answers;
   };
   const readiness = async (of: App) => {
     const { status, body } = await of.call("GET /readyz");
@@ -257,7 +293,8 @@ test("no standby for long: quick refusals, few connections, and all goes on with
   for (const [i, holder] of holders.entries())
     assert.equal((await server.issue(coupons[i] as number, holder)).body.outcome, "issued");
   const others = await connections();
-  await loseStandby();
+  await standby.stop("SIGINT");
+  await loseStandby("walreceiver");
   assert.deepEqual(await readiness(server), [200, "ok"], "nobody waits");
   assert.deepEqual(outcomesOf(await round()), ["503 outcome_unknown"]);
   await until(async () => {
@@ -270,13 +307,22 @@ test("no standby for long: quick refusals, few connections, and all goes on with
     for (const { headers } of answers) assert.ok(headers.get("retry-after"));
     assert.ok((await connections()) <= others + 2 * CONNECTIONS);
   }
+  // Its deadlines: for a turn, and for the database. The first round waits for the standby in vain, the others do not.
+  for (const ms of took) assert.ok(ms <= 2_000 + callMs, `${took}`);
+  assert.ok(Math.min(...took.slice(1)) <= 1_000, `at once: ${took}`);
+  t.diagnostic(`answers after ${took.map(Math.round).join(", ")} ms`);
+  const who = await withConnection(
+    node.target,
+    (sql) => sql`select usesuper from pg_user where usename = user`,
+  );
+  assert.deepEqual([...who], [{ usesuper: true }], "a superuser can log in");
   assert.equal((await superuser.unsafe(WAITERS)).count, 5);
   assert.deepEqual(await readiness(server), [503, "writes_stalled"]);
   assert.deepEqual(await readiness(app), [503, "writes_stalled"], "another server knows it too");
   const lists = await server.call("GET /coupons/live", { token: serviceToken });
   assert.equal(lists.status, 200);
   const metrics = await server.ask("/metrics", { headers: { authorization: `Bearer ${metricsToken}` } });
-  assert.match(await metrics.text(), /^coupon_commit_waits_for\{what="synchronous \(nobody\)"\} 1$/m);
+  assert.match(await metrics.text(), /^coupon_commit_waits_for\{what="synchronous \(walreceiver\)"\} 1$/m);
 
   const told = await runSd(["status"], {
     dataDir: await temporaryDirectory(),
@@ -285,12 +331,21 @@ test("no standby for long: quick refusals, few connections, and all goes on with
   // And the commit of loseStandby().
   assert.match(
     told.stdout,
-    /commit +waits for synchronous \(nobody\); sessions that do: 6, the longest for [\d.]+ s$/m,
+    /commit +waits for synchronous \(walreceiver\); sessions that do: 6, the longest for [\d.]+ s$/m,
   );
 
-  await giveUpStandby();
-  const again = [await newUser(), await newCoupon()] as const;
-  await until(async () => (await server.issue(again[1], again[0])).status === 201, "it is served");
-  assert.deepEqual(await readiness(server), [200, "ok"]);
+  await standby.start();
+  await until(async () => {
+    const back =
+      await superuser`select from pg_stat_replication where (state, sync_state) = ('streaming', 'sync')`;
+    return back.count > 0;
+  }, "the standby is back");
+  const [next = 0] = spare;
+  const found = await timed(() =>
+    until(async () => (await server.issue(coupons[1] as number, next)).status < 300, "it is served"),
+  );
+  t.diagnostic(`served ${Math.round(found)} ms after the standby's return`);
+  assert.ok(found <= 2_000, `${found} ms`);
+  await until(async () => (await readiness(server))[0] === 200, "it is ready");
   assert.equal((await superuser.unsafe(WAITERS)).count, 0);
 });

@@ -1,4 +1,5 @@
 /** Sessions of the server: how they are opened, and what a database must be before the first call is sent to it. */
+import { setTimeout as sleep } from "node:timers/promises";
 import postgres from "postgres";
 import { type Hosts, socketsTo } from "../../db/hosts.ts";
 import { commitWaitsFor, isUnreplicated } from "../../db/replication.ts";
@@ -76,12 +77,12 @@ export type Needs = "writes" | "reads" | "standby";
 interface Commits {
   /** In words: "this server only". */
   waitFor: string;
-  /**
-   * Whether a commit of this login waits for a standby that does not answer: its statement began 2 s ago, and a lock is not waited for any
-   * longer.
-   */
+  /** Whether a commit of this login waits for a standby that does not answer. */
   isStalled: boolean;
 }
+
+/** Between two looks at who waits for a standby, ms. PostgreSQL does not tell since when: a long statement may have begun to just now. */
+const LOOK_AGAIN_MS = 100;
 
 /** Throws unless the database, and the sessions that it gives this login, are what the calls rely on. */
 export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
@@ -109,7 +110,26 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
   // A warning alone says that the commit of an answer may be lost.
   if (messages === "error") throw await unfit(sql, "client_min_messages", messages, "warning");
   if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
-  return { waitFor: commitWaitsFor(standbys), isStalled: is_stalled === "true" };
+  return { waitFor: commitWaitsFor(standbys), isStalled: is_stalled === "true" && (await isStalled(sql)) };
+}
+
+/** Whether one of this login's sessions that wait for a standby waits on, with the same statement. */
+async function isStalled(sql: postgres.Sql): Promise<boolean> {
+  const before = await waits(sql);
+  await sleep(LOOK_AGAIN_MS);
+  const after = await waits(sql);
+  return after.some((wait) => before.includes(wait));
+}
+
+/** The sessions whose statement began 2 s ago: a lock is not waited for any longer. */
+async function waits(sql: postgres.Sql): Promise<string[]> {
+  const sessions = await sql`
+    select pg_catalog.concat(a.pid, ' ', pg_catalog.date_part('epoch', a.query_start)) as wait
+    from pg_catalog.pg_stat_activity a
+    where a.wait_event = 'SyncRep' and a.usename = session_user
+      and a.query_start < pg_catalog.clock_timestamp() - interval '2 s'
+  `;
+  return sessions.map(({ wait }) => wait);
 }
 
 /** It may be meant so, unless it is set for the login alone. */
