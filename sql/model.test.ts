@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DAY, dayAgo, NOW } from "../bench/harness/model/commands.ts";
+import { asked, UNDRAWN } from "../bench/harness/model/functions.ts";
 import { allAtOnce, type Call, isExplained, oneAfterAnother } from "../bench/harness/model/runs.ts";
 import { service } from "../bench/harness/model/service.ts";
 import { emptyModel, type Model } from "../bench/harness/model/state.ts";
@@ -16,12 +17,23 @@ test("all at once: some order of the model explains every answer", async (t) => 
   await fc.assert(allAtOnce(await service(t)), { numRuns: 40, endOnFailure: true });
 });
 
+test("the model knows every function, but for those that have a reason", async (t) => {
+  const { scratch } = await service(t);
+  const names = await scratch.admin`
+    select p.proname::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace order by p.proname`;
+  const known = asked();
+  assert.deepEqual(
+    names.map(({ name }) => name).filter((name) => !known.has(name)),
+    Object.keys(UNDRAWN).sort(),
+  );
+});
+
 test("the search refuses histories that no order explains", () => {
   const model = (): Model => ({
     ...emptyModel(),
     names: { 1: "Ann", 2: "Ben" },
     // biome-ignore format: a row
-    coupons: [{ coupon_id: 1, code: "A", message: "m", start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, group: null, from: null, asked: [], reason: null }],
+    coupons: [{ coupon_id: 1, code: "A", message: "m", description: "d", metadata: {}, start: NOW - DAY, expiry: NOW + DAY, count: 1, issued: 0, paused: false, slot: 1, group: null, from: null, asked: [], reason: null }],
   });
   const claimed = (user: number, outcome: string, position: number | null, start: number): Call => {
     const [issued_on, issued_at] = position ? [dayAgo(0), "00:00:01"] : [null, null];

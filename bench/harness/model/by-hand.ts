@@ -1,6 +1,6 @@
 /** What time does, done by hand: the clock of the service can't be set. */
 import type { Sql } from "../../../db/connect.ts";
-import { DAY, LONG_AGO, longAgo, NOW, type Row } from "./commands.ts";
+import { AGED, DAY, LONG_AGO, longAgo, NOW, type Row } from "./commands.ts";
 
 /** The clock can't be set, so all that was issued becomes a day older, past the guards. */
 export async function pastMidnight(owner: Sql): Promise<readonly Row[]> {
@@ -41,5 +41,22 @@ export async function longPast(owner: Sql, coupon: number): Promise<readonly Row
         ${UNFOLD}`)
       .simple(),
   );
+  return [];
+}
+
+/** What was counted in this run becomes old: of each coupon in one second, the next one of a quarter of an hour of then. */
+export async function ageDemand(owner: Sql): Promise<readonly Row[]> {
+  const quarter = `timestamptz '${new Date(Math.floor((NOW - AGED * DAY) / 900_000) * 900_000).toISOString()}'`;
+  await owner.unsafe(`
+    with gone as (
+      delete from coupon.demand d where d.second > now() - interval '1 day' returning d.*
+    )
+    insert into coupon.demand (coupon_id, second, refused, replayed)
+    select g.coupon_id, l.second + interval '1 second', sum(g.refused), sum(g.replayed)
+    from gone g
+    cross join (
+      select coalesce(max(d.second), ${quarter}) as second from coupon.demand d where d.second < now() - interval '1 day'
+    ) l
+    group by g.coupon_id, l.second`);
   return [];
 }

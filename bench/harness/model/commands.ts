@@ -1,11 +1,10 @@
-/** Random commands for the service and its model. FC_SEED repeats a run; a failure prints its seed and the commands. */
-import fc from "fast-check";
+/** What is asked of the service and its model, and the instants of it. */
 import { noonZone } from "../noon.ts";
 
-fc.configureGlobal({
-  includeErrorInReport: true,
-  ...(process.env["FC_SEED"] ? { seed: Number(process.env["FC_SEED"]) } : {}),
-});
+/** So many characters that no date fits behind it in a code. */
+export const LONG_CODE = "L".repeat(60);
+
+export type Metadata = Record<string, string>;
 
 export type Command =
   | {
@@ -21,15 +20,22 @@ export type Command =
   | { call: "issue_coupons"; users: number[]; coupon: number }
   | { call: "use_coupon"; user: number; coupon: number; reference: string }
   | { call: "undo_use"; user: number; coupon: number; till: string | null }
-  | { call: "use_claim"; user: number; coupon: number; reference: string; till: string }
-  | { call: "undo_claim"; user: number; coupon: number; till: string | null }
-  | { call: "pause_coupon"; coupon: number }
-  | { call: "resume_coupon"; coupon: number }
+  | { call: "use_claim"; user: number; coupon: number; reference: string; till: string; secret?: number }
+  | { call: "undo_claim"; user: number; coupon: number; till: string | null; secret?: number }
+  | { call: "pause_coupon"; coupon: number; reason: string | null }
+  | { call: "resume_coupon"; coupon: number; reason: string | null }
   | { call: "set_coupon_count"; coupon: number; count: number }
   | { call: "set_coupon_expiry"; coupon: number; expiry: number }
   | { call: "set_coupon_start"; coupon: number; start: number }
   | { call: "set_coupon_group"; coupon: number; group: string | null; from: number | null }
-  | { call: "edit_coupon"; coupon: number; code: string | null; message: string | null }
+  | {
+      call: "edit_coupon";
+      coupon: number;
+      code: string | null;
+      message: string | null;
+      description: string | null;
+      metadata: Metadata | null;
+    }
   | { call: "withdraw_coupon"; coupon: number }
   | { call: "set_plan_entry"; ahead: number; slot: number; pattern: string; hour: number; count: number }
   | { call: "remove_plan_entry"; ahead: number; slot: number }
@@ -59,7 +65,7 @@ export type Command =
   | { call: "list_grants"; coupon: number; after: number; page: number }
   | { call: "daily_summary"; ago: number; days: number }
   | { call: "fold_grants" }
-  | { call: "retire_coupons"; ago: number; most: number }
+  | { call: "retire_coupons"; ago: number; most: number; isBusy: boolean }
   | { call: "list_groups"; after: string | null; page: number }
   | { call: "forget_user"; user: number }
   | { call: "resolve_subjects"; issuer: string; subjects: string[]; creating: boolean }
@@ -68,12 +74,50 @@ export type Command =
   | { call: "record_key"; key: string; name: string }
   | { call: "revoke_key"; key: string }
   | { call: "list_keys" }
+  | { call: "revoked_keys" }
+  | { call: "forget_subjects" }
+  | { call: "import_incoming_users"; users: number[]; name: string }
+  | { call: "coupon_status" }
+  | { call: "claim_secrets" }
+  | { call: "rotate_claim_secret" }
+  | { call: "retire_claim_secret"; secret: number }
+  | { call: "set_webhook"; webhook: string; url: string; types: string[] }
+  | { call: OfWebhook; webhook: string }
+  | { call: "list_webhooks" }
+  | { call: "count_demand"; sender: number; number: number; asked: Asked[] }
+  | { call: "fold_demand"; most: number }
+  | { call: "demand_ages" }
+  | { call: "subjects_age" }
   | { call: "midnight" }
   | { call: "begin_early"; coupon: number }
   | { call: "expire"; coupon: number }
   | { call: "long_ago"; coupon: number };
 
+export type OfWebhook =
+  | "remove_webhook"
+  | "rotate_webhook_secret"
+  | "enable_webhook"
+  | "disable_webhook"
+  | "webhook_target";
+
 export type Row = Record<string, unknown>;
+
+/** What a server counted of a coupon. */
+export interface Asked {
+  coupon: number;
+  refused: number;
+  replayed: number;
+}
+
+/** What is done by hand, past the functions: it changes what there is, and nothing happened. */
+export const BY_HAND = [
+  "midnight",
+  "begin_early",
+  "expire",
+  "long_ago",
+  "demand_ages",
+  "subjects_age",
+] as const;
 
 export const STATES = ["upcoming", "ended", "paused", "sold_out", "live"] as const;
 export type State = (typeof STATES)[number];
@@ -109,8 +153,13 @@ export function dayAgo(days: number): string {
 export const EARLY = NOW - 250 * DAY;
 /** Of a timeline, in days. */
 export const BUCKET = 366;
-const OFFER_DAYS = [-200, -100, 100, 150].map((days) => NOW + days * DAY);
-const EXPIRIES = [-150, -50, 50, 200, 300].map((days) => NOW + days * DAY);
+export const OFFER_DAYS = [-200, -100, 100, 150].map((days) => NOW + days * DAY);
+/** A minute after a start on offer too: of the later ones of that day, which can be had for less. */
+export const EXPIRIES = [-150, -50, 50, 200, 300]
+  .map((days) => NOW + days * DAY)
+  .concat([100, 150].map((days) => NOW + days * DAY + 60_000));
+/** So many days ago demand becomes that has aged: more than 32, so that it can be folded. */
+export const AGED = 40;
 
 /** What every run begins with: two coupons to be had, and one that is sold out since yesterday. */
 export const OPENING: Command[] = [
@@ -142,161 +191,3 @@ export const OPENING: Command[] = [
   { call: "issue_coupons", users: [3, 1, 2], coupon: 3 },
   { call: "midnight" },
 ];
-
-/** Random commands about users 1 to `users` and coupons 1 to `coupons`. */
-function commands(users: number, coupons: number) {
-  const user = few(users);
-  const coupon = few(coupons);
-  const count = fc.integer({ min: 1, max: 5 });
-  const code = fc.constantFrom(..."aABCDEFGHIJKLM");
-  const since = fc.option(fc.constantFrom(...OFFER_DAYS), { freq: 2 });
-  const before = fc.option(fc.constantFrom(...OFFER_DAYS.map((day) => day + 1)), { freq: 2 });
-  const expiry = fc.constantFrom(...EXPIRIES);
-  const start = fc
-    .tuple(fc.constantFrom(...OFFER_DAYS), fc.integer({ min: 0, max: 3 }))
-    .map(([day, ms]) => day + ms);
-  const message = fc.constantFrom("free coffee", "half price");
-  const reference = fc.constantFrom("order 1", "order 2");
-  const till = fc.constantFrom("till:1", "till:2");
-  const many = fc.array(user, { maxLength: 6 });
-  const once = fc.uniqueArray(user, { maxLength: 3 });
-  const name = fc.constantFrom("Ann", "Ben");
-  const group = fc.constantFrom("vip", "team");
-  const from = fc.constantFrom(-40, 40, 120, 160).map((days) => NOW + days * DAY);
-  const page = fc.integer({ min: 1, max: 3 });
-  const call = fc.constant;
-  return {
-    create: fc
-      .record({ call: call("create_coupon" as const), code, message, start, expiry, count })
-      .filter(({ start, expiry }) => expiry > start),
-    createAgain: fc
-      .tuple(
-        fc.constantFrom(...OPENING.filter((command) => command.call === "create_coupon")),
-        fc.constantFrom(null, "spring", "autumn"),
-      )
-      .map(([command, reason]) => ({ ...command, reason })),
-    issue: fc.record({ call: call("issue_coupon" as const), user, coupon }),
-    issueAll: fc.record({ call: call("issue_coupons" as const), users: many, coupon }),
-    use: fc.record({ call: call("use_coupon" as const), user, coupon, reference }),
-    useClaim: fc.record({ call: call("use_claim" as const), user, coupon, reference, till }),
-    undo: fc.record({ call: call("undo_use" as const), user, coupon, till: fc.option(till) }),
-    undoClaim: fc.record({ call: call("undo_claim" as const), user, coupon, till: fc.option(till) }),
-    pause: fc.record({ call: call("pause_coupon" as const), coupon }),
-    resume: fc.record({ call: call("resume_coupon" as const), coupon }),
-    setCount: fc.record({ call: call("set_coupon_count" as const), coupon, count }),
-    setExpiry: fc.record({ call: call("set_coupon_expiry" as const), coupon, expiry }),
-    setStart: fc.record({ call: call("set_coupon_start" as const), coupon, start }),
-    setGroup: fc
-      .tuple(coupon, fc.option(fc.record({ group, from }), { freq: 4, nil: { group: null, from: null } }))
-      .map(([coupon, early]) => ({ call: "set_coupon_group" as const, coupon, ...early })),
-    addTo: fc.record({ call: call("add_to_group" as const), group, users: once }),
-    removeFrom: fc.record({ call: call("remove_from_group" as const), group, users: once }),
-    listGroup: fc.record({ call: call("list_group" as const), group }),
-    listGroups: fc.record({ call: call("list_groups" as const), after: fc.option(group), page }),
-    beginEarly: fc.record({ call: call("begin_early" as const), coupon }),
-    edit: fc.record({
-      call: call("edit_coupon" as const),
-      coupon,
-      code: fc.option(code, { freq: 2 }),
-      message: fc.option(message, { freq: 2 }),
-    }),
-    withdraw: fc.record({ call: call("withdraw_coupon" as const), coupon }),
-    ...planning(count),
-    ...identities(name),
-    ...lookingBack(coupon, page),
-    wallet: fc.record({ call: call("wallet" as const), user, page }),
-    live: fc.record({ call: call("live_coupons" as const) }),
-    upcoming: fc.record({ call: call("upcoming_coupons" as const) }),
-    find: fc.record({ call: call("find_coupon" as const), code }),
-    list: fc.record({
-      call: call("list_coupons" as const),
-      ...{ state: fc.option(fc.constantFrom(...STATES)), since, before, page },
-      prefix: fc.oneof(call(""), code),
-    }),
-    stats: fc.record({ call: call("coupon_stats" as const), coupon }),
-    timeline: fc.record({ call: call("coupon_timeline" as const), coupon }),
-    importUsers: fc.record({ call: call("import_users" as const), users: once, name }),
-    forget: fc.record({ call: call("forget_user" as const), user }),
-    midnight: fc.record({ call: call("midnight" as const) }),
-    expire: fc.record({ call: call("expire" as const), coupon }),
-  };
-}
-
-/** Random commands about what is over, and lists of what there is. */
-function lookingBack(coupon: fc.Arbitrary<number>, page: fc.Arbitrary<number>) {
-  const call = fc.constant;
-  const after = fc.integer({ min: 0, max: 3 });
-  return {
-    listPlan: fc.record({ call: call("list_plan" as const) }),
-    listUsers: fc.record({ call: call("list_users" as const), after, page }),
-    listGrants: fc.record({ call: call("list_grants" as const), coupon, after, page }),
-    summary: fc.record({
-      call: call("daily_summary" as const),
-      ago: fc.constantFrom(0, 1, LONG_AGO, LONG_AGO + 1, 100, 200),
-      days: fc.integer({ min: 1, max: 3 }),
-    }),
-    longAgo: fc.record({ call: call("long_ago" as const), coupon }),
-    fold: fc.record({ call: call("fold_grants" as const) }),
-    retire: fc.record({
-      call: call("retire_coupons" as const),
-      ago: fc.constantFrom(RETIRABLE, RETIRABLE, RETIRABLE, RETIRABLE - 1),
-      most: page,
-    }),
-  };
-}
-
-/** Random commands about the plan, of coupons with so many units. */
-function planning(count: fc.Arbitrary<number>) {
-  // Days from today, so that two weekdays are seldom planned at once, and times that are over today or to come.
-  const ahead = fc.integer({ min: 0, max: 2 });
-  const coming = fc.integer({ min: 1, max: 2 }); // a copy to today could start just now
-  const day = fc.constantFrom(...OFFER_DAYS.map((ms) => Math.round((ms - NOW) / DAY)));
-  const slot = fc.integer({ min: 1, max: 3 });
-  const pattern = fc.constantFrom("P{date}", "P{slot}-{date}", "A-{date}");
-  const hour = fc.constantFrom(6, 20, 22);
-  const call = fc.constant;
-  return {
-    plan: fc.record({ call: call("set_plan_entry" as const), ahead, slot, pattern, hour, count }),
-    unplan: fc.record({ call: call("remove_plan_entry" as const), ahead, slot }),
-    fill: fc.record({ call: call("fill_days" as const), ahead }),
-    preview: fc.record({ call: call("preview_days" as const), ahead }),
-    copyDay: fc
-      .record({ call: call("copy_day" as const), from: fc.oneof(ahead, day), to: fc.oneof(coming, day) })
-      .filter(({ from, to }) => from !== to),
-  };
-}
-
-/** Random commands about subjects of identity providers and about keys, with such names. */
-function identities(name: fc.Arbitrary<string>) {
-  const issuer = fc.constantFrom("https://id.example/", "https://other.example/");
-  const subject = fc.constantFrom("ann", "Ann");
-  const key = fc.constantFrom("k-1", "k-2", "k-3");
-  const subjects = fc.array(subject, { minLength: 1, maxLength: 3 });
-  const call = fc.constant;
-  return {
-    resolve: fc.record({ call: call("resolve_subjects" as const), issuer, subjects, creating: fc.boolean() }),
-    findSubjects: fc.record({ call: call("find_subjects" as const), subject }),
-    forgetSubject: fc.record({ call: call("forget_subject" as const), issuer, subject }),
-    recordKey: fc.record({ call: call("record_key" as const), key, name }),
-    revokeKey: fc.record({ call: call("revoke_key" as const), key }),
-    listKeys: fc.record({ call: call("list_keys" as const) }),
-  };
-}
-
-/** 1 to `max`, the lower ones more often. */
-function few(max: number) {
-  return fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max }));
-}
-
-/** As many of each as its weight says. */
-export function mix(
-  users: number,
-  coupons: number,
-  weights: Partial<Record<keyof ReturnType<typeof commands>, number>>,
-) {
-  const all = commands(users, coupons);
-  const names = Object.keys(weights) as (keyof typeof all)[];
-  return fc.oneof(
-    ...names.map((name) => ({ weight: weights[name] ?? 0, arbitrary: all[name] as fc.Arbitrary<Command> })),
-  );
-}

@@ -1,12 +1,13 @@
 /** What events() must tell of the model: what happened to each coupon, in the order in which it is gathered. */
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import type { Sql } from "../../../db/connect.ts";
-import type { Command, Row } from "./commands.ts";
+import { BY_HAND, type Command, type Row } from "./commands.ts";
 import { type Coupon, emptyModel, type Model } from "./state.ts";
 
 interface Happening extends Row {
   event: string;
-  coupon_id: number;
+  coupon_id: number | null;
   user_id: number | null;
   position: number | null;
   use_reference: string | null;
@@ -25,19 +26,22 @@ export interface Feed {
   read(): Row[];
 }
 
-const BY_HAND: readonly Command["call"][] = ["midnight", "begin_early", "expire", "long_ago"];
-
 /** Of a service that was opened with these rows. */
 export function createFeed(opened: Model): Feed {
   let told: Happening[] = [];
-  const pending = new Map<number, Pending>();
-  const of = (coupon: number) => {
+  const pending = new Map<number | null, Pending>();
+  const of = (coupon: number | null) => {
     const own = pending.get(coupon) ?? { grants: [], changes: [] };
     pending.set(coupon, own);
     return own;
   };
 
   function add(before: Model, after: Model): void {
+    // Who creates a webhook reads the newest event, so that what is sent begins behind it.
+    if (after.webhooks.length > before.webhooks.length) gather();
+    for (const { name, isDisabled } of after.webhooks)
+      if (isDisabled && before.webhooks.some((was) => was.name === name && !was.isDisabled))
+        of(null).changes.push({ place: 0, happening: happened("webhook_disabled", null) });
     for (const { coupon_id, event, place } of changes(before, after))
       of(coupon_id).changes.push({ place, happening: happened(event, coupon_id) });
     for (const grant of after.grants) {
@@ -55,6 +59,12 @@ export function createFeed(opened: Model): Feed {
         of(coupon).changes.push({ place: position, happening });
       }
     }
+  }
+  function gather(): void {
+    // Those of no coupon come last.
+    const last = (coupon: number | null) => coupon ?? Number.MAX_SAFE_INTEGER;
+    for (const [, own] of [...pending].toSorted(([a], [b]) => last(a) - last(b))) told.push(...inOrder(own));
+    pending.clear();
   }
   add(emptyModel(), opened);
 
@@ -78,18 +88,17 @@ export function createFeed(opened: Model): Feed {
         for (const each of all)
           if (each.user_id === command.user && each.use_reference !== null)
             each.use_reference = "(forgotten)";
-      } else if (!BY_HAND.includes(command.call)) add(before, after);
+      } else if (!(BY_HAND as readonly string[]).includes(command.call)) add(before, after);
       forgetGrants(after);
     },
     read() {
-      for (const [, own] of [...pending].toSorted(([a], [b]) => a - b)) told.push(...inOrder(own));
-      pending.clear();
+      gather();
       return told.map((each) => ({ ...each }));
     },
   };
 }
 
-const happened = (event: string, coupon_id: number, given: Partial<Happening> = {}): Happening => ({
+const happened = (event: string, coupon_id: number | null, given: Partial<Happening> = {}): Happening => ({
   ...{ event, coupon_id, user_id: null, position: null, use_reference: null },
   ...given,
 });
@@ -117,8 +126,8 @@ function changeOf(was: Coupon, is: Coupon): string | undefined {
   if (was.paused !== is.paused) return is.paused ? "paused" : "resumed";
   if (was.count !== is.count)
     return is.count === is.issued ? "sold_out" : was.count === is.issued ? "restocked" : "edited";
-  const members = ["code", "message", "start", "expiry", "group", "from"] as const;
-  return members.some((member) => was[member] !== is[member]) ? "edited" : undefined;
+  const members = ["code", "message", "description", "metadata", "start", "expiry", "group", "from"] as const;
+  return members.some((member) => !isDeepStrictEqual(was[member], is[member])) ? "edited" : undefined;
 }
 
 /** A change after the grants up to its place and after the changes before it. */

@@ -1,13 +1,18 @@
 /** Groups in the model: who is in which, and which coupon may be had early. */
-import { NOW, type Row } from "./commands.ts";
+import { type Command, NOW, type Row } from "./commands.ts";
 import { type Coupon, firstStart, type Model, type Of } from "./state.ts";
 
-type OfGroups = Of<"set_coupon_group" | "add_to_group" | "remove_from_group" | "list_group" | "list_groups">;
+const CALLS = [
+  ...(["set_coupon_group", "add_to_group", "remove_from_group", "list_group", "list_groups"] as const),
+];
+export type OfGroups = Of<(typeof CALLS)[number]>;
+export const isOfGroups = (command: Command): command is OfGroups =>
+  (CALLS as readonly string[]).includes(command.call);
 
 export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined): Row[] {
   switch (command.call) {
     case "set_coupon_group":
-      return [{ outcome: setGroup(command, c) }];
+      return [{ ...setGroup(model, command, c) }];
     case "add_to_group":
       return command.users.map((user_id) => addTo(model, command.group, user_id));
     case "remove_from_group":
@@ -25,14 +30,20 @@ export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined)
 export const isMember = (model: Model, { group }: Coupon, user: number) =>
   group !== null && membersOf(model, group).includes(user);
 
-function setGroup({ group, from }: Of<"set_coupon_group">, c: Coupon | undefined): string {
-  if (!c) return "coupon_not_found";
-  if (c.group === group && c.from === from) return "unchanged";
-  if (firstStart(c) <= NOW) return "already_started";
-  if (from !== null && from <= NOW) return "in_the_past";
-  if (from !== null && from >= c.start) return "not_before_start";
+function setGroup(
+  model: Model,
+  { group, from }: Of<"set_coupon_group">,
+  c: Coupon | undefined,
+): { outcome: string; warning: string | null } {
+  const refuse = (outcome: string) => ({ outcome, warning: null });
+  if (!c) return refuse("coupon_not_found");
+  if (c.group === group && c.from === from) return refuse("unchanged");
+  if (firstStart(c) <= NOW) return refuse("already_started");
+  if (from !== null && from <= NOW) return refuse("in_the_past");
+  if (from !== null && from >= c.start) return refuse("not_before_start");
   Object.assign(c, { group, from });
-  return "changed";
+  const isEmpty = group !== null && membersOf(model, group).length === 0;
+  return { outcome: "changed", warning: isEmpty ? "empty_group" : null };
 }
 
 function list(model: Model, { after, page }: Of<"list_groups">): Row[] {

@@ -1,4 +1,4 @@
-/** Who the subjects of identity providers are, and which keys are revoked, in plain words. */
+/** Who the subjects of identity providers are, until they are forgotten, and which keys are revoked, in plain words. */
 import type { Command, Row } from "./commands.ts";
 import type { Model, Of, Subject } from "./state.ts";
 
@@ -9,6 +9,9 @@ const CALLS = [
   "record_key",
   "revoke_key",
   "list_keys",
+  "revoked_keys",
+  "forget_subjects",
+  "subjects_age",
 ] as const;
 export type OfIdentities = Of<(typeof CALLS)[number]>;
 
@@ -29,7 +32,7 @@ export function ofIdentities(
       return model.subjects
         .filter((each) => each.subject === command.subject && model.names[each.user_id])
         .sort((a, b) => (a.issuer < b.issuer ? -1 : 1))
-        .map((each) => ({ ...each }));
+        .map(({ subject, issuer, user_id }) => ({ subject, issuer, user_id }));
     case "forget_subject":
       return [forget(find(model, command)?.user_id ?? 0)];
     case "record_key": {
@@ -46,6 +49,20 @@ export function ofIdentities(
     }
     case "list_keys":
       return model.keys.toReversed().map((key) => ({ ...key }));
+    case "revoked_keys":
+      return model.keys
+        .filter(({ revoked }) => revoked)
+        .map(({ id }) => ({ key_id: id }))
+        .sort((a, b) => (a.key_id < b.key_id ? -1 : 1));
+    case "subjects_age":
+      for (const each of model.subjects) each.isOver = model.names[each.user_id] === null;
+      return [];
+    case "forget_subjects": {
+      const left = model.subjects.filter(({ isOver }) => !isOver);
+      const count = model.subjects.length - left.length;
+      model.subjects = left;
+      return [{ count }];
+    }
   }
 }
 

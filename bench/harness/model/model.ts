@@ -9,21 +9,30 @@ import {
   setCount,
   setExpiry,
   setPaused,
+  status,
   timeline,
   withdraw,
 } from "./coupons.ts";
-import { isMember, ofGroups, removeFrom } from "./groups.ts";
+import { isOfDemand, ofDemand } from "./demand.ts";
+import { isMember, isOfGroups, ofGroups, removeFrom } from "./groups.ts";
 import { isOfIdentities, ofIdentities } from "./identities.ts";
 import { isOfPast, ofPast } from "./past.ts";
-import { copyDay, fillDays, previewDays, removePlanEntry, setPlanEntry } from "./plan.ts";
-import { type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
+import { isOfPlan, ofPlan } from "./plan.ts";
+import { isInUse, isOfSecrets, ofSecrets } from "./secrets.ts";
+import { askedFor, type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
+import { isOfWebhooks, ofWebhooks } from "./webhooks.ts";
 
 /** Carries a command out on the model; the answer as it must be. Instants are taken from the answer as it was seen. */
 export function answer(model: Model, command: Command, seen: Row[]): Row[] {
   const { names, coupons, grants } = model;
   const c = coupons.find(({ coupon_id }) => "coupon" in command && coupon_id === command.coupon);
   if (isOfIdentities(command)) return ofIdentities(model, command, seen, (user) => forget(model, user));
+  if (isOfGroups(command)) return ofGroups(model, command, c);
+  if (isOfPlan(command)) return ofPlan(model, command);
   if (isOfPast(command)) return ofPast(model, command, seen);
+  if (isOfSecrets(command)) return ofSecrets(model, command);
+  if (isOfWebhooks(command)) return ofWebhooks(model, command, seen);
+  if (isOfDemand(command)) return ofDemand(model, command);
   switch (command.call) {
     case "create_coupon":
       return [{ ...create(model, command) }];
@@ -51,16 +60,6 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
       return [edit(model, command, c)];
     case "withdraw_coupon":
       return [withdraw(model, command, c)];
-    case "set_plan_entry":
-      return [setPlanEntry(model, command)];
-    case "remove_plan_entry":
-      return [removePlanEntry(model, command)];
-    case "fill_days":
-      return fillDays(model, command);
-    case "preview_days":
-      return previewDays(model, command);
-    case "copy_day":
-      return copyDay(model, command);
     case "wallet":
       return wallet(model, command);
     case "live_coupons":
@@ -72,17 +71,15 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
     case "list_coupons":
       return list(coupons, command);
     case "coupon_timeline":
-      return timeline(c);
+      return timeline(model, c);
+    case "coupon_status":
+      return status(coupons);
     case "coupon_stats":
       return stats(model, command.coupon);
     case "import_users":
       return command.users.map((user_id) => importUser(names, user_id, command.name));
-    case "set_coupon_group":
-    case "add_to_group":
-    case "remove_from_group":
-    case "list_group":
-    case "list_groups":
-      return ofGroups(model, command, c);
+    case "import_incoming_users":
+      return importLines(names, command);
     case "forget_user":
       return [forget(model, command.user)];
     case "midnight":
@@ -114,11 +111,13 @@ function undo({ names, grants }: Model, command: Omit<Of<"undo_use">, "call">, c
 }
 
 /** Of a retired one too. */
-function stats({ coupons, retired, grants }: Model, coupon: number): Row[] {
-  const used = grants.filter((each) => each.coupon === coupon && each.use_reference).length;
-  return [...coupons, ...retired.map((each) => each.coupon)]
-    .filter(({ coupon_id }) => coupon_id === coupon)
-    .map(({ code, count, issued }) => ({ code, count, issued, remaining: count - issued, used }));
+function stats(model: Model, coupon: number): Row[] {
+  const used = model.grants.filter((each) => each.coupon === coupon && each.use_reference).length;
+  return [...model.coupons.map((each) => ({ coupon: each, asked: askedFor(model, each) })), ...model.retired]
+    .filter((each) => each.coupon.coupon_id === coupon)
+    .map(({ coupon: { code, count, issued }, asked }) => {
+      return { code, count, issued, remaining: count - issued, used, asked };
+    });
 }
 
 function importUser(names: Model["names"], user_id: number, name: string): Row {
@@ -126,6 +125,16 @@ function importUser(names: Model["names"], user_id: number, name: string): Row {
   if (before === null) return { outcome: "forgotten", user_id };
   names[user_id] = name;
   return { outcome: !before ? "created" : before === name ? "unchanged" : "updated", user_id };
+}
+
+/** A line each. 0 stands for what is no id. */
+function importLines(names: Model["names"], { users, name }: Of<"import_incoming_users">): Row[] {
+  return users.map((user_id, i) => {
+    const line = i + 1;
+    if (user_id === 0) return { outcome: "invalid", line, user_id: null };
+    if (users.indexOf(user_id) < i) return { outcome: "invalid", line, user_id };
+    return { line, ...importUser(names, user_id, name) };
+  });
 }
 
 function forget(model: Model, user: number): Row {
@@ -143,7 +152,7 @@ function forget(model: Model, user: number): Row {
 function byClaim(model: Model, command: Of<"use_claim" | "undo_claim">, c: Coupon | undefined, seen: Row[]) {
   const held = model.grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
   const told = { coupon_id: null, position: null, user_id: null, display_name: null };
-  if (!held || !c || !model.names[held.user])
+  if (!held || !c || !model.names[held.user] || !isInUse(model, command.secret))
     return [{ outcome: "claim_not_found", used_date: null, use_reference: null, ...told }];
   const [row] = command.call === "use_claim" ? use(model, command, c, seen) : [undo(model, command, c)];
   const { user: user_id, position } = held;
@@ -179,7 +188,7 @@ function use(
   return [{ outcome: "used", used_date: held.used_date, use_reference: held.use_reference }];
 }
 
-function wallet({ coupons, grants }: Model, command: Of<"wallet">): Row[] {
+function wallet({ names, coupons, grants, secrets }: Model, command: Of<"wallet">): Row[] {
   return grants
     .filter((grant) => grant.user === command.user)
     .filter(({ coupon }) => coupons.some(({ coupon_id }) => coupon_id === coupon))
@@ -188,7 +197,8 @@ function wallet({ coupons, grants }: Model, command: Of<"wallet">): Row[] {
     .map(({ coupon, position, age, use_reference }) => {
       const expired = coupons.some(({ coupon_id, expiry }) => coupon_id === coupon && expiry <= NOW);
       const state = use_reference ? "used" : expired ? "expired" : "issued";
-      return { state, coupon_id: coupon, position, issued_on: dayAgo(age), use_reference };
+      const secret = expired || !names[command.user] ? null : secrets.length;
+      return { state, coupon_id: coupon, position, issued_on: dayAgo(age), use_reference, secret };
     });
 }
 

@@ -11,7 +11,7 @@ import {
   RETIRABLE,
   type Row,
 } from "./commands.ts";
-import type { Model, Of, Retired } from "./state.ts";
+import { askedFor, type Model, type Of, type Retired } from "./state.ts";
 
 const CALLS = [
   ...(["retire_coupons", "fold_grants", "long_ago", "daily_summary"] as const),
@@ -60,7 +60,7 @@ function becomeOld({ coupons, grants }: Model, coupon: number): void {
 }
 
 /** A step. Whether copies are left is what is seen: they lie by user, in pages. */
-function retire(model: Model, { ago, most }: Of<"retire_coupons">, [seen]: Row[]): Row {
+function retire(model: Model, { ago, most, isBusy }: Of<"retire_coupons">, [seen]: Row[]): Row {
   const told = (outcome: unknown, left: number | null, which?: Retired, grants = 0): Row => ({
     outcome,
     coupon_id: which?.coupon.coupon_id ?? null,
@@ -70,6 +70,7 @@ function retire(model: Model, { ago, most }: Of<"retire_coupons">, [seen]: Row[]
     coupons_left: left,
   });
   if (ago < RETIRABLE) return told("too_recent", null);
+  if (isBusy) return told("busy", null);
   const isOver = ({ expiry }: { expiry: number }) => expiry < midnightOf(dayAgo(ago));
   const left = () => model.coupons.filter(isOver).length + model.retired.filter((r) => r.left > 0).length;
   const goesOn = () => (left() > 0 || model.isSweeping ? "going_on" : "done");
@@ -87,7 +88,7 @@ function retire(model: Model, { ago, most }: Of<"retire_coupons">, [seen]: Row[]
   }
   const [coupon] = model.coupons.filter(isOver).toSorted((a, b) => a.expiry - b.expiry);
   if (coupon) {
-    const retired = { coupon, left: coupon.issued, gone: [] };
+    const retired = { coupon, left: coupon.issued, gone: [], asked: askedFor(model, coupon) };
     model.coupons = model.coupons.filter((c) => c !== coupon);
     model.retired.push(retired);
     model.isSweeping ||= coupon.issued > 0;
@@ -107,17 +108,20 @@ function listGrants({ coupons, grants }: Model, { coupon, after, page }: Of<"lis
     }));
 }
 
-function summary({ coupons, retired, grants }: Model, { ago, days }: Of<"daily_summary">): Row[] {
+function summary(model: Model, { ago, days }: Of<"daily_summary">): Row[] {
+  const { coupons, retired, grants } = model;
   return Array.from({ length: days }, (_, n) => dayAgo(ago + days - 1 - n)).map((day) => {
-    const offered = [...coupons, ...retired.map(({ coupon }) => coupon)].filter(
-      ({ start }) => dayOf(start) === day,
-    );
+    const offered = [
+      ...coupons.map((coupon) => ({ coupon, asked: askedFor(model, coupon) })),
+      ...retired,
+    ].filter(({ coupon }) => dayOf(coupon.start) === day);
     const made = grants.filter(({ age }) => dayAgo(age) === day);
     const gone = retired.flatMap((each) => each.gone).filter((each) => each === day);
     return {
       day,
       coupons: offered.length,
-      count: offered.reduce((sum, { count }) => sum + count, 0),
+      count: offered.reduce((sum, { coupon }) => sum + coupon.count, 0),
+      asked: offered.reduce((sum, { asked }) => sum + asked, 0),
       issued: made.length + gone.length,
       used: made.filter(({ use_reference }) => use_reference !== null).length,
     };

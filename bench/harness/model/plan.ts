@@ -1,5 +1,5 @@
 /** The plan, the days that are filled by it, and the copy of a day, in plain words. */
-import { DAY, dayAgo, dayOf, midnightOf, NOW, type Row } from "./commands.ts";
+import { type Command, DAY, dayAgo, dayOf, midnightOf, NOW, type Row } from "./commands.ts";
 import { create } from "./coupons.ts";
 import type { Coupon, Model, Of, PlanEntry } from "./state.ts";
 
@@ -7,7 +7,27 @@ const HOUR = 3_600_000;
 /** 1 is Monday. */
 const weekdayOf = (day: string) => ((new Date(day).getUTCDay() + 6) % 7) + 1;
 
-export function setPlanEntry({ plan }: Model, command: Of<"set_plan_entry">): Row {
+const CALLS = ["set_plan_entry", "remove_plan_entry", "fill_days", "preview_days", "copy_day"] as const;
+export type OfPlan = Of<(typeof CALLS)[number]>;
+export const isOfPlan = (command: Command): command is OfPlan =>
+  (CALLS as readonly string[]).includes(command.call);
+
+export function ofPlan(model: Model, command: OfPlan): Row[] {
+  switch (command.call) {
+    case "set_plan_entry":
+      return [setPlanEntry(model, command)];
+    case "remove_plan_entry":
+      return [removePlanEntry(model, command)];
+    case "fill_days":
+      return fillDays(model, command);
+    case "preview_days":
+      return previewDays(model, command);
+    case "copy_day":
+      return copyDay(model, command);
+  }
+}
+
+function setPlanEntry({ plan }: Model, command: Of<"set_plan_entry">): Row {
   const { ahead, slot, pattern, hour, count } = command;
   const weekday = weekdayOf(dayAgo(-ahead));
   const entry = { weekday, slot, pattern, hour, count };
@@ -29,7 +49,7 @@ export function setPlanEntry({ plan }: Model, command: Of<"set_plan_entry">): Ro
   return { outcome: "planned", taken_by_slot: null };
 }
 
-export function removePlanEntry(model: Model, { ahead, slot }: Of<"remove_plan_entry">): Row {
+function removePlanEntry(model: Model, { ahead, slot }: Of<"remove_plan_entry">): Row {
   const weekday = weekdayOf(dayAgo(-ahead));
   const left = model.plan.filter((entry) => entry.weekday !== weekday || entry.slot !== slot);
   const outcome = left.length < model.plan.length ? "removed" : "not_planned";
@@ -37,7 +57,7 @@ export function removePlanEntry(model: Model, { ahead, slot }: Of<"remove_plan_e
   return { outcome };
 }
 
-export function fillDays(model: Model, { ahead }: Of<"fill_days">): Row[] {
+function fillDays(model: Model, { ahead }: Of<"fill_days">): Row[] {
   const rows = make(model, planned(model, ahead));
   for (const { outcome, day, slot, coupon_id } of rows)
     if (coupon_id !== null && !model.planned.some((each) => each.day === day && each.slot === slot))
@@ -46,7 +66,7 @@ export function fillDays(model: Model, { ahead }: Of<"fill_days">): Row[] {
 }
 
 /** Does it, and undoes all but the ids that it took. */
-export function previewDays(model: Model, { ahead }: Of<"preview_days">): Row[] {
+function previewDays(model: Model, { ahead }: Of<"preview_days">): Row[] {
   const trial = structuredClone(model);
   const rows = make(trial, planned(trial, ahead));
   const isTrials = (id: number | null) => id !== null && id > model.lastId;
@@ -59,37 +79,35 @@ export function previewDays(model: Model, { ahead }: Of<"preview_days">): Row[] 
   return told;
 }
 
-export function copyDay(model: Model, { from, to }: Of<"copy_day">): Row[] {
+function copyDay(model: Model, { from, to }: Of<"copy_day">): Row[] {
   const [fromDay, day] = [dayAgo(-from), dayAgo(-to)];
   const by = (to - from) * DAY;
   const drafts = model.coupons
     .filter(({ start }) => dayOf(start) === fromDay)
     .sort((a, b) => a.slot - b.slot)
-    .map(({ slot, code, message, start, expiry, count }) => {
+    .map(({ slot, code, message, description, metadata, start, expiry, count }) => {
       const moved = code.replace(plain(fromDay), plain(day));
       const copied = moved === code ? `${code}-${plain(day)}` : moved;
-      return { day, slot, code: copied, message, start: start + by, expiry: expiry + by, count };
+      const texts = { code: copied, message, description, metadata };
+      return { day, slot, ...texts, start: start + by, expiry: expiry + by, count };
     });
   return make(model, drafts).map((row) => ({ ...row }));
 }
 
 const plain = (day: string) => day.replaceAll("-", "");
 
-type Draft = { day: string; slot: number } & Pick<Coupon, "code" | "message" | "start" | "expiry" | "count">;
+type Offered = "code" | "message" | "description" | "metadata" | "start" | "expiry" | "count";
+type Draft = { day: string; slot: number } & Pick<Coupon, Offered>;
 type Made = { day: string; slot: number; coupon_id: number };
 
-interface Became {
+type Became = { [member in Offered]: Coupon[member] | null } & {
   outcome: string;
   day: string;
   slot: number;
-  code: string | null;
-  message: string | null;
-  start: number | null;
-  expiry: number | null;
-  count: number | null;
   coupon_id: number | null;
   taken_by: number | null;
-}
+  warning: string | null;
+};
 
 /** What the plan has for today and so many days after it, and what was made from it already, by day and slot. */
 function planned({ plan, planned }: Model, ahead: number): (Draft | Made)[] {
@@ -100,7 +118,8 @@ function planned({ plan, planned }: Model, ahead: number): (Draft | Made)[] {
       .map(({ slot, pattern, hour, count }): Draft => {
         const code = pattern.replace("{date}", plain(day)).replace("{slot}", `${slot}`);
         const start = midnightOf(day) + hour * HOUR;
-        return { day, slot, code, message: "m", start, expiry: start + DAY, count };
+        const texts = { code, message: "m", description: "d", metadata: {} };
+        return { day, slot, ...texts, start, expiry: start + DAY, count };
       });
     return [...made, ...drafts].sort((a, b) => a.slot - b.slot);
   });
@@ -110,19 +129,24 @@ function planned({ plan, planned }: Model, ahead: number): (Draft | Made)[] {
 function make(model: Model, drafts: (Draft | Made)[]): Became[] {
   const asItIs = ({ day, slot, coupon_id }: Made): Became => {
     const c = model.coupons.find((each) => each.coupon_id === coupon_id);
-    const { code = null, message = null, start = null, expiry = null, count = null } = c ?? {};
-    const is = { code, message, start, expiry, count };
-    return { outcome: "already_made", day, slot, ...is, coupon_id, taken_by: null };
+    const { code = null, message = null, description = null, metadata = null } = c ?? {};
+    const { start = null, expiry = null, count = null } = c ?? {};
+    const is = { code, message, description, metadata, start, expiry, count };
+    return { outcome: "already_made", day, slot, ...is, coupon_id, taken_by: null, warning: null };
   };
   return drafts.map((draft): Became => {
     if ("coupon_id" in draft) return asItIs(draft);
     const { day, slot, ...coupon } = draft;
-    const became = (outcome: string, coupon_id: number | null, taken_by: number | null): Became => ({
-      ...{ outcome, day, slot, ...coupon, coupon_id, taken_by },
-    });
+    const became = (
+      outcome: string,
+      coupon_id: number | null,
+      taken_by: number | null,
+      warning: string | null = null,
+    ): Became => ({ outcome, day, slot, ...coupon, coupon_id, taken_by, warning });
     if (draft.start <= NOW) return became("in_the_past", null, null);
-    const { outcome, coupon_id } = create(model, { call: "create_coupon", ...coupon });
-    if (outcome === "created") return became("made", coupon_id, null);
+    if (draft.code.length > 64) return became("code_too_long", null, null);
+    const { outcome, coupon_id, warning } = create(model, { call: "create_coupon", ...coupon });
+    if (outcome === "created") return became("made", coupon_id, null, warning);
     if (outcome.startsWith("already_")) return asItIs({ day, slot, coupon_id: coupon_id ?? 0 });
     return became(outcome, null, coupon_id);
   });

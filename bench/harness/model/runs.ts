@@ -6,49 +6,64 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { type Command, mix, type Row } from "./commands.ts";
+import type { Command, Row } from "./commands.ts";
+import { mix } from "./drawn.ts";
 import { createFeed, readFeed } from "./feed.ts";
 import { isMember } from "./groups.ts";
 import { answer, claim } from "./model.ts";
 import { ask, type Service } from "./service.ts";
 import { closed, type Model, spent } from "./state.ts";
+import { ALL, createTrail, readTrail } from "./trail.ts";
 
 // biome-ignore format: a table
-const alone = mix(5, 7, {
+export const alone = mix(5, 7, {
   create: 8, createAgain: 1, issue: 6, issueAll: 6, use: 6, undo: 3, useClaim: 7, undoClaim: 7, pause: 3, resume: 3, setCount: 4, setExpiry: 3,
   setStart: 5, edit: 4, withdraw: 2, plan: 5, unplan: 1, fill: 3, preview: 2, copyDay: 2, wallet: 2, live: 1, upcoming: 1, find: 1, list: 2, stats: 1, timeline: 1, importUsers: 1, forget: 1, midnight: 3, expire: 3,
   setGroup: 4, addTo: 3, removeFrom: 1, listGroup: 1, listGroups: 2, beginEarly: 4,
   resolve: 8, findSubjects: 1, forgetSubject: 4, recordKey: 2, revokeKey: 2, listKeys: 1,
+  revokedKeys: 1, subjectsAge: 2, forgetSubjects: 2, importIncoming: 2, status: 1,
+  claimSecrets: 1, rotateSecret: 3, retireSecret: 3, setWebhook: 4, ofWebhook: 8, listWebhooks: 1, demand: 5, demandAges: 2, foldDemand: 2,
   listPlan: 1, listUsers: 1, listGrants: 1, summary: 2, longAgo: 4, fold: 2, retire: 5,
 });
 
 /** Every outcome that was seen, to know that the sequences reach them all. */
 export const reached = new Set<string>();
 
-/** The feed is read after every so many commands, and at the end, in pages of so many events. */
+/** The feed and the audit are read after every so many commands, and at the end, in pages of so many rows; and of the audit only some. */
 const reading = fc.record({
   every: fc.integer({ min: 1, max: 60 }),
   size: fc.constantFrom(1, 2, 3, 7, 1_000),
+  some: fc.record({
+    coupon: fc.option(fc.integer({ min: 1, max: 7 })),
+    user: fc.option(fc.integer({ min: 1, max: 5 })),
+    newest: fc.option(fc.integer({ min: 1, max: 9 })),
+  }),
 });
+
+export type Reading = typeof reading extends fc.Arbitrary<infer Value> ? Value : never;
 
 export function oneAfterAnother({ scratch, open }: Service) {
   const all = fc.noBias(fc.array(alone, { minLength: 20, maxLength: 60 }));
-  return fc.asyncProperty(all, reading, async (commands, { every, size }) => {
+  return fc.asyncProperty(all, reading, async (commands, { every, size, some }) => {
     const model = await open();
-    const feed = createFeed(model);
+    const [feed, trail] = [createFeed(model), createTrail()];
+    const { admin, owner } = scratch;
     for (const [i, command] of commands.entries()) {
       const check = async () => {
-        assert.deepEqual(await readFeed(scratch.admin, size), feed.read(), `events after ${i + 1}`);
+        assert.deepEqual(await readFeed(admin, size), feed.read(), `events after ${i + 1}`);
+        assert.deepEqual(await readTrail(admin, owner, some, size), trail.read(some), `audit after ${i + 1}`);
       };
       // Grants of what has been over for a month are no news.
       if (command.call === "long_ago") await check();
       const before = structuredClone(model);
-      const rows = await ask(scratch.admin, scratch.owner, command);
+      const rows = await ask(admin, owner, command);
       assert.deepEqual(rows, answer(model, command, rows), JSON.stringify(command));
       for (const { outcome } of rows) reached.add(`${command.call}: ${outcome}`);
       feed.note(before, model, command);
+      trail.note(before, model, command, rows);
       if (i % every === every - 1 || i === commands.length - 1) await check();
     }
+    assert.deepEqual(await readTrail(admin, owner, ALL, 1_000), trail.read(), "audit");
     assert.deepEqual([...(await scratch.admin`select * from reconcile()`)], []);
   });
 }

@@ -1,5 +1,15 @@
 /** Commands in an order that random ones seldom come to. */
-import { type Command, DAY, LONG_AGO, NOW, OPENING, RETIRABLE, STATES } from "./commands.ts";
+import {
+  type Command,
+  DAY,
+  LONG_AGO,
+  LONG_CODE,
+  NOW,
+  type OfWebhook,
+  OPENING,
+  RETIRABLE,
+  STATES,
+} from "./commands.ts";
 
 const ALL = { since: null, before: null, prefix: "" };
 
@@ -32,6 +42,19 @@ const PLANNING: Command[] = [
   { call: "remove_plan_entry", ahead: 2, slot: 3 },
 ];
 
+/** The copy of a code that no date fits behind, and of a coupon that can be had for less than a minute. */
+const COPYING: Command[] = [
+  {
+    ...{ call: "create_coupon", code: LONG_CODE, message: "m", count: 4 },
+    ...{ start: NOW + 130 * DAY + 1, expiry: NOW + 131 * DAY },
+  },
+  {
+    ...{ call: "create_coupon", code: "S", message: "m", count: 5 },
+    ...{ start: NOW + 130 * DAY + 2, expiry: NOW + 130 * DAY + 60_000 },
+  },
+  { call: "copy_day", from: 130, to: 140 },
+];
+
 /** Every outcome of a subject and of a key. */
 const IDENTITIES: Command[] = [
   ...[false, true, true].map((creating): Command => {
@@ -47,14 +70,84 @@ const IDENTITIES: Command[] = [
   ...["k-1", "k-1", "k-2"].map((key): Command => ({ call: "revoke_key", key })),
   { call: "record_key", key: "k-2", name: "Ann" },
   { call: "list_keys" },
+  { call: "revoked_keys" },
+  ...(["forget_subjects", "subjects_age", "forget_subjects"] as const).map((call): Command => ({ call })),
+  { call: "resolve_subjects", issuer: "https://id.example/", subjects: ["ann", "Ann"], creating: true },
+];
+
+const setWebhook = (webhook: string, ...types: string[]): Command => {
+  return { call: "set_webhook", webhook, url: "https://crm.example/", types };
+};
+const ofWebhook = (call: OfWebhook, webhook = "crm"): Command => ({ call, webhook });
+/** Every outcome of a webhook: one that is changed, and as many as there may be. */
+const WEBHOOKS: Command[] = [
+  setWebhook("crm", "used", "issued", "used"),
+  setWebhook("crm", "issued", "used"),
+  setWebhook("crm"),
+  ofWebhook("enable_webhook"),
+  ofWebhook("rotate_webhook_secret"),
+  ofWebhook("rotate_webhook_secret"),
+  ofWebhook("webhook_target"),
+  ofWebhook("disable_webhook"),
+  ofWebhook("disable_webhook"),
+  { call: "list_webhooks" },
+  ofWebhook("enable_webhook"),
+  ...Array.from({ length: 50 }, (_, i) => setWebhook(`other-${i}`)),
+  ofWebhook("remove_webhook"),
+  ...(
+    [
+      "remove_webhook",
+      "rotate_webhook_secret",
+      "enable_webhook",
+      "disable_webhook",
+      "webhook_target",
+    ] as const
+  ).map((call) => ofWebhook(call)),
+];
+
+/** Every outcome of a secret, while user 4 holds coupon 2 and shows codes of both. */
+const SECRETS: Command[] = [
+  { call: "retire_claim_secret", secret: 2 },
+  { call: "retire_claim_secret", secret: 1 },
+  { call: "rotate_claim_secret" },
+  { call: "rotate_claim_secret" },
+  { call: "wallet", user: 4, page: 3 },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:1", secret: 1 },
+  { call: "undo_claim", user: 4, coupon: 2, till: "till:1", secret: 2 },
+  { call: "retire_claim_secret", secret: 1 },
+  { call: "retire_claim_secret", secret: 1 },
+  { call: "use_claim", user: 4, coupon: 2, reference: "order 1", till: "till:1", secret: 1 },
+  { call: "claim_secrets" },
+  { call: "rotate_claim_secret" },
+];
+
+const counted = (number: number, ...coupons: number[]): Command => {
+  const asked = coupons.map((coupon) => ({ coupon, refused: 2, replayed: 1 }));
+  return { call: "count_demand", sender: 1, number, asked };
+};
+/** What was counted of coupon 1, 2, 3 and of none, becomes old and is folded, one at a time. */
+const DEMAND: Command[] = [
+  counted(1, 1, 2, 1, 99),
+  counted(1, 1, 2, 1, 99),
+  counted(3, 3),
+  { call: "demand_ages" },
+  counted(2, 1),
+  counted(4, 1, 2),
+  { call: "demand_ages" },
+  { call: "fold_demand", most: 1 },
+  { call: "fold_demand", most: 3 },
+  { call: "fold_demand", most: 3 },
+  ...[1, 2].map((coupon): Command => ({ call: "coupon_timeline", coupon })),
+  { call: "coupon_stats", coupon: 1 },
 ];
 
 const lookAtDay = (ago: number): Command => ({ call: "daily_summary", ago, days: 2 });
-const retire = (most: number): Command => ({ call: "retire_coupons", ago: RETIRABLE, most });
+const retire = (most: number): Command => ({ call: "retire_coupons", ago: RETIRABLE, most, isBusy: false });
 /** Coupon 3 has three grants. Amid its retirement its holders ask for it, use it and look. */
 const RETIRING: Command[] = [
-  { call: "retire_coupons", ago: RETIRABLE - 1, most: 1 },
+  { call: "retire_coupons", ago: RETIRABLE - 1, most: 1, isBusy: true },
   { call: "long_ago", coupon: 3 },
+  { call: "retire_coupons", ago: RETIRABLE, most: 1, isBusy: true },
   { call: "fold_grants" },
   lookAtDay(LONG_AGO + 1),
   retire(2),
@@ -81,6 +174,19 @@ const RETIRING: Command[] = [
  * that 200 random runs reach about ten times or fewer, so that none is missed by chance.
  */
 export const SELDOM: Command[] = [
+  { call: "set_coupon_count", coupon: 1, count: 3 },
+  { call: "set_coupon_start", coupon: 1, start: NOW - 200 * DAY },
+  { call: "set_coupon_expiry", coupon: 1, expiry: NOW + 50 * DAY },
+  { call: "set_coupon_expiry", coupon: 1, expiry: NOW - 50 * DAY },
+  { call: "import_users", users: [1], name: "Ann" },
+  { call: "undo_use", user: 1, coupon: 3, till: null },
+  { call: "withdraw_coupon", coupon: 99 },
+  { call: "forget_user", user: 99 },
+  { call: "issue_coupon", user: 4, coupon: 3 },
+  { call: "pause_coupon", coupon: 1, reason: null },
+  { call: "pause_coupon", coupon: 1, reason: null },
+  { call: "issue_coupon", user: 4, coupon: 1 },
+  { call: "resume_coupon", coupon: 1, reason: null },
   ...[100 * DAY, 100 * DAY + 1, 100 * DAY + 2, 150 * DAY, 100 * DAY + 3].map((start, i): Command => {
     const count = [1, 2, 3, 1, 5][i] as number;
     return {
@@ -100,7 +206,23 @@ export const SELDOM: Command[] = [
   { call: "set_coupon_start", coupon: 7, start: NOW + 150 * DAY + 1 },
   { call: "set_coupon_start", coupon: 7, start: NOW - 100 * DAY },
   { call: "set_coupon_expiry", coupon: 7, expiry: NOW + 50 * DAY },
-  { call: "edit_coupon", coupon: 7, code: "d", message: null },
+  { call: "edit_coupon", coupon: 7, code: "d", message: null, description: null, metadata: null },
+  ...[null, "at the counter", "at the counter"].map((description): Command => {
+    return {
+      call: "edit_coupon",
+      coupon: 7,
+      code: null,
+      message: null,
+      description,
+      metadata: { shop: "north" },
+    };
+  }),
+  { call: "find_coupon", code: "g" },
+  ...["for Ann", "Annual"].flatMap((reason): Command[] => [
+    { call: "pause_coupon", coupon: 7, reason },
+    { call: "resume_coupon", coupon: 7, reason: null },
+  ]),
+  { call: "set_coupon_expiry", coupon: 7, expiry: NOW + 150 * DAY + 60_000 },
   { call: "issue_coupon", user: 1, coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
@@ -143,18 +265,28 @@ export const SELDOM: Command[] = [
   { call: "undo_claim", user: 4, coupon: 2, till: null },
   { call: "use_claim", user: 4, coupon: 1, reference: "order 1", till: "till:1" },
   { call: "undo_claim", user: 4, coupon: 1, till: "till:1" },
+  ...SECRETS,
+  ...WEBHOOKS,
   { call: "expire", coupon: 3 },
+  { call: "issue_coupon", user: 4, coupon: 3 },
+  { call: "use_coupon", user: 1, coupon: 3, reference: "order 1" },
   { call: "use_claim", user: 1, coupon: 3, reference: "order 1", till: "till:1" },
-  { call: "pause_coupon", coupon: 1 },
+  { call: "pause_coupon", coupon: 1, reason: null },
+  { call: "coupon_status" },
   ...STATES.map((state): Command => ({ call: "list_coupons", state, ...ALL, page: 2 })),
   { call: "list_coupons", state: null, ...ALL, prefix: "d", page: 3 },
   { call: "list_coupons", state: null, ...ALL, since: NOW - 200 * DAY, before: NOW - 200 * DAY + 1, page: 3 },
   { call: "coupon_timeline", coupon: 3 },
   { call: "coupon_timeline", coupon: 4 },
   ...PLANNING,
+  ...COPYING,
+  ...DEMAND,
   ...RETIRING,
+  { call: "import_incoming_users", users: [0, 6, 6, 1, 2], name: "Ben" },
   { call: "forget_user", user: 2 },
   { call: "forget_user", user: 2 },
+  { call: "use_coupon", user: 2, coupon: 4, reference: "order 1" },
+  { call: "import_incoming_users", users: [2], name: "Ann" },
   ...IDENTITIES,
   { call: "import_users", users: [2], name: "Ann" },
   ...[1, 2, 4].map((coupon): Command => ({ call: "undo_use", user: 2, coupon, till: null })),

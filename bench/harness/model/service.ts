@@ -4,12 +4,30 @@ import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
-import { longPast, pastMidnight } from "./by-hand.ts";
-import { BUCKET, type Command, dayAgo, EARLY, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
-import { isOfIdentities, type OfIdentities } from "./identities.ts";
+import { pastMidnight } from "./by-hand.ts";
+import { BUCKET, type Command, EARLY, LAST_NIGHT, NOON, OPENING, type Row } from "./commands.ts";
+import { isOfDemand } from "./demand.ts";
+import { isOfGroups } from "./groups.ts";
+import { isOfIdentities } from "./identities.ts";
 import { answer } from "./model.ts";
-import { isOfPast, type OfPast } from "./past.ts";
+import { isOfPast } from "./past.ts";
+import { isOfPlan } from "./plan.ts";
+import {
+  codeOf,
+  importLines,
+  queryDemand,
+  queryGroups,
+  queryIdentities,
+  queryPast,
+  queryPlan,
+  querySecrets,
+  queryWebhooks,
+  REMEMBERED,
+  withSecrets,
+} from "./queries.ts";
+import { isOfSecrets } from "./secrets.ts";
 import { emptyModel, type Model } from "./state.ts";
+import { isOfWebhooks } from "./webhooks.ts";
 
 /** Carries a command out; an error becomes the answer under its constraint or SQLSTATE, which no model gives. */
 export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]> {
@@ -28,11 +46,16 @@ export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]
 
 function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row[]> {
   if (isOfIdentities(command)) return queryIdentities(sql, owner, command);
+  if (isOfGroups(command)) return queryGroups(sql, command);
+  if (isOfPlan(command)) return queryPlan(sql, command);
   if (isOfPast(command)) return queryPast(sql, owner, command);
+  if (isOfSecrets(command)) return querySecrets(sql, owner, command);
+  if (isOfWebhooks(command)) return queryWebhooks(sql, owner, command);
+  if (isOfDemand(command)) return queryDemand(sql, owner, command);
   switch (command.call) {
     case "create_coupon":
       return sql`
-        select outcome, coupon_id::integer, live_on::text, slot
+        select outcome, coupon_id::integer, live_on::text, slot, warning
         from create_coupon(${command.code}, ${command.message}, 'd', to_timestamp(${command.start} / 1000.0),
           to_timestamp(${command.expiry} / 1000.0), ${command.count}, reason => ${command.reason ?? null})`;
     case "issue_coupon":
@@ -64,47 +87,29 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
           from undo_claim(${code}, 'mistake', ${command.till}::text, ${command.till !== null})`,
       );
     case "pause_coupon":
-      return sql`select outcome from pause_coupon(${command.coupon})`;
+      return sql`select outcome from pause_coupon(${command.coupon}, ${command.reason})`;
     case "resume_coupon":
-      return sql`select outcome from resume_coupon(${command.coupon})`;
+      return sql`select outcome from resume_coupon(${command.coupon}, ${command.reason})`;
     case "set_coupon_count":
       return sql`select outcome, issued, remaining from set_coupon_count(${command.coupon}, ${command.count})`;
     case "set_coupon_expiry":
       return sql`
-        select outcome from set_coupon_expiry(${command.coupon}, to_timestamp(${command.expiry} / 1000.0))`;
+        select outcome, warning from set_coupon_expiry(${command.coupon}, to_timestamp(${command.expiry} / 1000.0))`;
     case "set_coupon_start":
       return sql`
-        select outcome, live_on::text, slot, taken_by::integer
+        select outcome, live_on::text, slot, taken_by::integer, warning
         from set_coupon_start(${command.coupon}, to_timestamp(${command.start} / 1000.0))`;
-    case "set_coupon_group":
-      return sql`
-        select outcome
-        from set_coupon_group(
-          ${command.coupon}, ${command.group}, to_timestamp(${command.from}::float8 / 1000.0))`;
     case "edit_coupon":
       return sql`
-        select outcome, taken_by::integer from edit_coupon(${command.coupon}, ${command.code}, ${command.message})`;
+        select outcome, taken_by::integer
+        from edit_coupon(${command.coupon}, ${command.code}, ${command.message}, ${command.description},
+          ${command.metadata === null ? null : sql.json(command.metadata)})`;
     case "withdraw_coupon":
       return sql`select outcome, issued from withdraw_coupon(${command.coupon})`;
-    case "set_plan_entry":
-      return sql`
-        select outcome, taken_by_slot
-        from set_plan_entry(${weekday(sql, command.ahead)}, ${command.slot}, ${command.pattern}, 'm', 'd',
-          make_time(${command.hour}, 0, 0), make_time(${command.hour}, 0, 0), ${command.count}, 1)`;
-    case "remove_plan_entry":
-      return sql`select outcome from remove_plan_entry(${weekday(sql, command.ahead)}, ${command.slot})`;
-    case "fill_days":
-      return sql`select ${plannedCoupon(sql)} from fill_days(${dayAgo(-command.ahead)}::text::date)`;
-    case "preview_days":
-      return sql`select ${plannedCoupon(sql)} from preview_days(null, ${dayAgo(-command.ahead)}::text::date)`;
-    case "copy_day":
-      return sql`
-        select ${plannedCoupon(sql)}
-        from copy_day(${dayAgo(-command.from)}::text::date, ${dayAgo(-command.to)}::text::date)`;
     case "wallet":
       return sql`
-        select state, coupon_id::integer, position, issued_on::text, use_reference
-        from wallet(${command.user}, page_size => ${command.page})`;
+        select state, coupon_id::integer, position, issued_on::text, use_reference, claim_code
+        from wallet(${command.user}, page_size => ${command.page})`.then((rows) => withSecrets(owner, rows));
     case "live_coupons":
       return sql`select ${offer(sql)} from live_coupons()`;
     case "upcoming_coupons":
@@ -119,27 +124,22 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
           to_timestamp(${command.before}::float8 / 1000), ${command.prefix}, ${command.page})`;
     case "coupon_timeline":
       return sql`
-        select (extract(epoch from begins_at) * 1000)::float8 as start, asked::integer, grants, issued
+        select (extract(epoch from begins_at) * 1000)::float8 as start, asked::integer, grants, refused::integer, issued
         from coupon_timeline(${command.coupon}, bucket => ${`${BUCKET} days`})`;
     case "coupon_stats":
       return sql`
-        select code, count, issued, remaining, used::integer from coupon_stats(${command.coupon})`;
+        select code, count, issued, remaining, used::integer, asked::integer from coupon_stats(${command.coupon})`;
+    case "coupon_status":
+      return sql`
+        select coupon_id::integer, code, state, paused, count, issued, remaining, starts_in is not null as starts,
+          last_issued_at is not null as has_grants
+        from coupon_status()`;
     case "import_users":
       return sql`
         select outcome, user_id::integer
         from import_users(${command.users}::bigint[], ${command.users.map(() => command.name)}::text[])`;
-    case "add_to_group":
-      return sql`
-        select outcome, user_id::integer from add_to_group(${command.group}, ${command.users}::bigint[])`;
-    case "remove_from_group":
-      return sql`
-        select outcome, user_id::integer from remove_from_group(${command.group}, ${command.users}::bigint[])`;
-    case "list_group":
-      return sql`select user_id::integer, display_name from list_group(${command.group})`;
-    case "list_groups":
-      return sql`
-        select group_name, member_count::integer, coupon_count::integer
-        from list_groups(${command.after}, ${command.page})`;
+    case "import_incoming_users":
+      return importLines(sql, command);
     case "forget_user":
       return sql`select outcome from forget_user(${command.user})`;
     case "midnight":
@@ -158,87 +158,10 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
   }
 }
 
-function queryIdentities(sql: Sql, owner: Sql, command: OfIdentities): PromiseLike<readonly Row[]> {
-  switch (command.call) {
-    case "resolve_subjects":
-      return sql`
-        select outcome, user_id::float8
-        from resolve_subjects(${command.issuer}, ${command.subjects}::text[], creating => ${command.creating})`;
-    case "find_subjects":
-      return sql`select subject, issuer, user_id::float8 from find_subjects(subject => ${command.subject})`;
-    case "forget_subject":
-      return userOf(owner, command).then(
-        (user) => sql`select outcome from forget_user(${user}::text::bigint)`,
-      );
-    case "record_key":
-      return sql`
-        select outcome from record_key(${command.key}, ${command.name}, 'use', now() + interval '1 day')`;
-    case "revoke_key":
-      return sql`select outcome, name from revoke_key(${command.key})`;
-    case "list_keys":
-      return sql`select id, name, revoked_at is not null as revoked from list_keys()`;
-  }
-}
-
-function queryPast(sql: Sql, owner: Sql, command: OfPast): PromiseLike<readonly Row[]> {
-  switch (command.call) {
-    case "list_plan":
-      return sql`
-        select weekday, slot, code_pattern, extract(hour from local_start)::integer as hour, count from list_plan()`;
-    case "list_users":
-      return sql`select user_id::float8, display_name from list_users(${command.after}, ${command.page})`;
-    case "list_grants":
-      return sql`
-        select "position", user_id::integer, issued_on::text, use_reference
-        from list_grants(${command.coupon}, ${command.after}, ${command.page})`;
-    case "daily_summary":
-      return sql`
-        select day::text, coupons, count::integer, issued::integer, used::integer
-        from daily_summary(
-          ${dayAgo(command.ago + command.days - 1)}::text::date, ${dayAgo(command.ago)}::text::date)`;
-    case "retire_coupons":
-      return sql`
-        select outcome, coupon_id::integer, code, grants, grants_left, coupons_left::integer
-        from retire_coupons(${dayAgo(command.ago)}::text::date, ${command.most})`;
-    case "fold_grants":
-      return owner`select from fold_grants()`.then(() => []);
-    case "long_ago":
-      return longPast(owner, command.coupon);
-  }
-}
-
-/** The code of what the user holds; else one that is none. */
-function codeOf(owner: Sql, { user, coupon }: { user: number; coupon: number }): PromiseLike<string> {
-  return owner`
-    select coalesce((
-      select coupon.claim_code(s.id, s.key, g.coupon_id, g.position)
-      from coupon.claim_secrets s cross join coupon.user_coupons g
-      where g.user_id = ${user} and g.coupon_id = ${coupon}), 'none') as code`.then(([row]) => row?.["code"]);
-}
-
-/** Whose subject it is or was; else a user that nobody is. */
-function userOf(owner: Sql, { issuer, subject }: { issuer: string; subject: string }): PromiseLike<string> {
-  return owner`
-    select coalesce(
-      (select s.user_id from coupon.subjects s where (s.subject, s.issuer) = (${subject}, ${issuer})),
-      (select f.user_id from coupon.forgotten_subjects f where f.digest = coupon.digest_subject(${issuer}, ${subject})),
-      0)::text as id`.then(([row]) => row?.["id"]);
-}
-
 function offer(sql: Sql) {
   return sql`
-    coupon_id::integer, code, message, (extract(epoch from start_time) * 1000)::float8 as start,
+    coupon_id::integer, code, message, description, metadata, (extract(epoch from start_time) * 1000)::float8 as start,
     (extract(epoch from expiry) * 1000)::float8 as expiry, count, remaining, paused, starts_in is not null as starts`;
-}
-
-function weekday(sql: Sql, ahead: number) {
-  return sql`extract(isodow from ${dayAgo(-ahead)}::text::date)::integer`;
-}
-
-function plannedCoupon(sql: Sql) {
-  return sql`
-    outcome, day::text, slot, code, message, (extract(epoch from start_time) * 1000)::float8 as start,
-    (extract(epoch from expiry) * 1000)::float8 as expiry, count, coupon_id::integer, taken_by::integer`;
 }
 
 /** Stays the same when the grant becomes a day older. */
@@ -261,6 +184,7 @@ export async function service(t: TestContext): Promise<Service> {
     await scratch.drop();
   });
   const { owner, admin } = scratch;
+  await owner.unsafe(REMEMBERED);
   // A zone in which it is noon, so that midnight comes by command only.
   await declareZone(owner, NOON.time_zone);
   for (const { table, trigger } of await owner`
@@ -273,6 +197,10 @@ export async function service(t: TestContext): Promise<Service> {
     async open(more = []) {
       await owner.unsafe(`
         delete from coupon.audit;
+        delete from coupon.webhooks;
+        delete from coupon.claim_secrets;
+        insert into coupon.claim_secrets (id) values (1);
+        delete from coupon.demand_senders;
         delete from coupon.events;
         delete from coupon.gathered;
         insert into coupon.gathered default values;

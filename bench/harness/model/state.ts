@@ -1,10 +1,12 @@
 /** What the model of the service knows, and what its parts say of that. */
-import { type Command, dayOf, NOW } from "./commands.ts";
+import { type Command, dayOf, type Metadata, NOW } from "./commands.ts";
 
 export interface Coupon {
   coupon_id: number;
   code: string;
   message: string;
+  description: string;
+  metadata: Metadata;
   start: number;
   expiry: number;
   count: number;
@@ -44,6 +46,8 @@ export interface Subject {
   subject: string;
   issuer: string;
   user_id: number;
+  /** Forgotten two days ago. */
+  isOver?: boolean;
 }
 
 export interface Key {
@@ -60,6 +64,28 @@ export interface Retired {
   left: number;
   /** The days of those that were moved out. */
   gone: string[];
+  /** How many requests for it were answered. */
+  asked: number;
+}
+
+export interface Webhook {
+  name: string;
+  url: string;
+  types: string[];
+  isDisabled: boolean;
+  /** As they were told, the newest first: what is sent is signed with all of them. */
+  secrets: unknown[];
+  /** Of all that it ever had. */
+  secretCount: number;
+}
+
+/** What servers counted of a coupon, in one second. */
+export interface Demand {
+  coupon: number;
+  refused: number;
+  replayed: number;
+  /** 0: in this run. Above: long ago, and later than those of a lower number. Null: in a quarter of an hour of then. */
+  at: number | null;
 }
 
 export interface Model {
@@ -82,6 +108,12 @@ export interface Model {
   /** Copies of grants that were moved out may be left. */
   isSweeping: boolean;
   grants: Grant[];
+  /** Of claim codes, the oldest first: from 1. */
+  secrets: { isRetired: boolean }[];
+  webhooks: Webhook[];
+  demand: Demand[];
+  /** The last number that each server told. */
+  senders: Record<number, number>;
 }
 
 export type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
@@ -107,6 +139,13 @@ export function spent(model: Model, user: number): boolean {
   return model.grants.some((grant) => grant.user === user && grant.age === 0);
 }
 
+/** How many requests for a coupon were answered. */
+export function askedFor({ demand }: Model, { coupon_id, issued }: Coupon): number {
+  return demand
+    .filter(({ coupon }) => coupon === coupon_id)
+    .reduce((sum, { refused, replayed }) => sum + refused + replayed, issued);
+}
+
 export function emptyModel(): Model {
   const [plan, planned, coupons] = [[], [], []];
   return {
@@ -122,5 +161,9 @@ export function emptyModel(): Model {
     grants: [],
     retired: [],
     isSweeping: false,
+    secrets: [{ isRetired: false }],
+    webhooks: [],
+    demand: [],
+    senders: {},
   };
 }
