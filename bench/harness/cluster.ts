@@ -15,6 +15,8 @@ import { temporaryDirectory } from "./temporary.ts";
 export interface ClusterServer {
   /** The superuser, on database postgres. */
   target: Target;
+  /** Its programs. */
+  bin: string;
   /** Ends the server and removes its cluster, as cleanUp() does. */
   stop(): Promise<void>;
 }
@@ -37,7 +39,7 @@ export async function startCluster(
     await end("SIGQUIT");
     await fs.rm(made.home, { recursive: true, force: true });
   });
-  return { target, stop };
+  return { target, bin, stop };
 }
 
 /** A cluster that was made, and whose server does not run. */
@@ -134,9 +136,12 @@ const EXPLAINING = [
   "log_timing",
 ];
 
-/** Lets a login ask for the plans of its own statements, as sql/plans.test.ts does. Without that it needs a superuser. */
-export async function letExplain(superuser: Target, login: string): Promise<void> {
-  const settings = EXPLAINING.map((name) => `auto_explain.${name}`).join();
+/**
+ * Lets a login ask for the plans of its own statements, as sql/plans.test.ts does, and count calls of functions in its databases, as
+ * ./sd bench servers does. Without that it needs a superuser.
+ */
+export async function letMeasure(superuser: Target, login: string): Promise<void> {
+  const settings = [...EXPLAINING.map((name) => `auto_explain.${name}`), "track_functions"].join();
   await withConnection(superuser, (sql) =>
     sql.unsafe(`
       alter role ${login} set session_preload_libraries = 'auto_explain';
@@ -162,6 +167,6 @@ export async function makeLogin(superuser: Target): Promise<string> {
   const password = randomBytes(16).toString("hex");
   const login = `create role coupon_ci login createrole createdb password '${password}'`;
   await withConnection(superuser, (sql) => sql.unsafe(login));
-  await letExplain(superuser, "coupon_ci");
+  await letMeasure(superuser, "coupon_ci");
   return superuser.withLogin("coupon_ci", password).url;
 }

@@ -10,7 +10,7 @@ import { connect, explained, type Sql, withConnection } from "../../db/connect.t
 import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { setUp } from "../../db/setup.ts";
 import { type Target, targetOf } from "../../db/target.ts";
-import { letExplain } from "./cluster.ts";
+import { letMeasure } from "./cluster.ts";
 
 export interface Scratch {
   /** As the set-up login, which may act as coupon_owner with `set role`. The URLs are of the same database. */
@@ -92,7 +92,7 @@ async function enter(dataDir: string, isDurable: boolean): Promise<{ url: string
     try {
       const password = await readFile(join(dataDir, "superuser.password"), "utf8");
       const superuser = targetOf(url).withLogin("postgres", password);
-      await letExplain(superuser, targetOf(url).login);
+      await letMeasure(superuser, targetOf(url).login);
       // Whoever finds it running leaves it as durable as somebody may need it.
       if (isDurable || started) await setSync(superuser, isDurable);
       await session`select pg_advisory_lock_shared(${RUNS_LOCK}::bigint)`;

@@ -67,9 +67,12 @@ export const bars: readonly Bar[] = [
   atLeast("look", "grants beside 10,000 pages that watch / beside none", 0.9, 0.97),
   atMost("look", "how far the last of 10,000 pages was behind", 2_000, 1_500),
   atMost("look", "memory of the server, 10,000 pages that watch", 300, 200),
-  // A lease is asked for each half second, and each second the database is told how many asked.
-  atMost("servers", "statements a second and server for a coupon that is sold out", 3, 3),
+  // One each half second, by server and coupon.
+  atMost("servers", "questions for leases a second and server, for a coupon that is sold out", 2, 2),
+  // One each second of the database's clock in which somebody asked, whichever coupons: the first and the last of five are parts.
+  atMost("servers", "calls that count who asked, a second and server", 1.2, 1.2),
   atMost("servers", "statements of a server, refusals at the high rate / at the low rate", 1.1, 1.05),
+  atMost("servers", "statements of a server, refusals with many users / with few", 1.1, 1.05),
   atMost("servers", "statements of each of 4 servers / of one, refusals", 1.1, 1.05),
   atMost("open", "memory of the server, 10,000 connections open and waiting", 300, 150),
   atMost("start", "cold start, to the first answer", 1_500, 800),

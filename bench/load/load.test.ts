@@ -16,6 +16,7 @@ import { evenly, fly, openPool, type Pool, readReply, recoveredAt } from "./open
 import { optionsOf, readCommand, usageOf } from "./options.ts";
 import { createPace, inTurn } from "./rounds.ts";
 import { scenarios } from "./scenarios.ts";
+import { type Contender, figuresOf, type Seen, type ServersOptions } from "./servers-figures.ts";
 
 async function withServer(listener: RequestListener, work: (url: string) => Promise<void>): Promise<void> {
   const server = createServer(listener);
@@ -388,4 +389,56 @@ test("quick sizes and defaults pass their own checks, and the usage names every 
     optionsOf(scenario, true, {});
     assert.match(usageOf(scenarios), new RegExp(`^  ${scenario.name} `, "m"));
   }
+});
+
+test("servers: what one does is told without its start; what 50 would do is 50 times that", () => {
+  const options: ServersOptions = {
+    rounds: 1,
+    servers: [1, 4],
+    rates: [100, 400],
+    users: [10, 1_000],
+    seconds: 5,
+  };
+  const none = { cpu: Number.NaN, database: 0, statements: 8, leases: 1, counts: 2, lived: 1, asked: 1 };
+  const seen = { cpu: 60, database: 4, statements: 48, leases: 11, counts: 7, lived: 10, asked: 5 };
+  const volley = (load: Contender["load"], users: number, servers: number): [Contender, Seen[]] => [
+    { servers, users, load },
+    [{ ...(load === "start" ? none : seen), connections: servers === 1 ? 7 : 6 }],
+  ];
+  const volleys = [1, 4].flatMap((servers) => [
+    ...(["start", "rest", "few refusals", "refusals", "reads"] as const).map((load) =>
+      volley(load, 10, servers),
+    ),
+    ...(["start", "refusals"] as const).map((load) => volley(load, 1_000, servers)),
+  ]);
+  const { measures, headlines } = figuresOf(new Map(volleys), options);
+  assert.equal(measures.length, 10);
+  assert.deepEqual(measures.at(-1), {
+    group: "4 servers",
+    name: "refusals, 400 a second, 1,000 users",
+    figures: {
+      "statements a second, each server": [4, 4, 4],
+      "questions for leases a second, each server": [2, 2, 2],
+      "calls that count a second, each server": [1, 1, 1],
+      "CPU of the database, ms a second, each server": [4, 4, 4],
+      "CPU of the servers, µs a request": [60, 60, 60],
+      "connections, each server": [6, 6, 6],
+    },
+  });
+  assert.deepEqual(
+    headlines.map(({ name, value }) => [name, value]),
+    [
+      ["questions for leases a second and server, for a coupon that is sold out", 2],
+      ["calls that count who asked, a second and server", 1],
+      ["statements a second of a server at rest", 4],
+      ["statements of a server, refusals at the high rate / at the low rate", 1],
+      ["statements of a server, refusals with many users / with few", 1],
+      ["CPU of the database, refusals with many users / with few", 1],
+      ["statements of each of 4 servers / of one, refusals", 1],
+      ["50 servers, a coupon sold out: statements a second", 200],
+      ["50 servers, a coupon sold out: CPU of the database, of one core", 20],
+      ["50 servers: connections at most seen", 350],
+      ["10,000,000 refusals in a minute: cores for the servers", 10],
+    ],
+  );
 });

@@ -1,153 +1,179 @@
 /**
  * What more servers cost one database: the statements, CPU time and connections that each of 1, 2 and 4 servers takes of it, at rest,
- * while a coupon that is sold out is asked for at two rates, and while the coupons on offer are read. And what each request costs the
- * server. From these follows what 50 servers would cost, since each figure is one of a server and does not change with their number.
+ * while a coupon that is sold out is asked for at two rates and with few and many users in the database, and while the coupons on offer
+ * are read. And what each request costs the server. From these follows what 50 servers would cost, since each figure is one of a server
+ * and does not change with their number.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { withConnection } from "../../db/connect.ts";
 import { withCleanup } from "../harness/cleanup.ts";
 import { type Snapshot, snapshot, total } from "../harness/cpu.ts";
+import { coresFor, coresOf, pin } from "../harness/pinning.ts";
 import type { Process } from "../harness/process.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { newDatabase, newSecret, readMetric, startServer } from "../harness/service.ts";
-import { median } from "../harness/stats.ts";
 import { addUsers, createCoupon, grantsOf } from "../harness/tables.ts";
 import { createFreshTokens, issueShot, type Shot } from "../harness/tokens.ts";
-import { createVerdict, type Findings, type Headline, type Measure, type Say } from "../report/result.ts";
-import { figuresOf } from "./measures.ts";
+import { createVerdict, type Findings, type Say, Skipped, type Verdict } from "../report/result.ts";
 import { evenly, fly, greet, openPool, type Pool, wire } from "./open-loop.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
+import { type Contender, figuresOf, type Load, type Seen, type ServersOptions } from "./servers-figures.ts";
 import { postmasterOf } from "./volley.ts";
-
-interface ServersOptions {
-  [name: string]: number | readonly number[];
-  rounds: number;
-  servers: readonly number[];
-  /** Requests a second, of all servers together. The second rate is also that of the reads. */
-  rates: readonly number[];
-  seconds: number;
-}
 
 export const servers: Scenario<ServersOptions> = {
   name: "servers",
   about: "what each of several servers costs the database: statements, CPU time, connections",
-  defaults: { rounds: 3, servers: [1, 2, 4], rates: [500, 2_000], seconds: 5 },
-  quick: { rounds: 1, servers: [1, 2], rates: [100, 400], seconds: 1 },
-  check({ servers, rates }) {
+  defaults: { rounds: 3, servers: [1, 2, 4], rates: [500, 2_000], users: [20_000, 1_000_000], seconds: 5 },
+  quick: { rounds: 1, servers: [1, 2], rates: [100, 400], users: [500, 5_000], seconds: 1 },
+  check({ servers, rates, users }) {
     if (rates.length !== 2) throw new Error("--rates takes two: a low one and a high one");
     if (servers.length < 2) throw new Error("--servers takes at least two numbers, which are compared");
+    const [few = 0, many = 0] = users;
+    if (users.length !== 2 || few <= COUNT || many <= few)
+      throw new Error(`--users takes two: more than ${COUNT}, and more than that`);
   },
   run,
 };
 
-const USERS = 20_000;
 const COUNT = 5;
 /** Of all servers together. */
 const CONNECTIONS = 64;
 /** A request that finds no free connection for so long is given up, which fails the run. */
 const PATIENCE_MS = 10_000;
+/** A lease that has not come so long after its question was not given. */
+const LEASE_MS = 2_000;
 
-/** What is asked; nothing at rest. */
-type Load = "start" | "rest" | "few refusals" | "refusals" | "reads";
-
-interface Contender {
-  servers: number;
-  load: Load;
-}
-
-/** What one volley showed. All but `cpu` is of each server. */
-interface Seen {
-  /** CPU time of the servers, µs a request. */
-  cpu: number;
-  /** CPU time of the database, ms a second. */
-  database: number;
-  /** Transactions, from before its start to after its end. */
-  statements: number;
-  /** From its being ready to its end, s. */
-  lived: number;
-  connections: number;
+/** A database with so many users, and a coupon that is sold out. */
+interface Shop {
+  users: number;
+  database: Scratch;
+  couponId: number;
 }
 
 interface Stage {
-  database: Scratch;
+  shops: readonly Shop[];
   postmaster: number | undefined;
   secret: string;
   options: ServersOptions;
-  couponId: number;
   tokens: (count: number) => string[];
-  verdict: ReturnType<typeof createVerdict>;
+  verdict: Verdict;
+  /** A core for each server; none where the machine has too few. */
+  cores: readonly number[];
 }
 
 function run(options: ServersOptions, say: Say): Promise<Findings> {
   return withCleanup(async (later) => {
-    const database = await newDatabase();
-    later(database.drop);
-    const { admin } = database;
-    await addUsers(database, 1, USERS);
-    const couponId = await createCoupon(admin, "sold-out", 0, COUNT);
-    await admin`
-      select count(*) from issue_coupons(${couponId}::bigint, array(select n from generate_series(1, ${COUNT}::bigint) n))`;
+    const shops: Shop[] = [];
+    for (const users of options.users) {
+      const database = await newDatabase();
+      later(database.drop);
+      shops.push({ users, database, couponId: await makeShop(database, users) });
+    }
     const secret = newSecret();
-    const strangers = Array.from({ length: USERS - COUNT }, (_, i) => COUNT + 1 + i);
+    const [{ database, users: few }] = shops as [Shop, Shop];
+    const strangers = Array.from({ length: few - COUNT }, (_, i) => COUNT + 1 + i);
+    const verdict = createVerdict();
     const stage: Stage = {
-      database,
+      shops,
       postmaster: await postmasterOf(database),
       secret,
       options,
-      couponId,
       tokens: createFreshTokens(secret, strangers),
-      verdict: createVerdict(),
+      verdict,
+      cores: coresFor(Math.max(...options.servers), await coresOf("self")),
     };
-    const loads: Load[] = ["start", "rest", "few refusals", "refusals", "reads"];
-    const contenders = options.servers.flatMap((servers) => loads.map((load) => ({ servers, load })));
     const measured = await inTurn(
-      contenders,
+      contendersOf(options),
       options.rounds,
       (contender) => oneVolley(stage, contender),
       say,
       1, // nothing to warm up: each volley has servers of its own
     );
-    return findingsOf(stage, measured);
+    for (const shop of shops) await verdict.reconciles(shop.database.admin);
+    verdict.checks.push(
+      `every request answered as it must be, ${COUNT} rows of each sold-out coupon before and after, reconcile() empty`,
+    );
+    return {
+      ...figuresOf(measured, options),
+      checks: verdict.checks,
+      failures: verdict.failures,
+      notes: notesOf(stage),
+    };
   });
 }
 
+async function makeShop(database: Scratch, users: number): Promise<number> {
+  const { admin, target } = database;
+  // In sessions that begin later.
+  const counting = `alter database ${target.database} set track_functions = 'pl'`;
+  await withConnection(target, (sql) => sql.unsafe(counting)).catch((error: { code?: string }) => {
+    if (error.code !== "42501") throw error;
+    throw new Skipped(
+      `it counts calls of functions: have a superuser say grant set on parameter track_functions to ${target.login}`,
+    );
+  });
+  await addUsers(database, 1, users);
+  const couponId = await createCoupon(admin, "sold-out", 0, COUNT);
+  await admin`
+    select count(*) from issue_coupons(${couponId}::bigint, array(select n from generate_series(1, ${COUNT}::bigint) n))`;
+  return couponId;
+}
+
+/** With few users everything, and with many what is refused. */
+function contendersOf({ servers, users: [few = 0, many = 0] }: ServersOptions): Contender[] {
+  const loads: Load[] = ["start", "rest", "few refusals", "refusals", "reads"];
+  return servers.flatMap((servers) => [
+    ...loads.map((load) => ({ servers, users: few, load })),
+    ...(["start", "refusals"] as const).map((load) => ({ servers, users: many, load })),
+  ]);
+}
+
 /** With servers of its own, since a backend tells its statements when it ends and not before. */
-async function oneVolley(stage: Stage, { servers, load }: Contender): Promise<Seen> {
-  const { database, secret, verdict } = stage;
-  const before = await statementsOf(database);
+async function oneVolley(stage: Stage, { servers, users, load }: Contender): Promise<Seen> {
+  const { shops, secret, verdict } = stage;
+  const shop = shops.find((each) => each.users === users) as Shop;
+  const { database } = shop;
+  const before = await countsOf(database);
   const processes = await Promise.all(
     Array.from({ length: servers }, () => startServer(database.apiUrl, { JWT_SECRET: secret })),
   );
   const ready = performance.now();
-  const shown = await during(stage, processes, load).finally(() =>
+  const shown = await during(stage, shop, processes, load).finally(() =>
     Promise.all(processes.map((one) => one.stop())),
   );
   const lived = (performance.now() - ready) / 1_000;
   await allGone(database);
-  const { rows, issued } = await grantsOf(database.admin, stage.couponId);
+  const { rows, issued } = await grantsOf(database.admin, shop.couponId);
   verdict.equal("rows", rows, COUNT);
   verdict.equal("coupons.issued", issued, COUNT);
-  return { ...shown, statements: ((await statementsOf(database)) - before) / servers, lived };
+  const after = await countsOf(database);
+  const each = (count: keyof typeof after) => (after[count] - before[count]) / servers;
+  return { ...shown, statements: each("statements"), leases: each("leases"), counts: each("counts"), lived };
 }
 
-async function during(stage: Stage, processes: readonly Process[], load: Load) {
-  const { database, postmaster, options, verdict } = stage;
+async function during(stage: Stage, shop: Shop, processes: readonly Process[], load: Load) {
+  const { postmaster, options, verdict, cores } = stage;
+  const { database } = shop;
   const pids = [...processes.map(({ pid }) => pid), ...(postmaster ? [postmaster] : [])];
   const [few = 0, many = 0] = options.rates;
   const perSecond = load === "few refusals" ? few : load === "refusals" || load === "reads" ? many : 0;
   const requests = Math.round((perSecond * options.seconds) / processes.length);
+  if (cores.length > 0) await Promise.all(processes.map(({ pid }, i) => pin(pid, cores[i] as number)));
   const pools = await Promise.all(
     processes.map(({ url }) => openPool(url, Math.ceil(CONNECTIONS / processes.length))),
   );
   try {
-    await Promise.all(processes.map((_, i) => takeLease(stage, processes[i] as Process, pools[i] as Pool)));
+    const firsts = await Promise.all(
+      processes.map((_, i) => takeLease(stage, shop, processes[i] as Process, pools[i] as Pool)),
+    );
     const before = await Promise.all(pids.map((pid) => snapshot(pid)));
     if (perSecond === 0) await sleep(load === "rest" ? options.seconds * 1_000 : 0);
     const flights = await Promise.all(
       processes.map(async ({ url }, i) => {
         if (perSecond === 0) return;
         const { host } = new URL(url);
-        const shots = shotsOf(stage, load, requests);
+        const shots = shotsOf(stage, shop, load, requests);
         return fly(pools[i] as Pool, {
           due: evenly(perSecond / processes.length, options.seconds),
           request: (sent) => wire(shots[sent] as Shot, host),
@@ -155,6 +181,7 @@ async function during(stage: Stage, processes: readonly Process[], load: Load) {
         });
       }),
     );
+    const asked = (performance.now() - Math.min(...firsts)) / 1_000;
     const after = await Promise.all(pids.map((pid) => snapshot(pid)));
     const wanted = load === "reads" ? 200 : 409;
     for (const flight of flights)
@@ -163,6 +190,7 @@ async function during(stage: Stage, processes: readonly Process[], load: Load) {
     const used = (i: number) => total(before[i] as Snapshot, after[i] as Snapshot);
     const ofServers = processes.reduce((sum, _, i) => sum + used(i), 0);
     return {
+      asked,
       cpu: perSecond > 0 ? (ofServers * 1e6) / (requests * processes.length) : Number.NaN,
       database: postmaster
         ? (used(processes.length) * 1_000) / options.seconds / processes.length
@@ -174,27 +202,41 @@ async function during(stage: Stage, processes: readonly Process[], load: Load) {
   }
 }
 
-/** Refuses one request, and returns when the server has the lease that it asks for then. */
-async function takeLease(stage: Stage, { url }: Process, pool: Pool): Promise<void> {
+/**
+ * Refuses a request, and waits until the server has the lease that it asks for then. One that is not given is asked for again. Returns
+ * when that was first, by performance.now().
+ */
+async function takeLease(stage: Stage, shop: Shop, { url }: Process, pool: Pool): Promise<number> {
   const { host } = new URL(url);
   await greet(pool, host);
-  const [shot] = shotsOf(stage, "refusals", 1);
   const due = new Float64Array(1);
-  await fly(pool, { due, request: () => wire(shot as Shot, host), patience: PATIENCE_MS });
-  while ((await readMetric(url, stage.secret, "coupon_leases_held ")) < 1) await sleep(10);
+  const hasLease = async () => (await readMetric(url, stage.secret, "coupon_leases_held ")) > 0;
+  const first = performance.now();
+  for (let askedAt = Number.NEGATIVE_INFINITY; !(await hasLease()); await sleep(10)) {
+    if (performance.now() - askedAt < LEASE_MS) continue;
+    const [shot] = shotsOf(stage, shop, "refusals", 1);
+    await fly(pool, { due, request: () => wire(shot as Shot, host), patience: PATIENCE_MS });
+    askedAt = performance.now();
+  }
+  return first;
 }
 
-function shotsOf({ tokens, couponId }: Stage, load: Load, count: number): Shot[] {
+function shotsOf({ tokens }: Stage, { couponId }: Shop, load: Load, count: number): Shot[] {
   if (load === "reads")
     return new Array<Shot>(count).fill({ method: "GET", path: "/coupons/live", headers: {}, body: "" });
   return tokens(count).map((token) => issueShot(token, couponId));
 }
 
-/** Transactions in this database that have ended; each call of a server is one. */
-async function statementsOf({ owner }: Scratch): Promise<number> {
+/** Transactions in this database that have ended, each call of a server being one; and how many of them asked for leases, or counted. */
+async function countsOf({ owner }: Scratch): Promise<Pick<Seen, "statements" | "leases" | "counts">> {
   const [found] = await owner`
-    select (xact_commit + xact_rollback)::float8 as count from pg_stat_database where datname = current_database()`;
-  return found?.["count"];
+    select
+      (select (xact_commit + xact_rollback)::float8 from pg_stat_database where datname = current_database()) as statements,
+      coalesce(sum(calls) filter (where funcname = 'coupon_leases'), 0)::float8 as leases,
+      coalesce(sum(calls) filter (where funcname = 'count_demand'), 0)::float8 as counts
+    from pg_stat_user_functions
+    where schemaname = 'public'`;
+  return found as unknown as Pick<Seen, "statements" | "leases" | "counts">;
 }
 
 async function connectionsOf({ owner, apiUrl }: Scratch): Promise<number> {
@@ -208,97 +250,17 @@ async function allGone(database: Scratch): Promise<void> {
   while ((await connectionsOf(database)) > 0) await sleep(20);
 }
 
-function findingsOf(
-  { database, options, verdict }: Stage,
-  measured: Map<Contender, Seen[]>,
-): Promise<Findings> {
-  const all = [...measured].map(([contender, volleys]) => ({ ...contender, volleys }));
-  const started = (servers: number) =>
-    median(
-      (all.find((one) => one.servers === servers && one.load === "start")?.volleys ?? []).map(
-        ({ statements }) => statements,
-      ),
-    );
-  const measures = all
-    .filter(({ load }) => load !== "start")
-    .map(({ servers, load, volleys }) => ({
-      group: `${servers} ${servers === 1 ? "server" : "servers"}`,
-      name: nameOf(load, options),
-      figures: figuresOf(volleys, {
-        "statements a second, each server": (seen) => (seen.statements - started(servers)) / seen.lived,
-        "CPU of the database, ms a second, each server": (seen) => seen.database,
-        "CPU of the servers, µs a request": (seen) => seen.cpu,
-        "connections, each server": (seen) => seen.connections,
-      }),
-    }));
-  return verdict.reconciles(database.admin).then(() => {
-    verdict.checks.push(
-      `every request answered as it must be, ${COUNT} rows of the sold-out coupon before and after, reconcile() empty`,
-    );
-    return {
-      measures,
-      headlines: headlinesOf(measures, options),
-      checks: verdict.checks,
-      failures: verdict.failures,
-      notes: [
-        `Each rate is of all servers together, over ${CONNECTIONS} connections; a statement is a transaction in pg_stat_database, less ` +
-          "those of a server that starts, refuses one request and stops.",
-      ],
-    };
-  });
-}
-
-function nameOf(load: Load, { rates }: ServersOptions): string {
-  const [few = 0, many = 0] = rates;
-  if (load === "rest") return "at rest";
-  const each = `${(load === "few refusals" ? few : many).toLocaleString("en")} a second`;
-  return load === "reads" ? `reads of the live coupons, ${each}` : `refusals, ${each}`;
-}
-
-/** How many servers, and how many people within a minute, the last headlines are about. */
-const SERVERS = 50;
-const PEOPLE = 10_000_000;
-
-function headlinesOf(measures: readonly Measure[], options: ServersOptions): Headline[] {
-  const [least = 1] = options.servers;
-  const most = options.servers.at(-1) ?? 1;
-  const figure = (servers: number, load: Load, name: string) => {
-    const group = `${servers} ${servers === 1 ? "server" : "servers"}`;
-    const found = measures.find((one) => one.group === group && one.name === nameOf(load, options));
-    return Object.entries(found?.figures ?? {}).find(([key]) => key.startsWith(name))?.[1][0] ?? Number.NaN;
-  };
-  const statements = (servers: number, load: Load) => figure(servers, load, "statements");
-  const ofCoupon = (servers: number, load: Load) => statements(servers, load) - statements(servers, "rest");
-  const people = PEOPLE.toLocaleString("en");
+function notesOf({ cores, options }: Stage): string[] {
+  const most = Math.max(...options.servers);
   return [
-    {
-      name: "statements a second and server for a coupon that is sold out",
-      value: ofCoupon(most, "refusals"),
-    },
-    {
-      name: "statements of a server, refusals at the high rate / at the low rate",
-      value: statements(most, "refusals") / statements(most, "few refusals"),
-    },
-    {
-      name: `statements of each of ${most} servers / of one, refusals`,
-      value: statements(most, "refusals") / statements(least, "refusals"),
-    },
-    {
-      name: `${SERVERS} servers, a coupon sold out: statements a second`,
-      value: SERVERS * statements(most, "refusals"),
-    },
-    {
-      name: `${SERVERS} servers, a coupon sold out: CPU of the database, of one core`,
-      value: (SERVERS * figure(most, "refusals", "CPU of the database")) / 10,
-      unit: "%",
-    },
-    {
-      name: `${SERVERS} servers: connections at most seen`,
-      value: SERVERS * Math.max(...options.servers.map((n) => figure(n, "refusals", "connections"))),
-    },
-    {
-      name: `${people} refusals in a minute: cores for the servers`,
-      value: ((PEOPLE / 60) * figure(most, "refusals", "CPU of the servers")) / 1e6,
-    },
-  ].filter(({ value }) => Number.isFinite(value));
+    `Each rate is of all servers together, over ${CONNECTIONS} connections; a statement is a transaction in pg_stat_database, less ` +
+      "those of a server that starts, refuses one request and stops. Questions for leases, without the first one of each server, and " +
+      "calls that count are calls in pg_stat_user_functions.",
+    "What 50 servers would cost is 50 times a server's figure beside the most others that were measured: it assumes that this is as " +
+      "flat beyond as it is so far, and that nothing else holds PostgreSQL up.",
+    cores.length > 0
+      ? `Each server had a core of its own (taskset): ${cores.join(", ")}.`
+      : `No server had a core of its own, which takes ${most + 2} cores for ${most} servers: what more servers can do is to be read from the ` +
+        "CPU time of a request.",
+  ];
 }

@@ -99,7 +99,7 @@ test("a block with what there is, and how to make what there isn't", () => {
   assert.match(block, /### grant\n\nNo full run is kept yet: `\.\/sd bench grant` makes one\.$/);
 });
 
-test("several groups in a block: a column each, and only ratios that have a bar", () => {
+test("several groups in a block: a column each, and only ratios that have a bar or are shown without", () => {
   const more = { ...(example.measures[0] as Measure), group: "256 connections" };
   const block = renderBlock(
     ["refuse"],
@@ -107,11 +107,15 @@ test("several groups in a block: a column each, and only ratios that have a bar"
       {
         ...example,
         measures: [...example.measures, more],
-        headlines: [...example.headlines, { name: "refuse / something", value: 1 }],
+        headlines: [
+          ...example.headlines,
+          { name: "refuse / something", value: 1 },
+          { name: "50 servers", value: 1, isShown: true },
+        ],
       },
     ],
   );
-  assert.deepEqual(block.split("\n").slice(4, 13), [
+  assert.deepEqual(block.split("\n").slice(4, 14), [
     "| a second     |    64 connections |   256 connections |",
     "| ------------ | ----------------: | ----------------: |",
     "| this service | 1,000 (900–1,100) | 1,000 (900–1,100) |",
@@ -120,6 +124,7 @@ test("several groups in a block: a column each, and only ratios that have a bar"
     "|                                |      | bar    | stretch |      |",
     "| ------------------------------ | ---: | ------ | ------- | ---- |",
     "| refuse / hello, 64 connections | 0.50 | ≥ 0.95 | ≥ 1.2   | MISS |",
+    "| 50 servers                     | 1.00 |        |         |      |",
     "",
   ]);
 });

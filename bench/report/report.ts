@@ -68,10 +68,12 @@ function renderHead({ date, seconds, machine, options }: Result): string {
   return `${date.slice(0, 10)}, ${seconds.toFixed(0)} s on ${nameOf(machine)}. ${given.join(", ")}.`;
 }
 
-/** Without what was verified, and without the ratios that no bar is set for if there are others. */
+/** Without what was verified, and without the ratios that no bar is set for if there are others, and that need not be shown. */
 function shortened(result: Result): Result {
-  const barred = result.headlines.filter((headline) => judge(result.scenario, headline));
-  return { ...result, checks: [], headlines: barred.length > 0 ? barred : result.headlines };
+  const shown = result.headlines.filter(
+    (headline) => headline.isShown || judge(result.scenario, headline) !== undefined,
+  );
+  return { ...result, checks: [], headlines: shown.length > 0 ? shown : result.headlines };
 }
 
 /** Tables, ratios with their bars, notes and what was verified. */

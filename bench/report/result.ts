@@ -16,6 +16,8 @@ export interface Headline {
   name: string;
   value: number;
   unit?: string;
+  /** The manual shows it without a bar too. */
+  isShown?: boolean;
 }
 
 /** How many were answered what, in slices of time; lists of the same length. */
