@@ -1,5 +1,5 @@
 /**
- * Who reads events() beside fifty kills, of sessions, of a server, of PostgreSQL: by SQL, and over HTTP. Others issue, use and change, some
+ * Who reads events() beside kills, of sessions, of a server, of PostgreSQL: by SQL, and over HTTP. Others issue, use and change, some
  * in transactions that stay open for a while and are then undone. What each reader has seen is in the end the whole feed, in its order.
  */
 import assert from "node:assert/strict";
