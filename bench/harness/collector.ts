@@ -21,12 +21,13 @@ export interface Sent {
   status: { code?: number };
 }
 
-/** It takes whatever comes. */
-export async function collector(t: TestContext) {
+/** It takes whatever comes, once `ready` is over. */
+export async function collector(t: TestContext, ready: Promise<void> = Promise.resolve()) {
   const posted: Posted[] = [];
   const server = createServer(async (incoming, outgoing) => {
     const text = Buffer.concat(await incoming.toArray()).toString();
     posted.push({ path: incoming.url, headers: incoming.headers, body: JSON.parse(text) });
+    await ready;
     outgoing.writeHead(200, { "content-type": "application/json" }).end("{}");
   });
   server.listen(0, "127.0.0.1");

@@ -80,15 +80,17 @@ test("the same headers from Node's list and from a Headers object", () => {
   }
 });
 
-test("a traceparent is answered when a span is exported, and the log has its trace in any case", () => {
+test("a traceparent is answered when a span is exported, not while there is no room for it, and the log has its trace in any case", () => {
   const [traceId, parentId, spanId] = [
     "4bf92f3577b34da6a3ce929d0e0e4736",
     "00f067aa0ba902b7",
     "b7ad6b7169203331",
   ];
   const ended: unknown[] = [];
+  let hasRoom = true;
   const tracer: Tracer = {
     begin: (parent) => (parent?.isSampled ? { ...parent, spanId } : undefined),
+    hasRoom: () => hasRoom,
     end: (span, { method }, status, ms) => void ended.push([span, method, status, ms]),
   };
   const { begin, end, logged } = told({ tracer });
@@ -102,6 +104,18 @@ test("a traceparent is answered when a span is exported, and the log has its tra
   assert.deepEqual(
     logged.map((line) => line[5]),
     [traceId, traceId],
+  );
+
+  // Room is asked for when it ends: meanwhile others may have taken it.
+  const last = begin(["traceparent", `00-${traceId}-${parentId}-01`]);
+  hasRoom = false;
+  const answer: Record<string, string> = {};
+  end(last, 200, answer);
+  assert.equal(answer["traceparent"], undefined);
+  assert.deepEqual(
+    [ended.length, logged.at(-1)?.[5]],
+    [2, traceId],
+    "it is dropped, and counted by the tracer",
   );
 });
 

@@ -48,6 +48,8 @@ export interface Span {
 export interface Tracer {
   /** The span of a request that is exported. */
   begin(parent: TraceParent | undefined): Span | undefined;
+  /** Whether the next span that ends is exported: not while too many wait. */
+  hasRoom(): boolean;
   end(span: Span, exchange: Exchange, status: number, ms: number): void;
 }
 
@@ -149,7 +151,8 @@ export function createExchanges({ clock, log, metrics, cors, rateLimit, isDraini
     const { headers, span, rate } = exchange;
     const left = rate && rateLimitHeader(rate);
     if (left !== undefined) answer["ratelimit"] = left;
-    if (span) answer["traceparent"] = `00-${span.traceId}-${span.spanId}-01`;
+    if (span !== undefined && tracer?.hasRoom())
+      answer["traceparent"] = `00-${span.traceId}-${span.spanId}-01`;
     if (isDraining()) answer["connection"] = "close";
     Object.assign(answer, cors.headers(headerOf(headers, "origin")));
     record(exchange, status);

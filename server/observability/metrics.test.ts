@@ -107,6 +107,7 @@ test("requests by route, method and status, by either path; outcomes, batches", 
     assert.equal((await ask("POST", path)).status, 401);
     assert.equal((await ask("HEAD", "/livez?x=1")).status, 200);
     assert.equal((await ask("GET", "/nothing")).status, 404);
+    assert.equal((await ask("PUT", "/nothing")).status, 404);
     assert.equal((await ask("PROPFIND", "/nothing")).status, 404);
   });
   assert.deepEqual(grown, {
@@ -115,6 +116,7 @@ test("requests by route, method and status, by either path; outcomes, batches", 
     [requests("POST", route, 401)]: 1,
     [requests("HEAD", "/livez", 200)]: 1,
     [requests("GET", undefined, 404)]: 1,
+    [requests("PUT", undefined, 404)]: 1,
     [requests("_OTHER", undefined, 404)]: 1,
     coupon_batch_size_count: 3,
     coupon_batch_duration_seconds_count: 3,
@@ -222,6 +224,7 @@ test("whatever is asked, the series stay the same", async () => {
         await to("1", "?x=1");
         if (method === "POST") for (const body of bodies) await to("1", "", body);
       }
+  for (const method of ["DELETE", "OPTIONS", "PROPFIND"]) await ask(method, "/nothing");
   const series = Object.keys(await scrape());
   const routes = new Set(series.map((name) => name.match(/http_route="([^"]*)"/)?.[1]).filter(Boolean));
   const documented = templates.map((template) => template.replace(/:(\w+)/g, "{$1}"));

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { checkBlock } from "../../bench/harness/readme-blocks.ts";
 import { type Service, startService } from "../../bench/harness/service.ts";
+import { adminToken } from "../../bench/harness/tokens.ts";
 
 const at = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -42,6 +43,11 @@ before(async () => {
     const authorization = `Bearer ${service.token(user)}`;
     assert.equal((await fetch(service.url + to, { method, headers: { authorization } })).status, status);
   }
+  // A failure of ours, which has a label more.
+  await service.database.owner`revoke execute on function public.list_plan() from coupon_api`;
+  const headers = { authorization: `Bearer ${adminToken(service.secret)}` };
+  assert.equal((await fetch(`${service.url}/plan`, { headers })).status, 500);
+  await service.database.owner`grant execute on function public.list_plan() to coupon_api`;
   const scrape = async () =>
     (await fetch(`${service.url}/metrics`, { headers: service.metricsHeaders })).text();
   // Only a lease says since when it is sold out, and it comes by itself.

@@ -41,8 +41,10 @@ export function createExporter(
   let isTimed = false;
   let isEnding = false;
 
+  const hasRoom = () => waiting.length < MAX_QUEUE;
+
   function take(ended: Ended): void {
-    if (waiting.length >= MAX_QUEUE) {
+    if (!hasRoom()) {
       counts.dropped += 1;
       return;
     }
@@ -114,6 +116,7 @@ export function createExporter(
 
   return {
     take,
+    hasRoom,
     exported: () => counts.exported,
     dropped: () => counts.dropped,
     /** Sends what waits, once. */

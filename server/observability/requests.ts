@@ -11,8 +11,8 @@ const BOUNDS = [
   ...[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
 ];
 
-/** Any other method is counted as "_OTHER", because clients can invent methods. */
-const METHODS = ["GET", "HEAD", "POST"];
+/** Those of RFC 9110, and PATCH. Any other one is "_OTHER", because clients can invent methods. */
+export const METHODS = ["GET", "POST", "HEAD", "CONNECT", "DELETE", "OPTIONS", "PATCH", "PUT", "TRACE"];
 
 /** Requests by method, route template (if one matches) and status: `requests.of("POST", "/coupons/{coupon_id}/issue")(201, 12.5)`. */
 export function createRequests() {

@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import type { Exchange, Span, Tracer } from "../http/exchange.ts";
 import type { TraceParent } from "../http/headers.ts";
+import { METHODS } from "./requests.ts";
 
 /** A request that was answered. */
 export interface Ended {
@@ -38,7 +39,7 @@ export function samplerOf(name: Env["OTEL_TRACES_SAMPLER"], ratio: number): Samp
 
 export function createTracer(
   isSampled: Sampler,
-  take: (ended: Ended) => void,
+  { take, hasRoom }: { take: (ended: Ended) => void; hasRoom: () => boolean },
   clock: Pick<Clock, "wall">,
 ): Tracer {
   return {
@@ -49,19 +50,19 @@ export function createTracer(
       const random = randomUUID();
       return { traceId, spanId: random.slice(0, 4) + random.slice(24), parentId: parent?.parentId };
     },
+    hasRoom,
     end(span, { method, path, count }: Exchange, status, ms) {
       take({ span, method, route: count.route, path, status, at: clock.wall(), ms });
     },
   };
 }
 
-const KNOWN = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 const SERVER = 2;
 const ERROR = 2;
 
 /** A span in the JSON of OTLP 1.x. */
 export function spanOf({ span, method, route, path, status, at, ms }: Ended) {
-  const isKnown = KNOWN.includes(method);
+  const isKnown = METHODS.includes(method);
   const name = isKnown ? method : "HTTP";
   const [end, begin] = [at, at - ms].map((time) => `${Math.round(time * 1_000)}000`);
   return {

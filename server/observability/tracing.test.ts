@@ -8,13 +8,14 @@ import { until } from "../../bench/harness/sd.ts";
 import { freePort } from "../../db/embedded/port.ts";
 import { version } from "../api/version.ts";
 import { createExporter, MAX_BATCH, MAX_QUEUE } from "./otlp.ts";
-import { type Ended, samplerOf } from "./tracer.ts";
+import { createRequests } from "./requests.ts";
+import { type Ended, samplerOf, spanOf } from "./tracer.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
 
-async function tracedWorld(t: TestContext, env: Record<string, unknown> = {}) {
-  const to = await collector(t);
+async function tracedWorld(t: TestContext, env: Record<string, unknown> = {}, ready?: Promise<void>) {
+  const to = await collector(t, ready);
   const world = await openWorld({
     env: { OTEL_EXPORTER_OTLP_ENDPOINT: to.url, OTEL_TRACES_SAMPLER: "parentbased_always_off", ...env },
   });
@@ -22,7 +23,7 @@ async function tracedWorld(t: TestContext, env: Record<string, unknown> = {}) {
   return { ...to, world };
 }
 
-const plain = ({ attributes }: Sent) =>
+const plain = ({ attributes }: Pick<Sent, "attributes">) =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
 test("a request that its caller samples is a span by the HTTP conventions, and its answer says which", async (t) => {
@@ -102,6 +103,25 @@ test("what is not sampled is no span, and its answer has no traceparent", async 
   assert.deepEqual(posted, []);
 });
 
+test("while too many wait an answer has no traceparent, since its span is dropped", async (t) => {
+  let answer = () => {};
+  const ready = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { world, spans } = await tracedWorld(t, { OTEL_TRACES_SAMPLER: "always_on" }, ready);
+  const ask = async () => (await world.call("GET /livez")).headers.get("traceparent");
+  // The collector has a batch and is silent, and so many more wait.
+  for (let i = 0; i < MAX_BATCH + MAX_QUEUE; i++) world.spans?.take(ended(i));
+  assert.equal(await ask(), null);
+  assert.equal(world.spans?.dropped(), 1);
+  answer();
+  await until(() => world.spans?.hasRoom() === true);
+  const told = await ask();
+  await world.spans?.end();
+  assert.deepEqual([world.spans?.dropped(), spans().length], [1, MAX_BATCH + MAX_QUEUE + 1]);
+  assert.equal(told, `00-${spans().at(-1)?.traceId}-${spans().at(-1)?.spanId}-01`);
+});
+
 test("a new trace begins here; a failure of ours is an error, with its status", async (t) => {
   const { world, spans } = await tracedWorld(t, { OTEL_TRACES_SAMPLER: "always_on" });
   await world.db.close(1);
@@ -116,6 +136,25 @@ test("a new trace begins here; a failure of ours is an error, with its status", 
   );
   assert.equal(headers.get("traceparent"), `00-${span.traceId}-${span.spanId}-01`);
   assert.match(span.traceId, /^[0-9a-f]{32}$/);
+});
+
+test("a span and the metric name a method alike: those of RFC 9110, and any other as _OTHER", () => {
+  const { of, all } = createRequests();
+  const named = ["PUT", "PATCH", "PROPFIND"].map((method) => {
+    of(method)(404, 1);
+    const { name, attributes } = spanOf({ ...ended(1), method });
+    const told = plain({ attributes });
+    return [name, told["http.request.method"], told["http.request.method_original"]];
+  });
+  assert.deepEqual(named, [
+    ["PUT", "PUT", undefined],
+    ["PATCH", "PATCH", undefined],
+    ["HTTP", "_OTHER", "PROPFIND"],
+  ]);
+  assert.deepEqual(
+    all().map(({ labels }) => labels["http_request_method"]),
+    named.map(([, method]) => method),
+  );
 });
 
 test("a sampler by ratio takes that part of traces, the same each time, and the caller decides first", () => {

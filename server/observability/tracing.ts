@@ -23,5 +23,5 @@ export function createTracing(
   const headers = headersOf(env.OTEL_EXPORTER_OTLP_HEADERS);
   const exporter = createExporter({ url, headers, resource, version }, clock, onFailure, send);
   const isSampled = samplerOf(env.OTEL_TRACES_SAMPLER, env.OTEL_TRACES_SAMPLER_ARG);
-  return { exporter, tracer: createTracer(isSampled, exporter.take, clock) };
+  return { exporter, tracer: createTracer(isSampled, exporter, clock) };
 }
