@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { openWorld, userToken, type World } from "../../bench/harness/app.ts";
+import { headers } from "../api/openapi-answers.ts";
 import { createCors } from "./cors.ts";
 
 const SHOP = "https://shop.example";
@@ -26,12 +27,19 @@ const cors = (headers: Headers) =>
 const allowed = {
   vary: "origin",
   "access-control-allow-origin": SHOP,
-  "access-control-expose-headers": "age, etag, ratelimit, retry-after, traceparent, x-age-ms, x-request-id",
+  "access-control-expose-headers":
+    "age, deprecation, etag, ratelimit, retry-after, sunset, traceparent, www-authenticate, x-age-ms, x-request-id",
 };
 
 test("nobody is allowed: nothing is said", () => {
   assert.deepEqual(createCors([]).headers(SHOP), {});
   assert.deepEqual(createCors([]).preflight(SHOP), {});
+});
+
+test("each header of the document can be read", () => {
+  // Any page may read cache-control (WHATWG Fetch, 2.2.6); the other one is for nginx.
+  const told = Object.keys(headers).filter((name) => !["cache-control", "x-accel-buffering"].includes(name));
+  assert.deepEqual(allowed["access-control-expose-headers"].split(", "), ["age", ...told].sort());
 });
 
 test("an origin that is allowed reads answers: of routes, the burst's own request, refusals, pages and streams", async () => {

@@ -13,7 +13,9 @@ export interface Cors {
 const METHODS = "GET, POST";
 const REQUEST_HEADERS =
   "authorization, content-type, if-none-match, last-event-id, traceparent, x-changed-ms, x-request-id";
-const ANSWER_HEADERS = "age, etag, ratelimit, retry-after, traceparent, x-age-ms, x-request-id";
+/** All that the document tells but what any page may read (cache-control), and what is for proxies; and what caches add. */
+const ANSWER_HEADERS =
+  "age, deprecation, etag, ratelimit, retry-after, sunset, traceparent, www-authenticate, x-age-ms, x-request-id";
 /** How long a browser may cache the answer to a preflight, s. No browser does so for more than two hours. */
 const MAX_AGE = "7200";
 
