@@ -29,7 +29,8 @@ type Contents = Record<string, { schema: Shape }>;
 
 interface Operation {
   operationId: string;
-  security?: object[];
+  /** Each: a way to be let in, which is a role. */
+  security?: Record<string, string[]>[];
   parameters: Parameter[];
   requestBody?: { required: boolean; content: Contents };
   responses: Record<string, { headers: object; content?: Contents }>;
@@ -70,6 +71,8 @@ function ofOperation(before: Operation, after: Operation): string[] {
   const isOpen = ({ security }: Operation) =>
     security?.length === 0 || security?.some((one) => Object.keys(one).length === 0);
   if (isOpen(before) && !isOpen(after)) found.push("it needs a token");
+  const gone = rolesOf(before).filter((role) => !rolesOf(after).includes(role));
+  if (after.security?.length !== 0 && gone.length > 0) found.push(`${gone} may not call it any more`);
   found.push(...ofParameters(before.parameters, after.parameters));
   const [body, nextBody] = [before.requestBody, after.requestBody];
   if (nextBody?.required && !body?.required) found.push("it needs a body");
@@ -86,6 +89,8 @@ function ofOperation(before: Operation, after: Operation): string[] {
   }
   return found;
 }
+
+const rolesOf = ({ security = [] }: Operation) => security.flatMap((one) => Object.values(one).flat());
 
 function ofParameters(before: Parameter[], after: Parameter[]): string[] {
   const found: string[] = [];
@@ -117,25 +122,39 @@ function ofContents(before: Contents, after: Contents, way: Way, where: string):
 function ofShape(before: Shape, after: Shape, way: Way, where: string): string[] {
   const found = ofKind(before, after, way).map((what) => `${where}: ${what}`);
   const [members, next] = [membersOf(before), membersOf(after)];
-  const needs = (shape: Shape, name: string) =>
-    partsOf(shape).some(({ required }) => required?.includes(name));
+  const needs = (shape: Shape, name: string, isNeeded = true) =>
+    objectsOf(shape).filter(({ required = [] }) => required.includes(name) === isNeeded).length;
   for (const [name, member] of Object.entries(members)) {
     if (!next[name]) found.push(`${where}: ${name} is gone`);
     else found.push(...ofShape(member, next[name], way, `${where}: ${name}`));
-    if (way === "told" && next[name] && needs(before, name) && !needs(after, name))
+    if (way === "told" && next[name] && needs(after, name, false) > needs(before, name, false))
       found.push(`${where}: ${name} may be missing`);
   }
   for (const name of way === "sent" ? Object.keys(next) : [])
-    if (needs(after, name) && !needs(before, name)) found.push(`${where}: ${name} is needed`);
+    if (needs(after, name) > needs(before, name)) found.push(`${where}: ${name} is needed`);
   const [items, nextItems] = [itemsOf(before), itemsOf(after)];
   if (items && nextItems) found.push(...ofShape(items, nextItems, way, `${where}[]`));
   return found;
 }
 
-/** Of a shape that may be null: what else it may be. */
-const partsOf = (shape: Shape): Shape[] => shape.anyOf ?? [shape];
-const membersOf = (shape: Shape) => partsOf(shape).find(({ properties }) => properties)?.properties ?? {};
-const itemsOf = (shape: Shape) => partsOf(shape).find(({ items }) => items)?.items;
+/** What a shape may be, null too. */
+const partsOf = (shape: Shape): Shape[] => shape.anyOf?.flatMap(partsOf) ?? [shape];
+const objectsOf = (shape: Shape) => partsOf(shape).filter(({ properties }) => properties);
+
+/** What is in any list that it may be. */
+function itemsOf(shape: Shape): Shape | undefined {
+  const lists = partsOf(shape).flatMap(({ items }): Shape[] => (items ? [items] : []));
+  return lists.length > 1 ? { anyOf: lists } : lists[0];
+}
+
+/** A member that several objects have may be what it is in any of them. */
+function membersOf(shape: Shape): Record<string, Shape> {
+  const members: Record<string, Shape> = {};
+  for (const { properties = {} } of objectsOf(shape))
+    for (const [name, member] of Object.entries(properties))
+      members[name] = members[name] ? { anyOf: [members[name], member] } : member;
+  return members;
+}
 
 /** Types and values: nothing that was sent may be refused, nothing of a new kind may be told. */
 function ofKind(before: Shape, after: Shape, way: Way): string[] {
@@ -150,15 +169,21 @@ function ofKind(before: Shape, after: Shape, way: Way): string[] {
     if (gone.length > 0) found.push(`${gone} is gone`);
   } else if (way === "sent" && left) found.push(`only ${left} is taken`);
   if (way === "told") return found;
-  const at = (shape: Shape, bound: string, none: number) => (shape[bound] as number | undefined) ?? none;
+  const given = (shape: Shape, bound: string) =>
+    partsOf(shape).flatMap((part) => (part[bound] as number) ?? []);
+  const most = (shape: Shape, bound: string) => Math.max(...orElse(given(shape, bound), Infinity));
+  const least = (shape: Shape, bound: string) => Math.min(...orElse(given(shape, bound), -Infinity));
   for (const bound of LOWER)
-    if (at(after, bound, Infinity) < at(before, bound, Infinity)) found.push(`${bound} is ${after[bound]}`);
+    if (most(after, bound) < most(before, bound)) found.push(`${bound} is ${most(after, bound)}`);
   for (const bound of HIGHER)
-    if (at(after, bound, -Infinity) > at(before, bound, -Infinity)) found.push(`${bound} is ${after[bound]}`);
-  if (after["pattern"] !== undefined && after["pattern"] !== before["pattern"])
+    if (least(after, bound) > least(before, bound)) found.push(`${bound} is ${least(after, bound)}`);
+  const patterns = given(before, "pattern");
+  if (given(after, "pattern").some((pattern) => !patterns.includes(pattern)))
     found.push("it has another pattern");
   return found;
 }
+
+const orElse = (bounds: number[], none: number) => (bounds.length > 0 ? bounds : [none]);
 
 /** integer:int64, null … */
 function kindsOf({ type, format, anyOf, const: constant, enum: values }: Shape): string[] {
@@ -168,7 +193,10 @@ function kindsOf({ type, format, anyOf, const: constant, enum: values }: Shape):
   return [type ?? []].flat().map((one) => (format && one !== "null" ? `${one}:${format}` : one));
 }
 
-function valuesOf({ const: constant, enum: values, anyOf }: Shape): unknown[] | undefined {
-  if (anyOf) return anyOf.map(valuesOf).find((found) => found !== undefined);
-  return values ?? (constant === undefined ? undefined : [constant]);
+/** None: it may have any. */
+function valuesOf(shape: Shape): unknown[] | undefined {
+  const given = partsOf(shape)
+    .filter(({ type }) => type !== "null")
+    .map(({ const: constant, enum: values }) => values ?? (constant === undefined ? undefined : [constant]));
+  return given.includes(undefined) ? undefined : given.flat();
 }

@@ -3,6 +3,7 @@
  * what no generator knows: names, answers by outcome and status, and their examples.
  */
 import type { z } from "zod";
+import { SCOPES } from "./caller.ts";
 import { contract, type Operation } from "./contract.ts";
 import { type Common, headers, isLook, lineMedia, responsesOf } from "./openapi-answers.ts";
 import { createSchemas, exampleOf, type Json, jsonSchema, type Named, nameOf } from "./openapi-schemas.ts";
@@ -58,7 +59,8 @@ export function openApi(): Json {
           bearerFormat: "JWT",
           description:
             "sub is the user id, role is user, service or admin; iss, aud and exp are needed too. " +
-            "A service may be limited to scopes (issue, read, use); one that is limited to use is a till.",
+            "A service may be limited to scopes (issue, read, use); one that is limited to use is a till. " +
+            "The security of each operation names the roles that may call it; service:read is a service whose scope is read.",
         },
       },
       schemas,
@@ -93,7 +95,7 @@ function describe(name: string, operation: Operation, named: Named, common: Comm
     ]
       .filter(Boolean)
       .join("\n\n"),
-    ...(isOffer ? { security: [{}, { bearer: [] }] } : roles ? {} : { security: [] }),
+    security: [...(isOffer ? [{}] : []), ...callersOf(operation).map((caller) => ({ bearer: [caller] }))],
     parameters: [
       ...parametersOf(path, "path"),
       ...parametersOf(query, "query"),
@@ -105,6 +107,12 @@ function describe(name: string, operation: Operation, named: Named, common: Comm
     ...(lines ? { requestBody: lineBody(`${type}SentLine`, lines, named) } : {}),
     responses: responsesOf(type, operation, named, common),
   };
+}
+
+/** Who may call it: any of these roles, in the words of JWT_ISSUERS. Nobody needs a token where there is none. */
+function callersOf({ roles, scope }: Operation): string[] {
+  const scopes = scope === "any" ? SCOPES : scope === undefined ? [] : [scope];
+  return roles === null ? [] : [...roles, ...scopes.map((one) => `service:${one}`)];
 }
 
 function header(name: string, description: string): Json {

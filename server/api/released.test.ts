@@ -63,11 +63,19 @@ const schema = (given: Document, name: string) => at(given, "components", "schem
 const issue = (given: Document) => at(given, "paths", "/coupons/{coupon_id}/issue", "post");
 const member = (given: Document, name: string, key: string) => schema(given, name).properties[key];
 const live = (given: Document) => at(given, "paths", "/coupons/live", "get");
+const lock = (operation: { security: object[] }, role: string) => {
+  operation.security = operation.security.filter((one) => !JSON.stringify(one).includes(`"${role}"`));
+};
 const without = (list: string[], name: string) => list.filter((one) => one !== name);
 
 for (const [line, change] of [
   ["GET /coupons/live is gone", (given) => delete given.paths["/coupons/live"]],
   ["POST /coupons/{coupon_id}/issue: it is called grant", (given) => (issue(given).operationId = "grant")],
+  [
+    "POST /coupons/{coupon_id}/use: user may not call it any more",
+    (given) => lock(at(given, "paths", "/coupons/{coupon_id}/use", "post"), "user"),
+  ],
+  ["GET /coupons/live: service:read may not call it any more", (given) => lock(live(given), "service:read")],
   ["GET /coupons/live: it needs a token", (given) => delete live(given).security],
   [
     "GET /coupons/live: the parameter page_size is gone",
@@ -98,6 +106,10 @@ for (const [line, change] of [
   [
     "POST /coupons: body: message: maxLength is 20",
     (given) => (member(given, "CreateCouponBody", "message").maxLength = 20),
+  ],
+  [
+    "POST /coupons/{coupon_id}/group: body: eligible_from: maxLength is 20",
+    (given) => (member(given, "SetCouponGroupBody", "eligible_from").anyOf[0].maxLength = 20),
   ],
   [
     "POST /coupons: body: count: minimum is 2",
@@ -205,6 +217,7 @@ for (const [what, change] of [
   ["null is taken", (given) => (member(given, "CreateCouponBody", "description").type = ["string", "null"])],
   ["an outcome", (given) => member(given, "IssueCouponConflict", "outcome").enum.push("too_young")],
   ["a status", (given) => (issue(given).responses[410] = issue(given).responses[404])],
+  ["another role may call it", (given) => issue(given).security.push({ bearer: ["till"] })],
   ["no token is needed any more", (given) => (issue(given).security = [])],
   [
     "words and examples",
@@ -230,3 +243,36 @@ for (const [what, change] of [
     assert.notDeepEqual(after, document());
     assert.deepEqual(breaking(document(), after), []);
   });
+
+test("of a shape that is one of several objects, each of them counts, in bodies and in answers", () => {
+  const text = { type: "string" };
+  const [card, cash] = [
+    { type: "object", properties: { kind: { const: "card" }, number: text }, required: ["kind", "number"] },
+    { type: "object", properties: { kind: { const: "cash" }, desk: text }, required: ["kind"] },
+  ] as const;
+  const having = (...anyOf: object[]) => {
+    const given = document();
+    schema(given, "CreateCouponBody").properties.pay = { anyOf };
+    schema(given, "IssueCouponCreated").properties.pay = { anyOf };
+    return given;
+  };
+  const found = (...anyOf: object[]) => breaking(having(card, cash), having(...anyOf));
+  const [sent, told] = ["POST /coupons: body: pay", "POST /coupons/{coupon_id}/issue: 201: pay"];
+  assert.deepEqual(found(card, cash), []);
+  assert.deepEqual(found(card, { ...cash, properties: { kind: cash.properties.kind } }), [
+    `${sent}: desk is gone`,
+    `${told}: desk is gone`,
+  ]);
+  assert.deepEqual(found(card, { ...cash, required: ["kind", "desk"] }), [`${sent}: desk is needed`]);
+  assert.deepEqual(found(card, { ...cash, required: [] }), [`${told}: kind may be missing`]);
+  assert.deepEqual(found(card, { ...cash, properties: { ...cash.properties, desk: { type: "integer" } } }), [
+    `${sent}: desk: it is no string any more`,
+    `${told}: desk: it may be integer`,
+  ]);
+  assert.deepEqual(found(card), [
+    `${sent}: kind: cash is gone`,
+    `${sent}: desk is gone`,
+    `${told}: kind: cash is gone`,
+    `${told}: desk is gone`,
+  ]);
+});
