@@ -1,10 +1,15 @@
-/** ./sd token --name, ./sd keys and ./sd keys revoke, as they are run. */
+/** ./sd token --name and --till, ./sd keys and ./sd keys revoke, as they are run. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import type { Caller } from "../api/caller.ts";
+import { createAuthenticate } from "../auth/auth.ts";
+import { readEnv } from "../env.ts";
 
 after(cleanUp);
 
@@ -56,4 +61,13 @@ test("a key is recorded under its name, listed without itself, and revoked", asy
   );
   const wrong = await runSd(["keys", "delete"], how);
   assert.deepEqual([wrong.status, /usage: \.\/sd keys/.test(wrong.stderr)], [1, true]);
+
+  const till = (await runSd(["token", "--till", "north-3"], how)).stdout.trimEnd();
+  const authenticate = await createAuthenticate(
+    readEnv({ JWT_SECRET: await readFile(join(how.dataDir, "token.secret"), "utf8") }),
+  );
+  const { key_id, ...caller } = (await authenticate(till)) as Exclude<Caller, { role: "user" }>;
+  assert.deepEqual(caller, { role: "till", subject: "north-3" });
+  const tills = await database.owner`select id from coupon.keys where name = 'north-3' and scope = 'use'`;
+  assert.deepEqual([...tills], [{ id: key_id }]);
 });

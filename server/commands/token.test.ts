@@ -18,8 +18,9 @@ test("tokens, one a line; the usage and status 2 otherwise", async () => {
     status: 2,
     stdout: "",
     stderr:
-      "sd: usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics\n" +
-      '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]\n',
+      "sd: usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n" +
+      '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]\n' +
+      "       ./sd token --till NAME [--days N]\n",
   });
 });
 

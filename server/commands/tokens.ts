@@ -6,8 +6,9 @@ import { metricsTokenOf, signedElsewhere, signedElsewhereBy, tokenSecret } from 
 import type { Env } from "../env.ts";
 
 const USAGE =
-  "usage: ./sd token --user N | --users A-B | --service | --till [NAME] | --admin | --metrics\n" +
-  '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]';
+  "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n" +
+  '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]\n' +
+  "       ./sd token --till NAME [--days N]";
 
 const DAY_S = 86_400;
 
@@ -27,7 +28,8 @@ async function metricsToken(env: Env): Promise<string> {
 async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
   const elsewhere = signedElsewhereBy(env);
   if (elsewhere) throw new Error(signedElsewhere(elsewhere));
-  if (args.includes("--name") || args.includes("--scope")) return [await keyOf(env, readKey(args))];
+  if (args[0] === "--till" || KEY_OPTIONS.some((option) => args.includes(option)))
+    return [await keyOf(env, readKey(args))];
   const callers = readArguments(args);
   const secret = await tokenSecret(env);
   return callers.map((who) => signToken(secret, env, who));
@@ -36,42 +38,43 @@ async function bearerTokens(env: Env, args: string[]): Promise<string[]> {
 interface AskedKey {
   role: "service" | "admin";
   scope: string | undefined;
-  name: string | undefined;
+  name: string;
   days: number;
 }
 
-/** With a name it has an id and is recorded first: a key that nobody sees in the list is never handed out. */
+const KEY_OPTIONS = ["--scope", "--name", "--days"];
+
+/** It is recorded first: a key that nobody sees in the list, and so could not revoke, is never handed out. */
 async function keyOf(env: Env, { role, scope, name, days }: AskedKey): Promise<string> {
   const secret = await tokenSecret(env);
   const exp = Math.floor(Date.now() / 1000) + days * DAY_S;
   const limit = scope === undefined ? {} : { scope };
-  if (name === undefined) return signToken(secret, env, { role, subject: role, exp, ...limit });
   const id = randomUUID();
   const { recordKey } = await import("./keys.ts");
   await recordKey(env, { id, name, scope: scope ?? null, expires: exp });
   return signToken(secret, env, { role, subject: name, key_id: id, exp, ...limit });
 }
 
-function readKey([flag, ...more]: string[]): AskedKey {
+function readKey([flag = "", ...rest]: string[]): AskedKey {
+  const more = flag === "--till" ? ["--scope", "use", "--name", ...rest] : rest;
   const given = new Map<string, string>();
   for (let i = 0; i < more.length; i += 2) {
     const [option = "", value] = more.slice(i);
-    if (!["--scope", "--name", "--days"].includes(option) || value === undefined || given.has(option))
-      throw new Error(USAGE);
+    if (!KEY_OPTIONS.includes(option) || value === undefined || given.has(option)) throw new Error(USAGE);
     given.set(option, value);
   }
   const [scope, name, days = "1"] = [given.get("--scope"), given.get("--name"), given.get("--days")];
-  if ((flag !== "--service" && flag !== "--admin") || (flag === "--admin" && scope !== undefined))
+  if (!["--service", "--till", "--admin"].includes(flag) || (flag === "--admin" && scope !== undefined))
     throw new Error(USAGE);
   const words = scope?.split(" ") ?? [];
   if (!words.every((word) => SCOPES.some((one) => one === word)) || new Set(words).size < words.length)
     throw new Error(`a scope has words of ${SCOPES.join(", ")}, each once`);
-  if (name !== undefined && !/^[\p{L}\p{N}][\p{L}\p{N} .:_-]{0,99}$/u.test(name))
+  if (name === undefined)
+    throw new Error("a key needs a --name: it is recorded under it, so that it can be listed and revoked");
+  if (!/^[\p{L}\p{N}][\p{L}\p{N} .:_-]{0,99}$/u.test(name))
     throw new Error("a key's name has letters, digits, spaces, and . : _ -");
-  if (given.has("--days") && name === undefined)
-    throw new Error("--days is for a key with a --name, which can be revoked");
   if (!/^[1-9]\d{0,2}$/.test(days) || Number(days) > 366) throw new Error("--days is 1 to 366");
-  return { role: flag === "--service" ? "service" : "admin", scope, name, days: Number(days) };
+  return { role: flag === "--admin" ? "admin" : "service", scope, name, days: Number(days) };
 }
 
 function readArguments([flag, value, ...more]: string[]): {
@@ -82,11 +85,6 @@ function readArguments([flag, value, ...more]: string[]): {
   if ((flag === "--service" || flag === "--admin") && value === undefined) {
     const role = flag === "--service" ? "service" : "admin";
     return [{ role, subject: role }];
-  }
-  if (flag === "--till") {
-    if (value !== undefined && !/^[\w.:-]{1,100}$/.test(value))
-      throw new Error("a till's name has letters, digits, and . : _ -");
-    return [{ role: "till", subject: value ?? "till" }];
   }
   const [, first, last = first] =
     value?.match(flag === "--users" ? /^(\d{1,16})-(\d{1,16})$/ : /^(\d{1,16})$/) ?? [];
