@@ -73,6 +73,24 @@ test("each command that changes a coupon is an event, and nothing else is", asyn
   ]);
 });
 
+test("where units are granted, refused or told again nothing is written to the log: who reads it adds them", async () => {
+  const [lunch, askers] = [await coupon({ count: 3 }), await crowd(5)];
+  const start = await now();
+  const log = () =>
+    rows(owner`select (select count(*) from coupon.events)::integer, g::text from coupon.gathered g`);
+  const before = await log();
+  for (let i = 0; i < 2; i++) await admin`select from issue_coupons(${lunch}, ${askers}::bigint[])`;
+  for (const asker of askers) await issue(asker, lunch);
+  assert.deepEqual(await log(), before);
+  assert.deepEqual(await told(start), [
+    ["issued", lunch, "1"],
+    ["issued", lunch, "2"],
+    ["issued", lunch, "3"],
+    ["sold_out", lunch, "3"],
+  ]);
+  assert.notDeepEqual(await log(), before);
+});
+
 test("pages join without a gap, whatever their size, and are the same again", async () => {
   const lunch = await coupon({ count: 7 });
   await admin`select from issue_coupons(${lunch}, ${await crowd(7)}::bigint[])`;

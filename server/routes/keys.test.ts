@@ -1,7 +1,7 @@
 /** Keys: what each scope may call, on every route, and how one ends. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import {
@@ -115,42 +115,76 @@ test("revoked on one server: within a minute another one takes it no more, thoug
   assert.equal((await revoke("key-1")).body.outcome, "already_revoked");
 });
 
-test("revoked while its stream is open: it is broken off within a minute, and no other one", async (t) => {
+/** Lines of users, of which the first thousand are imported while the last one is waited for. */
+const usersFrom = (first: number) =>
+  Array.from({ length: 1_001 }, (_, i) => `{"user_id": ${first + i}, "display_name": "n"}\n`).join("");
+
+test("revoked while its stream, list or upload is under way: each is broken off within a minute, and no other one", async (t) => {
   const othersClock = createClock(Date.now());
   const other = await openApp(world.scratch.apiUrl, { clock: othersClock });
-  const server = createServer(other.listener).listen(0, "127.0.0.1");
-  await once(server, "listening");
+  // A list whose second page takes its time.
+  Object.assign(other.db, {
+    listUsers: async (after: number) =>
+      after === 0 ? [{ user_id: 1, display_name: "n" }] : new Promise(() => {}),
+  });
+  other.server.listen(0, "127.0.0.1");
+  await once(other.server, "listening");
   t.after(async () => {
-    server.closeAllConnections();
-    server.close();
+    other.server.closeAllConnections();
+    other.server.close();
     await other.close();
   });
-  const { port } = server.address() as AddressInfo;
-  const open = async (token: string) => {
-    const { status, body } = await fetch(`http://127.0.0.1:${port}/events/stream`, {
-      headers: { authorization: `Bearer ${token}` },
-    });
-    assert.equal(status, 200);
-    const stream = { isOver: false };
-    const read = async () => {
-      for await (const _ of body as ReadableStream<Uint8Array>);
-    };
+  const { port } = other.server.address() as AddressInfo;
+  const begin = async (route: string, authorization: string, lines?: string) => {
+    const [method, path] = route.split(" ");
+    const headers = { authorization, ...(lines && { "content-type": "application/x-ndjson" }) };
+    const sent = request({ host: "127.0.0.1", port, method, path, headers, agent: false });
+    const broken = () => {};
+    sent.on("error", broken);
+    if (lines === undefined) sent.end();
+    else sent.write(lines);
+    const [answer] = (await once(sent, "response")) as [IncomingMessage];
+    assert.equal(answer.statusCode, 200, route);
+    const state = { route, text: "", isOver: false };
     const over = () => {
-      stream.isOver = true;
+      state.isOver = true;
     };
-    read().then(over, over);
-    return stream;
+    const add = (part: string) => {
+      state.text += part;
+    };
+    answer.setEncoding("utf8").on("data", add).on("error", broken).on("close", over);
+    return state;
   };
-  const [first, stays] = [await open(keyOf("key-5")), await open(keyOf("key-6"))];
+  const admin = (key_id: string) => signToken(secret, env, { role: "admin", subject: "root", key_id });
+  const all = (token: string, first: number) =>
+    Promise.all([
+      begin("GET /events/stream", `Bearer ${token}`),
+      begin("GET /users", `Bearer ${token}`),
+      begin("POST /users/import", `Bearer ${token}`, usersFrom(first)),
+    ]);
+  const [revoked, stay] = [await all(admin("key-5"), 910_001), await all(admin("key-6"), 920_001)];
+  for (const [, ...lists] of [revoked, stay])
+    for (const state of lists) await until(async () => state.text !== "", `${state.route} answers`);
   assert.equal((await revoke("key-5")).body.outcome, "revoked");
   await othersClock.pass(15_000); // the ids are read anew, by the database's time
   await until(
-    async () => (await live(keyOf("key-5"), other)).status === 401,
+    async () => (await live(admin("key-5"), other)).status === 401,
     "the key is known to be revoked",
   );
   await othersClock.pass(15_000);
-  await until(async () => first.isOver, "its stream is broken off");
-  assert.equal(stays.isOver, false);
+  await until(
+    async () => revoked.every(({ isOver }) => isOver),
+    () => `all are broken off: ${revoked.filter(({ isOver }) => !isOver).map(({ route }) => route)}`,
+  );
+  assert.deepEqual(
+    stay.map(({ isOver }) => isOver),
+    [false, false, false],
+  );
+  for (const { text, route } of revoked) assert.doesNotMatch(text, /"outcome":"done"/, route);
+  // What was imported by then stays.
+  const [imported] = await world.scratch.owner`
+    select count(*)::integer from coupon.users where id between 910001 and 911001`;
+  assert.equal(imported?.["count"], 1_000);
 });
 
 test("where nobody can tell whether it is revoked: 503 for what has an id, and for nothing else", async () => {
