@@ -95,7 +95,7 @@ function sentenceOf(row: ClusterRow, bar: number | undefined): string {
   return (
     `${row.fault}: ${row.times} times, ${row.requests} requests, ${row.acknowledged} acknowledged, ${row.unknown} unknown, ` +
     `lost ${row.lost}, over-issued ${row.overIssued}, wrong refusals ${row.wrongRefusals}, other ${row.other}, ` +
-    `later than 8 s ${row.late}, no 201 for ${row.gap.toFixed(2)} s${bar === undefined ? "" : ` (at most ${bar})`}, ` +
+    `later than 8 s ${row.late}, no 201 for ${row.gap.toFixed(2)} s${bar === undefined ? "" : ` (at most ${bar})`}, found after ${row.found.toFixed(2)} s, ` +
     `/readyz wrong for ${Math.max(row.ready, row.unready).toFixed(2)} s`
   );
 }

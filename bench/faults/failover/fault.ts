@@ -46,6 +46,8 @@ export const TTL = 20;
  * Patroni's own.
  */
 export const SILENT = 2;
+/** How soon the servers must have found the primary once it is there, s. */
+export const FOUND = 2;
 /** How long a /readyz may be wrong, s. */
 export const READY = 1;
 /** After which a server knows that a commit waits for its standby in vain, s: server/database/session.ts. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Answer, newHistory } from "../history.ts";
-import { figuresOf, longestGap, readiness } from "./figures.ts";
+import { figuresOf, longestGap, longestSearch, readiness } from "./figures.ts";
 import type { Commit, Look, Seen } from "./watch.ts";
 
 /** A commit every 50 ms up to this instant, and again from another one on, each of 10 ms. */
@@ -70,14 +70,50 @@ test("the gap: between two that were granted, of which the second comes after th
   attempt(20_000, { is: "refused", outcome: "sold_out" }, 8_100);
   history.stalls.push({ from: 14_000, until: 14_100 });
   history.strokes.push({ from: 5_005, until: 6_000, wellAt: 6_000, isServers: false });
-  assert.equal(longestGap(history), 2_290);
+  assert.equal(longestGap(history, 7_400), 2_290);
   const violations = (["refusal_is_true", "holder_is_not_refused", "grant_is_kept"] as const).map(
     (invariant) => ({
       invariant,
       detail: "",
     }),
   );
-  assert.deepEqual(figuresOf(history, { commits: [], looks: [] }, violations), {
-    ...{ gap: 2.29, ready: 0, unready: 0, wrongRefusals: 2, late: 1 },
+  assert.deepEqual(figuresOf(history, { commits: [], looks: [] }, violations, 7_400), {
+    ...{ gap: 2.29, found: 0, ready: 0, unready: 0, wrongRefusals: 2, late: 1 },
   });
+});
+
+/** The grants at these instants, after a stroke at 900. */
+function grants(...times: number[]) {
+  const history = newHistory(1, new Map());
+  for (const answeredAt of times)
+    history.attempts.push({
+      ...{ request: history.attempts.length, answeredAt, invokedAt: answeredAt - 1 },
+      ask: { kind: "issue", coupon: 1, user: 1 },
+      answer: { is: "ok", outcome: "issued", position: 1, at: "" },
+    });
+  history.strokes.push({ from: 900, until: 950, wellAt: 5_000, isServers: false });
+  return history;
+}
+
+test("the gap of a service that never grants again lasts until the last new user came", () => {
+  assert.equal(longestGap(grants(800, 850, 1_000), 9_000), 8_000);
+  assert.equal(longestGap(grants(800, 850), 9_000), 8_150);
+  assert.equal(longestGap(grants(), 9_000), 8_100);
+  // Who waited for an answer then still gets it.
+  assert.equal(longestGap(grants(800, 1_000, 8_990, 9_900), 9_000), 7_990);
+});
+
+test("the primary is found from the first commit after a standstill to the next 201", () => {
+  const search = (history: ReturnType<typeof grants>, seen = still) =>
+    longestSearch(history, { commits: seen }, 9_000);
+  assert.equal(search(grants(800, 1_000, 3_999, 4_300, 8_000)), 300);
+  assert.equal(search(grants(800, 1_000)), 5_000, "never");
+  const stood = grants(800, 1_000, 5_500);
+  stood.stalls.push({ from: 3_900, until: 5_000 });
+  assert.equal(search(stood), 500, "the clients did not run until 5,000");
+  const again = [...still, ...commits([8_000, 8_900])];
+  assert.equal(search(grants(800, 1_000, 8_100), again), 2_100, "nothing commits from 6,000 to 8,000 either");
+  const before = grants(1_000, 4_700);
+  before.strokes[0] = { from: 4_500, until: 5_000, wellAt: 5_000, isServers: false };
+  assert.equal(search(before), 0, "the standstill was over before the first stroke");
 });

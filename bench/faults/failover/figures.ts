@@ -6,8 +6,10 @@ import type { History } from "../history.ts";
 import type { Commit, Look, Seen } from "./watch.ts";
 
 export interface Figures {
-  /** The longest time without a 201, from the first stroke on, s. */
+  /** The longest time without a 201, from the first stroke until new users came no more, s. */
   gap: number;
+  /** The longest time from where commits went through again to the first 201, s: without the times in which the clients did not run. */
+  found: number;
   /** The longest time for which a server's /readyz said 200 while nothing could commit, s. */
   ready: number;
   /** The longest time for which it said 503 while commits went through, s. */
@@ -24,12 +26,19 @@ export const LATE_MS = 8_000;
 /** Between two commits of the watcher there are 50 ms; more than this is a time in which none went through. */
 const STILL_MS = 500;
 
-export function figuresOf(history: History, seen: Seen, violations: readonly Violation[]): Figures {
+/** New users came until `until`. */
+export function figuresOf(
+  history: History,
+  seen: Seen,
+  violations: readonly Violation[],
+  until: number,
+): Figures {
   const { attempts, strokes } = history;
   const tookOf = timesOf(history);
   const wrong = ["refusal_is_true", "holder_is_not_refused", "sold_out_is_final"];
   return {
-    gap: seconds(longestGap(history)),
+    gap: seconds(longestGap(history, until)),
+    found: seconds(longestSearch(history, seen, until)),
     ...readiness(seen, strokes[0]?.from ?? 0),
     wrongRefusals: violations.filter(({ invariant }) => wrong.includes(invariant)).length,
     late: attempts.filter((attempt) => tookOf(attempt) > LATE_MS).length,
@@ -38,17 +47,36 @@ export function figuresOf(history: History, seen: Seen, violations: readonly Vio
 
 const seconds = (ms: number) => Math.round(ms / 10) / 100;
 
-/** The longest time between two 201 that follow one another, of which the second came after the first stroke had begun. ms */
-export function longestGap({ attempts, strokes }: Pick<History, "attempts" | "strokes">): number {
-  const since = strokes[0]?.from ?? 0;
-  const granted = attempts
+/**
+ * The longest time between two 201 that follow one another, of which the second came after the first stroke had begun; or from the last one to
+ * `until`. ms
+ */
+export function longestGap(history: Pick<History, "attempts" | "strokes">, until: number): number {
+  const since = history.strokes[0]?.from ?? 0;
+  const granted = [...grantedAt(history).filter((at) => at < until), until];
+  return granted.reduce((longest, at, i) => {
+    const before = granted[i - 1] ?? since;
+    return at < since ? longest : Math.max(longest, at - before);
+  }, 0);
+}
+
+function grantedAt({ attempts }: Pick<History, "attempts">): number[] {
+  return attempts
     .filter(({ answer }) => answer.is === "ok" && answer.outcome === "issued")
     .map(({ answeredAt }) => answeredAt)
     .sort((a, b) => a - b);
-  return granted.reduce((longest, at, i) => {
-    const before = granted[i - 1];
-    return before === undefined || at < since ? longest : Math.max(longest, at - before);
-  }, 0);
+}
+
+/** The longest time from the first commit of the watcher after a standstill to the next 201, or to `until`. ms */
+export function longestSearch(history: History, { commits }: Pick<Seen, "commits">, until: number): number {
+  const still = standstills(inOrder(commits));
+  const granted = grantedAt(history);
+  const tookOf = timesOf({ strokes: [], stalls: [...history.stalls, ...still] });
+  const since = history.strokes[0]?.from ?? 0;
+  const searches = still
+    .map(({ until: from }) => ({ invokedAt: from, answeredAt: granted.find((at) => at >= from) ?? until }))
+    .filter(({ invokedAt, answeredAt }) => invokedAt >= since && invokedAt <= answeredAt);
+  return Math.max(0, ...searches.map(tookOf));
 }
 
 /**
@@ -58,8 +86,8 @@ export function longestGap({ attempts, strokes }: Pick<History, "attempts" | "st
  * writes changed.
  */
 export function readiness({ commits, looks }: Seen, since: number): Pick<Figures, "ready" | "unready"> {
-  const inOrder = commits.toSorted((a, b) => a.until - b.until);
-  const still = standstills(inOrder);
+  const ordered = inOrder(commits);
+  const still = standstills(ordered);
   const longest = (isWrong: (look: Look) => boolean): number => {
     let most = 0;
     for (const server of new Set(looks.map(({ server }) => server))) {
@@ -74,8 +102,8 @@ export function readiness({ commits, looks }: Seen, since: number): Pick<Figures
   };
   const within = ({ from, until }: Look) => still.some((time) => from >= time.from && until <= time.until);
   const outside = ({ from, until }: Look) => still.every((time) => until < time.from || from > time.until);
-  const first = inOrder[0]?.from ?? Number.POSITIVE_INFINITY;
-  const last = inOrder.at(-1)?.until ?? 0;
+  const first = ordered[0]?.from ?? Number.POSITIVE_INFINITY;
+  const last = ordered.at(-1)?.until ?? 0;
   return {
     ready: longest((look) => look.status === 200 && within(look)),
     unready: longest(
@@ -93,6 +121,8 @@ export function readiness({ commits, looks }: Seen, since: number): Pick<Figures
 function endOf(still: readonly Commit[], from: number): number {
   return still.find((time) => from >= time.from && from <= time.until)?.until ?? Number.POSITIVE_INFINITY;
 }
+
+const inOrder = (commits: readonly Commit[]) => commits.toSorted((a, b) => a.until - b.until);
 
 function standstills(commits: readonly Commit[]): Commit[] {
   return commits.slice(1).flatMap((commit, i) => {

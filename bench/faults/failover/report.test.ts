@@ -23,6 +23,7 @@ const row: ClusterRow = {
     other: 0,
     recovery: 1,
     gap: 2.5,
+    found: 0.2,
     ready: 0.4,
     unready: 0,
     wrongRefusals: 0,
@@ -33,13 +34,13 @@ const row: ClusterRow = {
 test("a row with its bar", () => {
   assert.equal(
     renderClusterRows([row]).split("\n").at(-1)?.replace(/ +/g, " "),
-    "| switchover | 2 | 4,000 | 1,500 | 40 | 3 | 0 | 0 | 0 | 0 | 0 | 2.50 | 3 | 0.40 | 1 | 0.00 |",
+    "| switchover | 2 | 4,000 | 1,500 | 40 | 3 | 0 | 0 | 0 | 0 | 0 | 2.50 | 3 | 0.20 | 0.40 | 1 | 0.00 |",
   );
 });
 
 test("bars that are missed, and none of the control", () => {
   assert.deepEqual(missedBars([row]), []);
-  const late = { ...row, gap: 3.01, ready: 1.1, unready: 1.2, late: 7 };
+  const late = { ...row, gap: 3.01, found: 2.01, ready: 1.1, unready: 1.2, late: 7 };
   assert.deepEqual(
     missedBars([
       late,
@@ -50,6 +51,7 @@ test("bars that are missed, and none of the control", () => {
     ]),
     [
       "switchover: no 201 for 3.01 s, at most 3 s",
+      "switchover: the primary was found after 2.01 s, at most 2 s",
       "switchover: `/readyz` wrongly 200 for 1.10 s, at most 1 s",
       "switchover: `/readyz` wrongly 503 for 1.20 s, at most 1 s",
       "switchover: 7 answers later than 8 s",

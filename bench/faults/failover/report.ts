@@ -5,7 +5,7 @@ import { type Machine, nameOf } from "../../harness/machine.ts";
 import { withBlock } from "../../harness/readme-blocks.ts";
 import { table } from "../../report/report.ts";
 import type { Row } from "../row.ts";
-import { READY } from "./fault.ts";
+import { FOUND, READY } from "./fault.ts";
 import type { Figures } from "./figures.ts";
 import { clusterFaults } from "./kinds.ts";
 import { clusterBugs } from "./planted.ts";
@@ -34,6 +34,7 @@ const HEAD = [
     "later than 8 s",
     "no 201, s",
     "at most",
+    "found, s",
     "200 wrongly, s",
     "at most",
     "503 wrongly, s",
@@ -50,6 +51,7 @@ export function renderClusterRows(rows: readonly ClusterRow[]): string {
       ...[row.lost, row.overIssued, row.wrongRefusals, row.other, row.late].map(n),
       row.gap.toFixed(2),
       barOf(row)?.toString() ?? "",
+      row.found.toFixed(2),
       ...[row.ready.toFixed(2), `${readyBarOf(row)}`, row.unready.toFixed(2)],
     ]),
   );
@@ -72,6 +74,9 @@ export function missedBars(rows: readonly ClusterRow[]): string[] {
       return [
         ...(bar !== undefined && row.gap > bar
           ? [`${row.fault}: no 201 for ${row.gap.toFixed(2)} s, at most ${bar} s`]
+          : []),
+        ...(row.found > FOUND
+          ? [`${row.fault}: the primary was found after ${row.found.toFixed(2)} s, at most ${FOUND} s`]
           : []),
         ...wrongly(200, row.ready, readyBarOf(row)),
         ...wrongly(503, row.unready, READY),

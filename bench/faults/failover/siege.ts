@@ -113,6 +113,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
       hold: (least, most) => sleep((least + random() * (most - least)) * (isShort ? 0.25 : 1)),
     };
     await untilWell();
+    let cameUntil = 0;
     try {
       for (let i = 0; i < strokes; i++) {
         await sleep(random() * GAP_MS);
@@ -124,13 +125,14 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
       await sleep(random() * GAP_MS);
     } finally {
       await lives.finish();
+      cameUntil = performance.now();
       await asking.finish();
       await load.finish(FINISH_MS);
       await watch.stop();
     }
     const state = await readState(cluster.target.url);
     const verdict = check(history, state);
-    return { verdict, history, state, figures: figuresOf(history, watch, verdict.violations) };
+    return { verdict, history, state, figures: figuresOf(history, watch, verdict.violations, cameUntil) };
   });
 }
 
