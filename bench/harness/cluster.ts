@@ -138,7 +138,7 @@ const EXPLAINING = [
 
 /**
  * Lets a login ask for the plans of its own statements, as sql/plans.test.ts does, and count calls of functions in its databases, as
- * ./sd bench servers does. Without that it needs a superuser.
+ * ./sd bench servers and sql/use_claim.test.ts do. Without that it needs a superuser.
  */
 export async function letMeasure(superuser: Target, login: string): Promise<void> {
   const settings = [...EXPLAINING.map((name) => `auto_explain.${name}`), "track_functions"].join();
