@@ -52,7 +52,7 @@ export const outcomes = {
     not_started: { status: 409, detail: "The coupon cannot be issued before its start time." },
     ended: { status: 409, detail: "The coupon has expired." },
     paused: { status: 409, detail: "The coupon is paused." },
-    sold_out: { status: 409, detail: "All units of the coupon have been issued." },
+    sold_out: { status: 409, detail: "All units of the coupon have been issued, in order of arrival." },
     user_not_found: noUser,
     daily_limit_reached: { status: 409, detail: "The user already got a coupon today." },
     issued: { status: 201, detail: "The coupon was issued to the user." },

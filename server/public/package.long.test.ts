@@ -95,7 +95,7 @@ console.log(JSON.stringify(await drop(BASE_URL, JSON.parse(TOKENS), JSON.parse(U
 const EXPECTED = {
   outcomes: ["issued", "already_issued", "sold_out", "used"],
   position: 1,
-  detail: "All units of the coupon have been issued.",
+  detail: "All units of the coupon have been issued, in order of arrival.",
   left: 0,
   lines: 3,
   states: ["used"],

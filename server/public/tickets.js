@@ -180,7 +180,8 @@ async function press(shop, ticket) {
   try {
     const result = await client.issueCoupon({ coupon_id: offer.coupon_id });
     if (asked !== userId()) return;
-    const text = CLAIMED[result.outcome]({ ...result, count: ticket.offer.count });
+    const { count, eligible_from } = ticket.offer;
+    const text = CLAIMED[result.outcome]({ ...result, count, eligible_from });
     const isHad = result.outcome === "issued" || result.outcome === "already_issued";
     if (isHad) await shop.readWallet().catch(broke);
     if (result.outcome === "sold_out" || result.outcome === "paused")

@@ -6,7 +6,20 @@ import { CouponError } from "./client.js";
  * @typedef {import("../api/outcomes.ts").Outcome<C>} Outcome
  */
 
-/** @typedef {{ position?: number, count?: number, starts_in?: number | undefined, time_to_sell_out?: number | undefined }} Known */
+/**
+ * @typedef {{ position?: number, count?: number, starts_in?: number | undefined, time_to_sell_out?: number | undefined,
+ *   eligible_from?: string | null }} Known
+ */
+
+/**
+ * @param {number} seconds
+ * @param {string | null | undefined} eligible_from From then on the members of a group could have it.
+ */
+export const afterStart = (seconds, eligible_from) =>
+  `${lasting(seconds)} after the ${eligible_from ? "group's start" : "start"}`;
+
+/** Nobody was let past. */
+const IN_TURN = "Units went in order of arrival.";
 
 /** What became of a claim. The compiler sees to it that none is missing. */
 export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: Known) => string>} */ ({
@@ -16,10 +29,10 @@ export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: K
     starts_in ? `It starts in ${inWords(starts_in)}.` : "It hasn't started yet.",
   ended: () => "It has ended.",
   paused: () => "It is paused. It may continue: try again later.",
-  sold_out: ({ count, time_to_sell_out: after }) =>
+  sold_out: ({ count, time_to_sell_out: after, eligible_from }) =>
     after === undefined
-      ? `All ${count === undefined ? "" : `${amount(count)} `}are gone: others were faster.`
-      : `Sold out ${lasting(after)} after the start: others were faster.`,
+      ? `All ${count === undefined ? "" : `${amount(count)} `}are gone: others were faster. ${IN_TURN}`
+      : `Sold out ${afterStart(after, eligible_from)}: others were faster. ${IN_TURN}`,
   user_not_found: () => "The shop doesn't know this user. Choose another one.",
   daily_limit_reached: () => "You already got a coupon today. You can get another one tomorrow.",
   issued: ({ position, count }) => `You got number ${ofCount(position, count)}.`,
@@ -27,10 +40,10 @@ export const CLAIMED = /** @satisfies {Record<Outcome<"issue_coupon">, (known: K
 
 /**
  * The same, once it is known how many asked.
- * @param {{ time_to_sell_out: number | null, issued: number, asked: number }} offer
+ * @param {{ time_to_sell_out: number | null, eligible_from: string | null, issued: number, asked: number }} offer
  */
-export const tooLate = ({ time_to_sell_out, issued, asked }) =>
-  `Sold out ${lasting(time_to_sell_out ?? 0)} after the start; ${amount(issued)} of ${amount(asked)} requests were first.`;
+export const tooLate = ({ time_to_sell_out, eligible_from, issued, asked }) =>
+  `Sold out ${afterStart(time_to_sell_out ?? 0, eligible_from)}; ${amount(issued)} of ${amount(asked)} requests were first. ${IN_TURN}`;
 
 /** What became of a use. */
 export const USED =
