@@ -12,9 +12,13 @@ const HEIGHT = 32;
  * @param {HTMLElement} element
  * @param {Buckets} buckets
  * @param {string} each What a bucket is, in words.
- * @param {number} before Of the buckets, those that begin before the start.
+ * @param {number[]} before Of the buckets, those that end before each start: the group's, and everybody's.
  */
 export function drawDrop(element, buckets, each, before) {
+  const starts = before
+    .filter((place) => place > 0 && place < buckets.length)
+    .map((place) => `M${place} 0V${HEIGHT}`)
+    .join("");
   for (const [name, words] of /** @type {const} */ ([
     ["asked", "requests"],
     ["grants", "issued"],
@@ -31,7 +35,7 @@ export function drawDrop(element, buckets, each, before) {
     const picture = find("svg", SVGElement, figure);
     mark(picture, { viewBox: `0 0 ${Math.max(1, buckets.length)} ${HEIGHT}`, "aria-label": text });
     mark(find(".bars", SVGPathElement, figure), { d: path });
-    mark(find(".start", SVGPathElement, figure), { d: before > 0 ? `M${before} 0V${HEIGHT}` : "" });
+    mark(find(".start", SVGPathElement, figure), { d: starts });
     put(html("figcaption", figure), text);
   }
 }

@@ -103,6 +103,30 @@ describe("the operators' view", options, () => {
     await picture(operator, "operate-drop-light");
   });
 
+  test("a drop to members before its start: the record begins with the group's start, and the panel says how fast", async () => {
+    const { admin, owner } = site.world.scratch;
+    const coupon = await site.world.newCoupon({ from: "1 hour", until: "2 hours", count: 3 });
+    const members = [await site.world.newUser(), await site.world.newUser(), await site.world.newUser()];
+    await admin`select add_to_group('regulars', ${members}::bigint[])`;
+    await owner`
+      update coupon.coupons set eligible_group = 'regulars', eligible_from = clock_timestamp() - interval '50 minutes'
+      where id = ${coupon}`;
+    for (const user of members) await site.world.issue(coupon, user);
+    const operator = await site.visit("#operate");
+    const panel = operator.locator("#status .panel").first();
+    await says(panel.locator(".state"), exactly("Upcoming"));
+    await panel.locator(".rates").waitFor();
+    const part = operator.locator("#find");
+    await part.locator("> summary").press("Enter");
+    const item = part.locator("li").first();
+    await item.locator(".record > summary").press("Enter");
+    await says(item.locator(".stats .issued"), exactly("3 of 3"));
+    await says(item.locator(".stats .gone"), /^5\d min( \d+ s)? after the group's start$/);
+    await says(item.locator(".drop .grants figcaption"), /^3 issued, at most [123] per minute$/);
+    await says(item.locator(".timeline tbody tr").last().locator("td").last(), exactly("3"));
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a coupon is found by its code, state and day, a page at a time, and its record is opened", async () => {
     for (let n = 0; n < 45; n++)
       await site.world.scratch.admin`

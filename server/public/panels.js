@@ -80,7 +80,8 @@ function showPanel({ client }, { element, coupon, samples }) {
   showMeter(find("meter", HTMLMeterElement, element), coupon);
   put(html(".per-10", element), amount(coupon.per_second_10s));
   put(html(".per-60", element), amount(coupon.per_second_60s));
-  const isIdle = state === "upcoming" || state === "ended";
+  // Before its start its group may have it.
+  const isIdle = (state === "upcoming" && issued === 0) || state === "ended";
   for (const part of [".rates", "figure"]) html(part, element).hidden = isIdle;
   showChart(element, samples);
   put(html(".pause .label", element), paused ? "Resume" : "Pause");

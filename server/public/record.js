@@ -19,19 +19,21 @@ import {
   showRows,
   tell,
 } from "./elements.js";
-import { amount, lasting, percent, precisely } from "./words.js";
+import { afterStart, amount, percent, precisely } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"couponStats">} Stats */
+/** @typedef {import("../api/contract-types.ts").AnswerOf<"findCoupon">} Coupon */
 /**
  * What a part gets.
- * @typedef {{ stats: Stats, panel: HTMLElement, signal: AbortSignal }} Record Where it is told what fails; until when it is shown.
+ * @typedef {{ coupon: Coupon, stats: Stats, panel: HTMLElement, signal: AbortSignal }} Record
+ *   panel: where it is told what fails; signal: until when it is shown.
  */
 
 /** @type {((frame: Frame, element: HTMLElement, record: Record) => void | Promise<void>)[]} */
 const PARTS = [showStats, openTimeline, openChanges, openHolders];
 
-/** Rows of a timeline that are shown at most, and that are good to look at; and of these, before the start and after the last grant. */
+/** Rows of a timeline that are shown at most, and that are good to look at; and of these, before the first start and after the last grant. */
 const MOST_ROWS = 1_000;
 const GOOD_ROWS = 60;
 const ROWS_BEFORE = 10;
@@ -45,9 +47,12 @@ const ROWS_AFTER = 60;
 export function openRecord(frame, panel, { coupon_id }) {
   onOpen(find(".record", HTMLDetailsElement, panel), "#record", (element, signal) => {
     const read = async () => {
-      const stats = await frame.client.couponStats({ coupon_id }, { signal });
+      const [stats, coupon] = await Promise.all([
+        frame.client.couponStats({ coupon_id }, { signal }),
+        frame.client.findCoupon({ coupon_id }, { signal }),
+      ]);
       tell(panel, "");
-      for (const part of PARTS) await part(frame, element, { stats, panel, signal });
+      for (const part of PARTS) await part(frame, element, { coupon, stats, panel, signal });
       frame.say(`${stats.code}: ${amount(stats.issued)} issued, ${amount(stats.used)} used.`);
     };
     void attempt(frame, panel, read, signal);
@@ -55,7 +60,7 @@ export function openRecord(frame, panel, { coupon_id }) {
 }
 
 /** @param {Frame} _ @param {HTMLElement} element @param {Record} record */
-function showStats(_, element, { stats }) {
+function showStats(_, element, { coupon, stats }) {
   const { coupon_id, count, asked, issued, used, remaining } = stats;
   const { first_issued_at, last_issued_at, time_to_sell_out } = stats;
   const facts = {
@@ -66,16 +71,16 @@ function showStats(_, element, { stats }) {
     used: issued === 0 ? amount(used) : `${amount(used)} (${percent(used / issued)})`,
     first: first_issued_at === null ? "–" : precisely(first_issued_at),
     last: last_issued_at === null ? "–" : precisely(last_issued_at),
-    gone: time_to_sell_out === null ? "Not sold out" : `${lasting(time_to_sell_out)} after the start`,
+    gone: time_to_sell_out === null ? "Not sold out" : afterStart(time_to_sell_out, coupon.eligible_from),
   };
   for (const [name, text] of Object.entries(facts)) put(html(`.stats .${name}`, element), text);
 }
 
 /**
- * From shortly before the start to some time after the last grant: requests may go on for days.
+ * From shortly before its group's start, or else everybody's, to some time after the last grant: requests may go on for days.
  * @param {Frame} frame @param {HTMLElement} element @param {Record} record
  */
-async function openTimeline(frame, element, { stats, panel, signal }) {
+function openTimeline(frame, element, { coupon, stats, panel, signal }) {
   const { client, say } = frame;
   const { coupon_id, asked, issued, last_issued_at } = stats;
   const part = html(".timeline", element);
@@ -84,9 +89,9 @@ async function openTimeline(frame, element, { stats, panel, signal }) {
   const form = find("form", HTMLFormElement, part);
   const table = find("table", HTMLTableElement, part);
   const choice = find("select", HTMLSelectElement, form);
-  const { start_time } = await client.findCoupon({ coupon_id }, { signal });
-  const start = Date.parse(start_time);
-  const seconds = Math.max(0, Date.parse(last_issued_at ?? start_time) - start) / 1000;
+  const starts = [coupon.eligible_from ?? [], coupon.start_time].flat();
+  const first = starts[0] ?? "";
+  const seconds = Math.max(0, Date.parse(last_issued_at ?? first) - Date.parse(first)) / 1000;
   for (const option of choice.options) option.disabled = seconds / Number(option.value) > MOST_ROWS;
   // Of refusals no more than the second is known.
   const least = asked > issued ? 1 : 0;
@@ -99,11 +104,15 @@ async function openTimeline(frame, element, { stats, panel, signal }) {
     const read = async () => {
       const bucket = Number(given("bucket"));
       const rows = Math.floor(seconds / bucket) + 1 + ROWS_AFTER;
-      const instant = (/** @type {number} */ row) => new Date(start + row * bucket * 1000).toISOString();
+      const instant = (/** @type {number} */ row) =>
+        new Date(Date.parse(first) + row * bucket * 1000).toISOString();
       const span = { bucket, since: instant(-ROWS_BEFORE), before: instant(rows) };
       const { buckets } = await client.couponTimeline({ coupon_id, ...span }, { signal });
-      const early = buckets.filter(({ begins_at }) => Date.parse(begins_at) < start).length;
-      drawDrop(html(".drop", part), buckets, choice.selectedOptions[0]?.label ?? "", early);
+      const before = starts.map((start) => {
+        const begun = Date.parse(start) - bucket * 1000;
+        return buckets.filter(({ begins_at }) => Date.parse(begins_at) <= begun).length;
+      });
+      drawDrop(html(".drop", part), buckets, choice.selectedOptions[0]?.label ?? "", before);
       showRows(
         table,
         buckets.map(({ begins_at, ...counts }) => [
@@ -119,9 +128,9 @@ async function openTimeline(frame, element, { stats, panel, signal }) {
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
-function openChanges(frame, element, { stats, panel, signal }) {
+function openChanges(frame, element, { coupon: { coupon_id }, panel, signal }) {
   const audit = openAudit(frame, html(".changes", element), panel);
-  void audit.read({ coupon_id: stats.coupon_id }, signal);
+  void audit.read({ coupon_id }, signal);
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
