@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Browser, Locator } from "playwright-core";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
-import { exactly, openSite, PHONE, picture, type Site, says } from "../../bench/harness/site.ts";
+import { exactly, openSite, PHONE, picture, type Site, says, textOf } from "../../bench/harness/site.ts";
 import { until } from "../../bench/harness/waiting.ts";
 
 describe("the operators' view", options, () => {
@@ -124,6 +124,53 @@ describe("the operators' view", options, () => {
     await says(item.locator(".stats .gone"), /^5\d min( \d+ s)? after the group's start$/);
     await says(item.locator(".drop .grants figcaption"), /^3 issued, at most [123] per minute$/);
     await says(item.locator(".timeline tbody tr").last().locator("td").last(), exactly("3"));
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("an operator takes back a use that a till may not", async () => {
+    const { admin } = site.world.scratch;
+    const coupon = await site.world.newCoupon({ count: 2 });
+    const [ann, ben] = [await site.world.newUser(), await site.world.newUser()];
+    for (const user of [ann, ben]) await site.world.issue(coupon, user);
+    await admin`select use_coupon(${ann}, ${coupon}, 'order-1', 'till:north-3')`;
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const panel = operator.locator("#status .panel").first();
+    await panel.locator(".record > summary").press("Enter");
+    const form = panel.locator("form.take-back");
+    const takeBack = form.getByRole("button", { name: "Take the use back" });
+    await says(panel.locator(".stats .used"), exactly("1 (50%)"));
+    await says(panel.locator(".changes tbody td").first(), exactly("Used"));
+    await form.getByLabel("Take back the use of user number").fill(`${ben}`);
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=reason]"), /./);
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "reason");
+    await operator.keyboard.type("wrong pump");
+    await operator.keyboard.press("Enter");
+    await says(form.locator("[data-of=user_id]"), exactly("This user has not used it."));
+    assert.equal(await operator.locator(":focus").getAttribute("name"), "user_id");
+    for (const [user, text] of [
+      [987_654_321, "This user does not have it."],
+      [0, /greater than or equal to 1/],
+    ] as const) {
+      await form.getByLabel("Take back the use of user number").fill(`${user}`);
+      await takeBack.press("Enter");
+      await says(form.locator("[data-of=user_id]"), text);
+    }
+    await form.getByLabel("Take back the use of user number").fill(`${ann}`);
+    await takeBack.press("Enter");
+    const told = "The use is taken back. It can be used again until it ends.";
+    await says(panel.locator("> .told"), exactly(told));
+    await says(operator.getByRole("status"), told);
+    assert.equal(await textOf(panel.locator(".stats .used")), "0 (0%)");
+    assert.deepEqual(
+      (await panel.locator(".changes tbody tr").first().locator("td").allTextContents()).slice(0, 4),
+      ["Use taken back", `coupon ${coupon}, user ${ann}`, "admin:demo", "wrong pump"],
+    );
+    assert.equal(await form.getByLabel("Reason, for the audit").inputValue(), "");
+    const [{ outcome } = {}] = await admin`select outcome from use_coupon(${ann}, ${coupon}, 'order-2')`;
+    assert.equal(outcome, "used");
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await picture(operator, "operate-take-back-phone-light");
     assert.deepEqual(site.complaints, []);
   });
 

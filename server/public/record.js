@@ -1,5 +1,5 @@
 /**
- * The record of a coupon: how it went, how it went over time, who changed what, and who has it.
+ * The record of a coupon: how it went, how it went over time, who changed what, and who has it; and the form that takes a use back.
  *
  * To add a part: its element in the template #record of index.html, a function like those here that fills it, and the function's name in
  * PARTS.
@@ -19,6 +19,7 @@ import {
   showRows,
   tell,
 } from "./elements.js";
+import { UNDONE } from "./till-words.js";
 import { afterStart, amount, percent, precisely } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -128,9 +129,46 @@ function openTimeline(frame, element, { coupon, stats, panel, signal }) {
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
-function openChanges(frame, element, { coupon: { coupon_id }, panel, signal }) {
+function openChanges(frame, element, record) {
+  const { coupon, panel, signal } = record;
+  const { coupon_id } = coupon;
   const audit = openAudit(frame, html(".changes", element), panel);
-  void audit.read({ coupon_id }, signal);
+  const read = () => audit.read({ coupon_id }, signal);
+  openTakeBack(frame, element, record, async () => {
+    await read();
+    const stats = await frame.client.couponStats({ coupon_id }, { signal });
+    showStats(frame, element, { ...record, stats });
+  });
+  void read();
+}
+
+/**
+ * The form that takes a use back, whoever made it: a till and a service can only do so with their own.
+ * @param {Frame} frame
+ * @param {HTMLElement} element
+ * @param {Record} record
+ * @param {() => Promise<void>} showAgain
+ */
+function openTakeBack(frame, element, { coupon, panel, signal }, showAgain) {
+  const { client, say, broke } = frame;
+  const { coupon_id, code } = coupon;
+  const form = find("form.take-back", HTMLFormElement, element);
+  nameErrors(form, `take-back-${coupon_id}`);
+  onSubmit(form, (given) => {
+    const takeBack = async () => {
+      const request = { coupon_id, user_id: Number(given("user_id")), reason: given("reason") };
+      const { outcome } = await client.undoUse(request);
+      const [text, member] = UNDONE[outcome];
+      if (outcome === "restored") {
+        form.reset();
+        await showAgain().catch((error) => signal.aborted || broke(error));
+      }
+      tell(panel, member ? "" : text);
+      say(`${code}: ${text}`);
+      return member ? [{ member, detail: text }] : [];
+    };
+    return attempt(frame, panel, takeBack);
+  });
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */

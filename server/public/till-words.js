@@ -1,4 +1,4 @@
-/** What a till reads of the outcomes of a code. */
+/** What a till reads of the outcomes of a code, and an operator of a use that is taken back. */
 import { moment } from "./words.js";
 
 /**
@@ -21,4 +21,14 @@ export const CLAIM_UNDONE = /** @satisfies {Record<Outcome<"undo_claim">, string
   not_used: "It is not used.",
   used_by_another: "Another till used it: only an operator can take that back.",
   restored: "Taken back. The code can be used again.",
+});
+
+/** What became of a use that an operator takes back, and which field is in the way. */
+export const UNDONE = /** @satisfies {Record<Outcome<"undo_use">, [text: string, member?: string]>} */ ({
+  coupon_not_found: ["This coupon no longer exists."],
+  not_issued: ["This user does not have it.", "user_id"],
+  user_not_found: ["The shop doesn't know this user any more.", "user_id"],
+  not_used: ["This user has not used it.", "user_id"],
+  used_by_another: ["Somebody else used it: only an operator can take that back."],
+  restored: ["The use is taken back. It can be used again until it ends."],
 });
