@@ -1,4 +1,4 @@
-/** What an operator can correct of a coupon: its code and texts, its start, who has it early, its end; or take all of it back. */
+/** What an operator can correct of a coupon: its code, texts and metadata, its start, who has it early, its end; or take all of it back. */
 import {
   attempt,
   find,
@@ -12,6 +12,7 @@ import {
   toLocal,
 } from "./elements.js";
 import { GROUPED } from "./group-words.js";
+import { metadataIn, metadataText } from "./metadata.js";
 import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -60,9 +61,12 @@ function openForms({ client }, forms, coupon_id, told) {
   };
   on("edit", async (given) => {
     const texts = textsOf(forms).filter(({ value, defaultValue }) => value !== defaultValue);
-    const members = Object.fromEntries(texts.map(({ name, value }) => [name, value]));
+    const typed = new Map(texts.map((field) => [field, field.value]));
+    const members = Object.fromEntries(
+      texts.map(({ name, value }) => [name, name === "metadata" ? metadataIn(value) : value]),
+    );
     const { outcome } = await client.editCoupon({ coupon_id, ...members, ...why(given) });
-    if (outcome === "changed") for (const field of texts) field.defaultValue = members[field.name] ?? "";
+    if (outcome === "changed") for (const [field, value] of typed) field.defaultValue = value;
     return EDITED[outcome];
   });
   on("move", async (given) => {
@@ -110,6 +114,7 @@ const textsOf = (forms) => [
   find("[name=code]", HTMLInputElement, formOf(forms, "edit")),
   find("[name=message]", HTMLInputElement, formOf(forms, "edit")),
   find("[name=description]", HTMLTextAreaElement, formOf(forms, "edit")),
+  find("[name=metadata]", HTMLTextAreaElement, formOf(forms, "edit")),
 ];
 
 /** @param {HTMLElement} forms */
@@ -165,8 +170,8 @@ async function fill({ client }, forms, coupon_id) {
   const before = new Date(Date.parse(found.start_time) + 1).toISOString();
   const { coupons } = await client.listCoupons({ since: found.start_time, before });
   const listed = coupons.find((coupon) => coupon.coupon_id === coupon_id);
-  const { code, message, description, start_time, expiry } = listed ?? found;
-  const texts = new Map(Object.entries({ code, message, description }));
+  const { code, message, description, metadata, start_time, expiry } = listed ?? found;
+  const texts = new Map(Object.entries({ code, message, description, metadata: metadataText(metadata) }));
   for (const field of textsOf(forms)) {
     const typed = field.value === field.defaultValue ? undefined : field.value;
     field.value = texts.get(field.name) ?? "";

@@ -1,5 +1,6 @@
 /** The form that creates a coupon. */
 import { attempt, find, html, onSubmit, orNothing, put, tell, toLocal } from "./elements.js";
+import { metadataIn } from "./metadata.js";
 import { CREATED, WARNED } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
@@ -24,6 +25,7 @@ function create(frame, form, given) {
       start_time: new Date(given("start_time")).toISOString(),
       expiry: new Date(given("expiry")).toISOString(),
       count: Number(given("count")),
+      metadata: metadataIn(given("metadata")),
       ...orNothing({ reason: given("reason") }),
     });
     const [became, member] = CREATED[result.outcome];

@@ -174,6 +174,73 @@ describe("the operators' view", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("metadata is given with a coupon and corrected, and what is no JSON object is told beside it", async () => {
+    const { admin } = site.world.scratch;
+    const operator = await site.visit("#operate", undefined, { viewport: PHONE });
+    const create = operator.locator("#create");
+    await create.getByLabel("Code").fill("TAGGED");
+    await create.getByLabel("Units").fill("5");
+    await create.getByLabel("What the user gets").fill("Free soup");
+    const metadata = create.getByLabel("Metadata (optional)");
+    const button = create.getByRole("button");
+    for (const [text, error] of [
+      ["campaign: autumn", /^is not JSON: ./],
+      ["[1]", exactly('must be a JSON object, like {"campaign": "autumn"}')],
+      ['{"a": {"b": {"c": {"d": {"e": {}}}}}}', exactly("must be at most 5 levels deep")],
+      [
+        '{"order": 12345678901234567890}',
+        exactly(
+          "has a number with more digits than a page can keep: 12345678901234567890. Put it in quotes.",
+        ),
+      ],
+    ] as const) {
+      await metadata.fill(text);
+      await button.press("Enter");
+      await says(create.locator("#metadata-error"), error);
+      assert.equal(await operator.locator(":focus").getAttribute("name"), "metadata");
+      assert.equal(await metadata.getAttribute("aria-invalid"), "true");
+    }
+    // In the order in which PostgreSQL keeps them.
+    const given = {
+      "1e3": [0.1, -1e21, null],
+      text: 'a "quoted" 99999999999999999999',
+      order: "12345678901234567890",
+    };
+    await metadata.fill(JSON.stringify(given));
+    await button.press("Enter");
+    await says(create.locator(".told"), exactly("TAGGED: The coupon is created."));
+    const known = async () =>
+      (await admin`select metadata, description, coupon_id::integer from find_coupon(code => 'TAGGED')`)[0];
+    assert.deepEqual((await known())?.["metadata"], given);
+    assert.equal(await metadata.inputValue(), "");
+
+    const panel = operator.locator("#status .panel").first();
+    await panel.locator(".correct > summary").press("Enter");
+    const form = panel.locator("form.edit");
+    await form.locator("[name=code][value]").waitFor();
+    const field = form.getByLabel("Metadata, a JSON object");
+    assert.equal(await field.inputValue(), JSON.stringify(given, null, 2));
+    await field.fill("{");
+    await form.getByRole("button").press("Enter");
+    await says(form.locator("[data-of=metadata]"), /^is not JSON: ./);
+    await field.fill('{"campaign": "autumn"}');
+    await form.getByRole("button").press("Enter");
+    await says(panel.locator("> .told"), exactly("It is corrected."));
+    assert.deepEqual((await known())?.["metadata"], { campaign: "autumn" });
+
+    // What somebody else corrected meanwhile stays, and without a text there is none.
+    await admin`select edit_coupon(${(await known())?.["coupon_id"]}::bigint, metadata => '{"theirs": 1}')`;
+    await form.getByLabel("Description").fill("new");
+    await form.getByRole("button").press("Enter");
+    await until(async () => (await known())?.["description"] === "new", "it is corrected again");
+    assert.deepEqual((await known())?.["metadata"], { theirs: 1 });
+    await field.fill(" ");
+    await form.getByRole("button").press("Enter");
+    await until(async () => JSON.stringify((await known())?.["metadata"]) === "{}", "it has none");
+    assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a coupon is found by its code, state and day, a page at a time, and its record is opened", async () => {
     for (let n = 0; n < 45; n++)
       await site.world.scratch.admin`

@@ -39,6 +39,7 @@ export const pages: Readonly<Record<`/${string}`, URL | (() => object)>> = {
   "/list.js": publicFile("list.js"),
   "/create.js": publicFile("create.js"),
   "/correct.js": publicFile("correct.js"),
+  "/metadata.js": publicFile("metadata.js"),
   "/words.js": publicFile("words.js"),
   "/elements.js": publicFile("elements.js"),
   "/client.js": publicFile("client.js"),
