@@ -127,6 +127,7 @@ test("revoked while its stream, list or upload is under way: each is broken off 
     listUsers: async (after: number) =>
       after === 0 ? [{ user_id: 1, display_name: "n" }] : new Promise(() => {}),
   });
+  other.server.timeout = 0; // silence would end them too
   other.server.listen(0, "127.0.0.1");
   await once(other.server, "listening");
   t.after(async () => {
