@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { compactJson } from "./compact-json.ts";
 
@@ -13,6 +14,8 @@ test("what fits stands on one line, lists of plain values in any case, and the v
       { at: [1, 2], deep: { numbers } },
     ],
     answers: { "200": [3, { n: 2.5 }] },
+    measures: [{ name: "m".repeat(200), figures: { "p50 ms": [2, 1, 3], "requests refused": 100 } }],
+    texts: [{ name: "t".repeat(200), figures: { "p50 ms": "2 to 3", "requests refused": 100 } }],
   };
   const text = compactJson({ ...value, left: undefined });
   assert.deepEqual(JSON.parse(text), value);
@@ -31,7 +34,26 @@ test("what fits stands on one line, lists of plain values in any case, and the v
       }
     }
   ],
-  "answers": { "200": [3, { "n": 2.5 }] }
+  "answers": { "200": [3, { "n": 2.5 }] },
+  "measures": [
+    { "name": "${"m".repeat(200)}", "figures": { "p50 ms": [2, 1, 3], "requests refused": 100 } }
+  ],
+  "texts": [
+    {
+      "name": "${"t".repeat(200)}",
+      "figures": { "p50 ms": "2 to 3", "requests refused": 100 }
+    }
+  ]
 }`,
   );
+});
+
+test("the results that are kept are written so, and have 500 lines at most", () => {
+  const bench = new URL("../", import.meta.url);
+  const kept = readdirSync(bench, { recursive: true, encoding: "utf8" })
+    .filter((name) => /(^results\/\w+|results)\.json$/.test(name))
+    .map((name) => [name, readFileSync(new URL(name, bench), "utf8")] as const);
+  for (const [name, text] of kept) assert.equal(text, `${compactJson(JSON.parse(text))}\n`, name);
+  const lines = kept.reduce((sum, [, text]) => sum + text.split("\n").length - 1, 0);
+  assert.ok(kept.length >= 14 && lines <= 500, `${kept.length} files of ${lines} lines`);
 });
