@@ -1,4 +1,7 @@
-/** Who may import whom: the arrows between the wings of the house, no circles, and nothing of the workshop in production. */
+/**
+ * Who may import whom: the arrows between the wings of the house, no circles, and nothing of the workshop in production. An image has
+ * db, server and sql without their tests (.dockerignore): every other file in them is one that production reads, or one for people.
+ */
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { posix } from "node:path";
@@ -55,7 +58,29 @@ MAY["bench"] = Object.keys(MAY).filter((wing) => wing !== "server/public");
 /** Where production begins: ./sd and the commands that it starts. */
 const ENTRANCES = ["server/commands/main.ts", "server/commands/token.ts", "server/main.ts"];
 
-const IMPORT = /(?:\bfrom|(?<!-)\bimport\s*\(?)\s*["']([^"'\n]+)["']/g;
+/** What is imported, and what is looked for where packages are, as far as its name is written out. */
+const IMPORT =
+  /(?:\bfrom|(?<!-)\bimport\s*\(?)\s*["']([^"'\n]+)["']|(?:\bmeta|\))\.resolve\(\s*["'`]([^"'`$\n]+)/g;
+
+/** Where Node.js does not run TypeScript itself, `sd` installs the dependencies of development too, of which tsx is one. */
+const NOT_INSTALLED = ["server/typescript.ts imports tsx"];
+
+/** What production does not read, and why it lies beside what production runs. */
+const FOR_PEOPLE: Record<string, readonly string[]> = {
+  "documents lie beside what they describe": [
+    ...["db/README.md", "server/README.md", "server/SECURITY.md", "server/public/README.md", "sql/README.md"],
+  ],
+  "an operator gives them to Kubernetes, Prometheus and Grafana": [
+    ...["server/kubernetes/migrate.yaml", "server/kubernetes/server.yaml"],
+    ...["server/observability/alerts.yml", "server/observability/dashboard.json"],
+  ],
+  "npm packs the client where its files are": [
+    ...["server/public/LICENSE", "server/public/package.json", "server/public/coupon-drop-client.d.ts"],
+  ],
+  "editors look for them beside what a browser runs": [
+    ...["server/public/lean-qr.d.ts", "server/public/tsconfig.json"],
+  ],
+};
 
 /** All that breaks a rule; `files` are texts by path, `dependencies` the packages that production installs. */
 function broken(files: ReadonlyMap<string, string>, dependencies: readonly string[]): string[] {
@@ -63,8 +88,8 @@ function broken(files: ReadonlyMap<string, string>, dependencies: readonly strin
   const imports = new Map<string, string[]>();
   for (const [file, text] of files) {
     if (file.endsWith(".test.ts")) continue;
-    const named = [...text.matchAll(IMPORT)].map(([, name = ""]) => name);
-    const ours = named.filter((name) => name.startsWith("."));
+    const named = [...text.matchAll(IMPORT)].map(([, imported, found]) => imported ?? found ?? "");
+    const ours = named.filter((name) => name.startsWith(".") && !name.endsWith("/"));
     imports.set(
       file,
       ours.map((name) => posix.join(posix.dirname(file), name)),
@@ -72,8 +97,13 @@ function broken(files: ReadonlyMap<string, string>, dependencies: readonly strin
     const isWorkshop = file.startsWith("bench/");
     for (const name of named) {
       if (isWorkshop || name.startsWith(".")) continue;
-      const isKept = dependencies.some((kept) => name === kept || name.startsWith(`${kept}/`));
-      if (name.startsWith("node:") ? name === "node:test" : !isKept) found.push(`${file} imports ${name}`);
+      const isKept = dependencies.some(
+        (kept) =>
+          name === kept || name.startsWith(`${kept}/`) || (name.endsWith("/") && kept.startsWith(name)),
+      );
+      const line = `${file} imports ${name}`;
+      if ((name.startsWith("node:") ? name === "node:test" : !isKept) && !NOT_INSTALLED.includes(line))
+        found.push(line);
     }
     for (const other of imports.get(file) ?? []) {
       const [from, to] = [wingOf(file), wingOf(other)];
@@ -103,16 +133,51 @@ function wingOf(file: string): string {
   return wing === "server" ? `server/${inner}` : wing;
 }
 
-test("every import follows an arrow, there is no circle, and production imports nothing of the workshop", async () => {
-  const files = new Map<string, string>();
-  for (const wing of ["bench", "db", "server", "sql"])
-    for (const name of await readdir(new URL(wing, ROOT), { recursive: true }))
-      if (/\.[jt]s$/.test(name)) {
-        const file = `${wing}/${name}`;
-        files.set(file, await readFile(new URL(file, ROOT), "utf8"));
+/** A path in quotes, or all of a line of sql/manifest.txt. */
+const NAME = /["'`]([\w./-]+\.\w+)["'`]|^((?:internal\/)?\w+\.sql)$/gm;
+
+/** The files of an image that nothing in it names, those that are not TypeScript. Migrations are read as a folder. */
+function idle(files: ReadonlyMap<string, string>): string[] {
+  const image = [...files].filter(([file]) => /^(db|server|sql)\//.test(file) && !file.endsWith(".test.ts"));
+  // A path from where it is named, or else the last part of one, which another name is put before.
+  const named = new Set<string>();
+  for (const [file, text] of image)
+    if (/\.(ts|js|html|txt)$/.test(file))
+      for (const [, quoted, line] of text.matchAll(NAME)) {
+        const name = quoted ?? line ?? "";
+        named.add(name.startsWith(".") ? posix.join(posix.dirname(file), name) : posix.basename(name));
       }
-  const { dependencies } = JSON.parse(await readFile(new URL("package.json", ROOT), "utf8"));
-  assert.deepEqual(broken(files, Object.keys(dependencies)), []);
+  return image
+    .map(([file]) => file)
+    .filter((file) => !/^db\/migrations\/\w+\.sql$|(?<!\.d)\.ts$/.test(file))
+    .filter((file) => !named.has(file) && !named.has(posix.basename(file)));
+}
+
+/** All files of the wings, but what is no text. */
+async function filesOf(wings: readonly string[]): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const wing of wings)
+    for (const entry of await readdir(new URL(wing, ROOT), { recursive: true, withFileTypes: true })) {
+      const file = posix.relative(ROOT.pathname, posix.join(entry.parentPath, entry.name));
+      if (entry.isFile()) files.set(file, await readFile(new URL(file, ROOT), "utf8"));
+    }
+  return files;
+}
+
+test("every import follows an arrow, there is no circle, and production imports nothing of the workshop", async () => {
+  const files = await filesOf(["bench", "db", "server", "sql"]);
+  for (const file of files.keys()) if (!/\.[jt]s$/.test(file)) files.delete(file);
+  const { dependencies, optionalDependencies } = JSON.parse(
+    await readFile(new URL("package.json", ROOT), "utf8"),
+  );
+  const installed = [...Object.keys(dependencies), ...Object.keys(optionalDependencies)];
+  assert.deepEqual(broken(files, installed), []);
+});
+
+test("an image has nothing that only tests read", async () => {
+  const files = await filesOf(["db", "server", "sql"]);
+  for (const file of Object.values(FOR_PEOPLE).flat()) assert.ok(files.delete(file), `${file} is there`);
+  assert.deepEqual(idle(files), []);
 });
 
 for (const [file, text, expected] of [
@@ -125,6 +190,12 @@ for (const [file, text, expected] of [
   ],
   ["server/routes/a.ts", 'await import("../../bench/b.ts")', "server/routes/a.ts imports bench/b.ts"],
   ["server/http/a.ts", 'import {\n  b,\n} from "ajv";', "server/http/a.ts imports ajv"],
+  ["server/http/a.ts", 'import.meta.resolve("tsx")', "server/http/a.ts imports tsx"],
+  [
+    "server/http/a.ts",
+    'createRequire(import.meta.url).resolve("ajv/x.js")',
+    "server/http/a.ts imports ajv/x.js",
+  ],
   ["server/http/a.ts", 'import { test } from "node:test"', "server/http/a.ts imports node:test"],
   ["bench/a.ts", 'import "./b.ts"; import "ajv"', "bench/a.ts → bench/b.ts → bench/a.ts"],
   ["db/a.ts", "", "db/a.ts is not run by production"],
@@ -139,4 +210,23 @@ for (const [file, text, expected] of [
       ["hono"],
     );
     assert.ok(found.includes(expected), found.join("\n"));
+  });
+
+for (const [file, text] of [
+  ["server/api/document.json", "{}"],
+  ["server/observability/rules.test.yml", ""],
+  ["server/public/old.js", ""],
+  ["sql/internal/old.sql", ""],
+] as const)
+  test(`read by tests alone: ${file}`, () => {
+    const others: [string, string][] = [
+      ["server/a.test.ts", `readFile("${posix.basename(file)}")`],
+      ["server/README.md", `"${posix.basename(file)}"`],
+      ["server/b.ts", ""],
+    ];
+    assert.deepEqual(idle(new Map([[file, text], ...others])), [file, "server/README.md"]);
+    assert.deepEqual(
+      idle(new Map([[file, text], ...others, ["server/c.ts", `at("${posix.basename(file)}")`]])),
+      ["server/README.md"],
+    );
   });

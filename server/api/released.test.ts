@@ -1,6 +1,7 @@
 /**
- * The document that was released, which is kept beside this file, and what of a change of it would break a client. While a version is not
- * released, UPDATE_RELEASED=1 ./sd test server/api/released.test.ts keeps the document as it is now; so does the commit that releases it.
+ * The document that was released, which is kept in bench/harness (only tests read it), and what of a change of it would break a client.
+ * While a version is not released, UPDATE_RELEASED=1 ./sd test server/api/released.test.ts keeps the document as it is now; so does the
+ * commit that releases it.
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -9,7 +10,7 @@ import { breaking, type Document } from "../../bench/harness/breaking.ts";
 import { compactJson } from "../../bench/harness/compact-json.ts";
 import { openApi } from "./openapi.ts";
 
-const FILE = new URL("openapi.released.json", import.meta.url);
+const FILE = new URL("../../bench/harness/openapi.released.json", import.meta.url);
 const CHANGELOG = readFileSync(new URL("../../CHANGELOG.md", import.meta.url), "utf8");
 
 const document = () => structuredClone(openApi()) as unknown as Document;
