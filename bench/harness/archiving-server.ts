@@ -7,12 +7,11 @@ import { withConnection } from "../../db/connect.ts";
 import { atEnd } from "./cleanup.ts";
 import { serverAccount } from "./cluster.ts";
 import { bin, startDebian } from "./debian.ts";
-import { readBlock } from "./readme-blocks.ts";
+import { readCode } from "./readme-blocks.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-const block = (name: string) => readBlock(new URL("../../db/README.md", import.meta.url), name);
-/** The commands of db/README.md between these marks, without the fence. */
-export const commands = (name: string) => block(name).replace(/^```\w+\n|```\n$/g, "");
+/** The commands of db/README.md between these marks. */
+export const commands = (name: string) => readCode(new URL("../../db/README.md", import.meta.url), name);
 
 /** A server whose WAL is archived, as db/README.md says, and its operator's shell. */
 export async function archivingServer() {
@@ -34,8 +33,7 @@ export async function archivingServer() {
       ),
       ...["fsync = off", "max_connections = 300"].map((setting) => `alter system set ${setting}`),
       ...commands("archive").replaceAll("$BACKUP", backup).trim().split("\n"),
-      "create role shop login createrole password 'secret'",
-      "create database coupons owner shop encoding 'UTF8' template template0",
+      ...commands("prepare").replace("…", "secret").trim().split("\n"),
     ])
       await sql.unsafe(statement);
     return sql`show data_directory`;

@@ -9,6 +9,13 @@ export function readBlock(file: URL, name: string): string {
   return text.slice(from, to);
 }
 
+/** The code in the block, without its fence. */
+export function readCode(file: URL, name: string): string {
+  const [, code] = readBlock(file, name).match(/^ *```\w+\n(.*?)^ *```$/ms) ?? [];
+  if (code === undefined) throw new Error(`no code in block ${name} of ${file.pathname}`);
+  return code;
+}
+
 /** The text with other lines in the block. */
 export function withBlock(text: string, name: string, lines: string): string {
   const { from, to } = placeOf(text, name);

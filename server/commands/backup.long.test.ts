@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { bin, options, startDebian } from "../../bench/harness/debian.ts";
+import { readCode } from "../../bench/harness/readme-blocks.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { userToken } from "../../bench/harness/tokens.ts";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
@@ -22,26 +22,19 @@ after(cleanUp);
 // The commands of db/README.md, with Debian's client and server.
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
-const README = readFileSync(join(CHECKOUT, "db/README.md"), "utf8");
+const README = new URL("../../db/README.md", import.meta.url);
 const SECRET = "a secret of the tests, long enough for HS256";
 const USERS = 30_000;
 const BATCH = 50;
 
-/** The commands between these marks. */
-function commands(mark: string): string[] {
-  const [, text] =
-    README.match(new RegExp(`<!-- ${mark} -->\n\`\`\`sh\n(.*?)\`\`\`\n<!-- /${mark} -->`, "s")) ?? [];
-  assert.ok(text, `${mark} in db/README.md`);
-  return text.trim().split("\n");
-}
+/** The commands of db/README.md between these marks. */
+const commands = (mark: string) => readCode(README, mark).trim().split("\n");
 
 /** A new server with what db/README.md says of login and database; as `shop`. */
 async function newServer(): Promise<Target> {
   const { target } = await startDebian();
-  const [, statements = ""] = README.match(/^```sql\n(create role shop.*?)```$/ms) ?? [];
-  assert.equal(statements.trim().split("\n").length, 2);
-  for (const statement of statements.replace("…", "secret").trim().split("\n"))
-    await withConnection(target, (sql) => sql.unsafe(statement));
+  for (const statement of commands("prepare"))
+    await withConnection(target, (sql) => sql.unsafe(statement.replace("…", "secret")));
   return target.withLogin("shop", "secret").on("coupons");
 }
 

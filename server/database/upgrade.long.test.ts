@@ -1,11 +1,11 @@
 /** A new major version by logical replication, as db/README.md says it, while coupons are issued: nobody gets one twice, and none is lost. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { openApp } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { bin, options } from "../../bench/harness/debian.ts";
 import { embeddedBin, startNodes } from "../../bench/harness/nodes.ts";
+import { readCode } from "../../bench/harness/readme-blocks.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { setUp } from "../../db/setup.ts";
@@ -131,8 +131,5 @@ const asOwner = <T>(target: Target, work: (sql: Sql) => Promise<T>) =>
 
 /** What set-up wrote comes from the old database, too: the very statement that db/README.md gives. */
 async function emptyAll(sql: Sql): Promise<void> {
-  const readme = readFileSync(new URL("../../db/README.md", import.meta.url), "utf8");
-  const [, statement] = readme.match(/```sql\n( *do \$\$\n[^`]* 'truncate '[^`]*)```/) ?? [];
-  assert.ok(statement);
-  await sql.unsafe(statement);
+  await sql.unsafe(readCode(new URL("../../db/README.md", import.meta.url), "empty"));
 }
