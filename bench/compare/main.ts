@@ -7,16 +7,14 @@ import { readEnv } from "../../server/env.ts";
 import { atEnd, cleanUpOnSignals, withCleanup } from "../harness/cleanup.ts";
 import { machine, nameOf } from "../harness/machine.ts";
 import { newSecret } from "../harness/service.ts";
-import { median, spread } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
 import { createFreshTokens, userToken } from "../harness/tokens.ts";
 import { type Generator, useAutocannon, useWrk, wrkVersion } from "../load/generator.ts";
-import { table } from "../report/report.ts";
 import { createVerdict, type Say, type Verdict } from "../report/result.ts";
-import { shownSpread } from "../report/show.ts";
 import { BESIDE, type BesideName } from "./beside.ts";
+import { render, type Series } from "./series.ts";
 import { CHECKOUT, type Contender, checkOut, describeRevision, type Side, startSide } from "./side.ts";
-import { type Crowd, type Figures, type Kind, kinds, measure, RATE } from "./volleys.ts";
+import { type Crowd, type Kind, kinds, measure, RATE } from "./volleys.ts";
 
 const USAGE = `usage: ./sd bench compare REV [refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--beside webhook,feed] [--quick]`;
 
@@ -82,14 +80,6 @@ function readCommand(args: readonly string[]): Command {
     generator,
     beside,
   };
-}
-
-/** What was measured of one kind at one number of connections: of each side its rounds, and its last rate. */
-interface Series {
-  kind: Kind;
-  connections: number;
-  rounds: Map<string, Figures[]>;
-  rates: Map<string, number>;
 }
 
 async function compare(command: Command, say: Say): Promise<Verdict> {
@@ -183,23 +173,6 @@ async function fireInTurn(
     rates.set(side.name, figures[RATE] as number);
     if (round > 0) rounds.get(side.name)?.push(figures);
   }
-}
-
-/** A row a figure: medians of both sides and their ratio, each with its range; a round's ratio is of its two volleys. */
-function render({ kind, connections, rounds: measured }: Series): string {
-  const sides = [...measured].map(([name, rounds]) => ({ name, rounds }));
-  const names = Object.keys(sides[0]?.rounds[0] ?? {});
-  const rows = names.map((figure) => {
-    const values = sides.map(({ rounds }) => rounds.map((round) => round[figure] as number));
-    const [ours, theirs] = values as [number[], number[]];
-    const ratios = ours.map((value, round) => value / (theirs[round] as number));
-    // A process that does nothing has no ratio.
-    const ratio = ratios.every(Number.isFinite)
-      ? shownSpread([median(ours) / median(theirs), Math.min(...ratios), Math.max(...ratios)])
-      : "";
-    return [figure, shownSpread(spread(ours)), shownSpread(spread(theirs)), ratio];
-  });
-  return table([`${kind.name}, ${connections} connections`, ...sides.map(({ name }) => name), "ratio"], rows);
 }
 
 /** A directory that others may pass through: PostgreSQL runs as another user where we are root. */
