@@ -1,6 +1,6 @@
 /** Connections of set-up, commands, tests and benches. The server has its own in server/database/pool.ts. */
 import postgres from "postgres";
-import { BAD_CERTIFICATE, HUNG_UP, NO_POSTGRESQL, NO_TLS, type TURNED_AWAY, UNREACHABLE } from "./errors.ts";
+import { adviceFor } from "./errors.ts";
 import { COMMANDING, createHosts, socketsTo } from "./hosts.ts";
 import { isUnreplicated } from "./replication.ts";
 import { type Target, targetOf } from "./target.ts";
@@ -15,7 +15,7 @@ export interface Options {
   role?: string;
   /**
    * With false the driver (postgres 3.4.9) does not ask for the server's types at first. Arrays are then texts; but where
-   * PostgreSQL may go down meanwhile, no failure of that query is left that nobody can catch.
+   * PostgreSQL may go down meanwhile, no failure of that query is left that nobody can catch (porsager/postgres#1192).
    */
   fetchTypes?: boolean;
   /** lock_timeout, ms. Default: none. */
@@ -105,35 +105,7 @@ export async function asOwner<T>(sql: Sql, work: (owner: Session) => Promise<T>)
 
 /** A connection that failed, as one sentence that says what to do and never the password. Other errors stay as they are. */
 export function explained(error: unknown, to: Target | string): unknown {
-  const { code, message } = error as { code?: string; message?: string };
-  const { host, login, database } = typeof to === "string" ? targetOf(to) : to;
-  const turnedAway: Record<(typeof TURNED_AWAY)[number], string> = {
-    "28P01": login.startsWith("coupon_")
-      ? `${login} can't log in at ${host} with this password: ./sd migrate opens it, or says whose password it has`
-      : `${login} can't log in at ${host}: correct the password in DATABASE_URL`,
-    "28000": `${login} can't log in at ${host}: ${message}`,
-    "3D000": `there is no database ${database} at ${host}: create it, owned by ${login}, or correct DATABASE_URL`,
-    "53300": `${host} has no connection left: end one, or raise max_connections`,
-    "57P03": `${host} is starting up or shutting down: try again`,
-  };
-  const unreachable = `no PostgreSQL answers at ${host} (${code}): start it, or correct DATABASE_URL`;
-  const closed = `${host} closed the connection: see its log`;
-  const sentences: Record<string, string> = {
-    ...Object.fromEntries([...UNREACHABLE, "ETIMEDOUT"].map((each) => [each, unreachable])),
-    ENOTFOUND: `there is no host ${host}: correct DATABASE_URL`,
-    ...turnedAway,
-    ...Object.fromEntries(
-      BAD_CERTIFICATE.map((each) => [
-        each,
-        `the certificate of ${host} is not what sslmode and sslrootcert ask for: ${message}`,
-      ]),
-    ),
-    CONNECTION_CLOSED: closed,
-    ECONNRESET: closed,
-    [HUNG_UP]: `what answers at ${host} hangs up: a proxy without a PostgreSQL behind it, or no PostgreSQL`,
-    [NO_POSTGRESQL]: `what answers at ${host} is no PostgreSQL: correct DATABASE_URL`,
-    [NO_TLS]: `${host} offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL`,
-  };
-  const sentence = sentences[code ?? ""];
+  const { code = "", message = "" } = error as { code?: string; message?: string };
+  const sentence = adviceFor(code, message, typeof to === "string" ? targetOf(to) : to);
   return sentence === undefined ? error : Object.assign(new Error(sentence, { cause: error }), { code });
 }

@@ -1,13 +1,5 @@
 /** What a failed call means for the caller: maps the driver's errors and PostgreSQL's SQLSTATEs to a kind. */
-import {
-  BAD_CERTIFICATE,
-  HUNG_UP,
-  isNoSession,
-  NO_HOST,
-  NO_POSTGRESQL,
-  NO_TLS,
-  UNREACHABLE,
-} from "../../db/errors.ts";
+import { isNoSession, reasonOf as reasonOfCode } from "../../db/errors.ts";
 
 /** What an operator looks for: which rule of which table refused. */
 interface Place {
@@ -162,22 +154,5 @@ export function mayBeOfOneValue(error: unknown): boolean {
 /** Why the database cannot be reached, for whoever asks whether this server is ready; undefined if that is not known. */
 export function reasonOf({ sqlstate, message, subject }: DatabaseError): string | undefined {
   if (sqlstate === READ_ONLY || subject !== undefined) return message;
-  return REASONS[sqlstate];
+  return reasonOfCode(sqlstate);
 }
-
-const REASONS: Record<string, string | undefined> = {
-  ...Object.fromEntries(UNREACHABLE.map((code) => [code, "Nothing answers at the database's address."])),
-  [HUNG_UP]: "What answers at the database's address hangs up.",
-  [NO_POSTGRESQL]: "What answers at the database's address is no PostgreSQL.",
-  [NO_TLS]: "The database offers no TLS, and its URL asks for it.",
-  ...Object.fromEntries(
-    BAD_CERTIFICATE.map((code) => [code, "The database's certificate is not what its URL asks for."]),
-  ),
-  [NO_HOST]: "No host of the database's URL is the primary.",
-  "28000": "The database does not let this login in.",
-  "28P01": "The database refuses the login's password.",
-  "3D000": "There is no such database.",
-  "42501": "The login may not connect to this database.",
-  "53300": "The database has no connection left for this login.",
-  "57P03": "The database is starting or stopping.",
-};
