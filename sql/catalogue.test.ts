@@ -31,6 +31,17 @@ test("every function is coupon_owner's, has a comment, and takes its search path
       or coalesce(obj_description(f.oid, 'pg_proc'), '') = ''
       or (f.prosqlbody is null and not coalesce(f.proconfig, '{}') @> array['search_path=pg_catalog, pg_temp'])`));
 
+test("README.md names each migration, in their order", async () => {
+  const migrations = (await readdir(new URL("../db/migrations/", HERE))).sort();
+  const names = migrations.map((name) => name.replace(/^\d+_(\w+_(?=guards))?|\.sql$/g, ""));
+  const [, list = ""] =
+    (await readFile(new URL("README.md", HERE), "utf8")).match(/\(\.\.\/db\/migrations\): ([^.]+)\./) ?? [];
+  assert.deepEqual(
+    [...list.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+    [...new Set(names)],
+  );
+});
+
 test("a function that switches a kind of plan off switches JIT off too, or PostgreSQL before 18 compiles its query", () =>
   none(owner`
     select f.signature from (${ourFunctions}) f

@@ -260,33 +260,8 @@ create trigger user_coupons_count_use
   when ((old.used_date is null) <> (new.used_date is null))
   execute function coupon.count_use();
 
-create trigger claim_secrets_are_fixed
-  before update on coupon.claim_secrets
-  for each row
-  when (old.id <> new.id
-    or old.created_at <> new.created_at
-    or old.retired_at is not null
-    or new.key is not null and old.key is distinct from new.key)
-  execute function coupon.refuse_change(
-    'claim_secrets_are_fixed', 'a secret can only be retired, once: retire_claim_secret(secret_id)');
-
-create trigger claim_secrets_are_permanent
-  before delete on coupon.claim_secrets
-  for each statement
-  execute function coupon.refuse_change(
-    'claim_secrets_are_permanent', 'a secret is never deleted: retire_claim_secret(secret_id)');
-
-create trigger claim_secrets_are_permanent_truncate
-  before truncate on coupon.claim_secrets
-  for each statement
-  execute function coupon.refuse_change(
-    'claim_secrets_are_permanent', 'a secret is never deleted: retire_claim_secret(secret_id)');
-
 -- migrate:down
 
-drop trigger claim_secrets_are_permanent_truncate on coupon.claim_secrets;
-drop trigger claim_secrets_are_permanent on coupon.claim_secrets;
-drop trigger claim_secrets_are_fixed on coupon.claim_secrets;
 drop trigger user_coupons_count_use on coupon.user_coupons;
 drop trigger user_coupons_check_use on coupon.user_coupons;
 drop trigger user_coupons_coupon_and_expiry on coupon.user_coupons;

@@ -1,6 +1,96 @@
 -- migrate:up
 
--- The audit tells what is, and stays.
+-- The audit: who changed what, when and why. It tells what is, and stays.
+
+create type coupon.audited_command as enum
+  ('create_coupon', 'use_coupon', 'undo_use', 'pause_coupon', 'resume_coupon', 'set_coupon_count',
+    'set_coupon_expiry', 'set_coupon_start', 'set_coupon_group', 'edit_coupon', 'withdraw_coupon', 'set_plan_entry', 'remove_plan_entry',
+    'set_time_zone', 'import_users', 'add_to_group', 'remove_from_group', 'forget_user', 'rotate_claim_secret', 'retire_claim_secret',
+    'retire_coupons', 'set_webhook', 'rotate_webhook_secret', 'enable_webhook', 'disable_webhook', 'remove_webhook', 'resend_webhook', 'record_key', 'revoke_key');
+comment on type coupon.audited_command is
+  'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
+use_coupon too, and one that is taken back an undo_use.';
+
+-- The same rules as in coupon.take_out(): scripts without spaces between words, what a letter is, and which letters are one.
+create function coupon.words_of(text text)
+returns text[]
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select array(
+    select upper(lower(m.word[1] collate "und-x-icu"))
+    from (values (
+      '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
+    )) s (chars)
+    cross join lateral regexp_matches(
+      translate(words_of.text, 'Iİı', 'iii') collate "und-x-icu", '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
+end;
+
+comment on function coupon.words_of(text) is
+  'The words of a text in one case, and each character of a script that has no spaces between words: the keys of the index
+audit_with_reason. Letters and cases are Unicode''s, whatever the database''s locale. A text in which coupon.take_out() finds a name
+has all words of that name. Never change what it computes: the index would be wrong.';
+
+create table coupon.audit (
+  id bigint generated always as identity,
+  at timestamptz not null default clock_timestamp(),
+  login text not null default session_user,
+  actor text,
+  command coupon.audited_command not null,
+  coupon_id bigint,
+  user_id bigint,
+  used_date timestamptz,
+  issued integer,
+  old_values jsonb,
+  new_values jsonb,
+  reason text,
+  constraint audit_pkey primary key (id),
+  constraint audit_undo_has_reason check (command <> 'undo_use' or reason is not null),
+  constraint audit_actor_fits check (length(actor) between 1 and 250),
+  constraint audit_reason_fits check (length(reason) between 1 and 500),
+  constraint audit_tells_a_use_once unique (user_id, coupon_id, used_date, command)
+);
+create index audit_by_time on coupon.audit (at, id);
+create index audit_by_coupon on coupon.audit (coupon_id, at, id);
+create index audit_by_creation on coupon.audit using hash (new_values) where command = 'create_coupon';
+create index audit_with_reason on coupon.audit using gin (coupon.words_of(reason)) with (fastupdate = off)
+  where reason is not null;
+
+comment on table coupon.audit is
+  'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.
+Rows are only added; forget_user() takes words out of them. A use can''t be taken back without one. Read it with
+audit_trail().';
+comment on index coupon.audit_by_creation is
+  'For create_coupon(): which coupon was once made with these very arguments.';
+comment on index coupon.audit_with_reason is
+  'For forget_user(), which looks for a name in all reasons. What is added goes to its place at once, so that a look is never one
+through a list of news.';
+comment on column coupon.audit.at is
+  'When it was done, by the database clock.';
+comment on column coupon.audit.coupon_id is
+  'The coupon that was changed; null where it is none. No foreign key: the audit is all that is left of a coupon that was withdrawn.';
+comment on column coupon.audit.user_id is
+  'Whose use it was, or who was forgotten. Null for all other commands.';
+comment on column coupon.audit.used_date is
+  'Which use: the used_date of the grant, after use_coupon() or before undo_use().';
+comment on column coupon.audit.issued is
+  'How many units of the coupon were issued when it was changed: it comes after the grant of that position in events(). Set by
+the trigger audit_tells_what_is; null for a use, for what is no coupon, and for a coupon that is gone.';
+comment on column coupon.audit.login is
+  'The database login that called the function; coupon_api is the server.';
+comment on column coupon.audit.actor is
+  'On whose behalf, as the caller says. The server gives role:subject of the bearer token. Usually null from psql.';
+comment on column coupon.audit.command is
+  'The function that was called.';
+comment on column coupon.audit.old_values is
+  'The values before the change, of what changed; for withdraw_coupon() and of the plan all that there was.';
+comment on column coupon.audit.new_values is
+  'The values after the change. For import_users() how many users it created and updated, of a
+group how many members were added or removed.';
+comment on column coupon.audit.reason is
+  'Why, as the caller says.';
 
 create trigger audit_is_permanent
   before delete on coupon.audit
@@ -172,3 +262,6 @@ drop trigger audit_is_permanent on coupon.audit;
 drop function coupon.check_use_is_undone();
 drop function coupon.check_audit_change();
 drop function coupon.check_audit();
+drop table coupon.audit;
+drop function coupon.words_of(text);
+drop type coupon.audited_command;
