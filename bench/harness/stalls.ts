@@ -7,23 +7,41 @@ export interface Stall {
   until: number;
 }
 
+/** What is known of this process: the time and the CPU time that it used, ms. */
+export interface Process {
+  now(): number;
+  cpu(): number;
+  /** Calls `then` each `ms`, until the returned function is called. */
+  every(ms: number, then: () => void): () => void;
+}
+
+const thisProcess: Process = {
+  now: () => performance.now(),
+  cpu() {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  },
+  every(ms, then) {
+    const timer = setInterval(then, ms);
+    return () => clearInterval(timer);
+  },
+};
+
 const TICK_MS = 20;
 /** Shorter ones are any scheduler's. */
 const LEAST_MS = 100;
 
 /** Adds to `stalls` until the returned function is called. A time in which the process itself computed for half of it does not count. */
-export function watchStalls(stalls: Stall[]): () => void {
-  let last = performance.now();
-  let lastCpu = process.cpuUsage();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    const { user, system } = process.cpuUsage(lastCpu);
-    const length = now - last - TICK_MS;
-    if (length >= LEAST_MS && (user + system) / 1_000 < length / 2) stalls.push({ from: last, until: now });
-    last = now;
-    lastCpu = process.cpuUsage();
-  }, TICK_MS);
-  return () => clearInterval(timer);
+export function watchStalls(stalls: Stall[], { now, cpu, every }: Process = thisProcess): () => void {
+  let last = now();
+  let lastCpu = cpu();
+  return every(TICK_MS, () => {
+    const until = now();
+    const length = until - last - TICK_MS;
+    if (length >= LEAST_MS && cpu() - lastCpu < length / 2) stalls.push({ from: last, until });
+    last = until;
+    lastCpu = cpu();
+  });
 }
 
 /** How long work took, ms: without the times in which this process did not run. */

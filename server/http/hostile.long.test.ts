@@ -419,7 +419,7 @@ test("slow and silent clients are cut in time, an upload that is answered meanwh
     },
   ];
   const began = performance.now();
-  const upload = slowUpload();
+  const upload = slowUpload(() => Promise.allSettled(attacks));
   const attacks = kinds.flatMap(({ first, drip, after, many, answers }) =>
     Array.from({ length: many }, async () => {
       const socket = await open(t);
@@ -450,13 +450,13 @@ test("slow and silent clients are cut in time, an upload that is answered meanwh
   ]);
   await untilNothingIsLeft();
 
-  /** Two users, with longer between them than any other request may take. */
-  async function slowUpload(): Promise<unknown[]> {
+  /** Two users, of which the second comes when all others were cut, who began later. */
+  async function slowUpload(othersAreCut: () => Promise<unknown>): Promise<unknown[]> {
     const user = (user_id: number) =>
       Buffer.from(`{"user_id": ${user_id}, "display_name": "User ${user_id}"}\n`);
     async function* body() {
       yield user(1);
-      await sleep(LIMITS.requestMs + 2 * LIMITS.checkMs);
+      await othersAreCut();
       yield user(2);
     }
     const answer = await fetch(`${service.url}/users/import`, {
