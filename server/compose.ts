@@ -69,7 +69,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
   const { clock, db, issuing, log, metrics } = dependencies;
   const post = createPost({
     allowPrivate: env.WEBHOOKS_ALLOW_PRIVATE === "on",
-    wall: clock.wall,
+    clock,
     ...overrides.posts,
   });
   const webhooks = createSender({ db, clock, log, post });
@@ -111,7 +111,8 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     app.endStreams();
     server.closeIdleConnections();
-    // Node's closeIdleConnections() skips connections that never sent a complete head, and after close() no timeout ends those.
+    // closeIdleConnections() of Node.js (20.20.2) skips connections that never sent a complete head (nodejs/node#63452), and after close()
+    // no timeout ends those.
     if (inFlight() === 0) server.closeAllConnections();
     await closed;
   }
@@ -162,6 +163,7 @@ async function createParts(
         newestMigration: await newestMigration(),
         needed: await neededFunctions(),
         answerMs: overrides.readyMs,
+        clock,
       }),
     spans: tracing?.exporter,
   };

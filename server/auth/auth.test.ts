@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { exportJWK, type JWTPayload, SignJWT } from "jose";
+import { createClock } from "../../bench/harness/clock.ts";
 import type { Caller } from "../api/caller.ts";
 import { readEnv } from "../env.ts";
 import { Problem } from "../http/problem.ts";
@@ -285,6 +286,24 @@ test("JWKS: a key that is withdrawn ends when they are fetched anew, by the firs
   t.mock.timers.tick(1);
   while ((await ask()) !== null);
   assert.equal(published.fetches, 2);
+});
+
+test("JWKS: keys grow old and tokens end by the clock that is given", async (t) => {
+  const clock = createClock(now * 1_000);
+  const published = await publish(t);
+  const byJwks = await createAuthenticate(readEnv({ JWT_JWKS_URL: published.url }), () => {}, { clock });
+  const known = await signed("ES256", pairs.ES256.privateKey, { kid: "a" });
+  const unknown = await signed("ES256", pairs.ES256.privateKey, { kid: "b" });
+  assert.deepEqual(await byJwks(known), ofGood);
+  await clock.pass(29_999);
+  assert.equal(await byJwks(unknown), null);
+  assert.equal(published.fetches, 1);
+  await clock.pass(1);
+  assert.equal(await byJwks(unknown), null);
+  assert.equal(published.fetches, 2);
+  assert.deepEqual(await byJwks(known), ofGood);
+  await clock.pass(3_570_000);
+  assert.equal(await byJwks(known), null);
 });
 
 // ---- What a token says of its key, and absurd numbers ---------------------------------------------------------------

@@ -36,7 +36,7 @@ export interface Asking {
   resolve: Resolve;
   /** The ids of keys that are revoked. */
   revokedKeys: () => Promise<readonly string[]>;
-  clock: Pick<Clock, "now">;
+  clock: Pick<Clock, "now" | "wall">;
 }
 
 const DAY_S = 86_400;
@@ -63,7 +63,7 @@ export async function createAuthenticate(
   report: (error: unknown) => void = () => {},
   { resolve = async () => null, revokedKeys = async () => [], clock = systemClock }: Partial<Asking> = {},
 ): Promise<Authenticate> {
-  const issuers = issuersOf(env, report).map(
+  const issuers = issuersOf(env, report, clock).map(
     (issuer): Remembering => ({ ...issuer, stamp: 0, checks: new Map() }),
   );
   /** The generation of an issuer's keys, as a number that no other issuer's has: its remainder says whose it is. */
@@ -93,7 +93,7 @@ export async function createAuthenticate(
   ): Caller | null | Promise<Caller | null> {
     if (typeof check === "string") return refuse(told, check);
     // The claims first: they cost less than a signature, and most tokens that are not valid have expired.
-    const exp = readExpiry(claims, Date.now() / 1000);
+    const exp = readExpiry(claims, clock.wall() / 1000);
     if (typeof exp === "string") return refuse(told, exp);
     const caller = readCaller(claims, issuer);
     if (typeof caller === "string") return refuse(told, caller);
@@ -120,12 +120,12 @@ export async function createAuthenticate(
   }
 
   function remembered(token: string, stamp: number, verified: Verified): Caller {
-    if (isByPublicKey(token)) known?.add(token, stamp, Date.now() / 1000, verified);
+    if (isByPublicKey(token)) known?.add(token, stamp, clock.wall() / 1000, verified);
     return verified.caller;
   }
 
   return (token, told) => {
-    const caller = isByPublicKey(token) ? known?.find(token, Date.now() / 1000) : undefined;
+    const caller = isByPublicKey(token) ? known?.find(token, clock.wall() / 1000) : undefined;
     if (caller !== undefined) return unlessRevoked(caller, isRevoked, told);
     const waiting = resolving.size === 0 ? undefined : resolving.get(token);
     if (waiting !== undefined) return waiting;

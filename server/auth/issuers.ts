@@ -1,5 +1,6 @@
 /** Who issues tokens: the one issuer of our own tokens, and the identity providers of JWT_ISSUERS. Each has its own keys and mapping. */
 import { type Role, SCOPES, type Scope } from "../api/caller.ts";
+import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { type GivenRole, type IssuerSettings, readIssuers } from "../issuer-settings.ts";
 import { type Claims, claimAt, type Held, limitedTo, type Mapping, roleAt } from "./claims.ts";
@@ -17,10 +18,14 @@ const OWN_ROLES: ReadonlyMap<unknown, Role> = new Map(
 );
 
 /** All issuers that the environment names, at least one. Throws if JWT_ISSUERS names JWT_ISSUER too. */
-export function issuersOf(env: Env, report: (error: unknown) => void): readonly Issuer[] {
+export function issuersOf(
+  env: Env,
+  report: (error: unknown) => void,
+  clock: Pick<Clock, "wall">,
+): readonly Issuer[] {
   const others = env.JWT_ISSUERS === undefined ? [] : readIssuers(env.JWT_ISSUERS);
-  const keys = ownKeys(env, report);
-  const all = others.map((settings) => otherIssuer(settings, keysOf(settings, report)));
+  const keys = ownKeys(env, report, clock);
+  const all = others.map((settings) => otherIssuer(settings, keysOf(settings, report, clock)));
   if (keys !== null && all.some(({ issuer }) => issuer === env.JWT_ISSUER))
     throw new Error(`JWT_ISSUERS: the issuer ${env.JWT_ISSUER} is JWT_ISSUER`);
   if (keys !== null) all.unshift(ownIssuer(env, keys));

@@ -1,10 +1,14 @@
 /** The keys that tokens are checked with: a secret, one public key, or keys that are published (JWKS, RFC 7517). */
 import { createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from "node:crypto";
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
 import { type IssuerSettings, isKeyAddress } from "../issuer-settings.ts";
 import { ALGORITHMS, algorithmsOf } from "./algorithms.ts";
+
+type Report = (error: unknown) => void;
+type WallClock = Pick<Clock, "wall">;
 
 /** The head of a token. */
 export type Header = Parameters<JWTVerifyGetKey>[0];
@@ -31,20 +35,20 @@ const PUBLIC = [...ALGORITHMS.keys()].filter((name) => name !== "HS256");
  * The keys of our own tokens: JWT_JWKS_URL, JWT_PUBLIC_KEY or JWT_SECRET; null if there is none. `report` gets the error when published
  * keys could not be fetched in the background.
  */
-export function ownKeys(env: Env, report: (error: unknown) => void): Keys | null {
+export function ownKeys(env: Env, report: Report, clock: WallClock): Keys | null {
   const { JWT_JWKS_URL: url, JWT_PUBLIC_KEY: pem, JWT_SECRET: secret } = env;
   const given = (["JWT_JWKS_URL", "JWT_PUBLIC_KEY", "JWT_SECRET"] as const).filter((name) => env[name]);
   if (given.length > 1)
     throw new Error(`${given.join(" and ")} are set: tokens have one key, leave one of them`);
-  if (url) return publishedKeys({ jwks: url, algorithms: PUBLIC }, report);
+  if (url) return publishedKeys({ jwks: url, algorithms: PUBLIC }, report, clock);
   if (pem) return oneKey(readPublicKey(pem, "JWT_PUBLIC_KEY"));
   return secret ? oneKey(createSecretKey(Buffer.from(secret))) : null;
 }
 
 /** The keys of an identity provider. */
-export function keysOf(settings: IssuerSettings, report: (error: unknown) => void): Keys {
+export function keysOf(settings: IssuerSettings, report: Report, clock: WallClock): Keys {
   const { issuer, public_key: pem, algorithms } = settings;
-  if (pem === undefined) return publishedKeys(settings, report);
+  if (pem === undefined) return publishedKeys(settings, report, clock);
   const key = readPublicKey(pem, `JWT_ISSUERS: public_key of ${issuer}`);
   const both = algorithmsOf(key).filter((name) => algorithms.some((other) => other === name));
   if (both.length === 0)
@@ -68,11 +72,11 @@ function readPublicKey(pem: string, name: string): KeyObject {
 /**
  * Published keys. The first request that comes 30 s after the last fetch fetches them again, and requests with a known key do not wait
  * for that. If the key server is down, tokens of known keys stay valid, and a token of an unknown key is neither valid nor invalid.
- * The clock is Date, so that tests can mock it.
  */
 function publishedKeys(
   { issuer, jwks, algorithms }: { issuer?: string; jwks?: string | undefined; algorithms: readonly string[] },
-  report: (error: unknown) => void,
+  report: Report,
+  { wall }: WallClock,
 ): Keys {
   let known: { keyOf: ReturnType<typeof createLocalJWKSet>; text: string; fetchedAt: number } | undefined;
   let generation = 1;
@@ -80,11 +84,11 @@ function publishedKeys(
   let asking: Promise<void> | undefined;
   /** As the issuer said, until keys cannot be fetched from there. */
   let discovered: string | undefined;
-  const isWithin = (ms: number, of: number) => Math.abs(Date.now() - of) < ms;
+  const isWithin = (ms: number, of: number) => Math.abs(wall() - of) < ms;
 
   async function fetchKeys(): Promise<void> {
     if (isWithin(RETRY_MS, askedAt)) throw new Error("the keys of tokens were asked for within this second");
-    askedAt = Date.now();
+    askedAt = wall();
     const from = jwks ?? discovered ?? (await discover(issuer as string));
     discovered = undefined;
     const { keys } = (await fetchJson(from)) as Partial<JSONWebKeySet>;
@@ -93,7 +97,7 @@ function publishedKeys(
     const usable = keys.filter(isUsable);
     const text = JSON.stringify(usable.map((key) => JSON.stringify(key)).sort());
     if (known?.text !== text) generation += 1;
-    known = { keyOf: createLocalJWKSet({ keys: usable }), text, fetchedAt: Date.now() };
+    known = { keyOf: createLocalJWKSet({ keys: usable }), text, fetchedAt: wall() };
   }
 
   function ask(): Promise<void> {

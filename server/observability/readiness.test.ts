@@ -2,19 +2,26 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { assertProblem, openApp } from "../../bench/harness/app.ts";
+import { createClock } from "../../bench/harness/clock.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
+import { systemClock } from "../clock.ts";
 import { DatabaseError } from "../database/errors.ts";
 import type { SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
 import { createReadiness, neededFunctions, newestMigration } from "./readiness.ts";
 
 /** What a server that knows migration 20260000000002 says of a database that answers so. */
-async function saidOf(answer: () => Promise<SchemaVersion>, draining = false): Promise<unknown> {
+async function saidOf(
+  answer: () => Promise<SchemaVersion>,
+  draining = false,
+  clock = systemClock,
+): Promise<unknown> {
   const ready = createReadiness({
     db: { schemaVersion: answer },
     isDraining: () => draining,
     newestMigration: "20260000000002",
     needed: [],
+    clock,
   });
   try {
     return await ready();
@@ -95,12 +102,12 @@ test("our own mistakes are told as they are", async () => {
   await assert.rejects(saidOf(fails("defect", "XX000")), { kind: "defect" });
 });
 
-test("a database that never answers: a second, and not the call's own deadline", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const said = saidOf(() => new Promise(() => {}));
-  t.mock.timers.tick(999);
+test("a database that never answers: 0.8 s, and not the call's own deadline", async () => {
+  const clock = createClock();
+  const said = saidOf(() => new Promise(() => {}), false, clock);
+  await clock.pass(799);
   assert.equal(await Promise.race([said, Promise.resolve("waits")]), "waits");
-  t.mock.timers.tick(1);
+  await clock.pass(1);
   assert.deepEqual(await said, problem("database_unavailable", "The database did not answer in time."));
 });
 

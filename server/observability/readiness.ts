@@ -1,6 +1,7 @@
 /** Whether this server and its database can serve together: load balancers and roll-outs ask this. */
 import { readdir, readFile } from "node:fs/promises";
 import type { Failure } from "../api/failures.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { DatabaseError, NOT_CALLABLE, reasonOf } from "../database/errors.ts";
 import type { Db, SchemaVersion } from "../database/functions.ts";
 import { Problem } from "../http/problem.ts";
@@ -35,21 +36,25 @@ export function createReadiness({
   newestMigration,
   needed,
   answerMs = ANSWER_MS,
+  clock = systemClock,
 }: {
   db: Pick<Db, "schemaVersion">;
   isDraining: () => boolean;
   newestMigration: string;
   needed: readonly string[];
   answerMs?: number | undefined;
+  clock?: Pick<Clock, "after">;
 }): () => Promise<void> {
   // Anybody may ask, any number of times: all of them share one query at a time.
   const schemaVersion = createShared(() => db.schemaVersion(needed));
 
   return async () => {
     if (isDraining()) throw notReady("draining");
-    const { migration, oldest_server, missing } = await within(answerMs, schemaVersion()).catch((error) => {
-      throw explained(error, newestMigration);
-    });
+    const { migration, oldest_server, missing } = await within(answerMs, schemaVersion(), clock).catch(
+      (error) => {
+        throw explained(error, newestMigration);
+      },
+    );
     if (migration === null || migration < newestMigration) throw pending(migration, newestMigration);
     if (oldest_server > newestMigration)
       throw notReady(
@@ -65,13 +70,16 @@ export function createReadiness({
   };
 }
 
-function within(ms: number, answer: Promise<SchemaVersion>): Promise<SchemaVersion> {
+function within(
+  ms: number,
+  answer: Promise<SchemaVersion>,
+  { after }: Pick<Clock, "after">,
+): Promise<SchemaVersion> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new DatabaseError("unknown", "", `no answer from the database in ${ms} ms`)),
-      ms,
+    const cancel = after(ms, () =>
+      reject(new DatabaseError("unknown", "", `no answer from the database in ${ms} ms`)),
     );
-    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+    answer.then(resolve, reject).finally(cancel);
   });
 }
 

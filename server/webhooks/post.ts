@@ -1,9 +1,15 @@
-/** One POST to a webhook, after the Standard Webhooks specification 1.0 (https://www.standardwebhooks.com). */
+/**
+ * One POST to a webhook, after the Standard Webhooks specification 1.0 (https://www.standardwebhooks.com).
+ *
+ * Ours, because its package (standardwebhooks) signs and sends nothing, and because fetch() takes no lookup: it would connect to another
+ * address than the one that was judged.
+ */
 import { createHmac } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
 import { version } from "../api/version.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { retryAfterOf } from "../retry-after.ts";
 import { createLookup, isPublic, notPublic } from "./address.ts";
 import { createResolve, type Resolve } from "./resolve.ts";
@@ -41,8 +47,7 @@ export interface PostOptions {
   allowPrivate?: boolean;
   answerMs?: number;
   resolve?: Resolve;
-  /** Milliseconds since 1970. */
-  wall?: () => number;
+  clock?: Pick<Clock, "wall" | "after">;
 }
 
 export type Post = ReturnType<typeof createPost>;
@@ -52,10 +57,10 @@ export type Post = ReturnType<typeof createPost>;
  * wait for each other. Redirects are an answer like another one: not taken.
  */
 export function createPost(options: PostOptions = {}) {
-  const { allowPrivate = false, answerMs = ANSWER_MS, resolve, wall = Date.now } = options;
+  const { allowPrivate = false, answerMs = ANSWER_MS, resolve, clock = systemClock } = options;
   const kept = { keepAlive: true, scheduling: "lifo" } as const;
   const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
-  const lookup = createLookup(createResolve(resolve), allowPrivate);
+  const lookup = createLookup(createResolve(resolve, clock), allowPrivate);
 
   /** Why this URL is not sent to; undefined: it is. A name is judged by its addresses when it is connected to. */
   function refusal({ protocol, hostname }: URL): string | undefined {
@@ -81,20 +86,19 @@ export function createPost(options: PostOptions = {}) {
         signal,
         lookup,
       });
-      const timer = setTimeout(
-        () => request.destroy(new Error(`no answer in ${answerMs / 1_000} s`)),
-        answerMs,
+      const cancel = clock.after(answerMs, () =>
+        request.destroy(new Error(`no answer in ${answerMs / 1_000} s`)),
       );
       let response: http.IncomingMessage | undefined;
       const parts: Buffer[] = [];
       let size = 0;
       const end = (error?: Error & { code?: string }) => {
-        clearTimeout(timer);
+        cancel();
         const status = response?.statusCode ?? null;
         done({
           status,
           error: status === null ? said(error) : status >= 200 && status < 300 ? null : `status ${status}`,
-          wait: retryAfterOf(response?.headers["retry-after"], wall()),
+          wait: retryAfterOf(response?.headers["retry-after"], clock.wall()),
           body: Buffer.concat(parts).subarray(0, MAX_BODY).toString("utf8"),
           isStale: status === null && request.reusedSocket && error?.code === "ECONNRESET",
         });
@@ -137,7 +141,7 @@ export function createPost(options: PostOptions = {}) {
       const target = new URL(url);
       const why = refusal(target);
       if (why !== undefined) return { status: null, error: why, wait: null, body: "" };
-      const headers = headersOf(id, body, secrets, Math.floor(wall() / 1_000));
+      const headers = headersOf(id, body, secrets, Math.floor(clock.wall() / 1_000));
       const { isStale, ...posted } = await once(target, headers, body, signal);
       // The receiver closed a kept connection at the moment in which it was used again: that is no attempt. It may have closed the others too.
       if (!isStale) return posted;

@@ -1,14 +1,14 @@
 /** How names are looked up: by name servers that answer when the test says so. */
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
-import { type TestContext, test } from "node:test";
-import { setImmediate as settled } from "node:timers/promises";
+import { test } from "node:test";
+import { createClock, settled } from "../../bench/harness/clock.ts";
 import { createResolve } from "./resolve.ts";
 
 const ADDRESSES: LookupAddress[] = [{ address: "8.8.8.8", family: 4 }];
 
-function resolving(t: TestContext) {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+function resolving() {
+  const clock = createClock();
   const asked: string[] = [];
   let answer = (_: LookupAddress[] | Error) => {};
   const resolve = createResolve((name) => {
@@ -16,7 +16,7 @@ function resolving(t: TestContext) {
     return new Promise((done, fail) => {
       answer = (given) => (given instanceof Error ? fail(given) : done(given));
     });
-  });
+  }, clock);
   return {
     asked,
     resolve,
@@ -24,15 +24,12 @@ function resolving(t: TestContext) {
       answer(given);
       await settled();
     },
-    async pass(ms: number) {
-      t.mock.timers.tick(ms);
-      await settled();
-    },
+    pass: clock.pass,
   };
 }
 
-test("one name at a time, once for all who ask for it", async (t) => {
-  const { asked, resolve, answer } = resolving(t);
+test("one name at a time, once for all who ask for it", async () => {
+  const { asked, resolve, answer } = resolving();
   const all = ["a.example", "a.example", "b.example"].map(resolve);
   await settled();
   assert.deepEqual(asked, ["a.example"]);
@@ -43,8 +40,8 @@ test("one name at a time, once for all who ask for it", async (t) => {
 });
 
 for (const given of [ADDRESSES, new Error("no such name")])
-  test(`${given instanceof Error ? "a failure" : "an answer"} is kept for ten seconds`, async (t) => {
-    const { asked, resolve, answer, pass } = resolving(t);
+  test(`${given instanceof Error ? "a failure" : "an answer"} is kept for ten seconds`, async () => {
+    const { asked, resolve, answer, pass } = resolving();
     const told = () => resolve("a.example").catch((error) => error);
     const first = told();
     await settled();
@@ -59,8 +56,8 @@ for (const given of [ADDRESSES, new Error("no such name")])
     assert.equal(asked.length, 2);
   });
 
-test("nobody waits longer than ten seconds, and what is found later is kept", async (t) => {
-  const { asked, resolve, answer, pass } = resolving(t);
+test("nobody waits longer than ten seconds, and what is found later is kept", async () => {
+  const { asked, resolve, answer, pass } = resolving();
   const all = ["hangs.example", "b.example"].map((name) => resolve(name).catch(String));
   await settled();
   await pass(10_000);

@@ -4,6 +4,7 @@
  */
 import type { LookupAddress } from "node:dns";
 import { lookup } from "node:dns/promises";
+import { type Clock, systemClock } from "../clock.ts";
 
 /** Rejects for a name that has no address. */
 export type Resolve = (name: string) => Promise<LookupAddress[]>;
@@ -16,27 +17,25 @@ const KEEP_MS = 10_000;
 const resolveBySystem: Resolve = (name) => lookup(name, { all: true });
 
 /** One look-up at a time. Those who ask for the same name share it, and those who come soon after. */
-export function createResolve(resolve: Resolve = resolveBySystem): Resolve {
+export function createResolve(
+  resolve: Resolve = resolveBySystem,
+  { after }: Pick<Clock, "after"> = systemClock,
+): Resolve {
   const answers = new Map<string, Promise<LookupAddress[]>>();
   let before: Promise<unknown> = Promise.resolve();
 
   function lookUp(name: string): Promise<LookupAddress[]> {
     const answer = before.then(() => resolve(name));
     answers.set(name, answer);
-    before = answer
-      .catch(() => {})
-      .finally(() => void setTimeout(() => answers.delete(name), KEEP_MS).unref());
+    before = answer.catch(() => {}).finally(() => void after(KEEP_MS, () => answers.delete(name)));
     return answer;
   }
 
   return (name) => {
-    let timer: NodeJS.Timeout | undefined;
+    let cancel = () => {};
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`${name} was not looked up in ${WAIT_MS / 1_000} s`)),
-        WAIT_MS,
-      );
+      cancel = after(WAIT_MS, () => reject(new Error(`${name} was not looked up in ${WAIT_MS / 1_000} s`)));
     });
-    return Promise.race([answers.get(name) ?? lookUp(name), late]).finally(() => clearTimeout(timer));
+    return Promise.race([answers.get(name) ?? lookUp(name), late]).finally(cancel);
   };
 }
