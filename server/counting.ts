@@ -1,4 +1,4 @@
-/** Tells the database once a second how many this process answered without a grant, off the way of who issues. */
+/** Tells the database once a second how many requests this process answered without a grant. No issuing waits for it. */
 import { randomUUID } from "node:crypto";
 import type { Clock } from "./clock.ts";
 import type { Count } from "./database/commands.ts";

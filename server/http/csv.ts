@@ -4,6 +4,9 @@
  * A spreadsheet takes a cell that begins with = + - @ for a formula, and a formula can send what stands beside it to somebody. Names
  * and references are other people's texts. So a text that begins like this, or with an apostrophe, gets an apostrophe in front (as OWASP
  * advises): nothing is lost, since whoever reads takes one apostrophe away.
+ *
+ * Ours for that reason: csv-stringify (escape_formulas) leaves a text that begins with an apostrophe as it is, so what it adds cannot be
+ * told from what was there.
  */
 import { ReadableStream } from "node:stream/web";
 

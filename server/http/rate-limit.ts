@@ -2,6 +2,8 @@
  * Limits the requests of each user by a token bucket (as in RFC 9331, in requests instead of bits), in a table of fixed size, so that
  * nobody can make it grow. If a set of the table is full, the fullest bucket is forgotten: its user sent the least and loses the
  * least, and users who send much stay known.
+ *
+ * Ours, because the limiters for Hono (hono-rate-limiter) are middleware, and the fast path goes through none.
  */
 
 import { type Clock, systemClock } from "../clock.ts";

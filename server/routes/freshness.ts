@@ -1,4 +1,4 @@
-/** Whose reads go to the primary: who has just changed something must see it. */
+/** Decides which reads go to the primary: those of a caller who has just changed something, and must see it. */
 import type { Db } from "../database/functions.ts";
 import { MAX_LAG_MS } from "../database/standby.ts";
 import { type Ctx, header } from "../http/request.ts";
