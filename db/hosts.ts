@@ -255,7 +255,7 @@ export function socketsTo(hosts: Hosts | undefined, isOver: () => boolean = () =
     let found: Found;
     try {
       found = await hosts.find();
-      // The driver would go on with the session of a pool that was closed meanwhile.
+      // The driver (postgres 3.4.9: connect() sets `terminated` back) goes on with the session of a pool that was closed meanwhile.
       if (isOver()) throw Object.assign(new Error("closed meanwhile"), { code: "CONNECTION_ENDED" });
     } catch (error) {
       return failingSocket(error as Error);

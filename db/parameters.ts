@@ -7,8 +7,8 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type postgres from "postgres";
 
 /**
- * What the driver (postgres 3.4.9) is given instead of a URL: of one it leaves an IPv6 address in its brackets and a database's name
- * encoded.
+ * What the driver (postgres 3.4.9) is given instead of a URL: of one it leaves an IPv6 address in its brackets, and a database's name
+ * encoded (findings/postgres-js-url-names.sh).
  */
 export interface DriverOptions extends ParameterOptions {
   // The driver takes lists too, its types do not say so. It splits a text at its colons, as if an IPv6 address had a port.
@@ -126,7 +126,7 @@ function tlsOf(values: Values): ParameterOptions["ssl"] {
   const [cert, key] = [file("sslcert"), file("sslkey")];
   const looks = mode.startsWith("verify-") || (mode === "require" && root !== undefined);
   if (mode === "disable") return false;
-  // The driver's own "allow" begins TLS with a server that offers none.
+  // The driver's own "allow" (postgres 3.4.9, findings/postgres-js-sslmode-allow.sh) begins TLS with a server that offers none.
   if (!looks && cert === undefined) return mode === "require" ? mode : "prefer";
   return {
     rejectUnauthorized: looks,

@@ -15,14 +15,16 @@ export interface SocketOptions {
 }
 
 /**
- * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9) then reconnects at once, for ever: 2,000
- * connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the back-off works.
+ * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9, porsager/postgres#1193) then reconnects at
+ * once, for ever: 2,000 connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the
+ * back-off works.
  *
  * So it does with the first byte of a server that is no PostgreSQL, and of one that offers no TLS where the URL asks for it: the driver
- * goes on with the first for ever, and begins TLS with the second.
+ * (3.4.9; no report is known) goes on with the first for ever, and begins TLS with the second, as it does for sslmode=allow
+ * (findings/postgres-js-sslmode-allow.sh).
  *
- * It also reports an error and the close that follows in the same turn: the driver never sends a call that it hands to a connection
- * between the two.
+ * It also reports an error and the close that follows in the same turn: the driver (3.4.9; no report is known) never sends a call that it
+ * hands to a connection between the two.
  */
 export function openSocket({ host: [host], port: [port], path, ssl, closed }: SocketOptions) {
   // The driver says them where it fails.
@@ -59,8 +61,8 @@ export function openSocket({ host: [host], port: [port], path, ssl, closed }: So
 }
 
 /**
- * What the driver is given where there is nothing to connect to: it never uses a connection again whose socket could not be made, or whose
- * socket ends before it was written to.
+ * What the driver is given where there is nothing to connect to: it never uses a connection again whose socket could not be made (postgres
+ * 3.4.9: its createSocket() leaves it among those that connect; no report is known), or whose socket ends before it was written to.
  */
 export function failingSocket(failure: Error): Duplex {
   return new Duplex({ read() {}, write: (_chunk, _encoding, done) => done(failure) });

@@ -111,8 +111,8 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     app.endStreams();
     server.closeIdleConnections();
-    // closeIdleConnections() of Node.js (20.20.2) skips connections that never sent a complete head (nodejs/node#63452), and after close()
-    // no timeout ends those.
+    // closeIdleConnections() of Node.js (20.20.2, 24.22.3) skips connections that never sent a complete head (nodejs/node#63452), and after
+    // close() no timeout ends those.
     if (inFlight() === 0) server.closeAllConnections();
     await closed;
   }

@@ -48,7 +48,8 @@ export async function fuzzSql(task: Task): Promise<void> {
   try {
     await furnish({ scratch });
     await task.plant?.(scratch);
-    // The driver's reserve() never returns where it is the first on a connection, without fetch_types.
+    // The driver's reserve() (postgres 3.4.9, porsager/postgres#751) never returns where it is the first on a connection, without
+    // fetch_types.
     for (const role of ROLES) await sessions[role]`select`;
     const call = anyCall(await functionsOf(scratch.owner));
     const cell = fc.option(hostileText.map((text) => text.replaceAll("\0", "").toWellFormed()));
@@ -92,7 +93,8 @@ function open(url: string): postgres.Sql {
     onnotice: () => {},
     fetch_types: false,
     max_lifetime: null,
-    // A connection that is ended while it is reserved ends the driver's process; and this one may be held up.
+    // A connection that is ended while it is reserved ends the driver's process (postgres 3.4.9, porsager/postgres#1208); and this one may
+    // be held up.
     connection: { application_name: "fuzz", idle_in_transaction_session_timeout: 600_000 },
   });
 }

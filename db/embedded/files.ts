@@ -27,8 +27,8 @@ export async function made(path: string, work: (part: string) => Promise<string>
 }
 
 /**
- * Makes a directory and those above it; says whether it made it. Node.js's own recursive mkdir (20.19 to 24.11) never ends where
- * nothing can be made, as in /proc.
+ * Makes a directory and those above it; says whether it made it. Node.js's own recursive mkdir (20.20.2, 24.22.3; no report is
+ * known) never ends where nothing can be made, as in /proc.
  */
 export async function makeDirectory(path: string): Promise<boolean> {
   const make = async () => {

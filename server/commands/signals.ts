@@ -45,7 +45,8 @@ export async function untilSignal<T>(work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => {
-      // What is left may fail when its database goes: the driver's own query for types, whose rejection is nobody's.
+      // What is left may fail when its database goes: the driver's own query for types (postgres 3.4.9, porsager/postgres#1192), whose
+      // rejection is nobody's.
       process.on("unhandledRejection", () => {});
       reject(signal.reason);
     });

@@ -296,8 +296,8 @@ function createSessions(
 
   /**
    * Sends no more calls to these sessions. Calls in flight have `ms` to finish. The driver (postgres 3.4.9) continues to use a connection
-   * whose socket was lost: rows that had arrived appear in the next result, and a call that it never sent gets the answer of the next
-   * call.
+   * whose socket was lost: rows that had arrived appear in the next result (porsager/postgres#1119), and a call that it never sent gets
+   * the answer of the next call (no report is known).
    */
   function retire(used: Sessions, ms: number): void {
     if (current === used) {
@@ -312,7 +312,10 @@ function createSessions(
 
 type Answered<Row> = Row[] & { command?: string | null; count?: number | null };
 
-/** The driver (postgres 3.4.9) returns an empty result without a command for a call that it never sent on a lost connection. */
+/**
+ * The driver (postgres 3.4.9; no report is known) returns an empty result without a command for a call that it never sent on a lost
+ * connection.
+ */
 export function whole<Row>(rows: Answered<Row>): Row[] {
   if (rows.command !== "SELECT" || rows.count !== rows.length)
     throw new DatabaseError("unknown", "", `${rows.length} rows of ${rows.count} of ${rows.command}`);

@@ -33,8 +33,8 @@ export function open(target: Target, max: number, told: Told, hosts?: Hosts): po
       if (isUnreplicated(notice)) told.unreplicated();
     },
     onclose: told.closed,
-    // With fetch_types the driver (postgres 3.4.9) first runs a query for array types on each connection. If that connection is lost
-    // meanwhile, nobody handles the rejection, which would end the process.
+    // With fetch_types the driver (postgres 3.4.9, porsager/postgres#1192) first runs a query for array types on each connection. If that
+    // connection is lost meanwhile, nobody handles the rejection, which would end the process.
     fetch_types: false,
     ...({ socket: socketsTo(hosts, () => isOver) } as object), // the driver has this option, its types do not
     connection: { ...connection, application_name: `coupon-server ${process.pid}` },

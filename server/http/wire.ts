@@ -75,11 +75,12 @@ export function createHttpServer(
   server.on("request", (incoming, outgoing) => {
     if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
     if (ending.has(incoming.socket)) return; // it came in one packet with what was refused
-    // Node drops what follows an upgrade in the same packet, and answers what follows the last request with an empty 503.
+    // Node.js (20.20.2, 24.22.3) drops what follows an upgrade that nobody listens for in the same packet, and answers what follows the
+    // last request with an empty 503, as its documentation says.
     if (incoming.headers.upgrade !== undefined || (outgoing as Last).maxRequestsOnConnectionReached)
       outgoing.shouldKeepAlive = false;
     const why = faultOf(incoming, limits.headers);
-    // The adapter (@hono/node-server 2) makes a URL with it, and not every valid Host makes one: 1.2.3.4.5, or none at all.
+    // The adapter (@hono/node-server 2.1.8) makes a URL with it, and not every valid Host makes one: 1.2.3.4.5, or none at all.
     incoming.headers.host = "host.invalid";
     if (why === undefined) listener(incoming, outgoing);
     else {
@@ -108,7 +109,10 @@ export function createHttpServer(
   return server;
 }
 
-/** When a connection is lost, Node emits "close" on the answer that is due only. Those queued behind it would wait for ever. */
+/**
+ * When a connection is lost, Node.js (20.20.2, no longer 24.22.3: nodejs/node#62534) emits "close" on the answer that is due only. Those
+ * queued behind it would wait for ever.
+ */
 function createTellWhenLost(): (socket: Socket, outgoing: ServerResponse) => void {
   const queued = new WeakMap<Socket, Set<ServerResponse>>();
   return (socket, outgoing) => {
