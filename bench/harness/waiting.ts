@@ -13,6 +13,21 @@ export async function until(done: () => Promise<boolean>, what: string | (() => 
     assert.ok(Date.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
 }
 
+/** Does `ask` again and again, one after the other, while `work` runs. */
+export async function meanwhile<T>(ask: () => Promise<unknown>, work: () => Promise<T>): Promise<T> {
+  let isOver = false;
+  const asking = (async () => {
+    for (; !isOver; await turn()) await ask();
+  })();
+  asking.catch(() => {});
+  try {
+    return await work();
+  } finally {
+    isOver = true;
+    await asking;
+  }
+}
+
 /**
  * Returns when exactly `count` sessions of this database wait for a lock, or sleep in coupon.let_leases_run_out(). `watch` is a
  * connection of the set-up login, since others don't see for what a session waits.

@@ -9,7 +9,7 @@ import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts
 import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { timed } from "../../bench/harness/stalls.ts";
-import { until } from "../../bench/harness/waiting.ts";
+import { meanwhile, until } from "../../bench/harness/waiting.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
@@ -121,9 +121,9 @@ for (const [where, options, urlOf] of [
     const app = await openApp(await urlOf());
     t.after(() => app.close());
     await untilAnswered(app, holder);
-    let found = Number.POSITIVE_INFINITY;
-    // A busy machine may hold up PostgreSQL and PgBouncer, too, which are other processes.
-    for (let i = 0; i < 3 && found > 2_000; i++) {
+    const [inTime, late]: [number[], number[]] = [[], []];
+    // Two times of three: a busy machine may hold up PostgreSQL and PgBouncer, which are other processes.
+    while (inTime.length < 2 && late.length < 2) {
       await node.stop("SIGINT");
       let refused = 0;
       await until(async () => {
@@ -131,16 +131,21 @@ for (const [where, options, urlOf] of [
         refused = body.outcome === "database_unavailable" ? refused + 1 : 0;
         return refused === 10;
       }, "nobody is served");
-      await node.start();
-      await node.run("select pg_logical_emit_message(true, 'test', '')");
       const next = others.pop() as number;
-      const took = await timed(() =>
-        until(async () => (await app.issue(coupon, next)).status === 201, "it is found"),
+      const took = await meanwhile(
+        () => app.issue(coupon, holder),
+        async () => {
+          await node.start();
+          await node.run("select pg_logical_emit_message(true, 'test', '')");
+          return timed(() =>
+            until(async () => (await app.issue(coupon, next)).status === 201, "it is found"),
+          );
+        },
       );
       t.diagnostic(`found ${Math.round(took)} ms after a commit`);
-      found = Math.min(found, took);
+      (took <= 2_000 ? inTime : late).push(took);
     }
-    assert.ok(found <= 2_000, `${found} ms`);
+    assert.equal(inTime.length, 2, `${late} ms`);
   });
 
 test("one call that meets a session without writes: none of the pools keeps its own", async (t) => {
