@@ -84,11 +84,12 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
       assert.equal(leaderOf(await found.nodes()), to);
     },
   };
-  // A busy machine may hold up the servers and HAProxy, which are other processes.
-  let foundAfter = await losesNothing(switchover);
-  for (let i = 0; i < 2 && foundAfter > FOUND; i++)
-    foundAfter = Math.min(foundAfter, await losesNothing(switchover));
-  assert.ok(foundAfter <= FOUND, `the new leader was found after ${foundAfter} s`);
+  const foundAfter = [await losesNothing(switchover)];
+  // A busy machine may hold up the servers and HAProxy, which are other processes: one of three may be late.
+  if (foundAfter.some((seconds) => seconds > FOUND))
+    for (let i = 0; i < 2; i++) foundAfter.push(await losesNothing(switchover));
+  const late = foundAfter.filter((seconds) => seconds > FOUND);
+  assert.ok(late.length < 2, `the new leader was found after ${late.join(" and ")} s`);
   await losesNothing(faultNamed("standby killed"));
   await killOne();
   await findsBug("no fence");
