@@ -35,6 +35,17 @@ async function serve(t: TestContext, greet: (client: Socket) => void) {
   return { came, host: `127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
+/** To the real server, under another address. */
+function relay(client: Socket): void {
+  const { hostname, port } = new URL(real);
+  const upstream = connect(Number(port), hostname);
+  for (const [from, into] of [[client, upstream] as const, [upstream, client] as const])
+    from
+      .on("error", () => {})
+      .on("close", () => into.destroy())
+      .pipe(into);
+}
+
 test("an outage: many ask at once and without a pause, and each host is asked by one connection, ever less often", async (t) => {
   const dead = await Promise.all(
     [1, 2].map(() => serve(t, (client) => void client.once("data", () => client.end()))),
@@ -89,18 +100,33 @@ test("what was found is kept until it is lost; what was lost before stays as it 
   assert.equal(await hosts.find(), second);
 });
 
+test("load_balance_hosts=random: of those that are wanted the first in another order than the list's", async (t) => {
+  const relays = await Promise.all([1, 2].map(() => serve(t, relay)));
+  const three = [here, ...relays.map(({ host }) => host)];
+  const foundWith = async (drawn: readonly number[], parameters: string) => {
+    const numbers = [...drawn];
+    const random = t.mock.method(Math, "random", () => numbers.shift() ?? 0);
+    const url = `${places(...three).url}${real.includes("?") ? "&" : "?"}${parameters}`;
+    const { target } = await createHosts(targetOf(url), { ...PATIENT, graceMs: 60_000 }).find();
+    random.mock.restore();
+    return three.indexOf(target.host);
+  };
+  const random = "load_balance_hosts=random";
+  const orders = [
+    [0.3, 0.2, 0.1],
+    [0.2, 0.1, 0.3],
+    [0.1, 0.2, 0.3],
+  ];
+  const found: number[] = [];
+  for (const drawn of orders) found.push(await foundWith(drawn, random));
+  assert.deepEqual(found, [2, 1, 0]);
+  assert.equal(await foundWith([0.3, 0.2, 0.1], "load_balance_hosts=disable"), 0);
+});
+
 test("a host that was avoided is taken after the others, wherever it stands", async (t) => {
   const clock = performance.now.bind(performance);
   let ahead = 0;
   t.mock.method(performance, "now", () => clock() + ahead);
-  const relay = (client: Socket) => {
-    const upstream = connect(Number(new URL(real).port), "127.0.0.1");
-    for (const [from, into] of [[client, upstream] as const, [upstream, client] as const])
-      from
-        .on("error", () => {})
-        .on("close", () => into.destroy())
-        .pipe(into);
-  };
   const relays = await Promise.all([1, 2].map(() => serve(t, relay)));
   const three = [here, ...relays.map(({ host }) => host)];
   const hosts = createHosts(places(...three), { ...PATIENT, graceMs: 60_000 });

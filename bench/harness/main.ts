@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { exitOf, heedSignals, Interrupted } from "../../server/commands/signals.ts";
 import { readEnv } from "../../server/env.ts";
-import { withLogin } from "./cluster.ts";
+import { type ClusterServer, withLogin } from "./cluster.ts";
 import { startDebian } from "./debian.ts";
 import { startNpm } from "./npm-postgres.ts";
 import { withSharedServer, withTemplate } from "./scratch.ts";
@@ -19,11 +19,14 @@ try {
   heedSignals();
   const run = (more: Record<string, string>) => exitOf(command, args, { env: { ...process.env, ...more } });
   const onServer = (url: string) => withTemplate(url, run);
+  // A test that needs several servers starts them of the same version.
+  const onCluster = (server: ClusterServer) =>
+    withLogin(server, (url) => withTemplate(url, (more) => run({ ...more, SCRATCH_BIN: server.bin })));
   const server = process.env["SCRATCH_SERVER_URL"];
   const [name, version] = server?.split(":") ?? [];
   const { DATA_DIR } = readEnv();
-  if (name === "debian") process.exitCode = await withLogin(await startDebian(undefined, version), onServer);
-  else if (name === "npm") process.exitCode = await withLogin(await startNpm(version, DATA_DIR), onServer);
+  if (name === "debian") process.exitCode = await onCluster(await startDebian(undefined, version));
+  else if (name === "npm") process.exitCode = await onCluster(await startNpm(version, DATA_DIR));
   else if (server) process.exitCode = await onServer(server);
   else process.exitCode = await withSharedServer(join(DATA_DIR, "scratch"), isDurable, onServer);
 } catch (error) {

@@ -43,6 +43,11 @@ export async function embeddedBin(): Promise<string> {
   return (await findBinaries(place, () => {})).bin;
 }
 
+/** The programs of the PostgreSQL that the tests run on: of a version that SCRATCH_SERVER_URL names, or the embedded one. */
+export async function testedBin(): Promise<string> {
+  return process.env["SCRATCH_BIN"] ?? embeddedBin();
+}
+
 /** Starts a primary, and standbys of it, as many as `count` says in all. */
 export async function startNodes(
   count: number,

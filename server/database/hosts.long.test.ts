@@ -6,7 +6,7 @@ import { openApp } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
-import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
+import { type Node, startNodes, testedBin } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { timed } from "../../bench/harness/stalls.ts";
@@ -20,7 +20,7 @@ let nodes: [Node, ...Node[]];
 let serverUrl: string;
 
 before(async () => {
-  nodes = await startNodes(3, await embeddedBin());
+  nodes = await startNodes(3, await testedBin());
   serverUrl = await makeLogin(nodes[0].target);
   await makeTemplate(serverUrl);
 });

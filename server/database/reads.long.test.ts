@@ -5,7 +5,7 @@ import { adminToken, openApp, userToken } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
-import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
+import { type Node, startNodes, testedBin } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { targetOf } from "../../db/target.ts";
@@ -18,7 +18,7 @@ let scratch: Scratch;
 let things: ReturnType<typeof createThings>;
 
 before(async () => {
-  [primary, standby, other] = (await startNodes(3, await embeddedBin())) as [Node, Node, Node];
+  [primary, standby, other] = (await startNodes(3, await testedBin())) as [Node, Node, Node];
   const serverUrl = await makeLogin(primary.target);
   await makeTemplate(serverUrl);
   scratch = await scratchDatabase(serverUrl);

@@ -12,7 +12,7 @@ import {
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
-import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
+import { type Node, startNodes, testedBin } from "../../bench/harness/nodes.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { runSd } from "../../bench/harness/sd.ts";
 import { timed } from "../../bench/harness/stalls.ts";
@@ -33,7 +33,7 @@ let app: App;
 let things: ReturnType<typeof createThings>;
 
 before(async () => {
-  [node, standby] = (await startNodes(2, await embeddedBin())) as [Node, Node];
+  [node, standby] = (await startNodes(2, await testedBin())) as [Node, Node];
   const serverUrl = await makeLogin(node.target);
   await makeTemplate(serverUrl);
   scratch = await scratchDatabase(serverUrl);

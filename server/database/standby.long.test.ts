@@ -5,7 +5,7 @@ import { adminToken, bound, openApp, userToken } from "../../bench/harness/app.t
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
-import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
+import { type Node, startNodes, testedBin } from "../../bench/harness/nodes.ts";
 import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { timed } from "../../bench/harness/stalls.ts";
@@ -20,7 +20,7 @@ let [coupon, holder, user] = [0, 0, 0];
 let others: number[] = [];
 
 before(async () => {
-  [node] = await startNodes(1, await embeddedBin());
+  [node] = await startNodes(1, await testedBin());
   const serverUrl = await makeLogin(node.target);
   await makeTemplate(serverUrl);
   scratch = await scratchDatabase(serverUrl);
