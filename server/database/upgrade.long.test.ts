@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { openApp } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { bin, options } from "../../bench/harness/debian.ts";
-import { embeddedBin, startNodes } from "../../bench/harness/nodes.ts";
+import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
 import { readCode } from "../../bench/harness/readme-blocks.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { type Sql, withConnection } from "../../db/connect.ts";
@@ -20,6 +20,7 @@ test("from Debian's PostgreSQL to the embedded 18, with one URL that names both"
   const settings = ["wal_level=logical"];
   const [before] = await startNodes(1, bin, settings);
   const [next] = await startNodes(1, await embeddedBin(), settings);
+  t.diagnostic(`from ${await versionOf(before)} to ${await versionOf(next)}`);
   const shop = ({ target }: typeof before) => target.withLogin("shop", "p").on(MINE);
   const superuser = ({ target }: typeof before) => target.on(MINE);
   for (const node of [before, next]) {
@@ -125,6 +126,14 @@ test("from Debian's PostgreSQL to the embedded 18, with one URL that names both"
     assert.deepEqual([...(await sql`select * from reconcile()`)], []);
   });
 });
+
+async function versionOf({ target }: Pick<Node, "target">): Promise<string> {
+  const [row] = await withConnection(
+    target,
+    (sql) => sql`select current_setting('server_version') as version`,
+  );
+  return row?.["version"];
+}
 
 const asOwner = <T>(target: Target, work: (sql: Sql) => Promise<T>) =>
   withConnection(target, work, { role: "coupon_owner" });
