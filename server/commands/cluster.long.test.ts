@@ -1,6 +1,6 @@
 /** ./sd cluster: up, faults of ./sd faults --cluster in short, a node that dies, down. */
 import assert from "node:assert/strict";
-import { chown, readdir } from "node:fs/promises";
+import { chown, readdir, readFile } from "node:fs/promises";
 import { after, test } from "node:test";
 import { isFound } from "../../bench/faults/failover/campaign.ts";
 import { type ClusterFault, FOUND } from "../../bench/faults/failover/fault.ts";
@@ -51,6 +51,18 @@ async function start(how: How): Promise<string> {
   return stdout;
 }
 
+/** How long the start took, as it says. */
+function upIn(said: string): string {
+  const [, took] = said.match(/^up in ([\d.]+ s): n\d leads, a commit waits for n\d$/m) ?? [];
+  assert.ok(took, said);
+  return took;
+}
+
+async function uidOf(pid: string): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(status.match(/^Uid:\s+(\d+)/m)?.[1]);
+}
+
 /** Promises about time: a busy machine breaks them. The whole run of ./sd faults --cluster looks at them. */
 const OF_TIME = ["answered_in_time", "live_again"];
 const SIEGE = { seed: 1, strokes: 1, isShort: true };
@@ -61,10 +73,9 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   /** Runs another subcommand in this process, and returns what it says. */
   const say = async (...args: string[]) =>
     (await printed(t, () => cluster(readEnv({ DATA_DIR: dataDir }, ""), args))).join("\n");
-  assert.match(
-    await start(how),
-    /\n {2}n\d: leader\n[\s\S]*\nup in [\d.]+ s: n\d leads, a commit waits for n\d\n/,
-  );
+  const up = await start(how);
+  assert.match(up, /\n {2}n\d: leader\n/);
+  t.diagnostic(`up in ${upIn(up)}`);
   const found = (await findCluster({ dataDir })) as Cluster;
 
   const status = await say("status");
@@ -143,16 +154,33 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   }
 });
 
-test("Ctrl-C while an ordinary user's cluster comes up leaves nothing", options, async (t) => {
-  const dataDir = await newDataDir();
-  const account = process.getuid?.() === 0 ? nobody : {};
-  if (!(await succeeds(run("/bin/sh", ["-c", 'cd -- "$1"', "sh", CHECKOUT], account))))
-    return t.skip("nobody can't read this checkout");
-  if (account === nobody) await chown(dataDir, nobody.uid, nobody.gid);
-  const start = sd(["cluster", "start"], { dataDir, account });
-  await said(start, "n1: ");
-  signalGroup(start.child, "SIGINT");
-  assert.equal(await ended(start), 130, start.stderr);
-  assert.deepEqual(processesOf(dataDir), []);
-  assert.deepEqual(await readdir(dataDir), ["token.secret"]);
-});
+test(
+  "an ordinary user's cluster: Ctrl-C while it comes up leaves nothing, and then it comes up",
+  options,
+  async (t) => {
+    const dataDir = await newDataDir();
+    const account: { uid?: number; gid?: number } = process.getuid?.() === 0 ? nobody : {};
+    if (!(await succeeds(run("/bin/sh", ["-c", 'cd -- "$1"', "sh", CHECKOUT], account))))
+      return t.skip("nobody can't read this checkout");
+    if (account === nobody) await chown(dataDir, nobody.uid, nobody.gid);
+    const how = { dataDir, account };
+    const interrupted = sd(["cluster", "start"], how);
+    await said(interrupted, "n1: ");
+    signalGroup(interrupted.child, "SIGINT");
+    assert.equal(await ended(interrupted), 130, interrupted.stderr);
+    assert.deepEqual(processesOf(dataDir), []);
+    assert.deepEqual(await readdir(dataDir), ["token.secret"]);
+
+    t.diagnostic(`up in ${upIn(await start(how))}`);
+    const { status, stdout } = await runSd(["cluster", "status"], how);
+    assert.deepEqual([status, stdout.match(/, ready$/gm)?.length], [0, 2], stdout);
+    const uids = await Promise.all(processesOf(dataDir).map(uidOf));
+    assert.deepEqual([...new Set(uids)], [account.uid ?? process.getuid?.()]);
+    assert.deepEqual(await runSd(["cluster", "stop"], how), {
+      status: 0,
+      stdout: "stopped the cluster\n",
+      stderr: "",
+    });
+    assert.deepEqual(processesOf(dataDir), []);
+  },
+);
