@@ -32,7 +32,7 @@ export const reached = new Set<string>();
 /** The feed and the audit are read after every so many commands, and at the end, in pages of so many rows; and of the audit only some. */
 const reading = fc.record({
   every: fc.integer({ min: 1, max: 60 }),
-  size: fc.constantFrom(1, 2, 3, 7, 1_000),
+  size: fc.constantFrom<number>(1, 2, 3, 7, 1_000),
   some: fc.record({
     coupon: fc.option(fc.integer({ min: 1, max: 7 })),
     user: fc.option(fc.integer({ min: 1, max: 5 })),

@@ -10,6 +10,8 @@ import {
   RETIRABLE,
   STATES,
 } from "./commands.ts";
+import type { Reading } from "./runs.ts";
+import { ALL as EVERYTHING } from "./trail.ts";
 
 const ALL = { since: null, before: null, prefix: "" };
 
@@ -93,6 +95,7 @@ const WEBHOOKS: Command[] = [
   { call: "list_webhooks" },
   ofWebhook("enable_webhook"),
   ...Array.from({ length: 50 }, (_, i) => setWebhook(`other-${i}`)),
+  { call: "list_webhooks" },
   ofWebhook("remove_webhook"),
   ...(
     [
@@ -173,7 +176,7 @@ const RETIRING: Command[] = [
  * What random commands seldom come to, after OPENING: a day that is full, coupons that cannot start then, and every outcome
  * that 200 random runs reach about ten times or fewer, so that none is missed by chance.
  */
-export const SELDOM: Command[] = [
+const SELDOM: Command[] = [
   { call: "set_coupon_count", coupon: 1, count: 3 },
   { call: "set_coupon_start", coupon: 1, start: NOW - 200 * DAY },
   { call: "set_coupon_expiry", coupon: 1, expiry: NOW + 50 * DAY },
@@ -223,6 +226,7 @@ export const SELDOM: Command[] = [
     { call: "resume_coupon", coupon: 7, reason: null },
   ]),
   { call: "set_coupon_expiry", coupon: 7, expiry: NOW + 150 * DAY + 60_000 },
+  { call: "set_coupon_start", coupon: 7, start: NOW + 150 * DAY + 2 },
   { call: "issue_coupon", user: 1, coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
   { call: "withdraw_coupon", coupon: 7 },
@@ -291,3 +295,6 @@ export const SELDOM: Command[] = [
   { call: "import_users", users: [2], name: "Ann" },
   ...[1, 2, 4].map((coupon): Command => ({ call: "undo_use", user: 2, coupon, till: null })),
 ];
+
+/** Those, and how they are read: what runs begin with before they are random. */
+export const FIRST: [Command[], Reading] = [SELDOM, { every: 40, size: 25, some: EVERYTHING }];

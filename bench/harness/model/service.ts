@@ -1,6 +1,5 @@
 /** The service that is compared with the model: a database, and sessions that carry commands out. */
 import assert from "node:assert/strict";
-import type { TestContext } from "node:test";
 import { connect, type Sql } from "../../../db/connect.ts";
 import { declareZone } from "../noon.ts";
 import { type Scratch, scratchDatabase } from "../scratch.ts";
@@ -176,7 +175,7 @@ export interface Service {
   open(more?: Command[]): Promise<Model>;
 }
 
-export async function service(t: TestContext): Promise<Service> {
+export async function service(t: { after(end: () => Promise<void>): void }): Promise<Service> {
   const scratch = await scratchDatabase();
   const sessions = Array.from({ length: 6 }, () => connect(scratch.adminUrl));
   t.after(async () => {
@@ -230,10 +229,17 @@ export async function service(t: TestContext): Promise<Service> {
   };
 }
 
-/** Breaks a function of the scratch database on purpose. */
-export async function plant(owner: Sql, name: string, right: RegExp, wrong: string): Promise<void> {
+/** Breaks a function of the scratch database on purpose; what it answers mends it. */
+export async function plant(
+  owner: Sql,
+  name: string,
+  right: RegExp,
+  wrong: string,
+): Promise<() => Promise<void>> {
   const [has] =
     await owner`select pg_get_functiondef(p.oid) as text from pg_proc p where p.proname = ${name}`;
-  assert.match(has?.["text"], right);
-  await owner.unsafe(has?.["text"].replace(right, wrong));
+  const text: string = has?.["text"];
+  assert.match(text, right);
+  await owner.unsafe(text.replace(right, wrong));
+  return async () => void (await owner.unsafe(text));
 }
