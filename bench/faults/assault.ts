@@ -5,10 +5,9 @@ import { type Scratch, scratchDatabase } from "../harness/scratch.ts";
 import { newSecret } from "../harness/service.ts";
 import { watchStalls } from "../harness/stalls.ts";
 import { createRandom } from "../harness/stats.ts";
-import { adminToken, userToken } from "../harness/tokens.ts";
 import { BOUNDS } from "./checker/bounds.ts";
 import { check, type Verdict } from "./checker/check.ts";
-import { createClient } from "./client.ts";
+import { createClient, tokensOf } from "./client.ts";
 import { createClock, type FakeTime, openFakeTime } from "./clock.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import type { Fault } from "./fault.ts";
@@ -55,7 +54,7 @@ export function assault(
   return withCleanup(async (later) => {
     const { ground, stock, history, secret } = await prepare(fault, options, shared, later);
     const { random, targets, servers, database } = ground;
-    const client = createClient((user) => userToken(secret, user), adminToken(secret));
+    const client = createClient(tokensOf(secret));
     later(async () => client.close());
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());
@@ -71,7 +70,7 @@ export function assault(
       history,
     });
     const lives = startLives({
-      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, members: stock.members },
+      ...{ seed, load, client, targets, history, stock },
       isOn: fault.clock !== "database",
     });
     const untilWell = wellness(load, stock, targets);
@@ -91,7 +90,7 @@ export function assault(
       await lives.finish();
       await load.finish(FINISH_MS);
     }
-    const state = await readState(database.setupUrl);
+    const state = await readState(database.setupUrl, history);
     return { verdict: check(history, state), history, state };
   });
 }
@@ -118,6 +117,7 @@ async function prepare(
   const counts = [...stock.coupons, stock.probe].map(({ coupon, count }) => [coupon, count] as const);
   const history = newHistory(seed, new Map(counts));
   history.members = stock.members;
+  history.old = stock.old;
   const secret = newSecret();
   const start = async (port?: number) => {
     const environment = fault.clock === "server" ? fakeTime.environment : {};

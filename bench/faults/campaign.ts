@@ -111,9 +111,9 @@ async function plantBugs(found: Found, seed: number, seeds: number, say: Say): P
       const { verdict } = await trial({
         restocks: false,
         lives: 0,
+        requests: 1_000,
         ...given,
         seed: seed + i,
-        requests: 1_000,
         plant,
       });
       const broken = new Set(verdict.violations.map(({ invariant }) => invariant));

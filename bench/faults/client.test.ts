@@ -20,6 +20,17 @@ test("answers by what they promise", () => {
     outcome: "used",
     at,
   });
+  const day = (outcome: string, day: string, coupon_id: number) => ({ outcome, day, coupon_id });
+  const coupons = [
+    day("made", "2026-11-30", 7),
+    day("already_made", "2026-12-01", 3),
+    day("day_full", "2026-12-02", 0),
+  ];
+  assert.deepEqual(read("fill", 200, JSON.stringify({ coupons })), {
+    is: "ok",
+    outcome: "filled",
+    days: { "2026-11-30": 7, "2026-12-01": 3 },
+  });
   assert.deepEqual(answer(409, { outcome: "sold_out" }), { is: "refused", outcome: "sold_out" });
   for (const outcome of [
     "overloaded",
@@ -51,11 +62,17 @@ test("answers by what they promise", () => {
   assert.deepEqual(read("issue", 502, "<html>"), { is: "wrong", outcome: "502 <html>" });
 });
 
+const TOKENS = {
+  user: (user: number) => `token ${user}`,
+  till: (till: number) => `till ${till}`,
+  admin: "admin",
+};
+
 /** A server, and a client with this deadline. */
 async function serve(t: TestContext, listener: RequestListener, given: { deadlineMs?: number } = {}) {
   const server = createServer(listener);
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const client = createClient((user) => `token ${user}`, "admin", given);
+  const client = createClient(TOKENS, given);
   t.after(() => {
     client.close();
     server.closeAllConnections();
@@ -86,6 +103,13 @@ test("what is sent", async (t) => {
   await client.send(url, { kind: "edit", coupon: 7, message: "other" });
   await client.send(url, { kind: "move", coupon: 7, start: 1 });
   await client.send(url, { kind: "withdraw", coupon: 7 });
+  const scanned = { coupon: 7, user: 1, till: 2, claim: "7K3M-PX2A-9QTD" };
+  await client.send(url, { kind: "scan", ...scanned, reference: "slip 1" });
+  await client.send(url, { kind: "undo", ...scanned });
+  await client.send(url, { kind: "forget", user: 1 });
+  await client.send(url, { kind: "plan", weekday: 1, message: "m", count: 3 });
+  await client.send(url, { kind: "fill", last: "2026-11-30" });
+  await client.send(url, { kind: "retire", before: "2026-01-01", most: 5 });
   assert.deepEqual(seen, [
     ["POST", "/coupons/7/issue", "Bearer token 1", "{}"],
     ["POST", "/coupons/7/use", "Bearer token 1", '{"reference":"r"}'],
@@ -99,6 +123,22 @@ test("what is sent", async (t) => {
     ["POST", "/coupons/7/edit", "Bearer admin", '{"message":"other"}'],
     ["POST", "/coupons/7/start", "Bearer admin", '{"start_time":"1970-01-01T00:00:00.001Z"}'],
     ["POST", "/coupons/7/withdraw", "Bearer admin", "{}"],
+    ["POST", "/claims/use", "Bearer till 2", '{"claim_code":"7K3M-PX2A-9QTD","reference":"slip 1"}'],
+    [
+      "POST",
+      "/claims/undo-use",
+      "Bearer till 2",
+      '{"claim_code":"7K3M-PX2A-9QTD","reason":"User 1 brought it back"}',
+    ],
+    ["POST", "/users/1/forget", "Bearer admin", "{}"],
+    [
+      "POST",
+      "/plan",
+      "Bearer admin",
+      '{"weekday":1,"slot":1,"code_pattern":"PLAN-{date}","message":"m","description":"","count":3,"local_start":"00:00","local_expiry":"00:00","expiry_days":1}',
+    ],
+    ["POST", "/plan/fill", "Bearer admin", '{"last_day":"2026-11-30"}'],
+    ["POST", "/coupons/retire", "Bearer admin", '{"before":"2026-01-01","at_most":5}'],
   ]);
 });
 

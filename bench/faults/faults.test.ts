@@ -10,6 +10,7 @@ import { names } from "./campaign.ts";
 import { clusterNames } from "./failover/campaign.ts";
 import { TESTS } from "./others.ts";
 import { bugs } from "./planted.ts";
+import { trial } from "./trial.ts";
 
 test("every text that a planted bug replaces is there", async () => {
   const nothing = {
@@ -33,6 +34,18 @@ test("./sd faults --help names each, and starts no database", async (t) => {
     for (const name of [...names, ...clusterNames]) assert.ok(stdout.includes(`\n  ${name}\n`), name);
   }
   assert.deepEqual(readdirSync(dataDir), []);
+});
+
+test("a small run in which calls fail: each thing that is done to a coupon is done, and nothing is broken", async () => {
+  const { verdict, history } = await trial({ seed: 1, requests: 100, lives: 4 });
+  assert.deepEqual(verdict.violations, []);
+  const done = history.attempts.filter(({ answer }) => answer.is === "ok").map(({ ask }) => ask.kind);
+  assert.deepEqual(
+    ["issue", "scan", "forget", "create", "move", "early", "edit", "plan", "fill", "retire"].filter(
+      (kind) => !done.some((other) => other === kind),
+    ),
+    [],
+  );
 });
 
 test("no two faults have one name", () => {

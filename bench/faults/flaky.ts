@@ -72,7 +72,6 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
   const failure = (kind: DatabaseError["kind"], sqlstate: string) =>
     new DatabaseError(kind, sqlstate, `made to fail: ${kind}`);
 
-  /** `told` is what is answered of a call that was done twice. */
   function around<Args extends unknown[], Result>(
     call: (...args: Args) => Promise<Result>,
     told = (first: Result, _second: Result) => first,
@@ -119,26 +118,43 @@ export function flaky(db: Db, seed: number, chances: Chances = CHANCES): Flaky {
   }
 
   return {
-    db: {
-      ...db,
-      // Who was refused the first time may have been granted the second, after a restock.
-      issueCoupons: around(db.issueCoupons, (first, second) =>
-        first.map((issue, i) => (issue.outcome === "issued" ? issue : (second[i] as Issue))),
-      ),
-      couponLeases: around(db.couponLeases),
-      useCoupon: around(db.useCoupon),
-      setCouponCount: around(db.setCouponCount),
-      createCoupon: around(db.createCoupon),
-      editCoupon: around(db.editCoupon),
-      setCouponStart: around(db.setCouponStart),
-      setCouponGroup: around(db.setCouponGroup),
-      withdrawCoupon: around(db.withdrawCoupon),
-      countDemand: around(db.countDemand),
-    },
+    db: withFaults(db, around),
     made,
     settled: async () => void (await Promise.all(late)),
     heal: () => {
       isHealed = true;
     },
+  };
+}
+
+/** Puts faults around a call; `told` is what is answered of one that was done twice. */
+type Around = <Args extends unknown[], Result>(
+  call: (...args: Args) => Promise<Result>,
+  told?: (first: Result, second: Result) => Result,
+) => (...args: Args) => Promise<Result>;
+
+function withFaults(db: Db, around: Around): Db {
+  return {
+    ...db,
+    // Who was refused the first time may have been granted the second, after a restock.
+    issueCoupons: around(db.issueCoupons, (first, second) =>
+      first.map((issue, i) => (issue.outcome === "issued" ? issue : (second[i] as Issue))),
+    ),
+    couponLeases: around(db.couponLeases),
+    useCoupon: around(db.useCoupon),
+    // Who was refused the first time may have been served the second, after another till took its use back.
+    useClaim: around(db.useClaim, (first, second) => (first.outcome === "used" ? first : second)),
+    undoClaim: around(db.undoClaim, (first, second) => (first.outcome === "restored" ? first : second)),
+    forgetUser: around(db.forgetUser),
+    setCouponCount: around(db.setCouponCount),
+    createCoupon: around(db.createCoupon),
+    editCoupon: around(db.editCoupon),
+    setCouponStart: around(db.setCouponStart),
+    setCouponGroup: around(db.setCouponGroup),
+    withdrawCoupon: around(db.withdrawCoupon),
+    setPlanEntry: around(db.setPlanEntry),
+    fillDays: around(db.fillDays),
+    retireCoupons: around(db.retireCoupons),
+    countDemand: around(db.countDemand),
   };
 }

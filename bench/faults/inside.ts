@@ -4,11 +4,15 @@ import { compose, type Overrides } from "../../server/compose.ts";
 import { startCounting } from "../../server/counting.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { readEnv } from "../../server/env.ts";
+import { startFilling } from "../../server/filling.ts";
 
 export interface Inside {
   url: string;
   close(): Promise<void>;
 }
+
+/** A server fills days in its first minute and then every hour: here at once and then every second. */
+const HASTE = 3_600;
 
 /** Serves on a free port of the loopback; closing it tells `db` how many asked, and leaves it open. */
 export async function serveInside(
@@ -23,10 +27,17 @@ export async function serveInside(
   });
   const { server } = service;
   const counting = startCounting(service);
+  let isClosed = false;
+  const clock = {
+    ...service.clock,
+    after: (ms: number, then: () => void) => service.clock.after(ms / HASTE, then),
+  };
+  startFilling({ ...service, clock, isDraining: () => isClosed });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close() {
+      isClosed = true;
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await counting.end();

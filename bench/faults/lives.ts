@@ -6,21 +6,24 @@
  *   the service knows, so that nothing is issued and it can be withdrawn: the next one has the same code.
  * - Some make a coupon of a day to come, and let a group have it from a moment from now on. Members ask for it, and others, who must wait.
  * - Withdrawers make a coupon that can be had at once, and withdraw it while users ask: it is gone, or somebody has it and it stays.
+ * - Others go to tills, are forgotten, plan and retire: errands.ts.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRandom } from "../harness/stats.ts";
-import { type Answer, type Ask, type History, type NewCoupon, STRANGERS } from "./history.ts";
+import type { Client } from "./client.ts";
+import { buyOne, planOne, retireSome } from "./errands.ts";
+import { type Answer, type Ask, type History, STRANGERS } from "./history.ts";
 import type { Load } from "./load.ts";
+import type { Shift, Which } from "./shift.ts";
+import type { Stock } from "./state.ts";
 
 export interface LivesOptions {
   seed: number;
   load: Load;
+  client: Pick<Client, "claimOf">;
   targets: readonly string[];
   history: History;
-  /** Users from here on ask for what withdrawers made. */
-  firstUser: number;
-  /** Those in EARLY_GROUP; users just before the first one are not. */
-  members: { first: number; last: number };
+  stock: Stock;
   /** Coupons that each withdrawer makes at most; who waits for starts makes a third of them. */
   most?: number;
   isOn: boolean;
@@ -36,6 +39,8 @@ export interface Lives {
 /** A day has room for three coupons, and movers share one. */
 const MOVERS = 2;
 const WITHDRAWERS = 2;
+/** No day is planned further ahead than 90 days. */
+const DAYS = 70;
 /** Who ask in vain for what is a group's early. */
 const OUTSIDERS = 200;
 const ASKERS = 4;
@@ -45,42 +50,33 @@ const PATIENCE_MS = 60_000;
 /** Between two questions of an asker, at most, ms. */
 const PAUSE_MS = 60;
 
-/** What operators share. */
-interface Shift {
-  random: () => number;
-  isOver: () => boolean;
-  insist: (ask: Ask) => Promise<Answer>;
-  /** Makes it; undefined where it can't be made, or nobody knows. */
-  create: (coupon: Omit<NewCoupon, "kind">) => Promise<number | undefined>;
-  /** Others ask for it meanwhile, and a few times afterwards. */
-  whileAsked: (coupon: number, user: () => number, act: () => Promise<unknown>) => Promise<void>;
-}
-
 export function startLives({
   seed,
   load,
+  client,
   targets,
   history,
-  firstUser,
-  members,
+  stock,
   most = Number.POSITIVE_INFINITY,
   isOn,
 }: LivesOptions): Lives {
   const random = createRandom(seed + 77);
   let running = isOn;
-  let users = firstUser;
+  let users = stock.firstOfLives;
   let strangers = STRANGERS;
   let asked = 0;
-  /** A member, then somebody who is none; they come round. */
+  /** A member, then somebody who is none, of just before the first one; they come round. */
   const memberOrNot = () => {
+    const { members } = stock;
     const [turn, isMember] = [asked >> 1, asked++ % 2 === 0];
     return isMember
       ? members.first + (turn % (members.last - members.first + 1))
       : members.first - 1 - (turn % OUTSIDERS);
   };
-  const insist = (ask: Ask): Promise<Answer> =>
-    load.insist(ask, PATIENCE_MS, () => targets[Math.floor(random() * targets.length)]);
+  const target = () => targets[Math.floor(random() * targets.length)];
+  const insist = (ask: Ask): Promise<Answer> => load.insist(ask, PATIENCE_MS, target);
   const shift: Shift = {
+    stock,
     random,
     isOver: () => !running,
     insist,
@@ -102,6 +98,13 @@ export function startLives({
       left = ASKERS * 2;
       await Promise.all(asking);
     },
+    async claimOf(user) {
+      for (; running; await sleep(random() * PAUSE_MS)) {
+        const claim = await client.claimOf(target() ?? "", user);
+        if (claim !== undefined) return claim;
+      }
+      return undefined;
+    },
   };
   const operate = async (operator: number, live: typeof moveOne, next: () => number, times = most) => {
     let place = 0;
@@ -114,6 +117,9 @@ export function startLives({
     ),
     operate(0, openEarly, memberOrNot, Math.ceil(most / 3)),
     ...Array.from({ length: WITHDRAWERS }, (_, operator) => operate(operator, withdrawOne, () => users++)),
+    operate(0, buyOne, () => users++),
+    operate(0, planOne, () => 0, Math.min(most, DAYS)),
+    operate(0, retireSome, () => 0),
   ]);
   return {
     made,
@@ -122,13 +128,6 @@ export function startLives({
       await made;
     },
   };
-}
-
-/** Which coupon this is: of an operator, at a place (a day, with its code) that it leaves when it is taken, the so-manieth. */
-interface Which {
-  operator: number;
-  place: number;
-  i: number;
 }
 
 /** Returns whether its place is free again. */

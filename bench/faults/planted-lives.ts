@@ -100,4 +100,67 @@ export const bugsOfLives: readonly Bug[] = [
       },
     }),
   },
+  {
+    name: "slips of two tills",
+    about: "a till is told the use of another one that has numbered its slip alike",
+    breaks: ["used_once"],
+    requests: 100,
+    lives: 3,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/use_claim.sql", [
+          "if v_told.outcome = 'used' and use_claim.actor is not null and not exists (",
+          "if v_told.outcome = 'used' and use_claim.actor is null and not exists (",
+        ]),
+      ),
+  },
+  {
+    name: "reference kept",
+    about: "the audit keeps the references of who is forgotten",
+    breaks: ["forgotten_is_gone", "reconcile_is_empty"],
+    requests: 100,
+    lives: 4,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/forget_user.sql", [
+          "new_values = case when a.new_values ? 'use_reference' then a.new_values || v_gone else a.new_values end",
+          "new_values = a.new_values",
+        ]),
+      ),
+  },
+  {
+    name: "planned again",
+    about: "a day whose coupon was withdrawn is filled again, once its plan has changed",
+    breaks: ["plan_is_kept"],
+    requests: 100,
+    lives: 5,
+    plant: async (database) =>
+      inSql(
+        database,
+        await changed("sql/internal/planned_on.sql", [
+          "(select from coupon.planned m where",
+          "(select from coupon.planned m join coupon.coupons c on c.id = m.coupon_id where",
+        ]),
+      ),
+  },
+  {
+    name: "sum replaced",
+    about:
+      "a step that retires grants forgets those of that day that were moved out before, and no guard keeps the sums",
+    breaks: ["retired_is_kept", "reconcile_is_empty"],
+    requests: 100,
+    lives: 6,
+    plant: async (database) =>
+      inSql(
+        database,
+        `drop trigger retired_coupons_are_gone on coupon.retired_coupons;
+        drop trigger retired_grants_stay on coupon.retired_grants;`,
+        await changed("sql/retire_coupons.sql", [
+          "set issued = s.issued + excluded.issued,",
+          "set issued = excluded.issued,",
+        ]),
+      ),
+  },
 ];

@@ -3,19 +3,32 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { bugs } from "./planted.ts";
 import { changed } from "./planting.ts";
-import { trial } from "./trial.ts";
+import { type Trial, trial } from "./trial.ts";
 
 /** A bug that shows by chance is looked for again, with other seeds. */
 const TRIALS = 5;
 const SEEDS = (process.env["SEEDS"] ?? "1").split(",").map(Number);
 const REQUESTS = 1_000;
+/** That each kind of thing is done, and is refused where it has to be. */
+const ERRANDS = [
+  "scan used",
+  "scan already_used",
+  "scan claim_not_found",
+  "undo restored",
+  "forget forgotten",
+  "plan planned",
+  "fill filled",
+  "retire going_on",
+];
 
 // A trial waits more than it computes, for calls that were made to fail.
 describe("trials", { concurrency: 4 }, () => {
   for (const seed of SEEDS) {
     test(`no bug, seed ${seed}: nothing is found, and faults were made of every kind`, async () => {
-      const { verdict, made } = await trial({ seed, requests: 2 * REQUESTS });
+      const run = await trial({ seed, requests: 2 * REQUESTS, lives: 12 });
+      const { verdict, made } = run;
       assert.deepEqual(verdict.violations, []);
+      assert.deepEqual(undoneIn(run), []);
       assert.deepEqual(
         Object.entries(made).filter(([, times]) => times === 0),
         [],
@@ -29,9 +42,9 @@ describe("trials", { concurrency: 4 }, () => {
           const options = {
             restocks: false,
             lives: 0,
+            requests: REQUESTS,
             ...given,
             seed: seed + 1_000 * i,
-            requests: REQUESTS,
             plant,
           };
           const found = new Set((await trial(options)).verdict.violations.map(({ invariant }) => invariant));
@@ -43,6 +56,12 @@ describe("trials", { concurrency: 4 }, () => {
       });
   }
 });
+
+/** What nobody was told to have done. */
+function undoneIn({ history: { attempts } }: Trial): string[] {
+  const done = new Set(attempts.map(({ ask, answer }) => `${ask.kind} ${answer.outcome}`));
+  return ERRANDS.filter((errand) => !done.has(errand));
+}
 
 test("a bug whose place in the text is gone is no bug", async () => {
   await assert.rejects(

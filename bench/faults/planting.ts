@@ -20,6 +20,8 @@ export interface Bug {
   bounds?: Bounds;
   restocks?: boolean;
   lives?: number;
+  /** For one that the load doesn't show. */
+  requests?: number;
 }
 
 const ROOT = new URL("../../", import.meta.url);

@@ -23,7 +23,7 @@ export interface Row {
   recovery?: number;
 }
 
-const LOST: readonly Invariant[] = ["grant_is_kept", "use_is_kept", "restock_is_kept"];
+const LOST: readonly Invariant[] = ["grant_is_kept", "use_is_kept", "restock_is_kept", "retired_is_kept"];
 const OVER_ISSUED: readonly Invariant[] = [
   "within_count",
   "counts_agree",

@@ -12,9 +12,8 @@ import { newDatabase, newSecret } from "../harness/service.ts";
 import { watchStalls } from "../harness/stalls.ts";
 import { createRandom } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
-import { adminToken, userToken } from "../harness/tokens.ts";
 import { check, type Verdict } from "./checker/check.ts";
-import { createClient } from "./client.ts";
+import { createClient, tokensOf } from "./client.ts";
 import { startServer } from "./ground.ts";
 import { type Answer, type Ask, EARLY_GROUP, type FinalState, type History, newHistory } from "./history.ts";
 import { readState } from "./state.ts";
@@ -75,7 +74,7 @@ function race(seed: number, stageOf: (stage: Stage) => Promise<Scene>, lead = LE
       Array.from({ length: SERVERS }, () => startServer(database.apiUrl, secret, history)),
     );
     for (const server of servers) later(server.stop);
-    const client = createClient((user) => userToken(secret, user), adminToken(secret));
+    const client = createClient(tokensOf(secret));
     later(async () => client.close());
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());
@@ -128,7 +127,7 @@ function race(seed: number, stageOf: (stage: Stage) => Promise<Scene>, lead = LE
       return (await ask(change)).outcome;
     });
     await Promise.all([...changes, edits(), ...users]);
-    const state = await readState(database.setupUrl);
+    const state = await readState(database.setupUrl, history);
     return { verdict: check(history, state), state, history, outcomes: await Promise.all(changes), scene };
   });
 }

@@ -9,10 +9,9 @@ import { withCleanup } from "../harness/cleanup.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { newDatabase, newSecret } from "../harness/service.ts";
 import { watchStalls } from "../harness/stalls.ts";
-import { adminToken, userToken } from "../harness/tokens.ts";
 import { BOUNDS, type Bounds } from "./checker/bounds.ts";
 import { check, type Verdict } from "./checker/check.ts";
-import { createClient } from "./client.ts";
+import { createClient, tokensOf } from "./client.ts";
 import { type Chances, type Flaky, flaky } from "./flaky.ts";
 import { type FinalState, type History, newHistory } from "./history.ts";
 import { type Inside, serveInside } from "./inside.ts";
@@ -89,13 +88,14 @@ export function trial({
       insides.push(inside);
       targets.push(inside.url);
     }
-    const client = createClient((user) => userToken(secret, user), adminToken(secret), {
+    const client = createClient(tokensOf(secret), {
       deadlineMs: bounds.answerMs + HANGS_ON_MS,
     });
     later(async () => client.close());
     const history = newHistory(seed, new Map(stock.coupons.map(({ coupon, count }) => [coupon, count])));
     history.counts.set(stock.probe.coupon, stock.probe.count);
     history.members = stock.members;
+    history.old = stock.old;
 
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());
@@ -112,7 +112,7 @@ export function trial({
       requests,
     });
     const corrected = startLives({
-      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, members: stock.members, most: lives },
+      ...{ seed, load, client, targets, history, stock, most: lives },
       isOn: lives > 0,
     });
     await Promise.race([Promise.all([load.made, corrected.made]), ...(plant ? [sleep(LONGEST_MS)] : [])]);
@@ -124,7 +124,7 @@ export function trial({
     await Promise.all(layers.map((layer) => layer.settled()));
     await planted?.end?.();
 
-    const state = await readState(database.setupUrl);
+    const state = await readState(database.setupUrl, history);
     const made = { ...(layers[0] as Flaky).made };
     for (const layer of layers.slice(1))
       for (const name of Object.keys(made) as (keyof typeof made)[]) made[name] += layer.made[name];

@@ -22,6 +22,11 @@ export function adminToken(secret: string): string {
   return signToken(secret, expected, { role: "admin", subject: "bench" });
 }
 
+/** Of each till one of its own. */
+export function tillToken(secret: string, till: number): string {
+  return signToken(secret, expected, { role: "till", subject: `till-${till}` });
+}
+
 /**
  * Makes tokens that nobody has seen before: `count` more each time, of these users in turn. A token differs from an earlier one of its
  * user by its `jti`, as those of an identity provider do.

@@ -9,6 +9,8 @@ import {
   changed,
   counting,
   create,
+  forget,
+  forgotten,
   issue,
   issued,
   made,
@@ -42,9 +44,19 @@ const right = world(
     [{ ...withdraw, coupon: 3 } as typeof withdraw, withdrawn],
     [create("again"), { ...made, coupon: 4 } as typeof made],
     [withdraw, refused("has_grants")],
+    [forget, forgotten],
+    [{ kind: "plan", weekday: 5, message: "p", count: 7 }, changed],
+    [
+      { kind: "fill", last: "1970-01-02" },
+      { is: "ok", outcome: "filled", days: { "1970-01-02": 5 } },
+    ],
+    [{ kind: "retire", before: "2026-01-01", most: 8 }, refused("busy")],
   ],
-  [{ use_reference: "r" }, {}],
-  ({ counts, strokes, memory }, { coupons }) => {
+  [{ use_reference: "(forgotten)" }, {}],
+  ({ counts, strokes, memory, old }, { coupons, ...state }) => {
+    coupons.push(unasked(5, { message: "p", count: 7, start: Date.parse("1970-01-02") }));
+    old.set(6, 10);
+    state.old.push({ coupon: 6, isRetired: true, grants: 4, moved: 6 });
     counts.set(4, 2);
     coupons.push(unasked(4, { message: "again" }));
     strokes.push({ from: 1, until: 2, wellAt: 4, isServers: false });
@@ -109,7 +121,7 @@ test("what is right breaks nothing: restocks that overlap, are refused or may be
 test("each check of a file is in the list of promises, and each file has its tests", async () => {
   const files = readdirSync(new URL("./", import.meta.url));
   const isInList = new Set<unknown>(Object.values(PROMISES).map((promise) => promise.check));
-  const support = ["bounds.ts", "check.ts", "facts.ts", "starts.ts", "took.ts", "world.ts"];
+  const support = ["bounds.ts", "check.ts", "facts.ts", "starts.ts", "tills.ts", "took.ts", "world.ts"];
   const modules = files.filter((file) => !file.endsWith(".test.ts") && !support.includes(file));
   let count = 0;
   for (const file of modules) {

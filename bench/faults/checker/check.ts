@@ -9,11 +9,14 @@ import { BOUNDS, type Bounds } from "./bounds.ts";
 import { countsAgree, oneADay, withinCount } from "./counts.ts";
 import { askedIsCounted, soldOutIsDated } from "./demand.ts";
 import { type Facts, type Findings, gather } from "./facts.ts";
+import { forgottenIsGone } from "./forgotten.ts";
 import { grantIsKept, grantWasAskedFor, oneGrantARequest } from "./grants.ts";
 import { correctionIsKept, idIsNew, operatorIsNotRefused, withdrawnIsGone } from "./lives.ts";
 import { firstComeFirstServed, soldOutIsFinal } from "./order.ts";
+import { planIsKept } from "./plans.ts";
 import { holderIsNotRefused, refusalIsTrue } from "./refusals.ts";
 import { restockIsKept } from "./restocks.ts";
+import { retiredIsKept } from "./retired.ts";
 import { liveAgain, memoryIsFlat, reconcileIsEmpty, serverSurvives } from "./service.ts";
 import { notBeforeItsTime } from "./times.ts";
 import { undoneStaysUndone } from "./undone.ts";
@@ -32,7 +35,8 @@ export const PROMISES = {
     check: grantIsKept,
   },
   use_is_kept: {
-    promise: "an acknowledged use is in the database, with that reference and time",
+    promise:
+      "an acknowledged use is in the database, with that reference and time, unless a till took it back; then it is not",
     check: useIsKept,
   },
   restock_is_kept: {
@@ -41,7 +45,7 @@ export const PROMISES = {
   },
   grant_was_asked_for: { promise: "a grant in the database was asked for", check: grantWasAskedFor },
   use_was_asked_for: {
-    promise: "a use in the database was asked for, under that reference",
+    promise: "a use in the database was asked for, under that reference, and so was one that was taken back",
     check: useWasAskedFor,
   },
   undone_stays_undone: {
@@ -64,16 +68,18 @@ export const PROMISES = {
   },
   one_a_day: { promise: "a user has at most one coupon a day, by the day of its time", check: oneADay },
   used_once: {
-    promise: "a coupon is used at most once, and the audit tells of it once",
+    promise:
+      "a coupon is used at most once at a time, by one till under one reference, and so the audit tells it, use and undo by turns",
     check: usedOnce,
   },
   holder_is_not_refused: {
-    promise: "who was told to hold a coupon is never refused it later, nor its use",
+    promise:
+      "who was told to hold a coupon is never refused it later, nor its use, unless the user is forgotten",
     check: holderIsNotRefused,
   },
   refusal_is_true: {
     promise:
-      "a refusal is true: all units were taken (sold_out), the day was spent, the use was another's, the count was below what is issued, " +
+      "a refusal is true: all units were taken (sold_out), the day was spent, the use was another's or none, the count was below what is issued, " +
       "the start was to come (not_started), whatever it was moved to, or the coupon was withdrawn",
     check: refusalIsTrue,
   },
@@ -108,6 +114,20 @@ export const PROMISES = {
   operator_is_not_refused: {
     promise: "what a withdrawn coupon had is free, and a correction is refused only for what holds",
     check: operatorIsNotRefused,
+  },
+  forgotten_is_gone: {
+    promise:
+      "the name of a user who was told forgotten is in no table, nor a reference or a reason of theirs, and no till takes their coupons",
+    check: forgottenIsGone,
+  },
+  plan_is_kept: {
+    promise:
+      "a day that was filled has what the plan says, once, also after that was withdrawn and the plan has changed",
+    check: planIsKept,
+  },
+  retired_is_kept: {
+    promise: "of coupons that are being retired each grant is there, or in the sums that stay",
+    check: retiredIsKept,
   },
   unknown_is_answered: {
     promise: "after an unknown answer, the same request sent again gets a definite one",

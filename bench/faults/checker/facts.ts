@@ -6,6 +6,8 @@ export type Finding = true | string;
 export type Findings = Iterable<Finding>;
 
 export type AttemptTo<Kind extends Ask["kind"]> = Attempt & { ask: Extract<Ask, { kind: Kind }> };
+/** By its holder, or at a till. */
+export type Use = AttemptTo<"use" | "scan">;
 export type Grant = FinalState["grants"][number];
 
 /** A grant in the database, and the attempt that made it. */
@@ -44,7 +46,10 @@ export interface Facts {
   grantsOfUser: Map<number, Grant[]>;
   issues: Map<string, AttemptTo<"issue">[]>;
   issuesOf: Map<number, AttemptTo<"issue">[]>;
-  uses: Map<string, AttemptTo<"use">[]>;
+  uses: Map<string, Use[]>;
+  undos: Map<string, AttemptTo<"undo">[]>;
+  /** By user. */
+  forgets: Map<number, AttemptTo<"forget">[]>;
   restocksOf: Map<number, AttemptTo<"restock">[]>;
   refillsOf: Map<number, Refill[]>;
   /** The attempt that made each grant, where one can have. */
@@ -62,7 +67,7 @@ const SET_BACK_MS = 60_000;
 export function gather(history: History, state: FinalState): Facts {
   const [issues, uses, restocks] = [
     attemptsTo(history, "issue"),
-    attemptsTo(history, "use"),
+    attemptsTo(history, "use", "scan"),
     attemptsTo(history, "restock"),
   ];
   const issuesBy = grouped(issues, ({ ask }) => holding(ask));
@@ -93,6 +98,8 @@ export function gather(history: History, state: FinalState): Facts {
     issues: issuesBy,
     issuesOf: grouped(issues, ({ ask }) => ask.coupon),
     uses: grouped(uses, ({ ask }) => holding(ask)),
+    undos: grouped(attemptsTo(history, "undo"), ({ ask }) => holding(ask)),
+    forgets: grouped(attemptsTo(history, "forget"), ({ ask }) => ask.user),
     restocksOf,
     refillsOf: new Map([...restocksOf].map(([coupon, of]) => [coupon, of.flatMap(refill)])),
     causes,
@@ -121,8 +128,12 @@ function livesOf(history: History): Map<number, Life> {
   return new Map([...grouped(told, idOf)].map(([coupon, created]) => [coupon, life(coupon, created)]));
 }
 
-export function attemptsTo<Kind extends Ask["kind"]>({ attempts }: History, kind: Kind): AttemptTo<Kind>[] {
-  return attempts.filter((attempt): attempt is AttemptTo<Kind> => attempt.ask.kind === kind);
+export function attemptsTo<Kind extends Ask["kind"]>(
+  { attempts }: History,
+  ...kinds: Kind[]
+): AttemptTo<Kind>[] {
+  const isOne = ({ ask }: Attempt) => (kinds as readonly string[]).includes(ask.kind);
+  return attempts.filter((attempt): attempt is AttemptTo<Kind> => isOne(attempt));
 }
 
 /** The attempt that was told issued; else the first of those that were not told what became of them. */
@@ -153,6 +164,11 @@ export function mayBeDone(answer: Answer): boolean {
 /** When one of these was first acknowledged; Infinity: never. */
 export function firstOk(attempts: readonly Attempt[] = []): number {
   return earliest(attempts.filter(({ answer }) => answer.is === "ok").map(({ answeredAt }) => answeredAt));
+}
+
+/** Whether a user can have been forgotten by an instant, ms. */
+export function mayBeForgotten({ forgets }: Facts, user: number, by = Number.POSITIVE_INFINITY): boolean {
+  return (forgets.get(user) ?? []).some(({ answer, invokedAt }) => mayBeDone(answer) && invokedAt <= by);
 }
 
 export function earliest(instants: readonly number[]): number {

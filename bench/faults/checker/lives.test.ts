@@ -8,6 +8,7 @@ import {
   changed,
   create,
   edit,
+  forget,
   gone,
   issue,
   issued,
@@ -137,6 +138,7 @@ testCases(checks, [
       saying("m", 9_000),
     ),
   ],
+  [["operator_is_not_refused"], "a user who is there", world([[forget, refused("user_not_found")]], [])],
   [
     ["operator_is_not_refused"],
     "has_grants, which it hasn't",

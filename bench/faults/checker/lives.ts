@@ -67,14 +67,15 @@ export function* idIsNew({ lives }: Facts): Findings {
 
 /**
  * What operators ask for can be done: each has codes and places of its own, which are free again when its coupon is gone. In
- * the way can only be what a call made of which nobody was told, or a start that came first.
+ * the way can only be what a call made of which nobody was told, a start that came first, or another one who retires.
  */
 export function* operatorIsNotRefused(facts: Facts): Findings {
   yield* refusals(facts, "create", isInTheWay);
   yield* refusals(facts, "move", isTrue);
   yield* refusals(facts, "early", isEarlyTrue);
   yield* refusals(facts, "withdraw", hasGrants);
-  yield* refusals(facts, "edit", () => false);
+  for (const kind of ["edit", "forget", "plan"] as const) yield* refusals(facts, kind, () => false);
+  yield* refusals(facts, "retire", (_, { answer }) => answer.outcome === "busy");
 }
 
 /** Of each refusal of this kind, whether it holds. */

@@ -2,6 +2,7 @@
 import { STRANGERS } from "../history.ts";
 import * as checks from "./refusals.ts";
 import {
+  AT,
   changed,
   create,
   issue,
@@ -10,8 +11,11 @@ import {
   move,
   refused,
   restock,
+  restored,
   saying,
+  scan,
   testCases,
+  undo,
   use,
   used,
   world,
@@ -185,6 +189,58 @@ testCases(checks, [
       [
         [issue(1), issued(1)],
         [use(1), refused("already_used")],
+      ],
+      [{}],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "not used, though a till was told that it is",
+    world(
+      [
+        [issue(1), issued(1)],
+        [scan(1), used],
+        [undo(1), refused("not_used")],
+      ],
+      [{ use_reference: "r" }],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "used by another till, of which there is none",
+    world(
+      [
+        [issue(1), issued(1)],
+        [scan(1), used],
+        [undo(1), refused("used_by_another")],
+      ],
+      [{ use_reference: "r" }],
+    ),
+  ],
+  [
+    ["refusal_is_true"],
+    "taken by another till, which has taken it back before",
+    world(
+      [
+        [issue(1), issued(1)],
+        [scan(1), used],
+        [undo(1), restored],
+        [scan(2), refused("already_used")],
+      ],
+      [{}],
+      (_, { uses }) => {
+        for (const isUndo of [false, true])
+          uses.push({ coupon: 1, user: 1, reference: "r", used_date: AT, isUndo });
+      },
+    ),
+  ],
+  [
+    ["refusal_is_true", "holder_is_not_refused"],
+    "no such code, though nobody was forgotten",
+    world(
+      [
+        [issue(1), issued(1)],
+        [scan(1), refused("claim_not_found")],
       ],
       [{}],
     ),

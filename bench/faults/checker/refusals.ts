@@ -9,12 +9,16 @@ import {
   firstOk,
   holding,
   mayBeDone,
+  mayBeForgotten,
   ms,
   said,
+  type Use,
 } from "./facts.ts";
 import { CLOCKS_MS, mayHaveStarted, startsFor } from "./starts.ts";
+import { isNamed, isSameUse, isUndoTrue, mayStand, undoneFrom } from "./tills.ts";
 
-export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
+export function* holderIsNotRefused(facts: Facts): Findings {
+  const { issues, uses } = facts;
   for (const [key, attempts] of issues) {
     const acknowledgedAt = firstOk(attempts);
     for (const { answer, invokedAt, answeredAt } of attempts)
@@ -24,10 +28,15 @@ export function* holderIsNotRefused({ issues, uses }: Facts): Findings {
   }
   for (const [key, attempts] of uses) {
     const holdsSince = firstOk(issues.get(key));
-    for (const { ask, answer, invokedAt, answeredAt } of attempts) {
+    for (const attempt of attempts) {
+      const { ask, answer, invokedAt, answeredAt } = attempt;
       if (answer.is !== "refused") continue;
-      const usedAt = firstOk(attempts.filter((other) => other.ask.reference === ask.reference));
-      yield invokedAt <= (answer.outcome === "already_used" ? usedAt : holdsSince) ||
+      const own = attempts.filter(
+        (other) => isSameUse(other, attempt) && undoneFrom(facts, other) > answeredAt,
+      );
+      yield (answer.outcome === "already_used"
+        ? invokedAt <= firstOk(own)
+        : invokedAt <= holdsSince || mayBeForgotten(facts, ask.user, answeredAt)) ||
         `${key} was told ${answer.outcome} of ${ask.reference} at ${ms(answeredAt)}`;
     }
   }
@@ -37,6 +46,11 @@ export function* refusalIsTrue(facts: Facts): Findings {
   for (const coupon of facts.issuesOf.keys()) yield* issueRefusals(facts, coupon);
   for (const coupon of facts.coupons.keys()) yield* restockRefusals(facts, coupon);
   for (const [key, attempts] of facts.uses) yield* useRefusals(facts, key, attempts);
+  for (const attempts of facts.undos.values())
+    for (const attempt of attempts)
+      if (attempt.answer.is === "refused")
+        yield isUndoTrue(facts, attempt) ||
+          `${asked(attempt)}: ${said(attempt.answer)} at ${ms(attempt.answeredAt)}`;
 }
 
 function* issueRefusals(facts: Facts, coupon: number): Findings {
@@ -86,19 +100,19 @@ function* restockRefusals(facts: Facts, coupon: number): Findings {
   }
 }
 
-function* useRefusals({ grants }: Facts, key: string, attempts: AttemptTo<"use">[]): Findings {
-  const reference = grants.get(key)?.use_reference;
+function* useRefusals(facts: Facts, key: string, attempts: Use[]): Findings {
+  const reference = facts.grants.get(key)?.use_reference ?? null;
   for (const attempt of attempts) {
     const { ask, answer, answeredAt } = attempt;
     if (answer.is !== "refused") continue;
     const isUsedByAnother = attempts.some(
       (other) =>
-        other.ask.reference !== ask.reference &&
-        other.ask.reference === reference &&
-        mayBeDone(other.answer) &&
-        other.invokedAt <= answeredAt,
+        !isSameUse(other, attempt) &&
+        (facts.undos.has(key) || isNamed(facts, other.ask, reference)) &&
+        mayStand(facts, other, attempt),
     );
-    yield (answer.outcome === "already_used" ? isUsedByAnother : answer.outcome === "not_issued") ||
+    const isGone = answer.outcome === "claim_not_found" && mayBeForgotten(facts, ask.user, answeredAt);
+    yield (answer.outcome === "already_used" ? isUsedByAnother : isGone || answer.outcome === "not_issued") ||
       `${asked(attempt)}: ${said(answer)}, the database has ${reference}`;
   }
 }

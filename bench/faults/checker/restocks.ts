@@ -17,10 +17,11 @@ export function* restockIsKept({ history, state, restocksOf }: Facts): Findings 
   }
 }
 
-/** Of a coupon that nobody was told of: made by a create whose answer was lost for good. */
+/** Of a coupon that nobody was told of: made by a create whose answer was lost for good, or by the plan. */
 function lateCount({ attempts }: Facts["history"], count: number): number | undefined {
   const isAsked = attempts.some(
-    ({ ask, answer }) => ask.kind === "create" && ask.count === count && isOpen(answer),
+    ({ ask, answer }) =>
+      (ask.kind === "plan" || (ask.kind === "create" && isOpen(answer))) && ask.count === count,
   );
   return isAsked ? count : undefined;
 }

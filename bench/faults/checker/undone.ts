@@ -1,5 +1,6 @@
 /** Who is told that nothing was done can rely on it: what is in the database has an attempt that was not told so. */
 import { allSaid, type Facts, type Findings, mayBeDone } from "./facts.ts";
+import { isNamed } from "./tills.ts";
 
 export function* undoneStaysUndone(facts: Facts): Findings {
   yield* grants(facts);
@@ -14,10 +15,10 @@ function* grants({ grants, issues, causes }: Facts): Findings {
   }
 }
 
-function* uses({ grants, uses }: Facts): Findings {
-  for (const [key, { use_reference, used_date }] of grants) {
+function* uses(facts: Facts): Findings {
+  for (const [key, { use_reference, used_date }] of facts.grants) {
     if (use_reference === null && used_date === null) continue;
-    const attempts = (uses.get(key) ?? []).filter(({ ask }) => ask.reference === use_reference);
+    const attempts = (facts.uses.get(key) ?? []).filter(({ ask }) => isNamed(facts, ask, use_reference));
     if (attempts.length > 0)
       yield attempts.some(({ answer }) => mayBeDone(answer)) ||
         `${key} was used, and told ${allSaid(attempts)}`;

@@ -24,6 +24,13 @@ export const unknown: Answer = { is: "unknown", outcome: "outcome_unknown" };
 
 export const issue = (user: number, coupon = 1): Ask => ({ kind: "issue", coupon, user });
 export const use = (user: number, reference = "r"): Ask => ({ kind: "use", coupon: 1, user, reference });
+/** User 1 at a till. */
+const shown = { coupon: 1, user: 1, claim: "7K3M-PX2A-9QTD" };
+export const scan = (till: number, reference = "r"): Ask => ({ kind: "scan", ...shown, till, reference });
+export const undo = (till: number): Ask => ({ kind: "undo", ...shown, till });
+export const restored: Answer = { is: "ok", outcome: "restored", at: AT };
+export const forget: Ask = { kind: "forget", user: 1 };
+export const forgotten: Answer = { is: "ok", outcome: "forgotten" };
 /** Made as coupon 1. */
 export const made: Answer = { is: "ok", outcome: "created", coupon: 1 };
 export const create = (message = "m", start = 0): Ask => ({
@@ -77,10 +84,12 @@ export function world(
       ...grant,
     })),
     uses: [],
+    traces: [],
+    old: [],
     broken: [],
   };
-  for (const { coupon, user, use_reference } of state.grants)
-    if (use_reference) state.uses.push({ coupon, user, reference: use_reference });
+  for (const { coupon, user, use_reference: reference } of state.grants)
+    if (reference) state.uses.push({ coupon, user, reference, used_date: AT, isUndo: false });
   for (const coupon of new Set([1, ...state.grants.map((grant) => grant.coupon)])) {
     if (!history.counts.has(coupon)) history.counts.set(coupon, 2);
     const rows = state.grants.filter((grant) => grant.coupon === coupon).length;

@@ -12,10 +12,9 @@ import { newSecret } from "../../harness/service.ts";
 import { watchStalls } from "../../harness/stalls.ts";
 import { createRandom } from "../../harness/stats.ts";
 import { addUsers, emptyTables } from "../../harness/tables.ts";
-import { adminToken, userToken } from "../../harness/tokens.ts";
 import { wellness } from "../assault.ts";
 import { check, type Verdict } from "../checker/check.ts";
-import { createClient } from "../client.ts";
+import { createClient, tokensOf } from "../client.ts";
 import { type Server, startServer } from "../ground.ts";
 import { type FinalState, type History, newHistory } from "../history.ts";
 import { startLives } from "../lives.ts";
@@ -87,7 +86,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
     await untilSeen("HAProxy sees the servers", async () => (await fetch(`${cluster.url}/readyz`)).ok);
 
     const random = createRandom(seed);
-    const client = createClient((user) => userToken(secret, user), adminToken(secret), {
+    const client = createClient(tokensOf(secret), {
       maxSockets: SOCKETS,
     });
     later(async () => client.close());
@@ -100,7 +99,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
       ...{ clients: fault.isControl ? 0 : CLIENTS, restocks: !fault.isControl },
     });
     const lives = startLives({
-      ...{ seed, load, targets, history, firstUser: stock.firstOfLives, members: stock.members },
+      ...{ seed, load, client, targets, history, stock },
       isOn: !fault.isControl,
     });
     const asking = startStream({ load, ...stream, target: () => cluster.url, random });
@@ -130,7 +129,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
       await load.finish(FINISH_MS);
       await watch.stop();
     }
-    const state = await readState(cluster.target.url);
+    const state = await readState(cluster.target.url, history);
     const verdict = check(history, state);
     return { verdict, history, state, figures: figuresOf(history, watch, verdict.violations, cameUntil) };
   });
@@ -151,7 +150,7 @@ async function fill(cluster: Cluster, seed: number, strokes: number, later: Late
   await withConnection(cluster.target, emptyTables, { role: "coupon_owner" });
   return withConnection(cluster.target.as("coupon_admin"), async (admin) => {
     const stock = await fillStock({ admin }, seed, strokes * STOCK.users, strokes * STOCK.coupons);
-    const firstUser = stock.firstOfLives + 3 * stock.users;
+    const firstUser = stock.members.last + 1;
     const count = strokes * STOCK.stream;
     await addUsers({ admin }, firstUser, firstUser + count + strokes * OWN.users);
     let next = firstUser + count + 1;

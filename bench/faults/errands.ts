@@ -1,0 +1,68 @@
+/**
+ * What else is done to coupons while others ask, as in lives.ts.
+ *
+ * - A user goes with a coupon to two tills at once, which number their slips alike. The one that takes it takes that back every other time. Then they
+ *   are shown it again, and meanwhile every third user is forgotten.
+ * - One says what a weekday offers, and has the days until the next such day filled, at two servers at once. Of every other such day it withdraws the
+ *   coupon. Then it changes its mind about that weekday, and has the days filled again: they have what they had.
+ * - Another one retires coupons of long ago, a few grants a step.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Shift, Which } from "./shift.ts";
+
+const DAY_MS = 86_400_000;
+const AHEAD = 14;
+/** As many grants as a step retires, so that each coupon takes some; and from one step to the next at most, ms. */
+const STEP = 8;
+const STEP_MS = 1_000;
+
+export async function buyOne(
+  { stock, random, insist, claimOf }: Shift,
+  next: () => number,
+  { i }: Which,
+): Promise<boolean> {
+  const [user, coupon] = [next(), stock.probe.coupon];
+  if ((await insist({ kind: "issue", coupon, user })).is !== "ok") return true;
+  const claim = await claimOf(user);
+  if (claim === undefined) return true;
+  const tills = [2 * user, 2 * user + 1];
+  const shown = { coupon, user, claim };
+  /** The till that took it. */
+  const scan = async (slip: number) => {
+    const reference = `slip ${user}-${slip}`;
+    const answers = await Promise.all(
+      tills.map((till) => insist({ kind: "scan", ...shown, till, reference })),
+    );
+    return tills.find((_, i) => answers[i]?.is === "ok");
+  };
+  const till = await scan(1);
+  if (till !== undefined && i % 2 === 0) await insist({ kind: "undo", ...shown, till });
+  const forget = async () => i % 3 === 0 && insist({ kind: "forget", user });
+  await Promise.all([scan(2), forget()]);
+  await scan(3);
+  await insist({ kind: "issue", coupon, user });
+  await sleep(random() * 100);
+  return true;
+}
+
+export async function planOne({ insist }: Shift, _: () => number, { i }: Which): Promise<boolean> {
+  const time = Date.now() + (AHEAD + i) * DAY_MS;
+  const last = new Date(time).toISOString().slice(0, 10);
+  const weekday = new Date(time).getUTCDay() || 7;
+  const plan = (message: string, count: number) => insist({ kind: "plan", weekday, message, count });
+  const fill = () => insist({ kind: "fill", last });
+  await plan(`Plan ${i}`, 50 + i);
+  const [answer] = await Promise.all([fill(), fill()]);
+  const coupon = answer.is === "ok" ? answer.days?.[last] : undefined;
+  if (coupon !== undefined && i % 2 === 0) await insist({ kind: "withdraw", coupon });
+  await plan(`Plan ${i}, changed`, 150 + i);
+  await fill();
+  return true;
+}
+
+export async function retireSome({ stock, random, insist }: Shift): Promise<boolean> {
+  const before = new Date(Date.now() - 40 * DAY_MS).toISOString().slice(0, 10);
+  if (stock.old.size > 0) await insist({ kind: "retire", before, most: STEP });
+  await sleep(random() * STEP_MS);
+  return true;
+}
