@@ -37,7 +37,7 @@ test("./sd faults --help names each, and starts no database", async (t) => {
 });
 
 test("a small run in which calls fail: each thing that is done to a coupon is done, and nothing is broken", async () => {
-  const { verdict, history } = await trial({ seed: 1, requests: 100, lives: 4 });
+  const { verdict, history } = await trial({ seed: 1, requests: 50, lives: 2 });
   assert.deepEqual(verdict.violations, []);
   const done = history.attempts.filter(({ answer }) => answer.is === "ok").map(({ ask }) => ask.kind);
   assert.deepEqual(
