@@ -36,7 +36,7 @@ const values = (description: string) =>
     .nullable()
     .meta({ description, examples: [null] });
 
-export const eventId = z.string().meta({
+export const eventId = z.string("must be a string").meta({
   description: "Unique in its source, and the place in the order: give it as after, to go on behind it.",
   examples: ["2-3-1796036400000012"],
 });

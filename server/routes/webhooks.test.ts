@@ -188,5 +188,6 @@ for (const [name, run] of wrongBodyTests([
     ["after", "must be the id of an event, or latest"],
   ],
   ["no event", "POST /webhooks/crm/resend", { event_id: "x" }, ["event_id", "must be the id of an event"]],
+  ["a number as event", "POST /webhooks/crm/resend", { event_id: 1 }, ["event_id", "must be a string"]],
 ]))
   test(name, run);
