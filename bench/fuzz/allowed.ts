@@ -10,8 +10,10 @@ import {
   eligibleFrom,
   expiry,
   type Json,
+  retirable,
   startTime,
   userId,
+  WEBHOOKS,
 } from "./values.ts";
 
 /** Values that lead somewhere, by the member's name; any other name has only its schema. */
@@ -23,7 +25,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   expiry,
   count: fc.integer({ min: 1, max: 8 }),
   group_name: fc.constantFrom("vip", "VIP", "team-1"),
-  webhook_name: fc.constantFrom("crm", "shop"),
+  webhook_name: fc.constantFrom(...WEBHOOKS),
   url: fc.constantFrom("https://crm.example/", "https://shop.example:8443/hooks?a=1"),
   eligible_from: eligibleFrom,
   reference: fc.constantFrom("order-1", "order-2", "order-3"),
@@ -68,7 +70,7 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
       if (format === "date")
         return fc.oneof(
           { weight: 7, arbitrary: day },
-          { weight: 2, arbitrary: fc.constant("2020-01-01") }, // before which coupons may be retired
+          { weight: 2, arbitrary: retirable },
           { weight: 1, arbitrary: instants.map((text) => text.slice(0, 10)) },
         );
       if (schema.pattern !== undefined) return fc.stringMatching(new RegExp(schema.pattern));

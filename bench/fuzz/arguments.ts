@@ -15,6 +15,7 @@ import {
   hostileText,
   type Json,
   localTime,
+  retirable,
   slot,
   startTime,
   userId,
@@ -317,6 +318,7 @@ const likely: Readonly<Record<string, fc.Arbitrary<Arg>>> = {
   from_day: from(day),
   to_day: from(day),
   "after text": from(cursor),
+  "before date": from(retirable),
   coupon_ids: from(
     fc
       .oneof(fc.array(couponId, { minLength: 1, maxLength: 1 }), fc.array(couponId, { maxLength: 3 }))

@@ -1,3 +1,5 @@
+import { WEBHOOKS } from "./values.ts";
+
 /** Values of arguments that lead somewhere, by the argument's name: those that are always the same. */
 export const LIKELY: Readonly<Record<string, readonly string[]>> = {
   message: ["Free lunch"],
@@ -8,7 +10,7 @@ export const LIKELY: Readonly<Record<string, readonly string[]>> = {
   reference: ["order-1", "order-2"],
   page_size: ["1", "10", "1000"],
   subjects: ["{auth0|1}", "{auth0|2,auth0|3}", "{}"],
-  webhook_name: ["crm", "shop"],
+  webhook_name: WEBHOOKS,
   url: ["https://crm.example/", "http://127.0.0.1:9/hooks?a#b"],
   page_end: ["0-0", "1-2147483646", "3-0", "999999999999999999-0"],
   taken: ["{}", "{1-0-1}", "{1-0-1,2-1-1}"],

@@ -75,8 +75,10 @@ export async function fuzzSql(task: Task): Promise<void> {
     await checkedRun("sql", task, {
       values: work,
       async attempt(each) {
-        await done(sessions[each.role], each, task.tally);
-        return each.calls.length;
+        // Some of them twice: who repeats a call is answered as well.
+        const calls = each.calls.flatMap((call, i) => (i % 8 === 7 ? [call, call] : [call]));
+        await done(sessions[each.role], { ...each, calls }, task.tally);
+        return calls.length;
       },
       atEnd: () => assertRules({ scratch }),
       shown,

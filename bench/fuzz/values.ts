@@ -12,10 +12,23 @@ export const COUPONS = 16;
 export const userId = fc.integer({ min: 1, max: USERS + 2 });
 /** Live, and half of the users have it. */
 export const HELD = 6;
-/** What world.ts makes claim codes of, and the first three of HELD's. */
+/** It has expired, and two have it. */
+export const ENDED = 7;
+/** They have been over for more than a month, so that they can be retired. */
+export const OLD = [COUPONS - 1, COUPONS];
+/** What world.ts makes claim codes of, the first three of HELD's and the first one of ENDED. */
 export const CLAIM_KEY = Buffer.alloc(32);
-export const claimCode = fc.constantFrom("69G9-618J-FPYP", "F79S-C063-DP0Z", "5fd0 b38c kt44");
-export const couponId = fc.oneof(fc.constant(HELD), fc.integer({ min: 1, max: COUPONS + 8 }));
+export const claimCode = fc.constantFrom(
+  "69G9-618J-FPYP",
+  "F79S-C063-DP0Z",
+  "5fd0 b38c kt44",
+  "7RMM-B4NG-YGKW",
+);
+export const couponId = fc.oneof(
+  fc.constant(HELD),
+  fc.constantFrom(1, 3, 4, ENDED), // the others have not begun
+  fc.integer({ min: 1, max: COUPONS + 8 }),
+);
 export const code = fc.integer({ min: 1, max: COUPONS + 20 }).map((n) => `C${n}`);
 
 const DAY = 86_400_000;
@@ -23,19 +36,39 @@ const DAY = 86_400_000;
 const TODAY = Math.floor(Date.now() / DAY) * DAY;
 const instant = (days: number, hours = 0) => new Date(TODAY + days * DAY + hours * 3_600_000).toISOString();
 
-/** Few days, since a day holds three coupons. */
+/** Few days, since a day holds three coupons; and of these most often few that are to come, so that they meet. */
 export const startTime = fc
-  .tuple(fc.integer({ min: -10, max: 10 }), fc.integer({ min: 0, max: 5 }))
+  .tuple(
+    fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: -10, max: 10 })),
+    fc.integer({ min: 0, max: 5 }),
+  )
   .map(([days, hours]) => instant(days, hours));
-/** Before the start of coupons that are to come. */
-export const eligibleFrom = fc.integer({ min: 0, max: 24 }).map((hours) => instant(1, hours));
+/** Before the start of coupons that are to come, or over. */
+export const eligibleFrom = fc.constantFrom(-48, 0, 6, 24).map((hours) => instant(1, hours));
 export const expiry = fc
-  .tuple(fc.integer({ min: -5, max: 60 }), fc.integer({ min: 0, max: 5 }))
+  .tuple(
+    fc.oneof(fc.constantFrom(30, 40), fc.integer({ min: -5, max: 60 })),
+    fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5 })),
+  )
   .map(([days, hours]) => instant(days, hours));
 export const day = fc.integer({ min: -3, max: 3 }).map((days) => instant(days).slice(0, 10));
+/** Before which coupons may be retired: OLD ones, or none. */
+export const retirable = fc.constantFrom(instant(-35).slice(0, 10), "2020-01-01");
+/** A coupon that was created with these members and withdrawn. */
+export const WITHDRAWN: Readonly<Record<string, string>> = {
+  code: "Gone",
+  message: "Free lunch",
+  description: "",
+  start_time: instant(12),
+  expiry: instant(20),
+  count: "7",
+};
+
+/** There is place for two of them. */
+export const WEBHOOKS = ["crm", "shop", "mail"];
 
 /** Of a plan. */
-export const weekday = fc.integer({ min: 1, max: 7 });
+export const weekday = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 7 }));
 export const slot = fc.integer({ min: 1, max: 3 });
 export const codePattern = fc.constantFrom(
   "P-{date}",

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { env, openWorld, type World } from "../harness/app.ts";
 import { until } from "../harness/waiting.ts";
-import { CLAIM_KEY, COUPONS, HELD, USERS } from "./values.ts";
+import { CLAIM_KEY, COUPONS, ENDED, HELD, OLD, USERS, WEBHOOKS, WITHDRAWN } from "./values.ts";
 
-/** Users, and coupons of all kinds: live, sold out, used, upcoming, early for a group, ended, paused. */
+/**
+ * Users, and coupons of all kinds: live, sold out, used, upcoming, early for a group, ended, paused, over for long, withdrawn. All
+ * webhooks that there may be, but two.
+ */
 export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratch">): Promise<void> {
   await admin`
     select from import_users(
@@ -21,9 +24,20 @@ export async function furnish({ scratch: { admin, owner } }: Pick<World, "scratc
   await admin`select add_to_group('vip', array(select generate_series(1, ${USERS / 2}::integer)))`;
   await owner`
     update coupon.coupons set eligible_group = 'vip', eligible_from = clock_timestamp() - interval '1 hour' where id = 2`;
-  await owner`update coupon.coupons set expiry = clock_timestamp() + interval '1 hour' where id = 7`;
-  await admin`select issue_coupons(7, array[${USERS - 1}::integer, ${USERS}::integer])`;
-  await owner`update coupon.coupons set expiry = clock_timestamp() where id in (7, 8)`;
+  await owner`update coupon.coupons set expiry = clock_timestamp() + interval '1 hour' where id = ${ENDED}`;
+  await admin`select issue_coupons(${ENDED}, array[${USERS - 1}::integer, ${USERS}::integer])`;
+  await owner`update coupon.coupons set expiry = clock_timestamp() where id in (${ENDED}, 8)`;
+  await owner`
+    update coupon.coupons set start_time = start_time - interval '60 days', expiry = clock_timestamp() - interval '40 days'
+    where id = any (${OLD}::bigint[])`;
+  const { code = "", message = "", description = "", start_time = "", expiry = "", count = "" } = WITHDRAWN;
+  await admin`
+    select w.outcome
+    from create_coupon(${code}, ${message}, ${description}, ${start_time}::text::timestamptz, ${expiry}::text::timestamptz,
+      ${count}::text::integer) c
+    cross join lateral withdraw_coupon(c.coupon_id) w`;
+  await admin`
+    select set_webhook('other-' || n, 'https://crm.example/') from generate_series(1, ${51 - WEBHOOKS.length}::integer) n`;
   await owner`insert into coupon.claim_secrets (id, key) values (2, ${CLAIM_KEY})`;
 }
 
