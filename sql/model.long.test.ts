@@ -42,13 +42,20 @@ const RACES = [
   ],
 ] as const;
 
-/** Six who resolve a subject at once: at random, two seldom see the same one first. */
-const FIRST_SIGHTS = Array.from({ length: 50 }, (): [Command[], Command[][]] => [
-  [],
-  Array.from({ length: 6 }, () => [
-    { call: "resolve_subjects", issuer: "https://id.example/", subjects: ["ann"], creating: true },
-  ]),
-]);
+/** Six who do something at once to one thing, which two of them seldom draw at the same time, again and again. */
+const sixAtOnce = (opening: Command[], of: (i: number) => Command) =>
+  Array.from({ length: 50 }, (): [Command[], Command[][]] => [
+    opening,
+    Array.from({ length: 6 }, (_, i) => [of(i)]),
+  ]);
+const MEETING: Partial<Record<(typeof RACES)[number][0], [Command[], Command[][]][]>> = {
+  use_coupon: sixAtOnce([{ call: "issue_coupon", user: 1, coupon: 1 }], (i) => ({
+    ...{ call: "use_coupon", user: 1, coupon: 1, reference: `r${i}` },
+  })),
+  resolve_subjects: sixAtOnce([], () => ({
+    ...{ call: "resolve_subjects", issuer: "https://id.example/", subjects: ["ann"], creating: true },
+  })),
+};
 
 for (const [name, bug, right, wrong] of RACES)
   test(`all at once goes red with ${bug}`, async (t) => {
@@ -56,7 +63,7 @@ for (const [name, bug, right, wrong] of RACES)
     await plant(broken.scratch.owner, name, right, wrong);
     const run = await fc.check(allAtOnce(broken), {
       ...{ seed: 1, numRuns: 500, endOnFailure: true },
-      examples: name === "resolve_subjects" ? FIRST_SIGHTS : [],
+      examples: MEETING[name] ?? [],
     });
     assert.ok(run.errorInstance instanceof assert.AssertionError);
   });
