@@ -7,96 +7,84 @@ import { createRandom } from "../harness/stats.ts";
 import { BOUNDS } from "./checker/bounds.ts";
 import { CHANCES } from "./flaky.ts";
 import { bugsOfLives } from "./planted-lives.ts";
-import { type Bug, changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, SPENT } from "./planting.ts";
+import { type Bug, changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, replaced, SPENT } from "./planting.ts";
 
 export const bugs: readonly Bug[] = [
   {
     name: "no lock",
     about: "issuing is not locked, and no constraint holds the count",
     breaks: ["counts_agree", "reconcile_is_empty"],
-    plant: async (database) =>
-      inSql(
-        database,
-        KEEPERS.count,
-        await changed(
-          "sql/internal/lock_issuing.sql",
-          [LOCK, "  perform pg_sleep(0.01);\n"],
-          [ROW_LOCK, ";\n"],
-        ),
-      ),
+    plant: inSql(
+      KEEPERS.count,
+      replaced("sql/internal/lock_issuing.sql", [LOCK, "  perform pg_sleep(0.01);\n"], [ROW_LOCK, ";\n"]),
+    ),
   },
   {
     name: "unit too many",
     about: "a coupon is sold out one unit too late, and no constraint holds the count",
     breaks: ["within_count", "reconcile_is_empty"],
-    plant: async (database) =>
-      inSql(
-        database,
-        KEEPERS.count,
-        await changed("sql/internal/common_refusal.sql", [".issued >= (", ".issued > ("]),
-        await changed("sql/issue_coupons.sql", [
-          "v_left := v_coupon.count - v_coupon.issued;",
-          "v_left := v_coupon.count - v_coupon.issued + 1;",
-        ]),
-      ),
+    plant: inSql(
+      KEEPERS.count,
+      replaced("sql/internal/common_refusal.sql", [".issued >= (", ".issued > ("]),
+      replaced("sql/issue_coupons.sql", [
+        "v_left := v_coupon.count - v_coupon.issued;",
+        "v_left := v_coupon.count - v_coupon.issued + 1;",
+      ]),
+    ),
   },
   {
     name: "session lock",
     about: "the lock is the session's and given back before the commit, and no constraint holds the count",
     breaks: ["counts_agree", "reconcile_is_empty"],
-    plant: async (database) =>
-      inSql(
-        database,
-        KEEPERS.count,
-        // Their errors would leave the lock with the session.
-        KEEPERS.day,
-        KEEPERS.holder,
-        await changed(
-          "sql/internal/lock_issuing.sql",
-          [LOCK, "  perform pg_advisory_lock(4711);\n"],
-          [ROW_LOCK, ";\n"],
-        ),
-        await changed("sql/issue_coupons.sql", [
-          "  -- 6. Answer",
-          "  if v_locked then perform pg_advisory_unlock(4711); end if;\n  -- 6. Answer",
-        ]),
-        // A commit that takes as long as one on a slow disk.
-        `create function coupon.commit_slowly() returns trigger language plpgsql as
+    plant: inSql(
+      KEEPERS.count,
+      // Their errors would leave the lock with the session.
+      KEEPERS.day,
+      KEEPERS.holder,
+      replaced(
+        "sql/internal/lock_issuing.sql",
+        [LOCK, "  perform pg_advisory_lock(4711);\n"],
+        [ROW_LOCK, ";\n"],
+      ),
+      replaced("sql/issue_coupons.sql", [
+        "  -- 6. Answer",
+        "  if v_locked then perform pg_advisory_unlock(4711); end if;\n  -- 6. Answer",
+      ]),
+      // A commit that takes as long as one on a slow disk.
+      `create function coupon.commit_slowly() returns trigger language plpgsql as
           'begin perform pg_sleep(0.003); return null; end';
         create constraint trigger commits_slowly after update on coupon.coupons
           deferrable initially deferred for each row execute function coupon.commit_slowly();`,
-      ),
+    ),
   },
   {
     name: "no unique key",
     about: "the daily limit was left to a unique key, which is not there",
     breaks: ["one_a_day", "reconcile_is_empty"],
-    plant: async (database) => inSql(database, KEEPERS.day, await changed("sql/issue_coupons.sql", ...SPENT)),
+    plant: inSql(KEEPERS.day, replaced("sql/issue_coupons.sql", ...SPENT)),
   },
   {
     name: "second unit",
     about: "who asks again isn't looked up, so that a retry takes a second unit",
     breaks: ["one_grant_a_request", "grant_is_kept", "one_a_day", "reconcile_is_empty"],
-    plant: async (database) =>
-      inSql(
-        database,
-        KEEPERS.day,
-        KEEPERS.holder,
-        await changed(
-          "sql/issue_coupons.sql",
-          ...SPENT,
-          [
-            `        and (select g.user_id from coupon.user_coupons g
+    plant: inSql(
+      KEEPERS.day,
+      KEEPERS.holder,
+      replaced(
+        "sql/issue_coupons.sql",
+        ...SPENT,
+        [
+          `        and (select g.user_id from coupon.user_coupons g
           where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null)`,
-            ")",
-          ],
-          [
-            `      and (select g.user_id from coupon.user_coupons g
+          ")",
+        ],
+        [
+          `      and (select g.user_id from coupon.user_coupons g
         where g.coupon_id = issue_coupons.coupon_id and g.user_id = r.user_id) is null;`,
-            ";",
-          ],
-        ),
+          ";",
+        ],
       ),
+    ),
   },
   {
     name: "reply before commit",
@@ -131,32 +119,28 @@ export const bugs: readonly Bug[] = [
     name: "lease without holders",
     about: "a lease doesn't say who holds the coupon, so that they are refused too",
     breaks: ["holder_is_not_refused"],
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/coupon_leases.sql", [
-          `array(
+    plant: inSql(
+      replaced("sql/coupon_leases.sql", [
+        `array(
       select g.user_id
       from coupon.user_coupons g
       where coupon.position_key(g.coupon_id, g.position) > coupon.position_key(m.coupon_id, l.after)
         and coupon.position_key(g.coupon_id, g.position) <= coupon.position_key(m.coupon_id, l.issued))`,
-          "'{}'::bigint[]",
-        ]),
-      ),
+        "'{}'::bigint[]",
+      ]),
+    ),
   },
   {
     name: "restock within a lease",
     about: "a change doesn't wait for the leases that are out",
     breaks: ["refusal_is_true"],
     restocks: true,
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/internal/outlive_leases.sql", [
-          "    update coupon.leases l set is_leased = false where l.coupon_id = outlive_leases.coupon_id;\n",
-          "",
-        ]),
-      ),
+    plant: inSql(
+      replaced("sql/internal/outlive_leases.sql", [
+        "    update coupon.leases l set is_leased = false where l.coupon_id = outlive_leases.coupon_id;\n",
+        "",
+      ]),
+    ),
   },
   {
     name: "counted twice",
@@ -164,24 +148,18 @@ export const bugs: readonly Bug[] = [
     breaks: ["asked_is_counted"],
     // A server tells but a few times in a run.
     chances: { ...CHANCES, twice: 0.8 },
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/count_demand.sql", ["\n  where s.last_number < excluded.last_number", ""]),
-      ),
+    plant: inSql(replaced("sql/count_demand.sql", ["\n  where s.last_number < excluded.last_number", ""])),
   },
   {
     name: "sold out at another time",
     about: "sold_out_at is read from the clock a second time, after the grants",
     breaks: ["sold_out_is_dated"],
-    plant: async (database) =>
-      inSql(
-        database,
-        await changed("sql/issue_coupons.sql", [
-          "v_coupon.sold_out_at := v_now;",
-          "v_coupon.sold_out_at := clock_timestamp();",
-        ]),
-      ),
+    plant: inSql(
+      replaced("sql/issue_coupons.sql", [
+        "v_coupon.sold_out_at := v_now;",
+        "v_coupon.sold_out_at := clock_timestamp();",
+      ]),
+    ),
   },
   ...bugsOfLives,
   {

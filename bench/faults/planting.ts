@@ -65,9 +65,17 @@ export const SPENT: [from: string, to: string][] = [
   ],
 ];
 
-export async function inSql({ owner }: Scratch, ...texts: string[]): Promise<Plant> {
-  for (const text of texts) await owner.unsafe(text).simple();
-  return {};
+/** `changed` for inSql: the text is read when the bug is planted. */
+export function replaced(...given: Parameters<typeof changed>): () => Promise<string> {
+  return () => changed(...given);
+}
+
+/** Runs these in the database, one after the other. */
+export function inSql(...texts: (string | (() => Promise<string>))[]): Bug["plant"] {
+  return async ({ owner }) => {
+    for (const text of texts) await owner.unsafe(typeof text === "string" ? text : await text()).simple();
+    return {};
+  };
 }
 
 /** Modules of server/issuing with parts replaced, loaded from a directory of their own; what they import is the real thing. */
