@@ -8,9 +8,9 @@
  * - Another one retires coupons of long ago, a few grants a step.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Shift, Which } from "./shift.ts";
+import { DAY_MS, dayAt, weekdayOf } from "./days.ts";
+import type { Shift } from "./shift.ts";
 
-const DAY_MS = 86_400_000;
 const AHEAD = 14;
 /** As many grants as a step retires, so that each coupon takes some; and from one step to the next at most, ms. */
 const STEP = 8;
@@ -18,13 +18,13 @@ const STEP_MS = 1_000;
 
 export async function buyOne(
   { stock, random, insist, claimOf }: Shift,
-  next: () => number,
-  { i }: Which,
-): Promise<boolean> {
-  const [user, coupon] = [next(), stock.probe.coupon];
-  if ((await insist({ kind: "issue", coupon, user })).is !== "ok") return true;
+  i: number,
+  user: number,
+): Promise<void> {
+  const { coupon } = stock.probe;
+  if ((await insist({ kind: "issue", coupon, user })).is !== "ok") return;
   const claim = await claimOf(user);
-  if (claim === undefined) return true;
+  if (claim === undefined) return;
   const tills = [2 * user, 2 * user + 1];
   const shown = { coupon, user, claim };
   /** The till that took it. */
@@ -42,13 +42,11 @@ export async function buyOne(
   await scan(3);
   await insist({ kind: "issue", coupon, user });
   await sleep(random() * 100);
-  return true;
 }
 
-export async function planOne({ insist }: Shift, _: () => number, { i }: Which): Promise<boolean> {
-  const time = Date.now() + (AHEAD + i) * DAY_MS;
-  const last = new Date(time).toISOString().slice(0, 10);
-  const weekday = new Date(time).getUTCDay() || 7;
+export async function planOne({ insist }: Shift, i: number): Promise<void> {
+  const last = dayAt(Date.now() + (AHEAD + i) * DAY_MS);
+  const weekday = weekdayOf(last);
   const plan = (message: string, count: number) => insist({ kind: "plan", weekday, message, count });
   const fill = () => insist({ kind: "fill", last });
   await plan(`Plan ${i}`, 50 + i);
@@ -57,12 +55,10 @@ export async function planOne({ insist }: Shift, _: () => number, { i }: Which):
   if (coupon !== undefined && i % 2 === 0) await insist({ kind: "withdraw", coupon });
   await plan(`Plan ${i}, changed`, 150 + i);
   await fill();
-  return true;
 }
 
-export async function retireSome({ stock, random, insist }: Shift): Promise<boolean> {
-  const before = new Date(Date.now() - 40 * DAY_MS).toISOString().slice(0, 10);
+export async function retireSome({ stock, random, insist }: Shift): Promise<void> {
+  const before = dayAt(Date.now() - 40 * DAY_MS);
   if (stock.old.size > 0) await insist({ kind: "retire", before, most: STEP });
   await sleep(random() * STEP_MS);
-  return true;
 }

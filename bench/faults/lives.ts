@@ -11,10 +11,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRandom } from "../harness/stats.ts";
 import type { Client } from "./client.ts";
+import { DAY_MS } from "./days.ts";
 import { buyOne, planOne, retireSome } from "./errands.ts";
 import { type Answer, type Ask, type History, STRANGERS } from "./history.ts";
 import type { Load } from "./load.ts";
-import type { Shift, Which } from "./shift.ts";
+import type { Shift } from "./shift.ts";
 import type { Stock } from "./state.ts";
 
 export interface LivesOptions {
@@ -44,7 +45,6 @@ const DAYS = 70;
 /** Who ask in vain for what is a group's early. */
 const OUTSIDERS = 200;
 const ASKERS = 4;
-const DAY_MS = 86_400_000;
 /** Each step has its answer by then, also where a busy machine takes long to start a server. */
 const PATIENCE_MS = 60_000;
 /** Between two questions of an asker, at most, ms. */
@@ -111,15 +111,18 @@ export function startLives({
     for (let i = 0; running && i < times; i++)
       if (!(await live(shift, next, { operator, place, i }))) place += 1;
   };
+  const run = async (errand: (shift: Shift, i: number) => Promise<void>, times = most) => {
+    for (let i = 0; running && i < times; i++) await errand(shift, i);
+  };
   const made = Promise.all([
     ...Array.from({ length: MOVERS }, (_, operator) =>
       operate(operator, moveOne, () => strangers++, Math.ceil(most / 3)),
     ),
     operate(0, openEarly, memberOrNot, Math.ceil(most / 3)),
     ...Array.from({ length: WITHDRAWERS }, (_, operator) => operate(operator, withdrawOne, () => users++)),
-    operate(0, buyOne, () => users++),
-    operate(0, planOne, () => 0, Math.min(most, DAYS)),
-    operate(0, retireSome, () => 0),
+    run((shift, i) => buyOne(shift, i, users++)),
+    run(planOne, Math.min(most, DAYS)),
+    run(retireSome),
   ]);
   return {
     made,
@@ -128,6 +131,13 @@ export function startLives({
       await made;
     },
   };
+}
+
+/** Which coupon this is: of an operator, at a place (a day, with its code) that it leaves when it is taken, the so-manieth. */
+interface Which {
+  operator: number;
+  place: number;
+  i: number;
 }
 
 /** Returns whether its place is free again. */

@@ -15,10 +15,3 @@ export interface Shift {
   /** Of the first coupon in the user's wallet; undefined when the shift is over. */
   claimOf: (user: number) => Promise<string | undefined>;
 }
-
-/** Which coupon this is: of an operator, at a place (a day, with its code) that it leaves when it is taken, the so-manieth. */
-export interface Which {
-  operator: number;
-  place: number;
-  i: number;
-}

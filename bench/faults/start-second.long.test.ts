@@ -14,6 +14,7 @@ import { createRandom } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
 import { check, type Verdict } from "./checker/check.ts";
 import { createClient, tokensOf } from "./client.ts";
+import { DAY_MS } from "./days.ts";
 import { startServer } from "./ground.ts";
 import { type Answer, type Ask, EARLY_GROUP, type FinalState, type History, newHistory } from "./history.ts";
 import { readState } from "./state.ts";
@@ -27,7 +28,6 @@ const BEFORE_MS = 2_500;
 const AFTER_MS = 2_500;
 /** For three coupons to be made, also on a busy machine, ms. */
 const LEAD_MS = 4_000;
-const DAY_MS = 86_400_000;
 
 /** Of the users of a coupon half are in the group that may have it early. */
 const MEMBERS = { first: 1, last: (3 * USERS) / 2 };

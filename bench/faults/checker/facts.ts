@@ -1,4 +1,5 @@
 /** What a run proves: its history and the rows of its database, arranged so that a check can look things up. */
+import { dayAt } from "../days.ts";
 import type { Answer, Ask, Attempt, FinalState, History } from "../history.ts";
 
 /** What a check says of one thing that it looked at: it is right, or what is wrong with it. */
@@ -84,7 +85,7 @@ export function gather(history: History, state: FinalState): Facts {
   };
   const dayKnownSince = new Map<string, number>();
   for (const grant of state.grants) {
-    const day = new Date(Date.parse(grant.issued_at) - SET_BACK_MS).toISOString().slice(0, 10);
+    const day = dayAt(Date.parse(grant.issued_at) - SET_BACK_MS);
     const since = dayKnownSince.get(day) ?? Number.POSITIVE_INFINITY;
     dayKnownSince.set(day, Math.min(since, firstOk(issuesBy.get(holding(grant)))));
   }

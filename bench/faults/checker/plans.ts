@@ -1,11 +1,7 @@
 /** Days that are filled by a plan. */
+import { DAY_MS, dayAt, weekdayOf } from "../days.ts";
 import { attemptsTo, type Facts, type Findings, grouped, mayBeDone } from "./facts.ts";
 import { CLOCKS_MS } from "./starts.ts";
-
-const DAY_MS = 86_400_000;
-const dayAt = (time: number) => new Date(time).toISOString().slice(0, 10);
-/** 1: Monday. */
-const weekdayOf = (day: string) => new Date(day).getUTCDay() || 7;
 
 /** Whoever filled days is told a coupon of each that had a plan by then, always the same one. It is there, or was withdrawn. */
 export function* planIsKept({ history, state }: Facts): Findings {
