@@ -12,11 +12,11 @@ import { createClock, type FakeTime, openFakeTime } from "./clock.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import type { Fault } from "./fault.ts";
 import { type Ground, startServer } from "./ground.ts";
-import { type FinalState, type History, newHistory } from "./history.ts";
+import type { FinalState, History } from "./history.ts";
 import { startLives } from "./lives.ts";
 import { type Load, startLoad } from "./load.ts";
 import { openProxy } from "./proxy.ts";
-import { fillStock, readState, type Stock } from "./state.ts";
+import { fillStock, historyOf, readState, type Stock } from "./state.ts";
 
 export interface AssaultOptions {
   seed: number;
@@ -114,10 +114,7 @@ async function prepare(
   const proxy = await openProxy(database.apiUrl);
   later(proxy.close);
 
-  const counts = [...stock.coupons, stock.probe].map(({ coupon, count }) => [coupon, count] as const);
-  const history = newHistory(seed, new Map(counts));
-  history.members = stock.members;
-  history.old = stock.old;
+  const history = historyOf(seed, stock);
   const secret = newSecret();
   const start = async (port?: number) => {
     const environment = fault.clock === "server" ? fakeTime.environment : {};

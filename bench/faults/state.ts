@@ -5,7 +5,7 @@ import { createThings, makeCoupon, plantGrants } from "../harness/coupons.ts";
 import type { Scratch } from "../harness/scratch.ts";
 import { createRandom } from "../harness/stats.ts";
 import { addUsers } from "../harness/tables.ts";
-import { EARLY_GROUP, type FinalState, type History } from "./history.ts";
+import { EARLY_GROUP, type FinalState, type History, newHistory } from "./history.ts";
 
 export interface Stock {
   users: number;
@@ -65,6 +65,17 @@ export async function fillStock(
     members,
     old: owner ? await plantOld(admin, owner) : new Map(),
   };
+}
+
+/** Of a run that begins with this, and with other coupons. */
+export function historyOf(
+  seed: number,
+  stock: Stock,
+  ...others: readonly { coupon: number; count: number }[]
+): History {
+  const coupons = [...stock.coupons, stock.probe, ...others];
+  const counts = new Map(coupons.map(({ coupon, count }) => [coupon, count]));
+  return { ...newHistory(seed, counts), members: stock.members, old: stock.old };
 }
 
 async function plantOld(admin: Sql, owner: Sql): Promise<Stock["old"]> {

@@ -13,11 +13,11 @@ import { BOUNDS, type Bounds } from "./checker/bounds.ts";
 import { check, type Verdict } from "./checker/check.ts";
 import { createClient, tokensOf } from "./client.ts";
 import { type Chances, type Flaky, flaky } from "./flaky.ts";
-import { type FinalState, type History, newHistory } from "./history.ts";
+import type { FinalState, History } from "./history.ts";
 import { type Inside, serveInside } from "./inside.ts";
 import { startLives } from "./lives.ts";
 import { startLoad } from "./load.ts";
-import { fillStock, readState } from "./state.ts";
+import { fillStock, historyOf, readState } from "./state.ts";
 
 export interface TrialOptions {
   seed: number;
@@ -88,14 +88,9 @@ export function trial({
       insides.push(inside);
       targets.push(inside.url);
     }
-    const client = createClient(tokensOf(secret), {
-      deadlineMs: bounds.answerMs + HANGS_ON_MS,
-    });
+    const client = createClient(tokensOf(secret), { deadlineMs: bounds.answerMs + HANGS_ON_MS });
     later(async () => client.close());
-    const history = newHistory(seed, new Map(stock.coupons.map(({ coupon, count }) => [coupon, count])));
-    history.counts.set(stock.probe.coupon, stock.probe.count);
-    history.members = stock.members;
-    history.old = stock.old;
+    const history = historyOf(seed, stock);
 
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());

@@ -16,11 +16,11 @@ import { wellness } from "../assault.ts";
 import { check, type Verdict } from "../checker/check.ts";
 import { createClient, tokensOf } from "../client.ts";
 import { type Server, startServer } from "../ground.ts";
-import { type FinalState, type History, newHistory } from "../history.ts";
+import type { FinalState, History } from "../history.ts";
 import { startLives } from "../lives.ts";
 import { startLoad } from "../load.ts";
 import { untilSeen } from "../seen.ts";
-import { fillStock, readState, type Stock } from "../state.ts";
+import { fillStock, historyOf, readState, type Stock } from "../state.ts";
 import type { ClusterFault, Stage } from "./fault.ts";
 import { type Figures, figuresOf } from "./figures.ts";
 import { untilWhole } from "./nodes.ts";
@@ -76,9 +76,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
     if (fault.isControl) await waitForNobody(cluster, later);
     const ways = await fault.prepare?.(cluster);
     if (ways) later(ways.close);
-    const coupons = [...stock.coupons, stock.probe, stream, own];
-    const history = newHistory(seed, new Map(coupons.map(({ coupon, count }) => [coupon, count])));
-    history.members = stock.members;
+    const history = historyOf(seed, stock, stream, own);
     const secret = newSecret();
     const start = startIn(cluster, secret, history, planted, later);
     const servers = [];
@@ -86,9 +84,7 @@ export function besiege(fault: ClusterFault, cluster: Cluster, options: SiegeOpt
     await untilSeen("HAProxy sees the servers", async () => (await fetch(`${cluster.url}/readyz`)).ok);
 
     const random = createRandom(seed);
-    const client = createClient(tokensOf(secret), {
-      maxSockets: SOCKETS,
-    });
+    const client = createClient(tokensOf(secret), { maxSockets: SOCKETS });
     later(async () => client.close());
     const endWatch = watchStalls(history.stalls);
     later(async () => endWatch());
