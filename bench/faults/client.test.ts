@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { createClient, read } from "./client.ts";
+import type { Ask } from "./history.ts";
 
 const answer = (status: number, body: object) => read("issue", status, JSON.stringify(body));
 
@@ -81,65 +83,71 @@ async function serve(t: TestContext, listener: RequestListener, given: { deadlin
   return { client, server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
+const SCANNED = { coupon: 7, user: 1, till: 2, claim: "7K3M-PX2A-9QTD" };
+/** What is asked, and whose token, path and body that is. */
+const SENT: [ask: Ask, token: string, path: string, body: string][] = [
+  [{ kind: "issue", coupon: 7, user: 1 }, "token 1", "/coupons/7/issue", "{}"],
+  [{ kind: "use", coupon: 7, user: 1, reference: "r" }, "token 1", "/coupons/7/use", '{"reference":"r"}'],
+  [{ kind: "restock", coupon: 7, count: 9 }, "admin", "/coupons/7/count", '{"count":9}'],
+  [
+    { kind: "create", code: "C", message: "m", start: 0, end: 1_500, count: 2 },
+    "admin",
+    "/coupons",
+    '{"code":"C","message":"m","description":"","start_time":"1970-01-01T00:00:00.000Z","expiry":"1970-01-01T00:00:01.500Z","count":2}',
+  ],
+  [{ kind: "edit", coupon: 7, message: "other" }, "admin", "/coupons/7/edit", '{"message":"other"}'],
+  [
+    { kind: "move", coupon: 7, start: 1 },
+    "admin",
+    "/coupons/7/start",
+    '{"start_time":"1970-01-01T00:00:00.001Z"}',
+  ],
+  [
+    { kind: "early", coupon: 7, from: 1 },
+    "admin",
+    "/coupons/7/group",
+    '{"group_name":"regulars","eligible_from":"1970-01-01T00:00:00.001Z"}',
+  ],
+  [{ kind: "withdraw", coupon: 7 }, "admin", "/coupons/7/withdraw", "{}"],
+  [
+    { kind: "scan", ...SCANNED, reference: "slip 1" },
+    "till 2",
+    "/claims/use",
+    '{"claim_code":"7K3M-PX2A-9QTD","reference":"slip 1"}',
+  ],
+  [
+    { kind: "undo", ...SCANNED },
+    "till 2",
+    "/claims/undo-use",
+    '{"claim_code":"7K3M-PX2A-9QTD","reason":"User 1 brought it back"}',
+  ],
+  [{ kind: "forget", user: 1 }, "admin", "/users/1/forget", "{}"],
+  [
+    { kind: "plan", weekday: 1, message: "m", count: 3 },
+    "admin",
+    "/plan",
+    '{"weekday":1,"slot":1,"code_pattern":"PLAN-{date}","message":"m","description":"","count":3,"local_start":"00:00","local_expiry":"00:00","expiry_days":1}',
+  ],
+  [{ kind: "fill", last: "2026-11-30" }, "admin", "/plan/fill", '{"last_day":"2026-11-30"}'],
+  [
+    { kind: "retire", before: "2026-01-01", most: 5 },
+    "admin",
+    "/coupons/retire",
+    '{"before":"2026-01-01","at_most":5}',
+  ],
+];
+
 test("what is sent", async (t) => {
   const seen: unknown[] = [];
-  const { client, url } = await serve(t, (request, response) => {
-    const parts: Buffer[] = [];
-    request.on("data", (part) => parts.push(part));
-    request.on("end", () => {
-      seen.push([
-        request.method,
-        request.url,
-        request.headers.authorization,
-        Buffer.concat(parts).toString(),
-      ]);
-      response.writeHead(409).end('{"outcome":"sold_out"}');
-    });
+  const { client, url } = await serve(t, async (request, response) => {
+    seen.push([request.method, request.url, request.headers.authorization, await text(request)]);
+    response.writeHead(409).end('{"outcome":"sold_out"}');
   });
-  await client.send(url, { kind: "issue", coupon: 7, user: 1 });
-  await client.send(url, { kind: "use", coupon: 7, user: 1, reference: "r" });
-  await client.send(url, { kind: "restock", coupon: 7, count: 9 });
-  await client.send(url, { kind: "create", code: "C", message: "m", start: 0, end: 1_500, count: 2 });
-  await client.send(url, { kind: "edit", coupon: 7, message: "other" });
-  await client.send(url, { kind: "move", coupon: 7, start: 1 });
-  await client.send(url, { kind: "withdraw", coupon: 7 });
-  const scanned = { coupon: 7, user: 1, till: 2, claim: "7K3M-PX2A-9QTD" };
-  await client.send(url, { kind: "scan", ...scanned, reference: "slip 1" });
-  await client.send(url, { kind: "undo", ...scanned });
-  await client.send(url, { kind: "forget", user: 1 });
-  await client.send(url, { kind: "plan", weekday: 1, message: "m", count: 3 });
-  await client.send(url, { kind: "fill", last: "2026-11-30" });
-  await client.send(url, { kind: "retire", before: "2026-01-01", most: 5 });
-  assert.deepEqual(seen, [
-    ["POST", "/coupons/7/issue", "Bearer token 1", "{}"],
-    ["POST", "/coupons/7/use", "Bearer token 1", '{"reference":"r"}'],
-    ["POST", "/coupons/7/count", "Bearer admin", '{"count":9}'],
-    [
-      "POST",
-      "/coupons",
-      "Bearer admin",
-      '{"code":"C","message":"m","description":"","start_time":"1970-01-01T00:00:00.000Z","expiry":"1970-01-01T00:00:01.500Z","count":2}',
-    ],
-    ["POST", "/coupons/7/edit", "Bearer admin", '{"message":"other"}'],
-    ["POST", "/coupons/7/start", "Bearer admin", '{"start_time":"1970-01-01T00:00:00.001Z"}'],
-    ["POST", "/coupons/7/withdraw", "Bearer admin", "{}"],
-    ["POST", "/claims/use", "Bearer till 2", '{"claim_code":"7K3M-PX2A-9QTD","reference":"slip 1"}'],
-    [
-      "POST",
-      "/claims/undo-use",
-      "Bearer till 2",
-      '{"claim_code":"7K3M-PX2A-9QTD","reason":"User 1 brought it back"}',
-    ],
-    ["POST", "/users/1/forget", "Bearer admin", "{}"],
-    [
-      "POST",
-      "/plan",
-      "Bearer admin",
-      '{"weekday":1,"slot":1,"code_pattern":"PLAN-{date}","message":"m","description":"","count":3,"local_start":"00:00","local_expiry":"00:00","expiry_days":1}',
-    ],
-    ["POST", "/plan/fill", "Bearer admin", '{"last_day":"2026-11-30"}'],
-    ["POST", "/coupons/retire", "Bearer admin", '{"before":"2026-01-01","at_most":5}'],
-  ]);
+  for (const [ask] of SENT) await client.send(url, ask);
+  assert.deepEqual(
+    seen,
+    SENT.map(([, token, path, body]) => ["POST", path, `Bearer ${token}`, body]),
+  );
 });
 
 const ASK = { kind: "issue", coupon: 7, user: 1 } as const;
