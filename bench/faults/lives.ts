@@ -64,15 +64,6 @@ export function startLives({
   let running = isOn;
   let users = stock.firstOfLives;
   let strangers = STRANGERS;
-  let asked = 0;
-  /** A member, then somebody who is none, of just before the first one; they come round. */
-  const memberOrNot = () => {
-    const { members } = stock;
-    const [turn, isMember] = [asked >> 1, asked++ % 2 === 0];
-    return isMember
-      ? members.first + (turn % (members.last - members.first + 1))
-      : members.first - 1 - (turn % OUTSIDERS);
-  };
   const target = () => targets[Math.floor(random() * targets.length)];
   const insist = (ask: Ask): Promise<Answer> => load.insist(ask, PATIENCE_MS, target);
   const shift: Shift = {
@@ -118,7 +109,7 @@ export function startLives({
     ...Array.from({ length: MOVERS }, (_, operator) =>
       operate(operator, moveOne, () => strangers++, Math.ceil(most / 3)),
     ),
-    operate(0, openEarly, memberOrNot, Math.ceil(most / 3)),
+    operate(0, openEarly, memberOrNot(stock), Math.ceil(most / 3)),
     ...Array.from({ length: WITHDRAWERS }, (_, operator) => operate(operator, withdrawOne, () => users++)),
     run((shift, i) => buyOne(shift, i, users++)),
     run(planOne, Math.min(most, DAYS)),
@@ -130,6 +121,17 @@ export function startLives({
       running = false;
       await made;
     },
+  };
+}
+
+/** A member, then somebody who is none, of just before the first one; they come round. */
+function memberOrNot({ members }: Stock): () => number {
+  let asked = 0;
+  return () => {
+    const [turn, isMember] = [asked >> 1, asked++ % 2 === 0];
+    return isMember
+      ? members.first + (turn % (members.last - members.first + 1))
+      : members.first - 1 - (turn % OUTSIDERS);
   };
 }
 
