@@ -3,10 +3,11 @@ import { type Facts, type Findings, firstOk, holding, ms, said } from "./facts.t
 
 export function* forgottenIsGone({ forgets, uses, state }: Facts): Findings {
   for (const [user, attempts] of forgets) {
+    const goneAt = firstOk(attempts);
+    if (goneAt === Number.POSITIVE_INFINITY) continue;
     const places = state.traces.filter((trace) => trace.user === user).map(({ place }) => place);
-    if (firstOk(attempts) < Number.POSITIVE_INFINITY)
-      yield places.length === 0 ||
-        `user ${user} was forgotten at ${ms(firstOk(attempts))}, and is named in ${places.join(", ")}`;
+    yield places.length === 0 ||
+      `user ${user} was forgotten at ${ms(goneAt)}, and is named in ${places.join(", ")}`;
   }
   for (const { ask, answer, invokedAt } of [...uses.values()].flat())
     if (answer.is === "ok")

@@ -13,16 +13,15 @@ export function* planIsKept({ history, state }: Facts): Findings {
     for (const [day, coupon] of Object.entries(days)) told.set(day, (told.get(day) ?? new Set()).add(coupon));
     // What starts today may have started.
     const first = history.epoch + answeredAt + CLOCKS_MS + DAY_MS;
-    for (let time = first; dayAt(time) <= ask.last; time += DAY_MS)
-      if (
-        plans.some(
-          (plan) => isOf(plan.ask, dayAt(time)) && plan.answer.is === "ok" && plan.answeredAt < invokedAt,
-        )
-      )
-        yield dayAt(time) in days || `${dayAt(time)} was planned and filled, and has no coupon`;
+    const planned = plans.filter((plan) => plan.answer.is === "ok" && plan.answeredAt < invokedAt);
+    for (let time = first; dayAt(time) <= ask.last; time += DAY_MS) {
+      const day = dayAt(time);
+      if (planned.some((plan) => isOf(plan.ask, day)))
+        yield day in days || `${day} was planned and filled, and has no coupon`;
+    }
   }
-  const planned = state.coupons.filter(({ message }) => plans.some(({ ask }) => ask.message === message));
-  const made = grouped(planned, ({ start }) => dayAt(start));
+  const ofPlans = state.coupons.filter(({ message }) => plans.some(({ ask }) => ask.message === message));
+  const made = grouped(ofPlans, ({ start }) => dayAt(start));
   for (const [day, coupons] of told) {
     const [rows, gone] = [made.get(day) ?? [], withdrawals.filter(({ ask }) => coupons.has(ask.coupon))];
     const isGone = rows.length === 0 && gone.some(({ answer }) => mayBeDone(answer));
