@@ -165,7 +165,7 @@ async function during(stage: Stage, shop: Shop, processes: readonly Process[], l
   );
   try {
     const firsts = await Promise.all(
-      processes.map((_, i) => takeLease(stage, shop, processes[i] as Process, pools[i] as Pool)),
+      processes.map((process, i) => takeLease(stage, shop, process, pools[i] as Pool)),
     );
     const before = await Promise.all(pids.map((pid) => snapshot(pid)));
     if (perSecond === 0) await sleep(load === "rest" ? options.seconds * 1_000 : 0);
