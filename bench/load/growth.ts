@@ -18,7 +18,7 @@ import {
 } from "../report/result.ts";
 import { faultsOf, fire } from "./closed-loop.ts";
 import { addHistory } from "./history.ts";
-import { figuresOf } from "./measures.ts";
+import { figuresOf, medianOf } from "./measures.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -171,14 +171,12 @@ function daysOf(grants: number): number[] {
 
 /** How each way does with more earlier grants, against the fewest. */
 function ratiosOf(measures: readonly Measure[], sizes: readonly number[]): Headline[] {
-  const medianOf = (way: string, grants: number) =>
-    measures.find(({ group, name }) => group === way && name === nameOf(grants))?.figures[RATE]?.[0] ??
-    Number.NaN;
+  const rateOf = (group: string, grants: number) => medianOf(measures, { group, name: nameOf(grants) }, RATE);
   const [none, ...more] = sizes.toSorted((a, b) => a - b) as [number, ...number[]];
   return more.flatMap((grants) =>
     WAYS.map((way) => ({
       name: `${grants.toLocaleString("en")} earlier grants and users / ${none === 0 ? "none" : none.toLocaleString("en")}, ${way}`,
-      value: medianOf(way, grants) / medianOf(way, none),
+      value: rateOf(way, grants) / rateOf(way, none),
     })),
   );
 }

@@ -20,6 +20,16 @@ export function figuresOf<Run>(
   );
 }
 
+/** The median of a figure in the row of this name and group; NaN where there is none. */
+export function medianOf(
+  measures: readonly Measure[],
+  row: Pick<Measure, "group" | "name">,
+  figure: string,
+): number {
+  const found = measures.find(({ group, name }) => group === row.group && name === row.name);
+  return found?.figures[figure]?.[0] ?? Number.NaN;
+}
+
 export interface Contender {
   name: string;
   connections: number;

@@ -9,6 +9,7 @@ import { newDatabase } from "../harness/service.ts";
 import { spread } from "../harness/stats.ts";
 import { copyTable, createCoupon, emptyTables, grantsOf } from "../harness/tables.ts";
 import { createVerdict, type Findings, type Say } from "../report/result.ts";
+import { medianOf } from "./measures.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -62,12 +63,11 @@ function run({ rounds, batches, rows }: SqlOptions, say: Say): Promise<Findings>
       name,
       figures: { [FIGURE]: spread(us) },
     }));
-    const medianOf = (name: string, group: string) =>
-      measures.find((measure) => measure.name === name && measure.group === group)?.figures[FIGURE]?.[0] ??
-      Number.NaN;
     const headlines = batches.map(groupOf).map((group) => ({
       name: `issue_coupons / bare insert, ${group}`,
-      value: medianOf("bare insert", group) / medianOf("issue_coupons", group),
+      value:
+        medianOf(measures, { group, name: "bare insert" }, FIGURE) /
+        medianOf(measures, { group, name: "issue_coupons" }, FIGURE),
     }));
     const { checks, failures } = verdict;
     return { measures, headlines, checks, failures, notes: ["The ratios are of rows a second."] };

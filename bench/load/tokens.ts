@@ -13,7 +13,7 @@ import { addUsers, createCoupon, grantsOf } from "../harness/tables.ts";
 import { issueShot } from "../harness/tokens.ts";
 import { createVerdict, type Findings, type Headline, type Say } from "../report/result.ts";
 import { faultsOf, fire } from "./closed-loop.ts";
-import { figuresOf } from "./measures.ts";
+import { figuresOf, medianOf } from "./measures.ts";
 import { createPace, inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
 
@@ -107,8 +107,7 @@ function run({ rounds, connections, volley, known }: TokensOptions, say: Say): P
         "CPU of the server, µs each": ({ cpu }) => cpu,
       }),
     }));
-    const rateOf = (name: string) =>
-      measures.find((measure) => measure.name === name)?.figures["refusals a second"]?.[0] ?? Number.NaN;
+    const rateOf = (name: string) => medianOf(measures, { group: "", name }, "refusals a second");
     return {
       measures,
       headlines: [

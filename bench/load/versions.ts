@@ -9,7 +9,8 @@ import { withCleanup } from "../harness/cleanup.ts";
 import type { ClusterServer } from "../harness/cluster.ts";
 import { packageOf, startEmbeddedAnew, startNpm } from "../harness/npm-postgres.ts";
 import { spread } from "../harness/stats.ts";
-import { createVerdict, type Findings, type Say, Skipped } from "../report/result.ts";
+import { createVerdict, type Findings, type Measure, type Say, Skipped } from "../report/result.ts";
+import { medianOf } from "./measures.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
 import { groupOf, insertUsers, measureIssue } from "./sql.ts";
@@ -31,10 +32,9 @@ export const versions: Scenario<VersionsOptions> = {
 
 const NEWEST = "18";
 const OLDER = ["15", "16", "17"];
-const BATCH = 1_000;
-const MOST = 10_000;
-const A_ROW = "µs a row";
-const A_BATCH = "ms a batch";
+/** How many users, and the figure that is told of them. */
+const BATCH = { users: 1_000, figure: "µs a row", told: (usARow: number) => usARow };
+const MOST = { users: 10_000, figure: "ms a batch", told: (usARow: number) => usARow * 10 };
 
 interface Server {
   major: string;
@@ -63,40 +63,36 @@ function run({ rounds, rows }: VersionsOptions, say: Say): Promise<Findings> {
 
     const verdict = createVerdict();
     const contenders = servers.flatMap((server) => [
-      { server, batch: BATCH, piece: Math.max(BATCH, rows - (rows % BATCH)) },
-      { server, batch: MOST, piece: MOST },
+      { server, batch: BATCH, piece: Math.max(BATCH.users, rows - (rows % BATCH.users)) },
+      { server, batch: MOST, piece: MOST.users },
     ]);
     const measured = await inTurn(
       contenders,
       rounds,
       async ({ server, batch, piece }) => {
-        const { us, counts } = await measureIssue(server.session, batch, piece);
+        const { us, counts } = await measureIssue(server.session, batch.users, piece);
         for (const [what, n] of Object.entries(counts))
           verdict.equal(`${what} on PostgreSQL ${server.major}`, n, piece);
-        return batch === MOST ? (us * MOST) / 1_000 : us;
+        return batch.told(us);
       },
       say,
     );
     verdict.checks.push("each piece left as many rows as it was asked for");
     const measures = [...measured].map(([{ server, batch }, each]) => ({
-      group: groupOf(batch),
-      name: nameOf(server.major),
-      figures: { [batch === MOST ? A_BATCH : A_ROW]: spread(each) },
+      ...rowOf(server.major, batch),
+      figures: { [batch.figure]: spread(each) },
     }));
-    const medianOf = (major: string, figure: string) =>
-      measures.find(({ name, figures }) => name === nameOf(major) && figure in figures)?.figures[
-        figure
-      ]?.[0] ?? Number.NaN;
+    const of = (major: string, batch: typeof BATCH) => medianOf(measures, rowOf(major, batch), batch.figure);
     return {
       measures,
       headlines: [
         ...OLDER.map((major) => ({
-          name: `PostgreSQL ${major} / ${NEWEST}, ${groupOf(BATCH)}`,
-          value: medianOf(NEWEST, A_ROW) / medianOf(major, A_ROW),
+          name: `PostgreSQL ${major} / ${NEWEST}, ${groupOf(BATCH.users)}`,
+          value: of(NEWEST, BATCH) / of(major, BATCH),
         })),
         ...[...OLDER, NEWEST].map((major) => ({
           name: `10,000 users in one batch, PostgreSQL ${major}`,
-          value: medianOf(major, A_BATCH),
+          value: of(major, MOST),
           unit: "ms",
         })),
       ],
@@ -110,7 +106,9 @@ function run({ rounds, rows }: VersionsOptions, say: Say): Promise<Findings> {
   });
 }
 
-const nameOf = (major: string) => `PostgreSQL ${major}`;
+function rowOf(major: string, { users }: typeof BATCH): Pick<Measure, "group" | "name"> {
+  return { group: groupOf(users), name: `PostgreSQL ${major}` };
+}
 
 /** A session as the owner in a new database with users. */
 async function prepared(superuser: ClusterServer["target"]): Promise<Sql> {
