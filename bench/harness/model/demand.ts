@@ -1,11 +1,10 @@
 /** What servers counted, in plain words: each count once, and the same sums when seconds become quarters of an hour. */
-import type { Command, Row } from "./commands.ts";
-import type { Demand, Model, Of } from "./state.ts";
+import type { Row } from "./commands.ts";
+import { type Demand, isOneOf, type Model, type Of } from "./state.ts";
 
 const CALLS = ["count_demand", "fold_demand", "demand_ages"] as const;
 export type OfDemand = Of<(typeof CALLS)[number]>;
-export const isOfDemand = (command: Command): command is OfDemand =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfDemand = isOneOf(CALLS);
 
 export function ofDemand(model: Model, command: OfDemand): Row[] {
   // It is gone with its coupon.

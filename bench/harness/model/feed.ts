@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import type { Sql } from "../../../db/connect.ts";
-import { BY_HAND, type Command, type Row } from "./commands.ts";
-import { type Coupon, emptyModel, type Model } from "./state.ts";
+import type { Command, Row } from "./commands.ts";
+import { type Coupon, emptyModel, heldBy, isByHand, type Model } from "./state.ts";
 
 interface Happening extends Row {
   event: string;
@@ -46,7 +46,7 @@ export function createFeed(opened: Model): Feed {
       of(coupon_id).changes.push({ place, happening: happened(event, coupon_id) });
     for (const grant of after.grants) {
       const { user, coupon, position } = grant;
-      const was = before.grants.find((each) => each.user === user && each.coupon === coupon);
+      const was = heldBy(before, user, coupon);
       if (was === undefined) {
         of(coupon).grants.push(happened("issued", coupon, { user_id: user, position }));
         if (after.coupons.find(({ coupon_id }) => coupon_id === coupon)?.count === position)
@@ -88,7 +88,7 @@ export function createFeed(opened: Model): Feed {
         for (const each of all)
           if (each.user_id === command.user && each.use_reference !== null)
             each.use_reference = "(forgotten)";
-      } else if (!(BY_HAND as readonly string[]).includes(command.call)) add(before, after);
+      } else if (!isByHand(command)) add(before, after);
       forgetGrants(after);
     },
     read() {

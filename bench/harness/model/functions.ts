@@ -1,7 +1,7 @@
 /** Which functions of the service are compared with the model, and which are not, and why. */
 import fc from "fast-check";
-import { BY_HAND } from "./commands.ts";
 import { alone } from "./runs.ts";
+import { isByHand } from "./state.ts";
 
 /** Asked after commands, and not among them. */
 const READ = ["audit_trail", "events", "reconcile"];
@@ -33,7 +33,7 @@ export const UNREACHED: Readonly<Record<string, string>> = {
 
 /** The functions that random commands ask, as so many of them show, the same each time. */
 export function asked(): Set<string> {
-  const drawn = fc.sample(fc.noBias(alone), { seed: 1, numRuns: 5_000 }).map(({ call }) => call);
-  const byHand = new Set<string>(BY_HAND);
-  return new Set([...READ, ...drawn.filter((call) => !byHand.has(call)).map((call) => CALLED[call] ?? call)]);
+  const drawn = fc.sample(fc.noBias(alone), { seed: 1, numRuns: 5_000 });
+  const called = drawn.filter((command) => !isByHand(command)).map(({ call }) => CALLED[call] ?? call);
+  return new Set([...READ, ...called]);
 }

@@ -1,13 +1,10 @@
 /** Groups in the model: who is in which, and which coupon may be had early. */
-import { type Command, NOW, type Row } from "./commands.ts";
-import { type Coupon, firstStart, type Model, type Of } from "./state.ts";
+import { NOW, type Row } from "./commands.ts";
+import { type Coupon, firstStart, isOneOf, type Model, type Of } from "./state.ts";
 
-const CALLS = [
-  ...(["set_coupon_group", "add_to_group", "remove_from_group", "list_group", "list_groups"] as const),
-];
+const CALLS = ["set_coupon_group", "add_to_group", "remove_from_group", "list_group", "list_groups"] as const;
 export type OfGroups = Of<(typeof CALLS)[number]>;
-export const isOfGroups = (command: Command): command is OfGroups =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfGroups = isOneOf(CALLS);
 
 export function ofGroups(model: Model, command: OfGroups, c: Coupon | undefined): Row[] {
   switch (command.call) {

@@ -1,6 +1,6 @@
 /** Who the subjects of identity providers are, until they are forgotten, and which keys are revoked, in plain words. */
-import type { Command, Row } from "./commands.ts";
-import type { Model, Of, Subject } from "./state.ts";
+import type { Row } from "./commands.ts";
+import { isOneOf, type Model, type Of, type Subject } from "./state.ts";
 
 const CALLS = [
   "resolve_subjects",
@@ -14,9 +14,7 @@ const CALLS = [
   "subjects_age",
 ] as const;
 export type OfIdentities = Of<(typeof CALLS)[number]>;
-
-export const isOfIdentities = (command: Command): command is OfIdentities =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfIdentities = isOneOf(CALLS);
 
 /** The answer to such a command. The number of a new user is taken from the answer as it was seen, and must be free. */
 export function ofIdentities(

@@ -19,7 +19,7 @@ import { isOfIdentities, ofIdentities } from "./identities.ts";
 import { isOfPast, ofPast } from "./past.ts";
 import { isOfPlan, ofPlan } from "./plan.ts";
 import { isInUse, isOfSecrets, ofSecrets } from "./secrets.ts";
-import { askedFor, type Coupon, closed, type Grant, type Model, type Of, spent } from "./state.ts";
+import { askedFor, type Coupon, closed, type Grant, heldBy, type Model, type Of, spent } from "./state.ts";
 import { isOfWebhooks, ofWebhooks } from "./webhooks.ts";
 
 /** Carries a command out on the model; the answer as it must be. Instants are taken from the answer as it was seen. */
@@ -97,12 +97,12 @@ export function answer(model: Model, command: Command, seen: Row[]): Row[] {
   }
 }
 
-function undo({ names, grants }: Model, command: Omit<Of<"undo_use">, "call">, c: Coupon | undefined): Row {
-  const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+function undo(model: Model, command: Omit<Of<"undo_use">, "call">, c: Coupon | undefined): Row {
+  const held = heldBy(model, command.user, command.coupon);
   const refuse = (outcome: string) => ({ outcome, used_date: null, use_reference: null });
   if (!c) return refuse("coupon_not_found");
   if (!held) return refuse("not_issued");
-  if (!names[command.user]) return refuse("user_not_found");
+  if (!model.names[command.user]) return refuse("user_not_found");
   const { used_date, use_reference, used_by } = held;
   if (use_reference === null) return refuse("not_used");
   if (command.till !== null && command.till !== used_by) return refuse("used_by_another");
@@ -150,7 +150,7 @@ function forget(model: Model, user: number): Row {
 
 /** The same as without a code, and says whose it is. */
 function byClaim(model: Model, command: Of<"use_claim" | "undo_claim">, c: Coupon | undefined, seen: Row[]) {
-  const held = model.grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  const held = heldBy(model, command.user, command.coupon);
   const told = { coupon_id: null, position: null, user_id: null, display_name: null };
   if (!held || !c || !model.names[held.user] || !isInUse(model, command.secret))
     return [{ outcome: "claim_not_found", used_date: null, use_reference: null, ...told }];
@@ -160,16 +160,16 @@ function byClaim(model: Model, command: Of<"use_claim" | "undo_claim">, c: Coupo
 }
 
 function use(
-  { names, grants }: Model,
+  model: Model,
   command: Pick<Of<"use_coupon">, "user" | "coupon" | "reference"> & { till?: string },
   c: Coupon | undefined,
   seen: Row[],
 ): Row[] {
-  const held = grants.find((grant) => grant.user === command.user && grant.coupon === command.coupon);
+  const held = heldBy(model, command.user, command.coupon);
   const none = { used_date: null, use_reference: null };
   if (!c) return [{ outcome: "coupon_not_found", ...none }];
   if (!held) return [{ outcome: "not_issued", ...none }];
-  if (!names[command.user]) return [{ outcome: "user_not_found", ...none }];
+  if (!model.names[command.user]) return [{ outcome: "user_not_found", ...none }];
   if (held.use_reference !== null) {
     const { used_date, use_reference } = held;
     const isOwn = command.till === undefined || command.till === held.used_by;
@@ -205,7 +205,7 @@ function wallet({ names, coupons, grants, secrets }: Model, command: Of<"wallet"
 export function claim(model: Model, user: number, c: Coupon | undefined, issued_at: unknown): Row {
   const refuse = (outcome: string) => ({ outcome, position: null, issued_on: null, issued_at: null });
   if (!c) return refuse("coupon_not_found");
-  const held = model.grants.find((grant) => grant.user === user && grant.coupon === c.coupon_id);
+  const held = heldBy(model, user, c.coupon_id);
   if (held)
     return {
       outcome: "already_issued",

@@ -1,25 +1,13 @@
 /** What is over, in plain words: coupons that become old and are retired, and what a day came to. */
-import {
-  type Command,
-  DAY,
-  dayAgo,
-  dayOf,
-  LONG_AGO,
-  longAgo,
-  midnightOf,
-  NOW,
-  RETIRABLE,
-  type Row,
-} from "./commands.ts";
-import { askedFor, type Model, type Of, type Retired } from "./state.ts";
+import { DAY, dayAgo, dayOf, LONG_AGO, longAgo, midnightOf, NOW, RETIRABLE, type Row } from "./commands.ts";
+import { askedFor, isOneOf, type Model, type Of, type Retired } from "./state.ts";
 
 const CALLS = [
   ...(["retire_coupons", "fold_grants", "long_ago", "daily_summary"] as const),
   ...(["list_users", "list_grants", "list_plan"] as const),
 ];
 export type OfPast = Of<(typeof CALLS)[number]>;
-export const isOfPast = (command: Command): command is OfPast =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfPast = isOneOf(CALLS);
 
 export function ofPast(model: Model, command: OfPast, seen: Row[]): Row[] {
   switch (command.call) {

@@ -1,7 +1,7 @@
 /** The plan, the days that are filled by it, and the copy of a day, in plain words. */
-import { type Command, DAY, dayAgo, dayOf, midnightOf, NOW, type Row } from "./commands.ts";
+import { DAY, dayAgo, dayOf, midnightOf, NOW, type Row } from "./commands.ts";
 import { create } from "./coupons.ts";
-import type { Coupon, Model, Of, PlanEntry } from "./state.ts";
+import { type Coupon, isOneOf, type Model, type Of, type PlanEntry } from "./state.ts";
 
 const HOUR = 3_600_000;
 /** 1 is Monday. */
@@ -9,8 +9,7 @@ const weekdayOf = (day: string) => ((new Date(day).getUTCDay() + 6) % 7) + 1;
 
 const CALLS = ["set_plan_entry", "remove_plan_entry", "fill_days", "preview_days", "copy_day"] as const;
 export type OfPlan = Of<(typeof CALLS)[number]>;
-export const isOfPlan = (command: Command): command is OfPlan =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfPlan = isOneOf(CALLS);
 
 export function ofPlan(model: Model, command: OfPlan): Row[] {
   switch (command.call) {

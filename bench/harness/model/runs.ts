@@ -12,7 +12,7 @@ import { createFeed, readFeed } from "./feed.ts";
 import { isMember } from "./groups.ts";
 import { answer, claim } from "./model.ts";
 import { ask, type Service } from "./service.ts";
-import { closed, type Model, spent } from "./state.ts";
+import { closed, heldBy, type Model, spent } from "./state.ts";
 import { ALL, createTrail, readTrail } from "./trail.ts";
 
 // biome-ignore format: a table
@@ -102,9 +102,7 @@ function items({ command, rows, start, end }: Call): Item[] {
       const c = couponOf(model);
       return c !== undefined && !closed(c, isMember(model, c, user));
     };
-    const isSpent = (model: Model) =>
-      spent(model, user) &&
-      !model.grants.some((grant) => grant.user === user && grant.coupon === command.coupon);
+    const isSpent = (model: Model) => spent(model, user) && heldBy(model, user, command.coupon) === undefined;
     return { start, end, steps: row["outcome"] === "daily_limit_reached" ? [isOpen, isSpent] : [once] };
   });
 }

@@ -1,11 +1,10 @@
 /** The secrets of claim codes, and which code a secret made, in plain words. */
-import type { Command, Row } from "./commands.ts";
-import type { Model, Of } from "./state.ts";
+import type { Row } from "./commands.ts";
+import { isOneOf, type Model, type Of } from "./state.ts";
 
 const CALLS = ["claim_secrets", "rotate_claim_secret", "retire_claim_secret"] as const;
 export type OfSecrets = Of<(typeof CALLS)[number]>;
-export const isOfSecrets = (command: Command): command is OfSecrets =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfSecrets = isOneOf(CALLS);
 
 export function ofSecrets({ secrets }: Model, command: OfSecrets): Row[] {
   switch (command.call) {

@@ -1,5 +1,5 @@
 /** What the model of the service knows, and what its parts say of that. */
-import { type Command, dayOf, type Metadata, NOW } from "./commands.ts";
+import { BY_HAND, type Command, dayOf, type Metadata, NOW } from "./commands.ts";
 
 export interface Coupon {
   coupon_id: number;
@@ -118,6 +118,13 @@ export interface Model {
 
 export type Of<Call extends Command["call"]> = Extract<Command, { call: Call }>;
 
+/** Tells the commands of these calls from the others. */
+export function isOneOf<Call extends Command["call"]>(calls: readonly Call[]) {
+  return (command: Command): command is Of<Call> => (calls as readonly string[]).includes(command.call);
+}
+
+export const isByHand = isOneOf(BY_HAND);
+
 export const sameDay = (start: number) => (other: Coupon) => dayOf(other.start) === dayOf(start);
 
 export function freeSlot(day: Coupon[]): number {
@@ -133,6 +140,10 @@ export function closed(c: Coupon, isMember = false): string | undefined {
   if (c.expiry <= NOW) return "ended";
   if (c.paused) return "paused";
   return c.issued === c.count ? "sold_out" : undefined;
+}
+
+export function heldBy({ grants }: Pick<Model, "grants">, user: number, coupon: number): Grant | undefined {
+  return grants.find((grant) => grant.user === user && grant.coupon === coupon);
 }
 
 export function spent(model: Model, user: number): boolean {

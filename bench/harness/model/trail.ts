@@ -2,9 +2,17 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import type { Sql } from "../../../db/connect.ts";
-import { BY_HAND, type Command, OPENING, type Row } from "./commands.ts";
+import { type Command, OPENING, type Row } from "./commands.ts";
 import { answer } from "./model.ts";
-import { type Coupon, emptyModel, type Model, type PlanEntry, type Webhook } from "./state.ts";
+import {
+  type Coupon,
+  emptyModel,
+  heldBy,
+  isByHand,
+  type Model,
+  type PlanEntry,
+  type Webhook,
+} from "./state.ts";
 
 type Values = Record<string, unknown> | null;
 
@@ -63,7 +71,7 @@ export function createTrail(): Trail {
   }
 
   function note(before: Model, after: Model, command: Command, rows: Row[]): void {
-    if ((BY_HAND as readonly string[]).includes(command.call)) return;
+    if (isByHand(command)) return;
     const gone = Object.keys(after.names).find((id) => after.names[+id] === null && before.names[+id]);
     if (gone) forget(before, Number(gone));
     else
@@ -148,7 +156,7 @@ function ofUses(before: Model, after: Model, command: Command): Given[] {
   const actor = "till" in command ? command.till : null;
   return after.grants.flatMap((grant): Given[] => {
     const { user: user_id, coupon: coupon_id } = grant;
-    const was = before.grants.find((each) => each.user === user_id && each.coupon === coupon_id);
+    const was = heldBy(before, user_id, coupon_id);
     const [used, is] = [was?.use_reference ?? null, grant.use_reference];
     if ((used === null) === (is === null)) return [];
     const whose = { coupon_id, user_id, actor };

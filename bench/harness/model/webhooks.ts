@@ -1,15 +1,14 @@
 /** Who is told of events, in plain words; not what is sent to them. */
 import { isDeepStrictEqual } from "node:util";
-import type { Command, Row } from "./commands.ts";
-import type { Model, Of, Webhook } from "./state.ts";
+import type { Row } from "./commands.ts";
+import { isOneOf, type Model, type Of, type Webhook } from "./state.ts";
 
 const CALLS = [
   ...(["set_webhook", "remove_webhook", "rotate_webhook_secret", "enable_webhook"] as const),
   ...(["disable_webhook", "list_webhooks", "webhook_target"] as const),
 ];
 export type OfWebhooks = Of<(typeof CALLS)[number]>;
-export const isOfWebhooks = (command: Command): command is OfWebhooks =>
-  (CALLS as readonly string[]).includes(command.call);
+export const isOfWebhooks = isOneOf(CALLS);
 
 const MOST = 50;
 /** Those that are drawn, in the order in which the service has them. */
