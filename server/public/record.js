@@ -84,14 +84,15 @@ function showStats(_, element, { coupon, stats }) {
 function openTimeline(frame, element, { coupon, stats, panel, signal }) {
   const { client, say } = frame;
   const { coupon_id, asked, issued, last_issued_at } = stats;
+  const { start_time, eligible_from } = coupon;
   const part = html(".timeline", element);
   part.hidden = asked === 0;
   if (asked === 0) return;
   const form = find("form", HTMLFormElement, part);
   const table = find("table", HTMLTableElement, part);
   const choice = find("select", HTMLSelectElement, form);
-  const starts = [coupon.eligible_from ?? [], coupon.start_time].flat();
-  const first = starts[0] ?? "";
+  const first = eligible_from ?? start_time;
+  const starts = [...new Set([first, start_time])];
   const seconds = Math.max(0, Date.parse(last_issued_at ?? first) - Date.parse(first)) / 1000;
   for (const option of choice.options) option.disabled = seconds / Number(option.value) > MOST_ROWS;
   // Of refusals no more than the second is known.
