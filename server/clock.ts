@@ -1,7 +1,7 @@
 /**
  * The clock, passed to what waits or measures, so that a test can move it. These have the system's:
  *
- * - db/hosts.ts, database/pool.ts and database/standby.ts, whose times are those of sockets and sessions: the driver's timers and
+ * - db/hosts.ts and database/ (pool, session, standby, turns), whose times are those of sockets and sessions: the driver's timers and
  *   PostgreSQL's would not move with it, and their tests have real servers that come and go;
  * - http/wire.ts, since the limits of a connection are Node.js's own timers, and what keys and webhooks fetch (AbortSignal.timeout);
  * - serve.ts, workers.ts and worker-metrics.ts, which wait for processes;
