@@ -9,7 +9,7 @@ import { targetOf } from "./target.ts";
 const real = process.env["SCRATCH_SERVER_URL"] as string;
 const places = (...hosts: string[]) => targetOf(real.replace(/@[^/]*/, `@${hosts.join(",")}`));
 const here = new URL(real).host;
-const PATIENT = { askMs: 60_000, searchMs: 60_000, graceMs: 100 };
+const PATIENT = { askMs: 60_000, searchMs: 60_000 };
 
 /** A host that does this to whoever comes; how many came, and how many were there at once. */
 async function serve(t: TestContext, greet: (client: Socket) => void) {

@@ -31,14 +31,16 @@ export interface Patience {
   askMs: number;
   /** For all of them, ms: then who waits is told that there is none. */
   searchMs: number;
-  /** For another answer once a host is wanted, ms: where two call themselves primary, the one of the newer timeline is right. */
-  graceMs: number;
+  /** For another answer once a host is wanted, ms. Default: GRACE_MS. */
+  graceMs?: number;
 }
 
+/** Where two call themselves primary, the one of the newer timeline is right. */
+const GRACE_MS = 100;
 /** A caller of the server has to be told within its time. */
-const SERVING: Patience = { askMs: 2_000, searchMs: 1_000, graceMs: 100 };
+const SERVING: Patience = { askMs: 2_000, searchMs: 1_000 };
 /** A command asks once. */
-export const COMMANDING: Patience = { askMs: 10_000, searchMs: 10_000, graceMs: 100 };
+export const COMMANDING: Patience = { askMs: 10_000, searchMs: 10_000 };
 
 export interface Found {
   target: Target;
@@ -74,7 +76,10 @@ interface Host {
 const now = () => performance.now();
 
 /** Knows nothing at first, and asks when somebody wants to connect. */
-export function createHosts(target: Target, { askMs, searchMs, graceMs }: Patience = SERVING): Hosts {
+export function createHosts(
+  target: Target,
+  { askMs, searchMs, graceMs = GRACE_MS }: Patience = SERVING,
+): Hosts {
   const hosts = (target.isRandom ? shuffled(target.hosts) : target.hosts).map(
     (each): Host => ({
       target: each,

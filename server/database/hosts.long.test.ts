@@ -161,7 +161,7 @@ test("the primary dies, and a standby is promoted", async (t) => {
   await first.start();
   const both = [first, second].map(({ port }) => `127.0.0.1:${port}`);
   const list = targetOf(at(scratch.apiUrl, both));
-  const hosts = createHosts(list, { askMs: 60_000, searchMs: 60_000, graceMs: 100 });
+  const hosts = createHosts(list, { askMs: 60_000, searchMs: 60_000 });
   assert.equal((await hosts.find()).target.host, `127.0.0.1:${second.port}`);
   const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: at(scratch.setupUrl, both) } };
   const port = { status: 0, stdout: `${second.port}\n`, stderr: "" };
