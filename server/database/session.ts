@@ -93,15 +93,10 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
       pg_catalog.current_setting('client_min_messages') as messages,
       pg_catalog.current_setting('transaction_read_only') as read_only,
       pg_catalog.pg_is_in_recovery()::text as is_standby,
-      pg_catalog.current_setting('synchronous_standby_names') as standbys,
-      exists (
-        select from pg_catalog.pg_stat_activity a
-        where a.wait_event = 'SyncRep' and a.usename = session_user
-          and a.query_start < pg_catalog.clock_timestamp() - interval '2 s'
-      )::text as is_stalled
+      pg_catalog.current_setting('synchronous_standby_names') as standbys
   `;
   const told = session as Record<string, string>;
-  const { isolation, encoding, messages, read_only, is_standby, standbys = "", is_stalled } = told;
+  const { isolation, encoding, messages, read_only, is_standby, standbys = "" } = told;
   if (is_standby === "true" && needs !== "standby")
     throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
   if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
@@ -110,12 +105,13 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
   // A warning alone says that the commit of an answer may be lost.
   if (messages === "error") throw await unfit(sql, "client_min_messages", messages, "warning");
   if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
-  return { waitFor: commitWaitsFor(standbys), isStalled: is_stalled === "true" && (await isStalled(sql)) };
+  return { waitFor: commitWaitsFor(standbys), isStalled: await isStalled(sql) };
 }
 
 /** Whether one of this login's sessions that wait for a standby waits on, with the same statement. */
 async function isStalled(sql: postgres.Sql): Promise<boolean> {
   const before = await waits(sql);
+  if (before.length === 0) return false;
   await sleep(LOOK_AGAIN_MS);
   const after = await waits(sql);
   return after.some((wait) => before.includes(wait));
