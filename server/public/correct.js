@@ -40,7 +40,8 @@ export function openCorrect(frame, panel, { coupon_id, code }) {
 
   onOpen(find(".correct", HTMLDetailsElement, panel), "#correct", (forms) => {
     openForms(frame, forms, coupon_id, told);
-    void told(() => fill(frame, forms, coupon_id));
+    tell(panel, "");
+    void attempt(frame, panel, () => fill(frame, forms, coupon_id));
   });
 }
 
@@ -162,7 +163,6 @@ function warned([text, member], warning) {
  * @param {Frame} frame
  * @param {HTMLElement} forms
  * @param {number} coupon_id
- * @returns {Promise<[string]>}
  */
 async function fill({ client }, forms, coupon_id) {
   const found = await client.findCoupon({ coupon_id });
@@ -181,5 +181,4 @@ async function fill({ client }, forms, coupon_id) {
   know(timesOf(forms).start_time, start_time);
   know(timesOf(forms).expiry, expiry);
   if (listed) knowGroup(forms, listed.eligible_group, listed.eligible_from);
-  return [""];
 }
