@@ -496,6 +496,7 @@ describe("the operators' view", options, () => {
     );
     // Opened anew, it shows what is so; the part too.
     await panel.locator(".correct > summary").press("Enter");
+    await form.waitFor({ state: "detached" });
     await panel.locator(".correct > summary").press("Enter");
     await form.locator("[name=group_name][value=regulars]").waitFor();
     assert.equal(
