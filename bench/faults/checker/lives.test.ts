@@ -138,6 +138,16 @@ testCases(checks, [
       saying("m", 9_000),
     ),
   ],
+  [
+    ["operator_is_not_refused"],
+    "a plan",
+    world([[{ kind: "plan", weekday: 1, message: "p", count: 1 }, refused("count_taken")]], []),
+  ],
+  [
+    ["operator_is_not_refused"],
+    "a day that is long over",
+    world([[{ kind: "retire", before: "2026-01-01", most: 8 }, refused("too_recent")]], []),
+  ],
   [["operator_is_not_refused"], "a user who is there", world([[forget, refused("user_not_found")]], [])],
   [
     ["operator_is_not_refused"],

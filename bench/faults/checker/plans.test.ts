@@ -50,6 +50,35 @@ testCases(checks, [
     "it has a count that nobody planned",
     days([[fill, filled({ [FRIDAY]: 9 })]], [9], 8),
   ],
+  [
+    ["plan_is_kept"],
+    "it is told to have one coupon and then another",
+    days(
+      [
+        [fill, filled({ [FRIDAY]: 9 })],
+        [fill, filled({ [FRIDAY]: 10 })],
+      ],
+      [9],
+    ),
+  ],
+  [
+    ["plan_is_kept"],
+    "its coupon was withdrawn and is there",
+    days(
+      [
+        [fill, filled({ [FRIDAY]: 9 })],
+        [withdraw, withdrawn],
+      ],
+      [9],
+    ),
+  ],
+  [
+    ["plan_is_kept"],
+    "it is of another weekday than what was planned",
+    world([[{ ...plan, weekday: 6 } as Ask, changed]], [], (_, { coupons }) => {
+      coupons.push(unasked(9, { message: "p", count: 7, start: Date.parse(FRIDAY) }));
+    }),
+  ],
 ]);
 
 test("right: it is there or withdrawn, and of what was not told nobody knows", () => {
@@ -61,4 +90,9 @@ test("right: it is there or withdrawn, and of what was not told nobody knows", (
     [fill, filled({ [FRIDAY]: 9 }), { request: 1 }],
   ];
   assert.deepEqual(brokenIn(days(lost, [9])), []);
+  assert.deepEqual(
+    brokenIn(days([[fill, filled({}), { invokedAt: 0 }]], [])),
+    [],
+    "it was not planned by then",
+  );
 });

@@ -14,7 +14,14 @@ function old(isRetired: boolean, grants: number, moved: number, outcome = "going
   });
 }
 
+/** It is among the coupons and among those that are retired. */
+function twice(given: World): World {
+  given.state.old.push(...given.state.old);
+  return given;
+}
+
 testCases(checks, [
+  [["retired_is_kept"], "it is retired, and is there", twice(old(true, 2, 8))],
   [["retired_is_kept"], "a grant is in no sum", old(true, 2, 7)],
   [["retired_is_kept"], "a grant is there and in a sum", old(true, 3, 8)],
   [["retired_is_kept"], "it has sums, and is not retired", old(false, 2, 8)],

@@ -9,7 +9,7 @@ export function* retiredIsKept({ history, state }: Facts): Findings {
     yield (rows.length === 1 &&
       grants + moved === count &&
       (isRetired || moved === 0) &&
-      (!isDone || (isRetired && grants === 0))) ||
+      (!isDone || grants === 0)) ||
       `coupon ${coupon} had ${count} grants: ${grants} are there, ${moved} were moved out`;
   }
 }
