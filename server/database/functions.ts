@@ -7,6 +7,7 @@ import { planned } from "./plan.ts";
 import { type Call, openPools } from "./pool.ts";
 import { onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
+import { COMMITS_THAT_WAIT } from "./session.ts";
 import { createStandby, type Standby } from "./standby.ts";
 import { subjected } from "./subjects.ts";
 import { hooked, sending } from "./webhooks.ts";
@@ -17,6 +18,8 @@ export interface SchemaVersion {
   oldest_server: string;
   /** Which of the functions that the server needs are not there, or not its login's to call. */
   missing: string[];
+  /** Commits of the server's login that wait for a standby: the same text is the same commit. */
+  waiting: string[];
 }
 
 export type Db = ReturnType<typeof connectDb>;
@@ -55,7 +58,9 @@ export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
             select coalesce(json_agg(f), '[]')
             from unnest(${arrayOf(needed)}::text[]) f
             where has_function_privilege(to_regprocedure(f), 'execute') is not true
-          ) as missing
+          ) as missing, (
+            select coalesce(json_agg(w.wait), '[]') from (${sql.unsafe(COMMITS_THAT_WAIT)}) w
+          ) as waiting
           from public.schema_version() v
         `,
       ).then(only);

@@ -252,6 +252,21 @@ test("a long statement that waits for its standby just now: nothing is stalled",
   assert.equal(looks, 3);
 });
 
+test("readiness is told which commits wait, before the other calls are", async () => {
+  const [user, coupon] = [await things.newUser(), await things.newCoupon()];
+  const waiting = async () => (await app.db.schemaVersion()).waiting;
+  assert.deepEqual(await waiting(), []);
+  await loseStandby();
+  const asked = app.issue(coupon, user);
+  await until(async () => (await superuser.unsafe(WAITERS)).count === 1, "it waits");
+  const [first, second] = [await waiting(), await waiting()];
+  assert.match(first.join(), /^\d+ [\d.]+$/);
+  assert.deepEqual(second, first, "the same commit");
+  await giveUpStandby();
+  assert.equal((await asked).body.outcome, "issued");
+  assert.deepEqual(await waiting(), []);
+});
+
 test("no standby for long: quick refusals, few connections, and all goes on with the standby", async (t) => {
   const { newUsers, newCoupon } = things;
   const callMs = 4_000;

@@ -120,13 +120,15 @@ async function isStalled(sql: postgres.Sql): Promise<boolean> {
 /** The sessions whose statement began 2 s ago: a lock is not waited for any longer. */
 async function waits(sql: postgres.Sql): Promise<string[]> {
   const sessions = await sql`
-    select pg_catalog.concat(a.pid, ' ', pg_catalog.date_part('epoch', a.query_start)) as wait
-    from pg_catalog.pg_stat_activity a
-    where a.wait_event = 'SyncRep' and a.usename = session_user
-      and a.query_start < pg_catalog.clock_timestamp() - interval '2 s'
-  `;
+    select w.wait from (${sql.unsafe(COMMITS_THAT_WAIT)}) w where w.since < pg_catalog.clock_timestamp() - interval '2 s'`;
   return sessions.map(({ wait }) => wait);
 }
+
+/** This login's sessions that wait for a standby, and since when their statement runs. The same `wait` is the same statement. */
+export const COMMITS_THAT_WAIT = `
+  select pg_catalog.concat(a.pid, ' ', pg_catalog.date_part('epoch', a.query_start)) as wait, a.query_start as since
+  from pg_catalog.pg_stat_activity a
+  where a.wait_event = 'SyncRep' and a.usename = session_user`;
 
 /** It may be meant so, unless it is set for the login alone. */
 async function closedToWrites(sql: postgres.Sql): Promise<DatabaseError> {

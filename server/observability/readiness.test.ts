@@ -32,7 +32,7 @@ async function saidOf(
 }
 
 const stands = (migration: string | null, oldest_server: string) => () =>
-  Promise.resolve({ migration, oldest_server, missing: [] });
+  Promise.resolve({ migration, oldest_server, missing: [], waiting: [] });
 const fails =
   (kind: DatabaseError["kind"], sqlstate = "") =>
   () =>
@@ -96,6 +96,28 @@ test("unreachable: with the reason, if that is known", async () => {
 test("commits that wait for a standby", async () => {
   const detail = "Writes wait for a standby of the database; nothing was done. Send the request again.";
   assert.deepEqual(await saidOf(fails("stalled")), problem("writes_stalled", detail));
+});
+
+test("a commit that is seen to wait for half a second", async () => {
+  const clock = createClock();
+  let waiting = ["7 12.5"];
+  const ready = createReadiness({
+    db: { schemaVersion: async () => ({ migration: "2", oldest_server: "1", missing: [], waiting }) },
+    isDraining: () => false,
+    newestMigration: "2",
+    needed: [],
+    clock,
+  });
+  await ready();
+  await clock.pass(499);
+  await ready();
+  waiting = ["7 12.75", "8 12.5"];
+  await clock.pass(1);
+  await ready();
+  await clock.pass(500);
+  await assert.rejects(ready(), (error: Problem) => error.members.outcome === "writes_stalled");
+  waiting = ["7 12.875"];
+  await ready();
 });
 
 test("our own mistakes are told as they are", async () => {

@@ -10,6 +10,9 @@ import { createShared } from "../http/shared.ts";
 /** Load balancers, and Kubernetes where it is not told otherwise, wait a second for an answer: it has to be there by then. */
 export const ANSWER_MS = 800;
 
+/** A commit that is seen to wait for a standby for so long waits for one that does not answer, ms. */
+const STALLED_MS = 500;
+
 const MIGRATIONS = new URL("../../db/migrations/", import.meta.url);
 
 /** The version of the newest migration of this release. */
@@ -43,18 +46,28 @@ export function createReadiness({
   newestMigration: string;
   needed: readonly string[];
   answerMs?: number | undefined;
-  clock?: Pick<Clock, "after">;
+  clock?: Pick<Clock, "after" | "now">;
 }): () => Promise<void> {
   // Anybody may ask, any number of times: all of them share one query at a time.
   const schemaVersion = createShared(() => db.schemaVersion(needed));
+  /** The commits that wait for a standby, each with the instant at which it was seen first. */
+  let waits = new Map<string, number>();
+
+  function isStalled(waiting: readonly string[]): boolean {
+    const now = clock.now();
+    waits = new Map(waiting.map((wait) => [wait, waits.get(wait) ?? now]));
+    return [...waits.values()].some((since) => now - since >= STALLED_MS);
+  }
 
   return async () => {
     if (isDraining()) throw notReady("draining");
-    const { migration, oldest_server, missing } = await within(answerMs, schemaVersion(), clock).catch(
-      (error) => {
-        throw explained(error, newestMigration);
-      },
-    );
+    const { migration, oldest_server, missing, waiting } = await within(
+      answerMs,
+      schemaVersion(),
+      clock,
+    ).catch((error) => {
+      throw explained(error, newestMigration);
+    });
     if (migration === null || migration < newestMigration) throw pending(migration, newestMigration);
     if (oldest_server > newestMigration)
       throw notReady(
@@ -67,6 +80,7 @@ export function createReadiness({
         "migrations_pending",
         `The server's login cannot call ${missing.join(", ")}: run ./sd migrate.`,
       );
+    if (isStalled(waiting)) throw notReady("writes_stalled");
   };
 }
 

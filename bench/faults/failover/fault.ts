@@ -50,5 +50,3 @@ export const SILENT = 2;
 export const FOUND = 2;
 /** How long a /readyz may be wrong, s. */
 export const READY = 1;
-/** After which a server knows that a commit waits for its standby in vain, s: server/database/session.ts. */
-export const STALLED = 2;

@@ -5,7 +5,7 @@ import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Node } from "../../../server/cluster/layout.ts";
 import { signal, standStill } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
-import { type ClusterFault, READY, SILENT, STALLED, type Stage, TTL } from "./fault.ts";
+import { type ClusterFault, READY, SILENT, type Stage, TTL } from "./fault.ts";
 import {
   postgresOf,
   rolesOf,
@@ -69,7 +69,6 @@ const leaderCutOff: ClusterFault = {
     "the leader reaches neither etcd nor the other nodes, and clients reach it, until another node leads; every way between nodes is a proxy of ours",
   seen: "something is lost on each of its ways, and another node leads",
   gap: TTL + SILENT + 3,
-  ready: STALLED + READY,
   prepare: openWays,
   async strike({ cluster, ways }) {
     const { leader } = await rolesOf(cluster);
@@ -120,7 +119,6 @@ const standbysKilled: ClusterFault = {
   name: "both standbys killed",
   about: "kill -9 of both standbys for 10 to 25 s, so that nothing can commit meanwhile",
   seen: "their processes have ended",
-  ready: STALLED + READY,
   async strike({ cluster, hold }) {
     const { standbys } = await rolesOf(cluster);
     for (const node of standbys) await cluster.kill(node);
@@ -151,7 +149,7 @@ const waitsEnded: ClusterFault = {
   seen: "sessions were cancelled and terminated while they waited, and another node leads",
   gap: TTL + 3 + (ENDING_MS + QUIET_MS) / 1_000,
   // Before that, no wait lasts long enough to be seen.
-  ready: ENDING_MS / 1_000 + STALLED + READY,
+  ready: ENDING_MS / 1_000 + READY,
   async strike({ cluster, insist, own }) {
     const { leader, standbys } = await rolesOf(cluster);
     let asking: Promise<unknown> | undefined;
