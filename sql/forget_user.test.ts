@@ -224,6 +224,11 @@ test("forgotten: a name in the other case is found by Unicode's rules, whatever 
     ["NUÑO", "Nuño, nuño, nuñoz", "(forgotten), (forgotten), nuñoz"],
     ["Weiß", "WEISS, weiß, WEIẞ, Weis", "(forgotten), (forgotten), (forgotten), Weis"],
     ["HESSE", "Hesse, Heße, Hese", "(forgotten), (forgotten), Hese"],
+    // An accent as a character of its own, and what JavaScript makes of İ in lower case.
+    ["Ärger", "A\u0308RGER, a\u0308rger, A\u0308rgerlich", "(forgotten), (forgotten), Ärgerlich"],
+    ["Zoe\u0308", "Zoë, ZOË, Zoe", "(forgotten), (forgotten), Zoe"],
+    ["İpek", "i\u0307pek, I\u0307PEK, ipekli", "(forgotten), (forgotten), ipekli"],
+    ["i\u0307pek", "İpek, ipek", "(forgotten), (forgotten)"],
     ["ΝΙΚΟΣ", "Νικος.Α, νικοσ, ΝΙΚΟΣ.Α", "(forgotten).Α, (forgotten), (forgotten).Α"],
   ]);
 });

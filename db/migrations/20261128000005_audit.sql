@@ -11,7 +11,7 @@ comment on type coupon.audited_command is
   'The functions that write the audit: all commands but issuing, since a grant is its own record. A use by claim code is a
 use_coupon too, and one that is taken back an undo_use.';
 
--- The same rules as in coupon.take_out(): scripts without spaces between words, what a letter is, and which letters are one.
+-- The same rules as in coupon.take_out(): scripts without spaces between words, what a letter is, and which spellings are one.
 create function coupon.words_of(text text)
 returns text[]
 language sql
@@ -25,7 +25,7 @@ begin atomic
       '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
     )) s (chars)
     cross join lateral regexp_matches(
-      translate(words_of.text, 'Iİı', 'iii') collate "und-x-icu", '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
+      translate(normalize(words_of.text, nfc), U&'Iİı\0307', 'iii') collate "und-x-icu", '[' || s.chars || ']|[^\W' || s.chars || ']+', 'g') m (word));
 end;
 
 comment on function coupon.words_of(text) is
@@ -106,14 +106,14 @@ declare
   v_gone jsonb := jsonb_build_object('use_reference', coupon.forgotten());
   v_reason text := replace(replace(replace(new.reason, '\', '\\'), '%', '\%'), '_', '\_');
 begin
-  -- What is left of a reason stood in it, in this order.
+  -- What is left of a reason stood in it, in this order; coupon.take_out() leaves it in NFC.
   if (new.id, new.at, new.login, new.command) = (old.id, old.at, old.login, old.command)
     and new.actor is not distinct from old.actor
     and new.coupon_id is not distinct from old.coupon_id
     and new.user_id is not distinct from old.user_id
     and new.used_date is not distinct from old.used_date
     and new.issued is not distinct from old.issued
-    and (new.reason is not distinct from old.reason or old.reason like replace(v_reason, coupon.forgotten(), '%'))
+    and (new.reason is not distinct from old.reason or normalize(old.reason, nfc) like replace(v_reason, coupon.forgotten(), '%'))
     and (new.old_values is not distinct from old.old_values or new.old_values = old.old_values || v_gone)
     and (new.new_values is not distinct from old.new_values or new.new_values = old.new_values || v_gone)
     and (row(new.old_values, new.new_values) is not distinct from row(old.old_values, old.new_values)

@@ -1,27 +1,34 @@
 -- A text without a name: whole words, in upper or lower case by Unicode's rules. The database's locale may know no letters but
--- ASCII's, or say that "IRIS" is not "Iris" (Turkish). I, İ, i and ı are one letter, σ and ς another one, and ß is ss. Where a
--- script has no spaces between words (Chinese, Japanese, Thai), or hangs endings on a name (Korean), it is found wherever it
--- stands. All of the text goes where it would grow too long for the audit. The index that finds such texts cuts them into words
--- alike (coupon.words_of).
+-- ASCII's, or say that "IRIS" is not "Iris" (Turkish). I, İ, i and ı are one letter, σ and ς another one, and ß is ss. A letter with
+-- an accent is one, whether it was written as one character or as two (NFC), and so is the i with a second dot that JavaScript makes
+-- of İ. Where a script has no spaces between words (Chinese, Japanese, Thai), or hangs endings on a name (Korean), it is found
+-- wherever it stands. All of the text goes where it would grow too long for the audit. The index that finds such texts cuts them
+-- into words alike (coupon.words_of).
 create or replace function coupon.take_out(name text, words text)
 returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-  select case when length(r.words) <= 500 then r.words else coupon.forgotten() end
-  from (
-    select regexp_replace(
-      take_out.words collate "und-x-icu",
-      case when take_out.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || '])' end
-      || regexp_replace(regexp_replace(regexp_replace(regexp_replace(take_out.name collate "und-x-icu",
-        '(\W)', '\\\1', 'g'), '[Iİiı]', '[Iİiı]', 'g'), '[Σσς]', '[Σσς]', 'g'), '[ßẞ]|ss', '(?:[ßẞ]|ss)', 'gi')
-      || case when take_out.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || '])' end,
-      coupon.forgotten(), 'gi')
-    from (values (
-      '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
-    )) s (chars)
-  ) r (words)
+  select case
+    when r.words = o.words then take_out.words
+    when length(r.words) <= 500 then r.words
+    else coupon.forgotten() end
+  from (values (
+    '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
+  )) s (chars)
+  cross join lateral (
+    select
+      regexp_replace(normalize(take_out.name, nfc) collate "und-x-icu", U&'([Iİiı])\0307', '\1', 'g'),
+      normalize(take_out.words, nfc) collate "und-x-icu"
+  ) o (name, words)
+  cross join lateral regexp_replace(
+    o.words,
+    case when o.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || '])' end
+    || regexp_replace(regexp_replace(regexp_replace(regexp_replace(o.name,
+      '(\W)', '\\\1', 'g'), '[Iİiı]', U&'[Iİiı]\0307?', 'g'), '[Σσς]', '[Σσς]', 'g'), '[ßẞ]|ss', '(?:[ßẞ]|ss)', 'gi')
+    || case when o.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || '])' end,
+    coupon.forgotten(), 'gi') r (words)
 $$;
 
 comment on function coupon.take_out(text, text) is
