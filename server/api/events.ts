@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { at, position } from "./answers.ts";
 import { COUPONS_OF_PAGE, pageSize } from "./requests.ts";
-import { couponId, userId } from "./values.ts";
+import { anyString, couponId, userId } from "./values.ts";
 
 /** As the database calls them. */
 export const EVENT_TYPES = [
@@ -36,7 +36,7 @@ const values = (description: string) =>
     .nullable()
     .meta({ description, examples: [null] });
 
-export const eventId = z.string("must be a string").meta({
+export const eventId = anyString.meta({
   description: "Unique in its source, and the place in the order: give it as after, to go on behind it.",
   examples: ["2-3-1796036400000012"],
 });
@@ -44,9 +44,10 @@ export const eventId = z.string("must be a string").meta({
 /** Whether there is such an event the database says. */
 const SHAPE = "[1-9][0-9]{0,17}-[0-9]{1,9}-[0-9]{1,18}";
 export const EVENT_ID = new RegExp(`^${SHAPE}$`);
-export const eventOrLatest = z
-  .string("must be a string")
-  .regex(new RegExp(`^(latest|${SHAPE})$`), "must be the id of an event, or latest");
+export const eventOrLatest = anyString.regex(
+  new RegExp(`^(latest|${SHAPE})$`),
+  "must be the id of an event, or latest",
+);
 
 const cloudEvent = z
   .strictObject({

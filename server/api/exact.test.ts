@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { contract, type Operation } from "./contract.ts";
 import { keptNumber, parseExact, stringifyExact } from "./exact.ts";
 
 test("numbers that a double holds are numbers, all others keep their digits", () => {
@@ -46,4 +47,25 @@ test("a string is never taken for a number", () => {
   }
   assert.throws(() => parseExact('{"a":1.5e}'), SyntaxError);
   assert.throws(() => parseExact("01e2"), SyntaxError);
+});
+
+test("a number that a double cannot hold is no string of any body", () => {
+  const ofMember = (body: Operation["body"], member: string, value: unknown) =>
+    body
+      ?.safeParse({ [member]: value })
+      .error?.issues.filter(({ path }) => path.join() === member)
+      .map(({ message }) => message);
+  let strings = 0;
+  for (const { route, lines, body = lines } of Object.values<Operation>(contract))
+    for (const member of Object.keys(body?.shape ?? {})) {
+      if (ofMember(body, member, 1)?.join() !== "must be a string") continue;
+      strings += 1;
+      for (const number of ["12345678901234567", "1e400"])
+        assert.deepEqual(
+          ofMember(body, member, parseExact(number)),
+          ["must be a string"],
+          `${route} ${member}`,
+        );
+    }
+  assert.equal(strings, 49);
 });

@@ -4,6 +4,7 @@ import { at, day, offered, slot } from "./answers.ts";
 import { ADMIN, MAX_COUPON_BODY } from "./changes.ts";
 import * as requests from "./requests.ts";
 import {
+  anyString,
   code,
   count,
   couponId,
@@ -31,14 +32,11 @@ const FILLED = [
 
 const LOCAL_TIME = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/;
 const localTime = (description: string, example: string) =>
-  z
-    .string("must be a string")
-    .regex(LOCAL_TIME, "must be a time of day like 11:00")
-    .meta({
-      instead: { type: "string", pattern: LOCAL_TIME.source },
-      description,
-      examples: [example],
-    });
+  anyString.regex(LOCAL_TIME, "must be a time of day like 11:00").meta({
+    instead: { type: "string", pattern: LOCAL_TIME.source },
+    description,
+    examples: [example],
+  });
 
 const weekday = wholeBetween(1, 7).meta({
   description: "1 is Monday, 7 is Sunday.",

@@ -38,10 +38,13 @@ export const idInPath = (example: number) =>
     examples: [example],
   });
 
+/** A string of a body. A number that a double cannot hold is read as one (exact.ts), and is none. */
+export const anyString = z
+  .string("must be a string")
+  .refine((value) => keptNumber(value) === undefined, { error: "must be a string", abort: true });
+
 export const text = (min: number, max: number) =>
-  z
-    .string("must be a string")
-    .refine((value) => keptNumber(value) === undefined, { error: "must be a string", abort: true })
+  anyString
     .min(min, min === 1 ? "must not be empty" : `must have at least ${min} characters`)
     // JavaScript counts surrogates, PostgreSQL characters: this bound is never the stricter one.
     .max(max * 2, { error: `must have at most ${max} characters`, abort: true })
@@ -110,8 +113,7 @@ function hasHugeNumber(value: unknown): boolean {
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 /** What a group or a webhook is called. */
-export const plainName = z
-  .string("must be a string")
+export const plainName = anyString
   .regex(NAME, "must be 1 to 64 letters, digits, - or _")
   .meta({ instead: { type: "string", pattern: NAME.source } });
 
