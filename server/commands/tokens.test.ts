@@ -30,6 +30,8 @@ const usage =
   "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n" +
   '       ./sd token (--service [--scope "issue read use"] | --admin) --name NAME [--days N]\n' +
   "       ./sd token --till NAME [--days N]";
+const badName =
+  "a key's name begins with a letter or a digit, and has letters, digits, spaces, and . : _ -, 100 at most";
 const nameless = "a key needs a --name: it is recorded under it, so that it can be listed and revoked";
 for (const [args, message] of [
   [[], usage],
@@ -41,7 +43,8 @@ for (const [args, message] of [
   [["--till", "a", "b"], usage],
   [["--till", "a", "--scope", "read"], usage],
   [["--till", "--days", "9"], usage],
-  [["--till", "a/b"], "a key's name has letters, digits, spaces, and . : _ -"],
+  [["--till", "a/b"], badName],
+  [["--till", "a".repeat(101)], badName],
   [["--user", "7", "--scope", "read"], usage],
   [["--admin", "--scope", "read"], usage],
   [["--service", "--scope"], usage],
@@ -49,7 +52,7 @@ for (const [args, message] of [
   [["--service", "--scope", "write"], "a scope has words of issue, read, use, each once"],
   [["--service", "--scope", "read read"], "a scope has words of issue, read, use, each once"],
   [["--service", "--scope", ""], "a scope has words of issue, read, use, each once"],
-  [["--service", "--name", " x"], "a key's name has letters, digits, spaces, and . : _ -"],
+  [["--service", "--name", " x"], badName],
   [["--service", "--name", "x", "--days", "0"], "--days is 1 to 366"],
   [["--service", "--name", "x", "--days", "367"], "--days is 1 to 366"],
   [["--service", "--scope", "read"], nameless],

@@ -72,7 +72,9 @@ function readKey([flag = "", ...rest]: string[]): AskedKey {
   if (name === undefined)
     throw new Error("a key needs a --name: it is recorded under it, so that it can be listed and revoked");
   if (!/^[\p{L}\p{N}][\p{L}\p{N} .:_-]{0,99}$/u.test(name))
-    throw new Error("a key's name has letters, digits, spaces, and . : _ -");
+    throw new Error(
+      "a key's name begins with a letter or a digit, and has letters, digits, spaces, and . : _ -, 100 at most",
+    );
   if (!/^[1-9]\d{0,2}$/.test(days) || Number(days) > 366) throw new Error("--days is 1 to 366");
   return { role: flag === "--admin" ? "admin" : "service", scope, name, days: Number(days) };
 }

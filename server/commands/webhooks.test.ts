@@ -65,7 +65,8 @@ test("webhooks lists, tests and resends", async (t) => {
 
   const sender = createSender(api, randomUUID());
   await sender.claim();
-  const lunch = await createThings(admin, owner).newCoupon();
+  const { newCoupon } = createThings(admin, owner);
+  const lunch = await newCoupon();
   await send(sender, "crm", () => ({ status: 500, error: "status 500" }));
   const lines = (await printed(t, () => webhooks(env, []), 1)).map((line) =>
     String(line)
@@ -96,6 +97,16 @@ test("webhooks lists, tests and resends", async (t) => {
     "crm is disabled: 1 delivery will be sent when it is enabled (POST /webhooks/crm/enable, or enable_webhook('crm') in psql)",
   ]);
   assert.deepEqual(await sender.next("crm"), []);
+  await admin`select from enable_webhook('crm')`;
+  for (let i = 0; i < 11; i += 1) await newCoupon();
+  await send(sender, "crm", () => ({ status: 500, error: "status 500" }));
+  const [waiting, ...left] = (await printed(t, () => webhooks(env, []), 1)).slice(4);
+  assert.match(String(waiting), /waiting: 12 coupons; given up: 0 events/);
+  assert.deepEqual(
+    [left.length, left.at(-1)],
+    [11, "    … and 2 more: list_webhook_deliveries('crm') in psql"],
+  );
+  await admin`select from disable_webhook('crm')`;
   await owner`delete from coupon.webhook_deliveries`;
   assert.deepEqual(await printed(t, () => webhooks(env, ["resend", "crm"]), 1), [
     "crm is disabled: what has happened since will be sent when it is enabled (POST /webhooks/crm/enable, or enable_webhook('crm') in psql)",

@@ -51,6 +51,9 @@ function list(target: Target): Promise<number> {
           );
         for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null))
           say(`    ${line}`);
+        const more = row["waiting"] + row["dead"] - SHOWN;
+        if (more > 0)
+          say(`    … and ${more} more: list_webhook_deliveries('${row["webhook_name"]}') in psql`);
       }
       return rows.some((row) => row["disabled_at"] || row["failing_since"] || row["dead"] > 0) ? 1 : 0;
 
