@@ -98,7 +98,7 @@ test("commits that wait for a standby", async () => {
   assert.deepEqual(await saidOf(fails("stalled")), problem("writes_stalled", detail));
 });
 
-test("a commit that is seen to wait for half a second", async () => {
+test("a commit that is seen to wait for 0.3 s", async () => {
   const clock = createClock();
   let waiting = ["7 12.5"];
   const ready = createReadiness({
@@ -109,12 +109,12 @@ test("a commit that is seen to wait for half a second", async () => {
     clock,
   });
   await ready();
-  await clock.pass(499);
+  await clock.pass(299);
   await ready();
   waiting = ["7 12.75", "8 12.5"];
   await clock.pass(1);
   await ready();
-  await clock.pass(500);
+  await clock.pass(300);
   await assert.rejects(ready(), (error: Problem) => error.members.outcome === "writes_stalled");
   waiting = ["7 12.875"];
   await ready();

@@ -11,7 +11,7 @@ import { createShared } from "../http/shared.ts";
 export const ANSWER_MS = 800;
 
 /** A commit that is seen to wait for a standby for so long waits for one that does not answer, ms. */
-const STALLED_MS = 500;
+const STALLED_MS = 300;
 
 const MIGRATIONS = new URL("../../db/migrations/", import.meta.url);
 
