@@ -79,13 +79,13 @@ function printed(figure: string): Printed {
 const NOTHING = { processes: [], files: [], worktrees: false };
 
 test(
-  "both scenarios in short: a table each, with a ratio of the rates; nothing is left",
+  "all scenarios in short: a table each, with a ratio of the rates; nothing is left",
   needsGit,
   async (t) => {
     const run = compare(t, "HEAD", "--quick", "--rounds", "1", "--generator", "autocannon");
     const { status, said, complained } = await run.ended;
     assert.equal(status, 0, `${said}\n${complained}`);
-    for (const name of ["refuse", "grant"])
+    for (const name of ["burst", "refuse", "grant"])
       assert.match(
         said,
         new RegExp(`^\\| ${name}, 64 connections +\\| +working tree \\| +[0-9a-f]{7,} \\| +ratio \\|$`, "m"),
@@ -94,7 +94,7 @@ test(
       const rows = [
         ...said.matchAll(new RegExp(`^\\| ${figure} +\\| +(\\S+) \\| +(\\S+) \\| +(\\S+) \\|$`, "gm")),
       ];
-      assert.equal(rows.length, 2, said);
+      assert.equal(rows.length, 3, said);
       for (const [row, ...cells] of rows) {
         const [ours, theirs, ratio] = cells.map(printed) as [Printed, Printed, Printed];
         const least = ours.least / theirs.most;
@@ -130,7 +130,7 @@ test("what it can't do, in a sentence", needsGit, async (t) => {
   for (const [args, sentence] of [
     [[], /^compare: usage: \.\/sd bench compare REV/],
     [["no-such-revision"], /^compare: git knows no revision no-such-revision here/],
-    [["HEAD", "burst"], /^compare: no such scenario: burst/],
+    [["HEAD", "crowd"], /^compare: no such scenario: crowd/],
     [["HEAD", "--beside", "webhook,nobody"], /^compare: --beside takes webhook,feed, or one of them/],
     [["HEAD", "--rounds", "0"], /^compare: --rounds must be a whole number from 1 to 999/],
   ] as const) {

@@ -16,7 +16,7 @@ import { render, type Series } from "./series.ts";
 import { CHECKOUT, type Contender, checkOut, describeRevision, type Side, startSide } from "./side.ts";
 import { type Crowd, type Kind, kinds, measure, RATE } from "./volleys.ts";
 
-const USAGE = `usage: ./sd bench compare REV [refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--beside webhook,feed] [--quick]`;
+const USAGE = `usage: ./sd bench compare REV [burst | refuse | grant] [--rounds N] [--seconds N] [--generator wrk | autocannon] [--beside webhook,feed] [--quick]`;
 
 cleanUpOnSignals();
 try {
