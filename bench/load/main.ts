@@ -64,7 +64,7 @@ function keep(result: Result, isFull: boolean, json: string | undefined): void {
     say(`written to ${json}`);
   }
   if (isFull) {
-    const { timeline, ...kept } = result;
+    const { timeline, quick, failures, ...kept } = result;
     writeResult(resultFile(result.scenario), kept);
     if (timeline) writeResult(DROP, dropOf(result, timeline));
     report(names);

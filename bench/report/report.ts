@@ -5,7 +5,7 @@ import { nameOf } from "../harness/machine.ts";
 import { writeBlock } from "../harness/readme-blocks.ts";
 import { judge } from "../load/bars.ts";
 import { renderDrop } from "./drop.ts";
-import type { Drop, Headline, Measure, Result } from "./result.ts";
+import type { Drop, Headline, Kept, Measure, Result } from "./result.ts";
 import { shownFigure, shownSpread } from "./show.ts";
 
 const RESULTS = new URL("../results/", import.meta.url);
@@ -19,12 +19,12 @@ export function resultFile(scenario: string): URL {
   return new URL(`${scenario}.json`, RESULTS);
 }
 
-export function writeResult(file: string | URL, result: Result | Drop): void {
+export function writeResult(file: string | URL, result: Result | Kept | Drop): void {
   writeFileSync(file, `${compactJson(result)}\n`);
 }
 
 /** The latest run of each of these scenarios, as far as there is one. */
-export function readResults(scenarios: readonly string[]): Result[] {
+export function readResults(scenarios: readonly string[]): Kept[] {
   return scenarios
     .map(resultFile)
     .filter((file) => existsSync(file))
@@ -45,7 +45,7 @@ export function report(scenarios: readonly string[]): void {
  * Every scenario's latest run, one under the other: what is compared, the bars and notes. The kept files have every figure; what was
  * verified stands above them in the README.
  */
-export function renderBlock(scenarios: readonly string[], results: readonly Result[]): string {
+export function renderBlock(scenarios: readonly string[], results: readonly Kept[]): string {
   return scenarios
     .map((scenario) => {
       const result = results.find((candidate) => candidate.scenario === scenario);
@@ -57,7 +57,7 @@ export function renderBlock(scenarios: readonly string[], results: readonly Resu
 }
 
 /** When and on what it was run. */
-function renderHead({ date, seconds, machine, options }: Result): string {
+function renderHead({ date, seconds, machine, options }: Kept): string {
   const given = Object.entries(options).map(
     ([name, value]) =>
       `${name} ${[value]
@@ -69,7 +69,7 @@ function renderHead({ date, seconds, machine, options }: Result): string {
 }
 
 /** Without what was verified, and without the ratios that no bar is set for if there are others, and that need not be shown. */
-function shortened(result: Result): Result {
+function shortened(result: Kept): Kept {
   const shown = result.headlines.filter(
     (headline) => headline.isShown || judge(result.scenario, headline) !== undefined,
   );
@@ -77,8 +77,11 @@ function shortened(result: Result): Result {
 }
 
 /** Tables, ratios with their bars, notes and what was verified. */
-export function renderResult(result: Result, renderMeasures = renderFigures): string {
-  const { measures, headlines, notes, checks, failures, answers } = result;
+export function renderResult(
+  result: Kept & Partial<Pick<Result, "failures">>,
+  renderMeasures = renderFigures,
+): string {
+  const { measures, headlines, notes, checks, failures = [], answers } = result;
   const parts = [renderMeasures(measures), renderHeadlines(result.scenario, headlines)];
   if (answers) parts.push(renderAnswers(answers));
   if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join("\n"));

@@ -72,6 +72,9 @@ export interface Result extends Findings {
   machine: Machine;
 }
 
+/** What is kept of a full run of which nothing was wrong. */
+export type Kept = Omit<Result, "quick" | "failures" | "timeline">;
+
 export type Say = (line: string) => void;
 
 /** A scenario can't run here: the reason, and what to do. */
