@@ -2,11 +2,11 @@
 import cluster from "node:cluster";
 import { collectDefaultMetrics } from "prom-client";
 import { listenAt } from "./address.ts";
+import { startCounting } from "./background/counting.ts";
+import { startFilling } from "./background/filling.ts";
+import { startFolding } from "./background/folding.ts";
 import { compose, type Service } from "./compose.ts";
-import { startCounting } from "./counting.ts";
 import { type Env, urlOf } from "./env.ts";
-import { startFilling } from "./filling.ts";
-import { startFolding } from "./folding.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
 
 /** From the closing of the port to the end, whatever still runs. */

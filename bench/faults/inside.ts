@@ -1,10 +1,10 @@
 /** The service within this process, so that what lies between its parts can be made to fail. */
 import type { AddressInfo } from "node:net";
+import { startCounting } from "../../server/background/counting.ts";
+import { startFilling } from "../../server/background/filling.ts";
 import { compose, type Overrides } from "../../server/compose.ts";
-import { startCounting } from "../../server/counting.ts";
 import type { Db } from "../../server/database/functions.ts";
 import { readEnv } from "../../server/env.ts";
-import { startFilling } from "../../server/filling.ts";
 
 export interface Inside {
   url: string;

@@ -26,19 +26,13 @@ const MAY: Record<string, readonly string[]> = {
   "server/public": ["server/api"],
   "server/database": ["db", "server/api"],
   "server/http": ["server/api", "server/clock.ts", "server/database"],
-  "server/filling.ts": ["server/clock.ts", "server/database"],
-  "server/counting.ts": ["server/clock.ts", "server/database"],
-  "server/folding.ts": ["server/clock.ts", "server/database"],
-  "server/resolving.ts": ["server/clock.ts", "server/database", "server/issuing"],
+  "server/background": ["server/clock.ts", "server/database"],
   "server/webhooks": ["server/api", "server/clock.ts", "server/database", "server/retry-after.ts"],
   "server/issuing": ["server/api", "server/clock.ts", "server/database"],
   "server/auth": [
-    "db",
-    "server/api",
-    "server/clock.ts",
-    "server/env.ts",
-    "server/http",
-    "server/issuer-settings.ts",
+    ...["db", "server/api", "server/clock.ts", "server/database", "server/env.ts", "server/http"],
+    // Subjects are resolved in batches, by lanes as coupons are issued.
+    ...["server/issuer-settings.ts", "server/issuing"],
   ],
   "server/observability": [
     ...["server/api", "server/clock.ts", "server/env.ts", "server/database", "server/http"],

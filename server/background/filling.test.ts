@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openWorld } from "../bench/harness/app.ts";
-import { createClock } from "../bench/harness/clock.ts";
-import type { PlannedCoupon } from "./database/plan.ts";
+import { openWorld } from "../../bench/harness/app.ts";
+import { createClock } from "../../bench/harness/clock.ts";
+import type { PlannedCoupon } from "../database/plan.ts";
 import { startFilling } from "./filling.ts";
 
 type Told = Pick<PlannedCoupon, "outcome" | "code" | "day">;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createClock } from "../bench/harness/clock.ts";
-import { Overloaded } from "./api/failures.ts";
-import { DatabaseError } from "./database/errors.ts";
+import { createClock } from "../../bench/harness/clock.ts";
+import { Overloaded } from "../api/failures.ts";
+import { DatabaseError } from "../database/errors.ts";
 import { createResolving } from "./resolving.ts";
 
 type Row = { outcome: "known" | "unknown"; user_id: number | null };

@@ -1,8 +1,8 @@
 /** Tells the database once a second how many requests this process answered without a grant. No issuing waits for it. */
 import { randomUUID } from "node:crypto";
-import type { Clock } from "./clock.ts";
-import type { Count } from "./database/commands.ts";
-import type { Db } from "./database/functions.ts";
+import type { Clock } from "../clock.ts";
+import type { Count } from "../database/commands.ts";
+import type { Db } from "../database/functions.ts";
 
 /** From the end of a second until it is told, ms: drops start with a full second, and shall have the database then. */
 const LATER_MS = 300;

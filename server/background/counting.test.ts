@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openWorld } from "../bench/harness/app.ts";
-import { createClock, settled } from "../bench/harness/clock.ts";
-import { rows } from "../bench/harness/rows.ts";
+import { openWorld } from "../../bench/harness/app.ts";
+import { createClock, settled } from "../../bench/harness/clock.ts";
+import { rows } from "../../bench/harness/rows.ts";
+import type { Count } from "../database/commands.ts";
+import { createTally } from "../issuing/tally.ts";
 import { startCounting } from "./counting.ts";
-import type { Count } from "./database/commands.ts";
-import { createTally } from "./issuing/tally.ts";
 
 const LUNCH = { couponId: 7, refused: 2, replayed: 1 };
 

@@ -1,6 +1,6 @@
 /** Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Every process does it, and it ends what is kept of forgotten subjects. */
-import type { Clock } from "./clock.ts";
-import type { Db } from "./database/functions.ts";
+import type { Clock } from "../clock.ts";
+import type { Db } from "../database/functions.ts";
 
 /** Grants, and seconds of demand, of a step: a tenth of a second of the database each. */
 export const STEP = 5_000;

@@ -1,7 +1,7 @@
 /** Fills the days to come by the plan. Every process does it: the database lets one work, and the others find all made. */
-import type { Clock } from "./clock.ts";
-import type { Db } from "./database/functions.ts";
-import type { PlannedCoupon } from "./database/plan.ts";
+import type { Clock } from "../clock.ts";
+import type { Db } from "../database/functions.ts";
+import type { PlannedCoupon } from "../database/plan.ts";
 
 /** Until the first time, so that no start waits for it … */
 const FIRST_MS = 60_000;

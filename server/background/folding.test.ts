@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openWorld } from "../bench/harness/app.ts";
-import { createClock } from "../bench/harness/clock.ts";
-import { plantGrants } from "../bench/harness/coupons.ts";
+import { openWorld } from "../../bench/harness/app.ts";
+import { createClock } from "../../bench/harness/clock.ts";
+import { plantGrants } from "../../bench/harness/coupons.ts";
 import { STEP, startFolding } from "./folding.ts";
 
 /** What each step copies, or why it fails. */

@@ -2,10 +2,10 @@
  * Which users the subjects of identity providers are. Each token asks once, since whoever is known by its token has a number. At the start
  * of a drop many come at once, so questions are batches: one in flight for each provider, and the next one takes all that wait.
  */
-import { type Clock, systemClock } from "./clock.ts";
-import { DatabaseError } from "./database/errors.ts";
-import type { Db } from "./database/functions.ts";
-import { createLanes, type LaneLimits } from "./issuing/lane.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { DatabaseError } from "../database/errors.ts";
+import type { Db } from "../database/functions.ts";
+import { createLanes, type LaneLimits } from "../issuing/lane.ts";
 
 /** A user as the token of a provider names it. */
 export interface Subject {
