@@ -147,7 +147,7 @@ async function createParts(
         clock,
       })),
     cors,
-    demoToken: overrides.demoToken ?? createDemo(env),
+    demoToken: overrides.demoToken ?? createDemo(env, clock),
     log,
     looks: createLooks({ clock, isPublic: env.PUBLIC_OFFERS === "on" }),
     metrics,

@@ -193,8 +193,9 @@ export function signToken(
   secret: string,
   expected: Pick<Env, "JWT_ISSUER" | "JWT_AUDIENCE">,
   who: { role: Role; subject: string; scope?: string; key_id?: string; exp?: number },
+  { wall }: Pick<Clock, "wall"> = systemClock,
 ): string {
-  const now = Math.floor(Date.now() / 1000);
+  const now = Math.floor(wall() / 1000);
   return hmacKey(secret).sign({
     ...(who.role === "till" ? { role: "service", scope: "use" } : { role: who.role }),
     ...(who.scope === undefined ? {} : { scope: who.scope }),

@@ -4,6 +4,7 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { env, openApp } from "../../bench/harness/app.ts";
+import { createClock } from "../../bench/harness/clock.ts";
 import { createDemo } from "./demo.ts";
 
 const KEY = "key-of-the-demo_0123456789.~ABCDEF";
@@ -52,6 +53,17 @@ test("the route hands out tokens that are right, and is not there without the ke
       const { status, body: said } = await ask(body, token);
       assert.deepEqual([status, { ...said, request_id: "" }], [404, { ...elsewhere.body, request_id: "" }]);
     }
+});
+
+test("its token is valid for a day of the service's clock", async (t) => {
+  const clock = createClock(Date.UTC(2031, 0, 2));
+  const { call, authenticate, close } = await openApp(NOWHERE, { env: { DEMO: "on" }, clock });
+  t.after(close);
+  const { token } = (await call("POST /demo/token", { body: { role: "admin" } })).body;
+  await clock.pass(86_399_999);
+  assert.deepEqual(await authenticate(token), { role: "admin", subject: "demo" });
+  await clock.pass(1);
+  assert.equal(await authenticate(token), null);
 });
 
 // ---- Behind a proxy on the same machine -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /** Demo tokens of any user or admin, so that the page works at once. Never for a real service. */
 import type { Role } from "../api/caller.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { isBearerOf } from "../http/headers.ts";
 import { signToken } from "./auth.ts";
@@ -15,10 +16,11 @@ export type DemoToken = (
  */
 export function createDemo(
   env: Pick<Env, "DEMO" | "DEMO_KEY" | "JWT_SECRET" | "JWT_ISSUER" | "JWT_AUDIENCE">,
+  clock: Pick<Clock, "wall"> = systemClock,
 ): DemoToken {
   const { DEMO: mode, DEMO_KEY: key, JWT_SECRET: secret } = env;
   if (mode === "off" || secret === undefined) return () => undefined;
-  const sign: ReturnType<DemoToken> = (who) => signToken(secret, env, who);
+  const sign: ReturnType<DemoToken> = (who) => signToken(secret, env, who, clock);
   if (mode === "on") return () => sign;
   return (authorization) => (key !== undefined && isBearerOf(authorization, key) ? sign : undefined);
 }
