@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
 import { bound, env, holdCoupon, userToken } from "../bench/harness/app.ts";
 import { collector } from "../bench/harness/collector.ts";
+import { makeCoupon, makeUsers } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { untilWaiting } from "../bench/harness/waiting.ts";
@@ -16,11 +17,8 @@ let coupon: number;
 before(async () => {
   scratch = await scratchDatabase();
   await bound(scratch, "lock_timeout = '30s'");
-  await scratch.admin`select import_users(array[1, 2, 3], array['Ann', 'Ben', 'Cy'])`;
-  const [row] = await scratch.admin`
-    select coupon_id::integer
-    from create_coupon('A', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 10)`;
-  coupon = row?.["coupon_id"];
+  await makeUsers(scratch.admin, [1, 2, 3]);
+  coupon = await makeCoupon(scratch.admin, { code: "A", count: 10 });
 });
 after(() => scratch.drop());
 
@@ -47,20 +45,17 @@ test("serves on the port that it prints, and ends on SIGTERM", async (t) => {
 
 test("SIGTERM: how many asked is told to the last request, whatever a restart does", async (t) => {
   // Of its own: a user gets one coupon a day.
-  await scratch.admin`select import_users(array[11, 12, 13], array['Di', 'Ed', 'Flo'])`;
-  const [row] = await scratch.admin`
-    select coupon_id::integer
-    from create_coupon('ASKED', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
+  await makeUsers(scratch.admin, [11, 12, 13]);
+  const own = await makeCoupon(scratch.admin, { code: "ASKED", count: 1 });
   const asked = async () => {
-    const [found] =
-      await scratch.admin`select asked::integer from find_coupon(${row?.["coupon_id"]}::bigint)`;
+    const [found] = await scratch.admin`select asked::integer from find_coupon(${own}::bigint)`;
     return found?.["asked"];
   };
   for (const total of [31, 62]) {
     const { child, url, exited } = await startServer(t);
     const agent = new Agent({ keepAlive: true });
     t.after(() => agent.destroy());
-    for (let n = 0; n < 31; n++) await issueBy(agent, url, row?.["coupon_id"], 11 + (n % 3));
+    for (let n = 0; n < 31; n++) await issueBy(agent, url, own, 11 + (n % 3));
     child.kill("SIGTERM");
     assert.deepEqual(await exited, [0, null]);
     assert.equal(await asked(), total);

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { metricsToken } from "../bench/harness/app.ts";
+import { createThings } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, load, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 
@@ -56,16 +57,13 @@ async function startWorkers(t: TestContext, many: number, variables: Record<stri
 
 test("WORKERS=3: three processes behind one port, exact together, and all end on SIGTERM", async (t) => {
   const { child, url, seen, exited, workers } = await startWorkers(t, 3);
-  await scratch.admin`
-    select count(*) from import_users(array(select generate_series(100, 399)), array_fill('n'::text, array[300]))`;
-  const [made] = await scratch.admin`
-    select coupon_id::integer from create_coupon('W', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 25)`;
-  const users = Array.from({ length: 600 }, (_, i) => 100 + (i % 300));
+  const { newUsers, newCoupon } = createThings(scratch.admin);
+  const [users, coupon] = [await newUsers(300), await newCoupon({ count: 25 })];
   // A connection each, so that every worker gets some.
   const statuses = await Promise.all(
-    users.map(async (user) => {
+    [...users, ...users].map(async (user) => {
       const agent = new Agent();
-      const { status } = await issueBy(agent, url, made?.["coupon_id"], user);
+      const { status } = await issueBy(agent, url, coupon, user);
       return status;
     }),
   );
@@ -73,7 +71,7 @@ test("WORKERS=3: three processes behind one port, exact together, and all end on
   assert.equal(count(201), 25);
   assert.equal(count(409), 600 - 25 - count(200));
   const [row] = await scratch.owner`
-    select count(*)::integer as rows, max(position) as last from coupon.user_coupons where coupon_id = ${made?.["coupon_id"]}`;
+    select count(*)::integer as rows, max(position) as last from coupon.user_coupons where coupon_id = ${coupon}`;
   assert.deepEqual({ ...row }, { rows: 25, last: 25 });
 
   child.kill("SIGTERM");

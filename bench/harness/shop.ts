@@ -1,6 +1,7 @@
 /** What tests of set-up share: Debian's PostgreSQL with the login `shop`, who is no superuser and may create roles. */
 import { type Sql, withConnection } from "../../db/connect.ts";
 import type { Target } from "../../db/target.ts";
+import { createThings } from "./coupons.ts";
 import { startDebian } from "./debian.ts";
 
 /** Has characters that a URL must encode, that a shell expands, and that end a string in SQL. */
@@ -37,11 +38,11 @@ export function rows(target: Target, statement: string): Promise<unknown[][]> {
 
 /** Makes a live coupon of 10 and the users 1 to 3. */
 export async function stock(target: Target): Promise<void> {
-  await run(
-    target.as("coupon_admin"),
-    `select * from import_users(array[1, 2, 3], array['Ann', 'Ben', 'Cem']);
-    select * from create_coupon('C1', 'm', 'd', now() - interval '1 hour', now() + interval '1 hour', 10)`,
-  );
+  await withConnection(target.as("coupon_admin"), async (admin) => {
+    const { newUsers, newCoupon } = createThings(admin);
+    await newUsers(3);
+    await newCoupon({ count: 10 });
+  });
 }
 
 export const SCHEMA_VERSIONS = "select version from coupon.schema_migrations order by version";

@@ -14,6 +14,7 @@ import {
   serviceToken,
   userToken,
 } from "../../bench/harness/app.ts";
+import { makeCoupon, makeUsers } from "../../bench/harness/coupons.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { untilWaiting } from "../../bench/harness/waiting.ts";
 import { withConnection } from "../../db/connect.ts";
@@ -57,11 +58,8 @@ async function openScratch(t: TestContext): Promise<Scratch & { coupon: number }
 }
 
 async function fill(admin: Scratch["admin"]): Promise<number> {
-  await admin`select import_users(array[1, 2, 3], array['Ann', 'Ben', 'Cy'])`;
-  const [row] = await admin`
-    select coupon_id::integer
-    from create_coupon('A', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 10)`;
-  return row?.["coupon_id"];
+  await makeUsers(admin, [1, 2, 3]);
+  return makeCoupon(admin, { code: "A", count: 10 });
 }
 
 const positions = async ({ owner }: Pick<Scratch, "owner">) =>

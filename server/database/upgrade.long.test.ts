@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openApp } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
+import { makeCoupon } from "../../bench/harness/coupons.ts";
 import { bin, options } from "../../bench/harness/debian.ts";
 import { embeddedBin, type Node, startNodes } from "../../bench/harness/nodes.ts";
 import { readCode } from "../../bench/harness/readme-blocks.ts";
@@ -33,9 +34,7 @@ test("from Debian's PostgreSQL to the embedded 18, with one URL that names both"
   await next.run(`alter role coupon_api in database ${MINE} set default_transaction_read_only = on`);
   const coupon = await asOwner(shop(before), async (sql) => {
     await sql`insert into coupon.users (id, display_name) select g, 'u' from generate_series(1, ${2 * COUNT}) g`;
-    const [made] = await sql`
-      select coupon_id from create_coupon('A', 'm', 'd', now() - interval '1 minute', now() + interval '1 hour', ${COUNT})`;
-    return made?.["coupon_id"] as number;
+    return makeCoupon(sql, { code: "A", count: COUNT });
   });
   const places = [before, next].map(({ port }) => `127.0.0.1:${port}`).join(",");
   const api = shop(before)

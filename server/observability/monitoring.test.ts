@@ -7,6 +7,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { makeCoupon } from "../../bench/harness/coupons.ts";
 import { checkBlock } from "../../bench/harness/readme-blocks.ts";
 import { type Service, startService } from "../../bench/harness/service.ts";
 import { adminToken } from "../../bench/harness/tokens.ts";
@@ -29,11 +30,7 @@ const metrics = new Map<string, Metric>();
 
 before(async () => {
   service = await startService(2);
-  const { admin } = service.database;
-  const [row] = await admin`
-    select coupon_id::integer
-    from create_coupon('A', 'm', 'd', clock_timestamp(), clock_timestamp() + interval '1 day', 1)`;
-  const path = `/coupons/${row?.["coupon_id"]}`;
+  const path = `/coupons/${await makeCoupon(service.database.admin, { code: "A", count: 1 })}`;
   for (const [method, to, user, status] of [
     ["POST", `${path}/issue`, 1, 201],
     ["POST", `${path}/issue`, 2, 409],
