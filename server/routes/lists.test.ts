@@ -1,34 +1,31 @@
 /** Grants in lines, and streams of events. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
-import { getRequestListener } from "@hono/node-server";
-import { adminToken, assertProblem } from "../../bench/harness/app.ts";
+import { adminToken, assertProblem, type Db, openApp } from "../../bench/harness/app.ts";
 import { routesWorld } from "../../bench/harness/routes.ts";
 import { DatabaseError } from "../database/errors.ts";
-import { createApp } from "./app.ts";
 
 const { world, wrongTargetTests } = routesWorld();
 const CSV = "text/csv; charset=utf-8; header=present";
 
+/** The world's service, but with this list of users. */
+const openWith = (listUsers: Db["listUsers"]) =>
+  openApp(world().scratch.apiUrl, { db: { ...world().db, listUsers } });
+
 test("a stream that our mistake ends says so, and it is in the log", async () => {
-  const { db, dependencies } = world();
   const mistake = new DatabaseError("defect", "42703", "no such column");
-  const app = createApp({ ...dependencies, db: { ...db, listUsers: () => Promise.reject(mistake) } });
-  const headers = { authorization: `Bearer ${adminToken}`, "x-request-id": "a-stream" };
-  const answer = await app.fetch(new Request("http://localhost/users", { headers }));
-  const { outcome, detail, next_after } = JSON.parse(await answer.text());
+  const { call, failures } = await openWith(() => Promise.reject(mistake));
+  const { body } = await call("GET /users", { token: adminToken, headers: { "x-request-id": "a-stream" } });
   assert.deepEqual(
-    [outcome, detail, next_after],
-    ["internal_error", "This is our mistake, and was logged.", 0],
+    body.map(({ outcome, detail, next_after }: Record<string, unknown>) => [outcome, detail, next_after]),
+    [["internal_error", "This is our mistake, and was logged.", 0]],
   );
-  const failure = world().logged.findIndex(
-    ({ level, request_id }) => level === "error" && request_id === "a-stream",
+  assert.deepEqual(
+    failures().map(({ request_id, message }) => [request_id, message]),
+    [["a-stream", "no such column"]],
   );
-  assert.equal(world().logged[failure]?.message, "no such column");
-  world().logged.splice(failure, 1);
 });
 
 test("grants in lines, by position", async () => {
@@ -95,27 +92,21 @@ test("users and grants as CSV; 406 for anything else", async () => {
 });
 
 test("CSV that fails before the first row is a problem", async () => {
-  const { db, dependencies } = world();
   const gone = new DatabaseError("unavailable", "", "no database");
-  const app = createApp({ ...dependencies, db: { ...db, listUsers: () => Promise.reject(gone) } });
-  const headers = { authorization: `Bearer ${await adminToken}`, accept: "text/csv" };
-  const answer = await app.fetch(new Request("http://localhost/users", { headers }));
-  assert.equal(answer.status, 503);
-  assert.equal(JSON.parse(await answer.text()).outcome, "database_unavailable");
-  const failure = world().logged.findIndex(({ level }) => level === "error");
-  if (failure >= 0) world().logged.splice(failure, 1);
+  const { call } = await openWith(() => Promise.reject(gone));
+  const { status, body } = await call("GET /users", { token: adminToken, headers: { accept: "text/csv" } });
+  assert.deepEqual([status, body.outcome], [503, "database_unavailable"]);
 });
 
-test("CSV that fails after its first rows ends without a last chunk; HTTP/1.0, which has none, gets no CSV", async () => {
-  const { db, dependencies } = world();
+test("CSV that fails after its first rows ends without a last chunk; HTTP/1.0, which has none, gets no CSV", async (t) => {
   const failing = new DatabaseError("unavailable", "", "no database");
   const listUsers = async (after: number) => {
     if (after >= 20) throw failing;
     return [{ user_id: after + 1, display_name: "Ann" }];
   };
-  const app = createApp({ ...dependencies, db: { ...db, listUsers } });
-  const server = createServer(getRequestListener(app.fetch as never));
+  const { server, failures } = await openWith(listUsers);
   server.listen(0, "127.0.0.1");
+  t.after(() => server.close());
   await once(server, "listening");
   const ask = async (version: string) => {
     const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
@@ -126,7 +117,7 @@ test("CSV that fails after its first rows ends without a last chunk; HTTP/1.0, w
     });
     socket.on("error", () => {});
     socket.write(
-      `GET /users HTTP/${version}\r\nhost: localhost\r\nauthorization: Bearer ${await adminToken}\r\naccept: text/csv\r\n\r\n`,
+      `GET /users HTTP/${version}\r\nhost: localhost\r\nauthorization: Bearer ${adminToken}\r\naccept: text/csv\r\n\r\n`,
     );
     await closed;
     return said;
@@ -135,10 +126,10 @@ test("CSV that fails after its first rows ends without a last chunk; HTTP/1.0, w
   assert.match(cut, /^HTTP\/1\.1 200 OK\r\n[\s\S]*transfer-encoding: chunked\r\n/i);
   assert.ok(!cut.includes("\r\n0\r\n\r\n"), cut);
   assert.match(await ask("1.0"), /^HTTP\/1\.1 406 [\s\S]*CSV takes HTTP\/1\.1\./);
-  server.close();
-  const failure = world().logged.findIndex(({ level }) => level === "error");
-  assert.equal(world().logged[failure]?.message, "no database");
-  world().logged.splice(failure, 1);
+  assert.deepEqual(
+    failures().map(({ message }) => message),
+    ["no database"],
+  );
 });
 
 for (const path of ["/coupons/events", "/coupons/status/events"])
