@@ -50,6 +50,11 @@ for (const name of markdownIn("./"))
     assert.deepEqual(broken(file, readFileSync(file, "utf8")), []);
   });
 
+test("README.md is a door: at most 220 lines, and the manuals have the rest", () => {
+  const lines = readFileSync(new URL("README.md", ROOT), "utf8").trimEnd().split("\n").length;
+  assert.ok(lines <= 220, `${lines} lines`);
+});
+
 test("broken links are found", () => {
   const text =
     "[a](server/README.md#calls) [b](https://example.org) [c](nowhere.md) [d](README.md#nowhere) `[e](f)`";
