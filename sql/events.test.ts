@@ -442,13 +442,14 @@ test("a page costs the same at the end of many grants and changes, and reads no 
   );
   for (const knows of ["nothing", "everything"]) {
     if (knows === "everything") await owner`analyze`;
-    for (const [after, found] of [
-      [await middle, 100],
-      [await end, 10],
+    for (const [after, size, found] of [
+      [await middle, 100, 100],
+      [await middle, 1_000, 1_000],
+      [await end, 100, 10],
     ] as const) {
       const [count, [grants = 0, changes = 0, log = 0, coupons = 0, scans] = []] = (await reads(
         String(after),
-        100,
+        size,
       )) as [number, number[]];
       assert.deepEqual([count, scans], [found, 0], knows);
       // Seen on PostgreSQL 15: those of the page, three times. What reads others reads tens of thousands.
@@ -458,4 +459,12 @@ test("a page costs the same at the end of many grants and changes, and reads no 
       assert.ok(coupons <= 100, `${coupons} coupons are read`);
     }
   }
+});
+
+test("a page calls no function for each event: PostgreSQL inlines what an event is called and which one it is", async () => {
+  const plan = await rows(owner`
+    explain (verbose)
+    select coupon.event_id(e, 1), coupon.event_of(a) from coupon.events e join coupon.audit a on a.id = e.audit_id`);
+  assert.match(plan.join("\n"), /\n +Output: /);
+  assert.doesNotMatch(plan.join("\n"), /event_id\(|event_of\(/);
 });
