@@ -2,7 +2,7 @@
 -- came since an instant.
 --
 -- Planned for each call, so that each of these is a range of an index in that order: a page costs the same however long
--- the audit is.
+-- the audit is. With a bitmap all rows of a coupon would be read and sorted.
 create or replace function public.audit_trail(
   coupon_id bigint default null,
   user_id bigint default null,
@@ -16,6 +16,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set plan_cache_mode = force_custom_plan
 as $$

@@ -253,6 +253,7 @@ test("the reader: reads a page of an index, however long the audit is and whatev
     if (knows === "everything") await owner`analyze coupon.audit`;
     assertReads(await call("page_size => 10"), 10, [0, 10, 0, 0], knows);
     assertReads(await call(`${lunch}, page_size => 10`), 10, [0, 0, 10, 0], knows);
+    assertReads(await call(`${other}, page_size => 1000`), 1_000, [0, 0, 1_000, 0], knows);
     assertReads(await call(`${lunch}, since => ${at(19_500)}`), 2, [0, 0, 2, 0], knows);
     assertReads(await call(`user_id => 15000`), 1, [0, 0, 0, 1], knows);
     assertReads(await call(`${lunch}, before => ${last}, page_size => 3`), 3, [1, 0, 3, 0], knows);

@@ -1,4 +1,5 @@
--- The events behind a place of coupon.events, as far as they are gathered: events() and what is sent to webhooks.
+-- The events behind a place of coupon.events, as far as they are gathered: events() and what is sent to webhooks. With a bitmap
+-- all grants of a row would be read and sorted, for a page of them.
 create or replace function coupon.events_after(
   number bigint,
   place integer,
@@ -26,7 +27,7 @@ set search_path = pg_catalog, pg_temp
 -- One coupon's events are found by another index than those of all.
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
-set enable_bitmapscan = off -- it reads a page of grants in the index's order, and not all of a row of coupon.events to sort them
+set enable_bitmapscan = off
 set jit = off
 as $$
 begin
