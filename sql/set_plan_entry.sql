@@ -14,7 +14,7 @@ create or replace function public.set_plan_entry(
   reason text default null,
   actor text default null
 )
-returns table (outcome public.set_plan_entry_outcome, taken_by_slot smallint)
+returns table (outcome public.set_plan_entry_outcome, taken_by_slot smallint, warning public.coupon_warning)
 language plpgsql
 volatile
 security definer
@@ -82,6 +82,10 @@ begin
   limit 1;
   if outcome is null then
     outcome := 'planned';
+    -- Of any day on which the clocks are not changed; of the others fill_days() says it.
+    warning := case
+      when coupon.is_short_lived((date '1970-01-01' + v_new.local_start) at time zone 'UTC',
+        (date '1970-01-01' + v_new.expiry_days + v_new.local_expiry) at time zone 'UTC', '-infinity') then 'short_lived' end;
     delete from coupon.plan p where p.weekday = v_new.weekday and p.slot = v_new.slot;
     insert into coupon.plan select v_new.*;
     insert into coupon.audit (command, old_values, new_values, reason, actor)
@@ -97,7 +101,8 @@ comment on function public.set_plan_entry(
   'Says what a weekday (1 Monday to 7 Sunday) offers as coupon slot (1 to 3): from local_start until local_expiry, expiry_days
 after the day of the start, both by the clocks of the service''s time zone. code_pattern is the code with {date} (20261130),
 {year}, {month}, {day}, {weekday} (MON) or {slot} in it; it names the whole day. metadata that is null stays as it is. Outcomes
-in order: unchanged, code_taken, start_time_taken and count_taken (by the entry taken_by_slot of that weekday), planned. It holds for days that are not filled
-yet: fill_days(), preview_days(). A local time that the clocks skip is as much later as they are put forward; one that comes
+in order: unchanged, code_taken, start_time_taken and count_taken (by the entry taken_by_slot of that weekday), planned. warning
+says what may be a mistake all the same: short_lived (its coupons can be had for less than a minute). It holds for days that are
+not filled yet: fill_days(), preview_days(). A local time that the clocks skip is as much later as they are put forward; one that comes
 twice is the second one. reason and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for arguments that no entry
 can have.';

@@ -43,6 +43,20 @@ test("unchanged: the same again writes nothing", async () => {
   assert.equal(await value(owner`select count(*) from coupon.audit`), before);
 });
 
+test("planned, with a warning: on a usual day it can be had for less than a minute", async () => {
+  const warned = async (local_expiry: string, expiry_days = 0) =>
+    rows(admin`
+      select outcome, warning from set_plan_entry(6, 1, 'W-{date}', 'm', '', '23:59:01', ${local_expiry}::text::time, 5, ${expiry_days})`);
+  assert.deepEqual(await warned("23:59:02"), [["planned", "short_lived"]]);
+  assert.deepEqual(await warned("23:59:59.999999"), [["planned", "short_lived"]]);
+  assert.deepEqual(await warned("00:00:00.999999", 1), [["planned", "short_lived"]]);
+  // As of a coupon that was made already, it was said when it was done.
+  assert.deepEqual(await warned("00:00:00.999999", 1), [["unchanged", null]]);
+  assert.deepEqual(await warned("00:00:01", 1), [["planned", null]]);
+  assert.deepEqual(await warned("23:59:01", 1), [["planned", null]]);
+  await admin`select from remove_plan_entry(6, 1)`;
+});
+
 test("metadata that is not given stays, and is empty at first", async () => {
   const metadata = async () =>
     value(admin`select metadata::text from list_plan() where (weekday, slot) = (4, 1)`);

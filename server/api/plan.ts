@@ -92,6 +92,7 @@ const planned = z.strictObject({
   weekday,
   slot: entrySlot,
   taken_by_slot: slot.nullable().meta({ description: "The entry that is in the way.", examples: [null] }),
+  warning: warning.nullable(),
 });
 const removed = z.strictObject({ weekday, slot: entrySlot });
 const plan = z.strictObject({

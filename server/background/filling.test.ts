@@ -5,8 +5,12 @@ import { createClock } from "../../bench/harness/clock.ts";
 import type { PlannedCoupon } from "../database/plan.ts";
 import { startFilling } from "./filling.ts";
 
-type Told = Pick<PlannedCoupon, "outcome" | "code" | "day">;
-const coupon = (outcome: PlannedCoupon["outcome"], code: string) => ({ outcome, code, day: "2036-01-01" });
+type Told = Pick<PlannedCoupon, "outcome" | "code" | "day" | "warning">;
+const coupon = (
+  outcome: PlannedCoupon["outcome"],
+  code: string,
+  warning: PlannedCoupon["warning"] = null,
+): Told => ({ outcome, code, day: "2036-01-01", warning });
 
 /** What each filling answers, or why it fails. */
 function filling(answers: (Told[] | Error)[]) {
@@ -43,18 +47,26 @@ test("a minute after the start, then every hour", async () => {
 });
 
 test("what was made is told, what a rule refuses is told once, and what is as it was is not", async () => {
-  const refused = [coupon("day_full", "B")];
+  const full = coupon("day_full", "B");
+  const refused = [{ outcome: "day_full", day: "2036-01-01", code: "B" }];
   const { clock, events } = filling([
-    [coupon("made", "A"), ...refused, coupon("in_the_past", "C"), coupon("already_made", "D")],
-    [coupon("already_made", "A"), ...refused],
+    [coupon("made", "A"), full, coupon("in_the_past", "C"), coupon("already_made", "D")],
+    [coupon("already_made", "A"), full],
     [],
     [coupon("in_the_past", "C")],
   ]);
   await clock.pass(4 * 3_600_000);
   assert.deepEqual(events, [
-    ["days filled", { made: ["A"], refused }],
-    ["days filled", { made: [], refused: [] }],
+    ["days filled", { made: ["A"], warned: [], refused }],
+    ["days filled", { made: [], warned: [], refused: [] }],
   ]);
+});
+
+test("what was made although it may be a mistake is told, with why", async () => {
+  const { clock, events } = filling([[coupon("made", "A"), coupon("made", "B", "short_lived")]]);
+  await clock.pass(60_000);
+  const warned = [{ day: "2036-01-01", code: "B", warning: "short_lived" }];
+  assert.deepEqual(events, [["days filled", { made: ["A", "B"], warned, refused: [] }]]);
 });
 
 test("one that fails is told, and the next one comes", async () => {

@@ -21,7 +21,10 @@ interface Parts {
   isDraining: () => boolean;
 }
 
-/** Begins in a minute. What fails is logged, and tried again at the next time; what a rule refuses is told once. */
+/**
+ * Begins in a minute. What fails is logged, and tried again at the next time; what a rule refuses is told once. What is made although it may
+ * be a mistake is told with it.
+ */
 export function startFilling({ db, clock, log, isDraining }: Parts): void {
   let told = "[]";
   async function fill(): Promise<void> {
@@ -29,8 +32,12 @@ export function startFilling({ db, clock, log, isDraining }: Parts): void {
     try {
       const coupons = await db.fillDays(null, { actor: ACTOR });
       const made = coupons.filter(({ outcome }) => outcome === "made").map(({ code }) => code);
+      const warned = coupons
+        .filter(({ warning }) => warning !== null)
+        .map(({ day, code, warning }) => ({ day, code, warning }));
       const refused = coupons.filter(isRefused).map(({ outcome, day, code }) => ({ outcome, day, code }));
-      if (made.length > 0 || JSON.stringify(refused) !== told) log.event("days filled", { made, refused });
+      if (made.length > 0 || JSON.stringify(refused) !== told)
+        log.event("days filled", { made, warned, refused });
       told = JSON.stringify(refused);
     } catch (error) {
       log.failure(error);

@@ -4,7 +4,7 @@ import { stringifyExact } from "../api/exact.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import type { planning } from "../api/plan.ts";
 import { day, instant, list } from "./columns.ts";
-import { type Note, noted } from "./commands.ts";
+import { type Note, noted, type Warning } from "./commands.ts";
 import type { Pool } from "./pool.ts";
 import { only } from "./rows.ts";
 
@@ -30,9 +30,9 @@ export function planned(operate: Pool) {
     listPlan: () => operate<Listed>((sql) => sql`select ${sql.unsafe(ENTRY)} from public.list_plan()`),
 
     setPlanEntry: (entry: PlanEntry, note: Note) =>
-      operate<{ outcome: Outcome<"set_plan_entry">; taken_by_slot: number | null }>(
+      operate<{ outcome: Outcome<"set_plan_entry">; taken_by_slot: number | null; warning: Warning }>(
         (sql) => sql`
-          select outcome, taken_by_slot
+          select outcome, taken_by_slot, warning
           from public.set_plan_entry(
             weekday => ${entry.weekday}::integer, slot => ${entry.slot}::integer,
             code_pattern => ${entry.code_pattern}::text, message => ${entry.message}::text,

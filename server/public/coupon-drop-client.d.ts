@@ -1115,6 +1115,7 @@ export interface SetPlanEntryOK {
   slot: number;
   /** The entry that is in the way. */
   taken_by_slot: number | null;
+  warning: "short_lived" | "already_started" | "empty_group" | null;
 }
 
 export interface SetPlanEntryConflict extends Problem {
@@ -1126,6 +1127,7 @@ export interface SetPlanEntryConflict extends Problem {
   slot?: number;
   /** The entry that is in the way. */
   taken_by_slot?: number | null;
+  warning?: "short_lived" | "already_started" | "empty_group" | null;
 }
 
 export type SetPlanEntryResult =

@@ -110,7 +110,8 @@ function openEntry({ client }, form, { trying, told, read, entryAt }) {
       const result = await client.setPlanEntry(entry, how);
       const [text, member] = PLANNED[result.outcome];
       if (!member) await read(how);
-      told(member ? "" : placed(text));
+      const said = result.warning ? `${text} ${WARNED[result.warning]}` : text;
+      told(member ? "" : placed(said));
       return member ? [{ member, detail: text }] : [];
     }),
   );

@@ -58,6 +58,17 @@ for (const [name, run] of outcomeTests("remove_plan_entry", {
 }))
   test(name, run);
 
+test("planned, with a warning: it can be had for less than a minute", async () => {
+  const brief = { ...LUNCH, weekday: 5, local_expiry: "11:00:01" };
+  const members = { weekday: 5, slot: 1, taken_by_slot: null };
+  const first = await set(brief);
+  assert.deepEqual(
+    [first.status, first.body],
+    [200, { outcome: "planned", ...members, warning: "short_lived" }],
+  );
+  assert.deepEqual((await set(brief)).body, { outcome: "unchanged", ...members, warning: null });
+});
+
 test("a day is planned, previewed, filled and copied, as functions have it", async () => {
   const { owner, admin } = world().scratch;
   await owner.unsafe("delete from coupon.plan; update coupon.settings set time_zone = 'Europe/Berlin'");

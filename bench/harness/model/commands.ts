@@ -37,7 +37,15 @@ export type Command =
       metadata: Metadata | null;
     }
   | { call: "withdraw_coupon"; coupon: number }
-  | { call: "set_plan_entry"; ahead: number; slot: number; pattern: string; hour: number; count: number }
+  | {
+      call: "set_plan_entry";
+      ahead: number;
+      slot: number;
+      pattern: string;
+      hour: number;
+      count: number;
+      isBrief?: true;
+    }
   | { call: "remove_plan_entry"; ahead: number; slot: number }
   | { call: "fill_days"; ahead: number }
   | { call: "preview_days"; ahead: number }

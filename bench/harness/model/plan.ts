@@ -4,6 +4,7 @@ import { create } from "./coupons.ts";
 import { type Coupon, isOneOf, type Model, type Of, type PlanEntry } from "./state.ts";
 
 const HOUR = 3_600_000;
+const HALF_A_MINUTE = 30_000;
 /** 1 is Monday. */
 const weekdayOf = (day: string) => ((new Date(day).getUTCDay() + 6) % 7) + 1;
 
@@ -27,16 +28,16 @@ export function ofPlan(model: Model, command: OfPlan): Row[] {
 }
 
 function setPlanEntry({ plan }: Model, command: Of<"set_plan_entry">): Row {
-  const { ahead, slot, pattern, hour, count } = command;
+  const { ahead, slot, pattern, hour, count, isBrief = false } = command;
   const weekday = weekdayOf(dayAgo(-ahead));
-  const entry = { weekday, slot, pattern, hour, count };
+  const entry = { weekday, slot, pattern, hour, count, isBrief };
   const at = plan.findIndex((each) => each.weekday === weekday && each.slot === slot);
   if (JSON.stringify(plan[at]) === JSON.stringify(entry))
-    return { outcome: "unchanged", taken_by_slot: null };
+    return { outcome: "unchanged", taken_by_slot: null, warning: null };
   const taken = (outcome: string, is: (other: PlanEntry) => boolean) =>
     plan
       .filter((other) => other.weekday === weekday && other.slot !== slot && is(other))
-      .map((other) => ({ outcome, taken_by_slot: other.slot }));
+      .map((other) => ({ outcome, taken_by_slot: other.slot, warning: null }));
   const codeOf = (each: PlanEntry) => each.pattern.replace("{slot}", `${each.slot}`).toLowerCase();
   const [obstacle] = [
     ...taken("code_taken", (other) => codeOf(other) === codeOf(entry)),
@@ -45,7 +46,7 @@ function setPlanEntry({ plan }: Model, command: Of<"set_plan_entry">): Row {
   ];
   if (obstacle) return obstacle;
   plan.splice(at < 0 ? plan.length : at, at < 0 ? 0 : 1, entry);
-  return { outcome: "planned", taken_by_slot: null };
+  return { outcome: "planned", taken_by_slot: null, warning: isBrief ? "short_lived" : null };
 }
 
 function removePlanEntry(model: Model, { ahead, slot }: Of<"remove_plan_entry">): Row {
@@ -114,11 +115,11 @@ function planned({ plan, planned }: Model, ahead: number): (Draft | Made)[] {
     const made = planned.filter((each) => each.day === day);
     const drafts = plan
       .filter((entry) => entry.weekday === weekdayOf(day) && !made.some(({ slot }) => slot === entry.slot))
-      .map(({ slot, pattern, hour, count }): Draft => {
+      .map(({ slot, pattern, hour, count, isBrief }): Draft => {
         const code = pattern.replace("{date}", plain(day)).replace("{slot}", `${slot}`);
         const start = midnightOf(day) + hour * HOUR;
         const texts = { code, message: "m", description: "d", metadata: {} };
-        return { day, slot, ...texts, start, expiry: start + DAY, count };
+        return { day, slot, ...texts, start, expiry: start + (isBrief ? HALF_A_MINUTE : DAY), count };
       });
     return [...made, ...drafts].sort((a, b) => a.slot - b.slot);
   });

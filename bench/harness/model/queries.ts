@@ -213,9 +213,9 @@ export function queryPlan(sql: Sql, command: OfPlan): PromiseLike<readonly Row[]
   switch (command.call) {
     case "set_plan_entry":
       return sql`
-        select outcome, taken_by_slot
-        from set_plan_entry(${weekday(sql, command.ahead)}, ${command.slot}, ${command.pattern}, 'm', 'd',
-          make_time(${command.hour}, 0, 0), make_time(${command.hour}, 0, 0), ${command.count}, 1)`;
+        select outcome, taken_by_slot, warning
+        from set_plan_entry(${weekday(sql, command.ahead)}, ${command.slot}, ${command.pattern}, 'm', 'd', make_time(${command.hour}, 0, 0),
+          make_time(${command.hour}, 0, ${command.isBrief ? 30 : 0}), ${command.count}, ${command.isBrief ? 0 : 1})`;
     case "remove_plan_entry":
       return sql`select outcome from remove_plan_entry(${weekday(sql, command.ahead)}, ${command.slot})`;
     case "fill_days":

@@ -15,10 +15,18 @@ import { ALL as EVERYTHING } from "./trail.ts";
 
 const ALL = { since: null, before: null, prefix: "" };
 
-const plan = (ahead: number, slot: number, pattern: string, hour: number, count: number): Command => {
-  return { call: "set_plan_entry", ahead, slot, pattern, hour, count };
-};
-/** Every outcome of the plan: tomorrow is filled and copied to the day after, whose own entries are then in its way. */
+const plan = (
+  ahead: number,
+  slot: number,
+  pattern: string,
+  hour: number,
+  count: number,
+  life: { isBrief?: true } = {},
+): Command => ({ call: "set_plan_entry", ahead, slot, pattern, hour, count, ...life });
+/**
+ * Every outcome of the plan: tomorrow is filled and copied to the day after, whose own entries are then in its way. The day after that has a
+ * coupon that can be had for less than a minute.
+ */
 const PLANNING: Command[] = [
   plan(1, 1, "P{date}", 20, 1),
   plan(1, 1, "P{date}", 20, 1),
@@ -42,6 +50,8 @@ const PLANNING: Command[] = [
   { call: "fill_days", ahead: 2 },
   { call: "remove_plan_entry", ahead: 2, slot: 3 },
   { call: "remove_plan_entry", ahead: 2, slot: 3 },
+  ...[1, 2].map(() => plan(3, 1, "B{date}", 12, 6, { isBrief: true })),
+  { call: "fill_days", ahead: 3 },
 ];
 
 /** The copy of a code that no date fits behind, and of a coupon that can be had for less than a minute. */

@@ -37,9 +37,11 @@ export interface PlanEntry {
   weekday: number;
   slot: number;
   pattern: string;
-  /** Of its start, by local clocks; it expires a day later. */
+  /** Of its start, by local clocks; it expires a day later, … */
   hour: number;
   count: number;
+  /** … or half a minute. */
+  isBrief: boolean;
 }
 
 export interface Subject {

@@ -171,10 +171,13 @@ function ofUses(before: Model, after: Model, command: Command): Given[] {
   });
 }
 
-const planned = ({ weekday, slot, pattern, hour, count }: PlanEntry) => {
+const planned = ({ weekday, slot, pattern, hour, count, isBrief }: PlanEntry) => {
   const time = `${String(hour).padStart(2, "0")}:00:00`;
   const texts = { code_pattern: pattern, message: "m", description: "d", metadata: {} };
-  return { weekday, slot, ...texts, local_start: time, local_expiry: time, expiry_days: 1, count };
+  const end = isBrief
+    ? { local_expiry: time.replace(/00$/, "30"), expiry_days: 0 }
+    : { local_expiry: time, expiry_days: 1 };
+  return { weekday, slot, ...texts, local_start: time, ...end, count };
 };
 const target = ({ url, types }: Webhook) => ({ url, event_types: types });
 
