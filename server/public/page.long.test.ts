@@ -505,6 +505,30 @@ describe("the page", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("what may be a slip of a new coupon is said: it has started already, or lasts half a minute", async () => {
+    const operator = await visit("#operate");
+    const form = operator.locator("#create");
+    const create = async (code: string, start: string, end: string) => {
+      await form.getByLabel("Code").fill(code);
+      await form.getByLabel("Units", { exact: true }).fill("7");
+      await form.getByLabel("What the user gets").fill("x");
+      await form.getByLabel("Starts (your time)").fill(start);
+      await form.getByLabel("Ends (your time)").fill(end);
+      await form.getByRole("button", { name: "Create the coupon" }).click();
+    };
+    await create("BEGUN", "2026-01-01T00:00:00", "2040-01-01T00:00:00");
+    await says(
+      form.locator(".told"),
+      exactly("BEGUN: The coupon is created. It has started already: people can get it now."),
+    );
+    await create("BRIEF", "2040-01-01T00:00:00", "2040-01-01T00:00:30");
+    await says(
+      form.locator(".told"),
+      exactly("BRIEF: The coupon is created. People can get it for less than a minute."),
+    );
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a coupon is corrected, moved and withdrawn, by two operators and by keyboard", async () => {
     const user = await world.newUser();
     const coupon = await world.newCoupon({ from: "5 days", until: "9 days" });
@@ -558,6 +582,18 @@ describe("the page", options, () => {
       select c.start_time = to_timestamp(${start / 1000}) as is_right from find_coupon(coupon_id => ${coupon}::bigint) c
     `;
     assert.equal(moved?.["is_right"], true);
+
+    // What may be a slip is done, and said.
+    await panel(operator, name)
+      .locator(".end [name=expiry]")
+      .fill(local(start + 30_000));
+    await operator.keyboard.press("Enter");
+    await says(
+      panel(operator, name).locator("> .told"),
+      exactly(
+        "It has another end, and so has what people hold of it. People can get it for less than a minute.",
+      ),
+    );
 
     // What has grants stays.
     await open(operator, begunName);
