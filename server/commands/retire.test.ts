@@ -6,6 +6,8 @@ import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { readEnv } from "../env.ts";
 import { retire } from "./retire.ts";
 
+const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+
 test("retire takes out what expired before a day, to its end", async (t) => {
   const { setupUrl, admin, owner, drop } = await scratchDatabase();
   t.after(drop);
@@ -16,7 +18,6 @@ test("retire takes out what expired before a day, to its end", async (t) => {
   await owner`update coupon.coupons set expiry = clock_timestamp() - interval '70 days'`;
   await things.newCoupon({ from: "-60 days", until: "-50 days" });
   const live = await things.newCoupon();
-  const day = (ago: number) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
 
   await assert.rejects(retire(env, [day(10)]), { message: `${day(10)} is less than 33 days ago` });
   await assert.rejects(retire(env, ["soon"]), /^Error: usage: /);
@@ -39,4 +40,40 @@ test("retire takes out what expired before a day, to its end", async (t) => {
   const [told] = await admin`select reason from audit_trail(coupon_id => ${old}) limit 1`;
   assert.equal(told?.["reason"], "books are closed");
   assert.deepEqual([...(await admin`select * from reconcile()`)], []);
+});
+
+test("retire rests nineteen times as long as each step took, and half a second while another one is at work", async (t) => {
+  const { setupUrl, admin, owner, drop } = await scratchDatabase();
+  t.after(drop);
+  const things = createThings(admin, owner);
+  const old = await things.newCoupon({ count: 2_500, from: "-90 days" });
+  await plantGrants(owner, old, await things.newUsers(2_500), "local - interval '80 days'");
+  await owner`update coupon.coupons set expiry = clock_timestamp() - interval '70 days'`;
+  const another = await owner.reserve();
+  t.after(() => another.release());
+  await another`begin`;
+  await another`select from coupon.folded for update`;
+
+  // It is read at first, then before and after each step, and each time more has gone by: steps take 60 ms, 100 ms and so on.
+  let [now, readings] = [0, 0];
+  const pauses: number[] = [];
+  const time = {
+    now() {
+      readings += 1;
+      now += 20 * readings;
+      return now;
+    },
+    async pause(ms: number) {
+      if (pauses.push(ms) === 1) await another`rollback`;
+      now += ms;
+    },
+  };
+  const lines = await printed(t, () => retire(readEnv({ DATABASE_URL: setupUrl }, ""), [day(60)], time));
+  // The coupon is taken out, and its grants: 1,000, 1,000 and 500. The last step looks for copies of them.
+  assert.deepEqual(pauses, [500, 19 * 100, 19 * 140, 19 * 180, 19 * 220]);
+  assert.deepEqual(lines, [
+    "C1: 500 grants are left",
+    "C1 is retired; coupons left: 0",
+    "retired: 1 coupon, 2,500 grants",
+  ]);
 });

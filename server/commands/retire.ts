@@ -2,9 +2,10 @@
  * ./sd retire DAY [REASON]: takes out the coupons that expired before a day, with their grants, a step at a time. After each step it waits
  * PATIENCE times as long as that took: who issues meanwhile waits for no lock of it, but shares processors and disk.
  */
-import { setTimeout as pause } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
 import { dayText } from "../api/requests.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { withSetUp } from "./database.ts";
 import { counted, say } from "./print.ts";
@@ -17,7 +18,16 @@ const PATIENCE = 19;
 /** Between two lines about one coupon. ms */
 const QUIET_MS = 5_000;
 
-export async function retire(env: Env, [before = "", reason, ...more]: string[]): Promise<number> {
+/** Measures and waits; a test has its own. */
+interface Time extends Pick<Clock, "now"> {
+  pause(ms: number): Promise<unknown>;
+}
+
+export async function retire(
+  env: Env,
+  [before = "", reason, ...more]: string[],
+  { now, pause }: Time = { now: systemClock.now, pause: setTimeout },
+): Promise<number> {
   if (!/^\d{4}-\d\d-\d\d$/.test(before) || more.length > 0)
     throw new Error('usage: ./sd retire 2026-01-01 ["a reason, for the audit"]');
   if (!dayText("").safeParse(before).success)
@@ -27,13 +37,13 @@ export async function retire(env: Env, [before = "", reason, ...more]: string[])
       target,
       async (sql) => {
         const moved = { coupons: 0, grants: 0 };
-        let saidAt = performance.now();
+        let saidAt = now();
         for (;;) {
-          const began = performance.now();
+          const began = now();
           const [step] = await sql`
             select outcome, coupon_id, code, grants, grants_left, coupons_left
             from retire_coupons(${before}::text::date, at_most => ${STEP}::integer, reason => ${reason ?? null}::text)`;
-          const took = performance.now() - began;
+          const ended = now();
           if (step?.["outcome"] === "too_recent") throw new Error(`${before} is less than 33 days ago`);
           if (step?.["outcome"] === "busy") {
             await pause(BUSY_MS);
@@ -43,17 +53,17 @@ export async function retire(env: Env, [before = "", reason, ...more]: string[])
           if (step?.["coupon_id"] && step["grants_left"] === 0) {
             moved.coupons += 1;
             say(`${step["code"]} is retired; coupons left: ${step["coupons_left"]}`);
-            saidAt = performance.now();
-          } else if (performance.now() - saidAt > QUIET_MS) {
+            saidAt = ended;
+          } else if (ended - saidAt > QUIET_MS) {
             say(
               step?.["coupon_id"]
                 ? `${step["code"]}: ${counted(step["grants_left"].toLocaleString("en"), "grant is left", "grants are left")}`
                 : "taking their grants out of past_grants, where wallets find them",
             );
-            saidAt = performance.now();
+            saidAt = ended;
           }
           if (step?.["outcome"] === "done") break;
-          await pause(took * PATIENCE);
+          await pause((ended - began) * PATIENCE);
         }
         say(
           `retired: ${counted(moved.coupons, "coupon")}, ${counted(moved.grants.toLocaleString("en"), "grant")}`,
