@@ -112,10 +112,10 @@ function ofContents(before: Contents, after: Contents, way: Way, where: string):
     const next = after[type]?.schema;
     if (next === undefined) return [`${where}: ${type} is gone`];
     const [item, nextItem] = [schema.$defs?.item, next.$defs?.item];
-    return [
-      ...ofShape(schema, next, way, where),
-      ...(item && nextItem ? ofShape(item, nextItem, way, `${where}: an item`) : []),
-    ];
+    const found = ofShape(schema, next, way, where);
+    if (item && nextItem) found.push(...ofShape(item, nextItem, way, `${where}: an item`));
+    else if (item) found.push(`${where}: the item is gone`);
+    return found;
   });
 }
 
@@ -134,6 +134,10 @@ function ofShape(before: Shape, after: Shape, way: Way, where: string): string[]
     if (needs(after, name) > needs(before, name)) found.push(`${where}: ${name} is needed`);
   const [items, nextItems] = [itemsOf(before), itemsOf(after)];
   if (items && nextItems) found.push(...ofShape(items, nextItems, way, `${where}[]`));
+  const [others, nextOthers] = [othersOf(before), othersOf(after)];
+  if (others && nextOthers) found.push(...ofShape(others, nextOthers, way, `${where}{}`));
+  else if (others)
+    found.push(`${where}: other members are ${way === "sent" ? "not taken any more" : "gone"}`);
   return found;
 }
 
@@ -142,10 +146,20 @@ const partsOf = (shape: Shape): Shape[] => shape.anyOf?.flatMap(partsOf) ?? [sha
 const objectsOf = (shape: Shape) => partsOf(shape).filter(({ properties }) => properties);
 
 /** What is in any list that it may be. */
-function itemsOf(shape: Shape): Shape | undefined {
-  const lists = partsOf(shape).flatMap(({ items }): Shape[] => (items ? [items] : []));
-  return lists.length > 1 ? { anyOf: lists } : lists[0];
-}
+const itemsOf = (shape: Shape) =>
+  oneOf(partsOf(shape).flatMap(({ items }): Shape[] => (items ? [items] : [])));
+
+/** What members without a name are in any object that it may be: in a map all, in a closed object none. */
+const othersOf = (shape: Shape) =>
+  oneOf(
+    partsOf(shape)
+      .filter(({ type }) => [type].flat().includes("object"))
+      .flatMap(({ additionalProperties: others = true }): Shape[] =>
+        others === false ? [] : [others === true ? {} : others],
+      ),
+  );
+
+const oneOf = (shapes: Shape[]) => (shapes.length > 1 ? { anyOf: shapes } : shapes[0]);
 
 /** A member that several objects have may be what it is in any of them. */
 function membersOf(shape: Shape): Record<string, Shape> {
@@ -160,7 +174,9 @@ function membersOf(shape: Shape): Record<string, Shape> {
 function ofKind(before: Shape, after: Shape, way: Way): string[] {
   const found: string[] = [];
   const [wide, narrow] = way === "sent" ? [after, before] : [before, after];
-  const lost = kindsOf(narrow).filter((kind) => !kindsOf(wide).includes(kind));
+  const lost = kindsOf(wide).includes(ANY)
+    ? []
+    : kindsOf(narrow).filter((kind) => !kindsOf(wide).includes(kind));
   if (lost.length > 0) found.push(way === "sent" ? `it is no ${lost} any more` : `it may be ${lost}`);
   const values = valuesOf(before);
   const left = valuesOf(after);
@@ -185,12 +201,15 @@ function ofKind(before: Shape, after: Shape, way: Way): string[] {
 
 const orElse = (bounds: number[], none: number) => (bounds.length > 0 ? bounds : [none]);
 
+/** The kind of what has no type: it may be of each. */
+const ANY = "value of any kind";
+
 /** integer:int64, null … */
 function kindsOf({ type, format, anyOf, const: constant, enum: values }: Shape): string[] {
   if (anyOf) return anyOf.flatMap(kindsOf);
   if (type === undefined && constant !== undefined) return [typeof constant];
   if (type === undefined && values) return [...new Set(values.map((value) => typeof value))];
-  return [type ?? []].flat().map((one) => (format && one !== "null" ? `${one}:${format}` : one));
+  return [type ?? ANY].flat().map((one) => (format && one !== "null" ? `${one}:${format}` : one));
 }
 
 /** None: it may have any. */

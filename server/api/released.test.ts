@@ -63,6 +63,8 @@ const at = (given: Document, ...path: string[]): any =>
 const schema = (given: Document, name: string) => at(given, "components", "schemas", name);
 const issue = (given: Document) => at(given, "paths", "/coupons/{coupon_id}/issue", "post");
 const member = (given: Document, name: string, key: string) => schema(given, name).properties[key];
+const told = (given: Document, path: string, type: string) =>
+  at(given, "paths", path, "get").responses[200].content[type].schema;
 const live = (given: Document) => at(given, "paths", "/coupons/live", "get");
 const lock = (operation: { security: object[] }, role: string) => {
   operation.security = operation.security.filter((one) => !JSON.stringify(one).includes(`"${role}"`));
@@ -169,6 +171,40 @@ for (const [line, change] of [
     (given) => delete schema(given, "ListUsersLine").properties.display_name,
   ],
   [
+    "GET /users: 200: the item is gone",
+    (given) => delete told(given, "/users", "application/x-ndjson").$defs.item,
+  ],
+  [
+    "GET /coupons/events: 200: the item is gone",
+    (given) => delete told(given, "/coupons/events", "text/event-stream").$defs,
+  ],
+  [
+    "POST /users/import: body: the item is gone",
+    (given) =>
+      delete at(given, "paths", "/users/import", "post").requestBody.content["application/x-ndjson"].schema
+        .$defs,
+  ],
+  [
+    "GET /coupons/status: 200: outcomes{}: it may be string",
+    (given) => (member(given, "CouponStatusAnswer", "outcomes").additionalProperties = { type: "string" }),
+  ],
+  [
+    "GET /coupons/status/events: 200: an item: outcomes{}: it may be value of any kind",
+    (given) => delete member(given, "WatchStatusEvent", "outcomes").additionalProperties,
+  ],
+  [
+    "GET /coupons/status: 200: outcomes: other members are gone",
+    (given) => (member(given, "CouponStatusAnswer", "outcomes").additionalProperties = false),
+  ],
+  [
+    "POST /coupons: body: metadata: other members are not taken any more",
+    (given) => (member(given, "CreateCouponBody", "metadata").additionalProperties = false),
+  ],
+  [
+    "POST /coupons: body: metadata{}: it is no value of any kind any more",
+    (given) => (member(given, "CreateCouponBody", "metadata").additionalProperties = { type: "string" }),
+  ],
+  [
     "the component Coupon is gone",
     (given) => {
       const { Coupon, ...others } = given.components.schemas;
@@ -227,6 +263,17 @@ for (const [what, change] of [
       member(given, "Coupon", "count").description = "Another";
       member(given, "Coupon", "count").examples = [26];
     },
+  ],
+  ["another member is taken", (given) => delete schema(given, "CreateCouponBody").additionalProperties],
+  ["any kind of value is taken", (given) => (schema(given, "CreateCouponBody").properties.message = {})],
+  ["an answer may have any other member", (given) => delete schema(given, "Coupon").additionalProperties],
+  [
+    "a map of an answer has one kind of value",
+    (given) => (member(given, "Coupon", "metadata").additionalProperties = { type: "string" }),
+  ],
+  [
+    "a stream says what an item is",
+    (given) => (told(given, "/users", "text/csv").$defs = { item: schema(given, "ListUsersLine") }),
   ],
   ["a smaller range in an answer", (given) => (member(given, "Coupon", "count").maximum = 10)],
   [
