@@ -158,6 +158,59 @@ async function filesOf(wings: readonly string[]): Promise<Map<string, string>> {
   return files;
 }
 
+/** What is loaded with a file that names it: neither types, nor what the file asks for when it runs. */
+const LOADED = /^(?:import|export)\s(?!type\b)(?:[^"';()]*?\sfrom\s)?\s*["']([^"'\n]+)["']/gm;
+
+/** The files of ours that are loaded with this one. */
+function loadedWith(file: string, files: ReadonlyMap<string, string>): Set<string> {
+  const loaded = new Set([file]);
+  for (const one of loaded)
+    for (const [, name = ""] of files.get(one)?.matchAll(LOADED) ?? [])
+      if (name.startsWith(".")) loaded.add(posix.join(posix.dirname(one), name));
+  return loaded;
+}
+
+/** What only an option needs, and what asks for it where that is set. */
+const OPTIONS: Record<string, readonly string[]> = {
+  "server/observability/tracing.ts": ["server/compose.ts"],
+  "server/observability/otlp.ts": [],
+  "server/observability/tracer.ts": [],
+};
+
+test("what traces requests is loaded only with a collector", async () => {
+  const files = await filesOf(["db", "server"]);
+  const loaded = loadedWith("server/main.ts", files);
+  for (const [file, askedBy] of Object.entries(OPTIONS)) {
+    assert.ok(files.has(file) && !loaded.has(file), `${file} is loaded`);
+    const name = posix.basename(file);
+    const asking = [...files].filter(([, text]) =>
+      new RegExp(`\\bimport\\(\\s*["'][^"']*/${name}["']`).test(text),
+    );
+    assert.deepEqual(
+      asking.map(([other]) => other),
+      askedBy,
+      `who asks for ${file}`,
+    );
+  }
+  // What asks for it is loaded itself, with what it names.
+  for (const file of ["server/compose.ts", "server/http/exchange.ts", "server/observability/metrics.ts"])
+    assert.ok(loaded.has(file), `${file} is not loaded`);
+  assert.ok(loadedWith("server/observability/tracing.ts", files).has("server/observability/otlp.ts"));
+});
+
+for (const [text, expected] of [
+  ['import { b } from "./b.ts";', true],
+  ['import {\n  b,\n  type C,\n} from "./b.ts";', true],
+  ['import "./b.ts";', true],
+  ['export { b } from "./b.ts";', true],
+  ['import type { B } from "./b.ts";', false],
+  ['export type { B } from "./b.ts";', false],
+  ['export const b = () => import("./b.ts");', false],
+  ['export const name = "x";\nconst from = "./b.ts";', false],
+] as const)
+  test(`${expected ? "loads" : "does not load"} another file: ${JSON.stringify(text)}`, () =>
+    assert.equal(loadedWith("server/a.ts", new Map([["server/a.ts", text]])).has("server/b.ts"), expected));
+
 test("every import follows an arrow, there is no circle, and production imports nothing of the workshop", async () => {
   const files = await filesOf(["bench", "db", "server", "sql"]);
   for (const file of files.keys()) if (!/\.[jt]s$/.test(file)) files.delete(file);

@@ -103,6 +103,23 @@ test("what is not sampled is no span, and its answer has no traceparent", async 
   assert.deepEqual(posted, []);
 });
 
+test("without a collector there is no exporter, and what its caller samples has no traceparent", async (t) => {
+  const posted: unknown[] = [];
+  const world = await openWorld({
+    env: { OTEL_TRACES_SAMPLER: "always_on" },
+    sendSpans: async (...given) => {
+      posted.push(given);
+      return new Response();
+    },
+  });
+  t.after(() => world.close());
+  assert.equal(world.spans, undefined);
+  const { status, headers } = await world.call("GET /livez", {
+    headers: { traceparent: `00-${TRACE}-${PARENT}-01` },
+  });
+  assert.deepEqual([status, headers.get("traceparent"), posted], [200, null, []]);
+});
+
 test("while too many wait an answer has no traceparent, since its span is dropped", async (t) => {
   let answer = () => {};
   const ready = new Promise<void>((resolve) => {
