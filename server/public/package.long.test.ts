@@ -16,6 +16,7 @@ import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { npmProject, type Project } from "../../bench/harness/npm-project.ts";
 import { exactly, says } from "../../bench/harness/site.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { Incoming } from "../http/incoming.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -218,10 +219,12 @@ describe("in Chromium", options, () => {
     await page.close();
   });
 
-  /** The block of the README in this language. */
+  /** The block of the README in this language, which is short. */
   function example(language: string): string {
     const [, text] = README.match(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "ms")) ?? [];
     assert.ok(text, language);
+    const lines = text.split("\n").filter((line) => line.trim() !== "");
+    assert.ok(lines.length <= 14 && lines.every(({ length }) => length <= 113), text);
     return text;
   }
 
@@ -292,10 +295,15 @@ describe("in Chromium", options, () => {
       const gateway = "**/coupons/events";
       await page.route(gateway, (route) => route.fulfill({ contentType: "text/html", body: "<p>Soon back" }));
       await page.reload();
-      await says(line({ page }), exactly("unexpected_answer: The answer is no stream of events."));
+      await says(line({ page }), exactly("The answer is no stream of events."));
       await page.unroute(gateway);
       await page.evaluate("again()");
       await says(button({ page }), "0 left");
+
+      // Who goes leaves no stream behind.
+      await page.evaluate("again()");
+      await says(button({ page }), "0 left");
+      await until(async () => world.app.streams() === 1, "one stream is open");
       assert.deepEqual(complaints, []);
       await page.close();
     });
