@@ -222,19 +222,54 @@ const providers: {
   },
 ];
 
+/** Tokens of machines (client credentials) that have scopes and no groups: all of their claims. Cognito's has no aud. */
+const machines: { of: string; claims: JWTPayload; scopes: ("issue" | "read")[]; others: JWTPayload[] }[] = [
+  {
+    of: "Cognito",
+    claims: {
+      sub: "1h57kf5cpq17m0eml12EXAMPLE",
+      token_use: "access",
+      scope: "coupons/issue coupons/read",
+      auth_time: now,
+      iss: "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Ab12Cd34E",
+      version: 2,
+      jti: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+      client_id: "1h57kf5cpq17m0eml12EXAMPLE",
+    },
+    scopes: ["issue", "read"],
+    others: [{ client_id: "another" }, { client_id: undefined }],
+  },
+  {
+    of: "Okta",
+    claims: {
+      ver: 1,
+      jti: "AT.6ZlHAVjvz4pO1YLuMVG3TP5PSJjKgBpZWqzlXHVrQqI",
+      iss: "https://shop.okta.com/oauth2/default",
+      aud: "api://default",
+      cid: "0oa9i8h7g6f5e4d3c2b1",
+      scp: ["coupons.issue"],
+      sub: "0oa9i8h7g6f5e4d3c2b1",
+    },
+    scopes: ["issue"],
+    others: [{ aud: "another" }, { aud: [] }],
+  },
+];
+
 const manual = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-const lines = new Map(
-  [...manual.matchAll(/^\| ([\w ]+) \| `(\{"issuer": .*\})` \|$/gm)].map(([, name = "", line = ""]) => [
-    name,
-    line,
-  ]),
-);
+const linesOf = (name: RegExp) =>
+  new Map(
+    [...manual.matchAll(new RegExp(`^\\| ${name.source} \\| \`(\\{"issuer": .*\\})\` \\|$`, "gm"))].map(
+      ([, of = "", line = ""]) => [of, line],
+    ),
+  );
+const lines = linesOf(/([\w ]+)/);
+const machineLines = linesOf(/([\w ]+), machines/);
 
 const signed = (claims: JWTPayload, { alg, pair }: (typeof providers)[number], kid = "key-1") =>
   new SignJWT({ ...times, ...claims }).setProtectedHeader({ alg, typ: "JWT", kid }).sign(pair.privateKey);
 
 /** All providers at once, as the manual sets them, with what each publishes. All call their key the same. */
-async function everybody(t: TestContext) {
+async function everybody(t: TestContext, by = lines) {
   const published = new Map<string, object>();
   for (const { pair, jwk, user } of providers) {
     const issuer = String(user.iss);
@@ -255,17 +290,20 @@ async function everybody(t: TestContext) {
     const document = published.get(url);
     return document ? Response.json(document) : new Response(null, { status: 404 });
   });
-  const authenticate = await createAuthenticate(
-    readEnv({ JWT_ISSUERS: `[${[...lines.values()].join(", ")}]` }),
-  );
+  const authenticate = await createAuthenticate(readEnv({ JWT_ISSUERS: `[${[...by.values()].join(", ")}]` }));
   return { authenticate, asked };
 }
 
-test("the manual has a line for each", () =>
+test("the manual has a line for each", () => {
   assert.deepEqual(
     [...lines.keys()],
     providers.map(({ name }) => name),
-  ));
+  );
+  assert.deepEqual(
+    [...machineLines.keys()],
+    machines.map(({ of }) => of),
+  );
+});
 
 for (const provider of providers)
   test(`${provider.name}: by the manual's line a user, and who has a role of ours`, async (t) => {
@@ -298,6 +336,44 @@ for (const provider of providers)
       asked.every((url) => url.startsWith(String(provider.user.iss).replace(/\/$/, ""))),
       `${asked}`,
     );
+  });
+
+for (const { of, claims, scopes, others } of machines)
+  test(`${of}: by the manual's line for machines what their scopes say, and nobody else`, async (t) => {
+    const { authenticate } = await everybody(t, machineLines);
+    const provider = providers.find(({ name }) => name === of) as (typeof providers)[number];
+    const callerOf = async (given: JWTPayload) => authenticate(await signed(given, provider));
+    const caller: Caller = {
+      role: "service",
+      scopes,
+      subject: `${claims.sub} of ${claims.iss}`,
+      key_id: `${claims.jti} of ${claims.iss}`,
+    };
+    assert.deepEqual(await callerOf(claims), caller);
+    for (const other of [
+      ...others,
+      { scope: undefined, scp: undefined },
+      { scope: "openid", scp: ["openid"] },
+    ])
+      assert.equal(await callerOf({ ...claims, ...other }), null, JSON.stringify(other));
+    assert.equal(await callerOf(provider.user), null);
+  });
+
+for (const [alg, key] of [
+  ["HS256", Buffer.from("the secret that a project shares with its services")],
+  ["RS384", undefined],
+  ["RS512", undefined],
+  ["ES384", generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey],
+] as const)
+  test(`${alg}: no algorithm of a provider's tokens, though it is set to it`, async (t) => {
+    const { authenticate } = await everybody(t);
+    for (const { user, pair } of providers.filter((one) => key || one.alg === "RS256")) {
+      const token = new SignJWT({ ...times, ...user }).setProtectedHeader({ alg, kid: "key-1" });
+      const signed = await token.sign(key ?? pair.privateKey);
+      const why: string[] = [];
+      assert.equal(await authenticate(signed, (one) => why.push(one)), null, user.iss);
+      assert.deepEqual(why, ["algorithm"], user.iss);
+    }
   });
 
 test("no key of one provider verifies a token of another, though all are called the same", async (t) => {
