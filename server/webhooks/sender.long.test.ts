@@ -6,7 +6,7 @@ import type postgres from "postgres";
 import { initCluster, launch } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
 import { bin, options } from "../../bench/harness/debian.ts";
-import { startProcess } from "../../bench/harness/process.ts";
+import { type Process, startProcess } from "../../bench/harness/process.ts";
 import { openReceiver, type Received } from "../../bench/harness/receiver.ts";
 import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { newSecret } from "../../bench/harness/service.ts";
@@ -74,7 +74,7 @@ test("a server that is killed is followed within 10 seconds", async (t) => {
   );
 });
 
-/** In turn the database, a server, and all sessions of the servers. KILLS=50 was run when this was written (2026-11-29). */
+/** In turn the database, the server that sends, and all sessions of the servers. KILLS=50 was run when this was written (2026-11-29). */
 const KILLS = Number(process.env["KILLS"] ?? 10);
 const PER_KILL = 60;
 
@@ -86,7 +86,8 @@ test(
     const { again } = database;
     const receiver = await openReceiver();
     t.after(receiver.close);
-    await again((sql) => sql`select from set_webhook('crm', ${receiver.url})`);
+    const [made] = await again((sql) => sql`select secret from set_webhook('crm', ${receiver.url})`);
+    receiver.verifyWith(made?.["secret"]);
     await again(
       (sql) => sql`select from import_users(array(select generate_series(1, ${KILLS * PER_KILL}))::bigint[],
     array(select 'n' from generate_series(1, ${KILLS * PER_KILL})))`,
@@ -100,15 +101,6 @@ test(
       );
       coupons.push(row?.["id"]);
     }
-    const servers = [await startServer(database.apiUrl), await startServer(database.apiUrl)];
-    t.after(() => Promise.all(servers.map(({ stop }) => stop())));
-    // Now and then it hangs up after it has noted what came.
-    let count = 0;
-    receiver.respondWith((_, response) => {
-      count += 1;
-      if (count % 50 === 0) response.destroy();
-      else response.writeHead(204).end();
-    });
     // What waits is due at once, and the claim of a process that is killed runs out at once: else fifty kills would take hours.
     const hurry = () =>
       again(
@@ -118,6 +110,14 @@ test(
     update coupon.webhook_sender set until = least(until, clock_timestamp() + interval '1 second')`,
         "coupon_owner",
       );
+    const servers = await openServers(t, database, hurry);
+    // Now and then it hangs up after it has noted what came.
+    let count = 0;
+    receiver.respondWith((_, response) => {
+      count += 1;
+      if (count % 50 === 0) response.destroy();
+      else response.writeHead(204).end();
+    });
 
     for (let kill = 0; kill < KILLS; kill++) {
       const before = receiver.received.length;
@@ -134,12 +134,8 @@ test(
         return receiver.received.length > before + 5;
       }, "events arrive");
       if (kill % 3 === 0) await database.kill();
-      else if (kill % 3 === 1) {
-        const [victim] = servers.splice(0, 1);
-        process.kill(victim?.pid as number, "SIGKILL");
-        await victim?.ended;
-        servers.push(await startServer(database.apiUrl));
-      } else await database.killSessions();
+      else if (kill % 3 === 1) await servers.killSender();
+      else await database.killSessions();
     }
 
     receiver.respondWith((_, response) => void response.writeHead(204).end());
@@ -153,6 +149,8 @@ test(
     assert.deepEqual([...new Set(receiver.received.map(({ id }) => id))].sort(), ids.sort());
     for (const coupon of coupons)
       assert.deepEqual(firstTimes(receiver.received, coupon), ofCoupon(told, coupon));
+    assert.deepEqual(changed(receiver.received), []);
+    assert.deepEqual(receiver.invalid, []);
     t.diagnostic(`${told.length} events, ${receiver.received.length - told.length} came again`);
   },
 );
@@ -164,6 +162,64 @@ const ofCoupon = (told: readonly { id: string; of: number }[], coupon: number) =
 const firstTimes = (received: readonly Received[], coupon: number) => [
   ...new Set(received.filter(({ coupon_id }) => coupon_id === coupon).map(({ id }) => id)),
 ];
+
+/** The ids of events that came again with another body. */
+function changed(received: readonly Received[]): string[] {
+  const first = new Map<string, string>();
+  return received.flatMap(({ id, body }) => {
+    const text = JSON.stringify(body);
+    if (!first.has(id)) first.set(id, text);
+    return first.get(id) === text ? [] : [id];
+  });
+}
+
+/** Two servers. Which of them sends is known: at most one has not sent yet, so a sender that nobody has seen is that one. */
+async function openServers(
+  t: TestContext,
+  { apiUrl, again }: Awaited<ReturnType<typeof openDatabase>>,
+  hurry: () => Promise<unknown>,
+) {
+  const running: { server: Process; sender?: string }[] = [];
+  t.after(() => Promise.all(running.map(({ server }) => server.stop())));
+  const start = async () => void running.push({ server: await startServer(apiUrl) });
+  const named = (sender: string) => {
+    const found = running.find((one) => one.sender === sender) ?? running.find((one) => !one.sender);
+    assert.ok(found, "the sender is one of the servers");
+    return Object.assign(found, { sender });
+  };
+  const untilAnotherSends = (last?: string) =>
+    until(async () => {
+      await hurry();
+      const [row] = await again((sql) => sql`select sender::text from coupon.webhook_sender`, "coupon_owner");
+      if (row?.["sender"] === null || row?.["sender"] === last) return false;
+      named(row?.["sender"]);
+      return true;
+    }, "another server sends");
+
+  await start();
+  await untilAnotherSends();
+  await start();
+  return {
+    /** Kills the one that sends, and starts another one once it is followed. */
+    async killSender() {
+      let killed: string | undefined;
+      await again(async (sql) => {
+        await sql.begin(async (session) => {
+          // With the lock nobody follows it before it has ended.
+          const [row] = await session`select sender::text from coupon.webhook_sender for update`;
+          killed = String(row?.["sender"]);
+          const victim = named(killed);
+          process.kill(victim.server.pid, "SIGKILL");
+          await victim.server.ended;
+          running.splice(running.indexOf(victim), 1);
+        });
+        return [];
+      }, "coupon_owner");
+      await untilAnotherSends(killed);
+      await start();
+    },
+  };
+}
 
 /** A database on a server of its own, which can be killed. */
 async function openDatabase(t: TestContext) {
