@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 /** Bytes of test files in one process: small enough that no process runs alone at the end. */
-const SHARE = 100_000;
+const SHARE = 200_000;
 
 export interface Group {
   /** The files as a shell would expand them: folder/{a,b}.test.ts. */
