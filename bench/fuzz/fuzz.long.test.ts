@@ -19,6 +19,13 @@ const INPUTS = 20_000;
 /** Where most inputs of a route or function are refused, all may be by chance: then there are as many more, by another seed. */
 const SEEDS = 4;
 
+/**
+ * Outcomes that so many inputs reach at least. By the seeds 1, 11, 22 and 33 (2026-11-29) they reached 82 to 93 by HTTP, and by SQL, where
+ * those of single users and of the server's calls count too, 108 to 115. What most of them miss: a coupon that is sold out or over just
+ * then, and a second change that is the same, or in the way of the first.
+ */
+const REACHED = { http: 72, sql: 98 };
+
 async function inShort(
   fuzz: (task: Task) => Promise<void>,
   inputs: number,
@@ -35,7 +42,7 @@ async function inShort(
 test("requests to all routes", async (t) => {
   const tally = await inShort(fuzzHttp, 6_000, (line) => t.diagnostic(line), SEEDS);
   assert.deepEqual([missedBy(tally), onlyRefused(tally)], [[], []]);
-  assert.ok(tally.outcomes.size >= 30, `outcomes: ${[...tally.outcomes.keys()]}`);
+  assert.ok(tally.outcomes.size >= REACHED.http, `outcomes: ${[...tally.outcomes.keys()]}`);
 });
 
 test("bytes on sockets", async (t) => {
@@ -52,7 +59,7 @@ test("calls of all functions", async (t) => {
     await scratch.drop();
   }
   assert.deepEqual(onlyRefused(tally), []);
-  assert.ok(tally.outcomes.size >= 30, `outcomes: ${[...tally.outcomes.keys()]}`);
+  assert.ok(tally.outcomes.size >= REACHED.sql, `outcomes: ${[...tally.outcomes.keys()]}`);
 });
 
 for (const { name, fuzz, plant, found, inputs = INPUTS } of bugs)
