@@ -307,6 +307,7 @@ describe("the operators' view", options, () => {
 
     // Found, it can be corrected as well.
     await item.locator(".correct > summary").press("Enter");
+    await item.locator(".edit [name=code][value]").waitFor();
     await item.locator(".edit [name=message]").fill("Free pasta");
     await operator.keyboard.press("Enter");
     await says(item.locator("> .told"), exactly("It is corrected."));
