@@ -10,6 +10,7 @@ import { parseExact } from "../../server/api/exact.ts";
 import { failures } from "../../server/api/failures.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { nothing } from "../../server/api/requests.ts";
+import { LIMITS } from "../../server/http/wire.ts";
 import { pages } from "../../server/routes/pages.ts";
 import type { Answer } from "../harness/app.ts";
 import { assertDocumented, validatorOf } from "../harness/documented.ts";
@@ -194,6 +195,10 @@ export function judge(
   const { operation, template, name } = routed.target;
   const route = `${routed.target.method} ${template}`;
   if (method !== "HEAD") assertDocumented(method, template.replace(/\{\w+\}/g, "1"), answer);
+  if (status === 431) {
+    assert.ok(headOf(asked, url).length > LIMITS.headBytes, `${where}: its head is not too large`);
+    return { route, outcome: undefined, refused: "head" };
+  }
   const refusal = refusalOf(asked, url, routed);
   if (refusal) {
     assert.ok(status >= 400, `${where}: must be refused: ${refusal.why}: ${said.slice(0, 500)}`);
@@ -245,6 +250,12 @@ const OURS =
   /\b(select|insert into|update \w+ set|from coupon\.|pg_\w+|plpgsql|sqlstate|constraint|violates|relation "|column "|syntax error|out of range for type|invalid input|node_modules|at \S+ \(|[\w/]+\.(ts|js|sql):\d+|file:\/\/|postgres|coupons?_\w+_\w+|ZodError|TypeError|undefined|\[object)/i;
 
 /** A problem as RFC 9457 has it, whose words are all of our own choice. */
+/** Its first lines, as far as Node counts them. */
+function headOf({ method, headers }: Asked, url: string): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${url}\r\n${lines.join("")}`;
+}
+
 function assertProblem(where: string, { status, headers, body }: Answer): void {
   assert.equal(headers.get("content-type"), "application/problem+json", where);
   assert.equal(body.status, status, where);
