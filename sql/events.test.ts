@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
-import { connect } from "../db/connect.ts";
+import { connect, type Sql } from "../db/connect.ts";
 
 const { owner, admin, adminUrl, crowd, user, coupon, upcoming, issue, use, planted } = await testDatabase();
 
@@ -136,6 +136,35 @@ test("what was not committed when its neighbours were read comes behind them, an
   assert.deepEqual(await told(start), [...uses, ["used", lunch, "ann"]]);
   await Promise.all([held.end(), undone.end()]);
   await settled(lunch);
+});
+
+test("a transaction that wrote long ago and reads now gives up none that is open", async () => {
+  const [mine, held, other] = [await coupon(), await coupon(), await coupon()];
+  const start = await now();
+  let n = 0;
+  const edit = (by: Sql, id: number) => by`select from edit_coupon(${id}, message => ${`edit ${++n}`})`;
+  const newest = (by: Sql) => by`select from events('latest', 1)`;
+  const [gathers, open] = [connect(adminUrl, { max: 1 }), connect(adminUrl, { max: 1 })];
+  await gathers`begin`;
+  await edit(gathers, mine);
+  await open`begin`;
+  await edit(open, held);
+  await edit(admin, other);
+  await newest(admin);
+  await edit(admin, other);
+  // With a number that is lower than that of the other one, which is open.
+  await newest(gathers);
+  await gathers`commit`;
+  for (let i = 0; i < 2; i++) {
+    await edit(admin, other);
+    await newest(admin);
+  }
+  await open`commit`;
+  await edit(admin, other);
+  const edits = (await told(start)).map(([, id]) => id).sort();
+  assert.deepEqual(edits, [mine, held, ...Array<number>(5).fill(other)].sort());
+  await Promise.all([gathers.end(), open.end()]);
+  await settled(held);
 });
 
 test("a page is nothing but what was committed, and one that is undone leaves an event_id that is refused", async () => {

@@ -2,7 +2,7 @@
 --
 -- Any change of a file that manifest.txt names, or of roles.sql, is another set: raise the number by
 -- one, and put here the digest that db/function-set.test.ts tells.
--- digest: 201e8794fbbd4bb399924aa92cde447990e5ab39419b66900acc2f57f87a1ad7
+-- digest: 21b2b372741cfa797d58ee0ac494035cb2fbb1e096c1ba3d167dc02c41e2e276
 create or replace function coupon.function_set()
 returns integer
 language sql

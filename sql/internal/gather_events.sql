@@ -36,9 +36,10 @@ begin
   perform coupon.commit_durably();
 
   -- Read before the audit is: what those transactions did can then be seen. In a restored copy of a database settled_by may
-  -- be a number that is still to come; none of its transactions went on there.
+  -- be a number that is still to come; none of its transactions went on there. Numbers are compared with the snapshot's, since
+  -- the one of this transaction is an old one if it has written before.
   v_is_settled := v_gathered.settled_by <= pg_snapshot_xmin(pg_current_snapshot())
-    or v_gathered.settled_by > pg_current_xact_id();
+    or v_gathered.settled_by > pg_snapshot_xmax(pg_current_snapshot());
 
   -- One statement, which sees grants and audit as of one moment.
   with found as materialized (
@@ -100,7 +101,7 @@ begin
     awaited = (g.awaited + int8multirange(int8range(g.seen_id, s.seen_id, '(]')) - s.ids)
       - case when v_is_settled then int8multirange(int8range(null, g.settled_id, '[]')) else '{}' end,
     settled_id = case when v_is_settled then g.seen_id else g.settled_id end,
-    settled_by = case when v_is_settled then pg_current_xact_id() else g.settled_by end
+    settled_by = case when v_is_settled then pg_snapshot_xmax(pg_current_snapshot()) else g.settled_by end
   from (
     select greatest(v_gathered.seen_id, max(f.id)) as seen_id,
       coalesce(range_agg(int8range(f.id, f.id, '[]')), '{}') as ids
