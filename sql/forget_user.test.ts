@@ -264,6 +264,8 @@ test("forgotten: the index and the search for a name know the same scripts witho
     cross join lateral (values (r.first), (r.first + 15)) c (code)
     cross join lateral (values ('Q' || chr(greatest(c.code, 1)))) t (text)
     where c.code not between x'D800'::integer and x'DFFF'::integer
+      -- Part of a word, and no letter to the index: it finds more texts than have the name.
+      and t.text !~ '[\\u0300-\\u036F\\u0591-\\u05C7\\u064B-\\u065F\\u0900-\\u0963\\u0966-\\u0DFF]'
       and (coupon.take_out('Q', t.text) <> t.text) <> ((coupon.words_of(t.text))[1] = 'Q')`);
   assert.deepEqual(wrong, []);
 });
@@ -277,6 +279,9 @@ test("forgotten: a name in a script without spaces is found amid other words, an
     ["สมชาย", "คุณสมชายมา", "คุณ(forgotten)มา"],
     ["Zoë李", "请zoë李雷, Annzoë李", "请(forgotten)雷, Annzoë李"],
     ["Zoë", "请Zoë来 Zoëlle", "请(forgotten)来 Zoëlle"],
+    // These have spaces, and signs of vowels that are no letters to ICU.
+    ["राम", "by राम, रामेश्वर। राम।", "by (forgotten), रामेश्वर। (forgotten)।"],
+    ["x", "x x\u0304", "(forgotten) x\u0304"],
   ]);
 });
 

@@ -2,8 +2,8 @@
 -- ASCII's, or say that "IRIS" is not "Iris" (Turkish). I, İ, i and ı are one letter, σ and ς another one, and ß is ss. A letter with
 -- an accent is one, whether it was written as one character or as two (NFC), and so is the i with a second dot that JavaScript makes
 -- of İ. Where a script has no spaces between words (Chinese, Japanese, Thai), or hangs endings on a name (Korean), it is found
--- wherever it stands. All of the text goes where it would grow too long for the audit. The index that finds such texts cuts them
--- into words alike (coupon.words_of).
+-- wherever it stands. Signs of vowels are part of a word, though they are no letters to ICU. All of the text goes where it would
+-- grow too long for the audit. The index that finds such texts cuts them into words alike (coupon.words_of).
 create or replace function coupon.take_out(name text, words text)
 returns text
 language sql
@@ -15,8 +15,10 @@ as $$
     when length(r.words) <= 500 then r.words
     else coupon.forgotten() end
   from (values (
-    '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF'
-  )) s (chars)
+    '\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u2E80-\u9FFF\uAC00-\uD7FF\uF900-\uFAFF\uFF66-\uFF9F\U00020000-\U0003FFFF',
+    -- Accents, points, and the scripts of India with their vowel signs, but for the end of a sentence.
+    '\u0300-\u036F\u0591-\u05C7\u064B-\u065F\u0900-\u0963\u0966-\u0DFF'
+  )) s (chars, marks)
   cross join lateral (
     select
       regexp_replace(normalize(take_out.name, nfc) collate "und-x-icu", U&'([Iİiı])\0307', '\1', 'g'),
@@ -24,10 +26,10 @@ as $$
   ) o (name, words)
   cross join lateral regexp_replace(
     o.words,
-    case when o.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || '])' end
+    case when o.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || ']|[' || s.marks || '])' end
     || regexp_replace(regexp_replace(regexp_replace(regexp_replace(o.name,
       '(\W)', '\\\1', 'g'), '[Iİiı]', U&'[Iİiı]\0307?', 'g'), '[Σσς]', '[Σσς]', 'g'), '[ßẞ]|ss', '(?:[ßẞ]|ss)', 'gi')
-    || case when o.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || '])' end,
+    || case when o.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || ']|[' || s.marks || '])' end,
     coupon.forgotten(), 'gi') r (words)
 $$;
 
