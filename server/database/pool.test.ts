@@ -49,6 +49,30 @@ test("a database that takes no writes is asked after growing pauses; once it was
   assert.equal(pauses.at(-1), 31.25);
 });
 
+for (const when of ["are asked", "were found fit"] as const)
+  test(`sessions that are replaced while they ${when}: the call is run on the next ones`, async (t) => {
+    const scratch = await scratchDatabase();
+    t.after(() => scratch.drop());
+    let replaced = 0;
+    const replace = () => {
+      if (replaced === 0) call.renew();
+      replaced += 1;
+    };
+    const signals = {
+      lost() {},
+      readOnly() {},
+      stalled() {},
+      commits: () => void (when === "were found fit" && replace()),
+    };
+    const call = createPool({ target: targetOf(scratch.apiUrl), hosts: undefined }, 1, "writes", signals);
+    t.after(() => call.close(1_000));
+    const asked = call((sql) => sql`select 1 as one`);
+    if (when === "are asked") replace();
+    assert.deepEqual([...(await asked)], [{ one: 1 }]);
+    assert.ok(replaced > 0);
+    assert.equal(call.figures.errors.unavailable, 0);
+  });
+
 for (const sslmode of ["disable", "require"] as const)
   test(`sslmode=${sslmode}: a host that does not answer in time is named, with its port`, async (t) => {
     const { host, url } = await silentHost(t, sslmode === "require");

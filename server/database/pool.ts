@@ -154,8 +154,8 @@ export function createPool(
       await turn.catch((error) => {
         throw failed(error, false);
       });
-    const used = sessions.current();
-    const { unreplicated } = used;
+    let used = sessions.current();
+    let { unreplicated } = used;
     let running: PromiseLike<readonly object[]> | undefined;
     let isLate = false;
     const isSent = () => running !== undefined && wasSent(running);
@@ -176,7 +176,7 @@ export function createPool(
       });
       const rows = whole(
         (await Promise.race([
-          used.isProven ? start() : sessions.proven(used).then(start),
+          used.isProven ? start() : sessions.fit((next) => ({ unreplicated } = used = next)).then(start),
           late,
         ])) as Answered<Row>,
       );
@@ -202,7 +202,7 @@ export function createPool(
   /** The same, unless it does so anyway. */
   call.distrust = () => sessions.distrust();
   call.renew = () => sessions.retire(sessions.current(), callMs);
-  call.close = (ms: number) => sessions.current().sql.end({ timeout: ms / 1000 });
+  call.close = (ms: number) => sessions.close(ms);
   call.figures = {
     size: max,
     get running() {
@@ -233,6 +233,7 @@ function createSessions(
   let current = opened();
   /** Questions in a row after which the database was not fit. */
   let failures = 0;
+  let isClosed = false;
 
   function opened(): Sessions {
     const told = {
@@ -257,6 +258,17 @@ function createSessions(
 
   function distrust(): void {
     if (current.isProven) doubt();
+  }
+
+  /** Proves the current sessions for a call. What is replaced meanwhile tells nothing, and nothing was sent: the next ones are used, once. */
+  async function fit(use: (next: Sessions) => void): Promise<void> {
+    const asked = current;
+    await proven(asked).catch((error) => {
+      if (current === asked) throw error;
+    });
+    if (current === asked) return;
+    use(current);
+    if (!current.isProven) await proven(current);
   }
 
   /** Asks once for all calls that wait. What fails before the first call has not been done, whatever it is. */
@@ -300,14 +312,19 @@ function createSessions(
    * the answer of the next call (no report is known).
    */
   function retire(used: Sessions, ms: number): void {
-    if (current === used) {
+    if (current === used && !isClosed) {
       current = opened();
       signals.lost();
     }
     void used.sql.end({ timeout: ms / 1000 }).catch(() => {});
   }
 
-  return { current: () => current, proven, retire, doubt, distrust };
+  function close(ms: number): Promise<void> {
+    isClosed = true;
+    return current.sql.end({ timeout: ms / 1000 });
+  }
+
+  return { current: () => current, fit, retire, doubt, distrust, close };
 }
 
 type Answered<Row> = Row[] & { command?: string | null; count?: number | null };

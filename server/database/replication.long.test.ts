@@ -267,6 +267,29 @@ test("readiness is told which commits wait, before the other calls are", async (
   assert.deepEqual(await waiting(), []);
 });
 
+test("readiness, asked again and again while commits wait for long: one reason, and none afterwards", async () => {
+  const [user, coupon] = [await things.newUser(), await things.newCoupon()];
+  const probes = async () => {
+    const told: string[] = [];
+    for (let i = 0; i < 40; i++) {
+      const { status, body } = await app.call("GET /readyz");
+      told.push(`${status} ${body.outcome ?? body.status}`);
+    }
+    return told;
+  };
+  await loseStandby();
+  const asked = app.issue(coupon, user);
+  await until(async () => {
+    const old = await superuser.unsafe(`${WAITERS} and query_start < clock_timestamp() - interval '2 s'`);
+    return old.count === 1;
+  }, "a commit waits for long");
+  assert.deepEqual(await probes(), Array(40).fill("503 writes_stalled"));
+  await giveUpStandby();
+  await asked;
+  await until(async () => (await superuser.unsafe(WAITERS)).count === 0, "no commit waits");
+  assert.deepEqual(await probes(), Array(40).fill("200 ok"));
+});
+
 test("no standby for long: quick refusals, few connections, and all goes on with the standby", async (t) => {
   const { newUsers, newCoupon } = things;
   const callMs = 4_000;
