@@ -179,8 +179,13 @@ export function judge(
     return { route: "preflight", outcome: undefined, refused: undefined };
   }
   assert.ok(answer.headers.get("x-request-id"), `${where}: without x-request-id`);
-  const routed = routeOf(method, url);
   if (status >= 400 && method !== "HEAD") assertProblem(where, answer);
+  // Before anybody looks for its route.
+  if (status === 431) {
+    assert.ok(headOf(asked, url).length > LIMITS.headBytes, `${where}: its head is not too large`);
+    return { route: "a head", outcome: undefined, refused: "size" };
+  }
+  const routed = routeOf(method, url);
   if (routed === undefined) {
     const path = getPath(new Request(url));
     const isOurs = (method === "GET" || method === "HEAD") && (path in pages || path === "/metrics");
@@ -195,10 +200,6 @@ export function judge(
   const { operation, template, name } = routed.target;
   const route = `${routed.target.method} ${template}`;
   if (method !== "HEAD") assertDocumented(method, template.replace(/\{\w+\}/g, "1"), answer);
-  if (status === 431) {
-    assert.ok(headOf(asked, url).length > LIMITS.headBytes, `${where}: its head is not too large`);
-    return { route, outcome: undefined, refused: "head" };
-  }
   const refusal = refusalOf(asked, url, routed);
   if (refusal) {
     assert.ok(status >= 400, `${where}: must be refused: ${refusal.why}: ${said.slice(0, 500)}`);
