@@ -1,5 +1,6 @@
 /** The table of a run on a cluster, its bars, and the README held against the results that are kept. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { checkBlock } from "../../harness/readme-blocks.ts";
 import { changed } from "../planting.ts";
@@ -68,6 +69,15 @@ test("bench/faults/failover/README.md shows the faults, the bugs and the results
     if (!faultNamed(fault).isControl) assert.deepEqual([lost, overIssued, other], [0, 0, 0], fault);
     else assert.ok(lost > 0, "the control lost something");
   for (const { bug, times, found } of results?.planted ?? []) assert.equal(found, times, bug);
+});
+
+test("README.md tells the times of the bars that the kept run misses, and how soon the servers went on", () => {
+  const rows = (readClusterResults()?.rows ?? []).filter(({ fault }) => !faultNamed(fault).isControl);
+  const missed = missedBars(rows).map((line) => Number(line.match(/ for ([\d.]+) s, at most /)?.[1]));
+  const told = [...missed, Math.max(...rows.map(({ found }) => found))].map((s) => `${s.toFixed(1)} s`);
+  const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+  const bullet = readme.split(/^- /m).find((each) => each.includes("`./sd faults --cluster`")) ?? "";
+  assert.deepEqual([...bullet.matchAll(/\d+\.\d s/g)].map(String).sort(), told.sort());
 });
 
 test("no two faults have one name, and each bug shows under one that there is", () => {
