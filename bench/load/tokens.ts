@@ -2,9 +2,10 @@
  * What a token costs: refusals at a sold-out coupon, each with a token that the server has never seen, or with tokens that it has seen
  * before, by each algorithm. And the memory of a quarter of a million tokens that are known.
  */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { createKnown } from "../../server/auth/known.ts";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { withCleanup } from "../harness/cleanup.ts";
 import { snapshot, total } from "../harness/cpu.ts";
 import { newDatabase, newSecret, startServer } from "../harness/service.ts";
@@ -40,6 +41,7 @@ const USERS = 20_000;
 /** Tokens that come again; the first volley, which warms up, sends all of them. */
 const SEEN = 2_000;
 const MOST = 20_000;
+const KNOWN_MEMORY = fileURLToPath(new URL("known-memory.ts", import.meta.url));
 
 interface Contender {
   algorithm: (typeof ALGORITHMS)[number];
@@ -53,7 +55,7 @@ interface Contender {
 function run({ rounds, connections, volley, known }: TokensOptions, say: Say): Promise<Findings> {
   return withCleanup(async (later) => {
     say(`knowing ${known} tokens`);
-    const megabytes = memoryOf(known);
+    const megabytes = await memoryOf(known);
     const verdict = createVerdict();
     const database = await newDatabase();
     later(database.drop);
@@ -137,26 +139,9 @@ function ratiosOf(rateOf: (name: string) => number): Headline[] {
   );
 }
 
-/** What this process has more, MB, when it knows the tokens of so many: objects and buffers, whether they were touched or not. */
-function memoryOf(count: number): number {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  const used = () => {
-    collect();
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
-  };
-  const now = Date.now() / 1000;
-  const tokenOf = (user_id: number) => `${"x".repeat(600)}${user_id}`;
-  const before = used();
-  const known = createKnown(() => true);
-  for (let user_id = 1; user_id <= count; user_id++)
-    known.add(tokenOf(user_id), 1, now, {
-      caller: { role: "user", user_id, subject: String(user_id) },
-      exp: now + 86_400,
-    });
-  const after = used();
-  // It is used once more, so that it is not collected before.
-  if (known.find(tokenOf(count), now) === undefined) throw new Error("the last one is not known");
-  return (after - before) / 1e6;
+/** See known-memory.ts. */
+async function memoryOf(count: number): Promise<number> {
+  const args = ["--expose-gc", ...TYPESCRIPT, KNOWN_MEMORY, String(count)];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  return Number(stdout);
 }
