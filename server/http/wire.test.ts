@@ -141,11 +141,12 @@ test("what is refused waits for the answers before it, and is counted and logged
 const chunked = (version: string) =>
   `POST /refused HTTP/${version}\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`;
 
-for (const [what, bytes] of [
-  ["chunks in HTTP/1.0", chunked("1.0")],
-  ["chunks in HTTP/0.9", chunked("0.9")],
-  ["chunks in HTTP/2.0", chunked("2.0")],
-  ["two Hosts", "GET /refused HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"],
+for (const [what, bytes, status] of [
+  ["chunks in HTTP/1.0", chunked("1.0"), 400],
+  ["chunks in HTTP/0.9", chunked("0.9"), 400],
+  ["chunks in HTTP/2.0", chunked("2.0"), 400],
+  ["two Hosts", "GET /refused HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400],
+  ["Expect: x", "GET /refused HTTP/1.1\r\nHost: x\r\nExpect: x\r\n\r\n", 417],
 ] as const)
   for (const before of ["", get("/before")])
     for (const apart of [false, true])
@@ -166,10 +167,57 @@ for (const [what, bytes] of [
           while (connection.bytesRead < all && !connection.destroyed) await sleep(1);
         }
         if (before) (await asked())[1].end();
-        assert.deepEqual(await told, before ? [200, 400] : [400]);
+        assert.deepEqual(await told, before ? [200, status] : [status]);
         assert.deepEqual(taken, before ? ["/before"] : []);
-        assert.deepEqual(statuses(), [400]);
+        assert.deepEqual(statuses(), [status]);
       });
+
+const CONNECT = "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n";
+
+for (const before of [[], [get("/1")], [get("/1"), get("/2")]])
+  test(`CONNECT and a reset, ${before.length} answers due before: no error is nobody's, and they are told`, async (t) => {
+    const { server, open, asked, statuses } = await listen(t);
+    const connected = once(server, "connection");
+    const connecting = once(server, "connect");
+    const socket = open();
+    socket.write(before.join("") + CONNECT);
+    const [wire] = (await connected) as [Socket];
+    await connecting;
+    const lost: Promise<unknown>[] = [];
+    for (const _ of before) lost.push(once((await asked())[1], "close"));
+    // Not once(), which listens for errors too.
+    const cut = new Promise((resolve) => wire.once("close", resolve));
+    socket.resetAndDestroy();
+    await Promise.all([cut, ...lost]);
+    assert.deepEqual(statuses(), before.length > 0 ? [] : [400]);
+  });
+
+test("an answer that CONNECT follows goes on as it is read", async (t) => {
+  const { server, open, asked } = await listen(t);
+  const socket = open();
+  const connecting = once(server, "connect");
+  socket.write(get("/") + CONNECT);
+  const [, outgoing] = await asked();
+  await connecting;
+  assert.equal(outgoing.write(Buffer.alloc(16 * 1024 * 1024, "x")), false);
+  const read = statusesOf(socket);
+  await once(outgoing, "drain");
+  outgoing.end();
+  assert.deepEqual(await read, [200, 400]);
+});
+
+test("an answer that CONNECT follows is left when nobody reads it, and when its client ends", async (t) => {
+  const { openAsked } = await listen(t, { silentMs: 300 });
+  const [, , unread] = await openAsked(get("/") + CONNECT); // and its socket is never read from
+  unread.write(Buffer.alloc(64 * 1024 * 1024));
+  await once(unread, "close");
+  assert.equal(unread.writableFinished, false);
+
+  const patient = await listen(t);
+  const [socket, , unanswered] = await patient.openAsked(get("/") + CONNECT);
+  socket.end();
+  await once(unanswered, "close");
+});
 
 test("late is who hasn't sent all, unless it is being answered already", async (t) => {
   const { open, openAsked, statuses } = await listen(t, { headMs: 100, requestMs: 200 });

@@ -66,12 +66,17 @@ export function createHttpServer(
     requireHostHeader: false, // Node's own answer says nothing
   });
   server.maxHeadersCount = limits.headers + 1; // those beyond it Node leaves out
-  server.maxConnections = limits.connections;
+  closeBeyond(server, limits.connections);
   server.maxRequestsPerSocket = limits.requestsPerConnection;
   server.timeout = limits.silentMs;
 
   const tellWhenLost = createTellWhenLost();
   const ending = new WeakSet<Socket>();
+  function turnAway(socket: Socket, outgoing: ServerResponse, why: Problem): void {
+    ending.add(socket);
+    readNoMore(socket);
+    send(outgoing, refuse(why));
+  }
   server.on("request", (incoming, outgoing) => {
     if (outgoing.socket === null) tellWhenLost(incoming.socket, outgoing);
     if (ending.has(incoming.socket)) return; // it came in one packet with what was refused
@@ -83,18 +88,17 @@ export function createHttpServer(
     // The adapter (@hono/node-server 2.1.8) makes a URL with it, and not every valid Host makes one: 1.2.3.4.5, or none at all.
     incoming.headers.host = "host.invalid";
     if (why === undefined) listener(incoming, outgoing);
-    else {
-      ending.add(incoming.socket);
-      readNoMore(incoming.socket);
-      send(outgoing, refuse(why));
-    }
+    else turnAway(incoming.socket, outgoing, why);
   });
-  server.on("checkExpectation", (_, outgoing) =>
-    send(outgoing, refuse(refusal(417, "Nothing but 100-continue can be expected here."))),
-  );
-  server.on("connect", (_, socket) =>
-    endAfterAnswers(socket as Connection, () => refuse(refusal(400, "This is no proxy.")), limits.lingerMs),
-  );
+  server.on("checkExpectation", ({ socket }, outgoing) => {
+    if (!ending.has(socket))
+      turnAway(socket, outgoing, refusal(417, "Nothing but 100-continue can be expected here."));
+  });
+  server.on("connect", (_, duplex) => {
+    const socket = duplex as Connection;
+    listenAgain(socket);
+    endAfterAnswers(socket, () => refuse(refusal(400, "This is no proxy.")), limits.lingerMs);
+  });
 
   server.on("clientError", (error: Error & { code?: string }, duplex) => {
     const socket = duplex as Connection;
@@ -107,6 +111,34 @@ export function createHttpServer(
     endAfterAnswers(socket, why && (() => refuse(why)), limits.lingerMs);
   });
   return server;
+}
+
+/**
+ * Closes a connection that is one too many at once. With Node's maxConnections (20.20.2) it would hang where several workers are all
+ * full: the primary process offers it to one after the other, without end.
+ */
+function closeBeyond(server: Server<typeof Incoming>, most: number): void {
+  let open = 0;
+  server.on("connection", (socket: Socket) => {
+    open += 1;
+    socket.once("close", () => {
+      open -= 1;
+    });
+    if (open > most) socket.destroy();
+  });
+}
+
+/**
+ * Before "connect" Node.js (20.20.2) takes its own listeners off the socket. Without them an error would end the process, and an answer
+ * that is still due would never go on, nor be late.
+ */
+function listenAgain(socket: Connection): void {
+  socket
+    .on("error", () => {})
+    .on("end", () => socket.end())
+    .on("timeout", () => socket.destroy())
+    .on("drain", () => socket._httpMessage?.emit("drain"));
+  readNoMore(socket);
 }
 
 /**
