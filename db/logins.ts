@@ -13,22 +13,45 @@ export interface Giver {
 
 export const NEW_PASSWORDS = "./sd migrate --new-passwords";
 
-/**
- * The logins that do not take the passwords of this target, and who gave them theirs if that was another login, or if nobody knows
- * which: servers may use them all the same.
- */
-export async function loginsOf(
-  sql: Sql,
-  target: Target,
-): Promise<{ closed: Login[]; keptBy: Giver | undefined }> {
-  const closed: Login[] = [];
-  for (const login of LOGINS) if (!(await canLogIn(target.as(login)))) closed.push(login);
-  if (closed.length === 0) return { closed, keptBy: undefined };
+/** A login that PostgreSQL did not let in, and why. */
+interface Refused {
+  login: Login;
+  code: string;
+  message: string;
+}
+
+/** What is the matter with our logins. */
+interface State {
+  /** They do not take the passwords of this target. */
+  closed: Login[];
+  /**
+   * They are kept out whatever their passwords are: by pg_hba.conf, which may let them in from where the servers run; or since the target
+   * has no password, and PostgreSQL asks for one. Set-up can do nothing about it, and does not touch them.
+   */
+  barred: Refused[];
+  /** Who gave them their passwords, if that was another login, or if nobody knows which: servers may use them all the same. */
+  keptBy: Giver | undefined;
+}
+
+export async function loginsOf(sql: Sql, target: Target): Promise<State> {
+  const refused: Refused[] = [];
+  for (const login of LOGINS) {
+    const refusal = await refusalOf(target, login);
+    if (refusal !== undefined) refused.push(refusal);
+  }
+  const logins = refused.map(({ login }) => login);
+  if (logins.length === 0) return { closed: [], barred: [], keptBy: undefined };
   const keeper = await keeperOf(sql);
   // Both are made without the right to log in, and get it with their passwords.
-  const given = await sql`select from pg_roles where rolname = any(${closed}) and rolcanlogin`;
+  const given = await sql`select rolname from pg_roles where rolname = any(${logins}) and rolcanlogin`;
   const isOpen = keeper?.isOurs || (!keeper?.isThere && given.length === 0);
-  return { closed, keptBy: isOpen ? undefined : giverOf(keeper) };
+  if (!isOpen) return { closed: logins, barred: [], keptBy: giverOf(keeper) };
+  const barred = refused.filter(
+    ({ login, code }) =>
+      given.some(({ rolname }) => rolname === login) && (code !== WRONG_PASSWORD || target.password === ""),
+  );
+  const closed = logins.filter((login) => barred.every((each) => each.login !== login));
+  return { closed, barred, keptBy: undefined };
 }
 
 function giverOf(keeper: Keeper | undefined): Giver {
@@ -37,32 +60,42 @@ function giverOf(keeper: Keeper | undefined): Giver {
   return keeper.isThere ? { name, isLost: false } : { name: `${name}, which is no more,`, isLost: true };
 }
 
+/** What openLogins() leaves to others. */
+export interface LeftLogins {
+  /** In words the login whose passwords ours keep. */
+  keptBy: string | undefined;
+  /** Why coupon_api is kept out from here. */
+  barred?: string;
+}
+
 /**
  * Lets coupon_api and coupon_admin log in with the passwords of this target, and ends the sessions of their passwords of before. It
- * changes nothing when they can already. Where another login gave them their passwords, or nobody knows which, they keep those unless
- * `anew`: the servers of that one use them. Answers that login, in words.
+ * changes nothing when they can already, nor where they are kept out whatever their passwords are. Where another login gave them their
+ * passwords, or nobody knows which, they keep those unless `anew`: the servers of that one use them.
  */
 export async function openLogins(
   sql: Sql,
   target: Target,
   anew: boolean,
   log: (line: string) => void,
-): Promise<string | undefined> {
-  const { closed, keptBy } = anew ? { closed: [...LOGINS], keptBy: undefined } : await loginsOf(sql, target);
+): Promise<LeftLogins> {
+  const { closed, barred, keptBy } = anew
+    ? { closed: [...LOGINS], barred: [], keptBy: undefined }
+    : await loginsOf(sql, target);
   if (keptBy !== undefined) {
     log(keptOrAnew(closed, keptBy));
-    return keptBy.name;
+    return { keptBy: keptBy.name };
   }
   if (closed.length > 0 || !(await keeperOf(sql))?.isRecorded) await givePasswords(sql, target, closed);
   const [now] = await sql`select clock_timestamp()::text as changed_at`;
   for (const login of closed) {
     await endSessions(sql, login, now?.["changed_at"], log);
-    if (!(await canLogIn(target.as(login))))
-      throw new Error(
-        `${login} can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself`,
-      );
+    const refusal = await refusalOf(target, login);
+    if (refusal !== undefined) barred.push(refusal);
   }
-  return undefined;
+  for (const { login, message } of barred) log(`${login} can't log in from here: ${message}`);
+  const server = barred.find(({ login }) => login === "coupon_api");
+  return { keptBy: undefined, ...(server ? { barred: server.message } : {}) };
 }
 
 export const kept = (logins: Login[], { name }: Giver) =>
@@ -127,19 +160,23 @@ async function endSessions(
   else if (pids.length > 0) log(`${login}: a new password, and ${told(pids.length)} of the old one ended`);
 }
 
-async function canLogIn(target: Target): Promise<boolean> {
+const WRONG_PASSWORD = "28P01";
+
+/** Undefined if it can log in with the password of the target. */
+async function refusalOf(target: Target, login: Login): Promise<Refused | undefined> {
+  const as = target.as(login);
   for (let attempt = 1; ; attempt++) {
-    const sql = connect(target, { fetchTypes: false });
+    const sql = connect(as, { fetchTypes: false });
     try {
       await sql`select 1`;
-      return true;
+      return undefined;
     } catch (error) {
-      const code = String((error as { code?: string }).code);
-      // Class 28: no such login, or another password.
-      if (code.startsWith("28")) return false;
+      const { code = "", message } = error as { code?: string; message: string };
+      // Class 28: no such login, another password, or kept out by pg_hba.conf.
+      if (code.startsWith("28")) return { login, code, message };
       // Another database's set-up has just given it the same password, and ended what was open.
       if (attempt === 3 || !["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code))
-        throw explained(error, target);
+        throw explained(error, as);
     } finally {
       await sql.end({ timeout: 1 });
     }

@@ -12,6 +12,9 @@ import { runSd } from "../bench/harness/sd.ts";
 import { PASSWORD, rows, run, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { temporaryDirectory } from "../bench/harness/temporary.ts";
 import { open as openPool } from "../server/database/session.ts";
+import { connect as connectTo } from "./connect.ts";
+import { examine } from "./doctor.ts";
+import { isNothing, pendingOf } from "./pending.ts";
 import { SOURCES, setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
 import { readUrl } from "./url.ts";
@@ -176,7 +179,8 @@ test("what is missing is said in one sentence, without a password", options, asy
   const shop = await newDatabase("rights");
   await setUp(shop);
   await newDatabase("ascii", "owner shop encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'");
-  await newDatabase("closed");
+  await newDatabase("elder");
+  await run(superuser.on("elder"), "alter schema public owner to postgres");
   await run(
     superuser,
     `create role "my guest" login createrole password 'secret';
@@ -225,10 +229,6 @@ test("what is missing is said in one sentence, without a password", options, asy
       superuser.withLogin("shop", PASSWORD).on("no such"),
       `there is no database no such at ${host}: create it, owned by shop, or correct DATABASE_URL`,
     ],
-    "pg_hba.conf keeps coupon_api out": [
-      superuser.withLogin("shop", PASSWORD).on("closed"),
-      "coupon_api can't log in with a password: let pg_hba.conf accept it, or set API_DATABASE_URL yourself",
-    ],
     "nothing listens": [
       targetOf("postgres://shop:secret@127.0.0.1:1/shop"),
       "no PostgreSQL answers at 127.0.0.1:1 (ECONNREFUSED): start it, or correct DATABASE_URL",
@@ -259,6 +259,68 @@ test("a database whose name a URL must encode", options, async () => {
   for (const name of ["my coupons", "Coupons-É", "100%25 a/b?c#d"]) {
     const target = (await newDatabase(`"${name}"`)).on(name);
     await setUp(target);
+test(
+  "coupon_api is kept out from here, as pg_hba.conf may: all is done, and nobody is locked out",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await server();
+    const [closed, neighbour] = [await newDatabase("closed"), await newDatabase("beside")];
+    await setUp(neighbour);
+    const session = connectTo(neighbour.as("coupon_api"));
+    await session`select 1`;
+    const why = 'pg_hba.conf rejects connection for host "127.0.0.1", user "coupon_api", database "closed"';
+    for (let time = 1; time <= 2; time++) {
+      const lines: string[] = [];
+      const left = await setUp(closed, (line) => lines.push(line));
+      assert.match(left.barred ?? "", new RegExp(`^${why}, (no|SSL) encryption$`));
+      assert.equal(lines.at(-1), `coupon_api can't log in from here: ${left.barred}`);
+      assert.ok(!lines.some((line) => /new password/.test(line)), "its sessions go on");
+    }
+    assert.deepEqual([...(await session`select 1 as one`)], [{ one: 1 }]);
+    await session.end({ timeout: 1 });
+    assert.equal(isNothing(await pendingOf(closed)), true);
+    assert.deepEqual(
+      (await examine(closed)).filter(({ what }) => /coupon_api/.test(what)),
+      [],
+    );
+    // Its servers, elsewhere, may have a URL of their own.
+    const dataDir = await temporaryDirectory();
+    const refused = await runSd(["start"], { dataDir, env: { DATABASE_URL: closed.url } });
+    assert.equal(refused.status, 1);
+    assert.match(
+      refused.stderr,
+      new RegExp(`^sd: the server can't log in: ${why}, .* Let pg_hba.conf accept coupon_api`),
+    );
+    const { status, stderr } = await runSd(["migrate"], { dataDir, env: { DATABASE_URL: closed.url } });
+    assert.deepEqual([status, stderr], [0, ""]);
+    await run(superuser, "drop database closed");
+  },
+);
+
+test(
+  "by the socket as the system's user, without a password: logins that got their own keep them",
+  options,
+  async () => {
+    const { superuser } = await startShop([
+      "host all shop 127.0.0.1/32 trust",
+      "host all all 127.0.0.1/32 scram-sha-256",
+    ]);
+    await run(superuser, "create database coupons owner shop encoding 'UTF8' template template0");
+    const target = superuser.withLogin("shop", "").on("coupons");
+    const first = await setUp(target);
+    assert.match(first.barred ?? "", /coupon_api/);
+    await run(superuser, "alter role coupon_api password 'its own'");
+    const own = connectTo(target.withLogin("coupon_api", "its own"));
+    await own`select 1`;
+    assert.equal((await setUp(target)).barred, first.barred);
+    assert.deepEqual([...(await own`select 1 as one`)], [{ one: 1 }], "its session goes on");
+    assert.deepEqual(await rows(target.withLogin("coupon_api", "its own"), "select current_user"), [
+      ["coupon_api"],
+    ]);
+    await own.end({ timeout: 1 });
+  },
+);
+
     for (const to of [target, target.as("coupon_api"), targetOf(target.url)])
       assert.deepEqual(await rows(to, "select current_database()"), [[name]]);
   }

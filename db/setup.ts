@@ -37,11 +37,13 @@ export interface Left {
   onlyServes?: string;
   /** In words the login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
   keptBy: string | undefined;
+  /** Why coupon_api is kept out from here, whatever its password is. */
+  barred?: string;
 }
 
 /**
  * Sets up the primary, as often as you like; set-ups of one database at the same time take turns. Afterwards `target.as(…)` can log in, unless
- * another login gave them their passwords. `log` gets a line for each step.
+ * another login gave them their passwords, or PostgreSQL keeps them out. `log` gets a line for each step.
  */
 export async function setUp(
   given: Target,
@@ -74,6 +76,6 @@ export async function setUp(
     await patiently("functions", () => asOwner(sql, (owner) => runManifest(owner, functions)));
     for (const { sequence, highest } of await patiently("sequences", () => asOwner(sql, advanceSequences)))
       log(`sequence ${sequence} goes on after ${highest}`);
-    return { keptBy: await patiently("logins", () => openLogins(sql, target, newPasswords, log)) };
+    return patiently("logins", () => openLogins(sql, target, newPasswords, log));
   });
 }

@@ -21,12 +21,17 @@ export async function start(given: Env): Promise<number> {
       say(
         "embedded PostgreSQL, on loopback: for trying out, developing and testing. Production: DATABASE_URL",
       );
-    const { onlyServes, keptBy, isDemo } = await prepare(env, target);
+    const { onlyServes, keptBy, barred, isDemo } = await prepare(env, target);
     if (onlyServes !== undefined) say(`  ${onlyServes}`);
     if (keptBy !== undefined && !env.API_DATABASE_URL)
       throw new Error(
         `the server can't log in: coupon_api has the password that ${keptBy} gave it. Give DATABASE_URL as that login, ` +
           "or API_DATABASE_URL, or take the logins over by ./sd migrate --new-passwords",
+      );
+    if (barred !== undefined && !env.API_DATABASE_URL)
+      throw new Error(
+        `the server can't log in: ${barred}. Let pg_hba.conf accept coupon_api by a password, and give DATABASE_URL with one, from which it is ` +
+          "derived; or give coupon_api a password of your own, and API_DATABASE_URL with it",
       );
     await suggest(env, target);
     const apiUrl = env.API_DATABASE_URL ?? target.as("coupon_api").url;
