@@ -4,6 +4,9 @@ import { runFile } from "./functions.ts";
 
 const ROLES = ["coupon_owner", "coupon_api", "coupon_admin", "coupon_monitor"];
 
+/** Whom PostgreSQL gives schema public to: whoever owns the database is a member. */
+const DATABASE_OWNER = "pg_database_owner";
+
 /** The login from whose password those of coupon_api and coupon_admin are derived. */
 export interface Keeper {
   /** Its name by now; of one that is no more the name it had. */
@@ -74,7 +77,9 @@ export async function checkRights(sql: Sql): Promise<void> {
         or (select count(*) from pg_roles o where o.rolname = any(${ROLES})) = ${ROLES.length} as roles,
       has_database_privilege(current_database(), 'create with grant option') as database_create,
       -- Where it is missing the doctor says so.
-      coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create with grant option'), true) as public_create
+      coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create with grant option'), true) as public_create,
+      -- A database that was first made before PostgreSQL 15 has its superuser's.
+      (select n.nspowner::regrole::text from pg_namespace n where n.nspname = 'public') as public_owner
     from pg_roles r
     where r.rolname = current_user
   `;
@@ -89,9 +94,14 @@ export async function checkRights(sql: Sql): Promise<void> {
   if (has["others"].length > 0) throw new Error(await whoseRoles(sql, login, has["others"]));
   if (!has["roles"])
     throw new Error(`${login} may not create roles: as superuser run "alter role ${login} createrole"`);
-  if (!has["database_create"] || !has["public_create"])
+  if (!has["database_create"] || (!has["public_create"] && has["public_owner"] === DATABASE_OWNER))
     throw new Error(
       `${login} may not create in database ${database}: as superuser run "alter database ${database} owner to ${login}"`,
+    );
+  if (!has["public_create"])
+    throw new Error(
+      `${login} may not create in schema public, which ${has["public_owner"]} owns: as superuser run in database ${database} ` +
+        `"alter schema public owner to ${DATABASE_OWNER}"`,
     );
 }
 

@@ -209,6 +209,11 @@ test("what is missing is said in one sentence, without a password", options, asy
       superuser.withLogin("member", "secret").on("rights"),
       'member may not create in database rights: as superuser run "alter database rights owner to member"',
     ],
+    "a schema public from before PostgreSQL 15": [
+      superuser.withLogin("shop", PASSWORD).on("elder"),
+      "shop may not create in schema public, which postgres owns: as superuser run in database elder " +
+        '"alter schema public owner to pg_database_owner"',
+    ],
     SQL_ASCII: [
       superuser.withLogin("shop", PASSWORD).on("ascii"),
       "database ascii has encoding SQL_ASCII: make one with encoding 'UTF8'",
