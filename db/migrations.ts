@@ -32,7 +32,8 @@ export async function migrate(
 
 async function runDbmate(databaseUrl: string, directory: string, log: (line: string) => void): Promise<void> {
   const args = [
-    ["--migrations-dir", directory],
+    // It stands there, since it would part a path at each comma, and read a .env of its own where it stands.
+    ["--migrations-dir", "."],
     ["--migrations-table", "coupon.schema_migrations"],
     ["--no-dump-schema", "up", "--strict"],
   ].flat();
@@ -42,7 +43,11 @@ async function runDbmate(databaseUrl: string, directory: string, log: (line: str
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith("DBMATE_"));
     // In the environment, because everyone can read a command line.
     const env = { ...Object.fromEntries(others), DATABASE_URL: databaseUrl };
-    const { stdout } = await promisify(execFile)(resolveBinary(), args, { env });
+    const running = promisify(execFile)(resolveBinary(), args, { env, cwd: directory });
+    // A signal that ends a command ends this with it: it would migrate beside the next one, whose turn it is then.
+    const end = () => void running.child.kill();
+    process.once("exit", end);
+    const { stdout } = await running.finally(() => process.off("exit", end));
     for (const file of begun(stdout)) log(`migrated ${file}`);
   } catch (error) {
     const { stderr, stdout, message } = error as { stderr?: string; stdout?: string; message: string };

@@ -8,7 +8,7 @@ import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../bench/harness/cleanup.ts";
 import { options } from "../bench/harness/debian.ts";
-import { runSd } from "../bench/harness/sd.ts";
+import { checkoutWith, runSd } from "../bench/harness/sd.ts";
 import { PASSWORD, rows, run, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { temporaryDirectory } from "../bench/harness/temporary.ts";
 import { open as openPool } from "../server/database/session.ts";
@@ -259,11 +259,6 @@ test("what is missing is said in one sentence, without a password", options, asy
     });
 });
 
-test("a database whose name a URL must encode", options, async () => {
-  const { newDatabase } = await server();
-  for (const name of ["my coupons", "Coupons-É", "100%25 a/b?c#d"]) {
-    const target = (await newDatabase(`"${name}"`)).on(name);
-    await setUp(target);
 test(
   "coupon_api is kept out from here, as pg_hba.conf may: all is done, and nobody is locked out",
   options,
@@ -326,6 +321,11 @@ test(
   },
 );
 
+test("a database whose name a URL must encode", options, async () => {
+  const { newDatabase } = await server();
+  for (const name of ["my coupons", "Coupons-É", "100%25 a/b?c#d"]) {
+    const target = (await newDatabase(`"${name}"`)).on(name);
+    await setUp(target);
     for (const to of [target, target.as("coupon_api"), targetOf(target.url)])
       assert.deepEqual(await rows(to, "select current_database()"), [[name]]);
   }
@@ -417,6 +417,22 @@ test("what the environment says to libpq and dbmate means nothing", options, asy
     assert.deepEqual([status, stderr], [0, ""]);
     assert.match(stdout, says);
   }
+});
+
+test("a checkout whose path has a comma, and a .env that dbmate can't read", options, async () => {
+  const { newDatabase } = await server();
+  const target = await newDatabase("comma");
+  const migrations = join(await temporaryDirectory(), "a, b é");
+  await fs.cp(SOURCES.migrations, migrations, { recursive: true });
+  await setUp(target, () => {}, { migrations });
+  assert.deepEqual(await rows(target, SCHEMA_VERSIONS), await applied());
+
+  const dataDir = await temporaryDirectory();
+  const key = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2Vw\n-----END PUBLIC KEY-----";
+  const checkout = await checkoutWith(`JWT_PUBLIC_KEY=\`${key}\`\n`);
+  const env = { DATABASE_URL: (await newDatabase("dotted")).url, ENV_FILE: ".env" };
+  const { status, stderr } = await runSd(["migrate"], { dataDir, command: join(checkout, "sd"), env });
+  assert.deepEqual([status, stderr], [0, ""]);
 });
 
 test("a login of ours that has another password", options, async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,8 +12,18 @@ import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { freePort } from "../../db/embedded/port.ts";
 import { atEnd } from "./cleanup.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** This checkout by links, with another .env. */
+export async function checkoutWith(settings: string): Promise<string> {
+  const checkout = await temporaryDirectory();
+  for (const name of await readdir(CHECKOUT))
+    if (!name.startsWith(".")) await symlink(join(CHECKOUT, name), join(checkout, name));
+  await writeFile(join(checkout, ".env"), settings);
+  return checkout;
+}
 
 export interface How {
   dataDir: string;

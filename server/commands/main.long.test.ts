@@ -6,19 +6,10 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
-import { CHECKOUT, ended, runSd, sd } from "../../bench/harness/sd.ts";
+import { CHECKOUT, checkoutWith, ended, runSd, sd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
-
-/** This checkout by links, with another .env. */
-async function checkoutWith(settings: string): Promise<string> {
-  const checkout = await temporaryDirectory();
-  for (const name of await fs.readdir(CHECKOUT))
-    if (!name.startsWith(".")) await fs.symlink(join(CHECKOUT, name), join(checkout, name));
-  await fs.writeFile(join(checkout, ".env"), settings);
-  return checkout;
-}
 
 test(".env is read, the environment wins, and a wrong name is refused", async () => {
   const checkout = await checkoutWith(
