@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { userInfo } from "node:os";
+import { syncBuiltinESMExports } from "node:module";
+import os, { userInfo } from "node:os";
+import { resolve } from "node:path";
 import { test } from "node:test";
 import { readEnv } from "../server/env.ts";
 import { targetOf } from "./target.ts";
@@ -27,6 +29,34 @@ test("as providers print them: the driver gets options", () => {
     prepare: false,
     connection: { options: "-c jit=off" },
   });
+});
+
+test("a user by number alone, as in a container: its name is asked for only where it matters", (t) => {
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  t.mock.method(os, "userInfo", () => {
+    throw new Error("uv_os_get_passwd returned ENOENT (no such file or directory)");
+  });
+  syncBuiltinESMExports();
+  const READ_DATABASE_URL = "postgres://standby-1.example,standby-2.example:5433";
+  const env = readEnv({ API_DATABASE_URL: URL_OF, READ_DATABASE_URL }, "");
+  assert.equal(env.READ_DATABASE_URL, READ_DATABASE_URL);
+  assert.throws(() => readEnv({ DATABASE_URL: "postgres://db.example/shop" }, ""), {
+    message:
+      "the environment is wrong. DATABASE_URL: the user that this runs as has no name: write the login, postgres://login@host",
+  });
+});
+
+test("files by a relative path: of ours, also for a program that runs elsewhere", () => {
+  const files = "sslmode=verify-ca&sslrootcert=package.json&sslcert=/dev/null&sslkey=";
+  const target = targetOf(`${URL_OF}?${files}`);
+  const { PGSSLROOTCERT, PGSSLCERT, PGSSLKEY } = target.libpqVariables();
+  assert.deepEqual([PGSSLROOTCERT, PGSSLCERT, PGSSLKEY], [resolve("package.json"), "/dev/null", ""]);
+  const migration = new URL(target.migrationUrl(true, {})).searchParams;
+  assert.equal(migration.get("sslrootcert"), resolve("package.json"));
+  assert.equal(targetOf(`${URL_OF}?sslrootcert=system`).libpqVariables()["PGSSLROOTCERT"], "system");
 });
 
 test("a pooler is named in either of two ways, and denied in both", () => {

@@ -3,6 +3,7 @@
  * refused by its name. None reaches PostgreSQL as a setting that it does not know.
  */
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type postgres from "postgres";
 
@@ -156,6 +157,9 @@ function read(name: string, path: string): Buffer {
   }
 }
 
+/** Parameters that name files. Programs are run from other directories than ours. */
+const FILES = ["sslrootcert", "sslcert", "sslkey"];
+
 /** What dbmate's driver (lib/pq, dbmate 2.36) knows of them. It refuses the sslmodes allow and prefer. */
 export function migrationParameters(values: Values): Record<string, string> {
   const names = ["sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name", "options"];
@@ -183,7 +187,8 @@ function chosen(values: Values, names: Record<string, string>): Record<string, s
   return Object.fromEntries(
     Object.entries(names).flatMap(([from, to]) => {
       const value = values.get(from);
-      return value === undefined ? [] : [[to, value]];
+      if (value === undefined) return [];
+      return [[to, FILES.includes(from) && value !== "" && value !== "system" ? resolve(value) : value]];
     }),
   );
 }

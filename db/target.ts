@@ -66,7 +66,7 @@ export function targetOf(url: string): Target {
 }
 
 /** Standbys of the database of `primary`, as the same login where the URL names none. */
-export function standbyOf(url: string, primary?: Target): Target {
+export function standbyOf(url: string, primary: Pick<Target, "login" | "password" | "database">): Target {
   const parts = readUrl(url, primary);
   const attributes = parts.parameters.get("target_session_attrs") ?? "any";
   if (attributes === "primary" || attributes === "read-write")

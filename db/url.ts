@@ -64,10 +64,19 @@ export function readUrl(
   }
   const hosts = hostsOf(parts.hosts.split(","), parts.ports.split(","));
   // Who the URL does not name is who asks, as for libpq.
-  const login = parts.login || (otherwise.login ?? userInfo().username);
+  const login = parts.login || (otherwise.login ?? nameOfUser());
   const password = parts.login === "" ? parts.password || (otherwise.password ?? "") : parts.password;
   const database = parts.database || (otherwise.database ?? login);
   return { login, password, hosts, database, parameters };
+}
+
+/** Of a container's user by number alone (OpenShift) nobody knows a name. */
+function nameOfUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    throw new Error("the user that this runs as has no name: write the login, postgres://login@host");
+  }
 }
 
 const WRONG_PLACE =

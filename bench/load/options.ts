@@ -1,5 +1,8 @@
 /** The command line of a bench: whole numbers by name, as a scenario's defaults have them. */
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { callersFile } from "../../server/commands/called.ts";
 import type { Options, Scenario } from "./scenario.ts";
 
 export interface Command {
@@ -36,7 +39,16 @@ export function readCommand(args: readonly string[], scenarios: readonly Scenari
       throw new Error(`${name ?? "without a scenario, it"} takes no --${option}`);
   if (name === "report" && quick) throw new Error("report takes no --quick");
   if (json !== undefined && !scenario) throw new Error("--json needs the name of one scenario");
-  return { name, quick, json, given };
+  return { name, quick, json: json === undefined ? undefined : fileToWrite(json), given };
+}
+
+/** Its path, once it is clear that a result of many minutes can be written there. */
+function fileToWrite(json: string): string {
+  const path = callersFile(json);
+  const isDirectory = (at: string) => statSync(at, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isDirectory(path) || !isDirectory(dirname(path)))
+    throw new Error(`--json must be a file in a directory that is there, not ${json}`);
+  return path;
 }
 
 /** The options of a run, checked. */
@@ -68,8 +80,8 @@ export function usageOf(scenarios: readonly Scenario<Options>[]): string {
       .map(([name, value]) => `--${name} ${[value].flat().join()}`)
       .join(" ");
   return `usage: ./sd bench NAME [--quick] [--json FILE] [option …]   one scenario
-       ./sd bench all [--quick]                            all of them, about half an hour; seconds each with --quick
-       ./sd bench compare REV [refuse | grant]             this working tree against another revision, in turn
+       ./sd bench all [--quick]                            all of them, about three quarters of an hour; seconds each with --quick
+       ./sd bench compare REV [burst | refuse | grant]     this working tree against another revision, in turn
        ./sd bench report                                   the tables and the picture anew from bench/results
 
 ${scenarios.map((scenario) => `  ${scenario.name.padEnd(9)} ${scenario.about}\n            ${flags(scenario)}`).join("\n")}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { openApp, serviceToken, userToken } from "../../bench/harness/app.ts";
@@ -127,8 +127,15 @@ test("each of what a log does not know is enough for status 2", async (t) => {
     fileOf(...app.logged, '{"message":"requ'),
     fileOf(),
   ]);
-  for (const files of [[missing], [broken], [good, silent]])
+  for (const files of [[missing], [broken], [good, silent], [good, dirname(good)]])
     assert.equal((await printed(t, () => lostGrants(env, files), 2)).length, 2);
+  assert.deepEqual(await printed(t, () => lostGrants(env, [`${good}.1`, good]), 2), [
+    `cannot read ${good}.1 (ENOENT): grants may be in it`,
+    "4 acknowledged grants: 4 are there, 0 are gone, 0 were issued again",
+  ]);
+  assert.deepEqual(await printed(t, () => lostGrants(env, [`${good}.1`]), 2), [
+    `cannot read ${good}.1 (ENOENT): grants may be in it`,
+  ]);
 });
 
 test("those of a retired coupon are not gone", async (t) => {

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { instant } from "../database/columns.ts";
 import type { Env } from "../env.ts";
+import { callersFile } from "./called.ts";
 import { withSetUp } from "./database.ts";
 import { counted, say } from "./print.ts";
 
@@ -57,9 +58,19 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
   if (files.length === 0 || files.some((file) => /^-./.test(file))) throw new Error(USAGE);
   const told: Told = { grants: new Map(), missing: 0, broken: 0, acknowledged: 0 };
   const silent: string[] = [];
+  let unread = 0;
   for (const file of files) {
     const before = told.acknowledged;
-    await read(file, told);
+    try {
+      await read(file, told);
+    } catch (error) {
+      const { syscall, code } = error as { syscall?: string; code?: string };
+      if (syscall === undefined) throw error;
+      // Status 1 would say that grants are gone.
+      say(`cannot read ${file} (${code}): grants may be in it`);
+      unread += 1;
+      continue;
+    }
     if (told.acknowledged === before) silent.push(file);
   }
   if (told.missing > 0)
@@ -70,7 +81,8 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
     say(`${counted(told.broken, "line is", "lines are")} cut off or broken: grants may be among them`);
   // "None is lost" would be said of a file that knows nothing.
   if (told.grants.size === 0) {
-    say("these files acknowledge no grant: logs have them at LOG_LEVEL info and debug only");
+    if (silent.length > 0)
+      say("these files acknowledge no grant: logs have them at LOG_LEVEL info and debug only");
     return 2;
   }
   for (const file of silent)
@@ -79,11 +91,11 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
     withConnection(target, (sql) => compare(sql, [...told.grants.values()]), { role: "coupon_admin" }),
   );
   if (gone > 0) return 1;
-  return told.missing + told.broken + silent.length > 0 ? 2 : 0;
+  return told.missing + told.broken + silent.length + unread > 0 ? 2 : 0;
 }
 
 async function read(file: string, told: Told): Promise<void> {
-  const input = file === "-" ? process.stdin : createReadStream(file);
+  const input = file === "-" ? process.stdin : createReadStream(callersFile(file));
   let isFirst = true;
   for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
     if (isFirst && line.startsWith(GZIP))

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
@@ -42,6 +42,78 @@ test(".env is read, the environment wins, and a wrong name is refused", async ()
       stdout: "",
       stderr: "sd: the environment is wrong. .env: there is no variable WORKER, see .env.example\n",
     });
+});
+
+test("called from elsewhere: the checkout is found, and files are the caller's", async () => {
+  const [here, bin, decoy] = await Promise.all([
+    temporaryDirectory(),
+    temporaryDirectory(),
+    temporaryDirectory(),
+  ]);
+  const [folder, checkout] = [basename(CHECKOUT), dirname(CHECKOUT)];
+  await fs.symlink(join(CHECKOUT, "sd"), join(bin, "real"));
+  await fs.symlink("real", join(bin, "sd")); // one that is relative, to another one
+  await fs.symlink(CHECKOUT, join(here, folder));
+  await fs.mkdir(join(decoy, folder));
+  await fs.writeFile(join(here, "server.log"), "nothing\n");
+  const env = {
+    ...{ PATH: `${bin}:${process.env["PATH"]}`, HOME: tmpdir(), ENV_FILE: "", CDPATH: decoy },
+    DATA_DIR: join(here, "data"),
+  };
+  for (const [command, ...args] of [
+    [join(CHECKOUT, "sd")],
+    [join(bin, "sd")],
+    ["sd"],
+    ["sh", join(folder, "sd")],
+    [relative(here, join(checkout, folder, "sd"))],
+  ] as [string, ...string[]][]) {
+    const run = promisify(execFile)(command, [...args, "lost-grants", "server.log"], { cwd: here, env });
+    await assert.rejects(
+      run,
+      {
+        code: 2,
+        stdout: "these files acknowledge no grant: logs have them at LOG_LEVEL info and debug only\n",
+        stderr: "",
+      },
+      command,
+    );
+  }
+  assert.deepEqual(
+    (await fs.readdir(here)).sort(),
+    [folder, "server.log"].sort(),
+    "nothing was installed here",
+  );
+});
+
+test("dependencies are installed without a word on stdout, from which a token may be read", async () => {
+  const [checkout, bin] = await Promise.all([checkoutWith(""), temporaryDirectory()]);
+  await fs.rm(join(checkout, "node_modules"));
+  await fs.mkdir(join(checkout, "node_modules"));
+  for (const [name, says] of [
+    ["node", '[ "$1" != --version ] || set -- v24.0.0\necho "$@"'],
+    ["npm", "echo added 3 packages"],
+  ] as const)
+    await fs.writeFile(join(bin, name), `#!/bin/sh\n${says}\n`, { mode: 0o755 });
+  const env = { PATH: `${bin}:${process.env["PATH"]}`, HOME: tmpdir() };
+  const run = () => promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env });
+  const token = "--env-file=.env server/commands/token.ts --admin\n";
+  assert.deepEqual(await run(), { stdout: token, stderr: "installing dependencies\nadded 3 packages\n" });
+  assert.deepEqual(await run(), { stdout: token, stderr: "" });
+});
+
+test("a file of settings that can't be read: a sentence, and no other database is taken", async () => {
+  const dataDir = join(await temporaryDirectory(), "data");
+  for (const file of [`${dataDir}.env`, dirname(dataDir)])
+    for (const [args, status] of [
+      [["start"], 1],
+      [["token", "--admin"], 1],
+    ] as const)
+      assert.deepEqual(await runSd(args, { dataDir, env: { ENV_FILE: file } }), {
+        status,
+        stdout: "",
+        stderr: `sd: cannot read ${file}, which should have the settings\n`,
+      });
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
 });
 
 test("a reader that has gone is no error: ./sd status | head -3", async () => {

@@ -1,8 +1,21 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, test } from "node:test";
+import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
-import { ended, runSd, sd, signalGroup, until, which } from "../../bench/harness/sd.ts";
+import {
+  CHECKOUT,
+  ended,
+  environment,
+  runSd,
+  sd,
+  signalGroup,
+  until,
+  which,
+} from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { readEnv } from "../env.ts";
 import { psql } from "./psql.ts";
@@ -22,6 +35,13 @@ test("psql as coupon_admin: statements from stdin, its exit status, Ctrl-C", opt
     stderr: "",
   });
   assert.equal((await runSd(["psql", "-qAtc", "select no_such()"], how)).status, 1);
+  const elsewhere = await temporaryDirectory();
+  await writeFile(join(elsewhere, "two.sql"), "select 2;\n");
+  const { stdout } = await promisify(execFile)(join(CHECKOUT, "sd"), ["psql", "-qAtf", "two.sql"], {
+    cwd: elsewhere,
+    env: environment(how) as NodeJS.ProcessEnv,
+  });
+  assert.equal(stdout, "2\n", "files are the caller's");
   const latin = { ...how, env: { ...how.env, PGCLIENTENCODING: "WIN1252" } };
   assert.equal((await runSd(["psql", "-qAtc", "select length('ü')"], latin)).stdout, "1\n");
 

@@ -1,6 +1,7 @@
 /** ./sd psql: psql as coupon_admin. */
 import { primaryOf } from "../../db/hosts.ts";
 import type { Env } from "../env.ts";
+import { calledFrom } from "./called.ts";
 import { withExisting } from "./database.ts";
 import { exitOf } from "./signals.ts";
 
@@ -18,6 +19,7 @@ export function psql(env: Env, args: string[]): Promise<number> {
           PGCLIENTENCODING: "UTF8", // files too, where \copy does not say it
         },
         ignored: "SIGINT",
+        cwd: calledFrom(), // where \\i, \\copy and -f look for files
       });
     } catch (error) {
       if ((error as { code?: string }).code !== "ENOENT") throw error;

@@ -80,11 +80,17 @@ export async function becomes(
 export async function exitOf(
   program: string,
   args: string[],
-  how: { env: NodeJS.ProcessEnv; ignored?: Signal; called?: string; channel?: boolean },
+  how: {
+    env: NodeJS.ProcessEnv;
+    ignored?: Signal;
+    called?: string;
+    channel?: boolean;
+    cwd?: string | undefined;
+  },
 ): Promise<number> {
   ending.signal.throwIfAborted();
   const stdio = ["inherit", "inherit", "inherit", ...(how.channel ? (["ipc"] as const) : [])] as const;
-  const child = spawn(program, args, { stdio: [...stdio], env: how.env });
+  const child = spawn(program, args, { stdio: [...stdio], env: how.env, cwd: how.cwd });
   let isPassed = false;
   give((signal) => {
     if (signal === how.ignored) return;
