@@ -193,6 +193,15 @@ cross join lateral (
   select 'type', format_type(c.atttypid, c.atttypmod),
     format('%s type %s', c.alter_it, format_type(c.atttypid, c.atttypmod)), null
   union all
+  -- What is kept plain must fit a page.
+  select 'storage', g.word, format('%s set storage %s', c.alter_it, g.word), null
+  from (values ('p', 'plain'), ('e', 'external'), ('m', 'main'), ('x', 'extended')) g (code, word)
+  where g.code = c.attstorage::text
+  union all
+  select 'compression', m.word, format('%s set compression %s', c.alter_it, m.word), format('%s set compression default', c.alter_it)
+  from (values ('p', 'pglz'), ('l', 'lz4')) m (code, word)
+  where m.code = c.attcompression::text
+  union all
   select 'collation', format('%I', l.collname),
     format('%s type %s collate %I', c.alter_it, format_type(c.atttypid, c.atttypmod), l.collname), null
   where l.oid is not null

@@ -234,6 +234,14 @@ for (const { name, run } of trials({
     ],
     ["alter table coupon.users add column email text", "column coupon.users.email is not of this release"],
     [
+      "alter table coupon.coupons alter column metadata set storage plain",
+      "column coupon.coupons.metadata: storage is plain, should be extended",
+    ],
+    [
+      "alter table coupon.users alter column display_name set compression pglz",
+      "column coupon.users.display_name: compression is pglz, should be none",
+    ],
+    [
       "alter table coupon.audit drop column reason",
       "column coupon.audit.reason is missing",
       "constraint audit_reason_fits on coupon.audit is missing",
@@ -491,6 +499,14 @@ for (const { name, run } of trials({
     [
       "reset role; alter database DATABASE set default_transaction_isolation = 'serializable'",
       "setting default_transaction_isolation is serializable, should be read committed",
+    ],
+    [
+      "reset role; alter database DATABASE is_template true",
+      "database DATABASE: is_template is on, should be off: whoever may create databases may copy it",
+    ],
+    [
+      "reset role; alter database DATABASE set enable_indexscan = off; alter database DATABASE set enable_partitionwise_join = on",
+      "setting enable_indexscan is off, should be on",
     ],
     [
       "reset role; alter database DATABASE set synchronous_commit = off",

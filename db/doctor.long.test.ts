@@ -17,7 +17,10 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
   t.after(() => root.end());
   await root`create role shop login createrole password 'secret'`;
   await root`create role stranger`;
-  await root`create database shop owner shop encoding 'UTF8' template template0`;
+  await root`
+    create database shop owner shop encoding 'UTF8' locale_provider icu icu_locale 'en' locale 'C.UTF-8' template template0`;
+  const [{ collation } = {}] = await root`
+    select pg_database_collation_actual_version(oid) as collation from pg_database where datname = 'shop'`;
   const shop = superuser.withLogin("shop", "secret").on("shop");
   await setUp(shop);
   const session = connect(superuser.on("shop"));
@@ -162,6 +165,11 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "alter role shop set synchronous_commit = off",
       "alter role shop reset synchronous_commit",
       "setting synchronous_commit is off, should be on",
+    ],
+    [
+      "update pg_database set datcollversion = '2.28' where datname = 'shop'",
+      "alter database shop refresh collation version",
+      `database shop: its indexes are of collation version 2.28, this system has ${collation}`,
     ],
     [
       "create publication everything for all tables",

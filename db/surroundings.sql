@@ -12,7 +12,7 @@ with ours as (
   select 0, 'public' union all select o.oid, o.name from ours o
 ), setting as (
   -- What is set for everybody, here or everywhere; else what this session begins with.
-  select s.name, coalesce(d.value, s.setting) as value,
+  select s.name, coalesce(d.value, s.setting) as value, s.boot_val as first_value,
     case when d.place is not null then format('alter %s reset %s', d.place, s.name)
       when s.source = 'user' then format('alter role %I reset %s', session_user, s.name)
       when s.source = 'database user' then format('alter role %I in database %I reset %s', session_user, current_database(), s.name)
@@ -131,6 +131,11 @@ join (
 ) w (name, value) on w.name = s.name
 where s.value <> w.value
 union all
+-- Left over from somebody's trial: plans of every call are others then.
+select format('setting %s is off, should be on', s.name), s.fix
+from setting s
+where s.name like 'enable\_%' and s.first_value = 'on' and s.value = 'off'
+union all
 select 'setting synchronous_commit is off, should be on', s.fix
 from setting s
 where s.name = 'synchronous_commit' and s.value = 'off'
@@ -140,6 +145,19 @@ select format('database %I: encoding is %s, should be UTF8', h.datname, pg_encod
   'make another one with encoding ''UTF8'''
 from here h
 where pg_encoding_to_char(h.encoding) <> 'UTF8'
+
+union all
+select format('database %I: is_template is on, should be off: whoever may create databases may copy it', h.datname),
+  format('alter database %I is_template false', h.datname)
+from here h
+where h.datistemplate
+-- PostgreSQL warns of it at each connection. Its indexes may be sorted by other rules than those that it goes by now.
+union all
+select format('database %I: its indexes are of collation version %s, this system has %s', h.datname, h.datcollversion, v.actual),
+  format('reindex database %I; alter database %1$I refresh collation version', h.datname)
+from here h
+cross join lateral pg_database_collation_actual_version(h.oid) v (actual)
+where h.datcollversion <> v.actual
 
 union all
 select format('event trigger %I at %s is not of this release', e.evtname, e.evtevent), format('drop event trigger %I', e.evtname)
