@@ -202,6 +202,15 @@ as $$
   having count(*) > 1
 
   union all
+  -- Where it is missing, whoever reads it finds nothing, and says nothing: every wallet is empty without coupon.folded.
+  select 'only_row_is_there', null, null, format('coupon.%s has %s rows', o.name, o.rows)
+  from (
+    values ('settings', (select count(*) from coupon.settings)), ('folded', (select count(*) from coupon.folded)),
+      ('gathered', (select count(*) from coupon.gathered)), ('webhook_sender', (select count(*) from coupon.webhook_sender))
+  ) o (name, rows)
+  where o.rows <> 1
+
+  union all
   select 'time_zone_is_known', null, null, format('no time zone %s here: call set_time_zone()', s.time_zone)
   from coupon.settings s
   where not exists (select from zone)

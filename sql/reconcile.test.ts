@@ -562,6 +562,13 @@ const damages: Damage[] = [
       ],
     ],
   ],
+  ...["settings", "folded", "gathered", "webhook_sender"].map(
+    (table): Damage => [
+      `no row in coupon.${table}`,
+      [...off("coupons", "coupons_in_service_time_zone"), `delete from coupon.${table}`],
+      [["only_row_is_there", null, null, `'coupon.${table} has 0 rows'`]],
+    ],
+  ),
   [
     "an expiry at start",
     [
