@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { listen } from "../db/embedded/port.ts";
-import type { Env } from "./env.ts";
+import { type Env, urlOf } from "./env.ts";
 
 /** Listens there. Rejects with a sentence for who sets HOST and PORT. */
 export async function listenAt({ HOST, PORT }: Env, server: Server): Promise<void> {
@@ -26,4 +26,11 @@ export async function checkAddress(env: Env): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
+}
+
+/** Where a browser or curl on this machine finds the server that listens there. */
+export function localUrl({ HOST, PORT }: Pick<Env, "HOST" | "PORT">): string {
+  // All addresses, or the one that localhost is everywhere.
+  const isLocalhost = ["0.0.0.0", "::", "127.0.0.1", "localhost"].includes(HOST);
+  return isLocalhost ? `http://localhost:${PORT}` : urlOf({ HOST }, PORT);
 }

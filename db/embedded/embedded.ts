@@ -119,6 +119,8 @@ export async function removeEmbedded(options: { dataDir: string }): Promise<void
   const ours = /^(postgres|postgresql-[\d.]+[\w.-]*|(superuser|setup)\.password|port|lock)(\.part.*)?$/;
   return explained(options.dataDir, async () => {
     if (!existsSync(options.dataDir)) return;
+    // What a link leads to, on another disk say, is somebody's: without it the link would lead nowhere, and nothing could be made there.
+    const isLink = (await fs.lstat(options.dataDir)).isSymbolicLink();
     return locked(await fs.realpath(options.dataDir), async (root) => {
       const { fallback, cluster } = existingPlace(root);
       await halt(cluster);
@@ -127,6 +129,7 @@ export async function removeEmbedded(options: { dataDir: string }): Promise<void
         const names = existsSync(directory) ? (await fs.readdir(directory)).sort() : [];
         for (const name of names.filter((each) => ours.test(each)))
           await fs.rm(join(directory, name), { recursive: true, force: true });
+        if (directory === root && isLink) continue;
         await fs.rmdir(directory).catch((error) => {
           if (!["ENOENT", "ENOTEMPTY", "EBUSY", "EACCES"].includes(errorCode(error))) throw error;
         });

@@ -24,6 +24,7 @@ test("reset asks, removes what is ours, and nothing else", async (t) => {
   await startEmbedded({ dataDir });
   await tokenSecret(env);
   await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
+  await fs.mkdir(join(dataDir, "npm-postgres-15.18.0-beta.17", "node_modules"), { recursive: true });
   const kept = (await fs.readdir(dataDir)).sort();
 
   for (const answer of ["no\n", ""]) {
@@ -48,6 +49,17 @@ test("reset asks, removes what is ours, and nothing else", async (t) => {
   await assert.rejects(reset(given, ["--yes"]), {
     message: "DATABASE_URL is set, and ./sd reset removes only the embedded database",
   });
+});
+
+test("a data directory that is a link to another disk: the next start finds it", async (t) => {
+  const disk = await temporaryDirectory();
+  const dataDir = join(await temporaryDirectory(), "data");
+  await fs.symlink(disk, dataDir);
+  await tokenSecret(envOf(dataDir));
+  await printed(t, () => reset(envOf(dataDir), ["--yes"]));
+  assert.deepEqual(await fs.readdir(disk), []);
+  await tokenSecret(envOf(dataDir));
+  assert.deepEqual(await fs.readdir(disk), ["token.secret"]);
 });
 
 test("reset where root's PostgreSQL can't reach the checkout", async (t) => {

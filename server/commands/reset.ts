@@ -1,7 +1,8 @@
 /** ./sd reset: removes the embedded database, a cluster, and all that ./sd keeps beside it. It asks first. */
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { embeddedUsers, removeEmbedded } from "../../db/embedded/embedded.ts";
+import { errorCode } from "../../db/embedded/run.ts";
 import { removeCluster } from "../cluster/cluster.ts";
 import type { Env } from "../env.ts";
 import { confirmed } from "./confirmed.ts";
@@ -20,10 +21,23 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   }
   await removeCluster({ dataDir: env.DATA_DIR });
   await removeEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
-  await rm(join(env.DATA_DIR, "token.secret"), { force: true });
+  for (const name of await namesIn(env.DATA_DIR))
+    if (OURS.test(name)) await rm(join(env.DATA_DIR, name), { recursive: true, force: true });
   await removeEmbedded({ dataDir: env.DATA_DIR });
   say(`removed the database in ${env.DATA_DIR}${usedBy(users)}`);
   return 0;
+}
+
+/** The token secret, and other versions of PostgreSQL that tests and ./sd bench versions have installed. */
+const OURS = /^(token\.secret|npm-postgres-[\d.]+[\w.-]*)$/;
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** Also of the server that the tests share. */

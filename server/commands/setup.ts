@@ -3,6 +3,7 @@ import { withConnection } from "../../db/connect.ts";
 import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
+import { localUrl } from "../address.ts";
 import { signedElsewhere, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
@@ -60,7 +61,7 @@ export async function suggest(env: Env, target: Target): Promise<void> {
   if (!coupon) return say("\nno coupon is live: see `./sd psql` and create_coupon()");
   const elsewhere = signedElsewhereBy(env);
   if (elsewhere) return say(`\n${signedElsewhere(elsewhere)}`);
-  const base = `http://localhost:${env.PORT}`;
+  const base = localUrl(env);
   say(`
 try it, as user 42 and coupon ${coupon["code"]}:
 

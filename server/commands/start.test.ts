@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { localUrl } from "../address.ts";
 import { readEnv } from "../env.ts";
 import { demoKeyOf } from "./start.ts";
 
@@ -27,4 +28,14 @@ for (const [what, variables] of [
 test("DEMO_KEY, where it is asked for by name", () => {
   for (const isDemo of [true, false])
     assert.equal(demoKeyOf(readEnv({ DEMO_KEY: given }, ""), isDemo), given);
+});
+
+test("links lead to where the server listens", () => {
+  const url = (HOST?: string) => localUrl(readEnv({ PORT: "4000", ...(HOST ? { HOST } : {}) }, ""));
+  assert.deepEqual([undefined, "::", "127.0.0.1", "127.0.0.2", "::1", "shop.example"].map(url), [
+    ...Array<string>(3).fill("http://localhost:4000"),
+    "http://127.0.0.2:4000",
+    "http://[::1]:4000",
+    "http://shop.example:4000",
+  ]);
 });

@@ -1,6 +1,6 @@
 /** ./sd start: sets up, then becomes server/main.ts; or stays beside it, to stop the embedded PostgreSQL after it. */
 import { randomBytes } from "node:crypto";
-import { checkAddress } from "../address.ts";
+import { checkAddress, localUrl } from "../address.ts";
 import { signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
 import { TYPESCRIPT } from "../typescript.ts";
@@ -45,7 +45,7 @@ async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = fal
   if (key !== undefined && env.DEMO === undefined)
     say(
       `to try it in a browser as any user or operator, open this link. It is valid until the server ends; keep it to yourself:\n\n` +
-        `  http://localhost:${env.PORT}/#demo=${key}\n`,
+        `  ${localUrl(env)}/#demo=${key}\n`,
     );
   const variables = await serverEnvironment(env, apiUrl, key);
   return run(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
