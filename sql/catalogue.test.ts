@@ -71,6 +71,7 @@ test("functions are volatile, since they read the clock after a wait, but for th
     ["is_short_lived", "i"],
     ["last_place", "i"],
     ["mix_claim", "i"],
+    ["new_grants", "s"],
     ["position_key", "i"],
     ["state_of", "i"],
     ["take_out", "i"],

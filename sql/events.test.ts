@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { waiting } from "../bench/harness/waiting.ts";
 import { connect, type Sql } from "../db/connect.ts";
 
-const { owner, admin, adminUrl, crowd, user, coupon, upcoming, issue, use, planted } = await testDatabase();
+const { owner, admin, adminUrl, watch, crowd, user, coupon, upcoming, issue, use, planted } =
+  await testDatabase();
 
 /** Events after one, or all: what happened, and to which position or by which reference. */
 const told = (after: string | null, page_size = 1_000) =>
@@ -279,6 +281,31 @@ test("changes come after the grants before them, however much is gathered at onc
       ...["sold_out", "restocked", "issued 5", "sold_out 5"],
     ],
   );
+});
+
+test("what is committed while somebody gathers is all told later: grants never come before the restock that allowed them", async () => {
+  const [lunch, holders] = [await coupon({ count: 2 }), await crowd(3)];
+  const start = await now();
+  await admin`select from edit_coupon(${lunch}, message => 'm 1')`;
+  await admin`select from issue_coupons(${lunch}, ${holders}::bigint[])`;
+  const first = await owner.begin(async (sql) => {
+    // Whoever gathers has read the audit by then, and waits before it looks for grants.
+    await sql`lock table coupon.coupons`;
+    const page = told(start);
+    await waiting(watch);
+    await sql`select from set_coupon_count(${lunch}, 4)`;
+    await sql`select from issue_coupons(${lunch}, ${holders}::bigint[])`;
+    return { page };
+  });
+  await first.page;
+  assert.deepEqual(await told(start), [
+    ["edited", lunch, null],
+    ["issued", lunch, "1"],
+    ["issued", lunch, "2"],
+    ["sold_out", lunch, "2"],
+    ["restocked", lunch, null],
+    ["issued", lunch, "3"],
+  ]);
 });
 
 test("every member is the grant's or the change's", async () => {

@@ -2,10 +2,12 @@
 -- of a coupon say it.
 --
 -- Of coupons that ended a month before the last gathering all grants are there, if the clock is wrong by less than that.
+--
+-- Stable, so that it sees what the statement sees that calls it: a volatile function would see what was committed since, too.
 create or replace function coupon.new_grants()
 returns table (coupon_id bigint, first_position integer, last_position integer, count integer)
 language sql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set jit = off
