@@ -1,5 +1,6 @@
 -- Puts seconds of demand that are a month over into quarters of an hour: every zone's days begin with one. Takes no lock
--- that issuing takes; several calls at once share the work.
+-- that issuing takes; several calls at once share the work. Leaves out a coupon that is being deleted, for whose demand
+-- retire_coupons() would wait in turn.
 create or replace function public.fold_demand(at_most integer default 5000)
 returns integer
 language plpgsql
@@ -19,10 +20,12 @@ begin
     where d.ctid = any (array(
       select p.ctid
       from coupon.demand p
+      join coupon.coupons c on c.id = p.coupon_id
       where p.second <> date_bin('15 minutes', p.second, '1970-01-01Z') and p.second < clock_timestamp() - interval '32 days'
       order by p.second, p.coupon_id
       limit fold_demand.at_most
-      for update skip locked))
+      for update of p skip locked
+      for key share of c skip locked))
     returning d.coupon_id, d.second, d.refused, d.replayed
   ), kept as (
     insert into coupon.demand as d (coupon_id, second, refused, replayed)

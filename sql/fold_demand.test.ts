@@ -48,6 +48,25 @@ test("a month: 32 days", async () => {
   assert.equal(await fold(), 1);
 });
 
+test("a coupon that is being taken out is left out: neither waits for the other", async () => {
+  const [lunch, dinner] = [await coupon(), await coupon()];
+  for (const each of [lunch, dinner]) await told(each, "2026-01-06 12:00:01Z", 1, 0);
+  await owner.begin(async (sql) => {
+    await sql`select from coupon.coupons where id = ${lunch} for update`;
+    const folded = admin.begin(async (other) => {
+      await other`set local lock_timeout = '1ms'`;
+      return value(other`select fold_demand()`);
+    });
+    assert.equal(await folded, 1);
+    await sql`delete from coupon.coupons where id = ${lunch}`;
+  });
+  assert.deepEqual(
+    await rows(owner`select count(*)::integer from coupon.demand where coupon_id = ${lunch}`),
+    [[0]],
+  );
+  assert.equal(await fold(), 0);
+});
+
 test("refuses at_most beyond 1 to 100000", async () => {
   for (const at_most of [null, 0, 100_001])
     await refusesArgument(admin`select fold_demand(${at_most}::integer)`, "at_most", "22023");

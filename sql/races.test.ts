@@ -580,6 +580,27 @@ test("remove_from_group waits for who is being granted as a member", async () =>
   assert.deepEqual(await positions(coupon), [1]);
 });
 
+test("remove_from_group against forget_user of a member: no deadlock, whoever comes first", async () => {
+  const removed = (session: Session, user: number) =>
+    row(session`select outcome from remove_from_group('parting', array[${user}]::bigint[])`);
+  for (const acts of [
+    [removed, forget],
+    [forget, removed],
+  ]) {
+    const [user = 0] = await newUsers(1);
+    await at(0)`select from add_to_group('parting', array[${user}]::bigint[])`;
+    const answers = await race(
+      issuing(await newCoupon(1)),
+      acts.map((act, i) => () => act(at(i), user)),
+      "in turn",
+    );
+    assert.deepEqual(
+      answers.map(({ outcome }) => outcome),
+      acts[0] === removed ? ["removed", "forgotten"] : ["forgotten", "not_member"],
+    );
+  }
+});
+
 test("20 coupons move to one day: three places are taken, and no more", async () => {
   const movers: number[] = [];
   for (const n of upTo(20)) {

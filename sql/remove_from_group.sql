@@ -1,5 +1,5 @@
 -- Takes users out of a group: one row each, not_member · removed, in the order given. Takes the issuing lock: who is granted
--- as a member is one until the commit.
+-- as a member is one until the commit. Before that, it waits for forget_user(), which takes members out too.
 --
 -- No nested loop, for the reason that write_users() gives.
 create or replace function public.remove_from_group(
@@ -20,6 +20,7 @@ begin
   perform coupon.check_members(remove_from_group.group_name, remove_from_group.user_ids);
   perform coupon.check_reason_and_actor(remove_from_group.reason, remove_from_group.actor);
 
+  lock table coupon.forgotten_users in share mode;
   perform coupon.lock_issuing(null);
   return query
   with gone as (
