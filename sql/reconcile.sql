@@ -266,6 +266,12 @@ as $$
   where (select s.key from coupon.claim_secrets s order by s.id desc limit 1) is null
 
   union all
+  select 'webhook_has_a_secret', null, null, format('nothing signs what %s is sent: call rotate_webhook_secret()', w.webhook_name)
+  from coupon.webhooks w
+  where not exists (
+    select from coupon.webhook_secrets s where s.webhook_name = w.webhook_name and s.ends_at is null)
+
+  union all
   -- Grants that are not gathered yet have no row there.
   select 'events_tell_each_grant', e.coupon_id, null,
     format('positions %s to %s after %s, of %s', e.first_position, e.last_position, e.position_before, c.issued)

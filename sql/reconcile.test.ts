@@ -506,6 +506,15 @@ const damages: Damage[] = [
     [["claim_codes_have_a_secret", null, null, "'none makes them: call rotate_claim_secret()'"]],
   ],
   [
+    "a webhook without a secret",
+    [
+      `insert into coupon.webhooks (webhook_name, url, event_types, after_number, after_place)
+        values ('crm', 'https://crm.example/', '{}', 1, -1)`,
+      `insert into coupon.webhook_secrets (webhook_name, number, ends_at) values ('crm', 1, clock_timestamp())`,
+    ],
+    [["webhook_has_a_secret", null, null, "'nothing signs what crm is sent: call rotate_webhook_secret()'"]],
+  ],
+  [
     "a coupon without its row of leases",
     [`delete from coupon.leases where coupon_id = ${soon}`],
     [["coupon_can_be_leased", soon, null, "'no row in coupon.leases'"]],

@@ -30,8 +30,8 @@ begin
   where s.webhook_name = rotate_webhook_secret.webhook_name
   returning s.number + 1 into v_number;
   insert into coupon.webhook_secrets (webhook_name, number)
-  values (rotate_webhook_secret.webhook_name, v_number)
-  returning 'whsec_' || encode(key, 'base64') into secret;
+  values (rotate_webhook_secret.webhook_name, coalesce(v_number, 1)) -- a dump may have left the secrets out
+  returning number, 'whsec_' || encode(key, 'base64') into v_number, secret;
   insert into coupon.audit (command, new_values, reason, actor)
   values ('rotate_webhook_secret',
     jsonb_build_object('webhook_name', rotate_webhook_secret.webhook_name, 'number', v_number),

@@ -38,6 +38,14 @@ test("webhook_not_found, and rotated: the two newest sign, for a day", async (t)
   );
 });
 
+test("rotated: also where a dump left the secrets out, as reconcile() says", async () => {
+  await owner`delete from coupon.webhook_secrets`;
+  assert.deepEqual(await rows(admin`select invariant from reconcile()`), [["webhook_has_a_secret"]]);
+  assert.equal(await value(admin`select outcome from rotate_webhook_secret('crm')`), "rotated");
+  assert.deepEqual(await rows(owner`select number, ends_at from coupon.webhook_secrets`), [[1, null]]);
+  assert.deepEqual(await rows(admin`select * from reconcile()`), []);
+});
+
 test("the audit tells no secret", async () => {
   const audit = await value(owner`select string_agg(a::text, ' ') from coupon.audit a`);
   assert.doesNotMatch(String(audit), /whsec/);
