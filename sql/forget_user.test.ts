@@ -189,7 +189,7 @@ test("forgotten: every text with a name has the words of that name, by which it 
   const wrong = await rows(owner`
     select n.name, t.text
     from unnest(array['Ann', 'ann lee', 'Lee', '李', '李雷', 'Zoë李', '.*', 'x_1', 'O"Brien (Jr.)', '-a', 'auth0|1', '김', '@',
-        'Iris', 'ITIR', 'İnci', 'Ärger', 'Weiß', 'WEISS', 'Νίκος', 'ΝΙΚΟΣ']) n (name)
+        'Iris', 'ann\u00a0lee', 'ITIR', 'İnci', 'Ärger', 'Weiß', 'WEISS', 'Νίκος', 'ΝΙΚΟΣ']) n (name)
     cross join unnest(array['', ' ', ',', 'Ann', '李', 'x', '_', '-', '1', 'é', '"', '김']) b (before)
     cross join unnest(array['', ' ', '.', 'lee', '雷', 'y', '_', '|', '2', 'Ü', '"s', '가']) a (after)
     cross join lateral (
@@ -230,6 +230,18 @@ test("forgotten: a name in the other case is found by Unicode's rules, whatever 
     ["İpek", "i\u0307pek, I\u0307PEK, ipekli", "(forgotten), (forgotten), ipekli"],
     ["i\u0307pek", "İpek, ipek", "(forgotten), (forgotten)"],
     ["ΝΙΚΟΣ", "Νικος.Α, νικοσ, ΝΙΚΟΣ.Α", "(forgotten).Α, (forgotten), (forgotten).Α"],
+  ]);
+});
+
+test("forgotten: blanks in a name are blanks, whichever they are and however many", async () => {
+  await assertLeft([
+    ["Ann\u00a0Lee", "Ann Lee, ANN  LEE, AnnLee", "(forgotten), (forgotten), AnnLee"],
+    [
+      "Ann Lee",
+      "Ann\u00a0Lee, Ann\u202fLee, Ann\u3000Lee, Ann\nLee",
+      "(forgotten), (forgotten), (forgotten), (forgotten)",
+    ],
+    ["Zoë  (Dr.) O", "Zoë (Dr.)\u00a0O, Zoë(Dr.) O", "(forgotten), Zoë(Dr.) O"],
   ]);
 });
 

@@ -2,7 +2,7 @@
 -- ASCII's, or say that "IRIS" is not "Iris" (Turkish). I, İ, i and ı are one letter, σ and ς another one, and ß is ss. A letter with
 -- an accent is one, whether it was written as one character or as two (NFC), and so is the i with a second dot that JavaScript makes
 -- of İ. Where a script has no spaces between words (Chinese, Japanese, Thai), or hangs endings on a name (Korean), it is found
--- wherever it stands. Signs of vowels are part of a word, though they are no letters to ICU. All of the text goes where it would
+-- wherever it stands. Signs of vowels are part of a word, though they are no letters to ICU. Blanks are blanks, whichever and how many. All of the text goes where it would
 -- grow too long for the audit. The index that finds such texts cuts them into words alike (coupon.words_of).
 create or replace function coupon.take_out(name text, words text)
 returns text
@@ -27,8 +27,9 @@ as $$
   cross join lateral regexp_replace(
     o.words,
     case when o.name ~ ('^[' || s.chars || ']') then '' else '(?<![^\W' || s.chars || ']|[' || s.marks || '])' end
-    || regexp_replace(regexp_replace(regexp_replace(regexp_replace(o.name,
-      '(\W)', '\\\1', 'g'), '[Iİiı]', U&'[Iİiı]\0307?', 'g'), '[Σσς]', '[Σσς]', 'g'), '[ßẞ]|ss', '(?:[ßẞ]|ss)', 'gi')
+    || regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(o.name,
+      '(\W)', '\\\1', 'g'), '(?:\\\s)+', '\\s+', 'g'), '[Iİiı]', U&'[Iİiı]\0307?', 'g'), '[Σσς]', '[Σσς]', 'g'),
+      '[ßẞ]|ss', '(?:[ßẞ]|ss)', 'gi')
     || case when o.name ~ ('[' || s.chars || ']$') then '' else '(?![^\W' || s.chars || ']|[' || s.marks || '])' end,
     coupon.forgotten(), 'gi') r (words)
 $$;
