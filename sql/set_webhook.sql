@@ -25,7 +25,7 @@ begin
     ('event_types', set_webhook.event_types is null, 'must not be null'),
     ('event_types', array_ndims(set_webhook.event_types) > 1, 'must have one dimension'),
     ('url', length(set_webhook.url) > 2000, 'must have at most 2000 characters'),
-    ('url', set_webhook.url collate "C" !~ '^https?://(?=[!-~]+$)[^/?#@\\]+([/?#]|$)',
+    ('url', set_webhook.url collate "C" !~ '^https?://(?=[!-~]+$)(\[[0-9A-Fa-f:.]+\]|[^][/?#@\\:<>^|]+)(:[0-9]{0,5})?([/?#]|$)',
       'must be an https:// or http:// URL of visible ASCII, without name and password')
   ) a (name, is_bad, why)
   where a.is_bad;

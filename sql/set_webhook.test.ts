@@ -78,6 +78,12 @@ test("arguments that no webhook can have are refused", async () => {
     "https://crm.example/a b",
     "https://crm.example/ä",
     "https://crm.example/\n",
+    "https://crm.example:port/",
+    "https://crm.example:123456/",
+    "https://2001:db8::1/",
+    "https://[zz]/",
+    "https://[2001:db8::1/",
+    "https://<crm.example>/",
     `https://crm.example/${"a".repeat(2_000)}`,
   ])
     await refusesArgument(admin`select from set_webhook('other', ${url})`, "url", "22023");

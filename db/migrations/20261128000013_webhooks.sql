@@ -49,7 +49,7 @@ create table coupon.webhooks (
   disabled_reason text,
   constraint webhooks_pkey primary key (webhook_name),
   constraint webhooks_webhook_name_is_plain check (webhook_name ~ '^[A-Za-z0-9_-]{1,64}$'),
-  constraint webhooks_url_is_http check (url ~ '^https?://(?=[!-~]+$)[^/?#@\\]+([/?#]|$)'),
+  constraint webhooks_url_is_http check (url ~ '^https?://(?=[!-~]+$)(\[[0-9A-Fa-f:.]+\]|[^][/?#@\\:<>^|]+)(:[0-9]{0,5})?([/?#]|$)'),
   constraint webhooks_url_fits check (length(url) <= 2000),
   constraint webhooks_last_error_fits check (length(last_error) <= 200),
   constraint webhooks_disabled_for_a_reason check ((disabled_at is null) = (disabled_reason is null))

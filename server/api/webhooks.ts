@@ -28,8 +28,10 @@ const newWebhook = z.strictObject({
   url: anyString
     .max(2_000, "must have at most 2000 characters")
     .refine(
-      // The shape is what the database asks for; that there is such a port and such a host is asked here only.
-      (text) => /^https?:\/\/(?=[!-~]+$)[^/?#@\\]+([/?#]|$)/.test(text) && URL.canParse(text),
+      // The shape is what the database asks for; that there is such a port and such a host is asked here only. Who sends says it, too.
+      (text) =>
+        /^https?:\/\/(?=[!-~]+$)(\[[\dA-Fa-f:.]+\]|[^/?#@\\:[\]<>^|]+)(:\d{0,5})?([/?#]|$)/.test(text) &&
+        URL.canParse(text),
       "must be an https:// or http:// URL of visible ASCII, without name and password",
     )
     .meta({
