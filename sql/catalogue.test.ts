@@ -258,8 +258,8 @@ const RIGHTS: Record<string, string> = {
   "set_plan_entry(integer,integer,text,text,text,time without time zone,time without time zone,integer,integer,jsonb,text,text)":
     "ad",
   "set_time_zone(text,text,text)": "d",
-  "undo_claim(text,text,text,boolean)": "ad",
-  "undo_use(bigint,bigint,text,text,boolean)": "ad",
+  "undo_claim(text,text,text,boolean,timestamp with time zone)": "ad",
+  "undo_use(bigint,bigint,text,text,boolean,timestamp with time zone)": "ad",
   "upcoming_coupons(timestamp with time zone,integer)": "adm",
   "use_claim(text,text,text)": "ad",
   "use_coupon(bigint,bigint,text,text)": "ad",

@@ -70,6 +70,12 @@ const BUGS = [
     "'because', undo_use.actor);",
   ],
   [
+    "undo_use",
+    "a late undo of whatever use is there",
+    / or v_grant.used_date <> undo_use.only_used_date/,
+    "",
+  ],
+  [
     "forget_user",
     "a name that stays in reasons",
     /foreach v_word in array v_words loop/,

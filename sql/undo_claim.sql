@@ -4,7 +4,8 @@ create or replace function public.undo_claim(
   claim_code text,
   reason text,
   actor text default null,
-  only_own boolean default false
+  only_own boolean default false,
+  only_used_date timestamptz default null
 )
 returns table (
   outcome public.undo_claim_outcome,
@@ -38,7 +39,8 @@ begin
 
   select u.* into v_told
   from public.undo_use(
-    v_grant.user_id, v_grant.coupon_id, undo_claim.reason, undo_claim.actor, undo_claim.only_own) u;
+    v_grant.user_id, v_grant.coupon_id, undo_claim.reason, undo_claim.actor, undo_claim.only_own,
+    undo_claim.only_used_date) u;
   -- In a statement of its own, so that the name is that of after a wait for the grant. Of who is forgotten, and of a coupon
   -- that is retired, nothing is told.
   return query
@@ -52,7 +54,7 @@ begin
 end
 $$;
 
-comment on function public.undo_claim(text, text, text, boolean) is
-  'Takes back the use of the coupon of the grant with this claim code; reason, actor and only_own as in undo_use(). Outcomes in
-order: claim_not_found, not_used, used_by_another, restored (with the use that was taken back). What is found is told: which
-coupon, and whose.';
+comment on function public.undo_claim(text, text, text, boolean, timestamptz) is
+  'Takes back the use of the coupon of the grant with this claim code; reason, actor, only_own and only_used_date as in
+undo_use(). Outcomes in order: claim_not_found, not_used, used_by_another, restored (with the use that was taken back). What is
+found is told: which coupon, and whose.';

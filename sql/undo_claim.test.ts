@@ -74,6 +74,21 @@ test("not_used: never, or not any more", async () => {
   assert.deepEqual(await undo(claim_code), notUsed);
 });
 
+test("not_used: a till's repeated undo of a use leaves its next use alone", async () => {
+  const { holder, lunch, claim_code } = await held();
+  const [[, first] = []] = await rows(admin`
+    select outcome, used_date::text from use_claim(${claim_code}, 'r', 'till:1')`);
+  const undoThat = (actor: string) =>
+    rows(admin`
+      select outcome, used_date, user_id::integer
+      from undo_claim(${claim_code}, 'mistake', ${actor}, true, ${first as string}::text::timestamptz)`);
+  assert.equal((await undoThat("till:1"))[0]?.[0], "restored");
+  assert.equal(await useBy(claim_code, "till:1"), "used");
+  for (const till of ["till:1", "till:2"])
+    assert.deepEqual(await undoThat(till), [["not_used", null, holder]], till);
+  assert.equal(await value(admin`select used from coupon_stats(${lunch})`), "1");
+});
+
 test("claim_not_found", async () => {
   for (const wrong of ["no code", "000000000000", "-"])
     assert.deepEqual(await undo(wrong), [["claim_not_found", null, null, null, null, null]]);

@@ -5,7 +5,8 @@ create or replace function public.undo_use(
   coupon_id bigint,
   reason text,
   actor text default null,
-  only_own boolean default false
+  only_own boolean default false,
+  only_used_date timestamptz default null
 )
 returns table (outcome public.undo_use_outcome, used_date timestamptz, use_reference text)
 language plpgsql
@@ -47,7 +48,8 @@ begin
     return;
   end if;
 
-  if v_grant.used_date is null then
+  -- A repeated undo, whose answer was lost, finds no use, or a later one that it does not mean.
+  if v_grant.used_date is null or v_grant.used_date <> undo_use.only_used_date then
     perform coupon.fence_replay();
     outcome := 'not_used';
     return next;
@@ -78,8 +80,9 @@ begin
 end
 $$;
 
-comment on function public.undo_use(bigint, bigint, text, text, boolean) is
+comment on function public.undo_use(bigint, bigint, text, text, boolean, timestamptz) is
   'Takes a use back, for a cancelled order say; reason (1 to 500 characters) and actor (on whose
-behalf) go to the audit. With only_own, which takes an actor, it must be a use on behalf of the same one. Outcomes in order:
-coupon_not_found, not_issued, user_not_found (the user is forgotten), not_used, used_by_another, restored (with the use that
-was taken back).';
+behalf) go to the audit. With only_own, which takes an actor, it must be a use on behalf of the same one. With only_used_date,
+the used_date that the use was answered with, it must be that use: so the same call again takes back no later one. Outcomes in
+order: coupon_not_found, not_issued, user_not_found (the user is forgotten), not_used (or not by that use), used_by_another,
+restored (with the use that was taken back).';

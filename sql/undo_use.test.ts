@@ -56,6 +56,24 @@ test("restored: after expiry too, but then it can't be used", async () => {
   assert.equal(await use(holder, lunch, "order 2"), "expired");
 });
 
+test("not_used: a late repetition names the use that it took back, and leaves a later one alone", async () => {
+  const { holder, lunch } = await used();
+  const usedDate = async () =>
+    String(await value(owner`select used_date::text from coupon.user_coupons where coupon_id = ${lunch}`));
+  const undoThat = (used_date: string) =>
+    rows(admin`
+      select outcome, used_date::text, use_reference
+      from undo_use(${holder}, ${lunch}, 'cancelled', only_used_date => ${used_date}::text::timestamptz)`);
+  const first = await usedDate();
+  assert.deepEqual(await undoThat(first), [["restored", first, "order 1"]]);
+  assert.deepEqual(await undoThat(first), [["not_used", null, null]]);
+  assert.equal(await use(holder, lunch, "order 1"), "used");
+  assert.deepEqual(await undoThat(first), [["not_used", null, null]]);
+  const second = await usedDate();
+  assert.notEqual(second, first);
+  assert.deepEqual(await undoThat(second), [["restored", second, "order 1"]]);
+});
+
 test("coupon_not_found", async () => {
   assert.deepEqual(await rows(undo(await user(), 999_999)), [["coupon_not_found", null, null]]);
 });

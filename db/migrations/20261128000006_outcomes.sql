@@ -33,14 +33,14 @@ the same reference.';
 create type public.undo_use_outcome as enum
   ('coupon_not_found', 'not_issued', 'user_not_found', 'not_used', 'used_by_another', 'restored');
 comment on type public.undo_use_outcome is
-  'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · not_used ·
-used_by_another: than who may only take back its own · restored: can be used again until expiry.';
+  'coupon_not_found · not_issued: the user doesn''t hold it · user_not_found: the user is forgotten · not_used: or not
+by the use that the caller means · used_by_another: than who may only take back its own · restored: can be used again until expiry.';
 
 create type public.undo_claim_outcome as enum
   ('claim_not_found', 'not_used', 'used_by_another', 'restored');
 comment on type public.undo_claim_outcome is
-  'claim_not_found: no grant has this code · not_used · used_by_another: than who may only take back its own · restored:
-can be used again until expiry.';
+  'claim_not_found: no grant has this code · not_used: or not by the use that the caller means · used_by_another: than who
+may only take back its own · restored: can be used again until expiry.';
 
 create type public.rotate_claim_secret_outcome as enum
   ('older_in_use', 'rotated');

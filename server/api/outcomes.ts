@@ -24,7 +24,7 @@ const used = {
   used: { status: 200, detail: "The coupon is used." },
 } as const;
 const undone = {
-  not_used: { status: 409, detail: "The coupon is not used." },
+  not_used: { status: 409, detail: "The coupon is not used, or that use was undone." },
   used_by_another: {
     status: 409,
     detail: "Somebody else used the coupon: only an admin can undo that.",

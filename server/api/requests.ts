@@ -47,9 +47,14 @@ const forWhom = userId.optional().meta({
 });
 export const forUser = z.strictObject({ user_id: forWhom });
 export const use = z.strictObject({ user_id: forWhom, reference });
-export const undoUse = z.strictObject({ user_id: userId, reason });
+/** So that a request whose answer was lost can be sent again: it undoes no later use. */
+const whichUse = instant.optional().meta({
+  description:
+    "Which use: the used_date of its answer. Send it: then the same request again undoes no later use. Another use is left alone, and told as not_used.",
+});
+export const undoUse = z.strictObject({ user_id: userId, reason, used_date: whichUse });
 export const useClaim = z.strictObject({ claim_code: claimCode, reference });
-export const undoClaim = z.strictObject({ claim_code: claimCode, reason });
+export const undoClaim = z.strictObject({ claim_code: claimCode, reason, used_date: whichUse });
 export const why = z.strictObject({ reason: reason.optional() });
 export const newCount = z.strictObject({ count, reason: reason.optional() });
 export const newStart = z.strictObject({ start_time: instant, reason: reason.optional() });

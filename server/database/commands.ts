@@ -73,6 +73,8 @@ export interface Note {
 export interface Undo extends Note {
   reason: string;
   onlyOwn: boolean;
+  /** Which use it must be. */
+  usedDate?: string | undefined;
 }
 
 export interface Use<C extends Command> {
@@ -172,7 +174,7 @@ export function using(use: Pool) {
           select ${sql.unsafe(USE)}
           from public.undo_use(
             user_id => ${userId}::bigint, coupon_id => ${couponId}::bigint, only_own => ${note.onlyOwn}::boolean,
-            ${noted(sql, note)})
+            only_used_date => ${note.usedDate ?? null}::text::timestamptz, ${noted(sql, note)})
         `,
       ).then(only),
 
@@ -181,7 +183,8 @@ export function using(use: Pool) {
         (sql) => sql`
           select ${sql.unsafe(CLAIM)}
           from public.undo_claim(
-            claim_code => ${claimCode}::text, only_own => ${note.onlyOwn}::boolean, ${noted(sql, note)})
+            claim_code => ${claimCode}::text, only_own => ${note.onlyOwn}::boolean,
+            only_used_date => ${note.usedDate ?? null}::text::timestamptz, ${noted(sql, note)})
         `,
       ).then(only),
   };

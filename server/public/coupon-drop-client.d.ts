@@ -695,6 +695,8 @@ export interface UndoUseRequest {
   user_id: number;
   /** Why, for the audit. */
   reason: string;
+  /** Which use: the used_date of its answer. Send it: then the same request again undoes no later use. Another use is left alone, and told as not_used. */
+  used_date?: string | undefined;
 }
 
 export interface UndoUseOK {
@@ -736,6 +738,8 @@ export interface UndoClaimRequest {
   claim_code: string;
   /** Why, for the audit. */
   reason: string;
+  /** Which use: the used_date of its answer. Send it: then the same request again undoes no later use. Another use is left alone, and told as not_used. */
+  used_date?: string | undefined;
 }
 
 export interface UndoClaimOK {

@@ -146,7 +146,10 @@ describe("the operators' view", options, () => {
     assert.equal(await operator.locator(":focus").getAttribute("name"), "reason");
     await operator.keyboard.type("wrong pump");
     await operator.keyboard.press("Enter");
-    await says(form.locator("[data-of=user_id]"), exactly("This user has not used it."));
+    await says(
+      form.locator("[data-of=user_id]"),
+      exactly("This user has not used it, or that use is already taken back."),
+    );
     assert.equal(await operator.locator(":focus").getAttribute("name"), "user_id");
     for (const [user, text] of [
       [987_654_321, "This user does not have it."],
@@ -172,6 +175,37 @@ describe("the operators' view", options, () => {
     assert.equal(await operator.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
     await picture(operator, "operate-take-back-phone-light");
     assert.deepEqual(site.complaints, []);
+  });
+
+  test("after a lost answer an operator who presses again takes back the use that was meant, and no later one", async () => {
+    const { admin } = site.world.scratch;
+    const coupon = await site.world.newCoupon();
+    const ann = await site.world.newUser();
+    await site.world.issue(coupon, ann);
+    await admin`select use_coupon(${ann}, ${coupon}, 'order-1')`;
+    const operator = await site.visit("#operate");
+    const panel = operator.locator("#status .panel").first();
+    await panel.locator(".record > summary").press("Enter");
+    const form = panel.locator("form.take-back");
+    let isLost = true;
+    site.faults.push((request, response) => {
+      if (!request.url?.endsWith("/undo-use") || !isLost) return false;
+      // Done, but nobody hears of it.
+      const end = () => request.socket.destroy();
+      Object.assign(response, { end, write: () => true });
+      return false;
+    });
+    await form.getByLabel("Take back the use of user number").fill(`${ann}`);
+    await form.getByLabel("Reason, for the audit").fill("wrong pump");
+    await operator.keyboard.press("Enter");
+    await says(panel.locator("> .told"), /it counts only once/);
+    const [{ outcome } = {}] = await admin`select outcome from use_coupon(${ann}, ${coupon}, 'order-2')`;
+    assert.equal(outcome, "used");
+    isLost = false;
+    await form.getByLabel("Reason, for the audit").press("Enter");
+    await says(form.locator("[data-of=user_id]"), /already taken back\.$/);
+    const [{ used } = {}] = await admin`select used::integer from coupon_stats(${coupon})`;
+    assert.equal(used, 1);
   });
 
   test("metadata is given with a coupon and corrected, and what is no JSON object is told beside it", async () => {

@@ -155,10 +155,18 @@ function openTakeBack(frame, element, { coupon, panel, signal }, showAgain) {
   const { coupon_id, code } = coupon;
   const form = find("form.take-back", HTMLFormElement, element);
   nameErrors(form, `take-back-${coupon_id}`);
+  /** @type {{ user_id?: number, used_date?: string | undefined }} The use that is meant, until there is an answer: a later one is left alone. */
+  let meant = {};
   onSubmit(form, (given) => {
     const takeBack = async () => {
-      const request = { coupon_id, user_id: Number(given("user_id")), reason: given("reason") };
-      const { outcome } = await client.undoUse(request);
+      const user_id = Number(given("user_id"));
+      if (user_id !== meant.user_id) {
+        const { entries } = await client.auditTrail({ coupon_id, user_id, page_size: 1 }, { signal });
+        meant = { user_id, used_date: entries[0]?.used_date ?? undefined };
+      }
+      const { used_date } = meant;
+      const { outcome } = await client.undoUse({ coupon_id, user_id, used_date, reason: given("reason") });
+      meant = {};
       const [text, member] = UNDONE[outcome];
       if (outcome === "restored") {
         form.reset();

@@ -18,7 +18,7 @@ export const CLAIM_USED =
 
 export const CLAIM_UNDONE = /** @satisfies {Record<Outcome<"undo_claim">, string>} */ ({
   claim_not_found: "There is no such code.",
-  not_used: "It is not used.",
+  not_used: "That use is already taken back.",
   used_by_another: "Another till used it: only an operator can take that back.",
   restored: "Taken back. The code can be used again.",
 });
@@ -28,7 +28,7 @@ export const UNDONE = /** @satisfies {Record<Outcome<"undo_use">, [text: string,
   coupon_not_found: ["This coupon no longer exists."],
   not_issued: ["This user does not have it.", "user_id"],
   user_not_found: ["The shop doesn't know this user any more.", "user_id"],
-  not_used: ["This user has not used it.", "user_id"],
+  not_used: ["This user has not used it, or that use is already taken back.", "user_id"],
   used_by_another: ["Somebody else used it: only an operator can take that back."],
   restored: ["The use is taken back. It can be used again until it ends."],
 });

@@ -26,6 +26,8 @@ export function createTill(frame) {
   let isBusy = false;
   /** The code that is shown, and can be taken back. */
   let shown = "";
+  /** @type {string | undefined} When it was used. */
+  let usedAt;
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -34,7 +36,12 @@ export function createTill(frame) {
 
   onSubmit(back, (field) =>
     attempt(frame, given, async () => {
-      const result = await client.undoClaim({ claim_code: shown, reason: field("reason") });
+      // That use: after a lost answer the same again takes back no later one.
+      const result = await client.undoClaim({
+        claim_code: shown,
+        used_date: usedAt,
+        reason: field("reason"),
+      });
       show(result, CLAIM_UNDONE[result.outcome], result.outcome === "restored" ? "wait" : "bad");
       back.reset();
       input.focus();
@@ -62,6 +69,7 @@ export function createTill(frame) {
       const result = await client.useClaim({ claim_code: code, reference });
       sessionStorage.removeItem(key);
       show(result, CLAIM_USED[result.outcome](result), result.outcome === "used" ? "good" : "bad");
+      usedAt = "used_date" in result ? result.used_date : undefined;
       back.hidden = result.outcome !== "used" && result.outcome !== "already_used";
       if (input.value === "") input.focus();
     } catch (error) {

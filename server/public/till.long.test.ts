@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { generate } from "lean-qr/nano";
 import type { Browser, Page } from "playwright-core";
-import { tillToken, userToken } from "../../bench/harness/app.ts";
+import { adminToken, tillToken, userToken } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import {
   exactly,
@@ -143,6 +143,35 @@ describe("the till", options, () => {
     await scan(till, code);
     await says(till.locator("#given .told"), exactly("Give:"));
     assert.equal((await usesOf()).length, 1);
+  });
+
+  test("a bad line: what is taken back again is the use that was shown, and none that came since", async () => {
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    let isLost = true;
+    site.faults.push((request, response) => {
+      if (request.url !== "/claims/undo-use" || !isLost) return false;
+      const end = () => request.socket.destroy();
+      Object.assign(response, { end, write: () => true });
+      return false;
+    });
+    await till.getByLabel("Why it is taken back").fill("wrong pump");
+    await till.keyboard.press("Enter");
+    await says(till.locator("#given .told"), /it counts only once/);
+    const { body } = await site.world.call("POST /claims/use", {
+      token: adminToken,
+      body: { claim_code: code, reference: "n-2" },
+    });
+    assert.equal(body.outcome, "used");
+    isLost = false;
+    await till.getByLabel("Why it is taken back").press("Enter");
+    await says(till.locator("#given .told"), exactly("That use is already taken back."));
+    assert.deepEqual(
+      (await usesOf()).map(({ command }) => command),
+      ["use_coupon", "undo_use", "use_coupon"],
+    );
   });
 
   test("what is no code is not sent; a code of nobody and a use of others are told", async () => {

@@ -166,8 +166,8 @@ function addClaims({ command }: Operations, { db, clock }: Dependencies): void {
     ...(await guesses.of(who, () => db.useClaim(claim_code, reference, actorOf(who)))),
   }));
 
-  command("undoClaim", async ({ who, body: { claim_code, reason } }) => ({
-    ...(await guesses.of(who, () => db.undoClaim(claim_code, undoOf(who, reason)))),
+  command("undoClaim", async ({ who, body: { claim_code, ...undo } }) => ({
+    ...(await guesses.of(who, () => db.undoClaim(claim_code, undoOf(who, undo)))),
   }));
 }
 
@@ -199,8 +199,8 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
     db.createCoupon(coupon, noteOf(who, reason)),
   );
 
-  command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, reason } }) => {
-    const use = await db.undoUse(user_id, coupon_id, undoOf(who, reason));
+  command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, ...undo } }) => {
+    const use = await db.undoUse(user_id, coupon_id, undoOf(who, undo));
     return { coupon_id, user_id, ...use };
   });
 

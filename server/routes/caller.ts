@@ -95,8 +95,11 @@ export function noteOf(who: Caller, reason: string | undefined): Note {
 }
 
 /** Only an admin takes back what others used. */
-export function undoOf(who: Caller, reason: string): Undo {
-  return { ...noteOf(who, reason), reason, onlyOwn: who.role !== "admin" };
+export function undoOf(
+  who: Caller,
+  { reason, used_date }: { reason: string; used_date?: string | undefined },
+): Undo {
+  return { ...noteOf(who, reason), reason, onlyOwn: who.role !== "admin", usedDate: used_date };
 }
 
 /** A user acts for itself only; a service and an admin for whom they name. */

@@ -95,6 +95,12 @@ for (const [name, run] of wrongBodyTests([
     ["user_id", "is not a member of this request"],
   ],
   ["a till's reason missing", "POST /claims/undo-use", { claim_code: "c" }, ["reason", "is needed"]],
+  [
+    "a use's time that is none",
+    "POST /claims/undo-use",
+    { claim_code: "c", reason: "r", used_date: "noon" },
+    ["used_date", "must be a time like 2026-11-22T10:00:00Z"],
+  ],
 ]))
   test(name, run);
 
@@ -125,6 +131,28 @@ test("a service undoes its own use and no other's, an admin any; the audit says 
       ["use_coupon", "till:north-3"],
     ],
   );
+});
+
+test("an undo that is sent again with the used_date of its use takes back no later use", async () => {
+  const { claim_code, told } = await claimed();
+  const { coupon_id, user_id } = told;
+  const { used_date } = (await use(claim_code)).body;
+  const asked = { used_date, reason: "mistake" };
+  const undoThat = (path: string, token: string, body: object) =>
+    world().call(`POST ${path}`, { token, body: { ...body, ...asked } });
+  const byCode = () => undoThat("/claims/undo-use", tillToken, { claim_code });
+  assert.equal((await byCode()).body.used_date, used_date);
+  const later = (await use(claim_code)).body.used_date;
+  assert.notEqual(later, used_date);
+  const detail = "The coupon is not used, or that use was undone.";
+  assertProblem(await byCode(), 409, { outcome: "not_used", detail, ...told });
+  assertProblem(await undoThat(`/coupons/${coupon_id}/undo-use`, adminToken, { user_id }), 409, {
+    outcome: "not_used",
+    detail,
+    coupon_id,
+    user_id,
+  });
+  assert.equal((await use(claim_code)).body.used_date, later);
 });
 
 test("a till is a service's or an admin's token with the scope use, however it is written", async () => {

@@ -19,9 +19,17 @@ export type Command =
   | { call: "issue_coupon"; user: number; coupon: number }
   | { call: "issue_coupons"; users: number[]; coupon: number }
   | { call: "use_coupon"; user: number; coupon: number; reference: string }
-  | { call: "undo_use"; user: number; coupon: number; till: string | null }
+  // Late: it means an earlier use than the one that is there.
+  | { call: "undo_use"; user: number; coupon: number; till: string | null; isLate?: boolean }
   | { call: "use_claim"; user: number; coupon: number; reference: string; till: string; secret?: number }
-  | { call: "undo_claim"; user: number; coupon: number; till: string | null; secret?: number }
+  | {
+      call: "undo_claim";
+      user: number;
+      coupon: number;
+      till: string | null;
+      secret?: number;
+      isLate?: boolean;
+    }
   | { call: "pause_coupon"; coupon: number; reason: string | null }
   | { call: "resume_coupon"; coupon: number; reason: string | null }
   | { call: "set_coupon_count"; coupon: number; count: number }

@@ -33,6 +33,7 @@ function commands(users: number, coupons: number) {
   const message = fc.constantFrom("free coffee", "half price");
   const reference = fc.constantFrom("order 1", "order 2");
   const till = fc.constantFrom("till:1", "till:2");
+  const isLate = fc.constantFrom(false, false, false, true);
   const secret = fc.integer({ min: 1, max: 3 });
   // Of people too, whose names go when they are forgotten.
   const reason = fc.constantFrom(null, "for Ann", "asked by ben, and Ann", "Annual");
@@ -58,10 +59,10 @@ function commands(users: number, coupons: number) {
       { call: call("use_claim" as const), user, coupon, reference, till, secret },
       { requiredKeys: ["call", "user", "coupon", "reference", "till"] },
     ),
-    undo: fc.record({ call: call("undo_use" as const), user, coupon, till: fc.option(till) }),
+    undo: fc.record({ call: call("undo_use" as const), user, coupon, till: fc.option(till), isLate }),
     undoClaim: fc.record(
-      { call: call("undo_claim" as const), user, coupon, till: fc.option(till), secret },
-      { requiredKeys: ["call", "user", "coupon", "till"] },
+      { call: call("undo_claim" as const), user, coupon, till: fc.option(till), isLate, secret },
+      { requiredKeys: ["call", "user", "coupon", "till", "isLate"] },
     ),
     pause: fc.record({ call: call("pause_coupon" as const), coupon, reason }),
     resume: fc.record({ call: call("resume_coupon" as const), coupon, reason }),

@@ -104,7 +104,7 @@ function undo(model: Model, command: Omit<Of<"undo_use">, "call">, c: Coupon | u
   if (!held) return refuse("not_issued");
   if (!model.names[command.user]) return refuse("user_not_found");
   const { used_date, use_reference, used_by } = held;
-  if (use_reference === null) return refuse("not_used");
+  if (use_reference === null || command.isLate) return refuse("not_used");
   if (command.till !== null && command.till !== used_by) return refuse("used_by_another");
   Object.assign(held, { used_date: null, use_reference: null, used_by: null });
   return { outcome: "restored", used_date, use_reference };

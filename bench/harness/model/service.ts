@@ -43,6 +43,9 @@ export async function ask(sql: Sql, owner: Sql, command: Command): Promise<Row[]
   }
 }
 
+/** Whichever it is, or one of long ago. */
+const useMeant = ({ isLate }: { isLate?: boolean }) => (isLate ? "1970-01-01Z" : null);
+
 function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row[]> {
   if (isOfIdentities(command)) return queryIdentities(sql, owner, command);
   if (isOfGroups(command)) return queryGroups(sql, command);
@@ -72,7 +75,8 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
     case "undo_use":
       return sql`
         select outcome, used_date::text, use_reference
-        from undo_use(${command.user}, ${command.coupon}, 'mistake', ${command.till}::text, ${command.till !== null})`;
+        from undo_use(${command.user}, ${command.coupon}, 'mistake', ${command.till}::text, ${command.till !== null},
+          ${useMeant(command)}::text::timestamptz)`;
     case "use_claim":
       return codeOf(owner, command).then(
         (code) => sql`
@@ -83,7 +87,8 @@ function query(sql: Sql, owner: Sql, command: Command): PromiseLike<readonly Row
       return codeOf(owner, command).then(
         (code) => sql`
           select outcome, used_date::text, use_reference, coupon_id::integer, position, user_id::integer, display_name
-          from undo_claim(${code}, 'mistake', ${command.till}::text, ${command.till !== null})`,
+          from undo_claim(${code}, 'mistake', ${command.till}::text, ${command.till !== null},
+            ${useMeant(command)}::text::timestamptz)`,
       );
     case "pause_coupon":
       return sql`select outcome from pause_coupon(${command.coupon}, ${command.reason})`;
