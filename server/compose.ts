@@ -99,6 +99,10 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     spans,
   });
 
+  let goOn = () => {};
+  /** Ends the wait of drain(): nobody sends requests any more. */
+  const hurry = () => goOn();
+
   /**
    * At first only says that it is not ready, for DRAIN_DELAY: until load balancers know that, they go on sending requests. Then
    * closes the port and idle connections at once, and busy ones after their answer, which says Connection: close. Resolves when all are closed. Calls that
@@ -106,7 +110,11 @@ export async function compose(env: Env, overrides: Overrides = {}) {
    */
   async function drain(delayMs = env.DRAIN_DELAY * 1_000): Promise<void> {
     state.draining = true;
-    if (delayMs > 0) await new Promise<void>((resolve) => dependencies.clock.after(delayMs, resolve));
+    if (delayMs > 0)
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+        dependencies.clock.after(delayMs, resolve);
+      });
     state.closed = true;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     app.endStreams();
@@ -117,7 +125,7 @@ export async function compose(env: Env, overrides: Overrides = {}) {
     await closed;
   }
 
-  return { ...dependencies, dependencies, spans, state, app, listener, server, drain, webhooks };
+  return { ...dependencies, dependencies, spans, state, app, listener, server, drain, hurry, webhooks };
 }
 
 async function createParts(

@@ -27,6 +27,11 @@ export async function serve(env: Env): Promise<void> {
     process.on(signal, () => finish(signal, env.DRAIN_DELAY));
   // The process that started it was killed: the primary process of a worker, and with it the port was closed; or ./sd start.
   process.on("disconnect", () => finish("disconnect", 0));
+  const { worker } = cluster;
+  // Else Node.js (20.20.2) would end it at that moment, whatever is in flight.
+  worker?.on("disconnect", () => {
+    worker.exitedAfterDisconnect = true;
+  });
   const isDraining = () => service.state.draining;
   startFolding({ ...service, isDraining });
   if (env.WEBHOOKS === "on") service.webhooks.start();
@@ -39,20 +44,26 @@ export async function serve(env: Env): Promise<void> {
   });
 }
 
-/** Drains, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
+/** Drains, without DRAIN_DELAY if nobody can reach it any more, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
 async function end(
-  { state, drain, db, log, clock, webhooks, spans }: Service,
+  { state, drain, hurry, db, log, clock, webhooks, spans }: Service,
   signal: string,
   delay: number,
   counting: ReturnType<typeof startCounting>,
   report = async () => {},
 ): Promise<void> {
-  if (state.draining) return;
-  const deadline = delay * 1_000 + DRAIN_MS;
-  setTimeout(() => {
-    log.event("drain deadline passed", { after_ms: deadline });
-    process.exit(1);
-  }, deadline).unref();
+  const endsWithin = (ms: number) =>
+    setTimeout(() => {
+      log.event("drain deadline passed", { after_ms: ms });
+      process.exit(1);
+    }, ms).unref();
+  if (state.draining) {
+    if (signal !== "disconnect") return;
+    hurry();
+    endsWithin(DRAIN_MS);
+    return;
+  }
+  endsWithin(delay * 1_000 + DRAIN_MS);
   const drained = drain(delay * 1_000);
   log.event("draining", { signal });
   await drained;

@@ -1,14 +1,16 @@
 /** Servers that end, die and start anew while clients ask: one after another behind a port, and several workers behind it. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { afterEach, beforeEach, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { metricsToken } from "../bench/harness/app.ts";
+import { bound, holdCoupon, metricsToken } from "../bench/harness/app.ts";
 import { createThings } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, load, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { untilWaiting } from "../bench/harness/waiting.ts";
 
 let scratch: Scratch;
 beforeEach(async () => {
@@ -90,17 +92,55 @@ test("a worker that dies is replaced, and the port answers on", async (t) => {
   assert.deepEqual(await exited, [0, null]);
 });
 
-test("workers end when their primary process was killed", async (t) => {
-  const { child, exited, workers } = await startWorkers(t, 2);
-  child.kill("SIGKILL");
-  await exited;
-  for (const pid of workers)
+/** Returns when none of these processes is there any more. */
+async function gone(pids: readonly number[]): Promise<void> {
+  for (const pid of pids)
     for (let alive = true; alive; await sleep(20))
       try {
         process.kill(pid, 0);
       } catch {
         alive = false;
       }
+}
+
+test("workers end when their primary process was killed, after their answers", async (t) => {
+  await bound(scratch, "lock_timeout = '30s'");
+  const { newUsers, newCoupon } = createThings(scratch.admin);
+  const [[user = 0], coupon] = [await newUsers(1), await newCoupon({ count: 1 })];
+  const { child, url, seen, workers } = await startWorkers(t, 2);
+  const agent = new Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const release = await holdCoupon(scratch, coupon);
+  const flying = issueBy(agent, url, coupon, user);
+  await untilWaiting(scratch);
+  child.kill("SIGKILL");
+  await Promise.race([seen("draining", 2), flying]);
+  await release();
+  assert.deepEqual(await flying, { status: 201, connection: "close" });
+  await gone(workers);
+});
+
+test("workers that serve for DRAIN_DELAY end at once when their primary process is killed", async (t) => {
+  const { child, seen, workers } = await startWorkers(t, 2, { DRAIN_DELAY: "600" });
+  child.kill("SIGTERM");
+  await seen("draining", 3);
+  child.kill("SIGKILL");
+  await seen("stopped", 2);
+  await gone(workers);
+});
+
+test("SIGTERM while a worker is replaced: the new one is ended in order, too", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  const { child, seen, exited, workers } = await startWorkers(t, 2);
+  const children = () =>
+    readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ").map(Number);
+  const [died = 0] = workers;
+  process.kill(died, "SIGKILL");
+  await seen("worker died");
+  while (children().every((pid) => workers.includes(pid))) await sleep(5);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+  await gone(workers);
 });
 
 test("WORKERS and a port that is in use: said once", async (t) => {

@@ -11,28 +11,34 @@ import { collectReports } from "./observability/worker-metrics.ts";
 /** Before a worker that died is replaced, ms: one that dies at once must not keep the machine busy. */
 const REPLACE_MS = 1_000;
 
+/** What ends the process in order. A worker that does not listen yet is ended by them at once. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /** Returns when all have ended; the exit status says whether each ended as it should. */
 export async function runWorkers(env: Env): Promise<void> {
   const log = createLog(env.LOG_LEVEL);
   let draining = false;
   let failed = false;
 
-  // The last: ./sd start, which started this, was killed.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const)
-    process.on(signal as NodeJS.Signals, () => {
-      if (draining) return;
-      draining = true;
-      log.event("draining", { signal });
-      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGTERM");
-    });
+  const drain = (signal: string, tell: (worker: Worker) => void) => {
+    if (!draining) log.event("draining", { signal });
+    draining = true;
+    for (const worker of Object.values(cluster.workers ?? {})) if (worker) tell(worker);
+  };
+  for (const signal of SIGNALS)
+    process.on(signal, () => drain(signal, (worker) => worker.process.kill("SIGTERM")));
+  // ./sd start, which started this, was killed: as if this process was.
+  process.on("disconnect", () =>
+    drain("disconnect", (worker) => worker.isConnected() && worker.process.disconnect()),
+  );
 
   collectReports();
 
   // One first: if it can't listen it says why, once.
   const first = cluster.fork();
   const port = await listening(first);
-  if (port === undefined) process.exit(1);
-  const workers = [first, ...Array.from({ length: env.WORKERS - 1 }, () => cluster.fork())];
+  if (port === undefined) process.exit(draining ? 0 : 1);
+  const workers = [first, ...Array.from({ length: draining ? 0 : env.WORKERS - 1 }, () => cluster.fork())];
   await Promise.all(workers.slice(1).map(listening));
   log.event("listening", { url: urlOf(env, port), pid: process.pid, workers: env.WORKERS });
   await Promise.all(workers.map(keepUp));
@@ -43,7 +49,7 @@ export async function runWorkers(env: Env): Promise<void> {
     for (let worker = first; ; worker = cluster.fork()) {
       const how = await ended(worker);
       if (draining) {
-        failed ||= how !== 0;
+        failed ||= how !== 0 && !SIGNALS.includes(`${how}`);
         return;
       }
       log.event(how === 0 ? "worker ended" : "worker died", { pid: worker.process.pid, how });
