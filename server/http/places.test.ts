@@ -146,9 +146,11 @@ test("lists of clients that left while the database was asked keep no place", as
   const coupon = await world.newCoupon();
   const path = `/coupons/${coupon}/grants`;
   const asked = gate(22);
-  const findCoupon: World["db"]["findCoupon"] = async (which) => {
+  // A real call could be refused while 22 wait for two sessions.
+  const found = await world.db.findCoupon({ coupon_id: coupon });
+  const findCoupon: World["db"]["findCoupon"] = async () => {
     await asked.pass();
-    return world.db.findCoupon(which);
+    return found;
   };
   const { ask, leave, statusesOf } = await listen(t, world, { db: { ...world.db, findCoupon } });
   // The second of each connection queues behind the first, which Node tells apart.
