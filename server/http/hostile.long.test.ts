@@ -188,10 +188,11 @@ const refused: Record<string, [() => string | Uint8Array, status: number, detail
     "The head of the request is too large.",
   ],
   "101 headers": [() => head("GET /livez", Array(100).fill("X: y")), 431, "There are more than 100 headers."],
+  // Node.js 24.22.3 itself refuses more than it is to keep; 20.20.2 leaves them out.
   "3,000 headers": [
     () => head("GET /livez", Array(3_000).fill("X:y")),
     431,
-    "There are more than 100 headers.",
+    process.version < "v24" ? "There are more than 100 headers." : "The head of the request is too large.",
   ],
   "no Host": [() => "GET /livez HTTP/1.1\r\n\r\n", 400, ONE_HOST],
   "two Hosts": [() => head("GET /livez", ["Host: y"]), 400, ONE_HOST],
