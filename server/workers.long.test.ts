@@ -64,9 +64,11 @@ test("WORKERS=3: three processes behind one port, exact together, and all end on
   // A connection each, so that every worker gets some.
   const statuses = await Promise.all(
     [...users, ...users].map(async (user) => {
-      const agent = new Agent();
-      const { status } = await issueBy(agent, url, coupon, user);
-      return status;
+      // A busy machine may not serve 600 at once within the deadlines of a call: nothing was done then.
+      for (;;) {
+        const { status } = await issueBy(new Agent(), url, coupon, user);
+        if (status !== 503) return status;
+      }
     }),
   );
   const count = (status: number) => statuses.filter((given) => given === status).length;

@@ -78,7 +78,15 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   t.diagnostic(`up in ${upIn(up)}`);
   const found = (await findCluster({ dataDir })) as Cluster;
 
-  const status = await say("status");
+  // On a busy machine a node may be late in telling the others that it runs.
+  let status = "";
+  await until(
+    async () => {
+      status = await say("status");
+      return !/^n\d +not running$/m.test(status);
+    },
+    () => status,
+  );
   assert.match(status, /^n\d +leader, timeline \d+, 0 bytes behind$/m);
   assert.match(status, /^n\d +standby, timeline \d+, \d+ bytes behind$/m);
   const [, synchronous] = status.match(/^(n\d) +synchronous, timeline \d+, \d+ bytes behind$/m) ?? [];
