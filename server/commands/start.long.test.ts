@@ -63,7 +63,7 @@ test("a first start that Ctrl-C ended, the next one, and one after kill -9 of ev
   let firstKey: string | undefined;
 
   await t.test("Ctrl-C while the demo is made leaves nothing running", async () => {
-    const run = sd(["start"], { dataDir });
+    const run = sd(["start"], { dataDir, port: 0 });
     await said(run, /users$/m);
     signalGroup(run.child, "SIGINT");
     assert.equal(await ended(run), 130);
@@ -166,7 +166,7 @@ test("the demo on another database: nobody is let in by a link", async (t) => {
 
 test("Ctrl-C just before it serves: it doesn't serve, or no more", async () => {
   const dataDir = await madeDataDir();
-  const run = sd(["start"], { dataDir, env: NO_DEMO });
+  const run = sd(["start"], { dataDir, port: 0, env: NO_DEMO });
   await said(run, "set up in");
   run.child.kill("SIGINT");
   await ended(run);
