@@ -3,7 +3,7 @@ import postgres from "postgres";
 import { adviceFor } from "./errors.ts";
 import { COMMANDING, createHosts, socketsTo } from "./hosts.ts";
 import { isUnreplicated } from "./replication.ts";
-import { type Target, targetOf } from "./target.ts";
+import { LOGINS, type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
 /** A session or a transaction. */
@@ -37,6 +37,12 @@ export const PLAIN_SETTINGS = {
   default_transaction_isolation: "read committed" as const,
 };
 
+/**
+ * Work that takes its time is not given up in the middle, whatever limit a provider or an operator has set for the login or the database.
+ * Each step has a limit of its own (patience.ts), and what our logins may take is theirs.
+ */
+export const NO_LIMIT = { statement_timeout: "0" };
+
 /** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
 export function connect(to: Target | string, options: Options = {}): Sql {
   const target = typeof to === "string" ? targetOf(to) : to;
@@ -56,6 +62,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
       ...connection,
       application_name: "coupon-setup",
       ...PLAIN_SETTINGS,
+      ...(LOGINS.some((login) => login === target.login) ? {} : (NO_LIMIT as object)), // a number 0 the driver drops
       ...(options.role ? { role: options.role } : {}),
       ...(options.lockMs ? { lock_timeout: options.lockMs } : {}),
     },

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
-import { PLAIN_SETTINGS, type Sql } from "./connect.ts";
+import { NO_LIMIT, PLAIN_SETTINGS, type Sql } from "./connect.ts";
 import { LOCK_MS, LockTimeout, migrationSession, type Patience } from "./patience.ts";
 import type { Target } from "./target.ts";
 
@@ -21,6 +21,7 @@ export async function migrate(
   const [session] = await sql`select ssl, pid from pg_stat_ssl where pid = pg_backend_pid()`;
   const url = target.migrationUrl(session?.["ssl"] === true, {
     ...PLAIN_SETTINGS,
+    ...NO_LIMIT,
     role: "coupon_owner",
     application_name: migrationSession(session?.["pid"]),
     // Whoever issues waits behind a migration that waits for a lock, so it must not wait for long. But an index that is made

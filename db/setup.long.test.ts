@@ -419,6 +419,30 @@ test("what the environment says to libpq and dbmate means nothing", options, asy
   }
 });
 
+test(
+  "a login whose statements may take no time at all: set-up, check and doctor go on",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("hurried");
+    await run(superuser, "alter role shop set statement_timeout = '2ms'");
+    await setUp(target);
+    const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: target.url } };
+    for (const [args, says] of [
+      [["check"], /^0 broken invariants /],
+      [["doctor"], /^setting fsync is off, .*\n1 thing differs\n$/],
+    ] as const) {
+      const { stdout, stderr } = await runSd(args, how);
+      assert.equal(stderr, "");
+      assert.match(stdout, says);
+    }
+    // Of one's own statement it is the login's to say.
+    await run(superuser, "alter role coupon_admin set statement_timeout = '2ms'");
+    const own = await runSd(["sql", "select pg_sleep(60)"], how);
+    assert.equal(own.stderr, "sd: canceling statement due to statement timeout\n");
+  },
+);
+
 test("a checkout whose path has a comma, and a .env that dbmate can't read", options, async () => {
   const { newDatabase } = await server();
   const target = await newDatabase("comma");

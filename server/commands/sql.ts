@@ -14,12 +14,16 @@ export async function sql(env: Env, args: string[]): Promise<number> {
   if (statement.includes("\ufffd"))
     throw new Error("the statement is not UTF-8, or contains U+FFFD: write that one as chr(65533)");
   await withSetUp(env, (target) =>
-    withConnection(target.as("coupon_admin"), async (connection) => {
-      // Raw: as PostgreSQL writes each value. A number or a time of JavaScript would have lost digits.
-      const rows = await connection.unsafe(statement, [], ONE_STATEMENT).raw();
-      const names: string[] = (rows.columns ?? []).map((column) => column.name);
-      printTable(names, rows as unknown as (Buffer | null)[][]);
-    }),
+    withConnection(
+      target.as("coupon_admin"),
+      async (connection) => {
+        // Raw: as PostgreSQL writes each value. A number or a time of JavaScript would have lost digits.
+        const rows = await connection.unsafe(statement, [], ONE_STATEMENT).raw();
+        const names: string[] = (rows.columns ?? []).map((column) => column.name);
+        printTable(names, rows as unknown as (Buffer | null)[][]);
+      },
+      { fetchTypes: false },
+    ),
   );
   return 0;
 }
