@@ -12,7 +12,7 @@ import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
 import { kept, loginsOf, NEW_PASSWORDS } from "./logins.ts";
 import { isOthers, migrationFiles, type Sources, standingOf } from "./release.ts";
-import { renamedSchemas } from "./renames.ts";
+import { renamedSchemas, requireOurs } from "./renames.ts";
 import { checkRights, keeperOf } from "./roles.ts";
 import { inWords, sequencesBehind } from "./sequences.ts";
 import { SOURCES } from "./setup.ts";
@@ -38,6 +38,7 @@ export async function examine(given: Target, scope: Partial<Scope> = {}): Promis
   const all = { ...SOURCES, connections: 1, ...scope };
   return withConnection(target, async (sql) => {
     await checkRights(sql);
+    await requireOurs(sql);
     const shut = await shutLogins(sql, target);
     const found = await onTrial(sql, target, () => examineWithin(sql, all));
     // New passwords are recorded, too.

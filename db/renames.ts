@@ -44,8 +44,22 @@ export async function renamedSchemas(sql: Session): Promise<Rename[]> {
   }));
 }
 
-/** Throws one sentence where a schema was renamed: for who would change the database. */
+/** Throws one sentence where somebody else's schema has our name. */
+export async function requireOurs(sql: Session): Promise<void> {
+  const [strange] = await sql`
+    select n.nspowner::regrole::text as owner
+    from pg_namespace n
+    where n.nspname = 'coupon' and n.nspowner is distinct from to_regrole('coupon_owner')
+      and not exists (select from pg_class c where c.relnamespace = n.oid and c.relname = 'schema_migrations')`;
+  if (strange)
+    throw new Error(
+      `there is a schema coupon of ${strange["owner"]}'s, and set-up needs that name: give DATABASE_URL of another database`,
+    );
+}
+
+/** Throws one sentence where a schema was renamed, or is somebody else's: for who would change the database. */
 export async function requireSchemas(sql: Session): Promise<void> {
+  await requireOurs(sql);
   const [renamed] = await renamedSchemas(sql);
   if (renamed)
     throw new Error(

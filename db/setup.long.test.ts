@@ -419,6 +419,18 @@ test("what the environment says to libpq and dbmate means nothing", options, asy
   }
 });
 
+test("somebody else's schema of our name: said, and nobody is told to take it", options, async () => {
+  const { newDatabase, superuser } = await server();
+  const target = await newDatabase("taken");
+  await run(
+    superuser.on("taken"),
+    'create role "Ann B"; create schema coupon authorization "Ann B"; create table coupon.coupons ()',
+  );
+  const message =
+    'there is a schema coupon of "Ann B"\'s, and set-up needs that name: give DATABASE_URL of another database';
+  for (const work of [setUp, pendingOf, examine]) await assert.rejects(work(target), { message }, work.name);
+});
+
 test(
   "a login whose statements may take no time at all: set-up, check and doctor go on",
   options,
