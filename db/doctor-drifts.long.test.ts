@@ -505,6 +505,14 @@ for (const { name, run } of trials({
       "database DATABASE: is_template is on, should be off: whoever may create databases may copy it",
     ],
     [
+      "reset role; alter database DATABASE set synchronous_commit = false; alter database DATABASE set enable_nestloop = 0",
+      "setting synchronous_commit is off, should be on",
+      "setting enable_nestloop is off, should be on",
+    ],
+    [
+      "reset role; alter database DATABASE set row_security = yes; alter database DATABASE set default_transaction_isolation = 'READ COMMITTED'",
+    ],
+    [
       "reset role; alter database DATABASE set enable_indexscan = off; alter database DATABASE set enable_partitionwise_join = on",
       "setting enable_indexscan is off, should be on",
     ],

@@ -11,8 +11,12 @@ with ours as (
 ), holder (oid, name) as (
   select 0, 'public' union all select o.oid, o.name from ours o
 ), setting as (
-  -- What is set for everybody, here or everywhere; else what this session begins with.
-  select s.name, coalesce(d.value, s.setting) as value, s.boot_val as first_value,
+  -- What is set for everybody, here or everywhere; else what this session begins with. It is kept as somebody wrote it.
+  select s.name,
+    case when d.value is null then s.setting
+      when s.vartype = 'bool' or s.name = 'synchronous_commit' and d.value ~* '^(true|false|yes|no|1|0)$'
+        then case when d.value::boolean then 'on' else 'off' end
+      else lower(d.value) end as value, s.boot_val as first_value,
     case when d.place is not null then format('alter %s reset %s', d.place, s.name)
       when s.source = 'user' then format('alter role %I reset %s', session_user, s.name)
       when s.source = 'database user' then format('alter role %I in database %I reset %s', session_user, current_database(), s.name)
