@@ -128,7 +128,8 @@ export async function configure(layout: Layout, { bin }: Programs): Promise<void
   const { directory, ports, place } = layout;
   const values = {
     ...ports,
-    DIRECTORY: directory,
+    // Within the quotes of YAML, which escapes as JSON does: a # or a colon in a path would end it.
+    DIRECTORY: JSON.stringify(directory).slice(1, -1),
     BIN: bin,
     SUPERUSER_PASSWORD: layout.superuserPassword,
     REPLICATION_PASSWORD: layout.replicationPassword,
