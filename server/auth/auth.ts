@@ -5,7 +5,7 @@
  * must be fetched first make a request wait. What is valid is what jose (6.2.17) takes, with one spelling of an HMAC.
  */
 import type { KeyObject } from "node:crypto";
-import { decodeProtectedHeader } from "jose";
+import { decodeProtectedHeader } from "jose/decode/protected_header"; // a start waits for each module of the whole
 import type { Caller, Role, TokenError } from "../api/caller.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";

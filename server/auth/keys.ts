@@ -1,6 +1,8 @@
 /** The keys that tokens are checked with: a secret, one public key, or keys that are published (JWKS, RFC 7517). */
 import { createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from "node:crypto";
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import * as errors from "jose/errors";
+import { createLocalJWKSet } from "jose/jwks/local";
 import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../http/problem.ts";
