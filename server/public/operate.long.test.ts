@@ -187,6 +187,8 @@ describe("the operators' view", options, () => {
     const panel = operator.locator("#status .panel").first();
     await panel.locator(".record > summary").press("Enter");
     const form = panel.locator("form.take-back");
+    await says(panel.locator(".stats .used"), exactly("1 (100%)"));
+    await says(panel.locator(".changes tbody td").first(), exactly("Used"));
     let isLost = true;
     site.faults.push((request, response) => {
       if (!request.url?.endsWith("/undo-use") || !isLost) return false;
