@@ -154,7 +154,9 @@ export const hooking = {
   rotateWebhookSecret: {
     route: "POST /webhooks/{webhook_name}/rotate-secret",
     summary: "Make a new secret",
-    description: "For a day what is sent is signed with the old one too.",
+    description:
+      "For a day what is sent is signed with the old one too. Done twice, the old one is out: after outcome_unknown or a lost answer, see " +
+      "second_secret_until in GET /webhooks, and send it again when the receiver can change at once.",
     command: "rotate_webhook_secret",
     ...ofWebhook,
     answer: named.extend({ secret }),

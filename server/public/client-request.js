@@ -145,16 +145,17 @@ async function attempt(connection, { url, init, has }, signal) {
 export async function readCsv(connection, { url, init }, signal) {
   const given = { ...(await headers(connection, init)), accept: "text/csv" };
   let response;
+  let text = '{"detail":"The answer is no CSV."}';
   try {
     response = await connection.fetch(url, { ...init, headers: given, ...ANEW, ...(signal && { signal }) });
     if (response.ok && /^text\/csv *(;|$)/i.test(response.headers.get("content-type") ?? ""))
       return await response.blob();
+    if (!response.ok) text = await response.text();
   } catch (cause) {
     signal?.throwIfAborted();
     throw new CouponError("connection_lost", "The list has not come to its end.", {}, { cause });
   }
-  const problem = response.ok ? { detail: "The answer is no CSV." } : parse(await response.text());
-  throw toError(response, problem);
+  throw toError(response, parse(text));
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * The client: a method for each operation but the import of lines, which is for scripts, in browsers and in Node.js, without anything else.
- * It sends a request again where that is right, after 503, 429 and lost connections, and never where the answer was final.
+ * It sends a request again where that is right, after 503, 429 and lost connections, and never where the answer was final, or where twice is
+ * more than once.
  *
  *   const client = couponClient({ token });
  *   const result = await client.issueCoupon({ coupon_id: 7 });
@@ -185,6 +186,16 @@ const STREAMS = {
 /** @type {ReadonlySet<string>} */
 const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGroup", "listGrants"]));
 
+/**
+ * Done again it does more: another new secret, and the one that the receiver has is out. It is sent again only where nothing was done.
+ * @type {ReadonlySet<string>}
+ */
+const ONCE = new Set(/** @satisfies {CallName[]} */ (["rotateWebhookSecret"]));
+/** Problems after which nothing was done. */
+const NOTHING_DONE = new Set([
+  ...["rate_limited", "overloaded", "database_unavailable", "writes_stalled", "keys_unavailable"],
+]);
+
 /** Upcoming coupons of a state, as in the stream. */
 const UPCOMING = 10;
 
@@ -243,7 +254,7 @@ export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, 
           insistOnBase();
           return LISTS.has(name)
             ? readCsv(connection, toRequest(connection.base, operation, request), signal)
-            : call(connection, operation, request, signal);
+            : call(connection, operation, request, signal, ONCE.has(name));
         };
   }
   return /** @type {CouponClient} */ (client);
@@ -269,9 +280,10 @@ function follow(connection, operation, { signal, request, ask }) {
  * @param {Operation} operation
  * @param {object} request
  * @param {AbortSignal | undefined} signal
+ * @param {boolean} isOnce
  * @returns {Promise<unknown>}
  */
-async function call(connection, operation, request, signal) {
+async function call(connection, operation, request, signal, isOnce) {
   const sent = toRequest(connection.base, operation, request);
   for (let attempt = 1; ; attempt++) {
     const { result, error, wait } = await send(connection, sent, signal);
@@ -280,7 +292,8 @@ async function call(connection, operation, request, signal) {
       return result;
     }
     const isLast = attempt >= connection.attempts || connection.budget < 1;
-    if (wait === undefined || wait > LONGEST_RETRY_AFTER || isLast) throw error;
+    const mayBeDone = isOnce && !NOTHING_DONE.has(error.outcome);
+    if (wait === undefined || wait > LONGEST_RETRY_AFTER || isLast || mayBeDone) throw error;
     connection.budget -= 1;
     await sleep(Math.max(wait * (1 + Math.random() / 4), backOff(attempt)), signal);
   }
@@ -295,7 +308,11 @@ async function call(connection, operation, request, signal) {
 function reader(connection, signal) {
   return async (name, request = {}) => {
     const sent = toRequest(connection.base, OPERATIONS[name], request);
-    const { result, error, wait } = await send(connection, sent, signal);
+    const { result, error, wait } = await send(connection, sent, signal).catch(() => {
+      signal?.throwIfAborted();
+      // What gives the token has failed, since the connection is lost maybe.
+      return { result: undefined, error: undefined, wait: undefined };
+    });
     if (error && wait === undefined) throw error;
     return result;
   };

@@ -218,6 +218,31 @@ test("in the end it says so: attempts, and a budget of retries for all calls tog
   assert.equal(came.length, 5 + 20 + 6, "four of ten retries were spent by the first, six were left");
 });
 
+test("a webhook's new secret is not made twice: it is sent again only where nothing was done", async (t) => {
+  const { admin, owner } = world.scratch;
+  await admin`select from set_webhook('crm', 'https://crm.example/')`;
+  t.after(() => admin`select from remove_webhook('crm')`);
+  const rotate = () => clientOf(adminToken).rotateWebhookSecret({ webhook_name: "crm" });
+  const signing = async () =>
+    Array.from(
+      await owner`select number from coupon.webhook_secrets where webhook_name = 'crm' order by number`,
+      ({ number }) => number,
+    );
+  const badGateway: Fault = (_, response) => void response.writeHead(502).end();
+  for (const [lost, outcome] of [
+    [loseTheAnswer, "connection_lost"],
+    [badGateway, "unexpected_answer"],
+  ] as const) {
+    faults = [lost];
+    await assert.rejects(rotate, { outcome });
+    assert.deepEqual(await signing(), [1, 2], "the one that the receiver has still signs");
+  }
+  assert.equal(came.length, 2);
+  faults = [refuse(503)];
+  assert.equal((await rotate()).outcome, "rotated");
+  assert.deepEqual([came.length, await signing()], [4, [2, 3]]);
+});
+
 test("aborted: while it is sent, while it waits, before", async (t) => {
   const { client, coupon_id } = await buyer();
   const reason = new Error("closed the page");
@@ -704,6 +729,29 @@ for (const [what, ...events] of [
     },
   );
 
+test("watching: a token that cannot be had now is asked for again, until the signal", bounded, async (t) => {
+  growingPauses(t);
+  let fails = 5;
+  const leaving = new AbortController();
+  const client = couponClient({
+    baseUrl,
+    token() {
+      if (fails === 0) return adminToken;
+      fails -= 1;
+      if (leaving.signal.aborted) throw new Error("asked again");
+      throw new TypeError("the provider is not reached");
+    },
+  });
+  const states = client.watchStatus({ signal: leaving.signal });
+  assert.ok((await states.next()).value?.coupons);
+  await states.return();
+  fails = Number.POSITIVE_INFINITY;
+  const reason = new Error("closed the page");
+  const next = client.watchStatus({ signal: leaving.signal }).next();
+  leaving.abort(reason);
+  await assert.rejects(next, reason);
+});
+
 test("watching: a state of another stream is none", bounded, async (t) => {
   const pauses = growingPauses(t);
   faults = Array(2).fill(ending(EMPTY));
@@ -817,12 +865,17 @@ test("lists come as CSV, whole or not at all", async () => {
     hangUp,
     (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<p>Sign in</p>"),
     refuse(503),
+    (_, response) => {
+      response.writeHead(503, { "content-length": 1_000 }).write("{");
+      setImmediate(() => response.destroy());
+    },
   ];
   assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "connection_lost");
   assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "connection_lost");
   assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "unexpected_answer");
   assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "overloaded");
-  assert.equal(came.length, 4, "none was sent again");
+  assert.equal(await outcomeOf(admin.listGrants({ coupon_id })), "connection_lost");
+  assert.equal(came.length, 5, "none was sent again");
   const gone = AbortSignal.abort(new Error("left"));
   await assert.rejects(admin.listUsers({}, { signal: gone }), { message: "left" });
 });

@@ -133,7 +133,7 @@ export interface CouponClient {
   listWebhooks: (request?: object, how?: How) => Promise<ListWebhooksAnswer>;
   /** Have events sent to a URL, or change where and which. Each event is one POST, signed after Standard Webhooks, whose body is the event of GET /events. A status of 2xx takes it. At most 50 webhooks. Roles: admin. `POST /webhooks` */
   setWebhook: (request: SetWebhookRequest, how?: How) => Promise<SetWebhookResult>;
-  /** Make a new secret. For a day what is sent is signed with the old one too. Roles: admin. `POST /webhooks/{webhook_name}/rotate-secret` */
+  /** Make a new secret. For a day what is sent is signed with the old one too. Done twice, the old one is out: after outcome_unknown or a lost answer, see second_secret_until in GET /webhooks, and send it again when the receiver can change at once. Roles: admin. `POST /webhooks/{webhook_name}/rotate-secret` */
   rotateWebhookSecret: (request: RotateWebhookSecretRequest, how?: How) => Promise<RotateWebhookSecretResult>;
   /** Send to a webhook again, from where it was disabled on. Roles: admin. `POST /webhooks/{webhook_name}/enable` */
   enableWebhook: (request: EnableWebhookRequest, how?: How) => Promise<EnableWebhookResult>;
