@@ -7,7 +7,8 @@ import { CouponError } from "./client.js";
  * @property {import("./client.js").CouponClient} client
  * @property {() => number | undefined} userId Who looks.
  * @property {(text: string) => void} say Reads it aloud; whoever can see it needs it shown too, where it happened.
- * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known.
+ * @property {(error: unknown) => string} failed Says what failed, and asks who it is where that is no longer known. Nothing of what ended since
+ *   somebody else looks.
  * @property {(error: unknown) => void} broke The same, of what nobody has asked for.
  */
 

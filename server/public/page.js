@@ -51,6 +51,10 @@ const DEMO_KEY = "demo key";
 let demoUser = Number(sessionStorage.getItem("user_id") ?? 1 + Math.floor(Math.random() * 1000));
 /** Ends what the shown view watches. */
 let shown = new AbortController();
+/** Of each role: ends what is under way of who looked, since it would be sent again as who looks then. */
+const looking = { user: new AbortController(), till: new AbortController(), admin: new AbortController() };
+/** Why that ended: nobody is told. */
+const LEFT = new DOMException("somebody else looks", "AbortError");
 
 const visitor = couponClient({ token: () => sessionStorage.getItem(DEMO_KEY) ?? "", fetch: observed });
 /** @type {Record<keyof typeof TITLES, View>} */
@@ -137,13 +141,14 @@ async function reopen() {
 function frameOf(role) {
   /** @type {Frame} */
   const frame = {
-    client: couponClient({ token: () => known[role]?.token ?? "", fetch: observed }),
+    client: untilLeft(couponClient({ token: () => known[role]?.token ?? "", fetch: observed }), role),
     userId: () => {
       const name = known[role]?.name;
       return typeof name === "number" ? name : undefined;
     },
     say,
     failed(error) {
+      if (error === LEFT) return "";
       const text = whatFailed(error);
       say(text);
       if (error instanceof CouponError && error.status === 401) {
@@ -153,9 +158,30 @@ function frameOf(role) {
       }
       return text;
     },
-    broke: (error) => showBanner(frame.failed(error)),
+    broke(error) {
+      const text = frame.failed(error);
+      if (text !== "") showBanner(text);
+    },
   };
   return frame;
+}
+
+/**
+ * The same client, whose calls end once somebody else looks. Streams end with their view.
+ * @param {import("./client.js").CouponClient} client
+ * @param {Role} role
+ */
+function untilLeft(client, role) {
+  return new Proxy(client, {
+    get(_, name) {
+      const method = Reflect.get(client, name);
+      if (name === "serverNow" || String(name).startsWith("watch")) return method;
+      return (/** @type {object} */ request, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) => {
+        const left = looking[role].signal;
+        return method(request, { signal: signal ? AbortSignal.any([signal, left]) : left });
+      };
+    },
+  });
 }
 
 /**
@@ -214,6 +240,8 @@ async function whoHas(token, role) {
 
 /** @param {Role} role */
 function forget(role) {
+  looking[role].abort(LEFT);
+  looking[role] = new AbortController();
   delete known[role];
   sessionStorage.removeItem(`token of ${role}`);
   for (const name of /** @type {const} */ (["shop", "till", "operate"]))

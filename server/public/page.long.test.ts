@@ -350,6 +350,34 @@ describe("the page", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("a claim that is still on its way is not sent again as whoever looks next", async () => {
+    const [ann, ben] = [await world.newUser(), await world.newUser()];
+    const coupon = await world.newCoupon();
+    const page = await visit("about:blank", ann);
+    await page.clock.install();
+    await page.goto(site.baseUrl);
+    const claims = () => site.came.filter((route) => route === `POST /coupons/${coupon}/issue`).length;
+    site.faults = [
+      ({ method, url }, response) => {
+        if (method !== "POST" || url !== `/coupons/${coupon}/issue` || claims() > 1) return false;
+        const problem = { title: "t", status: 503, outcome: "overloaded", detail: "d", request_id: "r" };
+        response.writeHead(503, { "content-type": "application/problem+json", "retry-after": "20" });
+        response.end(JSON.stringify(problem));
+        return true;
+      },
+    ];
+    await page.locator("[data-chance=open] .claim").click();
+    await says(page.locator("#connection"), "The service is very busy.");
+    await page.getByLabel("You are user").fill(`${ben}`);
+    await page.getByRole("button", { name: "Switch" }).click();
+    await until(async () => site.came.includes(`GET /users/${ben}/coupons`), "another one looks");
+    await page.clock.fastForward("00:30");
+    await says(page.locator(".claim .label"), exactly("Claim"));
+    await page.locator(".claim").click();
+    await says(page.locator(".ticket .told"), exactly("You got number 1 of 10."));
+    assert.equal(claims(), 2);
+  });
+
   test("no connection: it says so, and goes on by itself", async () => {
     const [user, other] = [await world.newUser(), await world.newUser()];
     const coupon = await world.newCoupon();
@@ -620,6 +648,36 @@ describe("the page", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("what is written from right to left reads so, and everything around it does not", async () => {
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    await world.scratch.owner`update coupon.coupons set message = 'קפה חינם!' where id = ${coupon}`;
+    assert.equal((await world.issue(coupon, user)).status, 201);
+    const page = await visit("", user);
+    await page.locator(".grant").waitFor();
+    /** Whether the last character is left of the first one. */
+    const isRightToLeft = (selector: string) =>
+      page.evaluate(`(() => {
+        const { firstChild: text } = document.querySelector("${selector}");
+        const [first, last] = [0, text.length - 1].map((at) => {
+          const range = document.createRange();
+          range.setStart(text, at);
+          range.setEnd(text, at + 1);
+          return range.getBoundingClientRect().left;
+        });
+        return last < first;
+      })()`);
+    assert.equal(await isRightToLeft(".ticket h3"), true);
+    assert.equal(await isRightToLeft(".grant h3"), true);
+    assert.equal(await isRightToLeft(".grant .facts"), false);
+    const operator = await visit("#operate");
+    await operator.getByText("Correct", { exact: false }).first().click();
+    await operator.locator(".edit [name=message][value]").waitFor();
+    assert.equal(
+      await operator.evaluate("getComputedStyle(document.querySelector('.edit [name=message]')).unicodeBidi"),
+      "plaintext",
+    );
+  });
+
   test("contrast, and no scrolling sideways: light and dark, phone and desktop", async () => {
     const [user, other] = [await world.newUser(), await world.newUser()];
     const [held, soldOut] = [await world.newCoupon(), await world.newCoupon({ count: 1 })];
@@ -636,7 +694,8 @@ describe("the page", options, () => {
     `;
     for (const colorScheme of ["light", "dark"] as const)
       for (const [size, viewport] of [
-        ["narrow", { width: 360, height: 640 }],
+        // What a page must fit into (WCAG 2.2, 1.4.10).
+        ["narrow", { width: 320, height: 640 }],
         ["phone", PHONE],
         ["desktop", DESKTOP],
         ["wide", { width: 2560, height: 1200 }],

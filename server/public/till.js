@@ -73,10 +73,13 @@ export function createTill(frame) {
       back.hidden = result.outcome !== "used" && result.outcome !== "already_used";
       if (input.value === "") input.focus();
     } catch (error) {
-      show({}, failed(error), "bad");
-      if (input.value === "") input.value = code;
-      input.focus();
-      input.select();
+      const text = failed(error);
+      if (text !== "") {
+        show({}, text, "bad");
+        if (input.value === "") input.value = code;
+        input.focus();
+        input.select();
+      }
     }
     isBusy = false;
   }
