@@ -1,16 +1,5 @@
 /** What an operator can correct of a coupon: its code, texts and metadata, its start, who has it early, its end; or take all of it back. */
-import {
-  attempt,
-  find,
-  html,
-  nameErrors,
-  onOpen,
-  onPress,
-  onSubmit,
-  orNothing,
-  tell,
-  toLocal,
-} from "./elements.js";
+import { attempt, find, html, onOpen, onPress, onSubmit, orNothing, tell, toLocal } from "./elements.js";
 import { GROUPED } from "./group-words.js";
 import { metadataIn, metadataText } from "./metadata.js";
 import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
@@ -22,9 +11,9 @@ import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 /**
  * @param {Frame} frame
  * @param {HTMLElement} panel
- * @param {{ coupon_id: number, code: string }} coupon
+ * @param {{ coupon_id: number }} coupon
  */
-export function openCorrect(frame, panel, { coupon_id, code }) {
+export function openCorrect(frame, panel, { coupon_id }) {
   /**
    * Tells what became of it, and which field is in the way.
    * @param {() => Promise<Became>} act
@@ -34,7 +23,8 @@ export function openCorrect(frame, panel, { coupon_id, code }) {
     attempt(frame, panel, async () => {
       const [text, member] = await act();
       tell(panel, member ? "" : text);
-      if (text) frame.say(`${code}: ${text}`);
+      // By the code that is shown: it may have been corrected.
+      if (text) frame.say(`${html("h2, h3", panel).textContent}: ${text}`);
       return member ? [{ member, detail: text }] : [];
     });
 
@@ -57,7 +47,6 @@ const formOf = (forms, name) => find(`form.${name}`, HTMLFormElement, forms);
 function openForms({ client }, forms, coupon_id, told) {
   /** @param {string} name @param {(given: (name: string) => string) => Promise<Became>} act */
   const on = (name, act) => {
-    nameErrors(formOf(forms, name), `${name}-${coupon_id}`);
     onSubmit(formOf(forms, name), (given) => told(() => act(given)));
   };
   on("edit", async (given) => {

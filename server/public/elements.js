@@ -204,6 +204,7 @@ export async function attempt({ failed }, element, act, signal) {
  */
 export function onSubmit(form, act) {
   const button = html("button", form);
+  describeFields(form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.ariaDisabled === "true") return;
@@ -227,16 +228,24 @@ export function onSubmit(form, act) {
   });
 }
 
+/** Forms whose fields are described so far. */
+let described = 0;
+
 /**
- * Ties the errors of a form that is there more than once to its fields, for screen readers.
+ * Ties hints and errors to their fields, for screen readers; a form may be there more than once.
  * @param {HTMLFormElement} form
- * @param {string} id Of this copy.
  */
-export function nameErrors(form, id) {
-  for (const error of form.querySelectorAll(".error")) {
+function describeFields(form) {
+  described += 1;
+  for (const error of form.querySelectorAll(".error[data-of]")) {
     const name = error.getAttribute("data-of");
-    error.id = `${id}-${name}-error`;
-    html(`[name=${name}]`, form).setAttribute("aria-describedby", error.id);
+    const hint = error.parentElement?.querySelector(".hint");
+    const ids = [hint, error].flatMap((text, i) => {
+      if (!text) return [];
+      text.id = `form-${described}-${name}-${i === 0 ? "hint" : "error"}`;
+      return text.id;
+    });
+    mark(html(`[name=${name}]`, form), { "aria-describedby": ids.join(" ") });
   }
 }
 

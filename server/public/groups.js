@@ -1,5 +1,5 @@
 /** A part of the operators' view: groups, and who is in them. The group of a coupon is set where the coupon is corrected. */
-import { attempt, find, html, nameErrors, onSubmit, orNothing, saveAs, showRows, tell } from "./elements.js";
+import { attempt, find, html, onSubmit, orNothing, saveAs, showRows, tell } from "./elements.js";
 import { becameOf } from "./group-words.js";
 import { createList } from "./list.js";
 import { amount } from "./words.js";
@@ -32,7 +32,6 @@ export function createGroups(frame) {
     say(text);
   };
 
-  nameErrors(form, "groups");
   onSubmit(form, async (given) => {
     const signal = opened;
     const group_name = given("group_name");

@@ -673,6 +673,65 @@ describe("the operators' view", options, () => {
     await says(part.locator(".told"), exactly(`User ${ben} is forgotten. The number and its coupons stay.`));
   });
 
+  test("whoever hears a field hears its hint and what is wrong with it, too, in every form", async () => {
+    const coupon = await site.world.newCoupon();
+    await site.world.issue(coupon, await site.world.newUser());
+    const page = await site.visit("#operate");
+    await page.locator(".panel").waitFor();
+    const openAll = "for (const each of document.querySelectorAll('#operate details')) each.open = true";
+    await page.evaluate(openAll);
+    await page.locator("#find .panel").waitFor();
+    await page.evaluate(openAll);
+    for (const where of ["#status", "#find"])
+      for (const form of ["form.take-back", "form.withdraw"])
+        await page.locator(`${where} ${form}`).waitFor({ state: "attached" });
+    const fields = (await page.evaluate(`
+      [...document.querySelectorAll(".error")].map((error) => {
+        const field = error.parentElement.querySelector("[name], [id]:not(p)");
+        const texts = (field.getAttribute("aria-describedby") ?? "").split(" ").map((id) => document.getElementById(id));
+        const hint = error.parentElement.querySelector(".hint");
+        return [field.form.id || field.form.className, field.name, texts.includes(error) && (!hint || texts.includes(hint))];
+      })`)) as [form: string, name: string, isHeard: boolean][];
+    assert.ok(fields.length > 60, `${fields.length}`);
+    assert.deepEqual(
+      fields.filter(([, , isHeard]) => !isHeard),
+      [],
+    );
+    const ids = (await page.evaluate(
+      "[...document.querySelectorAll('[id]')].map(({ id }) => id)",
+    )) as string[];
+    assert.equal(new Set(ids).size, ids.length, "no id is there twice");
+  });
+
+  test("what a form begins with is as the coupon is now, unless somebody has typed", async () => {
+    const coupon = await site.world.newCoupon({ from: "1 day", until: "2 days", count: 25 });
+    const { admin } = site.world.scratch;
+    const operator = await site.visit("#operate");
+    const panel = operator.locator(".panel").first();
+    const units = panel.getByLabel("Units in all");
+    await panel.getByText("Restock", { exact: false }).first().click();
+    assert.equal(await units.inputValue(), "25");
+    await admin`select set_coupon_count(${coupon}, 100)`;
+    await says(panel.locator(".remaining"), exactly("0 of 100 issued · 100 left"));
+    assert.equal(await units.inputValue(), "100");
+    await units.fill("120");
+    await admin`select set_coupon_count(${coupon}, 110)`;
+    await says(panel.locator(".remaining"), exactly("0 of 110 issued · 110 left"));
+    assert.equal(await units.inputValue(), "120");
+    await operator.keyboard.press("Enter");
+    await says(panel.locator("> .told"), exactly("It has 120 units now, 120 of them left."));
+
+    // By the code that it has now, too.
+    await panel.locator(".correct > summary").press("Enter");
+    await panel.locator(".edit [name=code][value]").waitFor();
+    await admin`select edit_coupon(${coupon}, code => 'BRUNCH')`;
+    await says(panel.locator("h2"), exactly("BRUNCH"));
+    await panel.locator(".edit [name=message]").fill("Free brunch");
+    await operator.keyboard.press("Enter");
+    await says(operator.getByRole("status"), "BRUNCH: It is corrected.");
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a form for corrections keeps what was typed early, and a time that was left alone", async () => {
     const coupon = await site.world.newCoupon({ from: "1 day", until: "2 days" });
     await site.world.scratch.owner`

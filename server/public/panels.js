@@ -7,7 +7,6 @@ import {
   find,
   html,
   mark,
-  nameErrors,
   onPress,
   onSubmit,
   orNothing,
@@ -33,7 +32,6 @@ export const SPAN = 120;
 
 /** @param {Frame} frame @param {Coupon} coupon @returns {Panel} */
 export function createPanel(frame, coupon) {
-  const { coupon_id } = coupon;
   const element = copyOf("#panel");
   /** @type {Panel} */
   const panel = { element, coupon, samples: [] };
@@ -41,8 +39,6 @@ export function createPanel(frame, coupon) {
   openCorrect(frame, element, coupon);
   openRecord(frame, element, coupon);
   const restock = find("form", HTMLFormElement, element);
-  nameErrors(restock, `restock-${coupon_id}`);
-  find("[name=count]", HTMLInputElement, restock).value = `${coupon.count}`;
   onSubmit(restock, (given) => setCount(frame, panel, Number(given("count")), given("reason")));
   return panel;
 }
@@ -85,6 +81,10 @@ function showPanel({ client }, { element, coupon, samples }) {
   for (const part of [".rates", "figure"]) html(part, element).hidden = isIdle;
   showChart(element, samples);
   put(html(".pause .label", element), paused ? "Resume" : "Pause");
+  // What somebody has typed stays.
+  const units = find("[name=count]", HTMLInputElement, element);
+  if (units.value === units.defaultValue) units.value = `${count}`;
+  units.defaultValue = `${count}`;
   for (const unseen of element.querySelectorAll(".unseen")) put(unseen, code);
 }
 

@@ -1,5 +1,5 @@
 /** A part of the operators' view: what each weekday offers, and the days that are filled by it. */
-import { attempt, find, html, nameErrors, onPress, onSubmit, orNothing, showRows, tell } from "./elements.js";
+import { attempt, find, html, onPress, onSubmit, orNothing, showRows, tell } from "./elements.js";
 import { FILLED, PLANNED, REMOVED, WEEKDAYS } from "./plan-words.js";
 import { amount, dayName, instant, WARNED } from "./words.js";
 
@@ -82,7 +82,6 @@ export function createPlan(frame) {
  *   told: (text: string) => void, read: (how: { signal: AbortSignal }) => Promise<void>, entryAt: (weekday: number, slot: number) => Entry | undefined }} plan
  */
 function openEntry({ client }, form, { trying, told, read, entryAt }) {
-  nameErrors(form, "plan");
   const typed = (/** @type {string} */ name) => String(new FormData(form).get(name) ?? "");
   const place = () => ({ weekday: Number(typed("weekday")), slot: Number(typed("slot")) });
   const why = () => orNothing({ reason: typed("reason") });
@@ -133,7 +132,6 @@ function openEntry({ client }, form, { trying, told, read, entryAt }) {
  */
 function openDays({ client }, part, { trying, show }) {
   const days = find("form.days", HTMLFormElement, part);
-  nameErrors(days, "plan-days");
   onSubmit(days, (given) =>
     trying(async (how) => {
       const { coupons } = await client.previewDays(orNothing({ last_day: given("last_day") }), how);
@@ -148,7 +146,6 @@ function openDays({ client }, part, { trying, show }) {
     }),
   );
   const copy = find("form.copy", HTMLFormElement, part);
-  nameErrors(copy, "plan-copy");
   onSubmit(copy, (given) =>
     trying(async (how) => {
       const [from_day, to_day] = [given("from_day"), given("to_day")];

@@ -6,19 +6,7 @@
  */
 import { openAudit } from "./audit.js";
 import { drawDrop } from "./drop.js";
-import {
-  attempt,
-  find,
-  html,
-  nameErrors,
-  onOpen,
-  onPress,
-  onSubmit,
-  put,
-  saveAs,
-  showRows,
-  tell,
-} from "./elements.js";
+import { attempt, find, html, onOpen, onPress, onSubmit, put, saveAs, showRows, tell } from "./elements.js";
 import { UNDONE } from "./till-words.js";
 import { afterStart, amount, percent, precisely } from "./words.js";
 
@@ -101,7 +89,6 @@ function openTimeline(frame, element, { coupon, stats, panel, signal }) {
     ({ value }) => Number(value) >= least && seconds / Number(value) <= GOOD_ROWS,
   );
   choice.value = (good ?? choice.options[choice.options.length - 1])?.value ?? "";
-  nameErrors(form, `timeline-${coupon_id}`);
   onSubmit(form, (given) => {
     const read = async () => {
       const bucket = Number(given("bucket"));
@@ -154,7 +141,6 @@ function openTakeBack(frame, element, { coupon, panel, signal }, showAgain) {
   const { client, say, broke } = frame;
   const { coupon_id, code } = coupon;
   const form = find("form.take-back", HTMLFormElement, element);
-  nameErrors(form, `take-back-${coupon_id}`);
   /** @type {{ user_id?: number, used_date?: string | undefined }} The use that is meant, until there is an answer: a later one is left alone. */
   let meant = {};
   onSubmit(form, (given) => {

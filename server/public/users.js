@@ -1,5 +1,5 @@
 /** A part of the operators' view: all users, as a file, and a person who is to be forgotten. */
-import { attempt, find, html, nameErrors, onPress, onSubmit, orNothing, saveAs, tell } from "./elements.js";
+import { attempt, find, html, onPress, onSubmit, orNothing, saveAs, tell } from "./elements.js";
 import { FORGOTTEN } from "./words.js";
 
 /**
@@ -24,7 +24,6 @@ export function createUsers(frame) {
     };
     return attempt(frame, part, save, signal);
   });
-  nameErrors(form, "users");
   onSubmit(form, async (given) => {
     const signal = opened;
     const user_id = Number(given("user_id"));
