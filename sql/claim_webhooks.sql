@@ -19,7 +19,7 @@ begin
     update coupon.webhook_sender s set sender = null, until = '-infinity' where s.sender = claim_webhooks.sender;
     return;
   end if;
-  if not exists (select from coupon.webhooks w where w.disabled_at is null) then
+  if not exists (select from coupon.webhooks) then
     return;
   end if;
   select s.* into v_held from coupon.webhook_sender s;
@@ -39,13 +39,13 @@ begin
 
   return query
   select w.webhook_name, v_held.until - v_now
-  from coupon.webhooks w
-  where w.disabled_at is null
+  from (values (true)) one
+  left join coupon.webhooks w on w.disabled_at is null
   order by w.webhook_name;
 end
 $$;
 
 comment on function public.claim_webhooks(uuid, boolean) is
   'For the server: the webhooks that this process may send to for valid_for, six seconds at most; none if another process does,
-or if there is none. Ask again every second. A process that is_leaving gives it up at once; from one that is gone another one
+or if there is none. A null if all are disabled: this process then only tells how they are doing. Ask again every second. A process that is_leaving gives it up at once; from one that is gone another one
 takes it when its time is over.';

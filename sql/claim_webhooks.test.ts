@@ -20,14 +20,15 @@ async function sending<T>(work: (...sessions: Sql[]) => Promise<T>, count = 2): 
   }
 }
 
-test("without a webhook that is enabled nobody sends, and nothing is written", () =>
-  sending(async (api) => {
-    const one = createSender(api, randomUUID());
-    assert.deepEqual(await one.claim(), []);
-    await admin`select from set_webhook('crm', 'https://crm.example/')`;
-    await admin`select from disable_webhook('crm')`;
+test("without a webhook nobody sends, and nothing is written; while all are disabled one tells how they are doing", () =>
+  sending(async (a, b) => {
+    const [one, two] = [createSender(a, randomUUID()), createSender(b, randomUUID())];
     assert.deepEqual(await one.claim(), []);
     assert.deepEqual(await held(), [[null, false]]);
+    await admin`select from set_webhook('crm', 'https://crm.example/')`;
+    await admin`select from disable_webhook('crm')`;
+    assert.deepEqual([await one.claim(), await two.claim()], [[null], []]);
+    await one.claim(true);
     await admin`select from enable_webhook('crm')`;
   }));
 

@@ -150,9 +150,9 @@ export function hooked(operate: Pool, report: Pool) {
 /** What the process that sends asks and tells, on a connection of its own. */
 export function sending(webhook: Pool) {
   return {
-    /** The webhooks that this process may send to, for so long from the question on; none if another process does. */
+    /** The webhooks that this process may send to, for so long from the question on; none if another process does, a null if all are disabled. */
     claimWebhooks: (sender: string, isLeaving = false) =>
-      webhook<{ webhook_name: string; valid_for: Seconds }>(
+      webhook<{ webhook_name: string | null; valid_for: Seconds }>(
         (sql) => sql`
           select webhook_name, ${sql.unsafe(seconds("valid_for"))}
           from public.claim_webhooks(sender => ${sender}::uuid, is_leaving => ${isLeaving}::boolean)

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createClock, settled } from "../../bench/harness/clock.ts";
-import type { Due } from "../database/webhooks.ts";
+import type { Due, Webhook } from "../database/webhooks.ts";
 import type { Posted } from "./post.ts";
 import { createSender } from "./sender.ts";
 
@@ -15,8 +15,8 @@ function sending() {
   const posts: { id: string; isBrokenOff: boolean; answer: (posted: Posted) => void }[] = [];
   /** What the database was told, in this order. */
   const calls: unknown[] = [];
-  /** How long the database takes for a claim. */
-  const claim = { takes: 0 };
+  /** How long the database takes for a claim, and for which webhook it is. */
+  const claim: { takes: number; name: string | null } = { takes: 0, name: "crm" };
   const page = [1, 2].map(
     (number) =>
       ({
@@ -38,9 +38,9 @@ function sending() {
           return [];
         }
         await new Promise<void>((resolve) => void clock.after(claim.takes, resolve));
-        return [{ webhook_name: "crm", valid_for: 6 }];
+        return [{ webhook_name: claim.name, valid_for: 6 }];
       },
-      listWebhooks: async () => [],
+      listWebhooks: async () => [{ disabled_at: "2026-11-22T00:00:00Z", waiting: 2, dead: 3 } as Webhook],
       webhookTarget: async () => ({ url: "https://crm.example/", secrets: ["whsec_1"] }),
       nextWebhookEvents: async () => page.splice(0),
       tellWebhook: async (_sender, _name, { taken, stopped }) => {
@@ -107,4 +107,13 @@ test("nor does it leave before what was under way when its page ended; a second 
   await ended;
   await settled();
   assert.deepEqual([posts[0]?.isBrokenOff, calls], [true, [[{ event_id: "1-0-7", ...NOT_SENT }], "leaves"]]);
+});
+
+test("where all are disabled, who would send tells how they are doing", async () => {
+  const { clock, posts, calls, claim, sender } = sending();
+  claim.name = null;
+  await clock.pass(3_000);
+  assert.deepEqual(sender.figures.state, { waiting: 2, dead: 3, disabled: 1, behind: 0 });
+  await sender.end();
+  assert.deepEqual([posts, calls], [[], ["leaves"]]);
 });

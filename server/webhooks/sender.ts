@@ -58,7 +58,7 @@ export function createSender(parts: Parts) {
     heldUntil = askedAt + first.valid_for * 1_000;
     cancel();
     cancel = clock.after(heldUntil - clock.now(), lose);
-    const names = new Set(claimed.map(({ webhook_name }) => webhook_name));
+    const names = new Set(claimed.flatMap(({ webhook_name }) => webhook_name ?? []));
     stopAllBut(names, tenures);
     for (const name of names)
       if (!runs.has(name) && holds())
