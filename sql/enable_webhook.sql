@@ -19,7 +19,7 @@ begin
     else 'enabled' end;
   if outcome = 'enabled' then
     update coupon.webhooks w
-    set disabled_at = null, disabled_reason = null, failing_since = null
+    set disabled_at = null, disabled_reason = null, failing_since = null, paused_until = null
     where w.webhook_name = enable_webhook.webhook_name;
     update coupon.webhook_deliveries d
     set attempts = 0, next_attempt_at = clock_timestamp()

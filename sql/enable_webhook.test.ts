@@ -21,6 +21,7 @@ test("webhook_not_found, already_enabled, and enabled: it goes on where it was",
   await owner`
     insert into coupon.webhook_deliveries (webhook_name, number, place, coupon_id, attempts, dead_at)
     values ('crm', 1, 9, ${waits}, 8, clock_timestamp())`;
+  await owner`update coupon.webhooks set paused_until = 'infinity'`;
   await admin`select from disable_webhook('crm')`;
   const lunch = await coupon();
   assert.deepEqual(await sender.next("crm"), []);

@@ -38,7 +38,7 @@ begin
   from coupon.webhooks w
   where w.webhook_name = next_webhook_events.webhook_name and w.disabled_at is null
   for no key update;
-  if not found then
+  if not found or v_webhook.paused_until > clock_timestamp() then
     return;
   end if;
   -- Where hardly anything is wanted, so many rows are looked at in one call.
@@ -87,6 +87,6 @@ $$;
 
 comment on function public.next_webhook_events(uuid, text, integer) is
   'For the server process that has claim_webhooks(): the events that are to be sent to a webhook now, of a coupon in their
-order; none if another process has it. Those with a page_end are the next page_size (1 to 1000) of what happened; those
+order; none if another process has it, or while the webhook asked to be sent nothing. Those with a page_end are the next page_size (1 to 1000) of what happened; those
 without waited, and is_dead are those to be sent again. created_at is the webhook''s, for tell_webhook(), which says what became
 of them. What happened since anyone read events() is not in it.';

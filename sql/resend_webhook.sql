@@ -38,6 +38,7 @@ begin
     return next;
     return;
   end if;
+  update coupon.webhooks w set paused_until = null where w.webhook_name = resend_webhook.webhook_name;
   insert into coupon.audit (command, new_values, reason, actor)
   values ('resend_webhook', jsonb_build_object('webhook_name', resend_webhook.webhook_name), resend_webhook.reason,
     resend_webhook.actor);
@@ -47,6 +48,7 @@ end
 $$;
 
 comment on function public.resend_webhook(text, text, text, text) is
-  'Sends at once, and not when its pause is over, what list_webhook_deliveries() tells: all of it, or this event. What is dead
+  'Sends at once, and not when its pause is over, what list_webhook_deliveries() tells: all of it, or this event; also to a
+webhook that asked to be sent nothing. What is dead
 is sent once, beside what came behind it, and stays dead if that fails. A webhook that is disabled gets it when it is
 enabled. Outcomes in order: webhook_not_found, nothing_to_send, resending (so many). reason and actor go to the audit.';

@@ -60,5 +60,26 @@ test("webhook_not_found, nothing_to_send, and resending what waits and what is d
   ]);
 });
 
+test("also to a webhook that asked to be sent nothing, whatever is wanted again", async (t) => {
+  const api = connect(apiUrl);
+  t.after(() => api.end());
+  await admin`select from set_webhook('busy', 'https://busy.example/')`;
+  const sender = createSender(api, randomUUID());
+  await owner`update coupon.webhook_sender set until = clock_timestamp()`;
+  await sender.claim();
+  const [lunch, dinner] = [await coupon(), await coupon()];
+  await send(sender, "busy", () => ({ status: 429, error: "status 429", wait: 86_400 }));
+  assert.deepEqual(await sender.next("busy"), []);
+  const ids = await rows(admin`select event_id from list_webhook_deliveries('busy')`);
+  for (const [i, of] of [lunch, dinner].entries()) {
+    await admin`select from resend_webhook('busy', ${String(ids[i])})`;
+    assert.deepEqual(
+      (await send(sender, "busy")).sent.map(({ coupon_id }) => coupon_id),
+      [of],
+    );
+    await owner`update coupon.webhooks set paused_until = 'infinity'`;
+  }
+});
+
 test("an event_id that is none is refused", () =>
   refusesArgument(admin`select from resend_webhook('crm', 'x')`, "event_id", "22023"));

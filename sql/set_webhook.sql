@@ -48,6 +48,15 @@ begin
     update coupon.webhooks w
     set url = set_webhook.url, event_types = v_types
     where w.webhook_name = set_webhook.webhook_name;
+    if v_old.url <> set_webhook.url then
+      -- Another receiver: what the one before answered says nothing of it.
+      update coupon.webhooks w
+      set failing_since = null, paused_until = null
+      where w.webhook_name = set_webhook.webhook_name;
+      update coupon.webhook_deliveries d
+      set attempts = 0, next_attempt_at = clock_timestamp()
+      where d.webhook_name = set_webhook.webhook_name and d.dead_at is null;
+    end if;
   elsif (select count(*) from coupon.webhooks) >= 50 then
     outcome := 'too_many';
     return next;
@@ -81,5 +90,5 @@ comment on function public.set_webhook(text, text, public.event_type[], text, te
   'Has events sent to url: those of these types, or all if there are none. A new webhook begins with what happens from now on
 (after => ''latest''), behind the event with this event_id, or at the beginning (null); of one that is there after means
 nothing. The secret that signs what is sent is told when it is created, and never again: rotate_webhook_secret() makes
-another one. Outcomes in order: unchanged, too_many (at most 50), changed (what waits goes to the new url), created. reason
+another one. Outcomes in order: unchanged, too_many (at most 50), changed (what waits goes to the new url, at once), created. reason
 and actor (on whose behalf) go to the audit. Raises 22004 or 22023 for arguments that no webhook can have.';

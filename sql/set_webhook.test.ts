@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 import { waiting } from "../bench/harness/waiting.ts";
+import { createSender, send } from "../bench/harness/webhooks.ts";
+import { connect } from "../db/connect.ts";
 
-const { admin, owner, coupon, watch } = await testDatabase();
+const { admin, owner, apiUrl, coupon, watch } = await testDatabase();
 
 const URL = "https://crm.example/hooks?key=1";
 const set = async (name: string, url = URL, types = "{}", after: string | null = "latest") => {
@@ -34,6 +37,35 @@ test("created: with a secret of 32 bytes, which is told this once", async () => 
       ["set_webhook", null, URL],
     ],
   );
+});
+
+test("another url is another receiver: what the one before answered says nothing of it", async (t) => {
+  const api = connect(apiUrl);
+  t.after(() => api.end());
+  const sender = createSender(api, randomUUID());
+  await set("moved");
+  await sender.claim();
+  const lunch = await coupon();
+  const down = () => ({ status: 503, error: "status 503", wait: 86_400 });
+  await send(sender, "moved", down);
+  await owner`update coupon.webhooks set failing_since = clock_timestamp() - interval '6 days' where webhook_name = 'moved'`;
+  // The same receiver is wanted for other events.
+  await set("moved", URL, "{created}");
+  assert.deepEqual(await sender.next("moved"), []);
+  await set("moved", "https://crm.example/elsewhere", "{created}");
+  const { sent, told } = await send(sender, "moved", down);
+  assert.deepEqual([sent, told], [[], [true, false]], "it is not disabled");
+  assert.deepEqual(
+    await rows(admin`
+      select coupon_id::integer, attempts from list_webhook_deliveries('moved')`),
+    [[lunch, 1]],
+  );
+  assert.deepEqual(
+    await rows(admin`
+      select failing_since > clock_timestamp() - interval '1 hour' from list_webhooks() where webhook_name = 'moved'`),
+    [[true]],
+  );
+  await admin`select from remove_webhook('moved')`;
 });
 
 test("it begins with what is new, behind an event, or at the beginning", async () => {

@@ -125,7 +125,11 @@ begin
       when f.error is not null then coalesce(w.failing_since, v_now)
       else w.failing_since end,
     last_status = case when f.error is null then w.last_status else f.status end,
-    last_error = case when f.error is null then w.last_error else f.error end
+    last_error = case when f.error is null then w.last_error else f.error end,
+    paused_until = greatest(w.paused_until, (
+      select v_now + max(make_interval(secs => least(s.wait, 86400)))
+      from unnest(tell_webhook.errors, tell_webhook.waits) s (error, wait)
+      where s.error is not null and s.wait is not null))
   from (values (true)) one
   left join lateral (
     select s.status, left(s.error, 200) as error
@@ -152,6 +156,7 @@ comment on function public.tell_webhook(uuid, text, timestamptz, text, text[], t
 created_at then. taken are, of each coupon, the last
 event that arrived; stopped the first one that did not, with its status, its error (null: it was not sent) and the seconds
 that the receiver asked to wait. page_end is the page''s, null where there was none. A coupon that stopped waits: 5 seconds,
-5, 30 minutes, 2, 5, 10 and 14 hours after each attempt, a tenth more at most; then the event is dead. Who answers 410, or
+5, 30 minutes, 2, 5, 10 and 14 hours after each attempt, a tenth more at most; then the event is dead. Who asks to wait is sent
+nothing meanwhile, of other coupons neither. Who answers 410, or
 takes nothing for 5 days, is disabled (is_disabled). is_told is false, and nothing is done, if another process has it by now
 or the webhook is gone, even if another one has its name. Raises 22004 or 22023 for ids that are none.';

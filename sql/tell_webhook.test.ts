@@ -15,8 +15,10 @@ async function hook(name: string): Promise<string> {
   await sender.claim();
   return name;
 }
-const due = () => owner`
-  update coupon.webhook_deliveries set next_attempt_at = clock_timestamp() where next_attempt_at is not null`;
+async function due(): Promise<void> {
+  await owner`update coupon.webhooks set paused_until = null`;
+  await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp() where next_attempt_at is not null`;
+}
 const failing = (name: string, since: string) => owner`
   update coupon.webhooks set failing_since = clock_timestamp() - ${since}::text::interval where webhook_name = ${name}`;
 const down = () => ({ status: 503, error: "status 503" });
@@ -115,6 +117,37 @@ test("a receiver that asks for more time gets it, up to a day", async () => {
     );
     await due();
   }
+});
+
+test("who asks to wait is sent nothing meanwhile, of other coupons neither, by whichever process", async () => {
+  const crm = await hook("peace");
+  const [lunch, dinner] = [await coupon(), await coupon()];
+  const busy = (wait: number) => ({ status: 429, error: "status 429", wait });
+  await send(sender, crm, ({ coupon_id }) => (coupon_id === lunch ? busy(3_600) : undefined));
+  await admin`select from pause_coupon(${dinner})`;
+  await sender.claim(true);
+  const next = createSender(api, randomUUID());
+  await next.claim();
+  assert.deepEqual(await next.next(crm), []);
+  // What was under way and asks for less, or for nothing, takes nothing of it back.
+  const [row] = await owner`select created_at::text from coupon.webhooks where webhook_name = ${crm}`;
+  const createdAt = String(row?.["created_at"]);
+  const [{ event_id } = {}] = await admin`select event_id from list_webhook_deliveries(${crm})`;
+  for (const stop of [busy(5), down(), { wait: 86_400 }])
+    await next.tell(crm, { createdAt, stopped: [{ event_id: String(event_id), ...stop }] });
+  assert.deepEqual(
+    await rows(owner`
+      select paused_until - clock_timestamp() between interval '59 minutes' and interval '1 hour'
+      from coupon.webhooks where webhook_name = ${crm}`),
+    [[true]],
+  );
+  await owner`update coupon.webhooks set paused_until = clock_timestamp() where webhook_name = ${crm}`;
+  assert.deepEqual(
+    (await send(next, crm)).sent.map(({ event, coupon_id }) => [event, coupon_id]),
+    [["paused", dinner]],
+  );
+  await next.claim(true);
+  await sender.claim();
 });
 
 test("what was not sent, since its time was over, is due at once and no attempt", async () => {

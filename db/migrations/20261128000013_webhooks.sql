@@ -45,6 +45,7 @@ create table coupon.webhooks (
   failing_since timestamptz,
   last_status integer,
   last_error text,
+  paused_until timestamptz,
   disabled_at timestamptz,
   disabled_reason text,
   constraint webhooks_pkey primary key (webhook_name),
@@ -74,6 +75,8 @@ comment on column coupon.webhooks.last_status is
   'What it answered when it refused an event last; null if it did not answer.';
 comment on column coupon.webhooks.last_error is
   'Why that failed, in words.';
+comment on column coupon.webhooks.paused_until is
+  'Until then it asked to be sent nothing. Null, or over: it is sent what is due.';
 comment on column coupon.webhooks.disabled_at is
   'Since when nothing is sent to it; null if it is enabled.';
 

@@ -30,7 +30,8 @@ export interface Tenure {
 }
 
 export type Key = string | number | null;
-type GetTarget = () => Promise<Target | undefined>;
+/** As it was a second ago at most, or as it is. */
+type GetTarget = (how?: { anew: boolean }) => Promise<Target | undefined>;
 
 /** The events of a coupon, and how far they are. */
 export interface Lane {
@@ -51,7 +52,7 @@ export interface Told {
 
 export function createLanes({ db, clock, log, post }: LaneParts) {
   const sent = { taken: 0, refused: 0, unanswered: 0 };
-  /** Until when a webhook asked to be sent nothing, at which URL. */
+  /** Until when a webhook asked to be sent nothing, at which URL: until the database, which is told so, says it. */
   const pauses = new Map<string, { url: string; until: number }>();
 
   const isPaused = (name: string, url: string) => {
@@ -81,26 +82,31 @@ export function createLanes({ db, clock, log, post }: LaneParts) {
       if (status === null && signal.aborted) return end(notSent(event));
       sent[error === null ? "taken" : status === null ? "unanswered" : "refused"] += 1;
       if (error !== null) {
-        if (wait !== null) pause(name, target.url, wait);
-        return end({ event_id: event.event_id, status, error, wait });
+        // Another URL is another receiver.
+        const asked = wait !== null && (await getTarget({ anew: true }))?.url === target.url ? wait : null;
+        if (asked !== null) pause(name, target.url, asked);
+        return end({ event_id: event.event_id, status, error, wait: asked });
       }
       lane.last = event.event_id;
     }
     return end();
   }
 
-  /** Who asks for a pause is sent nothing meanwhile, of other coupons neither. Another URL is another receiver. */
+  /** Who asks for a pause is sent nothing meanwhile, of other coupons neither. */
   function pause(name: string, url: string, seconds: number): void {
     const until = clock.now() + seconds * 1_000;
     if (!isPaused(name, url) || until > (pauses.get(name)?.until ?? 0)) pauses.set(name, { url, until });
   }
 
+  /** The database says from here on who is paused. */
+  const resume = (name: string) => pauses.delete(name);
+
   /** Looks again now and then: a secret that leaked, or a receiver that moved, is not to be used until a page ends. */
   function targetOf(name: string): GetTarget {
     let readAt = Number.NEGATIVE_INFINITY;
     let target: Target | undefined;
-    return async () => {
-      if (clock.now() - readAt < TARGET_MS) return target;
+    return async ({ anew } = { anew: false }) => {
+      if (!anew && clock.now() - readAt < TARGET_MS) return target;
       readAt = clock.now();
       try {
         target = await db.webhookTarget(name);
@@ -112,7 +118,7 @@ export function createLanes({ db, clock, log, post }: LaneParts) {
     };
   }
 
-  return { sent, isPaused, targetOf, sendLane };
+  return { sent, isPaused, resume, targetOf, sendLane };
 }
 
 export const notSent = ({ event_id }: Due, wait: number | null = null): Stop => ({

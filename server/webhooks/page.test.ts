@@ -167,7 +167,7 @@ test("another URL holds from the next event on", async () => {
 });
 
 test("who asks to wait is sent nothing of other coupons meanwhile; another URL is", async () => {
-  const { clock, targets, posts, ids, told, page } = sending(pageOf(1, 2, 2), pageOf(3), pageOf(4));
+  const { targets, posts, ids, told, page } = sending(pageOf(1, 2, 2), pageOf(3), pageOf(4));
   const busy = { status: 429, error: "status 429", wait: 3_600, body: "" };
   const first = page();
   await settled();
@@ -183,17 +183,38 @@ test("who asks to wait is sent nothing of other coupons meanwhile; another URL i
       { event_id: "3-0-2", ...NOT_SENT },
     ],
   });
-  await clock.pass(3_599_999);
-  assert.equal(await page(), false);
-  await clock.pass(1);
+  // From here on the database says it: it has pages again once that time is over, or somebody wants it at once.
   const second = page();
   await settled();
+  // What was under way went to the one before: the new one has not asked for anything.
+  targets.push({ url: "https://other.example/", secrets: [] });
   posts[2]?.answer(busy);
   await second;
-  targets.push({ url: "https://other.example/", secrets: [] });
+  assert.deepEqual(told[1]?.stopped, [{ event_id: "1-0-3", status: 429, error: "status 429", wait: null }]);
   const third = page();
   await settled();
   posts[3]?.answer(TAKEN);
   await third;
   assert.deepEqual(ids(), ["1-0-1", "2-0-2", "1-0-3", "1-0-4"]);
+});
+
+test("while what asked to wait may still have to be told, no page is read", async () => {
+  const { clock, posts, ids, told, page } = sending(pageOf(1, 2), pageOf(3));
+  const first = page();
+  await clock.pass(10_000);
+  await first;
+  posts[0]?.answer({ status: 429, error: "status 429", wait: 3_600, body: "" });
+  await settled();
+  assert.equal(await page(), false);
+  posts[1]?.answer(TAKEN);
+  await settled();
+  assert.deepEqual(
+    told.map(({ stopped }) => stopped.map(({ wait }) => wait)),
+    [[60, 60], [3_600], []],
+  );
+  const second = page();
+  await settled();
+  posts[2]?.answer(TAKEN);
+  await second;
+  assert.deepEqual(ids(), ["1-0-1", "2-0-2", "1-0-3"]);
 });

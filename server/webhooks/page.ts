@@ -25,7 +25,7 @@ export interface PageParts extends LaneParts {
 
 export function createPages(parts: PageParts) {
   const { db, clock, log } = parts;
-  const { sent, isPaused, targetOf, sendLane } = createLanes(parts);
+  const { sent, isPaused, resume, targetOf, sendLane } = createLanes(parts);
   /** Of each webhook, the coupons whose event was under way when its page ended. */
   const underWay = new Map<string, Map<Key, Promise<void>>>();
 
@@ -33,9 +33,11 @@ export function createPages(parts: PageParts) {
   async function sendPage(name: string, tenure: Tenure): Promise<boolean> {
     const getTarget = targetOf(name);
     const target = await getTarget();
-    if (target === undefined || isPaused(name, target.url)) return false;
     const late = underWay.get(name) ?? new Map<Key, Promise<void>>();
     underWay.set(name, late);
+    // Nobody is left who might have to tell of a pause.
+    if (late.size === 0) resume(name);
+    if (target === undefined || isPaused(name, target.url)) return false;
     if (late.size >= AT_ONCE) await Promise.race(late.values());
     const due = await db.nextWebhookEvents(tenure.sender, name, PAGE);
     const [first] = due;

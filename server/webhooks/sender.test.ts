@@ -116,6 +116,38 @@ test("an event that fails holds up its coupon, and no other one", async (t) => {
   assert.equal(new Set(ids.map(({ id }) => id)).size, 1);
 });
 
+test("who asked to wait for a day is sent what an operator wants sent at once", async (t) => {
+  const { receiver, world, admin } = await sending(t);
+  receiver.respondWith((_, response) => void response.writeHead(429, { "retry-after": "86400" }).end());
+  world.webhooks.start();
+  const coupon = await world.newCoupon();
+  await until(
+    async () => (await admin`select from list_webhook_deliveries('crm') where attempts = 1`).count === 1,
+    "it waits",
+  );
+  receiver.respondWith((_, response) => void response.writeHead(204).end());
+  await admin`select from resend_webhook('crm')`;
+  await receiver.until(() => receiver.received.length === 2);
+  await admin`select from pause_coupon(${coupon})`;
+  await receiver.until(() => receiver.received.length === 3);
+  assert.deepEqual(
+    receiver.received.map(({ type }) => type),
+    ["coupon.created", "coupon.created", "coupon.paused"],
+  );
+});
+
+test("a webhook that is disabled is counted, also where it is the only one", async (t) => {
+  const { receiver, world } = await sending(t);
+  receiver.respondWith((_, response) => void response.writeHead(410).end());
+  world.webhooks.start();
+  await world.newCoupon();
+  await receiver.until(() => receiver.received.length === 1);
+  await until(async () => {
+    await turn();
+    return world.webhooks.figures.state?.disabled === 1;
+  }, "it is counted");
+});
+
 test("one of two servers sends; when it ends, the other one goes on at once", async (t) => {
   const { receiver, world } = await sending(t);
   const other = await openApp(world.scratch.apiUrl, options);
