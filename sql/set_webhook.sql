@@ -35,7 +35,8 @@ begin
   perform coupon.check_reason_and_actor(set_webhook.reason, set_webhook.actor);
   v_types := array(select distinct t from unnest(set_webhook.event_types) t order by t);
 
-  lock table coupon.webhooks in share row exclusive mode;
+  -- Also against those that have locked a row and will change it: else each would wait for the other.
+  lock table coupon.webhooks in exclusive mode;
   select w.* into v_old from coupon.webhooks w where w.webhook_name = set_webhook.webhook_name;
   if found then
     if (v_old.url, v_old.event_types) = (set_webhook.url, v_types) then

@@ -68,6 +68,36 @@ test("another url is another receiver: what the one before answered says nothing
   await admin`select from remove_webhook('moved')`;
 });
 
+test("whoever changes it and whoever sends to it wait for each other, in one order", async (t) => {
+  const api = connect(apiUrl);
+  t.after(() => api.end());
+  const sender = createSender(api, randomUUID());
+  await owner`update coupon.webhook_sender set until = clock_timestamp()`;
+  await set("busy");
+  await sender.claim();
+  await coupon();
+  await send(sender, "busy", () => ({ error: "no answer" }));
+  await owner`update coupon.webhook_deliveries set next_attempt_at = clock_timestamp()`;
+  const [given] = await sender.next("busy");
+  const both = await owner.begin(async (sql) => {
+    // What is told has the webhook's row by then, and waits.
+    await sql`select from coupon.webhook_deliveries for update`;
+    const told = sender.tell("busy", {
+      createdAt: String(given?.created_at),
+      taken: [String(given?.event_id)],
+    });
+    await waiting(watch);
+    const changed = set("busy", "https://crm.example/other");
+    await waiting(watch, 2);
+    return { answers: Promise.all([told, changed]) };
+  });
+  assert.deepEqual(await both.answers, [
+    [true, false],
+    ["changed", null],
+  ]);
+  await admin`select from remove_webhook('busy')`;
+});
+
 test("it begins with what is new, behind an event, or at the beginning", async () => {
   await coupon();
   const [first, last] = [
