@@ -258,6 +258,38 @@ for (const before of [[], [get("/")]])
     assert.deepEqual(statuses(), [408]);
   });
 
+for (const [what, head, status] of [
+  ["answered", "", 401],
+  ["refused", "Host: y\r\n", 400],
+] as const)
+  test(`who is ${what} for the last time while it sends sees that`, async (t) => {
+    const { server, open, asked } = await listen(t, { lingerMs: 60_000 });
+    const connected = once(server, "connection");
+    const socket = open();
+    socket.write(`POST / HTTP/1.1\r\nHost: x\r\n${head}Content-Length: 9\r\n\r\n{`);
+    const [wire] = (await connected) as [Socket];
+    const written = once(wire, "finish");
+    if (what === "answered") (await asked())[1].writeHead(status, { connection: "close" }).end();
+    await written;
+    await new Promise(setImmediate);
+    assert.equal(wire.destroyed, false);
+    socket.write("}");
+    assert.deepEqual(await statusesOf(socket), [status]);
+  });
+
+test("who goes on sending after the last answer is cut", async (t) => {
+  const { server, asked } = await listen(t, { lingerMs: 50 });
+  const connected = once(server, "connection");
+  const { port } = server.address() as AddressInfo;
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {});
+  t.after(() => socket.destroy());
+  socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{");
+  const [wire] = (await connected) as [Socket];
+  const cut = new Promise((resolve) => wire.once("close", resolve));
+  (await asked())[1].writeHead(401, { connection: "close" }).end();
+  await cut;
+});
+
 test("a connection that nothing was sent on is closed without a word", async (t) => {
   const { open, statuses } = await listen(t, { headMs: 100 });
   assert.deepEqual(await statusesOf(open()), []);

@@ -34,7 +34,7 @@ export const LIMITS = {
   connections: 20_000,
   /** The last of them is answered with Connection: close. */
   requestsPerConnection: 100_000,
-  /** What a client that was refused may still send before its connection is cut: cut at once, it might not see the answer. */
+  /** What a client that was answered may still send before its connection is cut: cut at once, it might not see the answer. */
   lingerMs: 1_000,
 };
 
@@ -67,6 +67,7 @@ export function createHttpServer(
   });
   server.maxHeadersCount = limits.headers + 1; // those beyond it Node leaves out
   closeBeyond(server, limits.connections);
+  server.on("connection", (socket: Socket) => lingerAtEnd(socket, limits.lingerMs));
   server.maxRequestsPerSocket = limits.requestsPerConnection;
   server.timeout = limits.silentMs;
 
@@ -126,6 +127,25 @@ function closeBeyond(server: Server<typeof Incoming>, most: number): void {
     });
     if (open > most) socket.destroy();
   });
+}
+
+/**
+ * Node.js (20.20.2) cuts a connection once its last answer is written. A client that is still sending its body would get a reset in
+ * place of the answer, so it may go on for a while.
+ */
+function lingerAtEnd(
+  socket: Socket & { parser?: { incoming?: IncomingMessage | null } },
+  lingerMs: number,
+): void {
+  const { destroySoon } = socket;
+  socket.destroySoon = () => {
+    if (socket.parser?.incoming?.complete ?? true) {
+      destroySoon.call(socket);
+      return;
+    }
+    socket.end();
+    setTimeout(() => socket.destroy(), lingerMs).unref();
+  };
 }
 
 /**
