@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { Counter, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { collectReports, metricsOfAll, reportTo } from "./worker-metrics.ts";
 
 /** As many reads at once as make Node warn of a leak, and one more. */
 const READS = 12;
+
+/** prom-client measures it from one reading to the next. */
+const LAG = "nodejs_eventloop_lag_max_seconds";
 
 interface Told {
   type: string;
@@ -101,18 +104,50 @@ test("reads of the metrics of all workers leave no listener behind, on either si
     },
   );
 
+  await t.test("the primary process, of what is only told when it asks", async () => {
+    const [tells, asks] = [new EventEmitter(), new EventEmitter()];
+    const values = [{ labels: {}, value: 0.25 }];
+    const lag = { name: LAG, help: "x", type: "gauge", values };
+    cluster.emit("message", tells, { type: "coupon:report", report: [...report, lag] });
+    cluster.emit("message", tells, { type: "coupon:report", report });
+    Object.assign(tells, {
+      isConnected: () => true,
+      send: ({ id }: Told) => cluster.emit("message", tells, { type: "coupon:report", report, id }),
+    });
+    const answer = new Promise<Told>((send) => Object.assign(asks, { isConnected: () => true, send }));
+    cluster.emit("message", asks, { type: "coupon:metrics wanted", id: "l" });
+    assert.match((await answer).text ?? "", new RegExp(`^${LAG} 0.25$`, "m"));
+    cluster.emit("disconnect", tells);
+  });
+
   await t.test("a worker", async (t) => {
     const { connected, send } = process;
     t.after(() => Object.assign(process, { connected, send }));
     const questions: Told[] = [];
+    const reports: (Told & { report: { name: string }[] })[] = [];
     Object.assign(process, {
       connected: true,
       send(message: Told, _handle: unknown, _options: unknown, sent: () => void) {
         if (message.type === "coupon:metrics wanted") questions.push(message);
+        else reports.push(message as (typeof reports)[number]);
         sent();
       },
     });
+    let readings = 0;
+    new Gauge({
+      name: LAG,
+      help: "x",
+      registers: [registry],
+      collect() {
+        readings += 1;
+      },
+    });
     await reportTo(registry);
+    const told = () => reports.map(({ id, report }) => [id, report.map(({ name }) => name)]);
+    assert.deepEqual([told(), readings], [[[undefined, ["told_total"]]], 0]);
+    process.emit("message", { type: "coupon:report wanted", id: "q" }, undefined);
+    await new Promise(setImmediate);
+    assert.deepEqual([told()[1], readings], [["q", ["told_total", LAG]], 1]);
     const before = process.listenerCount("message");
     const reads = Array.from({ length: READS }, metricsOfAll);
     assert.equal(process.listenerCount("message"), before);

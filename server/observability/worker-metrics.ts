@@ -6,7 +6,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { randomUUID } from "node:crypto";
 import type { Registry } from "prom-client";
-import { lasting, type Report, silentWorkers, textOf, together } from "./aggregate.ts";
+import { lasting, type Report, silentWorkers, type Told, textOf, together } from "./aggregate.ts";
 
 const REPORT_MS = 1_000;
 /** For the report of a worker that is asked, ms. Of one that does not answer, its last report counts. */
@@ -31,7 +31,7 @@ export function collectReports(): void {
 
   cluster.on("message", async (worker, message: Message) => {
     if (message.type === "coupon:report") {
-      reports.set(worker, message.report);
+      reports.set(worker, renewed(reports.get(worker) ?? [], message.report));
       if (message.id !== undefined) questions.get(message.id)?.done();
     } else if (message.type === "coupon:metrics wanted") {
       const { id } = message;
@@ -71,15 +71,32 @@ export function collectReports(): void {
   }
 }
 
+/** What a report leaves out stays as it was told last. */
+function renewed(before: Report, report: Report): Report {
+  const told = new Set(report.map(({ name }) => name));
+  return [...report, ...before.filter(({ name }) => !told.has(name))];
+}
+
 // ---- a worker -------------------------------------------------------------------------------------------------------
 
 /** Of those who wait for the metrics of all workers, by the ids of their questions. */
 const waiting = new Map<string, (answer: { text?: string; error?: string }) => void>();
 
+/** prom-client (15.1.3) measures these from one reading to the next, which shall be from one scrape to the next, as in one process alone. */
+const SINCE_A_SCRAPE = /^nodejs_eventloop_lag_/;
+
 /** Reports now, each second, and when asked; takes the primary's answers from now on. Returns what sends the last report. */
 export async function reportTo(registry: Registry): Promise<() => Promise<void>> {
   async function report(id?: string): Promise<void> {
-    const told = (await registry.getMetricsAsJSON()) as unknown as Report;
+    const metrics = registry.getMetricsAsArray() as unknown as {
+      name: string;
+      get(): Told | Promise<Told>;
+    }[];
+    const told = await Promise.all(
+      metrics
+        .filter(({ name }) => id !== undefined || !SINCE_A_SCRAPE.test(name))
+        .map((metric) => metric.get()),
+    );
     await new Promise<void>((sent) => send({ type: "coupon:report", report: told, ...(id && { id }) }, sent));
   }
   process.on("message", (message: Message) => {
