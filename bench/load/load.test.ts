@@ -16,7 +16,7 @@ import { evenly, fly, openPool, type Pool, readReply, recoveredAt } from "./open
 import { optionsOf, readCommand, usageOf } from "./options.ts";
 import { createPace, inTurn } from "./rounds.ts";
 import { scenarios } from "./scenarios.ts";
-import { type Contender, figuresOf, type Seen, type ServersOptions } from "./servers-figures.ts";
+import { type Contender, figuresOf, type Seen, type ServersOptions, wrongLeases } from "./servers-figures.ts";
 
 async function withServer(listener: RequestListener, work: (url: string) => Promise<void>): Promise<void> {
   const server = createServer(listener);
@@ -396,7 +396,7 @@ test("quick sizes and defaults pass their own checks, and the usage names every 
   }
 });
 
-test("servers: what one does is told without its start; what 50 would do is 50 times that", () => {
+test("servers: what one does is told without its start; what 50 would do is 50 times that; leases asked for too often are wrong", () => {
   const options: ServersOptions = {
     rounds: 1,
     servers: [1, 4],
@@ -417,7 +417,18 @@ test("servers: what one does is told without its start; what 50 would do is 50 t
     ...(["start", "refusals"] as const).map((load) => volley(load, 1_000, servers)),
   ]);
   const { measures, headlines } = figuresOf(new Map(volleys), options);
-  assert.equal(measures.length, 10);
+  assert.deepEqual(
+    measures.map(({ group, name }) => `${group}: ${name}`),
+    ["1 server", "4 servers"].flatMap((group) =>
+      [
+        "at rest",
+        "refusals, 100 a second",
+        "refusals, 400 a second",
+        "reads of the live coupons, 400 a second",
+        "refusals, 400 a second, 1,000 users",
+      ].map((name) => `${group}: ${name}`),
+    ),
+  );
   assert.deepEqual(measures.at(-1), {
     group: "4 servers",
     name: "refusals, 400 a second, 1,000 users",
@@ -445,5 +456,30 @@ test("servers: what one does is told without its start; what 50 would do is 50 t
       ["50 servers: connections at most seen", 350],
       ["10,000,000 refusals in a minute: cores for the servers", 10],
     ],
+  );
+  assert.deepEqual(
+    headlines.filter((headline) => judge("servers", headline)).map(({ name }) => name.split(" ")[0]),
+    ["questions", "calls", "statements", "statements", "statements"],
+  );
+  // Where nobody is refused, nobody asks.
+  const wrong = (name: string, questions: number) =>
+    `${name}: ${questions} questions for leases a second and server`;
+  assert.deepEqual(
+    wrongLeases(measures),
+    ["1 server", "4 servers"].flatMap((group) =>
+      ["at rest", "reads of the live coupons, 400 a second"].map((name) => wrong(`${group}, ${name}`, 2)),
+    ),
+  );
+  const once = volleys.map(([contender, [seen]]): [Contender, Seen[]] => [
+    contender,
+    [{ ...(seen as Seen), leases: contender.load === "few refusals" ? 12 : 1 }],
+  ]);
+  assert.deepEqual(
+    wrongLeases(figuresOf(new Map(once), options).measures),
+    ["1 server", "4 servers"].flatMap((group) => [
+      wrong(`${group}, refusals, 100 a second`, 2.2),
+      wrong(`${group}, refusals, 400 a second`, 0),
+      wrong(`${group}, refusals, 400 a second, 1,000 users`, 0),
+    ]),
   );
 });

@@ -44,6 +44,8 @@ export interface Seen {
 
 type Measured = Map<Contender, Seen[]>;
 
+const LEASES = "questions for leases a second, each server";
+
 export function figuresOf(
   measured: Measured,
   options: ServersOptions,
@@ -61,7 +63,7 @@ export function figuresOf(
         name: nameOf({ users, load }, options),
         figures: measures.figuresOf(volleys, {
           "statements a second, each server": (seen) => (seen.statements - statements) / seen.lived,
-          "questions for leases a second, each server": (seen) => (seen.leases - 1) / seen.asked,
+          [LEASES]: (seen) => (seen.leases - 1) / seen.asked,
           "calls that count a second, each server": (seen) => (seen.counts - counts) / seen.asked,
           "CPU of the database, ms a second, each server": (seen) => seen.database,
           "CPU of the servers, µs a request": (seen) => seen.cpu,
@@ -70,6 +72,20 @@ export function figuresOf(
       };
     });
   return { measures: table, headlines: headlinesOf(table, options) };
+}
+
+/** A server asks for a refused coupon's lease each half second at most, and next to never where nobody is refused: what is not so. */
+export function wrongLeases(table: readonly Measure[]): string[] {
+  const isRight = (name: string, questions: number) =>
+    name.startsWith("refusals") ? questions > 0 && questions <= 2 : questions < 0.5;
+  return table
+    .map(({ group, name, figures }) => ({
+      what: `${group}, ${name}`,
+      name,
+      questions: figures[LEASES]?.[0] ?? Number.NaN,
+    }))
+    .filter(({ name, questions }) => !isRight(name, questions))
+    .map(({ what, questions }) => `${what}: ${questions} questions for leases a second and server`);
 }
 
 const groupOf = (servers: number) => `${servers} ${servers === 1 ? "server" : "servers"}`;

@@ -18,7 +18,14 @@ import { createVerdict, type Findings, type Say, Skipped, type Verdict } from ".
 import { evenly, fly, greet, openPool, type Pool, wire } from "./open-loop.ts";
 import { inTurn } from "./rounds.ts";
 import type { Scenario } from "./scenario.ts";
-import { type Contender, figuresOf, type Load, type Seen, type ServersOptions } from "./servers-figures.ts";
+import {
+  type Contender,
+  figuresOf,
+  type Load,
+  type Seen,
+  type ServersOptions,
+  wrongLeases,
+} from "./servers-figures.ts";
 import { postmasterOf } from "./volley.ts";
 
 export const servers: Scenario<ServersOptions> = {
@@ -91,11 +98,14 @@ function run(options: ServersOptions, say: Say): Promise<Findings> {
       1, // nothing to warm up: each volley has servers of its own
     );
     for (const shop of shops) await verdict.reconciles(shop.database.admin);
+    const found = figuresOf(measured, options);
+    verdict.failures.push(...wrongLeases(found.measures));
     verdict.checks.push(
-      `every request answered as it must be, ${COUNT} rows of each sold-out coupon before and after, reconcile() empty`,
+      `every request answered as it must be, ${COUNT} rows of each sold-out coupon before and after, reconcile() empty; no server asked ` +
+        "more than twice a second for a coupon's lease, or at rest",
     );
     return {
-      ...figuresOf(measured, options),
+      ...found,
       checks: verdict.checks,
       failures: verdict.failures,
       notes: notesOf(stage),
