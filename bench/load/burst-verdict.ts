@@ -59,11 +59,6 @@ export async function verify(admin: Sql, drop: Drop) {
   verifyOrder(verdict, granted);
   const turn = turnOf(answers, granted);
   const { tally, before } = verifyEach(verdict, drop, holders, granted, turn);
-  const share = before / drop.askers.length;
-  verdict.expect(
-    share > 0.05 && share < 0.95,
-    `it went live at ${(share * 100).toFixed(0)} % of the burst: run it again`,
-  );
   verdict.checks.push(
     `${count} rows, positions 1 to ${count}, ${count} answers 201 that match them, nobody twice, ` +
       "every other answer a correct refusal or replay, in order of arrival, reconcile() empty",
@@ -71,7 +66,7 @@ export async function verify(admin: Sql, drop: Drop) {
   return {
     verdict,
     tally,
-    share,
+    share: before / drop.askers.length,
     sellOut: (coupon?.["sell_out"] ?? Number.NaN) as number,
     // The database's clock is this machine's.
     startsAt: (coupon?.["starts_at"] as number) - performance.timeOrigin,
