@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { env, userToken } from "./app.ts";
+import { STARTING } from "./process.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** The process as ./sd start makes it. */
@@ -17,7 +18,7 @@ function spawnServer(
 ): ChildProcess {
   return spawn(process.execPath, [...TYPESCRIPT, "server/main.ts"], {
     env: {
-      PATH: process.env["PATH"],
+      ...STARTING,
       PORT: "0",
       HOST: "127.0.0.1",
       API_DATABASE_URL: apiUrl,

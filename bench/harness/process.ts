@@ -5,6 +5,12 @@ import { createInterface } from "node:readline";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "./cleanup.ts";
 
+/** What a process is given of our environment to find programs, and what Node.js made of our files before (sd). */
+export const STARTING = {
+  PATH: process.env["PATH"],
+  NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
+};
+
 export interface Process {
   url: string;
   pid: number;
@@ -15,7 +21,7 @@ export interface Process {
   stop(): Promise<void>;
 }
 
-/** Starts a TypeScript file that logs {"message":"listening","url":…}, with this environment and no other. */
+/** Starts a TypeScript file that logs {"message":"listening","url":…}, with this environment and what a process of ours needs. */
 export async function startProcess(
   script: string,
   environment: Record<string, string>,
@@ -23,7 +29,7 @@ export async function startProcess(
 ): Promise<Process> {
   const child = spawn(process.execPath, [...args, ...TYPESCRIPT, script], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { PATH: process.env["PATH"], ...environment },
+    env: { ...STARTING, ...environment },
   });
   const ended = new Promise<string>((resolve) =>
     child.once("exit", (code, signal) => resolve(signal ?? `exit status ${code}`)),
