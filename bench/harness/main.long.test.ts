@@ -6,7 +6,7 @@ import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { cleanUp } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
-import { ended, nothingRuns, type Run, runSd, said, sd, until } from "./sd.ts";
+import { ended, nothingRuns, type Run, runSd, said, sd, signalGroup, until } from "./sd.ts";
 
 after(cleanUp);
 
@@ -66,4 +66,26 @@ test("several runs at once share a server, and the last one out stops it", async
   const runs = await Promise.all([short(), short(), short()]);
   for (const { status, stderr } of runs) assert.deepEqual([status, stderr], [0, ""]);
   await nothingRuns(home);
+});
+
+test("a run that a signal ends leaves no database", async () => {
+  const dataDir = await newDataDir();
+  const program = `
+    const { scratchDatabase } = await import("./bench/harness/scratch.ts");
+    await scratchDatabase();
+    console.log("in");
+    setInterval(() => {}, 1000);`;
+  const command = [process.execPath, ...TYPESCRIPT, "--input-type=module", "-e", program];
+  const run = sd([...MAIN, ...command], { dataDir, command: process.execPath });
+  await said(run, /^in$/m);
+  signalGroup(run.child, "SIGINT");
+  assert.equal(await ended(run), 130);
+  const home = join(dataDir, "scratch");
+  await nothingRuns(home);
+  const { url } = await startEmbedded({ dataDir: home });
+  const left = await withConnection(
+    url,
+    (sql) => sql`select datname from pg_database where datname like 'coupon\\_%'`,
+  );
+  assert.deepEqual([...left], []);
 });

@@ -80,7 +80,10 @@ export async function withSharedServer<T>(
     return await work(url);
   } finally {
     // If asking fails, the server is gone, and this run counts as the last one.
-    if (await isLast(session).catch(() => true)) await stopEmbedded({ dataDir });
+    if (await isLast(session).catch(() => true)) {
+      await dropLeft(session).catch(() => {});
+      await stopEmbedded({ dataDir });
+    }
     await session.end({ timeout: 1 });
   }
 }
@@ -120,6 +123,12 @@ async function isLast(session: Sql): Promise<boolean> {
   await session`select pg_advisory_unlock_shared(${RUNS_LOCK}::bigint)`;
   const [row] = await session`select pg_try_advisory_lock(${RUNS_LOCK}::bigint) as is_last`;
   return row?.["is_last"];
+}
+
+/** Databases of runs that a signal has ended: each is 10 MB, and nobody uses them. */
+async function dropLeft(session: Sql): Promise<void> {
+  const left = await session`select datname from pg_database where datname ~ '^coupon_(scratch|template)_'`;
+  for (const { datname } of left) await dropDatabase(session, datname);
 }
 
 /** A fresh database with no users and no coupons; `drop()` ends its sessions and removes it. */
