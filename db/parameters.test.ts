@@ -108,6 +108,7 @@ test("several hosts, paired with ports as libpq does it", () => {
       "h2:5432",
       "::2:5432",
     ],
+    ["postgres://a:b@[fe80::1%25eth0]:1/c", "postgres://a:b@[fe80::1%25eth0]:1/c", "fe80::1%eth0:1"],
     ["postgres://a:b@/c?host=h1,h2&port=7", "postgres://a:b@h1:7,h2:7/c", "h1:7", "h2:7"],
     ["postgres://a:b@h0:1,h9:2/c?host=h1,h2", "postgres://a:b@h1:1,h2:2/c", "h1:1", "h2:2"],
     ["postgres://a:b@/c?host=/x,/y&port=7,", "postgres://a:b@%2Fx:7,%2Fy/c", "/x:7", "/y:5432"],

@@ -143,7 +143,9 @@ export function hostsAndPorts(
 ): string {
   return hosts
     .map(({ host, port }) => {
-      const name = host.includes(":") && !isSocket(host) ? `[${host}]` : written(host);
+      // Of an address only the % before its zone has to be written otherwise: [fe80::1%25eth0].
+      const isAddress = host.includes(":") && !isSocket(host);
+      const name = isAddress ? `[${written(host).replaceAll("%3A", ":")}]` : written(host);
       return `${name}${port === "" ? "" : `:${port}`}`;
     })
     .join(",");
