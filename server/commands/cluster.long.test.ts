@@ -1,6 +1,6 @@
 /** ./sd cluster: up, faults of ./sd faults --cluster in short, a node that dies, down. */
 import assert from "node:assert/strict";
-import { chown, readdir, readFile } from "node:fs/promises";
+import { chown, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { isFound } from "../../bench/faults/failover/campaign.ts";
@@ -41,6 +41,7 @@ after(cleanUp);
 /** A data directory whose cluster is gone at the end, whatever happened. */
 async function newDataDir(): Promise<string> {
   const dataDir = join(await temporaryDirectory(), "ü #1: x"); // YAML has other uses for some of these
+  await mkdir(dataDir);
   atEnd(() => removeCluster({ dataDir }));
   return dataDir;
 }
