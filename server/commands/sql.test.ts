@@ -29,6 +29,8 @@ test("one statement as coupon_admin, its rows as psql draws them", async (t) => 
   for (const [args, message] of [
     [["select 'B\ufffdr'"], "the statement is not UTF-8, or contains U+FFFD: write that one as chr(65533)"],
     [["select 1; select 2"], "cannot insert multiple commands into a prepared statement"],
+    [["/* all */ -- of them\nCopy (select 1) to stdout"], 'copy needs psql: ./sd psql -c "copy …"'],
+    [["copy coupon.incoming_users (user_id) from stdin"], 'copy needs psql: ./sd psql -c "copy …"'],
     [["selct 1"], 'syntax error at or near "selct"'],
     [[], 'give one statement: ./sd sql "select * from live_coupons()"'],
     [["select 1", "2"], 'give one statement: ./sd sql "select * from live_coupons()"'],
