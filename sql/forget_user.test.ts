@@ -241,6 +241,8 @@ test("forgotten: blanks in a name are blanks, whichever they are and however man
       "Ann\u00a0Lee, Ann\u202fLee, Ann\u3000Lee, Ann\nLee",
       "(forgotten), (forgotten), (forgotten), (forgotten)",
     ],
+    [" Ann\u00a0", "for Ann. Annika", "for (forgotten). Annika"],
+    [" ", "for Ann", "for Ann"],
     ["Zoë  (Dr.) O", "Zoë (Dr.)\u00a0O, Zoë(Dr.) O", "(forgotten), Zoë(Dr.) O"],
   ]);
 });

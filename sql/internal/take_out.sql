@@ -2,8 +2,9 @@
 -- ASCII's, or say that "IRIS" is not "Iris" (Turkish). I, İ, i and ı are one letter, σ and ς another one, and ß is ss. A letter with
 -- an accent is one, whether it was written as one character or as two (NFC), and so is the i with a second dot that JavaScript makes
 -- of İ. Where a script has no spaces between words (Chinese, Japanese, Thai), or hangs endings on a name (Korean), it is found
--- wherever it stands. Signs of vowels are part of a word, though they are no letters to ICU. Blanks are blanks, whichever and how many. All of the text goes where it would
--- grow too long for the audit. The index that finds such texts cuts them into words alike (coupon.words_of).
+-- wherever it stands. Signs of vowels are part of a word, though they are no letters to ICU. Blanks are blanks, whichever and how
+-- many, and those around a name are no part of it. All of the text goes where it would grow too long for the audit. The index that
+-- finds such texts cuts them into words alike (coupon.words_of).
 create or replace function coupon.take_out(name text, words text)
 returns text
 language sql
@@ -21,7 +22,9 @@ as $$
   )) s (chars, marks)
   cross join lateral (
     select
-      regexp_replace(normalize(take_out.name, nfc) collate "und-x-icu", U&'([Iİiı])\0307', '\1', 'g'),
+      regexp_replace(
+        regexp_replace(normalize(take_out.name, nfc) collate "und-x-icu", U&'([Iİiı])\0307', '\1', 'g'),
+        '^\s+(?=\S)|(?<=\S)\s+$', '', 'g'),
       normalize(take_out.words, nfc) collate "und-x-icu"
   ) o (name, words)
   cross join lateral regexp_replace(
