@@ -142,10 +142,11 @@ function wordOf(error: unknown): string {
   return cause?.code ?? name;
 }
 
-/** How many spans a collector that took the batch did not take. */
+/** How many spans a collector that took the batch did not take; 0 where its answer is none by the protocol. */
 function refusedOf(text: string): number {
   try {
-    return Number(JSON.parse(text).partialSuccess?.rejectedSpans ?? 0);
+    const refused = Number(JSON.parse(text).partialSuccess?.rejectedSpans ?? 0);
+    return refused > 0 ? refused : 0;
   } catch {
     return 0;
   }

@@ -264,7 +264,12 @@ test("a batch is sent again while the collector is busy, after the time that it 
   await asked(3);
   requests[2]?.answer(200, { partialSuccess: { rejectedSpans: "1" } });
   await until(() => dropped() === 2);
-  assert.equal(exported(), 1);
+  take(ended(3));
+  await clock.pass(5_000);
+  await asked(4);
+  requests[3]?.answer(200, { partialSuccess: { rejectedSpans: "none" } });
+  await until(() => exported() === 2);
+  assert.equal(dropped(), 2);
   assert.deepEqual(failures, [
     "the collector of traces answers 503",
     "the collector of traces answers 400",

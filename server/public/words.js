@@ -325,12 +325,10 @@ export function countdown(ms) {
  * @param {number} total seconds
  */
 export function inWords(total) {
+  if (total <= 0) return "0 s";
   const units = ["d", "h", "min", "s"];
   const parts = split(total).map((n, i) => [n, units[i]]);
-  const first = Math.max(
-    0,
-    parts.findIndex(([n]) => n !== 0),
-  );
+  const first = parts.findIndex(([n]) => n !== 0);
   return parts
     .slice(first, first + 2)
     .filter(([n]) => n !== 0)
