@@ -36,6 +36,8 @@ test("numbers that a double holds are numbers, all others keep their digits", ()
 test("a string is never taken for a number", () => {
   for (const text of [
     '"\\u0000750727362669608961"',
+    '"\\u000012"',
+    '"\\u00001.2.3"',
     '"a\\"\\\\u0000750727362669608961"',
     '"750727362669608961"',
   ]) {

@@ -6,8 +6,8 @@
 
 /** Strings, so that digits in them are left alone; numbers. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
-/** The least that a double cannot hold: 16 digits, or an exponent. */
-const SUSPECT = /[\d.]{16}|\d[eE]/;
+/** The least that a double cannot hold: 16 digits, or an exponent; or a given string that looks like a kept number. */
+const SUSPECT = /[\d.]{16}|\d[eE]|"\\u0000/;
 const WRITTEN = /"\\u0000(-?\d[\d.eE+-]*)"/g;
 const KEPT = /^\0-?\d[\d.eE+-]*$/;
 

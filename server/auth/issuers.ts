@@ -48,16 +48,20 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
   };
 }
 
-/** A service's or an admin's token whose scope (RFC 8693) has words of ours may do no more than they say. */
+/** A service's or an admin's token whose scope (RFC 8693) has words of ours may do no more than they say. A scope that is none says nothing. */
 function ownRole({ role: claim, scope }: Claims): Held | null {
   const role = OWN_ROLES.get(claim);
   if (role === undefined) return null;
-  return role === "user" ? { role } : limitedTo(scopesIn(scope), role);
+  if (role === "user") return { role };
+  const scopes = scopesIn(scope);
+  return scopes === null ? null : limitedTo(scopes, role);
 }
 
-/** Words with spaces between them, or a list of such texts, as some signers write it; other words are theirs. */
-function scopesIn(scope: unknown): Scope[] {
-  const words = [scope].flat().flatMap((text) => (typeof text === "string" ? text.split(" ") : []));
+/** Words with spaces between them, or a list of such texts, as some signers write it; other words are theirs. Null: it is no scope. */
+function scopesIn(scope: unknown = []): Scope[] | null {
+  const texts = [scope].flat();
+  if (!texts.every((text) => typeof text === "string")) return null;
+  const words = texts.flatMap((text) => text.split(/\s/));
   return SCOPES.filter((one) => words.includes(one));
 }
 

@@ -80,7 +80,7 @@ for (const [scope, scopes] of [
     ["openid read", "use"],
     ["read", "use"],
   ],
-  [[5, null, "read"], ["read"]],
+  ["read\tuse", ["read", "use"]],
 ] as const)
   test(`the scope ${JSON.stringify(scope)} is ${scopes}`, async () => {
     assert.deepEqual(await own({ scope }), { role: "service", subject: "shop", scopes });
@@ -89,3 +89,8 @@ for (const [scope, scopes] of [
 test("one text of a list that says use alone is a till", async () => {
   assert.deepEqual(await own({ scope: ["openid use"] }), { role: "till", subject: "shop" });
 });
+
+for (const scope of [5, null, true, { use: 1 }, [5, null, "read"], [["use"]]])
+  test(`the scope ${JSON.stringify(scope)} is none: the key is not taken for one that may do all`, async () => {
+    assert.equal(await own({ scope }), null);
+  });

@@ -186,11 +186,18 @@ const STREAMS = {
 /** @type {ReadonlySet<string>} */
 const LISTS = new Set(/** @satisfies {ListName[]} */ (["listUsers", "listGroup", "listGrants"]));
 
+/** @param {{ used_date?: string }} request */
+const undoesAnyUse = ({ used_date }) => used_date === undefined;
 /**
- * Done again it does more: another new secret, and the one that the receiver has is out. It is sent again only where nothing was done.
- * @type {ReadonlySet<string>}
+ * Done again they do more: another new secret, and the one that the receiver has is out; a later use is undone, where the request does not
+ * say which it means. They are sent again only where nothing was done.
+ * @type {Record<string, (request: any) => boolean>}
  */
-const ONCE = new Set(/** @satisfies {CallName[]} */ (["rotateWebhookSecret"]));
+const DOES_MORE = /** @satisfies {Partial<Record<CallName, (request: any) => boolean>>} */ ({
+  rotateWebhookSecret: () => true,
+  undoUse: undoesAnyUse,
+  undoClaim: undoesAnyUse,
+});
 /** Problems after which nothing was done. */
 const NOTHING_DONE = new Set([
   ...["rate_limited", "overloaded", "database_unavailable", "writes_stalled", "keys_unavailable"],
@@ -254,7 +261,7 @@ export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, 
           insistOnBase();
           return LISTS.has(name)
             ? readCsv(connection, toRequest(connection.base, operation, request), signal)
-            : call(connection, operation, request, signal, ONCE.has(name));
+            : call(connection, operation, request, signal, DOES_MORE[name]?.(request) ?? false);
         };
   }
   return /** @type {CouponClient} */ (client);

@@ -243,6 +243,33 @@ test("a webhook's new secret is not made twice: it is sent again only where noth
   assert.deepEqual([came.length, await signing()], [4, [2, 3]]);
 });
 
+test("an undo that does not say which use is sent again only where nothing was done", async () => {
+  const { client, coupon_id, user_id } = await buyer();
+  await client.issueCoupon({ coupon_id });
+  const use = async () => {
+    const used = await client.useCoupon({ coupon_id, reference: "r" });
+    assert.equal(used.outcome, "used");
+    came = [];
+    return (used as { used_date: string }).used_date;
+  };
+  const admin = clientOf(adminToken);
+  const undo = { coupon_id, user_id, reason: "r" };
+
+  await use();
+  faults = [loseTheAnswer];
+  await assert.rejects(admin.undoUse(undo), { outcome: "connection_lost" });
+  assert.equal(came.length, 1, "a later use would have been undone");
+
+  await use();
+  faults = [refuse(503)];
+  assert.equal((await admin.undoUse(undo)).outcome, "restored");
+
+  const used_date = await use();
+  faults = [loseTheAnswer];
+  assert.equal((await admin.undoUse({ ...undo, used_date })).outcome, "not_used");
+  assert.equal(came.length, 2);
+});
+
 test("aborted: while it is sent, while it waits, before", async (t) => {
   const { client, coupon_id } = await buyer();
   const reason = new Error("closed the page");
