@@ -76,8 +76,8 @@ for (const { name, run } of trials({
   ],
   rights: [
     [
-      "grant execute on function public.undo_use(bigint, bigint, text, text, boolean) to public",
-      "function public.undo_use(bigint,bigint,text,text,boolean): right execute of public is given, should be none",
+      "grant execute on function public.undo_use(bigint, bigint, text, text, boolean, timestamptz) to public",
+      "function public.undo_use(bigint,bigint,text,text,boolean,timestamp with time zone): right execute of public is given, should be none",
     ],
   ],
   roles: [
