@@ -6,7 +6,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
-import { CHECKOUT, checkoutWith, ended, runSd, sd } from "../../bench/harness/sd.ts";
+import { CHECKOUT, checkoutWith, ended, runSd, sd, until } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 
 after(cleanUp);
@@ -85,20 +85,46 @@ test("called from elsewhere: the checkout is found, and files are the caller's",
   );
 });
 
-test("dependencies are installed without a word on stdout, from which a token may be read", async () => {
+/** A checkout without dependencies, and how its ./sd is run with a Node.js that says what it is given, and with this npm. */
+async function uninstalled(npm: string) {
   const [checkout, bin] = await Promise.all([checkoutWith(""), temporaryDirectory()]);
   await fs.rm(join(checkout, "node_modules"));
   await fs.mkdir(join(checkout, "node_modules"));
   for (const [name, says] of [
     ["node", '[ "$1" != --version ] || set -- v24.0.0\necho "$@"'],
-    ["npm", "echo added 3 packages"],
+    ["npm", npm],
   ] as const)
     await fs.writeFile(join(bin, name), `#!/bin/sh\n${says}\n`, { mode: 0o755 });
   const env = { PATH: `${bin}:${process.env["PATH"]}`, HOME: tmpdir() };
-  const run = () => promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env });
   const token = "--env-file=.env server/commands/token.ts --admin\n";
+  return { bin, token, run: () => promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env }) };
+}
+
+test("dependencies are installed without a word on stdout, from which a token may be read", async () => {
+  const { run, token } = await uninstalled("echo added 3 packages");
   assert.deepEqual(await run(), { stdout: token, stderr: "installing dependencies\nadded 3 packages\n" });
   assert.deepEqual(await run(), { stdout: token, stderr: "" });
+});
+
+test("an install that is ended takes back what it did before the next one begins", async () => {
+  const { bin, run, token } = await uninstalled(`
+    [ "$1" = install ] || exit 0
+    cd "$(dirname "$0")"
+    [ ! -e begun ] || { ls; exit; }
+    trap 'sleep 1; touch taken-back; exit 1' TERM
+    touch begun
+    while :; do sleep 0.05; done`);
+  const first = run();
+  const refused = assert.rejects(first, { code: 143, stdout: "", stderr: "installing dependencies\n" });
+  await until(async () => (await fs.readdir(bin)).includes("begun"));
+  first.child.kill("SIGTERM");
+  const { stdout, stderr } = await run();
+  await refused;
+  assert.equal(stdout, token);
+  assert.match(
+    stderr,
+    /^waiting for another npm install to end, process \d+\ninstalling dependencies\nbegun\nnode\nnpm\ntaken-back\n$/,
+  );
 });
 
 test("a file of settings that can't be read: a sentence, and no other database is taken", async () => {

@@ -145,8 +145,7 @@ function wordOf(error: unknown): string {
 /** How many spans a collector that took the batch did not take; 0 where its answer is none by the protocol. */
 function refusedOf(text: string): number {
   try {
-    const refused = Number(JSON.parse(text).partialSuccess?.rejectedSpans ?? 0);
-    return refused > 0 ? refused : 0;
+    return Math.max(0, Number(JSON.parse(text).partialSuccess?.rejectedSpans) || 0);
   } catch {
     return 0;
   }
