@@ -63,6 +63,7 @@ test("made: each of the day's coupons, with the new day in its code, and the sam
 });
 
 test("already_made: what was copied and withdrawn, until there is another reason", async () => {
+  await owner`update coupon.settings set time_zone = 'Europe/Berlin'`;
   await create("GONE-20360501", "2036-05-01 11:00 Europe/Berlin", "2036-05-02 Europe/Berlin", 3);
   const copyFor = (reason: string | null) =>
     rows(admin`

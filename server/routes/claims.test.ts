@@ -174,8 +174,10 @@ test("a till is a service's or an admin's token with the scope use, however it i
     assert.equal((await world().call("GET /coupons?code=X", { token })).status, 403, JSON.stringify(claims));
     assert.notEqual((await use(claim_code, "r", token)).status, 403, JSON.stringify(claims));
   }
-  for (const scope of ["", "openid", "used", null, 7, {}, []])
+  for (const scope of ["", "openid", "used", []])
     assert.equal((await world().call("GET /coupons/live", { token: sign({ scope }) })).status, 200);
+  for (const scope of [null, 7, {}])
+    assert.equal((await world().call("GET /coupons/live", { token: sign({ scope }) })).status, 401);
   // A user's token has what scope it likes.
   assert.equal(
     (await world().call("GET /coupons/live", { token: sign({ sub: "7", role: "user", scope: "use" }) }))
