@@ -91,6 +91,11 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
     "no password is printed",
   );
 
+  assert.deepEqual(await rows(admin, "select outcome from forget_user(1, 'asked for it')"), [["forgotten"]]);
+  const own = await sd(target.url, "demo");
+  assert.match(own.stdout, /^ {2}SEED=demo: nothing was made, since the database has users of its own$/m);
+  assert.deepEqual(await rows(admin, counts), [[99_999, 6]]);
+
   const wrong = await sd(target.withLogin("shop", "a wrong password").url);
   assert.equal(
     wrong.stderr,

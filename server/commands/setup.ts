@@ -33,6 +33,8 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
     isDemo = made.isDemo;
     if (made.users + made.coupons > 0)
       say(`  seeded ${counted(made.users, "user")}, ${counted(made.coupons, "coupon")}`);
+    if (!isDemo && env.SEED !== undefined)
+      say("  SEED=demo: nothing was made, since the database has users of its own");
   }
   await tokenSecret(env);
   if (left.onlyServes === undefined) say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
