@@ -34,11 +34,21 @@ const likely: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   metadata: fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 3 }) as fc.Arbitrary<Json>,
 };
 
+/** An optional member that says which of several things is meant: with a value that nobody can draw, a request changes nothing. */
+const UNGUESSABLE = "used_date";
+
 /** What this schema allows, its edges among it. */
 export function allowed(schema: Schema, name = ""): fc.Arbitrary<Json> {
   const any = bySchema(schema);
   const hint = likely[name];
   return hint === undefined ? any : fc.oneof({ weight: 9, arbitrary: hint }, { weight: 1, arbitrary: any });
+}
+
+function recordOf(properties: NonNullable<Schema["properties"]>, requiredKeys: string[]): fc.Arbitrary<Json> {
+  const members = Object.entries(properties).map(([name, member]) => [name, allowed(member, name)]);
+  return fc.record(Object.fromEntries(members) as Record<string, fc.Arbitrary<Json>>, {
+    requiredKeys,
+  }) as fc.Arbitrary<Json>;
 }
 
 function bySchema(schema: Schema): fc.Arbitrary<Json> {
@@ -47,10 +57,13 @@ function bySchema(schema: Schema): fc.Arbitrary<Json> {
   if (schema.enum) return fc.constantFrom(...schema.enum);
   if (anyOf) return fc.oneof(...anyOf.map((each) => bySchema(each)));
   if (properties) {
-    const members = Object.entries(properties).map(([name, member]) => [name, allowed(member, name)]);
-    return fc.record(Object.fromEntries(members) as Record<string, fc.Arbitrary<Json>>, {
-      requiredKeys: required,
-    }) as fc.Arbitrary<Json>;
+    const { [UNGUESSABLE]: unguessable, ...others } = properties;
+    return unguessable
+      ? fc.oneof(
+          { weight: 9, arbitrary: recordOf(others, required) },
+          { weight: 1, arbitrary: recordOf(properties, required) },
+        )
+      : recordOf(properties, required);
   }
   switch (type) {
     case "integer":
