@@ -18,6 +18,16 @@ export interface Group {
   files: readonly string[];
 }
 
+/** Short files that take minutes: what they start takes it, or waits. */
+const LONGEST = [
+  "bench/faults/faults.long.test.ts",
+  "bench/fuzz/fuzz.long.test.ts",
+  "bench/faults/planted.long.test.ts",
+  "bench/compare/compare.long.test.ts",
+  "server/commands/cluster.long.test.ts",
+  "sql/model.long.test.ts",
+];
+
 /** Groups with the longest first, so that none runs alone at the end. Nobody knows how long one takes; its name and its size tell roughly. */
 export function groupsOf(files: readonly string[]): Group[] {
   const shared = new Map<string, { files: string[]; bytes: number }>();
@@ -27,7 +37,7 @@ export function groupsOf(files: readonly string[]): Group[] {
     const isLong = file.endsWith(".long.test.ts");
     let group = isLong ? undefined : shared.get(dirname(file));
     if (group === undefined || group.bytes + bytes > SHARE) {
-      group = { files: [], bytes: isLong ? 1e9 : 0 };
+      group = { files: [], bytes: LONGEST.includes(file) ? 2e9 : isLong ? 1e9 : 0 };
       groups.push(group);
       if (!isLong) shared.set(dirname(file), group);
     }
