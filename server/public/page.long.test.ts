@@ -670,7 +670,7 @@ describe("the page", options, () => {
     assert.equal(await isRightToLeft(".grant h3"), true);
     assert.equal(await isRightToLeft(".grant .facts"), false);
     const operator = await visit("#operate");
-    await operator.getByText("Correct", { exact: false }).first().click();
+    await operator.locator(".panel summary", { hasText: "Correct" }).first().click();
     await operator.locator(".edit [name=message][value]").waitFor();
     assert.equal(
       await operator.evaluate("getComputedStyle(document.querySelector('.edit [name=message]')).unicodeBidi"),
