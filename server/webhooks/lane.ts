@@ -82,10 +82,10 @@ export function createLanes({ db, clock, log, post }: LaneParts) {
       if (status === null && signal.aborted) return end(notSent(event));
       sent[error === null ? "taken" : status === null ? "unanswered" : "refused"] += 1;
       if (error !== null) {
-        // Another URL is another receiver.
-        const asked = wait !== null && (await getTarget({ anew: true }))?.url === target.url ? wait : null;
-        if (asked !== null) pause(name, target.url, asked);
-        return end({ event_id: event.event_id, status, error, wait: asked });
+        // Another URL is another receiver: what the one before answers says nothing of it.
+        if ((await getTarget({ anew: true }))?.url !== target.url) return end(notSent(event));
+        if (wait !== null) pause(name, target.url, wait);
+        return end({ event_id: event.event_id, status, error, wait });
       }
       lane.last = event.event_id;
     }

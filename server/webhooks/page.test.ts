@@ -186,16 +186,44 @@ test("who asks to wait is sent nothing of other coupons meanwhile; another URL i
   // From here on the database says it: it has pages again once that time is over, or somebody wants it at once.
   const second = page();
   await settled();
-  // What was under way went to the one before: the new one has not asked for anything.
+  // What was under way went to the one before: the new one has not asked for anything, and has not failed.
   targets.push({ url: "https://other.example/", secrets: [] });
   posts[2]?.answer(busy);
   await second;
-  assert.deepEqual(told[1]?.stopped, [{ event_id: "1-0-3", status: 429, error: "status 429", wait: null }]);
+  assert.deepEqual(told[1]?.stopped, [{ event_id: "1-0-3", ...NOT_SENT }]);
   const third = page();
   await settled();
   posts[3]?.answer(TAKEN);
   await third;
   assert.deepEqual(ids(), ["1-0-1", "2-0-2", "1-0-3", "1-0-4"]);
+});
+
+test("what the receiver at the URL before refuses for good says nothing of the one at the new URL", async () => {
+  const { targets, posts, told, page } = sending(pageOf(1));
+  const only = page();
+  await settled();
+  targets.push({ url: "https://other.example/", secrets: [] });
+  posts[0]?.answer({ status: 410, error: "status 410", wait: null, body: "" });
+  await only;
+  assert.deepEqual(told[0]?.stopped, [{ event_id: "1-0-1", ...NOT_SENT }]);
+});
+
+test("a pause that the database is not told of yet runs out by itself, the longest of two", async () => {
+  const { clock, posts, ids, page } = sending(pageOf(1, 2, 4), pageOf(3));
+  const first = page();
+  await clock.pass(10_000);
+  await first;
+  for (const [at, wait] of [3_600, 60].entries())
+    posts[at]?.answer({ status: 429, error: "status 429", wait, body: "" });
+  await settled();
+  await clock.pass(3_599_999);
+  assert.equal(await page(), false);
+  await clock.pass(1);
+  const second = page();
+  await settled();
+  assert.deepEqual(ids(), ["1-0-1", "2-0-2", "3-0-4", "1-0-3"]);
+  for (const post of posts.slice(2)) post.answer(TAKEN);
+  await second;
 });
 
 test("while what asked to wait may still have to be told, no page is read", async () => {
