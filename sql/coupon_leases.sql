@@ -39,7 +39,7 @@ declare
   v_found bigint[];
   v_refused bigint[];
   v_refusals public.issue_coupon_outcome[];
-  v_in_row boolean[];
+  v_refused_anyway boolean[];
   v_is_issuing boolean;
   v_awaited tid[];
   v_locked bigint[];
@@ -72,17 +72,18 @@ begin
     array_agg(c.id),
     array_agg(c.id) filter (where c.refusal is not null and c.issued <= 100000),
     array_agg(c.refusal) filter (where c.refusal is not null and c.issued <= 100000),
-    array_agg(c.refusal <> 'ended' or c.paused or c.issued = c.count)
-      filter (where c.refusal is not null and c.issued <= 100000)
-  into v_found, v_refused, v_refusals, v_in_row
+    array_agg(c.is_refused_anyway) filter (where c.refusal is not null and c.issued <= 100000)
+  into v_found, v_refused, v_refusals, v_refused_anyway
   from (
-    select c.id, c.issued, c.count, c.paused, coupon.common_refusal(c, v_now) as refusal
+    select
+      c.id, c.issued, coupon.common_refusal(c, v_now) as refusal,
+      coupon.common_refusal(c, least(v_now, c.expiry - interval '1 microsecond')) is not null as is_refused_anyway
     from coupon.coupons c
     where c.id = any (coupon_leases.coupon_ids)
   ) c;
-  -- A grant from just before expiry may be under way. Where the coupon's row refuses too, and not the clock alone, none can
-  -- be: who would grant it has changed that row, and has its row in coupon.leases. And PostgreSQL lets us share the lock of a
-  -- row for which somebody waits: without a look at who waits, many servers could put a change off for ever.
+  -- A grant from just before expiry may be under way. Of a coupon that was refused then, too, none can be: who would grant it
+  -- has changed its row, and has that in coupon.leases. And PostgreSQL lets us share the lock of a row for which somebody
+  -- waits: without a look at who waits, many servers could put a change off for ever.
   select
     coalesce(bool_or(l.relation = 'coupon.issuing'::regclass and l.mode = 'ExclusiveLock' and l.granted), false),
     array_agg(format('(%s,%s)', l.page, l.tuple)::tid) filter (where l.locktype = 'tuple')
@@ -94,10 +95,10 @@ begin
   -- 3. Which of these does nobody change, or wait to?
   v_locked := array(
     select l.coupon_id
-    from unnest(v_refused, v_in_row) r (coupon_id, is_in_row)
+    from unnest(v_refused, v_refused_anyway) r (coupon_id, is_refused_anyway)
     join coupon.leases l on l.coupon_id = r.coupon_id
     where l.coupon_id = any (v_refused) and (l.is_leased or not coupon_leases.only_leased)
-      and (r.is_in_row or not v_is_issuing) and l.ctid <> all (coalesce(v_awaited, '{}'))
+      and (r.is_refused_anyway or not v_is_issuing) and l.ctid <> all (coalesce(v_awaited, '{}'))
     for key share of l skip locked);
 
   -- 4. Look again, as somebody may have changed them before step 3. Another refusal than before may have come with
