@@ -1,4 +1,5 @@
 /** Several processes behind one port, each with as many connections as it may have. This file is their program too. */
+import assert from "node:assert/strict";
 import cluster from "node:cluster";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -40,5 +41,7 @@ if (cluster.isWorker) {
       await once(socket, "data");
     }
     const beyond = open().on("error", () => {}); // a reset is an end too
+    beyond.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     await new Promise((resolve) => beyond.once("close", resolve));
+    assert.equal(beyond.bytesRead, 0);
   });
