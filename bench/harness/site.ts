@@ -30,6 +30,17 @@ export interface Site {
   close: () => Promise<void>;
 }
 
+/** From here on requests to paths that end so are done, and nobody hears of it. Returns what ends that. */
+export function loseAnswers({ faults }: Site, end: string): () => void {
+  const fault: Fault = (request, response) => {
+    if (request.url?.endsWith(end))
+      Object.assign(response, { end: () => request.socket.destroy(), write: () => true });
+    return false;
+  };
+  faults.push(fault);
+  return () => void faults.splice(faults.indexOf(fault), 1);
+}
+
 export async function openSite(browser: Browser, options: AppOptions = {}): Promise<Site> {
   const demo = createDemo({ ...env, DEMO_KEY: KEY });
   const world = await openWorld({

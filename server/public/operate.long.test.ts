@@ -4,7 +4,16 @@ import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Browser, Locator } from "playwright-core";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
-import { exactly, openSite, PHONE, picture, type Site, says, textOf } from "../../bench/harness/site.ts";
+import {
+  exactly,
+  loseAnswers,
+  openSite,
+  PHONE,
+  picture,
+  type Site,
+  says,
+  textOf,
+} from "../../bench/harness/site.ts";
 import { until } from "../../bench/harness/waiting.ts";
 
 describe("the operators' view", options, () => {
@@ -189,21 +198,14 @@ describe("the operators' view", options, () => {
     const form = panel.locator("form.take-back");
     await says(panel.locator(".stats .used"), exactly("1 (100%)"));
     await says(panel.locator(".changes tbody td").first(), exactly("Used"));
-    let isLost = true;
-    site.faults.push((request, response) => {
-      if (!request.url?.endsWith("/undo-use") || !isLost) return false;
-      // Done, but nobody hears of it.
-      const end = () => request.socket.destroy();
-      Object.assign(response, { end, write: () => true });
-      return false;
-    });
+    const hear = loseAnswers(site, "/undo-use");
     await form.getByLabel("Take back the use of user number").fill(`${ann}`);
     await form.getByLabel("Reason, for the audit").fill("wrong pump");
     await operator.keyboard.press("Enter");
     await says(panel.locator("> .told"), /it counts only once/);
     const [{ outcome } = {}] = await admin`select outcome from use_coupon(${ann}, ${coupon}, 'order-2')`;
     assert.equal(outcome, "used");
-    isLost = false;
+    hear();
     await form.getByLabel("Reason, for the audit").press("Enter");
     await says(form.locator("[data-of=user_id]"), /already taken back\.$/);
     const [{ used } = {}] = await admin`select used::integer from coupon_stats(${coupon})`;

@@ -7,6 +7,7 @@ import { adminToken, tillToken, userToken } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import {
   exactly,
+  loseAnswers,
   openSite,
   PHONE,
   picture,
@@ -122,24 +123,15 @@ describe("the till", options, () => {
   });
 
   test("a bad line: the same code is the same use, also after the tab was loaded anew", async () => {
-    let lost = 0;
-    site.faults.push((request, response) => {
-      if (request.url !== "/claims/use" || lost === 0) return false;
-      lost -= 1;
-      // Done, but nobody hears of it.
-      const end = () => request.socket.destroy();
-      Object.assign(response, { end, write: () => true });
-      return false;
-    });
     const till = await site.visit("#till");
     await till.locator("#claim-code:focus").waitFor();
-    lost = 1_000;
+    const hear = loseAnswers(site, "/claims/use");
     await scan(till, code);
     await says(till.locator("#given .told"), /it counts only once/);
     assert.equal(await till.locator("#claim-code").inputValue(), code);
     await till.reload();
     await till.locator("#claim-code:focus").waitFor();
-    lost = 0;
+    hear();
     await scan(till, code);
     await says(till.locator("#given .told"), exactly("Give:"));
     assert.equal((await usesOf()).length, 1);
@@ -150,13 +142,7 @@ describe("the till", options, () => {
     await till.locator("#claim-code:focus").waitFor();
     await scan(till, code);
     await says(till.locator("#given .told"), exactly("Give:"));
-    let isLost = true;
-    site.faults.push((request, response) => {
-      if (request.url !== "/claims/undo-use" || !isLost) return false;
-      const end = () => request.socket.destroy();
-      Object.assign(response, { end, write: () => true });
-      return false;
-    });
+    const hear = loseAnswers(site, "/claims/undo-use");
     await till.getByLabel("Why it is taken back").fill("wrong pump");
     await till.keyboard.press("Enter");
     await says(till.locator("#given .told"), /it counts only once/);
@@ -165,7 +151,7 @@ describe("the till", options, () => {
       body: { claim_code: code, reference: "n-2" },
     });
     assert.equal(body.outcome, "used");
-    isLost = false;
+    hear();
     await till.getByLabel("Why it is taken back").press("Enter");
     await says(till.locator("#given .told"), exactly("That use is already taken back."));
     assert.deepEqual(
