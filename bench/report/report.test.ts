@@ -89,6 +89,22 @@ test("the README names the scenarios whose kept runs miss a bar", () => {
   assert.deepEqual(said.match(/\w+(?=`)/g), missing);
 });
 
+test("the README tells of the burst what its kept run says", () => {
+  const [burst] = readResults(["burst"]);
+  const [rate] = burst?.measures[0]?.figures["answers a second"] ?? [];
+  const [sellOut] = burst?.headlines ?? [];
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const said = readme.match(
+    /answered ([\d,]+) requests a second, and 25 units were gone ([\d.]+) ms after\s+the start \((\S+);/,
+  );
+  const day = burst?.date.slice(0, 10);
+  assert.deepEqual(said?.slice(1), [
+    Math.round(rate as number).toLocaleString("en"),
+    sellOut?.value.toFixed(1),
+    day,
+  ]);
+});
+
 test("a block with what there is, and how to make what there isn't", () => {
   const block = renderBlock(["refuse", "grant"], [example]);
   assert.match(
