@@ -19,7 +19,7 @@ export function psql(env: Env, args: string[]): Promise<number> {
           PGCLIENTENCODING: "UTF8", // files too, where \copy does not say it
         },
         ignored: "SIGINT",
-        cwd: calledFrom(), // where \\i, \\copy and -f look for files
+        cwd: calledFrom(), // where \i, \copy and -f look for files
       });
     } catch (error) {
       if ((error as { code?: string }).code !== "ENOENT") throw error;
