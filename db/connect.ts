@@ -39,7 +39,7 @@ export const PLAIN_SETTINGS = {
 
 /**
  * Work that takes its time is not given up in the middle, whatever limit a provider or an operator has set for the login or the database.
- * Each step has a limit of its own (patience.ts), and what our logins may take is theirs.
+ * Each step has a limit of its own (patience.ts), and what our logins may take is theirs. A text, since the driver drops a number 0.
  */
 export const NO_LIMIT = { statement_timeout: "0" };
 
@@ -62,7 +62,7 @@ export function connect(to: Target | string, options: Options = {}): Sql {
       ...connection,
       application_name: "coupon-setup",
       ...PLAIN_SETTINGS,
-      ...(LOGINS.some((login) => login === target.login) ? {} : (NO_LIMIT as object)), // a number 0 the driver drops
+      ...(LOGINS.some((login) => login === target.login) ? {} : (NO_LIMIT as object)),
       ...(options.role ? { role: options.role } : {}),
       ...(options.lockMs ? { lock_timeout: options.lockMs } : {}),
     },

@@ -62,9 +62,9 @@ function giverOf(keeper: Keeper | undefined): Giver {
 
 /** What openLogins() leaves to others. */
 export interface LeftLogins {
-  /** In words the login whose passwords ours keep. */
+  /** In words the login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
   keptBy: string | undefined;
-  /** Why coupon_api is kept out from here. */
+  /** Why coupon_api is kept out from here, whatever its password is. */
   barred?: string;
 }
 

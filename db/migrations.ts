@@ -33,7 +33,7 @@ export async function migrate(
 
 async function runDbmate(databaseUrl: string, directory: string, log: (line: string) => void): Promise<void> {
   const args = [
-    // It stands there, since it would part a path at each comma, and read a .env of its own where it stands.
+    // It runs in that directory: it splits --migrations-dir at commas, and reads a .env where it runs.
     ["--migrations-dir", "."],
     ["--migrations-table", "coupon.schema_migrations"],
     ["--no-dump-schema", "up", "--strict"],

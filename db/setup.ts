@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { asOwner, withConnection } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
-import { loginsOf, openLogins } from "./logins.ts";
+import { type LeftLogins, loginsOf, openLogins } from "./logins.ts";
 import { migrate } from "./migrations.ts";
 import { ATTEMPTS, createPatience, LOCK_MS } from "./patience.ts";
 import { type Sources, standingOf, whyOnlyServe } from "./release.ts";
@@ -32,13 +32,9 @@ export interface Options extends Sources {
 }
 
 /** What set-up leaves as it is. */
-export interface Left {
+export interface Left extends LeftLogins {
   /** Why it left all: the database is of a newer release, which this one may serve. */
   onlyServes?: string;
-  /** In words the login whose passwords coupon_api and coupon_admin have; undefined if they have those of the target. */
-  keptBy: string | undefined;
-  /** Why coupon_api is kept out from here, whatever its password is. */
-  barred?: string;
 }
 
 /**

@@ -18,7 +18,7 @@ export interface Group {
   files: readonly string[];
 }
 
-/** Short files that take minutes: what they start takes it, or waits. */
+/** Small files whose tests take minutes. */
 const LONGEST = [
   "bench/faults/faults.long.test.ts",
   "bench/fuzz/fuzz.long.test.ts",

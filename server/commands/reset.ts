@@ -1,8 +1,8 @@
 /** ./sd reset: removes the embedded database, a cluster, and all that ./sd keeps beside it. It asks first. */
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { embeddedUsers, removeEmbedded } from "../../db/embedded/embedded.ts";
-import { errorCode } from "../../db/embedded/run.ts";
 import { removeCluster } from "../cluster/cluster.ts";
 import type { Env } from "../env.ts";
 import { confirmed } from "./confirmed.ts";
@@ -21,7 +21,8 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   }
   await removeCluster({ dataDir: env.DATA_DIR });
   await removeEmbedded({ dataDir: join(env.DATA_DIR, "scratch") });
-  for (const name of await namesIn(env.DATA_DIR))
+  const names = existsSync(env.DATA_DIR) ? await readdir(env.DATA_DIR) : [];
+  for (const name of names)
     if (OURS.test(name)) await rm(join(env.DATA_DIR, name), { recursive: true, force: true });
   await removeEmbedded({ dataDir: env.DATA_DIR });
   say(`removed the database in ${env.DATA_DIR}${usedBy(users)}`);
@@ -29,16 +30,7 @@ export async function reset(env: Env, args: string[]): Promise<number> {
 }
 
 /** The token secret, and other versions of PostgreSQL that tests and ./sd bench versions have installed. */
-const OURS = /^(token\.secret|npm-postgres-[\d.]+[\w.-]*)$/;
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
-  }
-}
+const OURS = /^(token\.secret|npm-postgres-[\w.-]+)$/;
 
 /** Also of the server that the tests share. */
 async function usersOf({ DATA_DIR: dataDir }: Env): Promise<string[]> {
