@@ -54,6 +54,15 @@ test("a database with users of its own is never touched", async (t) => {
   assert.deepEqual([...(await admin.unsafe(COUPONS).values())], []);
 });
 
+test("a database with coupons of its own is never touched, without users either", async (t) => {
+  const { admin, drop } = await scratchDatabase();
+  t.after(drop);
+  await admin`
+    select from create_coupon('OWN', 'Our own', '', clock_timestamp() + interval '1 hour', clock_timestamp() + interval '2 days', 5)`;
+  assert.deepEqual(await seed(admin), { isDemo: false, users: 0, coupons: 0 });
+  assert.deepEqual([...(await admin.unsafe("select count(*)::integer from coupon.coupons").values())], [[1]]);
+});
+
 for (const [what, given, isMade] of [
   ["the embedded PostgreSQL: yes", {}, true],
   ["… but SEED=off", { SEED: "off" }, false],

@@ -12,7 +12,7 @@ export function isSeeding({ SEED, DATABASE_URL, API_DATABASE_URL }: Env): boolea
 }
 
 /**
- * Fills an empty database, and goes on doing so in one that it filled; never touches one with users of its own.
+ * Fills an empty database, and goes on doing so in one that it filled; never touches one with users or coupons of its own.
  * Returns what it made, and whether this is the demo's database.
  */
 export async function seed(
@@ -21,11 +21,11 @@ export async function seed(
 ): Promise<{ isDemo: boolean; users: number; coupons: number }> {
   const [state] = await admin`
     select
-      exists (select from coupon.users) as has_users,
+      exists (select from coupon.users) or exists (select from coupon.coupons) as is_used,
       exists (select from coupon.users u where u.id = 1 and u.display_name = 'Demo user 1') as is_demo,
       (select max(u.id)::integer from coupon.users u where u.id <= ${USERS}) as last_user
   `;
-  if (state?.["has_users"] && !state["is_demo"]) return { isDemo: false, users: 0, coupons: 0 };
+  if (state?.["is_used"] && !state["is_demo"]) return { isDemo: false, users: 0, coupons: 0 };
 
   const last: number = state?.["last_user"] ?? 0;
   const users = last < USERS ? await addUsers(admin, last + 1, log) : 0;

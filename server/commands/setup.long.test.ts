@@ -82,6 +82,11 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
     select (select count(*)::integer from coupon.users), (select count(*)::integer from coupon.coupons)`;
   assert.deepEqual(await rows(admin, counts), [[0, 0]]);
 
+  const elsewhere = { DATABASE_URL: target.url, JWT_JWKS_URL: "https://id.example/keys" };
+  const unsigned = join(await temporaryDirectory(), "data");
+  assert.equal((await runSd([], { dataDir: unsigned, env: elsewhere })).status, 0);
+  await assert.rejects(fs.stat(unsigned), { code: "ENOENT" }, "who signs elsewhere needs no secret here");
+
   const { stdout } = await sd(target.url, "demo");
   assert.match(stdout, /^ {2}seeded 100000 users, 6 coupons$/m);
   assert.deepEqual(await rows(admin, counts), [[100_000, 6]]);
@@ -93,7 +98,10 @@ test("./sd on DATABASE_URL: set-up, SEED, a sentence and status 1 when it can't"
 
   assert.deepEqual(await rows(admin, "select outcome from forget_user(1, 'asked for it')"), [["forgotten"]]);
   const own = await sd(target.url, "demo");
-  assert.match(own.stdout, /^ {2}SEED=demo: nothing was made, since the database has users of its own$/m);
+  assert.match(
+    own.stdout,
+    /^ {2}SEED=demo: nothing was made, since the database has users or coupons of its own$/m,
+  );
   assert.deepEqual(await rows(admin, counts), [[99_999, 6]]);
 
   const wrong = await sd(target.withLogin("shop", "a wrong password").url);

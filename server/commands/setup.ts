@@ -34,9 +34,9 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
     if (made.users + made.coupons > 0)
       say(`  seeded ${counted(made.users, "user")}, ${counted(made.coupons, "coupon")}`);
     if (!isDemo && env.SEED !== undefined)
-      say("  SEED=demo: nothing was made, since the database has users of its own");
+      say("  SEED=demo: nothing was made, since the database has users or coupons of its own");
   }
-  await tokenSecret(env);
+  if (signedElsewhereBy(env) === undefined) await tokenSecret(env);
   if (left.onlyServes === undefined) say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return { ...left, isDemo };
 }
