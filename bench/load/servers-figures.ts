@@ -161,8 +161,9 @@ function headlinesOf(table: readonly Measure[], options: ServersOptions): Headli
       isShown: true,
     },
     {
+      // Where one serves them all it is busiest, and of all those measured nearest to a server of a drop.
       name: `${people} refusals in a minute: cores for the servers`,
-      value: ((PEOPLE / 60) * figure("CPU of the servers", most, "refusals")) / 1e6,
+      value: ((PEOPLE / 60) * figure("CPU of the servers", least, "refusals")) / 1e6,
       isShown: true,
     },
   ].filter(({ value }) => Number.isFinite(value));

@@ -267,7 +267,8 @@ function notesOf({ cores, options }: Stage): string[] {
       "those of a server that starts, refuses one request and stops. Questions for leases, without the first one of each server, and " +
       "calls that count are calls in pg_stat_user_functions.",
     "What 50 servers would cost is 50 times a server's figure beside the most others that were measured: it assumes that this is as " +
-      "flat beyond as it is so far, and that nothing else holds PostgreSQL up.",
+      "flat beyond as it is so far, and that nothing else holds PostgreSQL up. The cores are counted from the CPU time of a request where the " +
+      "fewest servers answer the high rate. A busier server needs less of it a request, as refuse shows: so these are more cores than it takes.",
     cores.length > 0
       ? `Each server had a core of its own (taskset): ${cores.join(", ")}.`
       : `No server had a core of its own, which takes ${most + 2} cores for ${most} servers: what more servers can do is to be read from the ` +
