@@ -1,6 +1,6 @@
 /**
  * ./sd retire DAY [REASON]: takes out the coupons that expired before a day, with their grants, a step at a time. After each step it waits
- * PATIENCE times as long as that took: who issues meanwhile waits for no lock of it, but shares processors and disk.
+ * PATIENCE times as long as that took, LONGEST_MS at most: who issues meanwhile waits for no lock of it, but shares processors and disk.
  */
 import { setTimeout } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
@@ -14,7 +14,9 @@ import { counted, say } from "./print.ts";
 const BUSY_MS = 500;
 /** Grants of a step, and how many times as long as it took to wait. */
 const STEP = 1_000;
-const PATIENCE = 19;
+const PATIENCE = 39;
+/** However long a step seemed to take: the process or the machine may have slept meanwhile. ms */
+const LONGEST_MS = 30_000;
 /** Between two lines about one coupon. ms */
 const QUIET_MS = 5_000;
 
@@ -63,7 +65,7 @@ export async function retire(
             saidAt = ended;
           }
           if (step?.["outcome"] === "done") break;
-          await pause((ended - began) * PATIENCE);
+          await pause(Math.min((ended - began) * PATIENCE, LONGEST_MS));
         }
         say(
           `retired: ${counted(moved.coupons, "coupon")}, ${counted(moved.grants.toLocaleString("en"), "grant")}`,
