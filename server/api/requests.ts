@@ -198,4 +198,4 @@ export const retirement = z.strictObject({
 /** Of lists of lines. */
 export const AS_CSV =
   "With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text " +
-  "that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front.";
+  "that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front, and so has what does behind a semicolon, a tab or a line end.";

@@ -14,7 +14,8 @@ test("cells: quoted where they must be, empty where there is nothing", () => {
     ['say "hi"', '"say ""hi"""'],
     ["two\nlines", '"two\nlines"'],
     ["two\r\nlines", '"two\r\nlines"'],
-    ["a;b\tc", "a;b\tc"],
+    ["a;b", '"a;b"'],
+    ["a\tb", '"a\tb"'],
     ["é😀", "é😀"],
     ["\\.", "\\."],
   ] as const)
@@ -23,11 +24,34 @@ test("cells: quoted where they must be, empty where there is nothing", () => {
 });
 
 test("a text that a spreadsheet would take for a formula has an apostrophe in front, and so has one that begins with one", () => {
-  for (const first of ["=", "+", "-", "@", "\t", "'", "＝", "＋", "－", "＠", " =", "\u00a0@", " \u3000＝"])
+  for (const first of ["=", "+", "-", "@", "'", "＝", "＋", "－", "＠", " =", "\u00a0@", " \u3000＝"])
     assert.equal(csvLine([`${first}1+1`, -1]), `'${first}1+1,-1\r\n`);
-  for (const first of ["\r", "\n"]) assert.equal(csvLine([`${first}=1`]), `"'${first}=1"\r\n`);
+  for (const first of ["\t", "\r", "\n"]) assert.equal(csvLine([`${first}1`]), `"'${first}1"\r\n`);
   assert.equal(csvLine(['=HYPERLINK("a","b")']), `"'=HYPERLINK(""a"",""b"")"\r\n`);
   assert.equal(csvLine(["a=1"]), "a=1\r\n");
+});
+
+test("so has what would be a formula where a spreadsheet ends a cell at a semicolon, a tab or a line end", () => {
+  for (const between of [";", "\t", "\n", "\r", "\r\n"])
+    for (const first of ["=", "@", "'", " +"])
+      assert.equal(csvLine([`Ann${between}${first}1`]), `"Ann${between}'${first}1"\r\n`);
+  assert.equal(csvLine(["\t=1;=2"]), `"'\t'=1;'=2"\r\n`);
+  assert.equal(csvLine(["Ann; a-b, c=d"]), '"Ann; a-b, c=d"\r\n');
+});
+
+test("whoever takes an apostrophe away at the beginning, and behind each of these, has the text as it was", () => {
+  const parts = ["", "a", "=", "'", " -", ";", "\t", "\r", "\n", "\r\n"];
+  for (const a of parts)
+    for (const b of parts)
+      for (const c of parts)
+        for (const d of parts) {
+          const given = a + b + c + d;
+          const written = csvLine([given])
+            .slice(0, -2)
+            .replace(/^"(.*)"$/s, "$1")
+            .replaceAll('""', '"');
+          assert.equal(written.replace(/(?<=^|[;\t\n]|\r(?!\n))'/g, ""), given, JSON.stringify(given));
+        }
 });
 
 const never = () => assert.fail();

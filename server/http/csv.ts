@@ -3,7 +3,8 @@
  *
  * A spreadsheet takes a cell that begins with = + - @ for a formula, and a formula can send what stands beside it to somebody. Names
  * and references are other people's texts. So a text that begins like this, or with an apostrophe, gets an apostrophe in front (as OWASP
- * advises): nothing is lost, since whoever reads takes one apostrophe away.
+ * advises): nothing is lost, since whoever reads takes one apostrophe away. The same behind a semicolon, a tab and a line end, at which a
+ * spreadsheet with other separators than ours ends a cell, whatever is quoted: in much of Europe Excel has the semicolon.
  *
  * Ours for that reason: csv-stringify (escape_formulas) leaves a text that begins with an apostrophe as it is, so what it adds cannot be
  * told from what was there.
@@ -11,8 +12,8 @@
 import { ReadableStream } from "node:stream/web";
 
 /** Also behind white space, which some spreadsheets drop, and the wide forms of these characters. */
-const AS_A_FORMULA = /^(?:[\t\r\n']|\s*[=+\-@＝＋－＠])/;
-const TO_QUOTE = /[",\r\n]/;
+const BEFORE_A_FORMULA = /^(?=[\t\r\n])|(?<=^|[;\t\n]|\r(?!\n))(?='|\s*[=+\-@＝＋－＠])/g;
+const TO_QUOTE = /[",;\t\r\n]/;
 
 /** A row that a table has for each column. */
 export function csvLine(cells: readonly (string | number | null)[]): string {
@@ -21,7 +22,7 @@ export function csvLine(cells: readonly (string | number | null)[]): string {
 
 function cellOf(cell: string | number | null): string {
   if (typeof cell !== "string") return `${cell ?? ""}`;
-  const text = AS_A_FORMULA.test(cell) ? `'${cell}` : cell;
+  const text = cell.replace(BEFORE_A_FORMULA, "'");
   return TO_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -127,7 +127,7 @@ export interface CouponClient {
   removeFromGroup: (request: RemoveFromGroupRequest, how?: How) => Promise<RemoveFromGroupAnswer>;
   /** Groups by name, a page at a time. Those that have members, and those that a coupon names: one without members may be misspelt. Roles: admin. `GET /groups` */
   listGroups: (request?: ListGroupsRequest, how?: How) => Promise<ListGroupsAnswer>;
-  /** The members of a group, as a stream of lines or as CSV. One user per line, by id. The last line says done, or what went wrong and after which id to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front. Roles: admin. `GET /groups/{group_name}` */
+  /** The members of a group, as a stream of lines or as CSV. One user per line, by id. The last line says done, or what went wrong and after which id to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front, and so has what does behind a semicolon, a tab or a line end. Roles: admin. `GET /groups/{group_name}` */
   listGroup: (request: ListGroupRequest, how?: How) => Promise<Blob>;
   /** The webhooks, and how each is doing. Roles: admin. `GET /webhooks` */
   listWebhooks: (request?: object, how?: How) => Promise<ListWebhooksAnswer>;
@@ -159,11 +159,11 @@ export interface CouponClient {
   forgetUser: (request: ForgetUserRequest, how?: How) => Promise<ForgetUserResult>;
   /** Create or rename users. At most 10,000 users, all or nothing. Sending the same users again changes nothing. Roles: admin. `POST /users` */
   importUsers: (request: ImportUsersRequest, how?: How) => Promise<ImportUsersAnswer>;
-  /** All users, as a stream of lines or as CSV. One user per line, by id. The last line says done, or what went wrong and after which id to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front. Roles: admin. `GET /users` */
+  /** All users, as a stream of lines or as CSV. One user per line, by id. The last line says done, or what went wrong and after which id to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front, and so has what does behind a semicolon, a tab or a line end. Roles: admin. `GET /users` */
   listUsers: (request?: ListUsersRequest, how?: How) => Promise<Blob>;
   /** A token to try the service. For whoever sends the demo key as bearer token, or for everybody, as the settings DEMO and DEMO_KEY say. Others get 404. `POST /demo/token` */
   demoToken: (request: DemoTokenRequest, how?: How) => Promise<DemoTokenAnswer>;
-  /** The users who hold a coupon, as a stream of lines or as CSV. One grant per line, by position. The last line says done, or what went wrong and after which position to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front. Roles: admin. `GET /coupons/{coupon_id}/grants` */
+  /** The users who hold a coupon, as a stream of lines or as CSV. One grant per line, by position. The last line says done, or what went wrong and after which position to continue. With Accept: text/csv it is CSV (RFC 4180) with a header line and without a last line: if it ended early, the connection broke. A text that begins with an apostrophe, or as a formula does (= + - @, tab, line end), has an apostrophe in front, and so has what does behind a semicolon, a tab or a line end. Roles: admin. `GET /coupons/{coupon_id}/grants` */
   listGrants: (request: ListGrantsRequest, how?: How) => Promise<Blob>;
   /** Whether the process runs.  `GET /livez` */
   livez: (request?: object, how?: How) => Promise<LivezAnswer>;
