@@ -17,8 +17,8 @@ interface Document {
   paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
 }
 
-/** With each component in the place of its names, once for all of them. */
-export const document = dereferenced(openApi()) as Document;
+/** With each component in the place of its names, once for all of them. Answers have no other members than those of this release. */
+export const document = dereferenced(openApi(), { isClosed: true }) as Document;
 
 const ajv = new Ajv2020({ allErrors: true });
 ajv.addFormat("date-time", /^\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/);
@@ -37,8 +37,8 @@ export function validatorOf(schema: object): ValidateFunction {
   return validate;
 }
 
-/** A document without $ref. */
-export function dereferenced(given: unknown): unknown {
+/** A document without $ref; `isClosed`: with objects that have no members but those that it names. */
+export function dereferenced(given: unknown, { isClosed } = { isClosed: false }): unknown {
   const known = new Map<string, unknown>();
   return inside(given);
 
@@ -46,8 +46,10 @@ export function dereferenced(given: unknown): unknown {
     if (Array.isArray(value)) return value.map(inside);
     if (typeof value !== "object" || value === null) return value;
     const { $ref } = value as { $ref?: string };
-    if ($ref === undefined)
-      return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, inside(member)]));
+    if ($ref === undefined) {
+      const closed = isClosed && "properties" in value ? { additionalProperties: false, ...value } : value;
+      return Object.fromEntries(Object.entries(closed).map(([name, member]) => [name, inside(member)]));
+    }
     if (!known.has($ref)) known.set($ref, inside(at($ref)));
     return known.get($ref);
   }

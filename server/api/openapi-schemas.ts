@@ -24,6 +24,8 @@ function convert(schema: z.ZodType, io: "input" | "output"): Schema {
         const { description, examples } = rest;
         Object.assign(found, instead, description ? { description } : {}, examples ? { examples } : {});
       }
+      // A later release may add members to an answer: whoever checks answers by this document must not refuse them.
+      if (io === "output" && found.additionalProperties === false) delete found.additionalProperties;
       // JSON Schema's integer has no size, and generators for typed languages take 32 bits.
       if (found.type === "integer") found.format = (found.maximum ?? Infinity) < 2 ** 31 ? "int32" : "int64";
     },

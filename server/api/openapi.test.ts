@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { openApp } from "../../bench/harness/app.ts";
-import { assertDocumented, type Described, document, validatorOf } from "../../bench/harness/documented.ts";
+import {
+  assertDocumented,
+  type Described,
+  dereferenced,
+  document,
+  validatorOf,
+} from "../../bench/harness/documented.ts";
 import { pages } from "../routes/pages.ts";
 import { failures } from "./failures.ts";
 import { openApi } from "./openapi.ts";
@@ -127,6 +133,25 @@ test("each object is a component with a name, and each component has its place",
     assert.match(place.replace("#/components/schemas/", ""), /^([A-Z][A-Za-z0-9]+|#.*)$/);
   for (const name of ["Coupon", "IssueCouponCreated", "IssueCouponConflict", "Event", "WalletCoupon"])
     assert.ok(named.includes(`#/components/schemas/${name}`), name);
+});
+
+test("answers leave room for the members of later releases, and requests have no others", () => {
+  const closed: Record<string, number> = { answers: 0, requests: 0 };
+  const open: string[] = [];
+  const look = (value: unknown, place: string): void => {
+    if (value === null || typeof value !== "object") return;
+    const { type, properties, additionalProperties } = value as Record<string, unknown>;
+    const which = place.includes("/requestBody/") ? "requests" : "answers";
+    if (type === "object" && properties)
+      if (additionalProperties === false) closed[which] = (closed[which] ?? 0) + 1;
+      else if (which === "requests") open.push(place);
+    for (const [key, member] of Object.entries(value))
+      if (!/^examples?$/.test(key)) look(member, `${place}/${key}`);
+  };
+  look((dereferenced(openApi()) as { paths: object }).paths, "");
+  assert.deepEqual(open, []);
+  assert.equal(closed["answers"], 0);
+  assert.ok((closed["requests"] ?? 0) > 25, `${closed["requests"]}`);
 });
 
 test("two shapes do not share a name", () => {
