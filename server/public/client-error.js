@@ -62,13 +62,21 @@ export function toError({ status, headers }, problem = {}) {
 }
 
 /**
- * Retry-After in seconds. The service says seconds; a proxy in its place may name a time.
+ * Retry-After in seconds. The service says seconds; a proxy in its place may name a time, parts of a second, or a wait of its own beside the
+ * service's: then the first counts.
  * @param {Headers} headers
  * @returns {number | undefined}
  */
 function retryAfter(headers) {
   const given = headers.get("retry-after") ?? "";
-  if (/^\d+$/.test(given)) return Number(given);
-  const until = Date.parse(given) - Date.parse(headers.get("date") ?? new Date().toUTCString());
+  const [, seconds] = given.match(/^(\d+(?:\.\d+)?) *(?:,|$)/) ?? [];
+  if (seconds !== undefined) return Number(seconds);
+  const until = timeOf(given) - timeOf(headers.get("date") ?? new Date().toUTCString());
   return Number.isFinite(until) ? Math.max(0, until / 1000) : undefined;
 }
+
+/**
+ * One of HTTP's three forms of a date ends with the year, and means GMT too (RFC 9110, 5.6.7).
+ * @param {string} date
+ */
+const timeOf = (date) => Date.parse(/ \d{4}$/.test(date) ? `${date} GMT` : date);

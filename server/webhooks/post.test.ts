@@ -64,6 +64,7 @@ test("what is not 2xx is not taken, and a redirect is not followed", async (t) =
     [503, { "retry-after": "99999999" }, 86_400],
     [503, { "retry-after": "9".repeat(400) }, 86_400],
     [503, { "retry-after": new Date(Date.now() - 5_000).toUTCString() }, 0],
+    [503, { "retry-after": "1.5" }, 2],
     [503, { "retry-after": "soon" }, null],
   ] as const) {
     receiver.respondWith((_, response) => void response.writeHead(status, headers).end("a body"));
