@@ -99,7 +99,7 @@ export async function send(connection, request, signal) {
 
 /** @type {typeof send} */
 async function attempt(connection, { url, init, has }, signal) {
-  const given = await headers(connection, init);
+  const given = await headers(connection, init, signal);
   let response;
   let text;
   const timeout = AbortSignal.timeout(connection.attemptMs);
@@ -143,7 +143,7 @@ async function attempt(connection, { url, init, has }, signal) {
  * @returns {Promise<Blob>}
  */
 export async function readCsv(connection, { url, init }, signal) {
-  const given = { ...(await headers(connection, init)), accept: "text/csv" };
+  const given = { ...(await headers(connection, init, signal)), accept: "text/csv" };
   let response;
   let text = '{"detail":"The answer is no CSV."}';
   try {
@@ -195,13 +195,13 @@ export function toRequest(base, [route, ...has], request) {
 /**
  * @param {Connection} connection
  * @param {RequestInit} init
+ * @param {AbortSignal | undefined} signal
  * @returns {Promise<Record<string, string>>}
  */
-export async function headers({ token, changedAt = -CHANGED_MS }, { body }) {
+export async function headers({ token, changedAt = -CHANGED_MS }, { body }, signal) {
   const changed = Math.floor(performance.now() - changedAt);
-  const given = typeof token === "function" ? await token() : token;
   return {
-    ...(given ? { authorization: `Bearer ${given}` } : {}),
+    ...bearer(typeof token === "function" ? await orAborted(token(), signal) : token),
     ...(body
       ? { "content-type": "application/json" }
       : changed < CHANGED_MS
@@ -211,11 +211,62 @@ export async function headers({ token, changedAt = -CHANGED_MS }, { body }) {
 }
 
 /**
+ * What fetch() would refuse as it does when there is no connection is the caller's mistake.
+ * @param {string | undefined} token
+ * @returns {Record<string, string>}
+ */
+export function bearer(token) {
+  if (!token) return {};
+  const given = { authorization: `Bearer ${token}` };
+  try {
+    new Headers(given);
+  } catch {
+    throw new TypeError("token has a character that no header can have");
+  }
+  return given;
+}
+
+/**
+ * Whether fetch() takes it, with a path behind it: in a page it may be a path of its own.
+ * @param {string} base
+ */
+export function isBase(base) {
+  try {
+    // Refuses a login in it, too.
+    const { protocol } = new URL(new Request(base).url);
+    return (
+      ["http:", "https:", Reflect.get(globalThis, "location")?.protocol].includes(protocol) &&
+      !/[?#]/.test(base)
+    );
+  } catch {
+    return false;
+  }
+}
+
+/**
  * At random, so that those who failed together don't come back together.
  * @param {number} attempt
  */
 export function backOff(attempt) {
   return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
+}
+
+/**
+ * What it comes to, unless the signal is aborted before: what gives a token may never do so.
+ * @template T
+ * @param {T | Promise<T>} given
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+function orAborted(given, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal?.reason);
+    void Promise.resolve(given)
+      .then(resolve, reject)
+      .finally(() => signal?.removeEventListener("abort", abort));
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+  });
 }
 
 /**

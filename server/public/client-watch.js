@@ -66,12 +66,13 @@ export async function* watch(connection, stream, ask, signal) {
  * @returns {AsyncGenerator<Record<string, unknown>, void>}
  */
 async function* events(connection, { url, init, has }, signal) {
+  const given = await headers(connection, init, signal);
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   try {
     const response = await connection.fetch(url, {
       ...init,
-      headers: await headers(connection, init),
+      headers: given,
       signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
     });
     if (!response.ok || !response.body) throw toError(response, parse(await response.text()));

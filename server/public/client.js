@@ -8,7 +8,16 @@
  *   if (result.outcome === "issued") console.log(`number ${result.position}`);
  */
 import { CouponError } from "./client-error.js";
-import { backOff, LONGEST_RETRY_AFTER, readCsv, send, sleep, toRequest } from "./client-request.js";
+import {
+  backOff,
+  bearer,
+  isBase,
+  LONGEST_RETRY_AFTER,
+  readCsv,
+  send,
+  sleep,
+  toRequest,
+} from "./client-request.js";
 import { watch } from "./client-watch.js";
 import { createServerClock } from "./server-clock.js";
 
@@ -42,14 +51,14 @@ export { CouponError };
  * A request has no members, or all may be left out, or not.
  * @template {OperationName} K
  * @typedef {Partial<RequestOf<K>> extends RequestOf<K>
- *   ? [request?: RequestOf<K>, how?: { signal?: AbortSignal }]
- *   : [request: RequestOf<K>, how?: { signal?: AbortSignal }]} Arguments
+ *   ? [request?: RequestOf<K>, how?: { signal?: AbortSignal | undefined }]
+ *   : [request: RequestOf<K>, how?: { signal?: AbortSignal | undefined }]} Arguments
  */
 
 /**
  * A stream that nothing can be asked of takes no request.
  * @template {FeedName} K
- * @typedef {keyof RequestOf<K> extends never ? [how?: { signal?: AbortSignal }] : Arguments<K>} StreamArguments
+ * @typedef {keyof RequestOf<K> extends never ? [how?: { signal?: AbortSignal | undefined }] : Arguments<K>} StreamArguments
  */
 
 /**
@@ -238,14 +247,18 @@ const RETRY_REFILL = 0.2;
 export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, attemptMs = 15_000 } = {}) {
   const fetch = given ?? globalThis.fetch.bind(globalThis);
   // Not when the client is made: a page that is rendered in advance makes one too. A fetch of the caller's may know where the service is.
-  const insistOnBase = () => {
-    if (baseUrl === "" && !given && Reflect.get(globalThis, "location") === undefined)
+  const insist = () => {
+    if (typeof token === "string") bearer(token);
+    if (given) return;
+    if (baseUrl === "" && Reflect.get(globalThis, "location") === undefined)
       throw new TypeError("baseUrl is needed: only in a browser is there an origin");
+    if (baseUrl !== "" && !isBase(baseUrl))
+      throw new TypeError("baseUrl must be an http:// or https:// URL without login, query and fragment");
   };
   const clock = createServerClock();
   /** @type {Connection} */
   const connection = {
-    ...{ base: baseUrl.replace(/\/$/, ""), token, fetch, attempts, attemptMs, clock },
+    ...{ base: baseUrl.replace(/\/+$/, ""), token, fetch, attempts, attemptMs, clock },
     budget: RETRY_BUDGET,
   };
   /** @type {Record<string, unknown>} */
@@ -254,11 +267,11 @@ export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, 
     const open = STREAMS[name];
     client[name] = open
       ? (/** @type {unknown[]} */ ...asked) => {
-          insistOnBase();
+          insist();
           return follow(connection, operation, open(...asked));
         }
-      : async (request = {}, /** @type {{ signal?: AbortSignal }} */ { signal } = {}) => {
-          insistOnBase();
+      : async (request = {}, /** @type {{ signal?: AbortSignal | undefined }} */ { signal } = {}) => {
+          insist();
           return LISTS.has(name)
             ? readCsv(connection, toRequest(connection.base, operation, request), signal)
             : call(connection, operation, request, signal, DOES_MORE[name]?.(request) ?? false);

@@ -50,6 +50,9 @@ beforeEach(() => {
   came = [];
 });
 
+/** A client that waits, or asks for ever, fails within a minute. */
+const bounded = { timeout: 60_000 };
+
 const clientOf = (token: string, options = {}) => couponClient({ baseUrl, token, ...options });
 
 /** A user, its client and a coupon. */
@@ -290,6 +293,30 @@ test("aborted: while it is sent, while it waits, before", async (t) => {
   assert.equal(came.length, 2);
 });
 
+test(
+  "aborted while the token is awaited, which never comes: nothing is sent, and nobody waits",
+  bounded,
+  async () => {
+    const { coupon_id } = await buyer();
+    const reason = new Error("closed the page");
+    const client = couponClient({ baseUrl, token: () => new Promise<string>(() => {}) });
+    const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) => client.issueCoupon({ coupon_id }, { signal }),
+      (signal) => client.listUsers({}, { signal }),
+      (signal) => client.watchCoupons({ signal }).next(),
+      (signal) => client.watchEvents({ after: "latest" }, { signal }).next(),
+    ];
+    for (const call of calls) {
+      const leaving = new AbortController();
+      const called = call(leaving.signal);
+      setImmediate(() => leaving.abort(reason));
+      await assert.rejects(called, reason);
+      await assert.rejects(call(AbortSignal.abort(reason)), reason);
+    }
+    assert.equal(came.length, 0);
+  },
+);
+
 test("the service is told of a command of a moment ago, also of one whose answer was lost", async () => {
   const { client, user_id, coupon_id } = await buyer();
   const told: (string | undefined)[] = [];
@@ -449,9 +476,6 @@ test("events from latest on: none is lost while streams break, or have no place,
 
 // ---- Answers that are not the service's ---------------------------------------------------------------------------
 
-/** A client that waits, or asks for ever, fails within a minute. */
-const bounded = { timeout: 60_000 };
-
 for (const [what, retryAfter, seconds] of [
   ["an hour", "3600", 3600],
   ["a month, for which no timer waits", "2592000", 2_592_000],
@@ -469,6 +493,34 @@ for (const [what, retryAfter, seconds] of [
     });
     assert.equal(came.length, 1);
   });
+
+test("Retry-After of several on the way is the first one's, and may have parts of a second", async () => {
+  const { client, coupon_id } = await buyer();
+  for (const [given, seconds] of [
+    ["3600, 2", 3600],
+    ["1800 , 3600", 1800],
+    ["45.5", 45.5],
+  ] as const) {
+    faults = [refuse(503, { "retry-after": given })];
+    await assert.rejects(client.issueCoupon({ coupon_id }), { status: 503, retryAfter: seconds });
+  }
+  assert.equal(came.length, 3);
+});
+
+test("Retry-After may be a date in a form that does not name its zone: it is GMT", async (t) => {
+  const { client, coupon_id } = await buyer();
+  const zone = process.env["TZ"];
+  t.after(() => {
+    if (zone === undefined) delete process.env["TZ"];
+    else process.env["TZ"] = zone;
+  });
+  for (const TZ of ["Asia/Seoul", "America/New_York"]) {
+    process.env["TZ"] = TZ;
+    const date = "Mon, 30 Nov 2026 01:00:00 GMT";
+    faults = [refuse(503, { date, "retry-after": "Mon Nov 30 01:01:00 2026" })];
+    await assert.rejects(client.issueCoupon({ coupon_id }), { status: 503, retryAfter: 60 });
+  }
+});
 
 test("Retry-After that is nothing is no wait", async () => {
   const { client, coupon_id } = await buyer();

@@ -43,7 +43,7 @@ export class CouponError extends Error {
 
 export interface How {
   /** Ends the call, or the stream: it throws the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

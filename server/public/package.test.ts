@@ -17,6 +17,12 @@ const about = JSON.parse(read("package.json"));
  */
 export const compared = (ours: typeof inside): typeof packed => ours;
 
+/** Never called: who may have a signal or not gives what it has, also where undefined is something else than nothing (exactOptionalPropertyTypes). */
+export const asked = ({ livez, watchCoupons }: packed.CouponClient, signal: AbortSignal | undefined) => [
+  livez({}, { signal }),
+  watchCoupons({ signal }),
+];
+
 test("its types are those of the document", () => {
   const file = new URL("coupon-drop-client.d.ts", import.meta.url);
   const made = declarations();
