@@ -33,6 +33,13 @@ test("numbers that a double holds are numbers, all others keep their digits", ()
   }
 });
 
+test("a number of a million digits holds nobody up", () => {
+  // To look for zeros at its end, and begin anew at each zero amid them, would take a quarter of an hour.
+  const number = `1${"0".repeat(1_000_000)}1`;
+  assert.equal(keptNumber(parseExact(number)), number);
+  assert.equal(keptNumber(parseExact(`0.${number}`)), `0.${number}`);
+});
+
 test("a string is never taken for a number", () => {
   for (const text of [
     '"\\u0000750727362669608961"',

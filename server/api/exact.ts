@@ -34,12 +34,19 @@ function keep(token: string): string {
   return spelled(token) === spelled(String(Number(token))) ? token : `"\\u0000${token}"`;
 }
 
+/** How many zeros are at the end. Not by a regular expression: that would begin anew at each zero amid the digits. */
+function zerosAt(digits: string): number {
+  let zeros = 0;
+  while (digits.at(-1 - zeros) === "0") zeros += 1;
+  return zeros;
+}
+
 /** The one spelling of a number: its digits without zeros at either end, and the power of ten of the last one. */
 function spelled(number: string): string {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =
     number.match(/^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/) ?? [];
   const digits = (whole + fraction).replace(/^0+/, "");
-  const short = digits.replace(/0+$/, "");
+  const short = digits.slice(0, digits.length - zerosAt(digits));
   if (short === "") return number === "Infinity" ? number : "0";
   return `${sign}${short}e${Number(exponent) - fraction.length + digits.length - short.length}`;
 }

@@ -4,14 +4,12 @@
  */
 import { createHash } from "node:crypto";
 
-/** A strong tag of 132 bits. The prefix W/ makes it weak. */
+/** A strong tag of 132 bits. */
 export function etagOf(content: string | Uint8Array): string {
   return `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
 }
 
-/** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. */
-export function isNamed(etag: string, ifNoneMatch: string | undefined): boolean {
-  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim()) ?? [];
-  const opaque = (tag: string) => tag.replace(/^W\//, "");
-  return tags.includes("*") || tags.some((tag) => opaque(tag) === opaque(etag));
+/** If-None-Match (RFC 9110, 13.1.2): a list of tags, compared weakly, or any. No tag has the quotes of another one in it. */
+export function isNamed(etag: string, ifNoneMatch = ""): boolean {
+  return ifNoneMatch.trim() === "*" || ifNoneMatch.includes(etag);
 }

@@ -39,6 +39,9 @@ export class Problem extends Error {
 const isMissing = (issue: z.core.$ZodIssue) =>
   issue.path.length > 0 && "input" in issue && issue.input === undefined;
 
+/** Wrong members that a problem names: of a list of thousands the others are wrong alike. */
+const MAX_ERRORS = 100;
+
 /** Turns zod's issues, with `reportInput`, into a problem that names each wrong member once, with the first thing that is wrong. */
 export function invalidRequest(error: z.ZodError, given = "the request"): Problem {
   const issues = error.issues.flatMap((issue) =>
@@ -49,7 +52,9 @@ export function invalidRequest(error: z.ZodError, given = "the request"): Proble
         }))
       : [{ member: issue.path.join("."), detail: isMissing(issue) ? "is needed" : issue.message }],
   );
-  const errors = issues.filter(({ member }, i) => issues.findIndex((one) => one.member === member) === i);
+  const named = new Map<string, (typeof issues)[number]>();
+  for (const issue of issues) if (!named.has(issue.member)) named.set(issue.member, issue);
+  const errors = [...named.values()].slice(0, MAX_ERRORS);
   const first = errors[0] as { member: string; detail: string };
   return new Problem("invalid_request", {
     detail: `${first.member || given}: ${first.detail}`,
@@ -67,7 +72,7 @@ export function wrongMember(member: string, detail: string, cause?: unknown): Pr
 }
 
 /** 1 to 3 s at random, so that clients that were refused together do not come back together. */
-const soon = () => 1 + Math.random() * 2;
+export const soon = () => 1 + Math.random() * 2;
 
 /** Turns any error into the problem that the client gets, without internal details. */
 export function asProblem(error: unknown): Problem {

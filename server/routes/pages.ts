@@ -117,7 +117,7 @@ export function addPages(app: App, exchanges: Pick<Exchanges, "matched">): void 
       exchanges.matched(c.env.exchange, path);
       const sent = await page(path);
       const headers = { ...sent.headers, "x-request-id": c.env.exchange.requestId };
-      if (isNamed(sent.headers["etag"] ?? "", header(c, "if-none-match")))
+      if (isNamed(sent.headers["etag"] as string, header(c, "if-none-match")))
         return new Response(null, { status: 304, headers });
       return new Response(sent.bytes, { headers });
     });
