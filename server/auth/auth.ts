@@ -23,7 +23,11 @@ import { createRevoked, unlessRevoked } from "./revoked.ts";
  * The caller of a token; null if the token is not valid: then `told` gets the reason before. Throws if the keys cannot be fetched, or the
  * number of its subject.
  */
-export type Authenticate = (token: string, told?: Told) => Caller | null | Promise<Caller | null>;
+export interface Authenticate {
+  (token: string, told?: Told): Caller | null | Promise<Caller | null>;
+  /** The database does not have its user, and perhaps no longer: a restore loses users. Who it is is asked anew when the token comes again. */
+  forget?(token: string): void;
+}
 
 /** The number of a user by its subject; null: it has none. */
 export type Resolve = (
@@ -124,7 +128,7 @@ export async function createAuthenticate(
     return verified.caller;
   }
 
-  return (token, told) => {
+  function authenticate(token: string, told?: Told): ReturnType<Authenticate> {
     const caller = isByPublicKey(token) ? known?.find(token, clock.wall() / 1000) : undefined;
     if (caller !== undefined) return unlessRevoked(caller, isRevoked, told);
     const waiting = resolving.size === 0 ? undefined : resolving.get(token);
@@ -140,15 +144,14 @@ export async function createAuthenticate(
     const issuer = issuers[index];
     if (issuer === undefined) return refuse(told, "unknown_issuer");
     const stamp = stampOf(issuer, index);
-    if (issuer.stamp !== stamp) {
-      issuer.stamp = stamp;
-      issuer.checks.clear();
-    }
+    if (issuer.stamp !== stamp) Object.assign(issuer, { stamp, checks: new Map() });
     const check = issuer.checks.get(header) ?? findCheck(token, issuer.keys);
     return check instanceof Promise
       ? check.then((found) => verify(token, header, claims, issuer, found, stamp, told))
       : verify(token, header, claims, issuer, check, stamp, told);
-  };
+  }
+
+  return Object.assign(authenticate, { forget: (token: string) => known?.forget(token) });
 }
 
 /**

@@ -36,6 +36,15 @@ test("nobody is found in another generation of the keys, nor from the expiry on"
   assert.deepEqual(known.find("token", 4_294_967_294), user(44));
 });
 
+test("who is forgotten is found again once it was added anew, and takes nobody along", () => {
+  const known = createKnown(() => true, 1);
+  for (const i of [1, 2]) known.add(`token ${i}`, 1, NOW, verified(user(i)));
+  for (const token of ["token 1", "token 1", "another"]) known.forget(token);
+  assert.deepEqual([known.find("token 1", NOW), known.find("token 2", NOW)], [undefined, user(2)]);
+  known.add("token 1", 1, NOW, verified(user(3)));
+  assert.deepEqual(known.find("token 1", NOW), user(3));
+});
+
 test("a full set forgets one for one, those that are no longer good first", () => {
   const known = createKnown(() => true, 1);
   const isKnown = (i: number, now = NOW) => known.find(`token ${i}`, now) !== undefined;

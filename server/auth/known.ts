@@ -16,6 +16,7 @@ export interface Known {
   find(token: string, now: number): Caller | undefined;
   /** Remembers it. Where its place is taken, another token that would be there is forgotten. */
   add(token: string, generation: number, now: number, verified: Verified): void;
+  forget(token: string): void;
 }
 
 /** Twice as many entries as people come, so that few meet: of 250,000, 1 in 160 finds its set full. 16 MB when all are in use. */
@@ -96,12 +97,21 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
     return free ?? first + ((digest[3] as number) % WAYS) * WORDS;
   }
 
+  /** The entry of a token, if it has one. */
+  function placed(token: string): number | undefined {
+    const first = setOf(token);
+    for (let at = first; at < first + WAYS * WORDS; at += WORDS) if (isOurs(at)) return at;
+    return undefined;
+  }
+
   return {
     find(token, now) {
-      const first = setOf(token);
-      for (let at = first; at < first + WAYS * WORDS; at += WORDS)
-        if (isOurs(at)) return isGood(at, now) ? callerAt(at) : undefined;
-      return undefined;
+      const at = placed(token);
+      return at !== undefined && isGood(at, now) ? callerAt(at) : undefined;
+    },
+    forget(token) {
+      const at = placed(token);
+      if (at !== undefined) entries[at + EXP] = 0;
     },
     add(token, generation, now, { caller, exp }) {
       const other = caller.role === "user" ? undefined : placeOf(caller, now);

@@ -10,7 +10,7 @@ import { issueAnswer } from "../http/answer.ts";
 import { refuseOtherMedia } from "../http/body.ts";
 import type { Cors } from "../http/cors.ts";
 import type { Exchange, Exchanges } from "../http/exchange.ts";
-import { headerOf, LINES_TYPE } from "../http/headers.ts";
+import { bearerOf, headerOf, LINES_TYPE } from "../http/headers.ts";
 import { importLines } from "../http/lines.ts";
 import type { Looks } from "../http/looks.ts";
 import { createPlaces } from "../http/places.ts";
@@ -122,7 +122,7 @@ export function createApp(parts: Dependencies) {
 function addCoupons(
   { on, command, read, look, stream }: Operations,
   states: States,
-  { db, exchanges, issuing, maxStreams }: Dependencies,
+  { authenticate, db, exchanges, issuing, maxStreams }: Dependencies,
 ): void {
   const isTold = ([name, value]: [string, unknown]) =>
     value !== undefined && !(name === "page_size" && value === COUPONS_OF_PAGE);
@@ -148,6 +148,8 @@ function addCoupons(
       c.env.outgoing?.once("close", listener),
     );
     exchanges.granted(c.env.exchange, coupon_id, issue);
+    if (issue.outcome === "user_not_found" && who.role === "user")
+      authenticate.forget?.(bearerOf(header(c, "authorization")) as string);
     return respond(issueAnswer(coupon_id, issue, c.env.exchange.requestId));
   });
 

@@ -43,7 +43,7 @@ export function issueBefore(
 
   /** The user, if the token is a user's and can be checked at once. Where its key must be fetched first, the routes wait for it. */
   function userOf(rawHeaders: readonly string[]): number | undefined {
-    const token = bearerOf(headerOf(rawHeaders, "authorization"));
+    const token = tokenOf(rawHeaders);
     const who = token === undefined ? null : authenticate(token);
     if (who instanceof Promise) who.catch(() => {});
     return who !== null && "user_id" in who ? who.user_id : undefined;
@@ -67,6 +67,7 @@ export function issueBefore(
       issued.then(
         (issue) => {
           exchanges.granted(exchange, couponId, issue);
+          if (issue.outcome === "user_not_found") authenticate.forget?.(tokenOf(rawHeaders) as string);
           send(outgoing, exchange, issueAnswer(couponId, issue, exchange.requestId));
         },
         (error) => send(outgoing, exchange, exchanges.failed(exchange, error)),
@@ -78,6 +79,10 @@ export function issueBefore(
     exchanges.end(exchange, sent.status, sent.headers);
     sendWhole(outgoing, sent);
   }
+}
+
+function tokenOf(rawHeaders: readonly string[]): string | undefined {
+  return bearerOf(headerOf(rawHeaders, "authorization"));
 }
 
 /** Whether it says that it has no body, or one that may be {}. */

@@ -16,6 +16,7 @@ import {
 } from "../../bench/harness/app.ts";
 import { INSTANT, invalid } from "../../bench/harness/routes.ts";
 import { DatabaseError } from "../database/errors.ts";
+import { Incoming } from "../http/incoming.ts";
 
 const [A, KNOWN] = ["https://a.example/", "https://known.example/"];
 const FIRST = 2 ** 52;
@@ -156,6 +157,46 @@ test("who is forgotten keeps the number for its token and for others of that day
     assert.deepEqual([refused.outcome, refused.user_id], ["user_not_found", user_id]);
   }
 });
+
+for (const [way, body] of [
+  ["the short way", "{}"],
+  ["the routes", "{ }"],
+] as const)
+  test(`${way}: whom the database has lost is told so once, and is a new user the next time`, async (t) => {
+    const server = createServer({ IncomingMessage: Incoming }, world.listener).listen(0, "127.0.0.1");
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    await once(server, "listening");
+    const coupon_id = await world.newCoupon();
+    const token = await tokenOf(`lost by ${way}`);
+    const lost: number = (await world.call("GET /me", { token })).body.user_id;
+    // As a restore to the moment before it came.
+    await world.scratch.owner.begin(async (sql) => {
+      await sql`alter table coupon.users disable trigger users_are_permanent`;
+      await sql`delete from coupon.subjects where user_id = ${lost}`;
+      await sql`delete from coupon.users where id = ${lost}`;
+      await sql`alter table coupon.users enable trigger users_are_permanent`;
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/coupons/${coupon_id}/issue`;
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const answers: { outcome: string; user_id: number }[] = [];
+    for (let i = 0; i < 3; i++)
+      answers.push(
+        (await (await fetch(url, { method: "POST", headers, body })).json()) as (typeof answers)[0],
+      );
+    const found = answers[1]?.user_id as number;
+    assert.ok(found >= FIRST && found !== lost);
+    assert.deepEqual(
+      answers.map(({ outcome, user_id }) => [outcome, user_id]),
+      [
+        ["user_not_found", lost],
+        ["issued", found],
+        ["already_issued", found],
+      ],
+    );
+  });
 
 test("a user of our own tokens and a subject of the same digits are two", async () => {
   const coupon_id = await world.newCoupon();
