@@ -94,6 +94,62 @@ test("a worker that dies is replaced, and the port answers on", async (t) => {
   assert.deepEqual(await exited, [0, null]);
 });
 
+/** A variable by which the primary process runs this when it gets SIGUSR2: with `cluster`, and its workers as `first` and `second`. */
+const onSignal = (statements: string) => {
+  const program = `
+    import cluster from "node:cluster";
+    import { readFileSync } from "node:fs";
+    if (cluster.isPrimary)
+      process.on("SIGUSR2", () => {
+        const [first, second] = Object.values(cluster.workers);
+        ${statements}
+      });`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(program)}` };
+};
+
+test("a worker that was killed a moment ago is asked for its metrics: the others serve on", async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  // Its end of the channel is closed, and the primary process has not had the time to see that.
+  const { child, url, seen, exited } = await startWorkers(
+    t,
+    2,
+    onSignal(`
+      process.kill(first.process.pid, "SIGKILL");
+      while (!/\\) Z /.test(readFileSync("/proc/" + first.process.pid + "/stat", "utf8")));
+      cluster.emit("message", second, { type: "coupon:metrics wanted", id: "x" });`),
+  );
+  child.kill("SIGUSR2");
+  const died = await Promise.race([seen("worker died"), exited]);
+  assert.deepEqual(
+    died.map((line) => line?.["how"]),
+    ["SIGKILL"],
+  );
+  await seen("worker listening", 3);
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
+test("a worker cannot be started: it is tried again, and the others serve on", async (t) => {
+  const { child, url, seen, exited, workers } = await startWorkers(
+    t,
+    2,
+    onSignal(`process.execPath = process.execPath === "/nowhere" ? process.argv0 : "/nowhere";`),
+  );
+  child.kill("SIGUSR2");
+  process.kill(workers[0] as number, "SIGKILL");
+  const died = await Promise.race([seen("worker died", 3), exited]);
+  assert.deepEqual(
+    died.map((line) => line?.["how"]),
+    ["SIGKILL", "ENOENT", "ENOENT"],
+  );
+  assert.equal((await fetch(`${url}/livez`)).status, 200);
+  child.kill("SIGUSR2");
+  await seen("worker listening", 3);
+  child.kill("SIGTERM");
+  assert.deepEqual(await exited, [0, null]);
+});
+
 /** Returns when none of these processes is there any more. */
 async function gone(pids: readonly number[]): Promise<void> {
   for (const pid of pids)

@@ -3,7 +3,7 @@
  * that dies is replaced.
  */
 import cluster, { type Worker } from "node:cluster";
-import { once } from "node:events";
+import { getSystemErrorName } from "node:util";
 import { type Env, urlOf } from "./env.ts";
 import { createLog } from "./observability/log.ts";
 import { collectReports } from "./observability/worker-metrics.ts";
@@ -37,6 +37,7 @@ export async function runWorkers(env: Env): Promise<void> {
   // One first: if it can't listen it says why, once.
   const first = cluster.fork();
   const port = await listening(first);
+  if (first.process.pid === undefined) throw new Error(`no worker can be started: ${await ended(first)}`);
   if (port === undefined) process.exit(draining ? 0 : 1);
   const workers = [first, ...Array.from({ length: draining ? 0 : env.WORKERS - 1 }, () => cluster.fork())];
   await Promise.all(workers.slice(1).map(listening));
@@ -60,15 +61,27 @@ export async function runWorkers(env: Env): Promise<void> {
 }
 
 /** The port, or undefined when it ended first. */
-async function listening(worker: Worker): Promise<number | undefined> {
-  return Promise.race([
-    once(worker, "listening").then(([address]) => address.port as number),
-    once(worker, "exit").then(() => undefined),
-  ]);
+function listening(worker: Worker): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    worker.once("listening", ({ port }) => resolve(port));
+    void ended(worker).then(() => resolve(undefined));
+  });
 }
 
-/** Its exit status or the signal that ended it. */
-async function ended(worker: Worker): Promise<number | string> {
-  if (!worker.isDead()) await once(worker, "exit");
-  return worker.process.signalCode ?? worker.process.exitCode ?? 0;
+/** Its exit status, or the signal that ended it; where no process could be started, why. */
+function ended(worker: Worker): Promise<number | string> {
+  return new Promise((resolve) => {
+    const tell = () => {
+      const { signalCode, exitCode } = worker.process;
+      resolve(
+        signalCode ?? (exitCode !== null && exitCode < 0 ? getSystemErrorName(exitCode) : (exitCode ?? 0)),
+      );
+    };
+    if (worker.isDead()) tell();
+    worker.once("exit", tell);
+    // Of one that was just killed it says that it cannot be told anything any more: its exit follows.
+    worker.on("error", () => {
+      if (worker.isDead()) tell();
+    });
+  });
 }
