@@ -168,10 +168,14 @@ function findCheck(token: string, keys: Keys): Check | TokenError | Promise<Chec
   if (header === null) return "malformed";
   const algorithm = ALGORITHMS.get(header.alg);
   if (algorithm === undefined || !keys.algorithms.includes(header.alg)) return "algorithm";
-  const checkBy = (key: KeyObject | null) =>
-    key !== null && algorithm.fits(key) ? algorithm.checkOf(key) : "unknown_key";
-  const key = keys.keyOf(header);
-  return key instanceof Promise ? key.then(checkBy) : checkBy(key);
+  const checkBy = (found: readonly KeyObject[]) => {
+    const [first, ...more] = found.filter(algorithm.fits).map(algorithm.checkOf);
+    if (first === undefined) return "unknown_key";
+    if (more.length === 0) return first;
+    return (signed: string, signature: string) => [first, ...more].some((check) => check(signed, signature));
+  };
+  const found = keys.candidates(header);
+  return found instanceof Promise ? found.then(checkBy) : checkBy(found);
 }
 
 /** A header without critical extensions. Only b64 is known (RFC 7797), and a JWT has it as it is without. */

@@ -280,6 +280,16 @@ test("where one issuer's keys cannot be had, its tokens get 503, and no other's"
   assert.equal(web.asked.filter((url) => url === aJwks.jwks).length, 1);
 });
 
+test("who is refused together, since keys cannot be had, does not come back together", async (t) => {
+  internet(t);
+  const authenticate = await create([aJwks]);
+  const token = await signed(good);
+  const refused = await Promise.allSettled(Array.from({ length: 20 }, async () => authenticate(token)));
+  const waits = refused.map((each) => (each as { reason: Problem }).reason.members.retryAfter as number);
+  assert.ok(waits.every((wait) => wait >= 1 && wait <= 3));
+  assert.ok(new Set(waits).size > 1);
+});
+
 for (const order of [
   [aJwks, bJwks],
   [bJwks, aJwks],
@@ -333,6 +343,63 @@ test("published keys of other kinds, and what is no key, are passed over", async
   assert.equal(await authenticate(await signed(good, pairs.other.privateKey)), null);
 });
 
+/** Published together: each signs tokens. */
+for (const [what, kid, header] of [
+  ["of one name", "k", { kid: "k" }],
+  ["without a name, and tokens that name none", undefined, { kid: undefined }],
+  ["with names, and tokens that name none", "k", { kid: undefined }],
+] as const)
+  test(`several keys ${what}: a token by any of them is good, and by no other`, async (t) => {
+    const web = internet(t);
+    const [third, ec] = [generateKeyPairSync("rsa", { modulusLength: 2048 }), pairs.b];
+    const keys = [pairs.a, third, ec].map(({ publicKey }) =>
+      jwkOf(publicKey, kid === undefined ? {} : { kid }),
+    );
+    web.pages.set(aJwks.jwks, { keys: await Promise.all(keys) });
+    const authenticate = await create([aJwks]);
+    for (let i = 0; i < 3; i++) {
+      for (const { privateKey } of [third, ec, pairs.a])
+        assert.deepEqual(await authenticate(await signed(good, privateKey, header)), ofGood);
+      assert.equal(await authenticate(await signed(good, pairs.other.privateKey, header)), null);
+    }
+    assert.equal(web.asked.length, 1);
+  });
+
+test("what is published beside a key changes nothing, nor does a private half", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
+  const web = internet(t);
+  const publish = async (members: object) => {
+    const { kty, ...rest } = await jwkOf(pairs.a.privateKey, { kid: "k", ...members });
+    web.pages.set(aJwks.jwks, { keys: [{ ...rest, kty }] });
+  };
+  const token = await signed(good);
+  let authenticate = await create([aJwks]);
+  for (const [members, isGood] of [
+    [{ key_ops: ["sign", "verify"] }, true],
+    [{ key_ops: ["verify"], use: "sig", alg: "RS256", x5c: ["AA"], x5t: "AA", exp: 1 }, true],
+    [{ ext: false }, true],
+    [{ key_ops: ["sign"] }, false],
+    [{ key_ops: "verify" }, false],
+    [{ use: "enc" }, false],
+    [{ alg: "RS512" }, false],
+  ] as const) {
+    await publish(members);
+    authenticate = await create([aJwks]);
+    assert.deepEqual(await authenticate(token), isGood ? ofGood : null, JSON.stringify(members));
+  }
+  // Whoever is known stays known.
+  await publish({});
+  authenticate = await create([aJwks]);
+  for (let i = 0; i < 2; i++) assert.deepEqual(await authenticate(token), ofGood);
+  await publish({ use: undefined, exp: 2, iat: 1 });
+  t.mock.timers.tick(30_000);
+  const asked = web.asked.length;
+  assert.deepEqual(authenticate(token), ofGood);
+  assert.equal(await authenticate(await signed(good, pairs.other.privateKey, { kid: "x" })), null);
+  assert.equal(web.asked.length, asked + 1);
+  assert.deepEqual(authenticate(token), ofGood);
+});
+
 for (const [what, page] of Object.entries({
   "no keys": {},
   "keys that are no list": { keys: { k: 1 } },
@@ -352,32 +419,47 @@ for (const [what, page] of Object.entries({
 const discovery = { issuer: A, audience: "shop", user_id: "user_id" };
 const SELF = `${A}/.well-known/openid-configuration`;
 
-test("an issuer says where its keys are: asked once, and anew when they are no longer there", async (t) => {
+test("an issuer says where its keys are, each time that they are fetched", async (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: now * 1_000 });
   const web = internet(t);
-  web.pages.set(SELF, { issuer: A, jwks_uri: "https://keys.example/1" });
-  web.pages.set("https://keys.example/1", { keys: [await jwkOf(pairs.a.publicKey)] });
-  const authenticate = await create([discovery]);
+  const [first, second] = ["https://keys.example/1", "https://keys.example/2"];
+  web.pages.set(SELF, { issuer: A, jwks_uri: first });
+  web.pages.set(first, { keys: [await jwkOf(pairs.a.publicKey)] });
+  const reported: unknown[] = [];
+  const authenticate = await create([discovery], {}, (error) => reported.push(error));
+  const asked = () => web.asked.splice(0);
   const token = await signed(good);
   assert.deepEqual(
     await Promise.all(Array.from({ length: 20 }, () => authenticate(token))),
     Array(20).fill(ofGood),
   );
-  assert.deepEqual(web.asked, [SELF, "https://keys.example/1"]);
+  assert.deepEqual(asked(), [SELF, first]);
   assert.deepEqual(await authenticate(token), ofGood);
-  const unknown = () => signed(good, pairs.other.privateKey, { kid: "new" });
+  assert.deepEqual(asked(), []);
+
+  // It moves its keys, and what is at the former address goes on answering.
+  const other = () => signed(good, pairs.other.privateKey, { kid: "new" });
+  web.pages.set(SELF, { issuer: A, jwks_uri: second });
+  web.pages.set(second, { keys: [await jwkOf(pairs.other.publicKey, { kid: "new" })] });
   t.mock.timers.tick(30_000);
-  assert.equal(await authenticate(await unknown()), null);
-  assert.deepEqual(web.asked.slice(2), ["https://keys.example/1"]);
-  web.pages.set(SELF, { issuer: A, jwks_uri: "https://keys.example/2" });
-  web.pages.delete("https://keys.example/1");
-  web.pages.set("https://keys.example/2", { keys: [await jwkOf(pairs.other.publicKey, { kid: "new" })] });
+  assert.deepEqual(await authenticate(await other()), ofGood);
+  assert.deepEqual(asked(), [SELF, second]);
+  assert.equal(await authenticate(token), null, "its key is not there");
+
+  // While it does not say it, they are where it said last.
+  web.pages.delete(SELF);
   t.mock.timers.tick(30_000);
-  await assert.rejects(async () => authenticate(await unknown()), isUnavailable);
-  assert.deepEqual(authenticate(token), ofGood, "while they cannot be had, known keys are good");
-  t.mock.timers.tick(1_000);
-  assert.deepEqual(await authenticate(await unknown()), ofGood);
-  assert.deepEqual(web.asked.slice(3), ["https://keys.example/1", SELF, "https://keys.example/2"]);
+  assert.equal(await authenticate(token), null);
+  assert.deepEqual([asked(), reported.length], [[SELF, second], 1]);
+  assert.deepEqual(await authenticate(await other()), ofGood);
+  web.pages.delete(second);
+  t.mock.timers.tick(30_000);
+  await assert.rejects(async () => authenticate(token), isUnavailable);
+  assert.deepEqual(
+    await authenticate(await other()),
+    ofGood,
+    "while they cannot be had, known keys are good",
+  );
 });
 
 test("a slash at the end of an issuer is not doubled", async (t) => {

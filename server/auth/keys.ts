@@ -1,11 +1,11 @@
 /** The keys that tokens are checked with: a secret, one public key, or keys that are published (JWKS, RFC 7517). */
 import { createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from "node:crypto";
-import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import type { JSONWebKeySet, JWK, JWTVerifyGetKey } from "jose";
 import * as errors from "jose/errors";
 import { createLocalJWKSet } from "jose/jwks/local";
 import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
-import { Problem } from "../http/problem.ts";
+import { Problem, soon } from "../http/problem.ts";
 import { type IssuerSettings, isKeyAddress } from "../issuer-settings.ts";
 import { ALGORITHMS, algorithmsOf } from "./algorithms.ts";
 
@@ -20,8 +20,8 @@ export interface Keys {
   algorithms: readonly string[];
   /** Another number whenever the keys are others: what was checked before is checked anew. Asks for newer keys when it is time to. */
   generation(): number;
-  /** The key of a token with this header; null if there is none. Throws if keys cannot be fetched. */
-  keyOf(header: Header): KeyObject | Promise<KeyObject | null>;
+  /** The keys one of which may be that of a token with this header: published keys may share a name. Throws if keys cannot be fetched. */
+  candidates(header: Header): readonly KeyObject[] | Promise<readonly KeyObject[]>;
 }
 
 /** Published keys are fetched again when they are needed and this old. */
@@ -59,7 +59,7 @@ export function keysOf(settings: IssuerSettings, report: Report, clock: WallCloc
 }
 
 function oneKey(key: KeyObject, algorithms = algorithmsOf(key)): Keys {
-  return { algorithms, generation: () => 1, keyOf: () => key };
+  return { algorithms, generation: () => 1, candidates: () => [key] };
 }
 
 function readPublicKey(pem: string, name: string): KeyObject {
@@ -80,26 +80,34 @@ function publishedKeys(
   report: Report,
   { wall }: WallClock,
 ): Keys {
-  let known: { keyOf: ReturnType<typeof createLocalJWKSet>; text: string; fetchedAt: number } | undefined;
+  let known: { find: ReturnType<typeof createLocalJWKSet>; text: string; fetchedAt: number } | undefined;
   let generation = 1;
   let askedAt = -Infinity;
   let asking: Promise<void> | undefined;
-  /** As the issuer said, until keys cannot be fetched from there. */
+  /** As the issuer said last. */
   let discovered: string | undefined;
   const isWithin = (ms: number, of: number) => Math.abs(wall() - of) < ms;
 
   async function fetchKeys(): Promise<void> {
     if (isWithin(RETRY_MS, askedAt)) throw new Error("the keys of tokens were asked for within this second");
     askedAt = wall();
-    const from = jwks ?? discovered ?? (await discover(issuer as string));
-    discovered = undefined;
-    const { keys } = (await fetchJson(from)) as Partial<JSONWebKeySet>;
-    if (!Array.isArray(keys)) throw new Error(`${said(from)} has no list of keys`);
-    discovered = from;
-    const usable = keys.filter(isUsable);
-    const text = JSON.stringify(usable.map((key) => JSON.stringify(key)).sort());
+    const from = jwks ?? (await place(issuer as string));
+    const { keys: published } = (await fetchJson(from)) as Partial<JSONWebKeySet>;
+    if (!Array.isArray(published)) throw new Error(`${said(from)} has no list of keys`);
+    const keys = published.flatMap(usableOf);
+    const text = JSON.stringify(keys.map((key) => JSON.stringify(key)).sort());
     if (known?.text !== text) generation += 1;
-    known = { keyOf: createLocalJWKSet({ keys: usable }), text, fetchedAt: wall() };
+    known = { find: createLocalJWKSet({ keys }), text, fetchedAt: wall() };
+  }
+
+  /** Asked each time: an issuer may move its keys, and what answers at the former address may go on doing so. */
+  async function place(issuer: string): Promise<string> {
+    discovered = await discover(issuer).catch((error) => {
+      if (discovered === undefined) throw error;
+      report(error);
+      return discovered;
+    });
+    return discovered;
   }
 
   function ask(): Promise<void> {
@@ -109,21 +117,26 @@ function publishedKeys(
     return asking;
   }
 
-  async function find(header: Header): Promise<KeyObject | null> {
-    try {
-      if (known === undefined) await ask();
-      return await chosen(header);
-    } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      if (known === undefined || isWithin(AGED_MS, known.fetchedAt)) return null;
-      await ask();
-      return chosen(header);
-    }
+  async function find(header: Header): Promise<KeyObject[]> {
+    if (known === undefined) await ask();
+    const found = await chosen(header);
+    if (found.length > 0 || known === undefined || isWithin(AGED_MS, known.fetchedAt)) return found;
+    await ask();
+    return chosen(header);
   }
 
-  async function chosen(header: Header): Promise<KeyObject | null> {
-    const key = await known?.keyOf(header);
-    return key === undefined ? null : KeyObject.from(key);
+  async function chosen(header: Header): Promise<KeyObject[]> {
+    try {
+      const key = await known?.find(header);
+      return key === undefined ? [] : [KeyObject.from(key)];
+    } catch (error) {
+      const found: KeyObject[] = [];
+      if (error instanceof errors.JWKSMultipleMatchingKeys)
+        for await (const key of error) found.push(KeyObject.from(key));
+      else if (!(error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JOSENotSupported))
+        throw error;
+      return found;
+    }
   }
 
   return {
@@ -137,16 +150,11 @@ function publishedKeys(
         if (!isWithin(RETRY_MS, askedAt)) ask().catch(report);
       return generation;
     },
-    async keyOf(header) {
+    async candidates(header) {
       try {
         return await find(header);
       } catch (error) {
-        const isTokens =
-          error instanceof errors.JWKSNoMatchingKey ||
-          error instanceof errors.JWKSMultipleMatchingKeys ||
-          error instanceof errors.JOSENotSupported;
-        if (isTokens) return null;
-        throw new Problem("keys_unavailable", { retryAfter: 1 }, error);
+        throw new Problem("keys_unavailable", { retryAfter: soon() }, error);
       }
     },
   };
@@ -178,11 +186,19 @@ async function fetchJson(url: string): Promise<object> {
 /** An address as the log may have it: its query may be a secret. */
 const said = (url: string) => url.replace(/\?.*/s, "");
 
-/** Providers publish keys of other kinds and for other ends beside those of tokens: they say nothing about these. */
-function isUsable(jwk: unknown): boolean {
+/**
+ * A published key, if tokens can be signed with it: in one spelling, without what is published beside it (a certificate, an end, a private
+ * half), which may change or be refused. Providers also publish keys of other kinds and for other ends, which say nothing about tokens.
+ */
+function usableOf(published: unknown): JWK[] {
   try {
-    return algorithmsOf(createPublicKey({ key: jwk as JsonWebKey, format: "jwk" })).length > 0;
+    const jwk = published as JWK;
+    const key = createPublicKey({ key: jwk as JsonWebKey, format: "jwk" });
+    if (algorithmsOf(key).length === 0) return [];
+    const { kid, alg, use, key_ops } = jwk;
+    const ops = key_ops?.filter((op) => op === "verify");
+    return [Object.assign(key.export({ format: "jwk" }), { kid, alg, use, key_ops: ops }) as JWK];
   } catch {
-    return false;
+    return [];
   }
 }
