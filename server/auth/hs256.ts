@@ -11,7 +11,8 @@ const BLOCK = 64;
 const DIGEST = 32;
 /** Characters of a digest in base64url. */
 const SIGNATURE = 43;
-const MAX_SIGNED = 8_192;
+/** More than the head of a request has. */
+const MAX_SIGNED = 16_384;
 
 export interface HmacKey {
   sign(claims: Record<string, unknown>): string;

@@ -133,6 +133,15 @@ test("the log and /metrics have the reason, and the answer has not", async () =>
   }
 });
 
+test("a token is as long as a head may be, with the groups of a large company in it", async () => {
+  const groups = Array.from({ length: 200 }, (_, i) => `690222be-ff1a-4d56-abd1-7e4f7d38e${100 + i}`);
+  for (const token of [provided({ groups }), own({ groups })]) {
+    assert.ok((await token).length > 10_000);
+    const { status, body } = await app.call("GET /me", { token: await token });
+    assert.deepEqual([status, body], [200, { role: "user", user_id: 42 }]);
+  }
+});
+
 test("/metrics tells a wrong token from none", async () => {
   const challenge = async (call: { token?: string }) =>
     (await app.call("GET /metrics", call)).headers.get("www-authenticate");

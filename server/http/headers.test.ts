@@ -34,11 +34,10 @@ for (const [what, given] of [
 for (const [given, token] of [
   ["Bearer a.b-c_d", "a.b-c_d"],
   ["bearer x", "x"],
-  [`Bearer ${"x".repeat(4_096)}`, "x".repeat(4_096)],
-  [`Bearer ${"x".repeat(4_097)}`, undefined],
+  [`Bearer ${"x".repeat(16_000)}`, "x".repeat(16_000)],
+  ["Bearer   x", "x"],
   ["Bearer x, Bearer y", undefined],
   ["Bearer x y", undefined],
-  ["Bearer  x", undefined],
   ["Bearer\tx", undefined],
   ["Bearer x\n", undefined],
   ["Bearer ", undefined],

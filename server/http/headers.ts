@@ -40,15 +40,15 @@ export function traceOf(given: string | null | undefined): TraceParent | undefin
   return { traceId, parentId, isSampled: (Number.parseInt(flags as string, 16) & 1) === 1 };
 }
 
-/** The token of an Authorization header. */
+/** The token of an Authorization header, as long as a head may be: providers write groups and roles into it. */
 export function bearerOf(authorization: string | undefined): string | undefined {
-  return authorization?.match(/^Bearer ([\w.-]{1,4096})$/i)?.[1];
+  return authorization?.match(/^Bearer +([\w.-]+)$/i)?.[1];
 }
 
 /** Whether an Authorization header brings this secret as bearer token. Compares in constant time. */
 export function isBearerOf(authorization: string | undefined, secret: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
-  const [, given = ""] = authorization?.match(/^Bearer (.*)$/i) ?? [];
+  const [, given = ""] = authorization?.match(/^Bearer +(.*)$/i) ?? [];
   return timingSafeEqual(digest(given), digest(secret));
 }
 
