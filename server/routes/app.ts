@@ -53,6 +53,9 @@ export interface Dependencies {
   readiness: () => Promise<void>;
 }
 
+/** Characters of a path that the log and spans have: what is no path of ours may be as long as the head of a request. */
+const MAX_PATH = 1_000;
+
 /** Streams of operators. */
 const MAX_STATUS_STREAMS = 50;
 
@@ -86,7 +89,8 @@ export function createApp(parts: Dependencies) {
   function fetch(request: Request, env: Partial<Bindings> = {}): Response | Promise<Response> {
     const { method, headers, url } = request;
     const given = env.incoming?.rawHeaders ?? headers;
-    const exchange = exchanges.begin(clock.now(), method, new URL(url).pathname, given);
+    const path = new URL(url).pathname.slice(0, MAX_PATH);
+    const exchange = exchanges.begin(clock.now(), method, path, given);
     const answer =
       method === "OPTIONS" && headerOf(given, "access-control-request-method") !== undefined
         ? new Response(null, { status: 204, headers: cors.preflight(headerOf(given, "origin")) })

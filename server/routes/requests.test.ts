@@ -268,6 +268,13 @@ test("x-request-id: made, and in place of what is none", async () => {
   }
 });
 
+test("the log has a part of a path that is too long to be one: a line of it must not mix with another process's", async () => {
+  const logged = world().logged.length;
+  assert.equal((await world().call(`GET /${"%0a".repeat(5_000)}`)).status, 404);
+  const [{ path }] = world().logged.slice(logged);
+  assert.equal(path, `/${"%0a".repeat(333)}`);
+});
+
 test("draining: not ready, connections are closed, requests are served", async (t) => {
   t.after(() => {
     world().state.draining = false;
