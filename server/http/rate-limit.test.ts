@@ -65,6 +65,13 @@ test("whoever sends much stays known among a million others, and the table doesn
   assert.equal(take(5).allowed, true);
 });
 
+test("a process that has just started has room for all: nobody is forgotten for another, and gets the limit anew", () => {
+  const { take } = createRateLimit(100, { now: () => 10 });
+  // So many that some share a set.
+  const users = Array.from({ length: 1_000 }, (_, i) => (i + 1) ** 3);
+  for (let i = 99; i >= 0; i--) for (const user of users) assert.equal(take(user).remaining, i, `${user}`);
+});
+
 test("0: no limit, and nothing is told", () => {
   const { take } = limited(0);
   for (let i = 0; i < 10_000; i++) assert.equal(take(1).allowed, true);

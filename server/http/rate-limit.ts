@@ -45,7 +45,8 @@ export function createRateLimit(limit: number, clock: Pick<Clock, "now"> = syste
   if (limit === 0) return { take: () => FREE, look: () => FREE, charge: () => {} };
   const perMs = limit / (WINDOW_S * 1000);
   const users = new Float64Array(SETS * WAYS);
-  const level = new Float64Array(SETS * WAYS);
+  // A place that nobody has is full: else it would seem emptier than a bucket in use while the clock is young.
+  const level = new Float64Array(SETS * WAYS).fill(limit);
   const since = new Float64Array(SETS * WAYS);
 
   /** The current number of requests in the bucket at this place. */
