@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createThings } from "../bench/harness/coupons.ts";
+import { until } from "../bench/harness/waiting.ts";
 import { connect, type Sql, withConnection } from "../db/connect.ts";
 import { startEmbedded, stopEmbedded } from "../db/embedded/embedded.ts";
 import { setUp } from "../db/setup.ts";
@@ -188,28 +189,31 @@ async function answer(
   const api = connect(targetOf(url).as(login));
   try {
     await api`select set_config('synchronous_commit', ${synchronousCommit}, false)`;
-    const outcome = api.unsafe(`select outcome from ${call}`).then(
-      (rows) => rows[0]?.["outcome"] as string,
-      (error: { code?: string }) => {
-        assert.equal(error.code, "CONNECTION_CLOSED");
-        return "no answer";
-      },
-    );
-    const ended = await Promise.race([outcome, endWaiter()]);
-    return ended ?? (await outcome);
+    let isOver = false;
+    const outcome = api
+      .unsafe(`select outcome from ${call}`)
+      .then(
+        (rows) => ({ outcome: rows[0]?.["outcome"] as string }),
+        ({ code }: { code?: string }) => ({ code }),
+      )
+      .finally(() => {
+        isOver = true;
+      });
+    await until(async () => isOver || (await endWaiter()), `${call} is answered, or waits`);
+    const told = await outcome;
+    if ("outcome" in told) return told.outcome;
+    assert.equal(told.code, "CONNECTION_CLOSED");
+    return "no answer";
   } finally {
     await api.end({ timeout: 0 });
   }
 }
 
-/** Ends the session that waits for the standby, when there is one. */
-async function endWaiter(): Promise<undefined> {
-  for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
-    const ended = await watch`
-      select pg_terminate_backend(pid) from pg_stat_activity where usename in ('coupon_api', 'coupon_admin') and wait_event = 'SyncRep'`;
-    if (ended.count === 1) return;
-  }
-  assert.fail("neither an answer nor a wait in 20 s");
+/** Ends the session that waits for the standby; says whether there was one. */
+async function endWaiter(): Promise<boolean> {
+  const ended = await watch`
+    select pg_terminate_backend(pid) from pg_stat_activity where usename in ('coupon_api', 'coupon_admin') and wait_event = 'SyncRep'`;
+  return ended.count === 1;
 }
 
 async function restart(standbys: string): Promise<void> {

@@ -145,10 +145,10 @@ test(`${KILLS} kills: what was read is the feed, in its order`, (t) =>
       const kind = await strike();
       struck[kind] = (struck[kind] ?? 0) + 1;
       const [one, other] = [bySql.length, byHttp.length];
-      await until(async () => {
-        await sleep(5);
-        return wrong.length > 0 || (bySql.length > one && byHttp.length > other);
-      }, `both readers go on after: ${kind}`);
+      await until(
+        () => wrong.length > 0 || (bySql.length > one && byHttp.length > other),
+        `both readers go on after: ${kind}`,
+      );
     }
     isOver = true;
     await Promise.all(writing);

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { listen } from "../../db/embedded/port.ts";
+import { until } from "../harness/waiting.ts";
 import { openProxy } from "./proxy.ts";
 
 async function open(t: TestContext) {
@@ -61,21 +62,20 @@ test("mute and deaf: one way only, and a connection that lost something stays ha
   const mute = dial();
   proxy.mode = { is: "mute" };
   mute.socket.write("a");
-  while (proxy.met === 0) await new Promise(setImmediate);
+  await until(() => proxy.met === 1);
   proxy.mode = { is: "deaf" };
   const deaf = dial();
   deaf.socket.write("b");
-  while (proxy.met === 1) await new Promise(setImmediate);
+  await until(() => proxy.met === 2);
   proxy.mode = { is: "pass" };
   const other = dial();
   mute.socket.write("c");
   other.socket.write("d");
   await other.untilSaid();
-  while (!heard.includes("c")) await new Promise(setImmediate);
+  await until(() => heard.includes("c"));
   assert.deepEqual([heard.toSorted().join(""), mute.said, other.said], ["acd", [], ["d"]]);
   // "c" was answered, and that was lost too: its connection is half open.
-  while (proxy.met === 2) await new Promise(setImmediate);
-  assert.equal(proxy.met, 3);
+  await until(() => proxy.met === 3);
 });
 
 test("hang up, refuse and reset: as told by the socket", async (t) => {

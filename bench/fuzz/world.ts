@@ -1,6 +1,5 @@
 /** What all layers begin with, and what must be right when all was done. */
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { env, openWorld, type World } from "../harness/app.ts";
 import { until } from "../harness/waiting.ts";
 import { CLAIM_KEY, COUPONS, ENDED, HELD, OLD, USERS, WEBHOOKS, WITHDRAWN } from "./values.ts";
@@ -66,10 +65,7 @@ export async function assertSound(world: World, streams: () => number): Promise<
     for (const [kind, count] of Object.entries(errors))
       if (kind !== "argument") assert.equal(count, 0, `${kind} in the pool ${pool}`);
   // A connection that its reader has closed is closed here a moment later.
-  await until(async () => {
-    await sleep(10);
-    return streams() === 0;
-  }, "no stream is open that nobody reads");
+  await until(() => streams() === 0, "no stream is open that nobody reads");
   await assertRules(world);
 }
 

@@ -6,7 +6,8 @@ import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { cleanUp } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
-import { ended, nothingRuns, type Run, runSd, said, sd, signalGroup, until } from "./sd.ts";
+import { ended, nothingRuns, type Run, runSd, said, sd, signalGroup } from "./sd.ts";
+import { until } from "./waiting.ts";
 
 after(cleanUp);
 

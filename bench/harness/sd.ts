@@ -6,13 +6,13 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { freePort } from "../../db/embedded/port.ts";
 import { atEnd } from "./cleanup.ts";
 import { temporaryDirectory } from "./temporary.ts";
+import { until } from "./waiting.ts";
 
 export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -49,7 +49,7 @@ export function sd(args: readonly string[], how: How) {
     env: environment(how),
   });
   atEnd(async () => signalGroup(child, "SIGKILL"));
-  const run = { child, port: how.port ?? 1, stdout: "", stderr: "" };
+  const run = { child, closed: once(child, "close"), port: how.port ?? 1, stdout: "", stderr: "" };
   child.stdout.on("data", (chunk) => (run.stdout += chunk));
   child.stderr.on("data", (chunk) => (run.stderr += chunk));
   // Some commands end before anything could be written to them.
@@ -68,14 +68,9 @@ export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void
 }
 
 /** The exit status or the signal, once the process is gone and its pipes are empty. */
-export async function ended({ child }: Run): Promise<number | string | null> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "close");
+export async function ended({ child, closed }: Run): Promise<number | string | null> {
+  await closed;
   return child.exitCode ?? child.signalCode;
-}
-
-/** Waits until it holds. What never does ends by the runner's time limit. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await sleep(2);
 }
 
 /** Waits until the run has said this. It must not end before. */
@@ -84,15 +79,14 @@ export function said(run: Run, words: string | RegExp): Promise<void> {
     if (run.stdout.search(words) >= 0) return true;
     assert.equal(run.child.exitCode ?? run.child.signalCode, null, `${run.stdout}\n${run.stderr}`);
     return false;
-  });
+  }, `it says ${words}`);
 }
 
 /** Runs ./sd to its end. */
 export async function runSd(args: readonly string[], how: How, input = "") {
   const run = sd(args, how);
   run.child.stdin.end(input);
-  const status = await new Promise((resolve) => void run.child.once("close", resolve));
-  return { status, stdout: run.stdout, stderr: run.stderr };
+  return { status: await ended(run), stdout: run.stdout, stderr: run.stderr };
 }
 
 /** ./sd start, or another command, until it serves. */

@@ -3,16 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "./waiting.ts";
 
-test("what a timer brings about is seen, though the look at it is only one into memory", async () => {
+test("what a timer brings about is seen, and between two looks the processor is left to others", async () => {
+  const began = performance.now();
   let isDone = false;
   let looks = 0;
   setTimeout(() => {
     isDone = true;
-  }, 1);
-  await until(async () => {
+  }, 100);
+  await until(() => {
     looks += 1;
-    assert.ok(looks < 1_000_000, "the timer gets no turn");
     return isDone;
-  }, "the timer has fired");
-  assert.equal(isDone, true);
+  });
+  const most = 2 + (performance.now() - began) / 4; // a timer of 5 ms may come a bit early
+  assert.ok(isDone && looks <= most, `${looks} looks`);
 });

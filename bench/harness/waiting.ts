@@ -1,23 +1,29 @@
 /** Waits for what a test is about, as the database shows it. */
 import assert from "node:assert/strict";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Sql } from "../../db/connect.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** Far more than a busy machine needs: it only ends a test that would wait for ever. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
-/** Between two looks the event loop has a turn: a look that only reads memory would else see no timer fire and no byte arrive. */
-export async function until(done: () => Promise<boolean>, what: string | (() => string)): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE_MS; !(await done()); await turn())
-    assert.ok(Date.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
+/** Between two looks: a look may be a query, and whoever looks without a pause takes a core from what is waited for. */
+const PAUSE_MS = 5;
+
+/** Returns when it holds. `what` says in a failure what does not; without it the look itself is quoted. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string | (() => string) = String(holds),
+): Promise<void> {
+  for (const deadline = performance.now() + PATIENCE_MS; !(await holds()); await sleep(PAUSE_MS))
+    assert.ok(performance.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
 }
 
 /** Does `ask` again and again, one after the other, while `work` runs. */
 export async function meanwhile<T>(ask: () => Promise<unknown>, work: () => Promise<T>): Promise<T> {
   let isOver = false;
   const asking = (async () => {
-    for (; !isOver; await turn()) await ask();
+    for (; !isOver; await sleep(PAUSE_MS)) await ask();
   })();
   asking.catch(() => {});
   try {

@@ -5,7 +5,6 @@
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { withCleanup } from "../harness/cleanup.ts";
 import type { Scratch } from "../harness/scratch.ts";
-import { until } from "../harness/sd.ts";
 import { newDatabase, newSecret, startServer } from "../harness/service.ts";
 import { median, sample } from "../harness/stats.ts";
 import { createVerdict, type Findings, type Measure, type Say, type Verdict } from "../report/result.ts";
@@ -205,10 +204,11 @@ async function retireAll(
 ): Promise<{ grants: number; seconds: number }> {
   const [began, from] = [performance.now(), await retired(admin)];
   say(`retiring the other ${(old - from).toLocaleString("en")} grants`);
-  await until(async () => {
-    const [step] = await admin`select outcome from retire_coupons(${before}::text::date, ${STEP}::integer)`;
-    return step?.["outcome"] === "done";
-  });
+  const step = async () => {
+    const [done] = await admin`select outcome from retire_coupons(${before}::text::date, ${STEP}::integer)`;
+    return done?.["outcome"];
+  };
+  while ((await step()) !== "done");
   const seconds = (performance.now() - began) / 1_000;
   const grants = (await retired(admin)) - from;
   verdict.equal("grants that were retired", from + grants, old);

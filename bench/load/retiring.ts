@@ -2,7 +2,8 @@
 import { tmpdir } from "node:os";
 import type { Sql } from "../../db/connect.ts";
 import type { Scratch } from "../harness/scratch.ts";
-import { type Run, sd, signalGroup, until } from "../harness/sd.ts";
+import { type Run, sd, signalGroup } from "../harness/sd.ts";
+import { until } from "../harness/waiting.ts";
 
 /** How many grants are moved out so far. */
 export async function retired(admin: Sql): Promise<number> {

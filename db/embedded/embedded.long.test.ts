@@ -5,9 +5,9 @@ import * as fs from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { firstStart, madeDataDir, newDataDir, starter, startInChild } from "../../bench/harness/embedded.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { connect, withConnection } from "../connect.ts";
 import { type Embedded, embeddedStatus, startEmbedded, stopEmbedded } from "./embedded.ts";
 
@@ -15,10 +15,6 @@ const linux = process.platform === "linux";
 const root = process.getuid?.() === 0;
 
 after(cleanUp);
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
 
 async function runningPid(dataDir: string): Promise<number> {
   const { pid } = await embeddedStatus({ dataDir });

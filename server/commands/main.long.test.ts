@@ -6,8 +6,9 @@ import { basename, dirname, join, relative } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
-import { CHECKOUT, checkoutWith, ended, runSd, sd, until } from "../../bench/harness/sd.ts";
+import { CHECKOUT, checkoutWith, ended, runSd, sd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
 
 after(cleanUp);
 

@@ -6,17 +6,9 @@ import { after, test } from "node:test";
 import { promisify } from "node:util";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { scratchDatabase } from "../../bench/harness/scratch.ts";
-import {
-  CHECKOUT,
-  ended,
-  environment,
-  runSd,
-  sd,
-  signalGroup,
-  until,
-  which,
-} from "../../bench/harness/sd.ts";
+import { CHECKOUT, ended, environment, runSd, sd, signalGroup, which } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { readEnv } from "../env.ts";
 import { psql } from "./psql.ts";
 

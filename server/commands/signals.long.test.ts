@@ -13,9 +13,9 @@ import {
   type Run,
   sd,
   signalGroup,
-  until,
 } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 

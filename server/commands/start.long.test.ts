@@ -22,9 +22,9 @@ import {
   signalGroup,
   started,
   stop,
-  until,
   which,
 } from "../../bench/harness/sd.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { stopEmbedded } from "../../db/embedded/embedded.ts";
 import { signToken } from "../auth/auth.ts";
 import { tokenSecret } from "../auth/secret.ts";

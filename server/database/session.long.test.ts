@@ -65,10 +65,10 @@ async function assertRightAnswers(t: TestContext, url: string): Promise<void> {
   assert.ok(Math.abs(early.body.starts_in - DAYS_3) < 60, early.body.starts_in);
   assert.ok(Math.abs(Number(early.headers.get("retry-after")) - DAYS_3) < 60);
   // A lease that was not given, as the question took too long, is asked for again by the next refusal.
-  while (app.issuing.leases.hits() === 0) {
-    await sleep(100);
+  await until(async () => {
     assert.equal((await app.issue(later, 2)).body.outcome, "not_started");
-  }
+    return app.issuing.leases.hits() > 0;
+  });
 
   const granted = (await app.issue(now, 1)).body;
   assert.equal(granted.outcome, "issued");

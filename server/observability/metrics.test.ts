@@ -13,6 +13,7 @@ import {
   userToken,
   type World,
 } from "../../bench/harness/app.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { outcomes } from "../api/outcomes.ts";
 import { metricsTokenOf } from "../auth/secret.ts";
 import { createMetrics } from "./metrics.ts";
@@ -358,7 +359,10 @@ test("/metrics never asks the database: none is there", async (t) => {
   const failures = 'coupon_database_errors_total{pool="ready",kind="unavailable"}';
   let series: ReturnType<typeof seriesOf> = {};
   // Readiness answers within a second, and its call may take longer.
-  while (!series[failures]) series = seriesOf((await askAway("GET", "/metrics", bearer(metricsToken))).text);
+  await until(async () => {
+    series = seriesOf((await askAway("GET", "/metrics", bearer(metricsToken))).text);
+    return Boolean(series[failures]);
+  });
   assert.equal(series[failures], 1);
   assert.deepEqual(
     Object.keys(app.db.pools).map((pool) => [pool, series[`coupon_pool_size{pool="${pool}"}`]]),

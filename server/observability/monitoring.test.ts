@@ -11,6 +11,7 @@ import { makeCoupon } from "../../bench/harness/coupons.ts";
 import { checkBlock } from "../../bench/harness/readme-blocks.ts";
 import { type Service, startService } from "../../bench/harness/service.ts";
 import { adminToken } from "../../bench/harness/tokens.ts";
+import { until } from "../../bench/harness/waiting.ts";
 
 const at = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -48,11 +49,12 @@ before(async () => {
   const scrape = async () =>
     (await fetch(`${service.url}/metrics`, { headers: service.metricsHeaders })).text();
   // Only a lease says since when it is sold out, and it comes by itself.
-  do {
+  await until(async () => {
     const authorization = `Bearer ${service.token(2)}`;
     await (await fetch(`${service.url}${path}/issue`, { method: "POST", headers: { authorization } })).text();
     text = await scrape();
-  } while (!text.includes("coupon_sold_out_timestamp_seconds{"));
+    return text.includes("coupon_sold_out_timestamp_seconds{");
+  });
   for (const [, name = "", help = ""] of text.matchAll(/^# HELP (\S+) (.*)$/gm)) {
     const [, type = ""] = text.match(new RegExp(`^# TYPE ${name} (\\w+)$`, "m")) ?? [];
     const metric = { type, help, labels: new Map() };

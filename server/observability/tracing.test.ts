@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { openWorld, userToken } from "../../bench/harness/app.ts";
 import { createClock } from "../../bench/harness/clock.ts";
 import { collector, type Sent } from "../../bench/harness/collector.ts";
-import { until } from "../../bench/harness/sd.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { freePort } from "../../db/embedded/port.ts";
 import { version } from "../api/version.ts";
 import { createExporter, MAX_BATCH, MAX_QUEUE } from "./otlp.ts";

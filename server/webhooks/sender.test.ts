@@ -1,7 +1,6 @@
 /** The process that sends: what arrives, in which order, from whom, and what it costs others. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
 import { adminToken, openApp, openWorld } from "../../bench/harness/app.ts";
 import { openReceiver, type Received } from "../../bench/harness/receiver.ts";
 import { until } from "../../bench/harness/waiting.ts";
@@ -33,10 +32,7 @@ async function sending(t: TestContext) {
 
 /** Waits until so many were taken: the answer is on its way to the sender when the receiver has the event. */
 async function counted({ figures }: Sender, count: number): Promise<void> {
-  await until(async () => {
-    await turn();
-    return figures.sent.taken >= count;
-  }, `${count} are taken`);
+  await until(() => figures.sent.taken >= count, `${count} are taken`);
   assert.equal(figures.sent.taken, count);
 }
 
@@ -142,10 +138,7 @@ test("a webhook that is disabled is counted, also where it is the only one", asy
   world.webhooks.start();
   await world.newCoupon();
   await receiver.until(() => receiver.received.length === 1);
-  await until(async () => {
-    await turn();
-    return world.webhooks.figures.state?.disabled === 1;
-  }, "it is counted");
+  await until(() => world.webhooks.figures.state?.disabled === 1, "it is counted");
 });
 
 test("one of two servers sends; when it ends, the other one goes on at once", async (t) => {
@@ -207,10 +200,7 @@ for (const [how, ends] of [
     await receiver.until(() => receiver.received.length === 1);
     await admin.unsafe(`select from ${ends}('crm')`);
     // Before 15 seconds are over: else it would have had no answer.
-    await until(async () => {
-      await turn();
-      return isBrokenOff;
-    }, "it is broken off");
+    await until(() => isBrokenOff, "it is broken off");
     assert.equal(world.webhooks.figures.sent.unanswered, 0);
     const coupon = await world.newCoupon();
     await other.until(() => other.received.some(({ coupon_id }) => coupon_id === coupon));
