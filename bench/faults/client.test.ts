@@ -116,10 +116,10 @@ const SENT: [ask: Ask, token: string, path: string, body: string][] = [
     '{"claim_code":"7K3M-PX2A-9QTD","reference":"slip 1"}',
   ],
   [
-    { kind: "undo", ...SCANNED },
+    { kind: "undo", ...SCANNED, used: "2026-11-22T10:00:00.000001Z" },
     "till 2",
     "/claims/undo-use",
-    '{"claim_code":"7K3M-PX2A-9QTD","reason":"User 1 brought it back"}',
+    '{"claim_code":"7K3M-PX2A-9QTD","reason":"User 1 brought it back","used_date":"2026-11-22T10:00:00.000001Z"}',
   ],
   [{ kind: "forget", user: 1 }, "admin", "/users/1/forget", "{}"],
   [

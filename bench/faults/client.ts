@@ -143,6 +143,7 @@ function wire(ask: Ask, tokens: Tokens): { path: string; token: string; body: st
       return by(tokens.till(ask.till), "/claims/undo-use", {
         claim_code: ask.claim,
         reason: `User ${ask.user} brought it back`,
+        used_date: ask.used,
       });
     case "forget":
       return byAdmin(`/users/${ask.user}/forget`, {});

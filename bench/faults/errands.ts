@@ -27,16 +27,17 @@ export async function buyOne(
   if (claim === undefined) return;
   const tills = [2 * user, 2 * user + 1];
   const shown = { coupon, user, claim };
-  /** The till that took it. */
+  /** The till that took it, and the time that it was told. */
   const scan = async (slip: number) => {
     const reference = `slip ${user}-${slip}`;
-    const answers = await Promise.all(
-      tills.map((till) => insist({ kind: "scan", ...shown, till, reference })),
-    );
-    return tills.find((_, i) => answers[i]?.is === "ok");
+    const takes = tills.map(async (till) => {
+      const answer = await insist({ kind: "scan", ...shown, till, reference });
+      return answer.is === "ok" && answer.at !== undefined ? { till, used: answer.at } : undefined;
+    });
+    return (await Promise.all(takes)).find((take) => take !== undefined);
   };
-  const till = await scan(1);
-  if (till !== undefined && i % 2 === 0) await insist({ kind: "undo", ...shown, till });
+  const taken = await scan(1);
+  if (taken !== undefined && i % 2 === 0) await insist({ kind: "undo", ...shown, ...taken });
   const forget = async () => i % 3 === 0 && insist({ kind: "forget", user });
   await Promise.all([scan(2), forget()]);
   await scan(3);

@@ -38,9 +38,9 @@ export type Answer =
 export type Ask =
   | { kind: "issue"; coupon: number; user: number }
   | { kind: "use"; coupon: number; user: number; reference: string }
-  /** A till uses it, by its claim code, and takes its use back. Tills number their slips alike. */
+  /** A till uses it, by its claim code, and takes its use back: the one whose time it was told. Tills number their slips alike. */
   | { kind: "scan"; coupon: number; user: number; till: number; claim: string; reference: string }
-  | { kind: "undo"; coupon: number; user: number; till: number; claim: string }
+  | { kind: "undo"; coupon: number; user: number; till: number; claim: string; used: string }
   | { kind: "forget"; user: number }
   | { kind: "restock"; coupon: number; count: number }
   | NewCoupon

@@ -5,7 +5,6 @@ import {
   type Facts,
   firstOk,
   holding,
-  isOpen,
   mayBeDone,
   mayBeForgotten,
   type Use,
@@ -29,31 +28,29 @@ export function isNamed(facts: Facts, { user, reference }: Use["ask"], name: str
 /** From when on a use that was told can have been taken back, ms; Infinity: never. */
 export function undoneFrom({ undos }: Facts, use: Use): number {
   const able = (undos.get(holding(use.ask)) ?? []).filter(
-    (undo) => isOf(undo, use) || (isOpen(undo.answer) && undo.ask.till === tillOf(use)),
+    (undo) => means(undo, use) && mayBeDone(undo.answer),
   );
   return earliest(able.map(({ invokedAt }) => invokedAt));
 }
 
 /** Whether a use can have stood while something else was asked. */
 export function mayStand({ undos }: Facts, use: Use, during: Use | AttemptTo<"undo">): boolean {
-  const until = firstOk((undos.get(holding(use.ask)) ?? []).filter((undo) => isOf(undo, use)));
+  const until = firstOk((undos.get(holding(use.ask)) ?? []).filter((undo) => means(undo, use)));
   return mayBeDone(use.answer) && use.invokedAt <= during.answeredAt && until >= during.invokedAt;
 }
 
-/** Whether a till was told that it has taken back this use. No two uses of a coupon have one time. */
-function isOf({ answer }: AttemptTo<"undo">, use: Use): boolean {
-  return answer.is === "ok" && use.answer.is === "ok" && answer.at === use.answer.at;
+/** Whether it is this use that a till takes back. No two uses of a coupon have one time. */
+function means({ ask }: AttemptTo<"undo">, { answer }: Use): boolean {
+  return answer.is === "ok" && answer.at === ask.used;
 }
 
 /** Whether an undo was refused for what can have been so. */
 export function isUndoTrue(facts: Facts, attempt: AttemptTo<"undo">): boolean {
   const { ask, answer, invokedAt, answeredAt } = attempt;
-  const uses = facts.uses.get(holding(ask)) ?? [];
+  const uses = (facts.uses.get(holding(ask)) ?? []).filter((use) => means(attempt, use));
   switch (answer.outcome) {
     case "not_used":
-      return !uses.some(
-        (use) => use.answer.is === "ok" && use.answeredAt < invokedAt && undoneFrom(facts, use) > answeredAt,
-      );
+      return !uses.some((use) => use.answeredAt < invokedAt && undoneFrom(facts, use) > answeredAt);
     case "used_by_another":
       return uses.some((use) => tillOf(use) !== ask.till && mayStand(facts, use, attempt));
     default:

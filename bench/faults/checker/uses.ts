@@ -1,6 +1,6 @@
 /** Each use that was told is in the database unless it was taken back, and each one in the database was asked for, once. */
 import type { FinalState } from "../history.ts";
-import { type Facts, type Findings, type Grant, grouped, holding, isOpen, ms, said } from "./facts.ts";
+import { type Facts, type Findings, type Grant, grouped, holding, mayBeDone, ms, said } from "./facts.ts";
 import { isNamed, isSameUse, undoneFrom } from "./tills.ts";
 
 export function* useIsKept(facts: Facts): Findings {
@@ -33,9 +33,7 @@ export function* useWasAskedFor(facts: Facts): Findings {
         `${key} was used as ${use_reference}`;
   for (const { isUndo, used_date, ...use } of state.uses)
     if (isUndo)
-      yield undos
-        .get(holding(use))
-        ?.some(({ answer }) => isOpen(answer) || (answer.is === "ok" && answer.at === used_date)) ||
+      yield undos.get(holding(use))?.some(({ ask, answer }) => ask.used === used_date && mayBeDone(answer)) ||
         `${holding(use)}: the use of ${used_date} was taken back`;
 }
 

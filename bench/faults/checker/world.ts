@@ -27,7 +27,7 @@ export const use = (user: number, reference = "r"): Ask => ({ kind: "use", coupo
 /** User 1 at a till. */
 const shown = { coupon: 1, user: 1, claim: "7K3M-PX2A-9QTD" };
 export const scan = (till: number, reference = "r"): Ask => ({ kind: "scan", ...shown, till, reference });
-export const undo = (till: number): Ask => ({ kind: "undo", ...shown, till });
+export const undo = (till: number): Ask => ({ kind: "undo", ...shown, till, used: AT });
 export const restored: Answer = { is: "ok", outcome: "restored", at: AT };
 export const forget: Ask = { kind: "forget", user: 1 };
 export const forgotten: Answer = { is: "ok", outcome: "forgotten" };
