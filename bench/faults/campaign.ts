@@ -3,10 +3,10 @@ import { type Assault, assault } from "./assault.ts";
 import { INVARIANTS, noneChecked, type Violation } from "./checker/check.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { CALLS, faults } from "./faults.ts";
-import { bugs } from "./planted.ts";
+import { bugs, foundWith } from "./planted.ts";
 import type { Results } from "./report.ts";
 import { rowOf } from "./row.ts";
-import { type Trial, trial } from "./trial.ts";
+import { type Trial, trial, unmadeOf } from "./trial.ts";
 import { tellWrong } from "./wrong.ts";
 
 /** How much of each. */
@@ -44,8 +44,8 @@ export async function campaign(
   const found: Found = { rows: [], skipped: [], planted: [], checked: noneChecked(), violations: [] };
   if (wanted.has(CALLS.name)) {
     const run = await trial({ seed, requests });
-    const unmade = Object.entries(run.made).filter(([, times]) => times === 0);
-    if (unmade.length > 0) throw new Error(`calls that never failed: ${unmade.map(([kind]) => kind)}`);
+    const unmade = unmadeOf(run);
+    if (unmade.length > 0) throw new Error(`calls that never failed: ${unmade}`);
     const made = Object.values(run.made).reduce((sum, times) => sum + times, 0);
     await judge(found, CALLS.name, made, run, say);
   }
@@ -105,18 +105,11 @@ async function judge(
 
 /** Each bug with each seed; one that is not found is a violation. */
 async function plantBugs(found: Found, seed: number, seeds: number, say: Say): Promise<void> {
-  for (const { name, about: _, breaks, plant, ...given } of bugs) {
+  for (const bug of bugs) {
+    const { name, breaks } = bug;
     let times = 0;
     for (let i = 0; i < seeds; i++) {
-      const { verdict } = await trial({
-        restocks: false,
-        lives: 0,
-        requests: 1_000,
-        ...given,
-        seed: seed + i,
-        plant,
-      });
-      const broken = new Set(verdict.violations.map(({ invariant }) => invariant));
+      const broken = await foundWith(bug, seed + i);
       if (breaks.every((invariant) => broken.has(invariant))) times += 1;
       else
         found.violations.push({

@@ -5,9 +5,14 @@ import { instant } from "../../server/database/columns.ts";
 import type { Issue } from "../../server/database/commands.ts";
 import { createRandom } from "../harness/stats.ts";
 import { BOUNDS } from "./checker/bounds.ts";
+import type { Invariant } from "./checker/check.ts";
 import { CHANCES } from "./flaky.ts";
 import { bugsOfLives } from "./planted-lives.ts";
 import { type Bug, changed, inServer, inSql, KEEPERS, LOCK, ROW_LOCK, replaced, SPENT } from "./planting.ts";
+import { trial } from "./trial.ts";
+
+/** Of a trial, unless the bug needs others. */
+const REQUESTS = 1_000;
 
 export const bugs: readonly Bug[] = [
   {
@@ -226,3 +231,9 @@ export const bugs: readonly Bug[] = [
     },
   },
 ];
+
+/** The promises that are found broken in a trial with this bug: without restocks and lives, unless it needs them to show. */
+export async function foundWith(bug: Bug, seed: number): Promise<ReadonlySet<Invariant>> {
+  const { verdict } = await trial({ restocks: false, lives: 0, requests: REQUESTS, ...bug, seed });
+  return new Set(verdict.violations.map(({ invariant }) => invariant));
+}

@@ -53,8 +53,13 @@ const PAUSE_MS = 50;
 const REQUESTS_PER_COUPON = 30;
 /** How much longer a client waits than an answer may take. */
 const HANGS_ON_MS = 5_000;
-/** The longest that a run may take. A bug may bring everything to a standstill. */
+/** The longest that a run may take. A bug may bring everything to a standstill, but nobody waits for this when all is done. */
 const LONGEST_MS = 30_000;
+
+/** The faults that were never made. */
+export function unmadeOf({ made }: Pick<Trial, "made">): string[] {
+  return Object.entries(made).flatMap(([fault, times]) => (times === 0 ? [fault] : []));
+}
 
 export function trial({
   seed,
@@ -110,7 +115,10 @@ export function trial({
       ...{ seed, load, client, targets, history, stock, most: lives },
       isOn: lives > 0,
     });
-    await Promise.race([Promise.all([load.made, corrected.made]), ...(plant ? [sleep(LONGEST_MS)] : [])]);
+    await Promise.race([
+      Promise.all([load.made, corrected.made]),
+      ...(plant ? [sleep(LONGEST_MS, undefined, { ref: false })] : []),
+    ]);
     for (const layer of layers) layer.heal();
     await corrected.finish();
     await load.finish(5_000);
