@@ -1,5 +1,6 @@
 /** The table of a run, and the README held against the results that are kept. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { checkBlock } from "../harness/readme-blocks.ts";
 import { INVARIANTS } from "./checker/check.ts";
@@ -48,6 +49,14 @@ test("a row: requests once each, what was told of them, what the retry found don
     renderRows([row]).split("\n").at(-1),
     "| f     |     2 |        4 |            2 |        1 |       2 |            1 |    1 |           2 |     1 |       1.50 |",
   );
+});
+
+test("README.md tells how many faults the kept run had, and when it was", () => {
+  const results = readResults();
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const [, ...said] =
+    readme.match(/kept run\s+under (\d+) faults, from `kill -9` to a full disk \((\S+)\)/) ?? [];
+  assert.deepEqual(said, [`${results?.rows.length}`, results?.date.slice(0, 10)]);
 });
 
 test("bench/faults/README.md shows the results that are kept: of every fault, bug and promise", () => {

@@ -16,6 +16,8 @@ import {
   renderClusterRows,
 } from "./report.ts";
 
+const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+
 const row: ClusterRow = {
   ...{ fault: "switchover", times: 2, requests: 4_000, acknowledged: 1_500, undone: 40, unknown: 3, done: 2 },
   ...{
@@ -75,9 +77,15 @@ test("README.md tells the times of the bars that the kept run misses, and how so
   const rows = (readClusterResults()?.rows ?? []).filter(({ fault }) => !faultNamed(fault).isControl);
   const missed = missedBars(rows).map((line) => Number(line.match(/ for ([\d.]+) s, at most /)?.[1]));
   const told = [...missed, Math.max(...rows.map(({ found }) => found))].map((s) => `${s.toFixed(1)} s`);
-  const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
   const bullet = readme.split(/^- /m).find((each) => each.includes("`./sd faults --cluster`")) ?? "";
   assert.deepEqual([...bullet.matchAll(/\d+\.\d s/g)].map(String).sort(), told.sort());
+});
+
+test("README.md tells how many faults the kept run had, and when it was", () => {
+  const results = readClusterResults();
+  const rows = (results?.rows ?? []).filter(({ fault }) => !faultNamed(fault).isControl);
+  const [, ...said] = readme.match(/`--cluster` under (\d+) of a cluster \((\S+)\)/) ?? [];
+  assert.deepEqual(said, [`${rows.length}`, results?.date.slice(0, 10)]);
 });
 
 test("no two faults have one name, and each bug shows under one that there is", () => {
