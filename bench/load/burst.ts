@@ -5,7 +5,7 @@
 import { type Service, startService } from "../harness/service.ts";
 import { shuffled, spread } from "../harness/stats.ts";
 import { createCoupon, emptyTables } from "../harness/tables.ts";
-import { createShots } from "../harness/tokens.ts";
+import { createShots, type Shot } from "../harness/tokens.ts";
 import type { Findings, Measure, Say } from "../report/result.ts";
 import { createAnswers, note, startOf, wholeOf } from "./answers.ts";
 import { verify } from "./burst-verdict.ts";
@@ -41,8 +41,14 @@ async function run(options: BurstOptions, say: Say): Promise<Findings> {
   say(`preparing ${options.users} users and their tokens`);
   const service = await startService(options.users);
   try {
+    const crowd = crowdOf(service, options);
     for (let attempt = 1; ; attempt++) {
-      const { verdict, tally, share, sellOut, volley, timeline } = await oneDrop(service, options, say);
+      const { verdict, tally, share, sellOut, volley, timeline } = await oneDrop(
+        service,
+        crowd,
+        options,
+        say,
+      );
       const isAmid = share > 0.05 && share < 0.95;
       const at = `it went live at ${(share * 100).toFixed(0)} % of the burst`;
       if (!isAmid && verdict.failures.length === 0 && attempt < ATTEMPTS) {
@@ -68,19 +74,25 @@ async function run(options: BurstOptions, say: Say): Promise<Findings> {
   }
 }
 
+interface Crowd {
+  /** Who asks, by request: everybody equally often, in an order that the seed gives. */
+  askers: readonly number[];
+  shotOf: (userId: number, couponId: number) => Shot;
+}
+
+function crowdOf({ secret }: Service, { requests, users, seed }: BurstOptions): Crowd {
+  const inTurn = Array.from({ length: requests }, (_, i) => (i % users) + 1);
+  return { askers: shuffled(inTurn, seed), shotOf: createShots(secret, users) };
+}
+
 /** A rehearsal, and a burst in which a coupon goes live at the time that the rehearsal told. */
 async function oneDrop(
   service: Service,
-  { requests, users, connections, count, seed }: BurstOptions,
+  { askers, shotOf }: Crowd,
+  { requests, connections, count }: BurstOptions,
   say: Say,
 ) {
   const { admin } = service.database;
-  const shotOf = createShots(service.secret, users);
-  // Everybody asks equally often, in an order that the seed gives.
-  const askers = shuffled(
-    Array.from({ length: requests }, (_, i) => (i % users) + 1),
-    seed,
-  );
   const shotAt = (couponId: number) => (index: number) => shotOf(askers[index] as number, couponId);
 
   // A coupon of tomorrow warms everything up and tells how long the burst will take.
