@@ -73,5 +73,3 @@ export async function openReceiver(respond: Respond = (_, response) => void resp
     },
   };
 }
-
-export type Receiver = Awaited<ReturnType<typeof openReceiver>>;

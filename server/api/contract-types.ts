@@ -23,14 +23,6 @@ type StatusOf<C extends Command, O extends keyof (typeof outcomes)[C]> = (typeof
   ? S
   : never;
 
-/** The outcomes of a command that are a success. */
-export type Success<C extends Command> = {
-  [O in keyof (typeof outcomes)[C]]: StatusOf<C, O> extends 200 | 201 ? O : never;
-}[keyof (typeof outcomes)[C]];
-
-/** The outcomes of a command that are none. */
-export type Refusal<C extends Command> = Exclude<keyof (typeof outcomes)[C], Success<C>>;
-
 /** The names of operations of one kind. */
 export type CommandName = {
   [K in OperationName]: Contract[K] extends { command: Command } ? K : never;

@@ -30,7 +30,7 @@ interface Place {
 export type Looks = ReturnType<typeof createLooks>;
 
 /** How long a look is told, ms. */
-export const LASTS_MS = 1_000;
+const LASTS_MS = 1_000;
 const LIMITS = { places: 100, bytes: 16 * 1024 * 1024 };
 
 /** For caches: a second after we sent it, and one more while they ask for the next. */

@@ -12,7 +12,7 @@ export function mayHaveStarted(facts: Facts, attempt: Attempt & { ask: { coupon:
 }
 
 /** The starts that a coupon can have had while this was asked, ms since 1970: those that were not replaced for certain before. */
-export function startsDuring({ lives }: Facts, attempt: Attempt & { ask: { coupon: number } }): number[] {
+function startsDuring({ lives }: Facts, attempt: Attempt & { ask: { coupon: number } }): number[] {
   const life = lives.get(attempt.ask.coupon);
   return standing([...(life?.created ?? []), ...(life?.moves ?? [])], attempt).map(({ ask }) => ask.start);
 }

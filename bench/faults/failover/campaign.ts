@@ -87,7 +87,7 @@ export async function clusterCampaign(
   return found;
 }
 
-export function clusterRowOf(fault: string, times: number, { verdict, history, figures }: Siege): ClusterRow {
+function clusterRowOf(fault: string, times: number, { verdict, history, figures }: Siege): ClusterRow {
   return { ...rowOf(fault, times, verdict.violations, history), ...figures };
 }
 

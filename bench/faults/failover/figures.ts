@@ -21,7 +21,7 @@ export interface Figures {
 }
 
 /** The server's own deadlines: 2 s in a queue or before a connection, and 6 s for the database. */
-export const LATE_MS = 8_000;
+const LATE_MS = 8_000;
 
 /** Between two commits of the watcher there are 50 ms; more than this is a time in which none went through. */
 const STILL_MS = 500;

@@ -1,7 +1,7 @@
 /** New users who ask for a coupon that is never sold out, so many a second: each asks until it is answered. */
 import type { Load } from "../load.ts";
 
-export const PER_SECOND = 60;
+const PER_SECOND = 60;
 /** Each asks for so long. */
 const PATIENCE_MS = 60_000;
 
