@@ -52,7 +52,7 @@ function ask(urls: readonly string[], coupon: number) {
       });
       const body = (await response.json()) as Record<string, unknown>;
       asked.push({ server, user, status: response.status, body });
-      if (response.status === 503) await pause(5);
+      await pause(5);
     }
   });
   const sold = (since: string) =>
