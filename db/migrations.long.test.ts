@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { resolveBinary } from "dbmate";
 import { cleanUp } from "../bench/harness/cleanup.ts";
 import { bin, options } from "../bench/harness/debian.ts";
-import { rows, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
+import { allVersions, rows, SCHEMA_VERSIONS, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { temporaryDirectory } from "../bench/harness/temporary.ts";
 import { SOURCES, setUp } from "./setup.ts";
 import type { Target } from "./target.ts";
@@ -21,8 +21,6 @@ function server(): Promise<Shop> {
 }
 
 const functions = "select count(*)::integer from pg_proc where pronamespace = 'public'::regnamespace";
-
-const applied = async () => (await fs.readdir(SOURCES.migrations)).sort().map((file) => [file.split("_")[0]]);
 
 async function copyOf(source: string): Promise<string> {
   const copy = join(await temporaryDirectory(), "copy");
@@ -45,7 +43,7 @@ test("a migration that fails: named, and nothing of it is left", options, async 
       setUp(target, () => {}, { migrations }),
       failure,
     );
-    assert.deepEqual(await rows(target, SCHEMA_VERSIONS), await applied());
+    assert.deepEqual(await rows(target, SCHEMA_VERSIONS), await allVersions());
     assert.deepEqual(await rows(target, "select to_regclass('coupon.half')::text"), [[null]]);
     assert.deepEqual(await rows(target, functions), [[0]], "no function on half a schema");
   }
@@ -132,7 +130,7 @@ test("migrations go down one by one, and up again to the same schema", options, 
     );
   for (let left = files.length - 1; left > 0; left--) {
     await rollback();
-    assert.deepEqual(await rows(target, SCHEMA_VERSIONS), (await applied()).slice(0, left));
+    assert.deepEqual(await rows(target, SCHEMA_VERSIONS), (await allVersions()).slice(0, left));
     assert.equal(await dump(superuser.on("down")), dumps[left - 1], `down to ${files[left - 1]}`);
   }
   await rollback();

@@ -1,8 +1,11 @@
-/** What tests of set-up share: Debian's PostgreSQL with the login `shop`, who is no superuser and may create roles. */
+/** What tests of set-up share: a PostgreSQL with the login `shop`, who is no superuser and may create roles. */
+import { readdir } from "node:fs/promises";
 import { type Sql, withConnection } from "../../db/connect.ts";
+import { SOURCES } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
+import { startCluster } from "./cluster.ts";
 import { createThings } from "./coupons.ts";
-import { startDebian } from "./debian.ts";
+import { bin } from "./debian.ts";
 
 /** Has characters that a URL must encode, that a shell expands, and that end a string in SQL. */
 export const PASSWORD = `it's "100%" $HOME/@:?#&=\\ é`;
@@ -13,9 +16,9 @@ export interface Shop {
   newDatabase(name: string, how?: string): Promise<Target>;
 }
 
-/** Starts a server; `access` are the lines of its pg_hba.conf. */
+/** Starts a server, of the version that SCRATCH_SERVER_URL names or else Debian's; `access` are the lines of its pg_hba.conf. */
 export async function startShop(access?: string[]): Promise<Shop> {
-  const { target: superuser } = await startDebian(access);
+  const { target: superuser } = await startCluster(process.env["SCRATCH_BIN"] ?? bin, access);
   const literal = PASSWORD.replaceAll("'", "''");
   await run(superuser, `create role shop login createrole nosuperuser password '${literal}'`);
   return {
@@ -46,3 +49,9 @@ export async function stock(target: Target): Promise<void> {
 }
 
 export const SCHEMA_VERSIONS = "select version from coupon.schema_migrations order by version";
+
+/** What that finds where all migrations were applied. */
+export async function allVersions(): Promise<string[][]> {
+  const files = await readdir(SOURCES.migrations);
+  return files.sort().map((file) => [file.slice(0, file.indexOf("_"))]);
+}
