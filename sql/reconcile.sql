@@ -68,14 +68,14 @@ as $$
       select from coupon.retired_coupons r where r.coupon_id = g.coupon_id and g.position <= r.grants_left)
 
   union all
-  select 'retired_grants_are_counted', r.coupon_id, null,
+  select 'retired_grants_are_counted', coalesce(r.coupon_id, s.coupon_id), null,
     format('issued %s, grants %s of %s, moved out %s', r.issued, coalesce(g.rows, 0), r.grants_left, coalesce(s.issued, 0))
   from coupon.retired_coupons r
-  left join grants g on g.coupon_id = r.coupon_id
-  left join (
+  full join (
     select s.coupon_id, sum(s.issued) as issued from coupon.retired_grants s group by s.coupon_id
   ) s on s.coupon_id = r.coupon_id
-  where r.grants_left <> coalesce(g.rows, 0) or r.issued <> r.grants_left + coalesce(s.issued, 0)
+  left join grants g on g.coupon_id = r.coupon_id
+  where r.coupon_id is null or r.grants_left <> coalesce(g.rows, 0) or r.issued <> r.grants_left + coalesce(s.issued, 0)
     or exists (select from coupon.coupons c where c.id = r.coupon_id)
 
   union all
@@ -103,6 +103,11 @@ as $$
   ) w on w.user_id = f.user_id
 
   union all
+  select 'forgotten_user_stays_forgotten', null, a.user_id, format('audit %s', a.id)
+  from coupon.audit a
+  where a.command = 'forget_user' and not exists (select from coupon.forgotten_users f where f.user_id = a.user_id)
+
+  union all
   select 'issued_from_start_until_expiry', g.coupon_id, g.user_id,
     format('issued at %s, start %s, expiry %s', g.issued_at, coupon.first_start(c), c.expiry)
   from coupon.user_coupons g
@@ -113,7 +118,7 @@ as $$
   select 'grant_carries_expiry', g.coupon_id, g.user_id, format('grant %s, coupon %s', g.expiry, c.expiry)
   from coupon.user_coupons g
   join coupon.coupons c on c.id = g.coupon_id
-  where g.expiry <> c.expiry
+  where g.expiry is distinct from c.expiry
 
   -- A day's zone may have been another one when the grant was made: no zone is 24 hours from another's date.
   union all
@@ -188,12 +193,14 @@ as $$
 
   union all
   select 'three_different_coupons_a_day', null, null,
-    format('%s: %s coupons, %s codes, %s start times, %s counts', c.live_on, count(*), count(distinct lower(c.code)),
+    format('%s: %s coupons, %s slots, %s codes, %s start times, %s counts', c.live_on, count(*),
+      count(distinct c.slot) filter (where c.slot between 1 and 3), count(distinct lower(c.code)),
       count(distinct c.start_time), count(distinct c.count))
   from coupon.coupons c
   group by c.live_on
-  having count(*) > 3
-    or count(*) <> least(count(distinct lower(c.code)), count(distinct c.start_time), count(distinct c.count))
+  -- Three slots hold three coupons at most. Two in one slot would leave room for a fourth.
+  having count(*) <> least(count(distinct c.slot) filter (where c.slot between 1 and 3), count(distinct lower(c.code)),
+    count(distinct c.start_time), count(distinct c.count))
 
   union all
   select 'code_is_unique', min(c.id), null, format('%s coupons with code %s', count(*), lower(c.code))
@@ -222,6 +229,13 @@ as $$
   from zone z
   cross join coupon.coupons c
   where c.live_on <> (c.start_time at time zone z.time_zone)::date
+
+  union all
+  -- By its zone the day of a grant is told.
+  select 'coupon_in_service_time_zone', c.id, null, format('%s, and the service is in %s', c.time_zone, s.time_zone)
+  from coupon.settings s
+  cross join coupon.coupons c
+  where c.time_zone is distinct from s.time_zone
 
   union all
   select 'planned_coupon_was_made', m.coupon_id, null, format('slot %s of %s: there never was such a coupon', m.slot, m.day)
@@ -274,14 +288,15 @@ as $$
   union all
   -- Grants that are not gathered yet have no row there.
   select 'events_tell_each_grant', e.coupon_id, null,
-    format('positions %s to %s after %s, of %s', e.first_position, e.last_position, e.position_before, c.issued)
+    format('positions %s to %s after %s, of %s', e.first_position, e.last_position, e.position_before, coalesce(c.issued, r.issued, 0))
   from (
     select e.*, lag(e.last_position, 1, 0) over (partition by e.coupon_id order by e.last_position) as position_before
     from coupon.events e
     where e.last_position is not null
   ) e
   left join coupon.coupons c on c.id = e.coupon_id
-  where e.first_position <> e.position_before + 1 or e.last_position > c.issued
+  left join coupon.retired_coupons r on r.coupon_id = e.coupon_id
+  where e.first_position <> e.position_before + 1 or e.last_position > coalesce(c.issued, r.issued, 0)
 
   union all
   select 'events_tell_each_change', (u.entry).coupon_id, (u.entry).user_id, format('audit %s', (u.entry).id)
@@ -293,6 +308,29 @@ as $$
     offset 0 -- event_of() is asked of these alone
   ) u
   where coupon.event_of(u.entry) is not null
+
+  union all
+  select 'told_change_is_in_the_audit', e.coupon_id, null, format('event %s, audit %s', e.number, e.audit_id)
+  from coupon.events e
+  where e.audit_id is not null and not exists (select from coupon.audit a where a.id = e.audit_id)
+
+  union all
+  select 'webhook_is_at_an_event', null, null,
+    format('%s is at %s of %s events', w.webhook_name, w.after_number, g.last_number)
+  from coupon.gathered g
+  cross join coupon.webhooks w
+  where w.after_number > greatest(g.last_number, 1)
+
+  union all
+  select 'revoked_key_is_revoked', null, null, format('key %s, audit %s', a.new_values ->> 'id', a.id)
+  from coupon.audit a
+  where a.command = 'revoke_key' and not exists (
+    select from coupon.keys k where k.id = a.new_values ->> 'id' and k.revoked_at is not null)
+
+  union all
+  select 'next_id_is_free', null, null, format('events: next %s, highest %s', g.last_number + 1, h.number)
+  from coupon.gathered g, (select max(e.number) as number from coupon.events e) h
+  where g.last_number < h.number
 
   union all
   select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
