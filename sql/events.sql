@@ -41,7 +41,7 @@ begin
     if not found then
       perform coupon.refuse_argument('after', case
         when v_number <= (select g.last_number from coupon.gathered g)
-          or current_setting('transaction_isolation') in ('read committed', 'read uncommitted') and not pg_is_in_recovery()
+          or not coupon.keeps_snapshot() and not pg_is_in_recovery()
           or v_number is null
         then 'must be the event_id of an event of this database, or latest; if it was one, the database lost what it then had'
         when pg_is_in_recovery()

@@ -24,6 +24,10 @@ begin
     perform coupon.refuse_argument('user_id', 'must not be null');
   end if;
   perform coupon.check_reason_and_actor(forget_user.reason, forget_user.actor);
+  if coupon.keeps_snapshot() then
+    raise exception 'at % it would leave words that others have written since', upper(current_setting('transaction_isolation'))
+      using errcode = 'invalid_transaction_state', hint = 'begin isolation level read committed';
+  end if;
 
   -- One at a time, and no import meanwhile.
   lock table coupon.forgotten_users in share row exclusive mode;
@@ -105,4 +109,4 @@ subjects in other reasons. The number stays, with its grants, their positions an
 Outcomes in order: user_not_found (there never was one), already_forgotten, forgotten. Afterwards nothing is issued to the
 number and it uses nothing (user_not_found), what it holds it is told as before (already_issued), and no import makes it
 again (forgotten). Waits for imports, and keeps issuing waiting for some milliseconds. reason and actor (on whose behalf) go
-to the audit. What was written before to backups, the write-ahead log, standbys and logs stays there until it is deleted.';
+to the audit. Only at READ COMMITTED (else 25000). What was written before to backups, the write-ahead log, standbys and logs stays there until it is deleted.';

@@ -310,6 +310,61 @@ for (const level of ["repeatable read", "serializable"]) {
     assert.deepEqual(outcomes, ["40001", "40001", "40001"].with(2, "user_coupons_one_per_user_and_day"));
   });
 
+  test(`a ${level} caller with an old snapshot: nobody who is forgotten gets, uses or is anything, and no member who left is early`, async () => {
+    const [roomy, drink] = [await newCoupon(7), await newCoupon(6)];
+    // Of a day on which no other test has one.
+    const early = await newCoupon(5, { start: `${300 + level.length} days`, expiry: "400 days" });
+    const [getter, user, leaver, guest] = (await newUsers(4)) as [number, number, number, number];
+    assert.equal((await issue(at(1), user, drink)).outcome, "issued");
+    await at(1)`select from add_to_group('old', ${[leaver, guest]}::bigint[])`;
+    await database.owner`
+      update coupon.coupons set eligible_group = 'old', eligible_from = clock_timestamp() where id = ${early}`;
+    const session = at(0);
+    const late = async (meanwhile: () => Promise<unknown>, ask: () => Promise<Answer>) => {
+      await session.unsafe(`begin isolation level ${level}`);
+      try {
+        await session`select count(*) from live_coupons()`;
+        await meanwhile();
+        return (await ask()).outcome;
+      } finally {
+        await session`rollback`;
+      }
+    };
+    const outcomes = [
+      await late(
+        () => forget(at(1), getter),
+        () => issue(session, getter, roomy),
+      ),
+      await late(
+        async () => {},
+        () => use(session, user, drink, "before"),
+      ),
+      await late(
+        () => forget(at(1), user),
+        () => use(session, user, drink, "after"),
+      ),
+      await late(
+        () => forget(at(1), leaver),
+        async () => (await importUsers(session, [leaver], "Again"))[0] as Answer,
+      ),
+      await late(
+        () => at(1)`select from remove_from_group('old', ${[guest]}::bigint[])`,
+        () => issue(session, guest, early),
+      ),
+    ];
+    assert.deepEqual(outcomes, ["40001", "used", "40001", "40001", "40001"]);
+    assert.deepEqual(await positions(roomy), []);
+    assert.deepEqual(await positions(early), []);
+    // What others wrote since it would not find.
+    assert.equal(
+      await late(
+        async () => {},
+        () => forget(session, guest),
+      ),
+      "25000",
+    );
+  });
+
   test(`${level} callers who retry after 40001: exactly count`, async () => {
     const coupon = await newCoupon(5);
     const users = await newUsers(20);

@@ -211,5 +211,7 @@ function refusalOf(
   if (code === "55000" && fn.name === "import_incoming_users") return "nothing was copied";
   if (code === "25006" && begin.includes("read only")) return "read only";
   if (code === "40001" && /repeatable|serializable/.test(begin)) return "to be made again";
+  if (code === "25000" && fn.name === "forget_user" && /repeatable|serializable/.test(begin))
+    return "needs read committed";
   return undefined;
 }

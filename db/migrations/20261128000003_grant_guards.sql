@@ -19,6 +19,11 @@ declare
   v_broken record;
   v_is_early boolean;
 begin
+  -- Who was forgotten or left the group since is there for an old snapshot. The lock of the row finds it out (40001).
+  if coupon.keeps_snapshot() then
+    perform from coupon.users u where u.id = any (array(select n.user_id from new_grants n)) for key share;
+    perform from coupon.group_members m where m.user_id = any (array(select n.user_id from new_grants n)) for key share;
+  end if;
   -- Grouped by all that is one for a coupon's grants of one statement: where it is not, no group has the right positions.
   -- A subquery in parentheses is a probe. For a join or an exists () the planner may read all coupons, users or grants.
   select g.*, r.rule
@@ -193,6 +198,9 @@ begin
       raise exception 'used_date is not the database clock of this statement'
         using errcode = 'check_violation', schema = 'coupon', table = 'user_coupons',
           constraint = 'user_coupons_used_date_is_now', hint = 'clock_timestamp() is.';
+    end if;
+    if coupon.keeps_snapshot() then
+      perform from coupon.users u where u.id = new.user_id for key share; -- forgotten since: 40001
     end if;
     if not exists (select from coupon.users u where u.id = new.user_id) then
       raise exception 'user % is forgotten, or is not there', new.user_id
