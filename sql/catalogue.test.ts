@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { rows, testDatabase, value } from "../bench/harness/rows.ts";
 
-const { owner, apiUrl } = await testDatabase();
+const { owner, admin, apiUrl } = await testDatabase();
 
 const HERE = new URL("./", import.meta.url);
 const files = (await readdir(HERE, { recursive: true })).map((name) => name.replaceAll("\\", "/"));
@@ -388,6 +388,20 @@ test("PUBLIC may call, read, use and change nothing of ours", async () => {
     select t.typname from pg_type t
     cross join lateral aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) a
     where t.typnamespace in ('public'::regnamespace, 'coupon'::regnamespace) and t.typtype = 'e' and a.grantee = 0`);
+});
+
+test("whoever calls a function in psql may keep its answer in a table of their own", async () => {
+  const calls = await rows(owner`
+    select format('public.%I(%s)', p.proname, (
+      select string_agg(format('null::%s', a.type::regtype), ', ' order by a.place)
+      from unnest(p.proargtypes::oid[]) with ordinality a (type, place)))
+    from pg_proc p
+    where p.pronamespace = 'public'::regnamespace and has_function_privilege('coupon_admin', p.oid, 'execute')`);
+  assert.ok(calls.length > 60);
+  for (const [call] of calls)
+    await admin.begin((sql) =>
+      sql.unsafe(`create temp table kept on commit drop as select * from ${call} with no data`),
+    );
 });
 
 test("coupon_api has no right on any table, sequence or on schema coupon, and none that others could use", async () => {

@@ -1,5 +1,5 @@
--- Who may do what; nothing else is granted anywhere. PUBLIC has no right by default (see the first migration), the
--- server's role has no right on any table.
+-- Who may do what; nothing else is granted anywhere, but the use of types. PUBLIC has no right by default (for both see the first
+-- migration), the server's role has no right on any table.
 
 -- First take all rights away, so that a right whose line is removed here ends in every database.
 -- All is one transaction: nobody who calls meanwhile misses a right. Three things are left alone:

@@ -11,6 +11,8 @@ comment on schema coupon is
 -- take any away.
 alter default privileges revoke execute on functions from public;
 alter default privileges revoke usage on types from public;
+-- Who keeps an answer in a table or a view of their own needs the types of its columns.
+alter default privileges grant usage on types to coupon_monitor;
 
 create table coupon.settings (
   only_row boolean primary key default true,
@@ -271,4 +273,5 @@ drop table coupon.forgotten_users;
 drop table coupon.users;
 drop table coupon.settings;
 alter default privileges grant execute on functions to public;
+alter default privileges revoke usage on types from coupon_monitor;
 alter default privileges grant usage on types to public;
