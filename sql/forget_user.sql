@@ -9,6 +9,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on -- else a backslash is read in another way
 set enable_seqscan = off
 set jit = off
 as $$

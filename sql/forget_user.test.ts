@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
+import { connect } from "../db/connect.ts";
 
-const { owner, admin, coupon, crowd, user, issue, use, grantedBefore } = await testDatabase();
+const { owner, admin, adminUrl, coupon, crowd, user, issue, use, grantedBefore } = await testDatabase();
 
 const forget = (user_id: number, reason: string | null = null) =>
   value(admin`select outcome from forget_user(${user_id}, ${reason}, 'admin:root')`);
@@ -183,6 +184,20 @@ test("forgotten: a name is a whole word in any case, and not a part of another o
     "Axx\\%_ or (forgotten)",
     "(forgotten)",
   ]);
+});
+
+test("forgotten: also in a session that reads a backslash in another way", async (t) => {
+  const session = connect(adminUrl);
+  t.after(() => session.end());
+  const [lunch, ann] = [await coupon(), await user()];
+  await named(ann, "Back\\slash (100%_)");
+  await admin`select from pause_coupon(${lunch}, reason => ${"for back\\SLASH  (100%_), she said"})`;
+  await session`set standard_conforming_strings = off`;
+  assert.equal(await value(session`select outcome from forget_user(${ann})`), "forgotten");
+  assert.equal(
+    await value(admin`select reason from audit_trail(coupon_id => ${lunch}) where command = 'pause_coupon'`),
+    "for (forgotten), she said",
+  );
 });
 
 test("forgotten: every text with a name has the words of that name, by which it is found", async () => {

@@ -12,6 +12,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set standard_conforming_strings = on -- else a backslash is read in another way
 as $$
 declare
   v_old coupon.webhooks;

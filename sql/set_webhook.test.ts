@@ -6,7 +6,7 @@ import { waiting } from "../bench/harness/waiting.ts";
 import { createSender, send } from "../bench/harness/webhooks.ts";
 import { connect } from "../db/connect.ts";
 
-const { admin, owner, apiUrl, coupon, watch } = await testDatabase();
+const { admin, owner, adminUrl, apiUrl, coupon, watch } = await testDatabase();
 
 const URL = "https://crm.example/hooks?key=1";
 const set = async (name: string, url = URL, types = "{}", after: string | null = "latest") => {
@@ -96,6 +96,16 @@ test("whoever changes it and whoever sends to it wait for each other, in one ord
     ["changed", null],
   ]);
   await admin`select from remove_webhook('busy')`;
+});
+
+test("the same url is taken and refused in a session that reads a backslash in another way", async (t) => {
+  const session = connect(adminUrl);
+  t.after(() => session.end());
+  await session`set standard_conforming_strings = off`;
+  const asked = (url: string) => session`select outcome from set_webhook('slash', ${url})`;
+  await refusesArgument(asked("https://crm.example\\hooks"), "url", "22023");
+  assert.equal(await value(asked("https://[::1]/hooks")), "created");
+  await admin`select from remove_webhook('slash')`;
 });
 
 test("it begins with what is new, behind an event, or at the beginning", async () => {
