@@ -36,6 +36,11 @@ begin
     when v_coupon.expiry = set_coupon_expiry.expiry then 'unchanged'
     when set_coupon_expiry.expiry <= v_coupon.start_time then 'not_after_start'
     when set_coupon_expiry.expiry <= v_now then 'in_the_past'
+    -- The clock may have been set back since one of these.
+    when set_coupon_expiry.expiry < v_coupon.expiry and exists (
+      select from coupon.user_coupons g
+      where g.coupon_id = set_coupon_expiry.coupon_id and set_coupon_expiry.expiry <= greatest(g.issued_at, g.used_date))
+      then 'in_the_past'
     else 'changed' end;
   if outcome = 'changed' then
     update coupon.coupons c set expiry = set_coupon_expiry.expiry where c.id = set_coupon_expiry.coupon_id;

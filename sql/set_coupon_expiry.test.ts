@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { plantGrants } from "../bench/harness/coupons.ts";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, coupon, upcoming, issue, use, expire } = await testDatabase();
@@ -88,6 +89,22 @@ test("in_the_past: nothing changes", async () => {
   assert.equal(await setExpiry(lunch, "-1 microsecond"), "in_the_past");
   const lives = owner`select expiry > clock_timestamp() from coupon.coupons where id = ${lunch}`;
   assert.equal(await value(lives), true);
+});
+
+test("in_the_past: before a grant or a use that came before the clock was set back", async () => {
+  const lunch = await coupon();
+  const holder = await user();
+  await plantGrants(owner, lunch, [holder], "local + interval '30 minutes'");
+  assert.equal(await setExpiry(lunch, "20 minutes"), "in_the_past");
+  await owner.begin(async (sql) => {
+    await sql`alter table coupon.user_coupons disable trigger user_coupons_check_use`;
+    await sql`
+      update coupon.user_coupons set used_date = issued_at + interval '30 minutes', use_reference = 'r'
+      where coupon_id = ${lunch}`;
+    await sql`alter table coupon.user_coupons enable trigger user_coupons_check_use`;
+  });
+  assert.equal(await setExpiry(lunch, "40 minutes"), "in_the_past");
+  assert.equal(await setExpiry(lunch, "2 hours"), "changed");
 });
 
 test("coupon_not_found", async () => {
