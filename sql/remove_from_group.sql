@@ -40,6 +40,7 @@ begin
   from unnest(remove_from_group.user_ids) with ordinality i (id, place)
   left join gone g on g.user_id = i.id
   order by i.place;
+  perform coupon.fence_replay(); -- who is no member any more is told so of an earlier commit
 end
 $$;
 

@@ -15,6 +15,7 @@ begin
   delete from coupon.webhooks w where w.webhook_name = remove_webhook.webhook_name returning w.* into v_webhook;
   if not found then
     outcome := 'webhook_not_found';
+    perform coupon.fence_replay(); -- it may be removed, and not yet on the standbys
     return next;
     return;
   end if;

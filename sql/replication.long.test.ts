@@ -41,6 +41,7 @@ before(async () => {
       "record_key('k-1', 'POS', 'use', '2031-01-01Z')",
       "revoke_key('k-2')",
       `set_plan_entry(${ENTRY})`,
+      "add_to_group('vip', array[1])",
     ])
       await admin.unsafe(`select from ${call}`);
   });
@@ -75,6 +76,11 @@ const OF_COMMANDS = [
   ["disable_webhook('off')", "already_disabled"],
   ["record_key('k-1', 'POS', 'use', '2031-01-01Z')", "already_recorded"],
   ["revoke_key('k-2')", "already_revoked"],
+  ["import_users(array[1], array['User 1'])", "unchanged"],
+  ["set_time_zone('UTC')", "unchanged"],
+  ["add_to_group('vip', array[1])", "already_member"],
+  ["remove_from_group('vip', array[2])", "not_member"],
+  ["remove_webhook('gone')", "webhook_not_found"],
 ] as const;
 /** Refusals that rest on grants, and what a server needs to repeat one. */
 const OF_GRANTS = [

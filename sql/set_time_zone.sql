@@ -51,6 +51,8 @@ begin
     insert into coupon.audit (command, old_values, new_values, reason, actor)
     values ('set_time_zone', jsonb_strip_nulls(jsonb_build_object('time_zone', v_was, 'live_on', v_moved)),
       jsonb_build_object('time_zone', set_time_zone.time_zone), set_time_zone.reason, set_time_zone.actor);
+  elsif outcome = 'unchanged' then
+    perform coupon.fence_replay();
   end if;
   return next;
 end

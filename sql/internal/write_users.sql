@@ -48,6 +48,7 @@ begin
   left join written w on w.id = i.id
   left join coupon.forgotten_users f on f.user_id = i.id
   order by i.place;
+  perform coupon.fence_replay(); -- who is unchanged, or forgotten, is told so of an earlier commit
 end
 $$;
 
