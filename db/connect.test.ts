@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { withConnection } from "./connect.ts";
+import { type Sql, withConnection, withSession } from "./connect.ts";
 
 /** A server that does this to whoever comes; where it is, and how often somebody came. */
 async function serve(t: TestContext, greet: (client: Socket) => void) {
@@ -58,4 +58,40 @@ test("sslmode=allow and prefer: a server without TLS is taken as it is", async (
     );
     assert.deepEqual({ ...row }, { ssl: false });
   }
+});
+
+/** Ends the session, and tries twice to use it: what is sent while the end is on its way fails in any case. */
+async function loseAndGoOn(sql: Sql): Promise<(string | undefined)[]> {
+  const [session] = await sql`select pg_backend_pid() as pid`;
+  await withConnection(
+    process.env["SCRATCH_SERVER_URL"] as string,
+    (other) => other`select pg_terminate_backend(${session?.["pid"]}::integer, 5000)`,
+  );
+  const codes: (string | undefined)[] = [];
+  for (let time = 1; time <= 2; time++)
+    codes.push(
+      await sql`select 1`.then(
+        () => undefined,
+        ({ code }) => code,
+      ),
+    );
+  return codes;
+}
+
+test("a session that is lost: none takes its place where it may have had a lock or a transaction", async () => {
+  const url = process.env["SCRATCH_SERVER_URL"] as string;
+  let codes = await withConnection(url, loseAndGoOn);
+  assert.equal(codes[1], undefined, "the driver makes another one");
+  codes = [];
+  await assert.rejects(
+    withSession(url, async (sql) => {
+      codes = await loseAndGoOn(sql);
+      await sql`select 1`;
+    }),
+    { message: `${new URL(url).host} closed the connection: see its log` },
+  );
+  assert.deepEqual(
+    codes.map((code) => ["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code ?? "")),
+    [true, true],
+  );
 });

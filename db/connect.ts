@@ -3,6 +3,7 @@ import postgres from "postgres";
 import { adviceFor } from "./errors.ts";
 import { COMMANDING, createHosts, socketsTo } from "./hosts.ts";
 import { isUnreplicated } from "./replication.ts";
+import { failingSocket, type SocketOptions } from "./socket.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
 
 export type Sql = postgres.Sql;
@@ -20,6 +21,8 @@ export interface Options {
   fetchTypes?: boolean;
   /** lock_timeout, ms. Default: none. */
   lockMs?: number;
+  /** Whether no other session takes the place of the first, of a pool of one: see withSession(). */
+  isOnly?: boolean;
 }
 
 /** PostgreSQL's own defaults of the settings that change what a statement means or how its values are written. */
@@ -41,13 +44,16 @@ export const PLAIN_SETTINGS = {
  * Work that takes its time is not given up in the middle, whatever limit a provider or an operator has set for the login or the database.
  * Each step has a limit of its own (patience.ts), and what our logins may take is theirs. A text, since the driver drops a number 0.
  */
-export const NO_LIMIT = { statement_timeout: "0" };
+export const NO_LIMIT = { statement_timeout: "0", idle_session_timeout: "0" };
 
 /** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
 export function connect(to: Target | string, options: Options = {}): Sql {
   const target = typeof to === "string" ? targetOf(to) : to;
   const { connection, ...given } = target.driverOptions();
   const hosts = target.hosts.length > 1 ? createHosts(target, COMMANDING) : undefined;
+  const open = socketsTo(hosts);
+  let hasBegun = false;
+  const openOnce = (given: SocketOptions) => (hasBegun ? failingSocket(lost()) : open(given));
   return postgres({
     max: options.max ?? 1,
     connect_timeout: 10,
@@ -55,8 +61,11 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     max_lifetime: null, // a session may hold a lock for as long as it wants
     fetch_types: options.fetchTypes ?? true,
     onnotice: tellUnreplicated,
-    onparameter: tellStandby,
-    ...({ socket: socketsTo(hosts) } as object), // the driver has this option, its types do not
+    onparameter: (name, value) => {
+      hasBegun = true;
+      tellStandby(name, value);
+    },
+    ...({ socket: options.isOnly ? openOnce : open } as object), // the driver has this option, its types do not
     // Whatever the database sets for its sessions: these are read by the driver and by us.
     connection: {
       ...connection,
@@ -68,6 +77,8 @@ export function connect(to: Target | string, options: Options = {}): Sql {
     },
   });
 }
+
+const lost = () => Object.assign(new Error("the session was lost"), { code: "CONNECTION_CLOSED" });
 
 /** Who calls must know that what was answered may not last. psql shows the warning by itself. */
 function tellUnreplicated(notice: postgres.Notice): void {
@@ -100,6 +111,14 @@ export async function withConnection<T>(
   } finally {
     await sql.end({ timeout: 1 });
   }
+}
+
+/**
+ * The same in one session: where that is lost, by a limit, an operator or a failover, whatever comes afterwards fails. The driver (postgres
+ * 3.4.9) would go on in another one, without the transaction and the locks of the first: what was to be rolled back would be done.
+ */
+export function withSession<T>(to: Target | string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  return withConnection(to, work, { isOnly: true });
 }
 
 /** Runs `work` as coupon_owner, in a transaction of a login that is its member. */

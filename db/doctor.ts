@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Catalogue, catalogueOf } from "./catalogue.ts";
-import { type Sql, withConnection } from "./connect.ts";
+import { type Sql, withSession } from "./connect.ts";
 import { type Difference, differences } from "./differences.ts";
 import { manifestOf, runFile, runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
@@ -36,7 +36,7 @@ export interface Scope extends Sources {
 export async function examine(given: Target, scope: Partial<Scope> = {}): Promise<Finding[]> {
   const target = await primaryOf(given);
   const all = { ...SOURCES, connections: 1, ...scope };
-  return withConnection(target, async (sql) => {
+  return withSession(target, async (sql) => {
     await checkRights(sql);
     await requireOurs(sql);
     const shut = await shutLogins(sql, target);

@@ -2,7 +2,7 @@
  * What set-up would do, found by doing it: roles, functions and rights are loaded in a transaction that is rolled back, and
  * what the catalogue says before and after is compared. Nothing is changed, and nobody who issues waits for it.
  */
-import { type Sql, withConnection } from "./connect.ts";
+import { type Sql, withSession } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
 import { type Giver, keptOrAnew, loginsOf } from "./logins.ts";
@@ -41,7 +41,7 @@ export interface FunctionChanges {
 /** Throws what set-up would throw: rights that are missing, a file that doesn't load. */
 export async function pendingOf(given: Target, sources: Partial<Sources> = {}): Promise<Pending> {
   const target = await primaryOf(given);
-  return withConnection(target, async (sql) => {
+  return withSession(target, async (sql) => {
     await checkRights(sql);
     await requireSchemas(sql);
     const { closed, keptBy } = await loginsOf(sql, target);

@@ -1,6 +1,6 @@
 /** Makes a database ready, from whatever state: checks rights, makes roles, migrates, loads functions, opens logins. */
 import { fileURLToPath } from "node:url";
-import { asOwner, withConnection } from "./connect.ts";
+import { asOwner, withSession } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
 import { type LeftLogins, loginsOf, openLogins } from "./logins.ts";
@@ -48,7 +48,7 @@ export async function setUp(
 ): Promise<Left> {
   const target = await primaryOf(given);
   const { migrations, functions, newPasswords = false, attempts = ATTEMPTS } = { ...SOURCES, ...options };
-  return withConnection(target, async (sql) => {
+  return withSession(target, async (sql) => {
     await checkRights(sql);
     await requireSchemas(sql);
     const [backend] = await sql`select pg_backend_pid() as pid`;
