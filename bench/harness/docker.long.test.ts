@@ -105,7 +105,11 @@ test("set-up and server write no file, and need not be root: as in server/kubern
     ${TYPESCRIPT.length > 0 ? `mount -t tmpfs none ${forTsx}` : ""}
     exec setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs "$@"`;
   /** A command of server/kubernetes, with the value that its variable's file has. */
-  const run = (variable: string, value: string, command: readonly string[]) => {
+  const [, dataDir] =
+    instructions("ENV")
+      .join(" ")
+      .match(/DATA_DIR=(\S+)/) ?? [];
+  const run = (variable: string, value: string, command: readonly string[], more = {}) => {
     writeFileSync(join(home, variable), value);
     const args = [process.execPath, ...TYPESCRIPT, ...command];
     return spawn("unshare", ["--mount", "sh", "-ec", script, "sh", ...args], {
@@ -114,9 +118,8 @@ test("set-up and server write no file, and need not be root: as in server/kubern
         PATH: process.env["PATH"],
         TMPDIR: forTsx,
         [`${variable}_FILE`]: join(home, variable),
-        JWT_SECRET: newSecret(),
-        HOST: "127.0.0.1",
-        PORT: "0",
+        DATA_DIR: dataDir,
+        ...more,
       },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -124,7 +127,11 @@ test("set-up and server write no file, and need not be root: as in server/kubern
   const job = run("DATABASE_URL", database.url, ["server/commands/main.ts", "migrate"]);
   job.stdout.resume();
   assert.deepEqual(await once(job, "exit"), [0, null]);
-  const server = run("API_DATABASE_URL", database.as("coupon_api").url, ["server/main.ts"]);
+  const server = run("API_DATABASE_URL", database.as("coupon_api").url, ["server/main.ts"], {
+    JWT_SECRET: newSecret(),
+    HOST: "127.0.0.1",
+    PORT: "0",
+  });
   t.after(() => server.kill("SIGKILL"));
   const ended = once(server, "exit");
   const [line] = await once(createInterface({ input: server.stdout }), "line");

@@ -13,6 +13,7 @@ import { isSeeding, seed } from "./seed.ts";
 export async function setup(env: Env): Promise<number> {
   const { target, started } = await openDatabase(env);
   insist(await prepare(env, target));
+  if (signedElsewhereBy(env) === undefined) await tokenSecret(env);
   await suggest(env, target);
   if (started) say("the database runs until ./sd stop; ./sd start serves");
   return 0;
@@ -36,7 +37,6 @@ export async function prepare(env: Env, target: Target, newPasswords = false): P
     if (!isDemo && env.SEED !== undefined)
       say("  SEED=demo: nothing was made, since the database has users or coupons of its own");
   }
-  if (signedElsewhereBy(env) === undefined) await tokenSecret(env);
   if (left.onlyServes === undefined) say(`set up in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return { ...left, isDemo };
 }
