@@ -49,11 +49,7 @@ export async function examine(given: Target, scope: Partial<Scope> = {}): Promis
 
 /** Unless another login gave them their passwords, ours take those of the target. */
 async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
-  const { closed, keptBy } = await loginsOf(sql, target).catch((error: { code?: string }) => {
-    // No right to connect, or a connection limit: that is found among the rest.
-    if (error.code !== "42501" && error.code !== "53300") throw error;
-    return { closed: [], keptBy: undefined };
-  });
+  const { closed, keptBy } = await loginsOf(sql, target);
   if (keptBy !== undefined) return keptBy.isLost ? [{ what: kept(closed, keptBy), todo: NEW_PASSWORDS }] : [];
   return closed.map((login) => ({
     what: `role ${login} can't log in with the password of this DATABASE_URL`,

@@ -42,3 +42,11 @@ for (const [code, reason, advice] of [
     assert.ok(!isNoSession(code) || code === "ENOTFOUND");
     assert.deepEqual([reasonOf(code), adviceFor(code, "said", to)], [reason, advice]);
   });
+
+test("53300: whose limit it is, PostgreSQL says", () => {
+  const said = 'too many connections for role "shop"';
+  assert.equal(
+    adviceFor("53300", said, to),
+    `db:5432 has no connection left for shop: ${said}. End one, or raise that limit`,
+  );
+});

@@ -106,7 +106,9 @@ const FAILURES: readonly Failure[] = [
   {
     codes: ["53300"],
     reason: "The database has no connection left for this login.",
-    advice: ({ host }) => `${host} has no connection left: end one, or raise max_connections`,
+    // It is the server's limit, the database's or the login's: PostgreSQL says which.
+    advice: ({ host, login }, message) =>
+      `${host} has no connection left for ${login}: ${message}. End one, or raise that limit`,
   },
   {
     codes: ["57P03"],

@@ -236,3 +236,68 @@ test("sessions that the login may not end are told", options, async () => {
   );
   await session.end({ timeout: 1 });
 });
+
+test(
+  "coupon_api has all connections that it may have: set-up goes on, and so do its servers",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("filled");
+    await setUp(target);
+    await run(superuser, "alter role coupon_api connection limit 1");
+    const before = await rows(superuser, PASSWORDS);
+    const session = connect(target.as("coupon_api"));
+    await session`select 1`;
+    assert.deepEqual(await setUp(target), { keptBy: undefined });
+    assert.equal(isNothing(await pendingOf(target)), true);
+    assert.deepEqual(
+      (await examine(target)).filter(({ what }) => /coupon_api/.test(what)),
+      [],
+    );
+    assert.deepEqual(await rows(superuser, PASSWORDS), before);
+    assert.deepEqual([...(await session`select 1 as one`)], [{ one: 1 }]);
+    await assert.rejects(rows(target.as("coupon_api"), "select 1"), {
+      message: `${target.host} has no connection left for coupon_api: too many connections for role "coupon_api". End one, or raise that limit`,
+    });
+    // Another password is noticed all the same.
+    await run(superuser, "alter role shop password 'a new one'");
+    const rotated = target.withLogin("shop", "a new one");
+    assert.deepEqual(await setUp(rotated), { keptBy: undefined });
+    assert.deepEqual(await open(rotated), LOGINS);
+    await session.end({ timeout: 1 });
+  },
+);
+
+test(
+  "a second database that not everybody may connect to: the dry run says what set-up would give",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await server();
+    await setUp(await newDatabase("first"));
+    const target = await newDatabase("guarded");
+    await run(superuser, "revoke connect on database guarded from public");
+    const pending = await pendingOf(target);
+    assert.match(describe(pending).roles, /^differ: coupon_admin, coupon_api, coupon_monitor, coupon_owner$/);
+    assert.deepEqual(pending.logins, []);
+    assert.deepEqual(await setUp(target), { keptBy: undefined });
+    assert.deepEqual(await open(target), LOGINS);
+  },
+);
+
+test("a password that has expired: set-up gives it anew, for good", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("expired");
+  await setUp(target);
+  await run(
+    superuser,
+    "alter role coupon_api valid until '2020-01-01Z'; alter role coupon_admin valid until '2999-01-01Z'",
+  );
+  assert.deepEqual(await setUp(target), { keptBy: undefined });
+  assert.deepEqual(await open(target), LOGINS);
+  const until =
+    "select rolname, rolvaliduntil::text from pg_roles where rolname = any('{coupon_api, coupon_admin}') order by 1";
+  assert.deepEqual(await rows(superuser, until), [
+    ["coupon_admin", "2999-01-01 00:00:00+00"],
+    ["coupon_api", "infinity"],
+  ]);
+});

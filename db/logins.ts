@@ -84,7 +84,7 @@ export async function openLogins(
     : await loginsOf(sql, target);
   if (keptBy !== undefined) {
     log(keptOrAnew(closed, keptBy));
-    return { keptBy: keptBy.name };
+    return leftOf({ barred, keptBy });
   }
   if (closed.length > 0 || !(await keeperOf(sql))?.isRecorded) await givePasswords(sql, target, closed);
   const [now] = await sql`select clock_timestamp()::text as changed_at`;
@@ -94,8 +94,12 @@ export async function openLogins(
     if (refusal !== undefined) barred.push(refusal);
   }
   for (const { login, message } of barred) log(`${login} can't log in from here: ${message}`);
+  return leftOf({ barred, keptBy });
+}
+
+export function leftOf({ barred, keptBy }: Pick<State, "barred" | "keptBy">): LeftLogins {
   const server = barred.find(({ login }) => login === "coupon_api");
-  return { keptBy: undefined, ...(server ? { barred: server.message } : {}) };
+  return { keptBy: keptBy?.name, ...(server ? { barred: server.message } : {}) };
 }
 
 export const kept = (logins: Login[], { name }: Giver) =>
@@ -109,10 +113,13 @@ export const keptOrAnew = (logins: Login[], giver: Giver) =>
 
 /** With the record of whose they are. Without `logins` it is only that: they have this target's passwords, and nobody wrote it down. */
 async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise<void> {
+  const expired = await sql`
+    select rolname from pg_roles where rolname = any(${logins}) and rolvaliduntil < clock_timestamp()`;
   const statements = logins.map((login) => {
     const { password } = target.as(login);
+    const until = expired.some(({ rolname }) => rolname === login) ? " valid until 'infinity'" : "";
     // The derived password is hexadecimal: nothing to quote.
-    return `alter role ${login} login password ${password === "" ? "null" : `'${password}'`}`;
+    return `alter role ${login} login password ${password === "" ? "null" : `'${password}'`}${until}`;
   });
   const record = await recordOf(sql);
   await amongOthers(() =>
@@ -162,7 +169,13 @@ async function endSessions(
 
 const WRONG_PASSWORD = "28P01";
 
-/** Undefined if it can log in with the password of the target. */
+/**
+ * The functions of PostgreSQL (15 to 18) that turn a login away after it has proved its password: it may not connect to this database, or
+ * has as many connections as it may have, which its servers can take all.
+ */
+const AFTER_PASSWORD = ["InitializeSessionUserId", "CheckMyDatabase", "InitPostgres"];
+
+/** Undefined if the password of the target is its own, also where it cannot connect for another reason at the moment. */
 async function refusalOf(target: Target, login: Login): Promise<Refused | undefined> {
   const as = target.as(login);
   for (let attempt = 1; ; attempt++) {
@@ -171,7 +184,12 @@ async function refusalOf(target: Target, login: Login): Promise<Refused | undefi
       await sql`select 1`;
       return undefined;
     } catch (error) {
-      const { code = "", message } = error as { code?: string; message: string };
+      const {
+        code = "",
+        routine = "",
+        message,
+      } = error as { code?: string; routine?: string; message: string };
+      if (["42501", "53300"].includes(code) && AFTER_PASSWORD.includes(routine)) return undefined;
       // Class 28: no such login, another password, or kept out by pg_hba.conf.
       if (code.startsWith("28")) return { login, code, message };
       // Another database's set-up has just given it the same password, and ended what was open.

@@ -300,6 +300,11 @@ test(
     );
     const { status, stderr } = await runSd(["migrate"], { dataDir, env: { DATABASE_URL: closed.url } });
     assert.deepEqual([status, stderr], [0, ""]);
+    // So does a release that only serves, since it is older than the database.
+    await run(superuser.on("closed"), "insert into coupon.schema_migrations values ('29990101000000')");
+    const serving = await runSd(["start"], { dataDir, env: { DATABASE_URL: closed.url } });
+    assert.match(serving.stdout, /this one changes nothing there and only serves/);
+    assert.match(serving.stderr, new RegExp(`^sd: the server can't log in: ${why}, `));
     await run(superuser, "drop database closed");
   },
 );

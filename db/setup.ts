@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { asOwner, withSession } from "./connect.ts";
 import { runManifest } from "./functions.ts";
 import { primaryOf } from "./hosts.ts";
-import { type LeftLogins, loginsOf, openLogins } from "./logins.ts";
+import { type LeftLogins, leftOf, loginsOf, openLogins } from "./logins.ts";
 import { migrate } from "./migrations.ts";
 import { ATTEMPTS, createPatience, LOCK_MS } from "./patience.ts";
 import { type Sources, standingOf, whyOnlyServe } from "./release.ts";
@@ -61,7 +61,7 @@ export async function setUp(
     const standing = () => patiently("migrations", () => asOwner(sql, (owner) => standingOf(owner, sources)));
     const [owner] = await sql`select from pg_roles where rolname = 'coupon_owner'`;
     const onlyServes = owner && whyOnlyServe(await standing());
-    if (onlyServes) return { onlyServes, keptBy: (await loginsOf(sql, target)).keptBy?.name };
+    if (onlyServes) return { onlyServes, ...leftOf(await loginsOf(sql, target)) };
     log("roles");
     await patiently("roles", () => amongOthers(() => makeRoles(sql, functions)));
     log("migrations");
