@@ -301,3 +301,37 @@ test("a password that has expired: set-up gives it anew, for good", options, asy
     ["coupon_api", "infinity"],
   ]);
 });
+
+test(
+  "roles that were copied from another server: the number of the record is another role's here",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("moved");
+    await setUp(target);
+    // As pg_dumpall copies it: on a new server the first role that it makes has the number that the first login had.
+    const record = "its logins have passwords from login shop (oid %s)";
+    await run(
+      superuser,
+      `do $$ begin execute format('comment on role coupon_owner is %L', format('${record}', 'coupon_admin'::regrole::oid)); end $$`,
+    );
+    await run(superuser, "alter role shop password 'a new one'");
+    const rotated = target.withLogin("shop", "a new one");
+    assert.deepEqual(await setUp(rotated), { keptBy: undefined });
+    assert.deepEqual(await open(rotated), LOGINS);
+    assert.deepEqual(await rows(superuser, RECORD), [["its logins have passwords from login shop"]]);
+  },
+);
+
+test("coupon_owner has another name: said, and no other one is made", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("misnamed");
+  await setUp(target);
+  await run(superuser, 'alter role coupon_owner rename to "Owner 2"');
+  const rename = 'alter role "Owner 2" rename to coupon_owner';
+  const message = `role coupon_owner is called "Owner 2", and set-up would make another one beside it: run '${rename}' first`;
+  for (const work of [setUp, pendingOf, examine]) await assert.rejects(work(target), { message }, work.name);
+  assert.deepEqual(await rows(superuser, "select rolname from pg_roles where rolname = 'coupon_owner'"), []);
+  await run(target, rename);
+  assert.deepEqual(await setUp(target), { keptBy: undefined });
+});

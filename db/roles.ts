@@ -42,7 +42,8 @@ export async function keeperOf(sql: Sql): Promise<Keeper | undefined> {
     left join lateral (
       select r.oid, r.rolname from pg_roles r
       where r.oid::text = m.record[2] or r.rolname = m.record[1]
-      order by r.oid::text = m.record[2] desc nulls last
+      -- On a server that roles were copied to (pg_dumpall), another one has that number.
+      order by pg_has_role(r.oid, o.oid, 'member') desc, r.oid::text = m.record[2] desc nulls last
       limit 1
     ) k on true
     where o.rolname = 'coupon_owner' and m.record is not null
@@ -66,6 +67,10 @@ export async function checkRights(sql: Sql): Promise<void> {
       current_setting('server_version_num')::integer >= 150000 as new_enough,
       current_setting('server_encoding') as encoding,
       pg_is_in_recovery() as is_standby,
+      -- Its record goes with it.
+      (select quote_ident(o.rolname) from pg_roles o
+        where to_regrole('coupon_owner') is null and starts_with(shobj_description(o.oid, 'pg_authid'), ${RECORD})
+        limit 1) as owner_is,
       array(
         select o.rolname from pg_roles o
         where o.rolname = any(${ROLES})
@@ -91,6 +96,11 @@ export async function checkRights(sql: Sql): Promise<void> {
     throw new Error(`database ${database} has encoding ${has["encoding"]}: make one with encoding 'UTF8'`);
   if (has["is_standby"])
     throw new Error("this PostgreSQL is a standby and can't be written: give the primary's DATABASE_URL");
+  if (has["owner_is"])
+    throw new Error(
+      `role coupon_owner is called ${has["owner_is"]}, and set-up would make another one beside it: ` +
+        `run 'alter role ${has["owner_is"]} rename to coupon_owner' first`,
+    );
   if (has["others"].length > 0) throw new Error(await whoseRoles(sql, login, has["others"]));
   if (!has["roles"])
     throw new Error(`${login} may not create roles: as superuser run "alter role ${login} createrole"`);
