@@ -8,7 +8,7 @@ import { primaryOf } from "./hosts.ts";
 import { type Giver, keptOrAnew, loginsOf } from "./logins.ts";
 import { isOthers, isUnreleased, type Sources, type Standing, standingOf } from "./release.ts";
 import { requireSchemas } from "./renames.ts";
-import { checkRights, makeRoles } from "./roles.ts";
+import { checkRights, makeRoles, requireWrites } from "./roles.ts";
 import { inWords, type SequenceBehind, sequencesBehind } from "./sequences.ts";
 import { SOURCES } from "./setup.ts";
 import type { Login, Target } from "./target.ts";
@@ -43,6 +43,7 @@ export async function pendingOf(given: Target, sources: Partial<Sources> = {}): 
   const target = await primaryOf(given);
   return withSession(target, async (sql) => {
     await checkRights(sql);
+    await requireWrites(sql);
     await requireSchemas(sql);
     const { closed, keptBy } = await loginsOf(sql, target);
     return {

@@ -115,6 +115,26 @@ export async function checkRights(sql: Sql): Promise<void> {
     );
 }
 
+/** Fails with one sentence where the sessions of this login take no writes: somebody may mean it, as during an upgrade. */
+export async function requireWrites(sql: Sql): Promise<void> {
+  const [closed] = await sql`
+    select format(case s.source
+        when 'user' then 'alter role %1$I reset %3$I'
+        when 'database user' then 'alter role %1$I in database %2$I reset %3$I'
+        when 'database' then 'alter database %2$I reset %3$I'
+        when 'global' then 'alter role all reset %3$I' end, session_user, current_database(), s.name) as reset
+    from pg_settings s
+    where s.name = 'default_transaction_read_only' and s.setting = 'on'
+  `;
+  if (closed)
+    throw new Error(
+      "the database takes no writes, default_transaction_read_only is on: where it may take them again, " +
+        (closed["reset"]
+          ? `run "${closed["reset"]}"`
+          : "take that out of the URL or PostgreSQL's configuration"),
+    );
+}
+
 /** The roles belong to the whole server. Who may not act as them has no part in the databases that they own. */
 async function whoseRoles(sql: Sql, login: string, roles: string[]): Promise<string> {
   const keeper = await keeperOf(sql);

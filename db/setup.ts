@@ -8,7 +8,7 @@ import { migrate } from "./migrations.ts";
 import { ATTEMPTS, createPatience, LOCK_MS } from "./patience.ts";
 import { type Sources, standingOf, whyOnlyServe } from "./release.ts";
 import { requireSchemas } from "./renames.ts";
-import { amongOthers, checkRights, makeRoles } from "./roles.ts";
+import { amongOthers, checkRights, makeRoles, requireWrites } from "./roles.ts";
 import { advanceSequences } from "./sequences.ts";
 import type { Target } from "./target.ts";
 
@@ -50,6 +50,7 @@ export async function setUp(
   const { migrations, functions, newPasswords = false, attempts = ATTEMPTS } = { ...SOURCES, ...options };
   return withSession(target, async (sql) => {
     await checkRights(sql);
+    await requireWrites(sql);
     await requireSchemas(sql);
     const [backend] = await sql`select pg_backend_pid() as pid`;
     const patiently = createPatience(target, backend?.["pid"], log, attempts);

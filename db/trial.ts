@@ -10,7 +10,8 @@ export async function onTrial<T>(sql: Sql, target: Target, work: () => Promise<T
   const [backend] = await sql`select pg_backend_pid() as pid`;
   const once = createPatience(target, backend?.["pid"], () => {}, 1);
   return amongOthers(async () => {
-    await sql`begin`;
+    // Also where sessions take no writes by default, of which the doctor tells.
+    await sql`begin read write`;
     try {
       await sql`set local lock_timeout = '2s'`;
       await once("another set-up is at work", () => sql`select pg_advisory_xact_lock(${SETUP_LOCK}::bigint)`);
