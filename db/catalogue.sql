@@ -202,6 +202,10 @@ cross join lateral (
   from (values ('p', 'pglz'), ('l', 'lz4')) m (code, word)
   where m.code = c.attcompression::text
   union all
+  select 'option ' || o.option_name, o.option_value, format('%s set (%s = %s)', c.alter_it, o.option_name, o.option_value),
+    format('%s reset (%s)', c.alter_it, o.option_name)
+  from pg_options_to_table(c.attoptions) o
+  union all
   select 'collation', format('%I', l.collname),
     format('%s type %s collate %I', c.alter_it, format_type(c.atttypid, c.atttypmod), l.collname), null
   where l.oid is not null
@@ -249,6 +253,8 @@ cross join lateral (
       format('alter table %s drop constraint %I', r.name, c.conname)),
     ('definition', d.definition,
       format('alter table %s drop constraint %I, add constraint %I %s', r.name, c.conname, c.conname, d.definition), null),
+    ('comment', coalesce(obj_description(c.oid, 'pg_constraint'), ''),
+      format('comment on constraint %I on %s is %L', c.conname, r.name, obj_description(c.oid, 'pg_constraint')), null),
     ('rows from before it', case when c.convalidated then 'checked' else 'not checked' end,
       format('alter table %s validate constraint %I', r.name, c.conname), null),
     -- Of a foreign key or a deferrable key, which PostgreSQL checks by triggers of its own.
@@ -270,6 +276,10 @@ left join lateral (
 ) k on true
 cross join lateral (
   select '', 'there', pg_get_indexdef(i.indexrelid), 'drop index ' || i.indexrelid::regclass
+  where k.object is null
+  union all
+  select 'comment', coalesce(obj_description(i.indexrelid, 'pg_class'), ''),
+    format('comment on index %s is %L', i.indexrelid::regclass, obj_description(i.indexrelid, 'pg_class')), null
   where k.object is null
   union all
   select 'index', pg_get_indexdef(i.indexrelid),
@@ -344,6 +354,8 @@ from pg_depend d
 cross join pg_identify_object(d.classid, d.objid, 0) i
 where d.refclassid = 'pg_namespace'::regclass and d.refobjid = 'coupon'::regnamespace
   and d.classid not in ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_default_acl'::regclass)
+  -- Of an extension it is the one thing to say.
+  and not exists (select from pg_depend e where e.classid = d.classid and e.objid = d.objid and e.deptype = 'e')
 
 -- Settings that sessions of our roles begin with, everywhere or in this database.
 union all

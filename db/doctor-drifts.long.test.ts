@@ -142,6 +142,11 @@ for (const { name, run } of trials({
       `alter table coupon.coupons drop constraint coupons_one_per_slot,
         add constraint coupons_one_per_slot unique (live_on, slot)`,
       "constraint coupons_one_per_slot on coupon.coupons: definition is UNIQUE (live_on, slot), should be UNIQUE (live_on, slot) DEFERRABLE",
+      "constraint coupons_one_per_slot on coupon.coupons: comment differs",
+    ],
+    [
+      "comment on constraint coupons_issued_within_count on coupon.coupons is 'x'",
+      `constraint ${LIMIT}: comment is x, should be `,
     ],
     [
       "alter table coupon.coupons add constraint coupons_are_few check (id < 100)",
@@ -193,6 +198,10 @@ for (const { name, run } of trials({
       "index coupon.coupons_code_is_unique on coupon.coupons: index differs",
     ],
     [
+      "comment on index coupon.audit_by_time is 'x'",
+      "index coupon.audit_by_time on coupon.audit: comment is x, should be ",
+    ],
+    [
       "create index mine on coupon.user_coupons (user_id)",
       "index coupon.mine on coupon.user_coupons is not of this release",
     ],
@@ -240,6 +249,10 @@ for (const { name, run } of trials({
     [
       "alter table coupon.users alter column display_name set compression pglz",
       "column coupon.users.display_name: compression is pglz, should be none",
+    ],
+    [
+      "alter table coupon.user_coupons alter column coupon_id set (n_distinct = 1)",
+      "column coupon.user_coupons.coupon_id: option n_distinct is 1, should be none",
     ],
     [
       "alter table coupon.audit drop column reason",
@@ -465,6 +478,10 @@ for (const { name, run } of trials({
       "role coupon_admin lacks the rights of coupon_monitor",
     ],
     [
+      "reset role; grant coupon_monitor to coupon_admin with admin option",
+      "role coupon_admin may make others members of coupon_monitor, should not",
+    ],
+    [
       "reset role; revoke create on database DATABASE from coupon_owner",
       "role coupon_owner may not create in the database, should be allowed to",
     ],
@@ -491,6 +508,15 @@ for (const { name, run } of trials({
     [
       "create cast (text as public.wallet_state) with inout as implicit",
       "cast (pg_catalog.text AS public.wallet_state) is not of this release",
+    ],
+    [
+      "create schema theirs; create function theirs.leak() returns setof coupon.users language sql security definer begin atomic select * from coupon.users; end; create view theirs.seen as select id from coupon.users",
+      "function theirs.leak() has the rights of coupon_owner, is not of this release",
+      "view theirs.seen has the rights of coupon_owner, is not of this release",
+    ],
+    [
+      "reset role; create schema theirs; create table theirs.orders (coupon_id bigint references coupon.coupons)",
+      "constraint orders_coupon_id_fkey on theirs.orders refers to coupon.coupons, is not of this release",
     ],
     [
       "reset role; create publication mine for table coupon.users",

@@ -172,6 +172,17 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       `database shop: its indexes are of collation version 2.28, this system has ${collation}`,
     ],
     [
+      "create extension pg_trgm schema coupon",
+      "drop extension pg_trgm",
+      "extension pg_trgm is not of this release",
+    ],
+    [
+      "revoke usage on language plpgsql from public",
+      "grant usage on language plpgsql to public",
+      "role coupon_owner may not use language plpgsql, should be allowed to",
+      "nothing else can be compared: sql/roles.sql: permission denied for language plpgsql",
+    ],
+    [
       "create publication everything for all tables",
       "drop publication everything",
       "publication everything sends tables of ours, is not of this release",

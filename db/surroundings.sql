@@ -77,6 +77,12 @@ join ours o on o.oid = m.member
 where (o.name, m.roleid::regrole::text) <> ('coupon_admin', 'coupon_monitor')
 
 union all
+select distinct 'role coupon_admin may make others members of coupon_monitor, should not',
+  'revoke admin option for coupon_monitor from coupon_admin'
+from pg_auth_members m
+where m.member = 'coupon_admin'::regrole and m.roleid = 'coupon_monitor'::regrole and m.admin_option
+
+union all
 select 'role coupon_admin lacks the rights of coupon_monitor', 'grant coupon_monitor to coupon_admin'
 where not pg_has_role('coupon_admin', 'coupon_monitor', 'usage')
 
@@ -90,6 +96,12 @@ union all
 select 'role coupon_owner may not create in the database, should be allowed to',
   format('grant create on database %I to coupon_owner', current_database())
 where not has_database_privilege('coupon_owner', current_database(), 'create')
+
+union all
+select format('role coupon_owner may not use language %I, should be allowed to', l.lanname),
+  format('grant usage on language %I to coupon_owner', l.lanname)
+from pg_language l
+where l.lanname in ('sql', 'plpgsql') and not has_language_privilege('coupon_owner', l.oid, 'usage')
 
 -- Who owns the database may drop it. Who may set a parameter may switch triggers off for its session.
 union all
@@ -180,6 +192,24 @@ select format('subscription %I may write tables of ours past their triggers, is 
   format('if nothing more comes by it: drop subscription %I', s.subname)
 from pg_subscription s
 where s.subdbid = (select h.oid from here h)
+
+-- They do what coupon_owner may do, for whoever may call or read them. Those in schemas of ours stand in the catalogue.
+union all
+select format('%s %s has the rights of coupon_owner, is not of this release', i.type, i.identity), format('drop %s %s', i.type, i.identity)
+from pg_shdepend d
+cross join lateral pg_identify_object(d.classid, d.objid, 0) i
+where d.dbid = (select h.oid from here h) and d.refclassid = 'pg_authid'::regclass and d.refobjid = 'coupon_owner'::regrole and d.deptype = 'o'
+  and i.type in ('function', 'procedure', 'view', 'materialized view') and i.schema not in ('coupon', 'public')
+
+-- By it somebody else's rows keep ours from being withdrawn or retired.
+union all
+select format('constraint %I on %I.%I refers to coupon.%I, is not of this release', c.conname, n.nspname, t.relname, o.relname),
+  format('alter table %I.%I drop constraint %I', n.nspname, t.relname, c.conname)
+from pg_constraint c
+join pg_class o on o.oid = c.confrelid and o.relnamespace = to_regnamespace('coupon')
+join pg_class t on t.oid = c.conrelid and t.relnamespace <> o.relnamespace
+join pg_namespace n on n.oid = t.relnamespace
+where c.contype = 'f' and c.conparentid = 0
 
 -- Casts, operators and operator classes decide what a statement means, wherever they stand.
 union all
