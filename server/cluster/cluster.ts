@@ -17,6 +17,7 @@ import {
   configure,
   configureServers,
   isFree,
+  isNode,
   type Layout,
   layOut,
   NODES,
@@ -78,7 +79,7 @@ export interface StartOptions extends Where {
   /** Signs and verifies the tokens of the servers' users. */
   secret: string;
   log?: (line: string) => void;
-  /** Ends the start; what it has started is ended, and what it has made is removed. */
+  /** Ends the start; what it has started is ended, and what it has made is removed, unless the cluster has been up. */
   signal?: AbortSignal;
 }
 
@@ -122,7 +123,8 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
       await fs.writeFile(urlFile(options), `${layout.target.url}\n`, { mode: 0o600 });
       return handleOf(layout, processes);
     } catch (error) {
-      for (const part of launched.reverse()) await processes.end(part);
+      // What a start left behind that was killed, before it was up, has its files there too.
+      for (const part of isMade ? launched.reverse() : [...PARTS].reverse()) await processes.end(part);
       if (!isMade) await removeFiles(real);
       throw error;
     }
@@ -179,9 +181,12 @@ async function removeFiles(root: string): Promise<void> {
 /** Throws if a part that is to be started finds one of its ports taken. */
 async function checkPorts(layout: Layout, processes: Processes): Promise<void> {
   for (const part of PARTS) {
-    if (await processes.isRunning(part)) continue;
+    const { own, postgres } = await processes.pids(part);
+    if (own.length > 0) continue;
+    // A PostgreSQL that goes on without its Patroni is taken over by the next one.
+    const kept = isNode(part) && postgres.length > 0 ? portOf(layout, part) : undefined;
     for (const port of portsOfPart(layout, part))
-      if (!(await isFree(port)))
+      if (port !== kept && !(await isFree(port)))
         throw new Error(
           `port ${port}, which is ${part}'s, is in use: end what listens there, or make the cluster anew by ./sd cluster reset`,
         );

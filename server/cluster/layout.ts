@@ -145,6 +145,14 @@ export async function configure(layout: Layout, { bin }: Programs): Promise<void
     );
 }
 
+/** A value for Node's --env-file: without quotes it ends at a #, and loses blanks at its ends. No quote can be escaped there. */
+export function quoted(text: string): string {
+  const quote = ["'", "`", '"'].find((each) => !text.includes(each));
+  if (quote === undefined || (quote === '"' && text.includes("\\")))
+    throw new Error("JWT_SECRET has quotes of each kind: choose one without");
+  return quote + text + quote;
+}
+
 /** Writes the configuration of the servers. `secret` signs and verifies their users' tokens. */
 export async function configureServers(layout: Layout, secret: string): Promise<void> {
   const API_DATABASE_URL = layout.target.as("coupon_api").url;
@@ -152,7 +160,7 @@ export async function configureServers(layout: Layout, secret: string): Promise<
     await fill(
       "server.env",
       join(layout.place.root, `${server}.env`),
-      { API_DATABASE_URL, JWT_SECRET: secret, SERVER_PORT: portOf(layout, server) },
+      { API_DATABASE_URL, JWT_SECRET: quoted(secret), SERVER_PORT: portOf(layout, server) },
       {},
     );
 }

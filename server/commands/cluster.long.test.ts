@@ -113,6 +113,7 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   assert.ok(late.length < 2, `the new leader was found after ${late.join(" and ")} s`);
   await losesNothing(faultNamed("standby killed"));
   await killOne();
+  await killPatroni();
   await findsBug("no fence");
 
   assert.equal(await say("stop"), "stopped the cluster");
@@ -161,6 +162,16 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
     await assert.rejects(found.kill(lost), { message: `${lost} does not run` });
     await start(how);
     assert.match(await say("status"), new RegExp(`^${lost} +(standby|synchronous), timeline `, "m"));
+  }
+
+  /** PostgreSQL goes on without it, and the next Patroni takes it over. */
+  async function killPatroni(): Promise<void> {
+    const node = synchronousOf(await found.nodes()) as Node;
+    const { own, postgres } = await found.pids(node);
+    for (const pid of own) process.kill(pid, "SIGKILL");
+    await until(async () => !(await found.isRunning(node)), `Patroni of ${node} is gone`);
+    await start(how);
+    assert.deepEqual((await found.pids(node)).postgres, postgres);
   }
 });
 

@@ -1,13 +1,14 @@
 /** ./sd cluster where there is none, and what it refuses. server/commands/cluster.long.test.ts brings one up. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { printed } from "../../bench/harness/printed.ts";
-import { layOut } from "../cluster/layout.ts";
+import { startCluster } from "../cluster/cluster.ts";
+import { layOut, quoted } from "../cluster/layout.ts";
 import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
 import { createProcesses } from "../cluster/processes.ts";
 import { readEnv } from "../env.ts";
@@ -82,4 +83,48 @@ test("packages that are missing are named with the line that installs them", () 
     message:
       "the cluster needs patroni, postgresql. On Debian, as root: apt-get install -y patroni postgresql",
   });
+});
+
+const missing = missingPackages();
+test("a first start that was killed, and a second one that is ended: nothing is left", {
+  skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false,
+}, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => rm(home, { recursive: true }));
+  const root = join(home, "cluster");
+  await mkdir(root);
+  const { directory } = await layOut(root, () => {});
+  const mark = ["/usr/bin/patroni", join(directory, "n1.yml")];
+  const left = spawn(process.execPath, [
+    "-e",
+    "console.log('up'); setInterval(() => {}, 1e9)",
+    "--",
+    ...mark,
+  ]);
+  t.after(() => left.kill());
+  const ended = once(left, "exit");
+  await once(left.stdout, "data");
+  const signal = AbortSignal.abort(new Error("Ctrl-C"));
+  await assert.rejects(startCluster({ dataDir: home, secret: "s".repeat(32), signal }), {
+    message: "Ctrl-C",
+  });
+  assert.deepEqual(await ended, [null, "SIGTERM"]);
+  assert.deepEqual(await readdir(home), []);
+});
+
+for (const secret of ["plain", "a#b", " of blanks ", "it's #1", 'a"b\\n', "`#'", "$HOME", "ü=é"])
+  test(`a server reads the secret that it is given: ${secret}`, async () => {
+    const file = join(dataDir, "secret.env");
+    await writeFile(file, `JWT_SECRET=${quoted(secret)}\nHOST=127.0.0.1\n`);
+    const code = "process.stdout.write(JSON.stringify([process.env.JWT_SECRET, process.env.HOST]))";
+    const said = execFileSync(process.execPath, [`--env-file=${file}`, "-e", code], {
+      env: {},
+      encoding: "utf8",
+    });
+    assert.deepEqual(JSON.parse(said), [secret, "127.0.0.1"]);
+    await rm(file);
+  });
+
+test("a secret that no quotes can hold is refused", () => {
+  for (const secret of ["`'\"", "`'\\n"]) assert.throws(() => quoted(secret), /choose one without/);
 });
