@@ -24,6 +24,7 @@ import { type Target, targetOf } from "../../db/target.ts";
 import { isSeeding } from "../../server/commands/seed.ts";
 import { readEnv } from "../../server/env.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
+import { readCode } from "./readme-blocks.ts";
 import { dropDatabase, scratchDatabase } from "./scratch.ts";
 import { newSecret } from "./service.ts";
 
@@ -104,11 +105,11 @@ test("set-up and server write no file, and need not be root: as in server/kubern
     done
     ${TYPESCRIPT.length > 0 ? `mount -t tmpfs none ${forTsx}` : ""}
     exec setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs "$@"`;
-  /** A command of server/kubernetes, with the value that its variable's file has. */
   const [, dataDir] =
     instructions("ENV")
       .join(" ")
       .match(/DATA_DIR=(\S+)/) ?? [];
+  /** A command of server/kubernetes, with the value that its variable's file has. */
   const run = (variable: string, value: string, command: readonly string[], more = {}) => {
     writeFileSync(join(home, variable), value);
     const args = [process.execPath, ...TYPESCRIPT, ...command];
@@ -117,8 +118,8 @@ test("set-up and server write no file, and need not be root: as in server/kubern
       env: {
         PATH: process.env["PATH"],
         TMPDIR: forTsx,
-        [`${variable}_FILE`]: join(home, variable),
         DATA_DIR: dataDir,
+        [`${variable}_FILE`]: join(home, variable),
         ...more,
       },
       stdio: ["ignore", "pipe", "inherit"],
@@ -189,4 +190,24 @@ test("compose.yaml gives the server variables that it takes, and the database th
     [false, undefined, undefined, undefined, "postgres://postgres:p@postgres:5432/coupons?sslmode=disable"],
   );
   assert.equal(new URL(env.DATABASE_URL as string).pathname, `/${postgres.environment.POSTGRES_DB}`);
+});
+
+test("the commands for compose, typed twice: the secrets are made once, and are those that it asks for", (t) => {
+  const home = mkdtempSync(join(tmpdir(), "compose-"));
+  t.after(() => rmSync(home, { recursive: true }));
+  mkdirSync(join(home, "bin"));
+  const docker = '#!/bin/sh\nstat -c %a compose.env\ncat compose.env\necho "$@"\n';
+  writeFileSync(join(home, "bin/docker"), docker, { mode: 0o755 });
+  const code = readCode(new URL("../../server/README.md", import.meta.url), "compose");
+  const env = { PATH: `${join(home, "bin")}:${process.env["PATH"]}` };
+  const [first, second] = [1, 2].map(
+    () => spawnSync("sh", ["-ec", code], { cwd: home, env, encoding: "utf8" }).stdout,
+  );
+  assert.match(
+    first ?? "",
+    /^600\nJWT_SECRET=\w{64}\nPOSTGRES_PASSWORD=\w{64}\nMETRICS_TOKEN=\w{64}\ncompose --env-file compose.env up --build\n$/,
+  );
+  assert.equal(first, second);
+  const asked = readFileSync(join(ROOT, "compose.yaml"), "utf8").matchAll(/\$\{(\w+):\?/g);
+  for (const [, name] of asked) assert.match(first ?? "", new RegExp(`^${name}=`, "m"));
 });
