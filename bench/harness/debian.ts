@@ -24,6 +24,8 @@ function binOf(version: string): string {
 
 /** Starts a server on a new cluster; `access` are the lines of its pg_hba.conf. */
 export async function startDebian(access?: readonly string[], version = versions[0]): Promise<ClusterServer> {
+  if (Number(version) < 15)
+    throw new Error(`SCRATCH_SERVER_URL: PostgreSQL ${version} is too old: 15 is the oldest that serves`);
   if (version === undefined || !versions.includes(version))
     throw new Error(
       `${HOME} has no PostgreSQL ${version ?? ""}: apt-get install postgresql-${version ?? 15}`,

@@ -69,6 +69,25 @@ test("several runs at once share a server, and the last one out stops it", async
   await nothingRuns(home);
 });
 
+for (const [given, message] of [
+  [
+    "postgres:14",
+    "SCRATCH_SERVER_URL must be such as debian:15, npm:17 or postgres://…, of PostgreSQL 15 or newer",
+  ],
+  ["debian:14", "SCRATCH_SERVER_URL: PostgreSQL 14 is too old: 15 is the oldest that serves"],
+  ["npm:14", "SCRATCH_SERVER_URL: npm has 15, 16, 17, such as npm:17, and 15 is the oldest that serves"],
+  [
+    "postgres://shop:secret@127.0.0.1:1/x",
+    "no PostgreSQL answers at 127.0.0.1:1 (ECONNREFUSED): start it, or correct SCRATCH_SERVER_URL",
+  ],
+] as const)
+  test(`a server for tests that cannot be had, ${given}: said by the name of its variable`, async () => {
+    const env = { SCRATCH_SERVER_URL: given };
+    const how = { dataDir: await newDataDir(), command: process.execPath, env };
+    const { status, stderr } = await runSd([...MAIN, "true"], how);
+    assert.deepEqual([status, stderr], [1, `sd: ${message}\n`]);
+  });
+
 test("a run that a signal ends leaves no database", async () => {
   const dataDir = await newDataDir();
   const program = `

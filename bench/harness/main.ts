@@ -19,6 +19,17 @@ try {
   heedSignals();
   const run = (more: Record<string, string>) => exitOf(command, args, { env: { ...process.env, ...more } });
   const onServer = (url: string) => withTemplate(url, run);
+  const onGiven = async (url: string) => {
+    if (!/^postgres(ql)?:\/\//.test(url))
+      throw new Error(
+        "SCRATCH_SERVER_URL must be such as debian:15, npm:17 or postgres://…, of PostgreSQL 15 or newer",
+      );
+    // What is said of a URL names the variable that others give it by.
+    return onServer(url).catch((error: Error) => {
+      error.message = error.message.replaceAll(/\bDATABASE_URL/g, "SCRATCH_SERVER_URL");
+      throw error;
+    });
+  };
   // A test that needs several servers starts them of the same version.
   const onCluster = (server: ClusterServer) =>
     withLogin(server, (url) => withTemplate(url, (more) => run({ ...more, SCRATCH_BIN: server.bin })));
@@ -27,7 +38,7 @@ try {
   const { DATA_DIR } = readEnv();
   if (name === "debian") process.exitCode = await onCluster(await startDebian(undefined, version));
   else if (name === "npm") process.exitCode = await onCluster(await startNpm(version, DATA_DIR));
-  else if (server) process.exitCode = await onServer(server);
+  else if (server) process.exitCode = await onGiven(server);
   else process.exitCode = await withSharedServer(join(DATA_DIR, "scratch"), isDurable, onServer);
 } catch (error) {
   // A signal: what was running is not waited for.

