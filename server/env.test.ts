@@ -269,6 +269,11 @@ test(".env: our names only, and as wrong values as elsewhere", () => {
   });
 });
 
+test(".env with a byte order mark, as editors of Windows write it: said by its name", () =>
+  assert.throws(() => readEnv({}, "\ufeffPORT=4001\n"), {
+    message: "the environment is wrong. .env begins with a byte order mark: save it without",
+  }));
+
 test("shown: no secret, and whether it was given", () => {
   const given = {
     DATABASE_URL: "postgres://a:b:c@example.org:5432/d?sslmode=require&sslpassword=hush&application_name=x",

@@ -259,7 +259,11 @@ export function readEnv(given: NodeJS.ProcessEnv = process.env, file = envFile()
   const parsed = schema.safeParse(values);
   if (parsed.success && unknown.length + wrong.length === 0) return parsed.data;
   const sentences = [
-    ...unknown.map((name) => `.env: there is no variable ${name}, see .env.example`),
+    ...unknown.map((name) =>
+      name.startsWith("\ufeff")
+        ? ".env begins with a byte order mark: save it without"
+        : `.env: there is no variable ${name}, see .env.example`,
+    ),
     ...wrong,
     ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join(".")}: ${issue.message}`),
   ];

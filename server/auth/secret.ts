@@ -14,13 +14,19 @@ export async function tokenSecret(env: Env): Promise<string> {
   if (!existsSync(path)) {
     // Written to another file first, so that nobody reads half of it. If two processes do this, the first link wins.
     const aside = `${path}.${randomBytes(6).toString("hex")}`;
-    await writeFile(aside, randomBytes(32).toString("hex"), { mode: 0o600, flush: true });
-    await link(aside, path).catch((error: { code?: string }) => {
-      if (error.code !== "EEXIST") throw error;
-    });
-    await rm(aside);
+    try {
+      await writeFile(aside, randomBytes(32).toString("hex"), { mode: 0o600, flush: true });
+      await link(aside, path).catch((error: { code?: string }) => {
+        if (error.code !== "EEXIST") throw error;
+      });
+    } finally {
+      await rm(aside, { force: true });
+    }
   }
-  return (await readFile(path, "utf8")).trim();
+  const secret = (await readFile(path, "utf8")).trim();
+  if (secret.length < 32)
+    throw new Error(`${path} has no secret of 32 characters: delete it, and another one is made`);
+  return secret;
 }
 
 /** The variable by which others sign tokens, so that set-up generates no secret; undefined if tokens are signed here. */

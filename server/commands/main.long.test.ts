@@ -140,6 +140,15 @@ test("a file of settings that can't be read: a sentence, and no other database i
         stdout: "",
         stderr: `sd: cannot read ${file}, which should have the settings\n`,
       });
+  // A link whose file is not mounted, say.
+  const checkout = await checkoutWith("");
+  await fs.rm(join(checkout, ".env"));
+  await fs.symlink(`${dataDir}.env`, join(checkout, ".env"));
+  const env = { PATH: process.env["PATH"], HOME: tmpdir(), DATA_DIR: dataDir };
+  await assert.rejects(promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env }), {
+    code: 1,
+    stderr: "sd: cannot read .env, which should have the settings\n",
+  });
   await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
 });
 

@@ -23,6 +23,8 @@ test("reset asks, removes what is ours, and nothing else", async (t) => {
   const env = envOf(dataDir);
   await startEmbedded({ dataDir });
   await tokenSecret(env);
+  // Of a run that was killed.
+  await fs.link(join(dataDir, "token.secret"), join(dataDir, "token.secret.0a1b2c3d4e5f"));
   await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
   await fs.mkdir(join(dataDir, "npm-postgres-15.18.0-beta.17", "node_modules"), { recursive: true });
   const kept = (await fs.readdir(dataDir)).sort();

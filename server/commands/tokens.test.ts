@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
@@ -25,6 +25,17 @@ for (const [args, expected] of [
     );
     assert.deepEqual(await Promise.all(lines.map((token) => byMade(token))), expected);
   });
+
+test("a secret that is none, cut off or emptied, signs nothing", async () => {
+  const DATA_DIR = await temporaryDirectory();
+  const path = join(DATA_DIR, "token.secret");
+  for (const text of ["", "0123456789\n"]) {
+    await writeFile(path, text);
+    await assert.rejects(tokens(readEnv({ DATA_DIR }), ["--user", "42"]), {
+      message: `${path} has no secret of 32 characters: delete it, and another one is made`,
+    });
+  }
+});
 
 const usage =
   "usage: ./sd token --user N | --users A-B | --service | --admin | --metrics\n" +
