@@ -83,6 +83,24 @@ export function onPress(button, act) {
 }
 
 /**
+ * What is kept for the tab; where the browser is set to keep nothing of a site, until the page is left.
+ * @type {Pick<Storage, "getItem" | "setItem" | "removeItem">}
+ */
+export const kept = (() => {
+  try {
+    return sessionStorage;
+  } catch {
+    /** @type {Map<string, string>} */
+    const values = new Map();
+    return {
+      getItem: (name) => values.get(name) ?? null,
+      setItem: (name, value) => void values.set(name, value),
+      removeItem: (name) => void values.delete(name),
+    };
+  }
+})();
+
+/**
  * Gives a file to whoever looks at the page.
  * @param {Blob} content
  * @param {string} name

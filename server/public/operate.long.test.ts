@@ -761,4 +761,32 @@ describe("the operators' view", options, () => {
     assert.equal(rest, 123456);
     assert.deepEqual(site.complaints, []);
   });
+
+  test("a year with too many digits is told beside its field, and the form goes on", async () => {
+    const operator = await site.visit("#operate");
+    for (const [id, typed, right] of [
+      ["find", "20266-01-01", "2026-01-01"],
+      ["changes", "20266-01-01T00:00", "2026-01-01T00:00"],
+    ]) {
+      const part = operator.locator(`#${id}`);
+      await part.locator("summary").click();
+      // What it asked for when it was opened has its answer: until then a form takes nothing else.
+      await part.locator("button[type=submit][aria-disabled=false]").waitFor();
+      const since = part.locator("[name=since]");
+      const told = part.locator("[data-of=since]");
+      await since.fill(typed as string);
+      await operator.keyboard.press("Enter");
+      await says(told, /9999/);
+      await since.fill(right as string);
+      await operator.keyboard.press("Enter");
+      await until(async () => (await textOf(told)) === "", "it is asked for");
+    }
+    const unbounded =
+      await operator.evaluate(`[document, ...[...document.querySelectorAll("template")].map(({ content }) => content)]
+      .flatMap((root) => [...root.querySelectorAll("input[type^=date]")])
+      .filter(({ type, max }) => max !== { date: "9999-12-31", "datetime-local": "9999-12-31T23:59:59" }[type])
+      .map(({ name }) => name)`);
+    assert.deepEqual(unbounded, []);
+    assert.deepEqual(site.complaints, []);
+  });
 });

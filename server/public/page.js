@@ -3,7 +3,7 @@
  * each view is about: shop.js, till.js and operate.js.
  */
 import { CouponError, couponClient } from "./client.js";
-import { find, html, mark, put, tell } from "./elements.js";
+import { find, html, kept, mark, put, tell } from "./elements.js";
 import { createOperate } from "./operate.js";
 import { createShop } from "./shop.js";
 import { createTill } from "./till.js";
@@ -48,7 +48,7 @@ let hasDemo = true;
 /** The key of the link that ./sd start prints, kept for the tab: whoever has it is handed tokens. */
 const DEMO_KEY = "demo key";
 /** In demo mode; another one in each tab, so that two are two people. */
-let demoUser = Number(sessionStorage.getItem("user_id") ?? 1 + Math.floor(Math.random() * 1000));
+let demoUser = Number(kept.getItem("user_id") ?? 1 + Math.floor(Math.random() * 1000));
 /** Ends what the shown view watches. */
 let shown = new AbortController();
 /** Of each role: ends what is under way of who looked, since it would be sent again as who looks then. */
@@ -56,7 +56,7 @@ const looking = { user: new AbortController(), till: new AbortController(), admi
 /** Why that ended: nobody is told. */
 const LEFT = new DOMException("somebody else looks", "AbortError");
 
-const visitor = couponClient({ token: () => sessionStorage.getItem(DEMO_KEY) ?? "", fetch: observed });
+const visitor = couponClient({ token: () => kept.getItem(DEMO_KEY) ?? "", fetch: observed });
 /** @type {Record<keyof typeof TITLES, View>} */
 const views = {
   shop: createShop(frameOf("user")),
@@ -76,7 +76,7 @@ window.addEventListener("hashchange", () => {
 document.addEventListener("visibilitychange", reopen);
 onSignIn("#user-demo", (data) => {
   demoUser = Number(data.get("user_id"));
-  sessionStorage.setItem("user_id", `${demoUser}`);
+  kept.setItem("user_id", `${demoUser}`);
   forget("user");
 });
 for (const role of /** @type {const} */ (["user", "till", "admin"])) {
@@ -86,7 +86,7 @@ for (const role of /** @type {const} */ (["user", "till", "admin"])) {
     tell(html(`#${role}-token`), wrong, "bad");
     if (name === undefined) return say(wrong);
     forget(role);
-    sessionStorage.setItem(`token of ${role}`, JSON.stringify({ token, name }));
+    kept.setItem(`token of ${role}`, JSON.stringify({ token, name }));
   });
   onSignIn(`#${role}-out`, () => forget(role));
 }
@@ -96,7 +96,7 @@ showView();
 function takeDemoKey() {
   const [, key] = location.hash.match(/^#demo=(.+)$/) ?? [];
   if (key === undefined) return false;
-  sessionStorage.setItem(DEMO_KEY, key);
+  kept.setItem(DEMO_KEY, key);
   history.replaceState(null, "", location.pathname + location.search);
   hasDemo = true;
   return true;
@@ -189,8 +189,8 @@ function untilLeft(client, role) {
  * @param {Role} role
  */
 async function signIn(role) {
-  const kept = sessionStorage.getItem(`token of ${role}`);
-  if (kept !== null) known[role] = JSON.parse(kept);
+  const given = kept.getItem(`token of ${role}`);
+  if (given !== null) known[role] = JSON.parse(given);
   if (known[role] === undefined && hasDemo)
     try {
       const who = role === "user" ? { role, user_id: demoUser } : { role };
@@ -200,7 +200,7 @@ async function signIn(role) {
       if (error instanceof CouponError && error.status === 404) {
         hasDemo = false;
         const text = "This demo link is not valid any more: ./sd start prints a new one.";
-        if (sessionStorage.getItem(DEMO_KEY) !== null)
+        if (kept.getItem(DEMO_KEY) !== null)
           for (const form of ["#user-token", "#till-token", "#admin-token"]) tell(html(form), text, "bad");
       } else {
         showBanner(whatFailed(error));
@@ -209,10 +209,10 @@ async function signIn(role) {
     }
   const isIn = known[role] !== undefined;
   html(`#${role}-token`).hidden = isIn || hasDemo;
-  html(`#${role}-out`).hidden = kept === null;
-  if (kept !== null) put(html(`#${role}-out .name`), `${known[role]?.name}`);
+  html(`#${role}-out`).hidden = given === null;
+  if (given !== null) put(html(`#${role}-out .name`), `${known[role]?.name}`);
   if (role === "user") {
-    html("#user-demo").hidden = !hasDemo || kept !== null;
+    html("#user-demo").hidden = !hasDemo || given !== null;
     find("#user-id", HTMLInputElement).value = `${demoUser}`;
   }
   return isIn;
@@ -234,7 +234,8 @@ async function whoHas(token, role) {
     const me = await couponClient({ token, fetch: observed }).me();
     return roles.includes(me.role) ? { name: me.user_id ?? subject, wrong: "" } : { wrong };
   } catch (error) {
-    return { wrong: error instanceof CouponError && error.status === 401 ? wrong : whatFailed(error) };
+    // Not a CouponError: it has a character that no header can have.
+    return { wrong: error instanceof CouponError && error.status !== 401 ? whatFailed(error) : wrong };
   }
 }
 
@@ -243,7 +244,7 @@ function forget(role) {
   looking[role].abort(LEFT);
   looking[role] = new AbortController();
   delete known[role];
-  sessionStorage.removeItem(`token of ${role}`);
+  kept.removeItem(`token of ${role}`);
   for (const name of /** @type {const} */ (["shop", "till", "operate"]))
     if (ROLES[name] === role) views[name].forget();
 }
@@ -269,7 +270,8 @@ function onSignIn(form, act) {
  */
 function subjectOf(token) {
   try {
-    return JSON.parse(atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"))).sub;
+    const bytes = atob((token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))).sub;
   } catch {
     return undefined;
   }

@@ -404,6 +404,38 @@ describe("the page", options, () => {
     assert.doesNotMatch(await textOf(page.getByRole("status")), /works again|no connection/);
   });
 
+  test("where the browser keeps nothing for the tab, people see, sign in and claim", async () => {
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    const page = await visit("about:blank");
+    site.complaints.length = 0; // a page of nowhere has no storage
+    await page.addInitScript(`
+      Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("denied", "SecurityError"); } });
+    `);
+    await page.goto(site.baseUrl);
+    await says(page.locator(".remaining"), "10 of 10 left");
+    await page.getByLabel("Your token").fill(userToken(user));
+    await page.keyboard.press("Enter");
+    await says(page.locator("#user-out"), `You are user ${user}`);
+    await page.locator(".claim").click();
+    await says(page.locator(".ticket .told"), "You got number 1 of 10.");
+    assert.equal((await world.call(`GET /coupons/${coupon}`)).body.issued, 1);
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("what became of a use stands, also where the list of coupons cannot be had then", async () => {
+    const [user, coupon] = [await world.newUser(), await world.newCoupon()];
+    await world.issue(coupon, user);
+    const page = await visit("", user);
+    const item = page.locator(".grant");
+    await item.waitFor();
+    site.faults = [({ url = "", socket }) => /^\/users\/\d+\/coupons/.test(url) && Boolean(socket.destroy())];
+    await item.getByRole("button").click();
+    await says(item.locator(".told"), exactly("Used. Enjoy!"));
+    await item.locator(".use:not([aria-busy])").waitFor();
+    assert.equal(await textOf(item.locator(".told")), "Used. Enjoy!");
+    await says(page.locator("#connection"), "There is no connection.");
+  });
+
   test("without a demo: a token, kept for the tab and never in the URL", async () => {
     site.hasDemo = false;
     const [user, coupon] = [await world.newUser(), await world.newCoupon()];
@@ -413,7 +445,8 @@ describe("the page", options, () => {
     await page.getByRole("button", { name: "Sign in" }).click();
     await says(page.locator("#user-token .told"), "This is not a user's token.");
     const forged = (await userToken(user)).replace(/\.[^.]+$/, ".AAAA");
-    for (const another of [forged, adminToken]) {
+    // The last one was cut by whatever showed it: no header can have it.
+    for (const another of [forged, adminToken, `${await userToken(user)}…`]) {
       await field.fill(another);
       await page.getByRole("button", { name: "Sign in" }).click();
       await until(async () => (await field.inputValue()) === "", "the token was looked at");

@@ -81,7 +81,7 @@ function showGrant(item, grant) {
 
 /** @param {Shop} shop @param {Wallet} wallet @param {number} couponId @param {HTMLElement} item */
 async function use(shop, wallet, couponId, item) {
-  const { client, say, failed, readWallet } = shop;
+  const { client, say, failed, broke, readWallet } = shop;
   const { references } = wallet;
   const button = html(".use", item);
   if (button.ariaDisabled === "true") return;
@@ -94,11 +94,12 @@ async function use(shop, wallet, couponId, item) {
     const text = USED[result.outcome](result);
     tell(item, text, result.outcome === "used" ? "good" : "bad");
     say(`${html("h3", item).textContent}: ${text}`);
-    await readWallet();
+    // What became of the use stands, also where the list can't be had now.
+    await readWallet().catch(broke);
   } catch (error) {
     tell(item, failed(error), "bad");
-    showWallet(shop, wallet);
   }
+  showWallet(shop, wallet);
 }
 
 /**
