@@ -1,6 +1,6 @@
 /** The view for tills: a code is scanned or typed and used, once, and what is given to whom is seen in one glance. */
 import { codeIn } from "./claim-code.js";
-import { attempt, find, html, mark, onSubmit, put, tell } from "./elements.js";
+import { attempt, find, html, kept, mark, onSubmit, put, tell } from "./elements.js";
 import { CLAIM_UNDONE, CLAIM_USED } from "./till-words.js";
 import { newReference } from "./wallet.js";
 import { amount } from "./words.js";
@@ -23,6 +23,7 @@ export function createTill(frame) {
   const given = html("#given");
   const back = find("#take-back", HTMLFormElement);
   const camera = createCamera((text) => void use(text));
+  const show = createShow(say);
   let isBusy = false;
   /** The code that is shown, and can be taken back. */
   let shown = "";
@@ -34,19 +35,29 @@ export function createTill(frame) {
     if (input.value.trim() !== "") void use(input.value);
   });
 
-  onSubmit(back, (field) =>
-    attempt(frame, given, async () => {
-      // That use: after a lost answer the same again takes back no later one.
-      const result = await client.undoClaim({
-        claim_code: shown,
-        used_date: usedAt,
-        reason: field("reason"),
-      });
-      show(result, CLAIM_UNDONE[result.outcome], result.outcome === "restored" ? "wait" : "bad");
+  onSubmit(back, async (field) => {
+    const scanned = codeIn(field("reason"));
+    // A scanner types wherever the focus is: then it is the next code that is to be used, and no reason.
+    if (scanned !== undefined) {
       back.reset();
-      input.focus();
-    }),
-  );
+      return use(scanned).then(() => []);
+    }
+    isBusy = true;
+    tell(given, "Asking …", "wait");
+    say("Asking …");
+    const wrong = await attempt(frame, given, () => takeBack(field("reason")));
+    isBusy = false;
+    return wrong;
+  });
+
+  /** @param {string} reason */
+  async function takeBack(reason) {
+    // That use: after a lost answer the same again takes back no later one.
+    const result = await client.undoClaim({ claim_code: shown, used_date: usedAt, reason });
+    show(result, CLAIM_UNDONE[result.outcome], result.outcome === "restored" ? "wait" : "bad");
+    back.reset();
+    input.focus();
+  }
 
   /** @param {string} text */
   async function use(text) {
@@ -63,11 +74,11 @@ export function createTill(frame) {
     show({}, "Asking …", "wait");
     // Kept until there is an answer: whatever becomes of the line or of this tab, it is the same use.
     const key = `reference of ${code}`;
-    const reference = sessionStorage.getItem(key) ?? newReference("till");
-    sessionStorage.setItem(key, reference);
+    const reference = kept.getItem(key) ?? newReference("till");
+    kept.setItem(key, reference);
     try {
       const result = await client.useClaim({ claim_code: code, reference });
-      sessionStorage.removeItem(key);
+      kept.removeItem(key);
       show(result, CLAIM_USED[result.outcome](result), result.outcome === "used" ? "good" : "bad");
       usedAt = "used_date" in result ? result.used_date : undefined;
       back.hidden = result.outcome !== "used" && result.outcome !== "already_used";
@@ -84,22 +95,12 @@ export function createTill(frame) {
     isBusy = false;
   }
 
-  /** @param {Told} told @param {string} text @param {"good" | "bad" | "wait"} mood */
-  function show({ message = "", display_name = "", code, position }, text, mood) {
-    given.hidden = false;
-    back.hidden = true;
-    mark(given, { "data-mood": mood });
-    tell(given, text, mood);
-    put(html(".what", given), message);
-    put(html(".whom", given), display_name);
-    put(html(".facts", given), code === undefined ? "" : `${code} · number ${amount(position ?? 0)}`);
-    say([text, message, display_name].filter(Boolean).join(" "));
-  }
-
   return {
     open(signal) {
       camera.offer(signal);
       input.focus();
+      // On a button, or on nothing, what a scanner types would be lost.
+      document.addEventListener("keydown", (event) => isTyped(event) && input.focus(), { signal });
     },
     forget() {
       given.hidden = true;
@@ -108,6 +109,35 @@ export function createTill(frame) {
       form.reset();
     },
   };
+}
+
+/**
+ * What shows in one glance what became of a code.
+ * @param {Frame["say"]} say
+ * @returns {(told: Told, text: string, mood: "good" | "bad" | "wait") => void}
+ */
+function createShow(say) {
+  const given = html("#given");
+  return ({ message = "", display_name = "", code, position }, text, mood) => {
+    given.hidden = false;
+    html("#take-back").hidden = true;
+    mark(given, { "data-mood": mood });
+    tell(given, text, mood);
+    put(html(".what", given), message);
+    put(html(".whom", given), display_name);
+    put(html(".facts", given), code === undefined ? "" : `${code} · number ${amount(position ?? 0)}`);
+    say([text, message, display_name].filter(Boolean).join(" "));
+  };
+}
+
+/**
+ * Whether a character of a code is typed where nothing takes it.
+ * @param {KeyboardEvent} event
+ */
+function isTyped({ key, ctrlKey, altKey, metaKey, target }) {
+  return (
+    /^[\dA-Za-z-]$/.test(key) && !ctrlKey && !altKey && !metaKey && !(target instanceof HTMLInputElement)
+  );
 }
 
 /**

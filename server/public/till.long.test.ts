@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { generate } from "lean-qr/nano";
 import type { Browser, Page } from "playwright-core";
-import { adminToken, tillToken, userToken } from "../../bench/harness/app.ts";
+import { adminToken, env, tillToken, userToken } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import {
   exactly,
@@ -16,6 +16,8 @@ import {
   textOf,
   tooFaint,
 } from "../../bench/harness/site.ts";
+import { until } from "../../bench/harness/waiting.ts";
+import { signToken } from "../auth/auth.ts";
 import { codeIn } from "./claim-code.js";
 
 /** Types as a keyboard scanner does, wherever the focus is. */
@@ -58,6 +60,7 @@ test("a code in what was scanned or typed", () => {
 describe("the till", options, () => {
   let browser: Browser;
   let site: Site;
+  let coupon: number;
   let holder: number;
   let code: string;
 
@@ -68,13 +71,17 @@ describe("the till", options, () => {
 
   beforeEach(async () => {
     site = await openSite(browser);
-    const coupon = await site.world.newCoupon();
+    coupon = await site.world.newCoupon();
     holder = await site.world.newUser();
-    await site.world.issue(coupon, holder);
-    const { body } = await site.world.call(`GET /users/${holder}/coupons`, { token: userToken(holder) });
-    code = body.coupons[0].claim_code;
+    code = await codeOf(holder);
   });
   afterEach(() => site.close());
+
+  async function codeOf(user: number): Promise<string> {
+    await site.world.issue(coupon, user);
+    const { body } = await site.world.call(`GET /users/${user}/coupons`, { token: userToken(user) });
+    return body.coupons[0].claim_code;
+  }
 
   const usesOf = async () =>
     (
@@ -160,6 +167,72 @@ describe("the till", options, () => {
     );
   });
 
+  test("a code that is scanned where a reason is asked for is used, and takes nothing back", async () => {
+    const next = await site.world.newUser();
+    const nextCode = await codeOf(next);
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    await till.getByLabel("Why it is taken back").focus();
+    await scan(till, nextCode);
+    await says(till.locator("#given .whom"), exactly(`User ${next}`));
+    await says(till.locator("#given .told"), exactly("Give:"));
+    assert.equal(await till.getByLabel("Why it is taken back").inputValue(), "");
+    assert.deepEqual(
+      (await usesOf()).map(({ command }) => command),
+      ["use_coupon"],
+    );
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a code that is scanned while the focus is on nothing, or on a link, is used", async () => {
+    const next = await site.world.newUser();
+    const nextCode = await codeOf(next);
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await till.locator("#till-title").click();
+    await till.evaluate("document.activeElement.blur()");
+    await scan(till, code);
+    await says(till.locator("#given .whom"), exactly(`User ${holder}`));
+    await till.locator('nav a[href="#till"]').focus();
+    await scan(till, nextCode);
+    await says(till.locator("#given .whom"), exactly(`User ${next}`));
+    assert.equal(await textOf(till.locator("#given .told")), "Give:");
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("while a use is being taken back no other code is used: the answer would hide what to give", async () => {
+    const next = await site.world.newUser();
+    const nextCode = await codeOf(next);
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Give:"));
+    const held: (() => void)[] = [];
+    site.faults = [
+      (request, response) => {
+        if (!request.url?.endsWith("/claims/undo-use")) return false;
+        held.push(() => site.world.listener(request, response));
+        return true;
+      },
+    ];
+    await till.getByLabel("Why it is taken back").fill("wrong pump");
+    await till.keyboard.press("Enter");
+    await says(till.locator("#given .told"), exactly("Asking …"));
+    await until(async () => held.length > 0, "the page asks to take it back");
+    await till.locator("#claim-code").focus();
+    await scan(till, nextCode);
+    for (const answer of held) answer();
+    await says(till.locator("#given .told"), exactly("Taken back. The code can be used again."));
+    assert.equal(await till.locator("#claim-code").inputValue(), nextCode);
+    await till.keyboard.press("Enter");
+    await says(till.locator("#given .whom"), exactly(`User ${next}`));
+    await says(till.locator("#given .told"), exactly("Give:"));
+    assert.equal(site.came.filter((request) => request.endsWith("/claims/use")).length, 2);
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("what is no code is not sent; a code of nobody and a use of others are told", async () => {
     const till = await site.visit("#till");
     await till.locator("#claim-code:focus").waitFor();
@@ -187,9 +260,9 @@ describe("the till", options, () => {
     await token.fill(userToken(7));
     await till.keyboard.press("Enter");
     await says(till.locator("#till-token .told"), exactly("This is not a till's token."));
-    await token.fill(tillToken);
+    await token.fill(signToken(env.JWT_SECRET as string, env, { role: "till", subject: "Säule 3" }));
     await till.keyboard.press("Enter");
-    await says(till.locator("#till-out .name"), exactly("north-3"));
+    await says(till.locator("#till-out .name"), exactly("Säule 3"));
     await till.locator("#claim-code:focus").waitFor();
     await scan(till, code);
     await says(till.locator("#given .told"), exactly("Give:"));
