@@ -195,6 +195,15 @@ export function tell(element, text, mood = "good") {
   mark(told, { "data-mood": text === "" ? null : mood });
 }
 
+/**
+ * What became of a request, in words: the service's own, where a page that was opened before an update does not know the outcome.
+ * @template Known
+ * @param {Record<string, (known: Known) => string>} words
+ * @param {{ outcome: string, detail?: string }} result
+ * @param {Known} known
+ */
+export const wordsOf = (words, { outcome, detail }, known) => words[outcome]?.(known) ?? detail ?? outcome;
+
 /** @typedef {{ member: string, detail: string }[]} Wrong What is wrong with the fields of a form. */
 
 /**

@@ -321,6 +321,27 @@ describe("the page", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("an outcome that the page does not know, since the service was updated meanwhile, is told in the service's words", async () => {
+    const [user, coupon, other] = [await world.newUser(), await world.newCoupon(), await world.newCoupon()];
+    await world.issue(other, user);
+    const page = await visit("", user);
+    site.faults = [
+      ({ method }, response) => {
+        if (method !== "POST") return false;
+        const headers = { "content-type": "application/problem+json" };
+        response
+          .writeHead(409, headers)
+          .end('{"outcome": "too_late_today", "detail": "Come again tomorrow."}');
+        return true;
+      },
+    ];
+    await ticket(page, `C${coupon}`).locator(".claim").click();
+    await says(ticket(page, `C${coupon}`).locator(".told"), exactly("Come again tomorrow."));
+    await page.locator(".grant .use").click();
+    await says(page.locator(".grant .told"), exactly("Come again tomorrow."));
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("overloaded: it says that it is asked again, and it counts once", async () => {
     const [user, coupon] = [await world.newUser(), await world.newCoupon()];
     const page = await visit("", user);

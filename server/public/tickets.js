@@ -1,5 +1,5 @@
 /** What is on offer: a ticket for each coupon, by the service's clock, and the button that claims it. */
-import { arrange, copyOf, find, html, mark, put, showMeter, tell } from "./elements.js";
+import { arrange, copyOf, find, html, mark, put, showMeter, tell, wordsOf } from "./elements.js";
 import { amount, CLAIMED, countdown, moment, ofCount, tooLate } from "./words.js";
 
 /** @typedef {import("../api/contract-types.ts").AnswerOf<"watchCoupons">["live"][number]} Offer */
@@ -181,7 +181,7 @@ async function press(shop, ticket) {
     const result = await client.issueCoupon({ coupon_id: offer.coupon_id });
     if (asked !== userId()) return;
     const { count, eligible_from } = ticket.offer;
-    const text = CLAIMED[result.outcome]({ ...result, count, eligible_from });
+    const text = wordsOf(CLAIMED, result, { ...result, count, eligible_from });
     const isHad = result.outcome === "issued" || result.outcome === "already_issued";
     if (isHad) await shop.readWallet().catch(broke);
     if (result.outcome === "sold_out" || result.outcome === "paused")

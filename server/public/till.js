@@ -1,6 +1,6 @@
 /** The view for tills: a code is scanned or typed and used, once, and what is given to whom is seen in one glance. */
 import { codeIn } from "./claim-code.js";
-import { attempt, find, html, kept, mark, onSubmit, put, tell } from "./elements.js";
+import { attempt, find, html, kept, mark, onSubmit, put, tell, wordsOf } from "./elements.js";
 import { CLAIM_UNDONE, CLAIM_USED } from "./till-words.js";
 import { newReference } from "./wallet.js";
 import { amount } from "./words.js";
@@ -79,7 +79,7 @@ export function createTill(frame) {
     try {
       const result = await client.useClaim({ claim_code: code, reference });
       kept.removeItem(key);
-      show(result, CLAIM_USED[result.outcome](result), result.outcome === "used" ? "good" : "bad");
+      show(result, wordsOf(CLAIM_USED, result, result), result.outcome === "used" ? "good" : "bad");
       usedAt = "used_date" in result ? result.used_date : undefined;
       back.hidden = result.outcome !== "used" && result.outcome !== "already_used";
       if (input.value === "") input.focus();

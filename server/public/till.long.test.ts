@@ -202,6 +202,24 @@ describe("the till", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("an outcome that the page does not know is told in the service's words", async () => {
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    site.faults = [
+      ({ url = "" }, response) => {
+        if (!url.endsWith("/claims/use")) return false;
+        const headers = { "content-type": "application/problem+json" };
+        response
+          .writeHead(409, headers)
+          .end('{"outcome": "too_late_today", "detail": "Come again tomorrow."}');
+        return true;
+      },
+    ];
+    await scan(till, code);
+    await says(till.locator("#given .told"), exactly("Come again tomorrow."));
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("while a use is being taken back no other code is used: the answer would hide what to give", async () => {
     const next = await site.world.newUser();
     const nextCode = await codeOf(next);

@@ -1,5 +1,5 @@
 /** What a person has: the list of their coupons, and the button that uses one. */
-import { arrange, copyOf, find, html, mark, onOpen, put, tell } from "./elements.js";
+import { arrange, copyOf, find, html, mark, onOpen, put, tell, wordsOf } from "./elements.js";
 import { generate } from "./lean-qr.js";
 import { showTickets } from "./tickets.js";
 import { amount, moment, USED } from "./words.js";
@@ -91,7 +91,7 @@ async function use(shop, wallet, couponId, item) {
   references.set(couponId, reference);
   try {
     const result = await client.useCoupon({ coupon_id: couponId, reference });
-    const text = USED[result.outcome](result);
+    const text = wordsOf(USED, result, result);
     tell(item, text, result.outcome === "used" ? "good" : "bad");
     say(`${html("h3", item).textContent}: ${text}`);
     // What became of the use stands, also where the list can't be had now.
