@@ -29,6 +29,13 @@ export async function tokenSecret(env: Env): Promise<string> {
   return secret;
 }
 
+/** What to say where a database may have other servers, which do not know the secret that was generated here. */
+export function secretOfThisMachine(env: Env): string | undefined {
+  if (env.JWT_SECRET || signedElsewhereBy(env) || !(env.DATABASE_URL ?? env.API_DATABASE_URL))
+    return undefined;
+  return `tokens are signed with ${join(env.DATA_DIR, "token.secret")}: other servers of this database need it as JWT_SECRET`;
+}
+
 /** The variable by which others sign tokens, so that set-up generates no secret; undefined if tokens are signed here. */
 export function signedElsewhereBy(env: Env): keyof Env | undefined {
   const others = ["JWT_PUBLIC_KEY", "JWT_JWKS_URL", "JWT_ISSUERS"] as const;

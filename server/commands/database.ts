@@ -3,7 +3,7 @@ import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import type { Env } from "../env.ts";
-import { say } from "./print.ts";
+import { remark } from "./print.ts";
 import { heedSignals, untilSignal } from "./signals.ts";
 
 /** The database of the environment. The embedded one is started if it does not run. */
@@ -16,7 +16,7 @@ export async function openDatabase(
     throw new Error(
       "API_DATABASE_URL without DATABASE_URL is for ./sd start, which then only serves: this command needs DATABASE_URL",
     );
-  const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: say });
+  const { url, started } = await startEmbedded({ dataDir: env.DATA_DIR, log: remark });
   return { target: targetOf(url), started, isEmbedded: true };
 }
 

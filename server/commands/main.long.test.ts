@@ -98,13 +98,33 @@ async function uninstalled(npm: string) {
     await fs.writeFile(join(bin, name), `#!/bin/sh\n${says}\n`, { mode: 0o755 });
   const env = { PATH: `${bin}:${process.env["PATH"]}`, HOME: tmpdir() };
   const token = "--env-file=.env server/commands/token.ts --admin\n";
-  return { bin, token, run: () => promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env }) };
+  return {
+    bin,
+    checkout,
+    token,
+    run: () => promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env }),
+  };
 }
 
 test("dependencies are installed without a word on stdout, from which a token may be read", async () => {
   const { run, token } = await uninstalled("echo added 3 packages");
   assert.deepEqual(await run(), { stdout: token, stderr: "installing dependencies\nadded 3 packages\n" });
   assert.deepEqual(await run(), { stdout: token, stderr: "" });
+});
+
+test("where there is no npm, that is said", async () => {
+  const { bin, checkout } = await uninstalled("exit 1");
+  await fs.rm(join(bin, "npm"));
+  for (const name of ["dirname", "cmp", "cat"]) {
+    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", `command -v ${name}`]);
+    await fs.symlink(stdout.trim(), join(bin, name));
+  }
+  const run = promisify(execFile)(join(checkout, "sd"), ["token", "--admin"], { env: { PATH: bin } });
+  await assert.rejects(run, {
+    code: 1,
+    stdout: "",
+    stderr: "sd: npm is needed: it comes with Node.js, and as a package of its own (npm) with Debian's\n",
+  });
 });
 
 test("an install that is ended takes back what it did before the next one begins", async () => {

@@ -10,6 +10,9 @@ export function outliveReader(): void {
 
 export const say = (line: string) => console.log(line);
 
+/** What is not the answer: another command may read that, `$(./sd token --till north-3)`. */
+export const remark = (line: string) => console.error(line);
+
 /** Prints a name and what is to be said of it. */
 export type Entry = (name: string, words: string) => void;
 

@@ -12,6 +12,7 @@ import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/e
 import { nameOf } from "../../db/embedded/place.ts";
 import { tokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
+import { openDatabase } from "./database.ts";
 import { reset } from "./reset.ts";
 
 after(cleanUp);
@@ -64,7 +65,7 @@ test("a data directory that is a link to another disk: the next start finds it",
   assert.deepEqual(await fs.readdir(disk), ["token.secret"]);
 });
 
-test("reset where root's PostgreSQL can't reach the checkout", async (t) => {
+test("where root's PostgreSQL can't reach the checkout: stdout has the answer alone, and reset finds it", async (t) => {
   if (process.getuid?.() !== 0) return t.skip("only root's PostgreSQL is another user's");
   const dataDir = await newDataDir(await temporaryDirectory(0o700));
   const dataDirs = [dataDir, join(dataDir, "scratch")];
@@ -75,6 +76,12 @@ test("reset where root's PostgreSQL can't reach the checkout", async (t) => {
   assert.deepEqual(
     homes.map((home) => existsSync(join(home, "postgres"))),
     [true, true],
+  );
+  const remarks = t.mock.method(console, "error", () => {});
+  assert.deepEqual(await printed(t, () => openDatabase(envOf(dataDir)).then(() => 0)), []);
+  assert.deepEqual(
+    remarks.mock.calls.map((call) => call.arguments),
+    [[`PostgreSQL's data lives in ${homes[0]}`]],
   );
   // One that can't start any more is removed as well.
   await stopEmbedded({ dataDir });

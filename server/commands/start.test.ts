@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { localUrl } from "../address.ts";
+import { secretOfThisMachine } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
 import { demoKeyOf } from "./start.ts";
 
@@ -28,6 +29,21 @@ for (const [what, variables] of [
 test("DEMO_KEY, where it is asked for by name", () => {
   for (const isDemo of [true, false])
     assert.equal(demoKeyOf(readEnv({ DEMO_KEY: given }, ""), isDemo), given);
+});
+
+test("a secret that was generated is told of where the database may have other servers", () => {
+  const database = { DATABASE_URL: "postgres://shop@db.example/coupons", DATA_DIR: "/var/lib/coupons" };
+  const told = (variables: Record<string, string>) => secretOfThisMachine(readEnv(variables, ""));
+  const sentence =
+    "tokens are signed with /var/lib/coupons/token.secret: other servers of this database need it as JWT_SECRET";
+  assert.equal(told(database), sentence);
+  assert.equal(
+    told({ API_DATABASE_URL: "postgres://coupon_api@db.example/coupons", DATA_DIR: "/var/lib/coupons" }),
+    sentence,
+  );
+  assert.equal(told({}), undefined);
+  assert.equal(told({ ...database, JWT_SECRET: "s".repeat(32) }), undefined);
+  assert.equal(told({ ...database, JWT_JWKS_URL: "https://id.example/keys" }), undefined);
 });
 
 test("links lead to where the server listens", () => {

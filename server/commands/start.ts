@@ -1,7 +1,7 @@
 /** ./sd start: sets up, then becomes server/main.ts; or stays beside it, to stop the embedded PostgreSQL after it. */
 import { randomBytes } from "node:crypto";
 import { checkAddress, localUrl } from "../address.ts";
-import { signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
+import { secretOfThisMachine, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
 import { TYPESCRIPT } from "../typescript.ts";
 import { withDatabase } from "./database.ts";
@@ -41,6 +41,8 @@ export async function start(given: Env): Promise<number> {
 
 /** `isDemo`: whether it serves the embedded database, and set-up filled that. */
 async function serve(env: Env, apiUrl: string, run: typeof becomes, isDemo = false): Promise<number> {
+  const secret = secretOfThisMachine(env);
+  if (secret !== undefined) say(secret);
   const key = demoKeyOf(env, isDemo);
   if (key !== undefined && env.DEMO === undefined)
     say(
