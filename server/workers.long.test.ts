@@ -98,7 +98,7 @@ test("a worker that dies is replaced, and the port answers on", async (t) => {
 const onSignal = (statements: string) => {
   const program = `
     import cluster from "node:cluster";
-    import { readFileSync } from "node:fs";
+    import { readdirSync, readFileSync } from "node:fs";
     if (cluster.isPrimary)
       process.on("SIGUSR2", () => {
         const [first, second] = Object.values(cluster.workers);
@@ -109,13 +109,14 @@ const onSignal = (statements: string) => {
 
 test("a worker that was killed a moment ago is asked for its metrics: the others serve on", async (t) => {
   if (process.platform !== "linux") return t.skip("needs /proc");
-  // Its end of the channel is closed, and the primary process has not had the time to see that.
+  // Its end of the channel is closed, with the last of its threads, and the primary process has not had the time to see that.
   const { child, url, seen, exited } = await startWorkers(
     t,
     2,
     onSignal(`
       process.kill(first.process.pid, "SIGKILL");
-      while (!/\\) Z /.test(readFileSync("/proc/" + first.process.pid + "/stat", "utf8")));
+      const proc = "/proc/" + first.process.pid;
+      while (!/\\) Z /.test(readFileSync(proc + "/stat", "utf8")) || readdirSync(proc + "/task").length > 1);
       cluster.emit("message", second, { type: "coupon:metrics wanted", id: "x" });`),
   );
   child.kill("SIGUSR2");
