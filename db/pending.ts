@@ -137,6 +137,7 @@ async function rolesOf(sql: Sql): Promise<Snapshot> {
         has_database_privilege(r.oid, current_database(), 'connect'),
         has_database_privilege(r.oid, current_database(), 'create'),
         has_schema_privilege(r.oid, 'public', 'create'),
+        has_schema_privilege(r.oid, 'public', 'usage'),
         array(select m.roleid::regrole from pg_auth_members m where m.member = r.oid order by 1)
       )::text as definition
     from pg_roles r

@@ -35,11 +35,13 @@ export async function standingOf(owner: Session, { migrations, functions }: Sour
   const files = await migrationFiles(migrations);
   const versions = files.map(versionOf);
   const applied = await appliedMigrations(owner);
-  // Not there is null. A right that somebody took from the owner, set-up gives back.
+  // What cannot be called counts as not there: a right that somebody took from the owner, or that it has not yet, set-up gives.
   const [loaded] = await owner`
-    select
-      has_function_privilege(to_regprocedure('coupon.function_set()'), 'execute') as set,
-      has_function_privilege(to_regprocedure('public.schema_version()'), 'execute') as version`;
+    select bool_or(n.nspname = 'coupon') as set, bool_or(n.nspname = 'public') as version
+    from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace
+    where (n.nspname::text, p.proname::text) in (('coupon', 'function_set'), ('public', 'schema_version')) and p.pronargs = 0
+      and has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')`;
   const [set] = loaded?.["set"] ? await owner`select coupon.function_set() as set` : [];
   const [version] = loaded?.["version"] ? await owner`select oldest_server from public.schema_version()` : [];
   return {

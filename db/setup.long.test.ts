@@ -17,7 +17,7 @@ import {
 import { temporaryDirectory } from "../bench/harness/temporary.ts";
 import { connect } from "./connect.ts";
 import { examine } from "./doctor.ts";
-import { isNothing, pendingOf } from "./pending.ts";
+import { describe, isNothing, pendingOf } from "./pending.ts";
 import { setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
 
@@ -368,6 +368,27 @@ test(
     assert.equal(own.stderr, "sd: canceling statement due to statement timeout\n");
   },
 );
+
+test("a second database whose schema public is not everybody's", options, async () => {
+  const { newDatabase, superuser } = await server();
+  await setUp(await newDatabase("roles"));
+  const target = await newDatabase("hardened");
+  const take = (from: string) => run(superuser.on("hardened"), `revoke all on schema public from ${from}`);
+  await take("public");
+  await setUp(target);
+  const ask = () => rows(target.as("coupon_api"), "select count(*)::integer from live_coupons()");
+  assert.deepEqual(await ask(), [[0]]);
+  await take("coupon_owner, coupon_api");
+  assert.equal(describe(await pendingOf(target)).roles, "differ: coupon_api, coupon_owner");
+  const found = (await examine(target)).filter(({ what }) => what.startsWith("schema public"));
+  assert.deepEqual(found.map(({ what }) => what).sort(), [
+    "schema public: right create of coupon_owner is none, should be given",
+    "schema public: right usage of coupon_api is none, should be given",
+    "schema public: right usage of coupon_owner is none, should be given",
+  ]);
+  await setUp(target);
+  assert.deepEqual(await ask(), [[0]]);
+});
 
 test("a database that takes no writes: set-up says so, and the doctor compares it", options, async () => {
   const { newDatabase, superuser } = await server();

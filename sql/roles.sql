@@ -25,6 +25,8 @@ begin
 
   execute format('grant create on database %I to coupon_owner', current_database());
   grant usage, create on schema public to coupon_owner;
+  -- Everybody has this one, unless somebody took it away.
+  grant usage on schema public to coupon_api, coupon_admin, coupon_monitor;
 
   -- Each where it isn't so yet: not everybody who sets up may change a role. What is set in this database alone would win.
   for v_role, v_setting, v_value in
