@@ -82,7 +82,7 @@ for (const { name, run } of trials({
       "default rights on tables in schema coupon of LOGIN: right select of public is given, should be none",
     ],
     [
-      "reset role; revoke usage on schema public from public",
+      "reset role; revoke usage on schema public from public, coupon_api, coupon_admin, coupon_monitor",
       "schema public: right usage of coupon_api is none, should be given",
       "schema public: right usage of coupon_admin is none, should be given",
       "schema public: right usage of coupon_monitor is none, should be given",
