@@ -99,7 +99,9 @@ test("a run that a signal ends leaves no database", async () => {
   const run = sd([...MAIN, ...command], { dataDir, command: process.execPath });
   await said(run, /^in$/m);
   signalGroup(run.child, "SIGINT");
-  assert.equal(await ended(run), 130);
+  // The program gets SIGINT as one of the group, and SIGTERM from who started it. Of two that are pending the handler of the second runs first.
+  const status = await ended(run);
+  assert.ok(status === 130 || status === 143, `${status}`);
   const home = join(dataDir, "scratch");
   await nothingRuns(home);
   const { url } = await startEmbedded({ dataDir: home });

@@ -1,7 +1,7 @@
 /** ./sd bench: the load scenarios. The exit status says whether all numbers are right: 1 if not, 2 if it could not run. */
 import { cleanUpOnSignals } from "../harness/cleanup.ts";
 import { machine, nameOf } from "../harness/machine.ts";
-import { DROP, renderResult, report, resultFile, writeResult } from "../report/report.ts";
+import { DROP, renderResult, report, resultFile, shortened, writeResult } from "../report/report.ts";
 import { type Drop, type Result, Skipped, type Timeline } from "../report/result.ts";
 import { optionsOf, readCommand, usageOf } from "./options.ts";
 import type { Options, Scenario } from "./scenario.ts";
@@ -65,7 +65,7 @@ function keep(result: Result, isFull: boolean, json: string | undefined): void {
   }
   if (isFull) {
     const { timeline, quick, failures, ...kept } = result;
-    writeResult(resultFile(result.scenario), kept);
+    writeResult(resultFile(result.scenario), shortened(kept));
     if (timeline) writeResult(DROP, dropOf(result, timeline));
     report(names);
     say(`kept in bench/results/${result.scenario}.json; bench/README.md and the picture follow it`);

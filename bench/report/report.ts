@@ -50,7 +50,7 @@ export function renderBlock(scenarios: readonly string[], results: readonly Kept
     .map((scenario) => {
       const result = results.find((candidate) => candidate.scenario === scenario);
       return result
-        ? `### ${scenario}\n\n${renderHead(result)}\n\n${renderResult(shortened(result), renderCompared)}`
+        ? `### ${scenario}\n\n${renderHead(result)}\n\n${renderResult({ ...shortened(result), checks: [] }, renderCompared)}`
         : `### ${scenario}\n\nNo full run is kept yet: \`./sd bench ${scenario}\` makes one.`;
     })
     .join("\n\n");
@@ -68,12 +68,12 @@ function renderHead({ date, seconds, machine, options }: Kept): string {
   return `${date.slice(0, 10)}, ${seconds.toFixed(0)} s on ${nameOf(machine)}. ${given.join(", ")}.`;
 }
 
-/** Without what was verified, and without the ratios that no bar is set for if there are others, and that need not be shown. */
-function shortened(result: Kept): Kept {
+/** Without the ratios that no bar is set for if there are others, and that need not be shown: they follow from the measures. */
+export function shortened<R extends Result | Kept>(result: R): R {
   const shown = result.headlines.filter(
     (headline) => headline.isShown || judge(result.scenario, headline) !== undefined,
   );
-  return { ...result, checks: [], headlines: shown.length > 0 ? shown : result.headlines };
+  return { ...result, headlines: shown.length > 0 ? shown : result.headlines };
 }
 
 /** Tables, ratios with their bars, notes and what was verified. */

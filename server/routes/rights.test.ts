@@ -118,7 +118,8 @@ for (const [route, roles] of Object.entries(rights)) {
     if (offers.includes(route)) assert.equal((await call()).status, route.includes(":") ? 404 : 200);
     for (const [token, detail] of [
       [undefined, "A bearer token is needed."],
-      ["x".repeat(4097), "A bearer token is needed."],
+      ["x,", "A bearer token is needed."],
+      ["x".repeat(15_000), "The bearer token is not valid."],
       [`${adminToken}x`, "The bearer token is not valid."],
     ] as const) {
       if (token === undefined && offers.includes(route)) continue;
@@ -188,14 +189,13 @@ for (const [name, request] of Object.entries(acting)) {
   }
 }
 
-test("a token of the whole length that is allowed", async () => {
+test("a token with a subject of the whole length, and how it may be sent", async () => {
   const subject = "x".repeat(200);
   const token = await signToken(env.JWT_SECRET as string, env, { role: "service", subject });
-  assert.equal((await world().call("GET /coupons/live", { token })).status, 200);
-  assert.equal(
-    (await world().call("GET /coupons/live", { headers: { authorization: `bearer ${token}` } })).status,
-    200,
-  );
-  for (const authorization of [token, `Basic ${token}`, `Bearer  ${token}`, `Bearer ${token} x`, "Bearer"])
-    assert.equal((await world().call("GET /coupons/live", { headers: { authorization } })).status, 401);
+  const answered = async (authorization: string) =>
+    (await world().call("GET /coupons/live", { headers: { authorization } })).status;
+  for (const authorization of [`Bearer ${token}`, `bearer ${token}`, `Bearer  ${token}`])
+    assert.equal(await answered(authorization), 200, authorization);
+  for (const authorization of [token, `Basic ${token}`, `Bearer ${token} x`, "Bearer"])
+    assert.equal(await answered(authorization), 401, authorization);
 });
