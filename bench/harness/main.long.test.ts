@@ -99,7 +99,7 @@ test("a run that a signal ends leaves no database", async () => {
   const run = sd([...MAIN, ...command], { dataDir, command: process.execPath });
   await said(run, /^in$/m);
   signalGroup(run.child, "SIGINT");
-  // The program gets SIGINT as one of the group, and SIGTERM from who started it. Of two that are pending the handler of the second runs first.
+  // The program gets SIGINT as one of the group, and SIGTERM from who started it. Of two that are pending Node.js tells either first.
   const status = await ended(run);
   assert.ok(status === 130 || status === 143, `${status}`);
   const home = join(dataDir, "scratch");

@@ -41,6 +41,22 @@ export function loseAnswers({ faults }: Site, end: string): () => void {
   return () => void faults.splice(faults.indexOf(fault), 1);
 }
 
+/** Answers these requests with a problem, instead of the service. */
+export function problemFor(
+  isMeant: (request: Incoming) => boolean,
+  status: number,
+  problem: { outcome: string; detail: string },
+  headers: Record<string, string> = {},
+): Fault {
+  return (request, response) => {
+    if (!isMeant(request)) return false;
+    response
+      .writeHead(status, { "content-type": "application/problem+json", ...headers })
+      .end(JSON.stringify({ title: "t", status, request_id: "r", ...problem }));
+    return true;
+  };
+}
+
 export async function openSite(browser: Browser, options: AppOptions = {}): Promise<Site> {
   const demo = createDemo({ ...env, DEMO_KEY: KEY });
   const world = await openWorld({

@@ -16,6 +16,7 @@ import {
   openSite,
   PHONE,
   picture,
+  problemFor,
   type Site,
   says,
   textOf,
@@ -326,14 +327,10 @@ describe("the page", options, () => {
     await world.issue(other, user);
     const page = await visit("", user);
     site.faults = [
-      ({ method }, response) => {
-        if (method !== "POST") return false;
-        const headers = { "content-type": "application/problem+json" };
-        response
-          .writeHead(409, headers)
-          .end('{"outcome": "too_late_today", "detail": "Come again tomorrow."}');
-        return true;
-      },
+      problemFor(({ method }) => method === "POST", 409, {
+        outcome: "too_late_today",
+        detail: "Come again tomorrow.",
+      }),
     ];
     await ticket(page, `C${coupon}`).locator(".claim").click();
     await says(ticket(page, `C${coupon}`).locator(".told"), exactly("Come again tomorrow."));
@@ -349,14 +346,12 @@ describe("the page", options, () => {
     await button.waitFor();
     let refused = 0;
     site.faults = [
-      ({ method, url }, response) => {
-        if (method !== "POST" || url !== `/coupons/${coupon}/issue` || refused === 3) return false;
-        refused += 1;
-        const problem = { title: "t", status: 503, outcome: "overloaded", detail: "d", request_id: "r" };
-        response.writeHead(503, { "content-type": "application/problem+json", "retry-after": "1" });
-        response.end(JSON.stringify(problem));
-        return true;
-      },
+      problemFor(
+        ({ method, url }) => method === "POST" && url === `/coupons/${coupon}/issue` && ++refused <= 3,
+        503,
+        { outcome: "overloaded", detail: "d" },
+        { "retry-after": "1" },
+      ),
     ];
     await button.click();
     const asking = page.getByRole("button", { name: "Asking … m" });
@@ -379,13 +374,12 @@ describe("the page", options, () => {
     await page.goto(site.baseUrl);
     const claims = () => site.came.filter((route) => route === `POST /coupons/${coupon}/issue`).length;
     site.faults = [
-      ({ method, url }, response) => {
-        if (method !== "POST" || url !== `/coupons/${coupon}/issue` || claims() > 1) return false;
-        const problem = { title: "t", status: 503, outcome: "overloaded", detail: "d", request_id: "r" };
-        response.writeHead(503, { "content-type": "application/problem+json", "retry-after": "20" });
-        response.end(JSON.stringify(problem));
-        return true;
-      },
+      problemFor(
+        ({ method, url }) => method === "POST" && url === `/coupons/${coupon}/issue` && claims() === 1,
+        503,
+        { outcome: "overloaded", detail: "d" },
+        { "retry-after": "20" },
+      ),
     ];
     await page.locator("[data-chance=open] .claim").click();
     await says(page.locator("#connection"), "The service is very busy.");
@@ -478,12 +472,7 @@ describe("the page", options, () => {
     await page.keyboard.press("Enter");
     await says(page.locator("#user-out"), `You are user ${user}`);
     site.faults = [
-      ({ method }, response) => {
-        if (method !== "POST") return false;
-        const headers = { "content-type": "application/problem+json" };
-        response.writeHead(401, headers).end('{"outcome": "unauthenticated", "detail": "No."}');
-        return true;
-      },
+      problemFor(({ method }) => method === "POST", 401, { outcome: "unauthenticated", detail: "No." }),
     ];
     await page.locator(".claim").click();
     await says(page.locator(".ticket .told"), "The shop no longer knows who you are.");

@@ -11,6 +11,7 @@ import {
   openSite,
   PHONE,
   picture,
+  problemFor,
   type Site,
   says,
   textOf,
@@ -206,14 +207,10 @@ describe("the till", options, () => {
     const till = await site.visit("#till");
     await till.locator("#claim-code:focus").waitFor();
     site.faults = [
-      ({ url = "" }, response) => {
-        if (!url.endsWith("/claims/use")) return false;
-        const headers = { "content-type": "application/problem+json" };
-        response
-          .writeHead(409, headers)
-          .end('{"outcome": "too_late_today", "detail": "Come again tomorrow."}');
-        return true;
-      },
+      problemFor(({ url = "" }) => url.endsWith("/claims/use"), 409, {
+        outcome: "too_late_today",
+        detail: "Come again tomorrow.",
+      }),
     ];
     await scan(till, code);
     await says(till.locator("#given .told"), exactly("Come again tomorrow."));
