@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { withConnection } from "../../db/connect.ts";
-import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
+import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { TYPESCRIPT } from "../../server/typescript.ts";
-import { cleanUp } from "./cleanup.ts";
+import { atEnd, cleanUp } from "./cleanup.ts";
 import { newDataDir } from "./embedded.ts";
 import { ended, nothingRuns, type Run, runSd, said, sd, signalGroup } from "./sd.ts";
 import { until } from "./waiting.ts";
@@ -104,6 +104,7 @@ test("a run that a signal ends leaves no database", async () => {
   assert.ok(status === 130 || status === 143, `${status}`);
   const home = join(dataDir, "scratch");
   await nothingRuns(home);
+  atEnd(() => stopEmbedded({ dataDir: home }));
   const { url } = await startEmbedded({ dataDir: home });
   const left = await withConnection(
     url,
