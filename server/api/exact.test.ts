@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contract, type Operation } from "./contract.ts";
-import { keptNumber, parseExact, stringifyExact } from "./exact.ts";
+import { keptNumber, parseExact, repeatsMember, stringifyExact } from "./exact.ts";
 
 test("numbers that a double holds are numbers, all others keep their digits", () => {
   for (const number of [
@@ -56,6 +56,28 @@ test("a string is never taken for a number", () => {
   }
   assert.throws(() => parseExact('{"a":1.5e}'), SyntaxError);
   assert.throws(() => parseExact("01e2"), SyntaxError);
+});
+
+test("an object that has a member twice, however it is written", () => {
+  const isSo = (text: string) => repeatsMember(text, parseExact(text));
+  for (const text of [
+    '{"a":1,"a":1}',
+    '[{"b":{"a":1, "\\u0061" : 2}}]',
+    '{"__proto__":1,"__proto__":2}',
+    '{"7":1,"":2,"":3}',
+    '{"a":12345678901234567890,"a":"\\"a\\":1"}',
+  ])
+    assert.equal(isSo(text), true, text);
+  for (const text of [
+    "7",
+    '"a:b"',
+    '[{"a":1},{"a":2}]',
+    '{"a":{"a":{"A":1}},"b":[":",{"a":1}]}',
+    '{"a:":"\\":\\\\","b":"\\\\","c":12345678901234567890}',
+    '{"\\u00001":1,"\\u0000\\u00001":2,"__proto__":3}',
+    `${'{"a":['.repeat(100_000)}${"]}".repeat(100_000)}`,
+  ])
+    assert.equal(isSo(text), false, text.slice(0, 100));
 });
 
 test("a number that a double cannot hold is no string of any body", () => {

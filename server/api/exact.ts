@@ -10,6 +10,7 @@ const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 const SUSPECT = /[\d.]{16}|\d[eE]|"\\u0000/;
 const WRITTEN = /"\\u0000(-?\d[\d.eE+-]*)"/g;
 const KEPT = /^\0-?\d[\d.eE+-]*$/;
+const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];
 
 /** Parses JSON, and keeps the numbers that a double cannot hold. */
 export function parseExact(text: string): unknown {
@@ -21,6 +22,40 @@ export function parseExact(text: string): unknown {
 export function stringifyExact(value: unknown): string {
   const text = JSON.stringify(value);
   return text.includes('"\\u0000') ? text.replace(WRITTEN, "$1") : text;
+}
+
+/**
+ * Whether an object in this JSON has a member twice. Which of them counts is the reader's to choose (RFC 8259, 4): a gateway in front may
+ * have looked at the other one. Outside strings a colon stands behind a member's name and nowhere else.
+ */
+export function repeatsMember(text: string, value: unknown): boolean {
+  return colonsOf(text) !== membersOf(value);
+}
+
+function colonsOf(text: string): number {
+  let colons = 0;
+  let isString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === QUOTE) isString = !isString;
+    else if (isString && character === BACKSLASH) at += 1;
+    else if (!isString && character === COLON) colons += 1;
+  }
+  return colons;
+}
+
+/** Without recursion: it may be of any depth. */
+function membersOf(value: unknown): number {
+  let members = 0;
+  const left = [value];
+  while (left.length > 0) {
+    const one = left.pop();
+    if (typeof one !== "object" || one === null) continue;
+    const values = Object.values(one);
+    if (!Array.isArray(one)) members += values.length;
+    for (const each of values) left.push(each);
+  }
+  return members;
 }
 
 /** The digits of a kept number. */

@@ -1,7 +1,7 @@
 /** Reads the body of a request. A body is UTF-8 (RFC 8259, 8.1): bytes that are not would become other texts, and two texts one. */
 import type { z } from "zod";
 import { MAX_BODY } from "../api/contract.ts";
-import { parseExact } from "../api/exact.ts";
+import { parseExact, repeatsMember } from "../api/exact.ts";
 import { JSON_TYPE } from "./headers.ts";
 import { Problem } from "./problem.ts";
 import { type Ctx, header, parsed } from "./request.ts";
@@ -50,11 +50,15 @@ function jsonOf(bytes: Uint8Array): unknown {
   } catch {
     throw new Problem("invalid_request", { detail: "The body is not UTF-8." });
   }
+  let value: unknown;
   try {
-    return parseExact(text);
+    value = parseExact(text);
   } catch {
     throw new Problem("invalid_request", { detail: "The body is not valid JSON." });
   }
+  if (repeatsMember(text, value))
+    throw new Problem("invalid_request", { detail: "An object in the body has a member twice." });
+  return value;
 }
 
 /** A body without an announced length: read up to the limit. The adapter (@hono/node-server) then discards the rest. */

@@ -136,6 +136,11 @@ const bad: [of: string, given: string | Buffer, detail: string][] = [
   ["an empty name", '{"user_id": 1, "display_name": ""}', "display_name: must not be empty"],
   ["a long name", line(1, "é".repeat(201)).trim(), "display_name: must have at most 200 characters"],
   ["a NUL", '{"user_id": 1, "display_name": "A\\u0000"}', "display_name: must be valid text"],
+  [
+    "a member twice",
+    '{"user_id": 1, "display_name": "A", "user_id": 2}',
+    "the line: must not have a member twice",
+  ],
   ["half a surrogate pair", '{"user_id": 1, "display_name": "A\\ud83d"}', "display_name: must be valid text"],
   [
     "one more member",

@@ -10,7 +10,7 @@ import { isUtf8 } from "node:buffer";
 import { ReadableStream } from "node:stream/web";
 import type { z } from "zod";
 import type { AnswerOf } from "../api/contract-types.ts";
-import { parseExact } from "../api/exact.ts";
+import { parseExact, repeatsMember } from "../api/exact.ts";
 import { newUser } from "../api/requests.ts";
 import { asProblem, invalidRequest, Problem } from "./problem.ts";
 
@@ -198,6 +198,7 @@ function readLine(
   } catch {
     return { detail: "the line: must be JSON" };
   }
+  if (repeatsMember(text, given)) return { detail: "the line: must not have a member twice" };
   const parsed = newUser.safeParse(given, { reportInput: true });
   if (parsed.success) return { user: parsed.data };
   return { detail: invalidRequest(parsed.error, "the line").members.detail };

@@ -20,6 +20,7 @@ export function metadataIn(text) {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw wrong('must be a JSON object, like {"campaign": "autumn"}');
+  if (withoutTexts(text).split(":").length - 1 !== membersOf(value)) throw wrong("has a member twice");
   const inexact = numbersIn(text).find((number) => digitsOf(number) !== digitsOf(`${Number(number)}`));
   if (inexact !== undefined)
     throw wrong(`has a number with more digits than a page can keep: ${inexact}. Put it in quotes.`);
@@ -31,10 +32,29 @@ const wrong = (detail) =>
   new CouponError("invalid_request", `metadata: ${detail}`, { errors: [{ member: "metadata", detail }] });
 
 /**
+ * What is no string in a text that is JSON.
+ * @param {string} text
+ */
+const withoutTexts = (text) => text.replace(/"(\\.|[^"\\])*"/g, "");
+
+/**
  * The numbers of a text that is JSON, as they are written.
  * @param {string} text
  */
-const numbersIn = (text) => text.replace(/"(\\.|[^"\\])*"/g, "").match(/-?\d[\d.eE+-]*/g) ?? [];
+const numbersIn = (text) => withoutTexts(text).match(/-?\d[\d.eE+-]*/g) ?? [];
+
+/**
+ * How many members its objects have: fewer than it names where one is named twice.
+ * @param {unknown} value
+ * @returns {number}
+ */
+const membersOf = (value) =>
+  typeof value !== "object" || value === null
+    ? 0
+    : Object.values(value).reduce(
+        (sum, each) => sum + membersOf(each),
+        Array.isArray(value) ? 0 : Object.keys(value).length,
+      );
 
 /**
  * The digits that count. A double has as many of them as were given, or others.

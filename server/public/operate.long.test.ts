@@ -225,6 +225,7 @@ describe("the operators' view", options, () => {
       ["campaign: autumn", /^is not JSON: ./],
       ["[1]", exactly('must be a JSON object, like {"campaign": "autumn"}')],
       ['{"a": {"b": {"c": {"d": {"e": {}}}}}}', exactly("must be at most 5 levels deep")],
+      ['{"a:": ["\\":", {"a": 1, "a": 2}]}', exactly("has a member twice")],
       [
         '{"order": 12345678901234567890}',
         exactly(

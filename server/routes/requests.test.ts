@@ -89,6 +89,22 @@ test("400: no JSON", async () => {
     });
 });
 
+test("400: a member twice, of which a gateway in front may have read the other one", async () => {
+  const [user_id, coupon_id] = [await world().newUser(), await world().newCoupon()];
+  await world().issue(coupon_id, user_id);
+  for (const [route, body] of [
+    ["POST /users", `{"users":[{"user_id":${user_id},"display_name":"A","display_name":"B"}]}`],
+    [`POST /coupons/${coupon_id}/use`, `{"user_id":1,"user_id":${user_id},"reference":"r"}`],
+    [`POST /coupons/${coupon_id}/issue`, `{"user_id":${user_id},"user_id":${user_id}}`],
+    [`POST /coupons/${coupon_id}/edit`, '{"metadata":{"a":{"b":1,"\\u0062":2}}}'],
+  ] as const)
+    assertProblem(await asAdmin(route, body), 400, {
+      outcome: "invalid_request",
+      detail: "An object in the body has a member twice.",
+    });
+  assert.equal((await asAdmin(`POST /coupons/${coupon_id}/use`, { user_id, reference: '":":' })).status, 200);
+});
+
 test("415: another content type", async () => {
   for (const type of [
     "text/plain",
