@@ -10,11 +10,17 @@ const forget = (user_id: number, reason: string | null = null) =>
 const named = (user_id: number, name: string) =>
   value(admin`select outcome from import_users(array[${user_id}]::bigint[], array[${name}])`);
 
-/** All rows of all tables of ours, as text: what a dump has. */
+const tables = () =>
+  rows(
+    owner`select oid::regclass::text from pg_class where relnamespace = 'coupon'::regnamespace and relkind = 'r'`,
+  );
+
+/** All rows of all tables of ours, and what the planner knows of them, as text: what a dump has. */
 async function dump(): Promise<string> {
-  const tables = owner`select oid::regclass::text from pg_class where relnamespace = 'coupon'::regnamespace and relkind = 'r'`;
-  const texts = [];
-  for (const [table] of await rows(tables))
+  const texts = [
+    await value(owner`select string_agg(s::text, chr(10)) from pg_stats s where schemaname = 'coupon'`),
+  ];
+  for (const [table] of await tables())
     texts.push(await value(owner.unsafe(`select string_agg(t::text, chr(10)) from ${table} t`)));
   return texts.join("\n");
 }
@@ -52,6 +58,7 @@ test("forgotten: no word of the person is left anywhere, and all numbers are", a
   await owner`insert into coupon.incoming_users (user_id, display_name) values (${ann}, ${`${word} of a file`})`;
   const stats = () => rows(admin`select code, issued, used from coupon_stats(${lunch})`);
   const before = await stats();
+  for (const [table] of await tables()) await owner.unsafe(`analyze ${table}`);
 
   assert.equal(await forget(ann, `${name} wrote on Monday`), "forgotten");
   const left = (await dump()).toLowerCase();

@@ -37,6 +37,9 @@ create table coupon.users (
   constraint users_id_is_json_safe check (id between 1 and 9007199254740991),
   constraint users_display_name_fits check (length(display_name) between 1 and 200)
 );
+-- What a person is called, or wrote, is never sampled for the planner, here and in other tables: pg_stats would tell it when the
+-- person has been forgotten, and so would a dump with statistics.
+alter table coupon.users alter column display_name set statistics 0;
 comment on table coupon.users is
   'Who may hold coupons. Filled by import_users(); ids come from outside.';
 comment on column coupon.users.id is
@@ -180,6 +183,7 @@ create table coupon.user_coupons (
   constraint user_coupons_use_has_reference check ((used_date is null) = (use_reference is null)),
   constraint user_coupons_use_reference_fits check (length(use_reference) between 1 and 200)
 );
+alter table coupon.user_coupons alter column use_reference set statistics 0;
 create unique index user_coupons_one_per_position
   on coupon.user_coupons (coupon.position_key(coupon_id, position));
 

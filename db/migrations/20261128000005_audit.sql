@@ -57,6 +57,11 @@ create index audit_by_coupon on coupon.audit (coupon_id, at, id);
 create index audit_by_creation on coupon.audit using hash (new_values) where command = 'create_coupon';
 create index audit_with_reason on coupon.audit using gin (coupon.words_of(reason)) with (fastupdate = off)
   where reason is not null;
+alter table coupon.audit
+  alter column old_values set statistics 0,
+  alter column new_values set statistics 0,
+  alter column reason set statistics 0;
+alter index coupon.audit_with_reason alter column 1 set statistics 0;
 
 comment on table coupon.audit is
   'Who changed what, when and why. Each command but issuing adds a row when it changed something, and none for a replay.

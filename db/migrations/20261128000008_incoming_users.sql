@@ -8,6 +8,9 @@ create unlogged table coupon.incoming_users (
   display_name text,
   copied_by xid8 not null default pg_current_xact_id()
 );
+alter table coupon.incoming_users
+  alter column user_id set statistics 0,
+  alter column display_name set statistics 0;
 comment on table coupon.incoming_users is
   'Where psql''s \copy puts the users of a file, until import_incoming_users() of the same transaction takes them: begin;
 \copy coupon.incoming_users (user_id, display_name) from ''users.csv'' with (format csv, header match, encoding ''utf8'')

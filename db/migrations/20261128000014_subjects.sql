@@ -20,6 +20,9 @@ create table coupon.subjects (
   constraint subjects_user foreign key (user_id) references coupon.users (id)
     on update restrict on delete cascade
 );
+alter table coupon.subjects
+  alter column subject set statistics 0,
+  alter column issuer set statistics 0;
 comment on table coupon.subjects is
   'Which user a subject of an identity provider is. Filled by resolve_subjects() when a subject is seen for the first time; a row
 is its own record. It goes with its user, when that is forgotten.';
