@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { temporaryDirectory } from "../../bench/harness/temporary.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { TYPESCRIPT } from "../typescript.ts";
 
 /**
@@ -29,8 +33,21 @@ const CHILD = `
   setImmediate(turn);
 `;
 
-async function start(t: TestContext) {
-  const child = spawn(process.execPath, [...TYPESCRIPT, "--input-type=module", "-e", CHILD]);
+/** A process that logs 100 lines, a turn each, and goes on until its stdin ends. */
+const CALM = `
+  import { createLog } from "./server/observability/log.ts";
+  const log = createLog("info");
+  for (let line = 0; line < 100; line++) {
+    log.event("x".repeat(200), { line });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  process.stderr.write("logged\\n");
+  process.stdin.on("end", () => process.exit()).resume();
+`;
+
+async function start(t: TestContext, program = CHILD, before: readonly string[] = []) {
+  const [command = "", ...args] = [...before, process.execPath];
+  const child = spawn(command, [...args, ...TYPESCRIPT, "--input-type=module", "-e", program]);
   t.after(() => child.kill("SIGKILL"));
   // Reads what fits into its buffer, and nothing is thrown away when the process ends before it is read.
   child.stdout.on("readable", () => {});
@@ -92,4 +109,29 @@ test("stdout's reader goes on after a while: a line says how many are missing, a
     }
   }
   assert.ok(left > 0);
+});
+
+test("stdout is a file on a full disk: the process goes on, and so does the log once there is room", async (t) => {
+  const file = join(await temporaryDirectory(), "log");
+  const most = 128;
+  await writeFile(file, "x".repeat(512 * most - 2_000));
+  // The signal is ignored, so that a write fails as one to a full disk does.
+  const limited = `trap '' XFSZ; ulimit -f ${most}; exec "$0" "$@" >> '${file}'`;
+  const { child, exited, next } = await start(t, CALM, ["sh", "-c", limited]);
+  assert.equal(await next(), "logged");
+  const whole = (text: string) => text.slice(text.indexOf("{")).split("\n").slice(0, -1).filter(Boolean);
+  const before = whole(await readFile(file, "utf8")).map((line) => JSON.parse(line).line);
+  await truncate(file);
+  await until(async () => (await readFile(file, "utf8")).includes('"line":99}'), "the log goes on");
+  const after = whole(await readFile(file, "utf8")).map((line) => JSON.parse(line).line);
+  assert.ok(before.length > 0 && after.length > 0);
+  // The one that met the end of the room may be cut off.
+  const [first] = after;
+  assert.ok(first - before.length <= 1, `${before.length} and then ${first}`);
+  assert.deepEqual(
+    after,
+    Array.from({ length: 100 - first }, (_, i) => first + i),
+  );
+  child.stdin.end();
+  assert.deepEqual(await exited, [0, null]);
 });

@@ -10,6 +10,9 @@ const MAX_WAITING = 1024 * 1024;
 /** Bytes that a pipe takes as a whole or not at all (PIPE_BUF of Linux): workers share one, and the lines of longer writes would mix. */
 const WHOLE = 4_096;
 
+/** From a write that failed to the next one, ms: a full disk may have room again. */
+const AGAIN_MS = 1_000;
+
 /** Writes a line; false when there is no room for it, or nobody who reads. All lines of a turn are one write, in a worker of at most WHOLE bytes. */
 export function createStdout(most = cluster.isWorker ? WHOLE : MAX_WAITING): (line: string) => boolean {
   const { stdout } = process;
@@ -20,9 +23,9 @@ export function createStdout(most = cluster.isWorker ? WHOLE : MAX_WAITING): (li
   let waiting = 0;
   let isWriting = false;
   let isRead = true;
-  // EPIPE: the reader is gone. Without a listener it would end the process.
-  stdout.on("error", () => {
-    isRead = false;
+  // Without a listener an error would end the process. EPIPE: the reader is gone for good.
+  stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+    if (code === "EPIPE") isRead = false;
   });
   process.once("exit", () => stdout.write(writes.join("")));
 
@@ -30,7 +33,15 @@ export function createStdout(most = cluster.isWorker ? WHOLE : MAX_WAITING): (li
     const lines = writes.shift();
     isWriting = lines !== undefined && isRead;
     if (lines === undefined || !isRead) return;
-    stdout.write(lines, () => {
+    stdout.write(lines, (error) => {
+      if (error) {
+        // What came before may be cut off.
+        const rest = lines.startsWith("\n") ? lines : `\n${lines}`;
+        waiting += rest.length - lines.length;
+        writes.unshift(rest);
+        setTimeout(next, AGAIN_MS).unref();
+        return;
+      }
       waiting -= Buffer.byteLength(lines);
       next();
     });
