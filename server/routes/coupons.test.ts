@@ -123,6 +123,8 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
     ...byCode
   } = (await asAdminGet("/coupons?code=exact")).body;
   assert.deepEqual(byCode, coupon);
+  for (const other of ["exact%20", "+exact", "ex%C3%A1ct"])
+    assert.equal((await asAdminGet(`/coupons?code=${other}`)).status, 404, other);
   const list = (await asAdminGet("/coupons/upcoming")).body;
   assert.match(list.server_time, INSTANT);
   const listed = list.coupons.find((row: { coupon_id: number }) => row.coupon_id === body.coupon_id);
