@@ -87,12 +87,12 @@ export function readCaller(claims: Claims, mapping: Mapping): Caller | Stranger 
 
 /**
  * The role that one of a claim's values has; `user` if none has one. Of several, the one that may most counts, and scopes add up. The claim
- * is a value or a list of them; a scope is a text of words.
+ * is a value or a list of them, or has them as names; a scope is a text of words.
  */
 export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unknown, GivenRole>): Held {
   const claim = claimAt(claims, path);
   const isScope = ["scope", "scp"].includes(path.at(-1) as string);
-  const values = typeof claim === "string" && isScope ? claim.split(" ") : [claim].flat();
+  const values = typeof claim === "string" && isScope ? claim.split(" ") : [claim].flat().flatMap(valuesIn);
   const named = new Set(values.map((value) => roles.get(typeof value === "boolean" ? `${value}` : value)));
   const whole = (["admin", "service"] as const).find((role) => named.has(role));
   if (whole !== undefined) return { role: whole };
@@ -100,6 +100,11 @@ export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unkno
     SCOPES.filter((scope) => named.has(scope === "use" ? "till" : `service:${scope}`)),
     "user",
   );
+}
+
+/** Zitadel's roles are the names of objects, in which are the organizations where somebody has them. */
+function valuesIn(value: unknown): unknown[] {
+  return isObject(value) ? Object.keys(value).filter((name) => isObject(value[name])) : [value];
 }
 
 /** A token with these scopes; without any it has this role. One that may only use claim codes is a till. */

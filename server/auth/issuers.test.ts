@@ -91,7 +91,13 @@ for (const [role, claims, caller] of [
   ["role", { role: "admin" }, ofGood],
   ["role", { role: null }, ofGood],
   ["role", { role: 7 }, ofGood],
+  ["role", { role: { staff: { 69234: "shop.example" }, x: { 69234: "shop.example" } } }, admin],
+  ["role", { role: [{ x: { 69234: "shop.example" } }, { till: { 69234: "shop.example" } }] }, till],
+  ["role", { role: { x: { staff: "shop.example" } } }, ofGood],
+  ["role", JSON.parse('{"role": {"__proto__": {"staff": {"a": "b"}}}}'), ofGood],
   ["role", { role: { staff: true } }, ofGood],
+  ["role", { role: { staff: ["shop.example"] } }, ofGood],
+  ["role", { role: { staff: null } }, ofGood],
   ["role", { role: [["staff"]] }, ofGood],
   ["role", { role: [null, 7, {}] }, ofGood],
   ["role", { role: Array.from({ length: 1_000 }, (_, i) => `r${i}`) }, ofGood],
@@ -412,6 +418,45 @@ for (const [what, page] of Object.entries({
     internet(t).pages.set(aJwks.jwks, page);
     const authenticate = await create([aJwks]);
     await assert.rejects(async () => authenticate(await signed(good)), isUnavailable);
+  });
+
+/** Blanks, which JSON may begin with, and behind four mebibytes a document after all. */
+function endless(status: number, document: unknown) {
+  const seen = { parts: 0, isLeft: false };
+  const blanks = new Uint8Array(65_536).fill(32);
+  const body = new ReadableStream({
+    pull(controller) {
+      seen.parts += 1;
+      if (seen.parts <= 64) return controller.enqueue(blanks);
+      controller.enqueue(Buffer.from(JSON.stringify(document)));
+      controller.close();
+    },
+    cancel() {
+      seen.isLeft = true;
+    },
+  });
+  return { seen, response: new Response(body, { status }) };
+}
+
+for (const [what, settings, status, document, why] of [
+  ["keys", aJwks, 200, { keys: [] }, `${A}/keys has more than 1048576 bytes`],
+  ["keys that are an error", aJwks, 500, {}, `${A}/keys was answered with 500`],
+  [
+    "what an issuer says of itself",
+    { issuer: A, audience: "shop", user_id: "user_id" },
+    200,
+    { issuer: A, jwks_uri: `${A}/keys` },
+    `${A}/.well-known/openid-configuration has more than 1048576 bytes`,
+  ],
+] as const)
+  test(`${what}, without end: a mebibyte is read, and 503`, async (t) => {
+    const { seen, response } = endless(status, document);
+    t.mock.method(globalThis, "fetch", async () => response);
+    const authenticate = await create([settings]);
+    const refused = async () => authenticate(await signed(good));
+    await assert.rejects(refused, ({ cause }: Error) => (cause as Error).message === why);
+    assert.equal(seen.isLeft, true);
+    assert.ok(seen.parts <= 18, `${seen.parts}`);
   });
 
 // ---- Discovery ------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ const RETRY_MS = 1_000;
 /** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
 const KEPT_MS = 3_600_000;
 const TIMEOUT_MS = 5_000;
+/** Of a document of keys, or of an issuer's of itself, bytes: fifty times what the large providers publish. */
+const MAX_DOCUMENT = 1_048_576;
 const PUBLIC = [...ALGORITHMS.keys()].filter((name) => name !== "HS256");
 
 /**
@@ -177,10 +179,26 @@ async function fetchJson(url: string): Promise<object> {
     redirect: "manual",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (response.status !== 200) throw new Error(`${said(url)} was answered with ${response.status}`);
-  const document = await response.json();
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`${said(url)} was answered with ${response.status}`);
+  }
+  const document: unknown = JSON.parse(await textOf(response, url));
   if (typeof document === "object" && document !== null) return document;
   throw new Error(`${said(url)} is no object`);
+}
+
+/** Read in parts, since fetch() itself reads what never ends, and unpacks what is packed, until the time is over. */
+async function textOf({ body }: Response, url: string): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let size = 0;
+  for await (const part of body ?? []) {
+    size += part.length;
+    if (size > MAX_DOCUMENT) throw new Error(`${said(url)} has more than ${MAX_DOCUMENT} bytes`);
+    text += decoder.decode(part, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** An address as the log may have it: its query may be a secret. */

@@ -220,6 +220,47 @@ const providers: {
       { role: "admin", claims: { groups: ["Everyone", "coupon-admins"] }, subject: "ann@shop.example" },
     ],
   },
+  {
+    name: "Zitadel",
+    alg: "RS256",
+    pair: rsa(),
+    jwk: { use: "sig", alg: "RS256" },
+    user: {
+      iss: "https://shop-ab12cd.us1.zitadel.cloud",
+      sub: "77776025198584418",
+      aud: ["69234237810729234", "69234237810729019"],
+      client_id: "69234237810729234",
+      jti: "V2_69234237813329048-at_69234237813394584",
+      nbf: now,
+      "urn:zitadel:iam:user:resourceowner:id": "69234237810663494",
+      "urn:zitadel:iam:org:project:roles": { customer: { "69234237810663494": "shop.us1.zitadel.cloud" } },
+      user_id: "42",
+    },
+    others: [
+      {
+        role: "admin",
+        claims: {
+          "urn:zitadel:iam:org:project:roles": {
+            customer: { "69234237810663494": "shop.us1.zitadel.cloud" },
+            "coupon-admin": { "69234237810663494": "shop.us1.zitadel.cloud" },
+          },
+        },
+        subject: "77776025198584418",
+      },
+      {
+        role: "service",
+        claims: {
+          sub: "77776025198584999",
+          // As its manual writes it.
+          "urn:zitadel:iam:org:project:roles": [
+            { customer: { "69234237810663494": "shop.us1.zitadel.cloud" } },
+            { "coupon-service": { "69234237810663494": "shop.us1.zitadel.cloud" } },
+          ],
+        },
+        subject: "77776025198584999",
+      },
+    ],
+  },
 ];
 
 /** Tokens of machines (client credentials) that have scopes and no groups: all of their claims. Cognito's has no aud. */

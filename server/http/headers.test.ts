@@ -15,10 +15,24 @@ test("a trace is the caller's, and of its flags only sampled counts", () => {
     assert.deepEqual(traceOf(`00-${TRACE}-${SPAN}-${flags}`), { traceId: TRACE, parentId: SPAN, isSampled });
 });
 
+test("of a higher version it is what version 00 has, whatever else comes behind", () => {
+  for (const given of [
+    `01-${TRACE}-${SPAN}-01`,
+    `cc-${TRACE}-${SPAN}-01`,
+    `fe-${TRACE}-${SPAN}-01-`,
+    `cc-${TRACE}-${SPAN}-01-what-comes-later`,
+  ])
+    assert.deepEqual(traceOf(given), { traceId: TRACE, parentId: SPAN, isSampled: true }, given);
+});
+
 for (const [what, given] of [
   ["none", undefined],
   ["an empty one", ""],
-  ["another version", `01-${TRACE}-${SPAN}-01`],
+  ["a higher version that goes on without a dash", `cc-${TRACE}-${SPAN}-01.x`],
+  ["a higher version with longer flags", `cc-${TRACE}-${SPAN}-011`],
+  ["a higher version without flags", `cc-${TRACE}-${SPAN}`],
+  ["a version in capitals", `CC-${TRACE}-${SPAN}-01`],
+  ["a version of one digit", `0-${TRACE}-${SPAN}-01`],
   ["no version", `ff-${TRACE}-${SPAN}-01`],
   ["trace id zero", `00-${"0".repeat(32)}-${SPAN}-01`],
   ["parent id zero", `00-${TRACE}-${"0".repeat(16)}-01`],

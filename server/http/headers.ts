@@ -31,9 +31,11 @@ export interface TraceParent {
   isSampled: boolean;
 }
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
+/** Version 00 ends with its flags, ff is none, and whatever else a higher one has comes behind another dash. */
+const TRACEPARENT =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/;
 
-/** Parses a traceparent header of version 00 (W3C Trace Context). Of its flags only "sampled" is known. */
+/** Parses a traceparent header (W3C Trace Context), a higher version's as one of version 00. Of its flags only "sampled" is known. */
 export function traceOf(given: string | null | undefined): TraceParent | undefined {
   const [, traceId, parentId, flags] = given?.match(TRACEPARENT) ?? [];
   if (traceId === undefined || parentId === undefined) return undefined;
