@@ -40,6 +40,22 @@ test("the reference library verifies each secret's signature, and no other one's
   assert.throws(() => new Webhook(`whsec_${"A".repeat(43)}=`).verify(message.body, given));
 });
 
+test("nothing is sent unsigned, as to a webhook whose secrets a restored dump did not have", async (t) => {
+  const receiver = await openReceiver();
+  const { post, close } = createPost({ allowPrivate: true });
+  t.after(async () => {
+    close();
+    await receiver.close();
+  });
+  assert.deepEqual(await post({ url: receiver.url, secrets: [] }, message), {
+    status: null,
+    error: "it has no secret, and nothing is sent unsigned: rotate_webhook_secret() makes one",
+    wait: null,
+    body: "",
+  });
+  assert.equal(receiver.received.length, 0);
+});
+
 test("the time of the attempt is signed too", async (t) => {
   const { receiver, post } = await posting(t, {
     clock: { ...systemClock, wall: () => Date.now() - 3_600_000 },
@@ -83,8 +99,9 @@ test("who does not answer in time, or never ends, is not waited for", async (t) 
   receiver.respondWith(() => {});
   assert.deepEqual(await post(), { status: null, error: "no answer in 0.2 s", wait: null, body: "" });
   // It has answered, and its body hangs.
-  receiver.respondWith((_, response) => void response.writeHead(200).write("so far"));
-  assert.deepEqual(await post(), { status: 200, error: null, wait: null, body: "so far" });
+  const patient = await posting(t, { answerMs: 2_000 });
+  patient.receiver.respondWith((_, response) => void response.writeHead(200).write("so far"));
+  assert.deepEqual(await patient.post(), { status: 200, error: null, wait: null, body: "so far" });
   receiver.respondWith((_, response) => void response.destroy());
   assert.equal((await post()).error, "socket hang up");
 });
@@ -98,7 +115,7 @@ test("who switches protocols has not taken it", async (t) => {
 });
 
 test("however an answer ends that is none, the post ends", async (t) => {
-  const { receiver, post } = await posting(t, { answerMs: 200 });
+  const { receiver, post } = await posting(t);
   for (const [sent, error] of [
     ["", "socket hang up"],
     ["HTTP/1.1 100 Continue\r\n\r\n", "socket hang up"],

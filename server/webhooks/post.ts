@@ -137,10 +137,10 @@ export function createPost(options: PostOptions = {}) {
       { id, body }: Message,
       signal = new AbortController().signal,
     ): Promise<Posted> {
-      if (!URL.canParse(url)) return { status: null, error: "it is no URL", wait: null, body: "" };
+      if (!URL.canParse(url)) return notSent("it is no URL");
       const target = new URL(url);
-      const why = refusal(target);
-      if (why !== undefined) return { status: null, error: why, wait: null, body: "" };
+      const why = refusal(target) ?? (secrets.length === 0 ? UNSIGNED : undefined);
+      if (why !== undefined) return notSent(why);
       const headers = headersOf(id, body, secrets, Math.floor(clock.wall() / 1_000));
       const { isStale, ...posted } = await once(target, headers, body, signal);
       // The receiver closed a kept connection at the moment in which it was used again: that is no attempt. It may have closed the others too.
@@ -153,6 +153,11 @@ export function createPost(options: PostOptions = {}) {
     },
   };
 }
+
+const notSent = (error: string): Posted => ({ status: null, error, wait: null, body: "" });
+
+/** A restored dump may have been made without the secrets. */
+const UNSIGNED = "it has no secret, and nothing is sent unsigned: rotate_webhook_secret() makes one";
 
 const headersOf = (id: string, body: string, secrets: readonly string[], timestamp: number) => ({
   "content-type": "application/json",
