@@ -60,7 +60,7 @@ export class CouponError extends Error {
       errors?: { member: string; detail: string }[];
       retryAfter?: number | undefined;
     },
-    options?: ErrorOptions,
+    options?: { cause?: unknown },
   );
   /** As in the problem; connection_lost when there was no answer, unexpected_answer when it was not the service's. */
   outcome: string;

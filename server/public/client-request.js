@@ -15,8 +15,12 @@ export const LONGEST_RETRY_AFTER = 30_000;
 /** So long after a command the service is told of it, ms: reads of a standby, which may lag, are then those of the primary. */
 const CHANGED_MS = 5_000;
 
-/** Of a browser: its own cache would not say how old the answer is that it kept. */
-const ANEW = /** @type {const} */ ({ cache: "no-store" });
+/**
+ * Of a browser: its own cache would not say how old the answer is that it kept. Elsewhere fetch() has none, and that of Cloudflare's
+ * workers throws when it is told of one, with a compatibility date before 2024-11-11.
+ * @returns {{ cache?: "no-store" }}
+ */
+const anew = () => (Reflect.get(globalThis, "location") ? { cache: "no-store" } : {});
 
 /**
  * What the calls of one client share.
@@ -107,7 +111,7 @@ async function attempt(connection, { url, init, has }, signal) {
     response = await connection.fetch(url, {
       ...init,
       headers: given,
-      ...ANEW,
+      ...anew(),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     text = await response.text();
@@ -147,7 +151,7 @@ export async function readCsv(connection, { url, init }, signal) {
   let response;
   let text = '{"detail":"The answer is no CSV."}';
   try {
-    response = await connection.fetch(url, { ...init, headers: given, ...ANEW, ...(signal && { signal }) });
+    response = await connection.fetch(url, { ...init, headers: given, ...anew(), ...(signal && { signal }) });
     if (response.ok && /^text\/csv *(;|$)/i.test(response.headers.get("content-type") ?? ""))
       return await response.blob();
     if (!response.ok) text = await response.text();
@@ -188,7 +192,9 @@ export function toRequest(base, [route, ...has], request) {
   });
   if (method === "POST") return { url: base + path, init: { method, body: JSON.stringify(rest) }, has };
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
+  // Of a page behind which nothing is, next_after is null.
+  for (const [name, value] of Object.entries(rest))
+    if (value !== undefined && value !== null) query.set(name, String(value));
   return { url: base + path + (query.size > 0 ? `?${query}` : ""), init: { method }, has };
 }
 

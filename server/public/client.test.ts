@@ -336,6 +336,29 @@ test("the service is told of a command of a moment ago, also of one whose answer
   );
 });
 
+test("a browser's own cache is passed by; elsewhere nothing is said of one, which some fetch() refuse", async (t) => {
+  const said: unknown[] = [];
+  const client = couponClient({
+    baseUrl: "http://shop.example",
+    async fetch(_, init) {
+      said.push(Reflect.get(init ?? {}, "cache"));
+      return init?.headers && "accept" in init.headers
+        ? new Response("", { headers: { "content-type": "text/csv" } })
+        : Response.json({ coupons: [] });
+    },
+  });
+  const ask = async () => {
+    await client.liveCoupons();
+    await client.listUsers();
+  };
+  await ask();
+  t.after(() => Reflect.deleteProperty(globalThis, "location"));
+  const page = { configurable: true, value: new URL("http://shop.example/") };
+  Object.defineProperty(globalThis, "location", page);
+  await ask();
+  assert.deepEqual(said, [undefined, undefined, "no-store", "no-store"]);
+});
+
 test("a token that is asked for each time", async () => {
   const { user_id } = await buyer();
   let asked = 0;
@@ -443,6 +466,11 @@ test("events from latest on: none is lost while streams break, or have no place,
   await once(server, "listening");
   const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const full = { status: 503, headers: { "retry-after": "5", "content-type": "application/problem+json" } };
+  // What a page of a database without events says is taken back as it is.
+  const nothing = { events: [], next_after: null };
+  const lister = couponClient({ baseUrl: at, token: serviceToken });
+  assert.deepEqual(await lister.listEvents(), nothing);
+  assert.deepEqual(await lister.listEvents({ after: nothing.next_after as unknown as string }), nothing);
   const coupons: number[] = [];
   // In the first round nothing has happened yet.
   for (const [isLost, newest] of [

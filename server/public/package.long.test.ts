@@ -124,6 +124,9 @@ test("it compiles strictly: as Node.js and as bundlers look for it, with the typ
   );
   await tsc(...strict, ...browsers, "--noEmit", "--module", "node16", "drop.ts");
   await tsc(...strict, ...node, "--module", "nodenext", "drop.ts");
+  // An older project, which looks into the types of packages, too.
+  const older = ["--target", "es2020", "--lib", "es2020,dom", "--types", "", "--module", "node16"];
+  await tsc("--exactOptionalPropertyTypes", ...older, "--noEmit", "drop.ts");
 
   const wrong = (line: string) =>
     DROP.replace("const { coupon_id } = made;", `const { coupon_id } = made;\n${line}`);
