@@ -13,7 +13,7 @@ test("the files that take minutes are there, and are long ones", () => {
   );
 });
 
-test("a long file has a process of its own, the longest first; short ones share one until they are too much for it", (t) => {
+test("a long file has a process of its own, the longest first; short ones share as few as hold them, evenly", (t) => {
   const directory = mkdtempSync(join(tmpdir(), "coupon-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const made = (name: string, bytes: number) => {
@@ -23,9 +23,9 @@ test("a long file has a process of its own, the longest first; short ones share 
   };
   const longest = LONGEST.at(-1) as string;
   const long = made("a.long.test.ts", 1);
-  const [b, c, d] = [made("b.test.ts", 150_000), made("c.test.ts", 100_000), made("d.test.ts", 50_000)];
-  assert.deepEqual(
-    groupsOf([b, c, long, d, longest, b]).map(({ files }) => files),
-    [[longest], [long], [b], [c, d]],
-  );
+  const [b, c, d] = [made("b.test.ts", 40_000), made("c.test.ts", 100_000), made("d.test.ts", 50_000)];
+  assert.deepEqual(groupsOf([b, c, long, d, longest, b]), [[longest], [long], [c], [b, d]]);
+  assert.deepEqual(groupsOf([b, d]), [[b, d]]);
+  assert.deepEqual(groupsOf([made("empty.test.ts", 0)]), [[join(directory, "empty.test.ts")]]);
+  assert.deepEqual(groupsOf([long]), [[long]]);
 });

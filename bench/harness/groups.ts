@@ -1,22 +1,18 @@
 /**
  * Which test files share a process. To start one, with what tests import, costs up to two seconds of CPU, more than most files' own
- * tests. The short files of a folder therefore run one after the other in one process; a long one has a process of its own.
+ * tests. The short files are therefore dealt out to a few processes, in which they run one after the other; a long one has a process of its own.
  */
 import { statSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Bytes of test files in one process: small enough that no process runs alone at the end. */
-const SHARE = 200_000;
+/** Bytes of test files in one process, about: small enough that no process runs alone at the end. */
+const SHARE = 140_000;
 
-export interface Group {
-  /** The files as a shell would expand them: folder/{a,b}.test.ts. */
-  name: string;
-  folder: string;
-  files: readonly string[];
-}
+/** The files of one process, in the order in which they run. */
+export type Group = readonly string[];
 
 /** Small files whose tests take minutes: their size does not tell. */
 export const LONGEST = [
@@ -30,28 +26,26 @@ export const LONGEST = [
 
 /** Groups with the longest first, so that none runs alone at the end. Nobody knows how long one takes; its name and its size tell roughly. */
 export function groupsOf(files: readonly string[]): Group[] {
-  const shared = new Map<string, { files: string[]; bytes: number }>();
-  const groups: { files: string[]; bytes: number }[] = [];
-  for (const file of new Set(files)) {
-    const bytes = statSync(file).size;
-    const isLong = file.endsWith(".long.test.ts");
-    let group = isLong ? undefined : shared.get(dirname(file));
-    if (group === undefined || group.bytes + bytes > SHARE) {
-      group = { files: [], bytes: LONGEST.includes(file) ? 2e9 : isLong ? 1e9 : 0 };
-      groups.push(group);
-      if (!isLong) shared.set(dirname(file), group);
-    }
-    group.files.push(file);
-    group.bytes += bytes;
+  const sizes = new Map(files.map((file) => [file, statSync(file).size]));
+  const bySize = [...sizes].sort(([, a], [, b]) => b - a);
+  const ranked = (rank: number) => bySize.filter(([file]) => rankOf(file) === rank);
+  const [longest, long, short] = [ranked(0), ranked(1), ranked(2)];
+  const alone = [...longest, ...long].map(([file]) => [file]);
+  const all = short.reduce((sum, [, bytes]) => sum + bytes, 0);
+  const shared = Array.from({ length: Math.ceil((all + 1) / SHARE) }, () => ({ bytes: 0, files: new Set() }));
+  for (const [file, bytes] of short) {
+    const least = shared.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    least.files.add(file);
+    least.bytes += bytes;
   }
-  return groups.toSorted((a, b) => b.bytes - a.bytes).map(({ files }) => groupOf(files));
+  const together = shared.map((group) => [...sizes.keys()].filter((file) => group.files.has(file)));
+  return [...alone, ...together.filter((group) => group.length > 0)];
 }
 
-export function groupOf(files: readonly string[]): Group {
-  const [first = ""] = files;
-  const names = files.map((file) => basename(file, ".test.ts"));
-  const name = files.length === 1 ? first : join(dirname(first), `{${names.join(",")}}.test.ts`);
-  return { name, folder: dirname(first), files };
+/** Which begin first. */
+function rankOf(file: string): number {
+  if (LONGEST.includes(file)) return 0;
+  return file.endsWith(".long.test.ts") ? 1 : 2;
 }
 
 /**
@@ -66,14 +60,14 @@ export async function withModules<T>(
   const directory = await mkdtemp(join(tmpdir(), "tests-"));
   try {
     const modules = new Map(groups.map((group, i) => [join(directory, `${i}.mjs`), group]));
-    for (const [path, { files }] of modules) await writeFile(path, moduleOf(files));
+    for (const [path, files] of modules) await writeFile(path, moduleOf(files));
     return await work(modules);
   } finally {
     await rm(directory, { recursive: true });
   }
 }
 
-function moduleOf(files: readonly string[]): string {
+function moduleOf(files: Group): string {
   const suites = files.map((file) => {
     const url = pathToFileURL(resolve(file)).href;
     return `await describe(${JSON.stringify(file)}, () => import(${JSON.stringify(url)}));\n`;

@@ -1,13 +1,15 @@
 /**
- * What ./sd test says: a line for each group of files that has ended, each failure in full, and a summary in plain words. Its last
- * line is `N passed, N failed, N skipped`. The run fails when a test or a file failed, and when no test ran.
+ * What ./sd test says: a line for each file that has ended, each failure in full, and a summary in plain words. Its last line is
+ * `N passed, N failed, N skipped`. The run fails when a test or a file failed, and when no test ran.
  *
  * It differs from node's own reporters in three ways: a `describe` that is skipped counts as skipped (Node 20 counts it as a suite
  * and nothing else), a file without a test counts as failed, and so does one that its process ended before.
  */
+
+import { dirname } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 import { inspect } from "node:util";
-import { type Group, groupOf } from "./groups.ts";
+import type { Group } from "./groups.ts";
 
 type Ended = Extract<TestEvent, { type: "test:pass" | "test:fail" }>["data"];
 
@@ -28,6 +30,7 @@ interface Seen {
   /** Tests that passed, failed or were skipped. */
   tests: number;
   passed: number;
+  ms: number;
   printed: string;
   hasEnded: boolean;
 }
@@ -35,10 +38,10 @@ interface Seen {
 interface Tally {
   /** Of all that were asked for, by name. */
   files: Map<string, Seen>;
-  /** How many of them have ended, with their processes. */
+  /** How many of them have ended. */
   ended: number;
-  /** How each process ended. */
-  ends: Map<Group, Details>;
+  /** Why each process failed, if it did. */
+  ends: Map<Group, Error | undefined>;
   failures: Failure[];
   /** The reasons why tests were skipped, with the tests. */
   skipped: Map<string, string[]>;
@@ -53,9 +56,9 @@ export async function* report(
   modules: ReadonlyMap<string, Group>,
 ): AsyncGenerator<string> {
   const began = performance.now();
-  const names = [...modules.values()].flatMap(({ files }) => files);
+  const names = [...modules.values()].flat();
   const tally: Tally = {
-    files: new Map(names.map((name) => [name, { tests: 0, passed: 0, printed: "", hasEnded: false }])),
+    files: new Map(names.map((name) => [name, { tests: 0, passed: 0, ms: 0, printed: "", hasEnded: false }])),
     ended: 0,
     ends: new Map(),
     failures: [],
@@ -71,13 +74,15 @@ export async function* report(
     if (type === "test:start") path.splice(data.nesting, path.length, data.name);
     else if (type === "test:dequeue" && group && data.name !== module) running.set(module, data.name);
     else if (type === "test:stdout" || type === "test:stderr")
-      seenOf(tally, running.get(module) ?? group?.files[0]).printed += data.message;
+      seenOf(tally, running.get(module) ?? group?.[0]).printed += data.message;
     else if (type === "test:complete" && group && data.name === module)
-      yield groupEnded(tally, group, data.details);
+      tally.ends.set(group, data.details.error);
+    else if (type === "test:complete" && group && data.nesting === 0)
+      yield fileEnded(tally, data.name, data.details);
     else if ((type === "test:pass" || type === "test:fail") && !modules.has(data.name))
       yield testEnded(tally, path.slice(0, data.nesting).concat(data.name), data);
   }
-  for (const [group, { error }] of tally.ends) yield processEnded(tally, group, error);
+  for (const [group, error] of tally.ends) yield* processEnded(tally, group, error);
   const passed = [...tally.files.values()].reduce((sum, file) => sum + file.passed, 0);
   if (passed === 0 || tally.failures.length > 0) process.exitCode = 1;
   yield* summaryOf(tally, passed);
@@ -93,12 +98,12 @@ function seenOf({ files }: Tally, name: string | undefined): Seen {
   return seen;
 }
 
-function groupEnded(tally: Tally, group: Group, details: Details): string {
-  tally.ends.set(group, details);
-  tally.ended += group.files.length;
+function fileEnded(tally: Tally, name: string, { duration_ms, passed }: Details): string {
+  seenOf(tally, name).ms = duration_ms;
+  tally.ended += 1;
   const all = `${tally.files.size}`;
   const count = `${tally.ended}`.padStart(all.length);
-  return `${count}/${all}  ${seconds(details.duration_ms)}  ${group.name}${details.passed ? "" : "  FAILED"}\n`;
+  return `${count}/${all}  ${seconds(duration_ms)}  ${name}${passed ? "" : "  FAILED"}\n`;
 }
 
 /** A test, or a suite; that of a file is the outermost. */
@@ -130,13 +135,13 @@ function testEnded(tally: Tally, path: readonly string[], test: Ended): string {
 }
 
 /** Says so if a process ended before its files did, or failed after them. */
-function processEnded(tally: Tally, { files }: Group, error: Error | undefined): string {
+function* processEnded(tally: Tally, files: Group, error: Error | undefined): Generator<string> {
   const kind = error && kindOf(error);
   const left = files.filter((file) => !seenOf(tally, file).hasEnded);
-  if (kind === "testAborted" || (left.length === 0 && (!error || kind === "subtestsFailed"))) return "";
-  const { name } = groupOf(left.length > 0 ? left : files);
-  const printed = left.map((file) => seenOf(tally, file).printed).join("");
-  return failed(tally, name, name, `${endOf(error)}\n${printed}`);
+  if (kind === "testAborted" || (left.length === 0 && (!error || kind === "subtestsFailed"))) return;
+  const [last = "", ...others] = left.length > 0 ? left : files.slice(-1);
+  yield failed(tally, last, last, `${endOf(error)}\n${seenOf(tally, last).printed}`);
+  for (const file of others) yield failed(tally, file, file, "It did not run: the process had ended.");
 }
 
 function failed({ failures }: Tally, what: string, file: string, why: string): string {
@@ -145,19 +150,15 @@ function failed({ failures }: Tally, what: string, file: string, why: string): s
 }
 
 /** What failing files printed, the time of each folder, what was skipped and why, and what failed. */
-function* summaryOf({ files, ends, failures, skipped }: Tally, passed: number): Generator<string> {
+function* summaryOf({ files, failures, skipped }: Tally, passed: number): Generator<string> {
   for (const name of new Set(failures.filter(({ what, file }) => what !== file).map(({ file }) => file))) {
     const text = files.get(name)?.printed;
     if (text) yield `\n${name} printed:\n${indented(text)}\n`;
   }
   const folders = new Map<string, { files: number; tests: number; ms: number }>();
-  for (const [group, { duration_ms }] of ends) {
-    const { files: count, tests, ms } = folders.get(group.folder) ?? { files: 0, tests: 0, ms: 0 };
-    folders.set(group.folder, {
-      files: count + group.files.length,
-      tests: group.files.reduce((sum, name) => sum + (files.get(name)?.passed ?? 0), tests),
-      ms: ms + duration_ms,
-    });
+  for (const [name, { passed, ms }] of files) {
+    const folder = folders.get(dirname(name)) ?? { files: 0, tests: 0, ms: 0 };
+    folders.set(dirname(name), { files: folder.files + 1, tests: folder.tests + passed, ms: folder.ms + ms });
   }
   const width = Math.max("folder".length, ...[...folders.keys()].map((name) => name.length));
   const row = (name: string, ...cells: string[]) =>
