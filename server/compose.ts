@@ -137,7 +137,8 @@ async function createParts(
   const { clock = systemClock } = overrides;
   const log = createLog(env.LOG_LEVEL, overrides.writeLog, clock);
   const metrics = createMetrics({ token: metricsTokenOf(env), read: overrides.readMetrics });
-  const db = overrides.db ?? connectDb(urlOf(env), { readUrl: env.READ_DATABASE_URL, ...overrides.database });
+  const db =
+    overrides.db ?? connectDb(databaseUrlOf(env), { readUrl: env.READ_DATABASE_URL, ...overrides.database });
   db.standby?.onChange((reason) => log.event("standby", reason ? { left: reason } : { read: "on" }));
   const cors = createCors(env.CORS_ORIGINS);
   const tracing = await tracingOf(env, overrides, clock, log);
@@ -185,7 +186,7 @@ async function tracingOf(env: Env, { sendSpans }: Overrides, clock: Clock, log: 
   return createTracing(env, endpoint, clock, log.failure, sendSpans);
 }
 
-function urlOf({ API_DATABASE_URL: url }: Env): string {
+function databaseUrlOf({ API_DATABASE_URL: url }: Env): string {
   if (!url)
     throw new Error("API_DATABASE_URL is not set: start with ./sd start, or give the server its login");
   return url;
