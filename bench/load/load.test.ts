@@ -133,20 +133,23 @@ test("inTurn: each contender once a round, the first round not kept, the order a
   assert.notDeepEqual(seen.slice(0, 3), seen.slice(3, 6));
 });
 
-test("inTurn without a round to warm up: each contender once for each round that is kept", async () => {
-  const rounds: number[] = [];
-  const measured = await inTurn(
-    ["a", "b"],
-    2,
-    async (name, round) => {
-      rounds.push(round);
-      return `${name}${round}`;
-    },
-    () => {},
-    1,
-  );
-  assert.deepEqual(Object.fromEntries(measured), { a: ["a1", "a2"], b: ["b1", "b2"] });
-  assert.deepEqual(rounds, [1, 1, 2, 2]);
+test("inTurn without a round to warm up: each contender once for each round that is kept; a single round has none", async () => {
+  for (const [rounds, first] of [[2, 1], [1]] as const) {
+    const made: number[] = [];
+    const measured = await inTurn(
+      ["a", "b"],
+      rounds,
+      async (name, round) => {
+        made.push(round);
+        return `${name}${round}`;
+      },
+      () => {},
+      first,
+    );
+    const kept = (name: string) => [`${name}1`, `${name}2`].slice(0, rounds);
+    assert.deepEqual(Object.fromEntries(measured), { a: kept("a"), b: kept("b") });
+    assert.deepEqual(made, [1, 1, 2, 2].slice(0, 2 * rounds));
+  }
 });
 
 test("a pace goes by the last rate, with at least four requests a connection and at most all", async () => {

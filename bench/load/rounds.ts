@@ -4,15 +4,16 @@ import { shuffled } from "../harness/stats.ts";
 import type { Say } from "../report/result.ts";
 
 /**
- * Calls `measure` for each contender once a round. Round 0 warms up and is not kept, unless `first` is 1; `rounds` more follow. Each
- * round has another order, which is the same in each run. Returns the results of each contender, in the order of the rounds.
+ * Calls `measure` for each contender once a round. Round 0 warms up and is not kept, unless `first` is 1; `rounds` more follow. A single
+ * round only tries whether all works: nothing is warmed up for its figures. Each round has another order, which is the same in each run.
+ * Returns the results of each contender, in the order of the rounds.
  */
 export async function inTurn<Contender, Measured>(
   contenders: readonly Contender[],
   rounds: number,
   measure: (contender: Contender, round: number) => Promise<Measured>,
   say: Say,
-  first: 0 | 1 = 0,
+  first: 0 | 1 = rounds === 1 ? 1 : 0,
 ): Promise<Map<Contender, Measured[]>> {
   const measured = new Map<Contender, Measured[]>(contenders.map((contender) => [contender, []]));
   for (let round: number = first; round <= rounds; round++) {
