@@ -120,22 +120,32 @@ export function renderBlock(result: Result): string {
   return [
     `${date.slice(0, 10)}, ${number(seconds)} s on ${nameOf(machine)}.`,
     table(["layer", "inputs", "answers"], rows),
-    summaryOf(result),
+    briefOf(result),
   ].join("\n\n");
 }
 
-export function summaryOf({ seed, inputs, layers, outcomes: seen }: Result): string {
-  const all = Object.entries(outcomes).flatMap(([command, each]) =>
-    Object.keys(each).map((outcome) => [command, outcome] as const),
-  );
-  const unseen = all
-    .filter(([command, outcome]) => !seen[command]?.[outcome])
-    .map((names) => names.join(" "));
-  const slowest = Object.values(layers)
+/** For the terminal: with the outcomes that no command came to. */
+export function summaryOf(result: Result): string {
+  const unseen = unseenIn(result).join(", ");
+  return `${briefOf(result)}${unseen === "" ? "" : `\nNo command answered ${unseen}.`}`;
+}
+
+/** How many outcomes came is told beside those of today: a run that was kept may be older than some. */
+function briefOf(result: Result): string {
+  const all = Object.values(outcomes).flatMap((each) => Object.keys(each)).length;
+  const slowest = Object.values(result.layers)
     .map((layer) => layer.slowest)
     .sort((a, b) => b.ms - a.ms)[0];
   return (
-    `${number(inputs)} inputs, seed ${seed}: nothing found. The commands answered ${all.length - unseen.length} of their ${all.length} outcomes` +
-    `${unseen.length > 0 ? ` (not ${unseen.join(", ")})` : ""}; the slowest answer took ${number(slowest?.ms ?? 0)} ms (${slowest?.what}).`
+    `${number(result.inputs)} inputs, seed ${result.seed}: nothing found. The commands answered ${all - unseenIn(result).length} of the ` +
+    `${all} outcomes that there are now; the slowest answer took ${number(slowest?.ms ?? 0)} ms (${slowest?.what}).`
+  );
+}
+
+function unseenIn({ outcomes: seen }: Result): string[] {
+  return Object.entries(outcomes).flatMap(([command, each]) =>
+    Object.keys(each)
+      .filter((outcome) => !seen[command]?.[outcome])
+      .map((outcome) => `${command} ${outcome}`),
   );
 }
