@@ -153,10 +153,11 @@ export async function openWorld(options: AppOptions = {}) {
   const scratch = await scratchDatabase();
   const url = new URL(scratch.apiUrl);
   url.searchParams.set("connect_timeout", "60"); // a busy machine may take longer than the server's two seconds
-  const app = await openApp(url.href, options);
+  const apiUrl = url.href;
+  const app = await openApp(apiUrl, options);
   return {
     ...app,
-    scratch,
+    scratch: { ...scratch, apiUrl },
     ...createThings(scratch.admin, scratch.owner),
     async close() {
       await app.close();
