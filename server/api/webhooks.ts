@@ -85,7 +85,7 @@ const webhooks = z.strictObject({
       dead: z
         .int()
         .min(0)
-        .meta({ description: "Events that were given up, after a day.", examples: [0] }),
+        .meta({ description: "Events that were given up.", examples: [0] }),
       behind: z
         .number()
         .min(0)

@@ -248,7 +248,7 @@ function exposeWebhooks(registry: Registry, webhooks: Sources["webhooks"]): void
     "Coupons of which an event waits to be sent to a webhook again.",
     "waiting",
   );
-  state("coupon_webhook_dead", "Events that were given up after a day.", "dead");
+  state("coupon_webhook_dead", "Events that were given up.", "dead");
   state("coupon_webhook_disabled", "Webhooks that are disabled.", "disabled");
   state(
     "coupon_webhook_lag_seconds",

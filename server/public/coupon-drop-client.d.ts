@@ -1376,7 +1376,7 @@ export interface ListWebhooksWebhook {
   second_secret_until: string | null;
   /** Coupons of which an event waits to be sent again. */
   waiting: number;
-  /** Events that were given up, after a day. */
+  /** Events that were given up. */
   dead: number;
   /** Seconds: how old the oldest event is that it has not got. */
   behind: number;
