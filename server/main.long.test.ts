@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
@@ -8,6 +9,7 @@ import { collector } from "../bench/harness/collector.ts";
 import { makeCoupon, makeUsers } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { newSecret } from "../bench/harness/service.ts";
 import { untilWaiting } from "../bench/harness/waiting.ts";
 import { signToken } from "./auth/auth.ts";
 
@@ -41,6 +43,25 @@ test("serves on the port that it prints, and ends on SIGTERM", async (t) => {
     logged.map(({ message }) => message),
     ["listening", "draining", "stopped"],
   );
+});
+
+test("no process names a secret or a password on its command line", async (t) => {
+  const own = newSecret();
+  await startServer(t, { JWT_SECRET: own });
+  const processes = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(
+    processes.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  if (processes.length > 0)
+    assert.ok(
+      lines.some((line) => line.includes("server/main.ts")),
+      "the server is seen",
+    );
+  const passwords = [scratch.setupUrl, scratch.apiUrl, scratch.adminUrl].map((url) => new URL(url).password);
+  for (const hidden of [own, ...passwords]) {
+    assert.ok(hidden.length >= 32);
+    assert.ok(!lines.some((line) => line.includes(hidden)));
+  }
 });
 
 test("SIGTERM: how many asked is told to the last request, whatever a restart does", async (t) => {

@@ -1,8 +1,14 @@
 /** ./sd faults in short: one stroke of one fault of each kind. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
+import { runSd } from "../harness/sd.ts";
 import { assault } from "./assault.ts";
+import { names } from "./campaign.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { clusterNames } from "./failover/campaign.ts";
 import type { Fault } from "./fault.ts";
 import { CALLS, faults } from "./faults.ts";
 import { changed } from "./planting.ts";
@@ -28,6 +34,17 @@ const shared = () => {
   return cluster;
 };
 after(async () => (await cluster)?.close());
+
+test("./sd faults --help names each, and starts no database", async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "coupon-"));
+  t.after(() => rmSync(dataDir, { recursive: true }));
+  for (const flag of ["--help", "-h"]) {
+    const { status, stdout, stderr } = await runSd(["faults", flag], { dataDir });
+    assert.equal(status, 0, stderr);
+    for (const name of [...names, ...clusterNames]) assert.ok(stdout.includes(`\n  ${name}\n`), name);
+  }
+  assert.deepEqual(readdirSync(dataDir), []);
+});
 
 for (const fault of faults) {
   if (!(fault.name in SHORT)) continue;

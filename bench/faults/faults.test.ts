@@ -1,13 +1,9 @@
 /** What ./sd faults is made of is there. The faults themselves are in the long tests. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import type { Scratch } from "../harness/scratch.ts";
-import { runSd } from "../harness/sd.ts";
 import { names } from "./campaign.ts";
-import { clusterNames } from "./failover/campaign.ts";
 import { TESTS } from "./others.ts";
 import { bugs } from "./planted.ts";
 import { trial } from "./trial.ts";
@@ -23,17 +19,6 @@ test("every text that a planted bug replaces is there", async () => {
     );
     await planted.end?.();
   }
-});
-
-test("./sd faults --help names each, and starts no database", async (t) => {
-  const dataDir = mkdtempSync(join(tmpdir(), "coupon-"));
-  t.after(() => rmSync(dataDir, { recursive: true }));
-  for (const flag of ["--help", "-h"]) {
-    const { status, stdout, stderr } = await runSd(["faults", flag], { dataDir });
-    assert.equal(status, 0, stderr);
-    for (const name of [...names, ...clusterNames]) assert.ok(stdout.includes(`\n  ${name}\n`), name);
-  }
-  assert.deepEqual(readdirSync(dataDir), []);
 });
 
 test("a small run in which calls fail: each thing that is done to a coupon is done, and nothing is broken", async () => {
