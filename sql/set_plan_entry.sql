@@ -59,9 +59,17 @@ begin
   perform from coupon.settings s for no key update;
   select p.* into v_old from coupon.plan p
   where p.weekday = set_plan_entry.weekday and p.slot = set_plan_entry.slot;
-  v_new := (set_plan_entry.weekday, set_plan_entry.slot, set_plan_entry.code_pattern, set_plan_entry.message,
-    set_plan_entry.description, set_plan_entry.local_start, set_plan_entry.local_expiry, set_plan_entry.expiry_days,
-    set_plan_entry.count, coalesce(set_plan_entry.metadata, v_old.metadata, '{}'));
+  -- Each by its name: a column that somebody dropped and added again is the last one of its table.
+  v_new.weekday := set_plan_entry.weekday;
+  v_new.slot := set_plan_entry.slot;
+  v_new.code_pattern := set_plan_entry.code_pattern;
+  v_new.message := set_plan_entry.message;
+  v_new.description := set_plan_entry.description;
+  v_new.local_start := set_plan_entry.local_start;
+  v_new.local_expiry := set_plan_entry.local_expiry;
+  v_new.expiry_days := set_plan_entry.expiry_days;
+  v_new.count := set_plan_entry.count;
+  v_new.metadata := coalesce(set_plan_entry.metadata, v_old.metadata, '{}');
   if v_old = v_new then
     outcome := 'unchanged';
     perform coupon.fence_replay();

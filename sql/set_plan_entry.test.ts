@@ -167,3 +167,13 @@ test("entries of a weekday differ, also by hand", async () => {
       { code: "23505", constraint_name: constraint },
     );
 });
+
+test("a column that was dropped and added again stands elsewhere in its table", async () => {
+  await owner`delete from coupon.plan`;
+  await owner`alter table coupon.plan drop column description, add column description text not null`;
+  assert.deepEqual(await rows(set()), [["planned", null]]);
+  assert.deepEqual(await plan(), [
+    [1, 1, "LUNCH-{date}", "Free lunch", "One soup", "11:00:00", "14:30:00", 0, 25, { a: 1 }],
+  ]);
+  assert.deepEqual(await rows(set()), [["unchanged", null]]);
+});
