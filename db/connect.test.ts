@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { scratchDatabase } from "../bench/harness/scratch.ts";
 import { type Sql, withConnection, withSession } from "./connect.ts";
+import type { Target } from "./target.ts";
 
 /** A server that does this to whoever comes; where it is, and how often somebody came. */
 async function serve(t: TestContext, greet: (client: Socket) => void) {
@@ -93,5 +95,36 @@ test("a session that is lost: none takes its place where it may have had a lock 
   assert.deepEqual(
     codes.map((code) => ["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code ?? "")),
     [true, true],
+  );
+});
+
+test("limits of the database for sessions and transactions: none for who sets up, and its own for our logins", async (t) => {
+  const { target, drop } = await scratchDatabase();
+  t.after(drop);
+  const limits = await withConnection(
+    target,
+    (sql) =>
+      sql`select name from pg_settings where name ~ '^(idle|statement|transaction).*_timeout$' and context = 'user'`,
+  );
+  const names = limits.map(({ name }) => name as string);
+  assert.ok(names.length >= 3, names.join());
+  for (const name of names)
+    await withConnection(target, (sql) => sql.unsafe(`alter database ${target.database} set ${name} = '1h'`));
+  const said = (to: Target) =>
+    withConnection(to, async (sql) => {
+      const rows = await sql`select name, setting from pg_settings where name = any(${names}) order by name`;
+      return rows.map(({ name, setting }) => [name, setting]);
+    });
+  assert.deepEqual(
+    await said(target),
+    [...names].sort().map((name) => [name, "0"]),
+  );
+  const own: Record<string, string> = {
+    idle_in_transaction_session_timeout: "5000",
+    statement_timeout: "5000",
+  };
+  assert.deepEqual(
+    await said(target.as("coupon_api")),
+    [...names].sort().map((name) => [name, own[name] ?? "0"]),
   );
 });

@@ -44,7 +44,11 @@ export const PLAIN_SETTINGS = {
  * Work that takes its time is not given up in the middle, whatever limit a provider or an operator has set for the login or the database.
  * Each step has a limit of its own (patience.ts), and what our logins may take is theirs. A text, since the driver drops a number 0.
  */
-export const NO_LIMIT = { statement_timeout: "0", idle_session_timeout: "0" };
+export const NO_LIMIT = {
+  statement_timeout: "0",
+  idle_session_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+};
 
 /** A small pool. A target that doesn't say otherwise uses TLS where the server offers it, as psql does. */
 export function connect(to: Target | string, options: Options = {}): Sql {
@@ -71,12 +75,18 @@ export function connect(to: Target | string, options: Options = {}): Sql {
       ...connection,
       application_name: "coupon-setup",
       ...PLAIN_SETTINGS,
-      ...(LOGINS.some((login) => login === target.login) ? {} : (NO_LIMIT as object)),
+      ...(isOurs(target) ? {} : (NO_LIMIT as object)),
       ...(options.role ? { role: options.role } : {}),
       ...(options.lockMs ? { lock_timeout: options.lockMs } : {}),
     },
   });
 }
+
+const isOurs = ({ login }: Target) => LOGINS.some((each) => each === login);
+
+/** The limit of transactions, which came with PostgreSQL 17: an older one would refuse it as a parameter of the connection. */
+const liftLimit = (sql: Sql) => sql`
+  select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) <> '0'`;
 
 const lost = () => Object.assign(new Error("the session was lost"), { code: "CONNECTION_CLOSED" });
 
@@ -103,11 +113,13 @@ export async function withConnection<T>(
   work: (sql: Sql) => Promise<T>,
   options: Omit<Options, "max"> = {},
 ): Promise<T> {
-  const sql = connect(to, { max: 1, ...options });
+  const target = typeof to === "string" ? targetOf(to) : to;
+  const sql = connect(target, { max: 1, ...options });
   try {
+    if (!isOurs(target)) await liftLimit(sql);
     return await work(sql);
   } catch (error) {
-    throw explained(error, to);
+    throw explained(error, target);
   } finally {
     await sql.end({ timeout: 1 });
   }

@@ -18,10 +18,15 @@ export async function migrate(
   log: (line: string) => void,
 ): Promise<void> {
   const texts = await Promise.all(pending.map((file) => readFile(join(directory, file), "utf8")));
-  const [session] = await sql`select ssl, pid from pg_stat_ssl where pid = pg_backend_pid()`;
+  const [session] = await sql`
+    select ssl, pid, current_setting('transaction_timeout', true) is not null as limits_transactions
+    from pg_stat_ssl
+    where pid = pg_backend_pid()
+  `;
   const url = target.migrationUrl(session?.["ssl"] === true, {
     ...PLAIN_SETTINGS,
     ...NO_LIMIT,
+    ...(session?.["limits_transactions"] ? { transaction_timeout: "0" } : {}),
     role: "coupon_owner",
     application_name: migrationSession(session?.["pid"]),
     // Whoever issues waits behind a migration that waits for a lock, so it must not wait for long. But an index that is made

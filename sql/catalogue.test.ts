@@ -468,9 +468,13 @@ test("the server's sessions are bounded", async () => {
   assert.deepEqual(settings, [
     "default_transaction_isolation=read committed",
     "idle_in_transaction_session_timeout=5s",
+    "idle_session_timeout=0",
     "jit=off",
     "lock_timeout=2s",
     "statement_timeout=5s",
+    ...((await value(owner`select current_setting('transaction_timeout', true)`)) === null
+      ? []
+      : ["transaction_timeout=0"]),
   ]);
   assert.equal(new URL(apiUrl).username, "coupon_api");
 });

@@ -36,6 +36,9 @@ begin
       ('coupon_api', 'lock_timeout', '2s'),
       ('coupon_api', 'statement_timeout', '5s'),
       ('coupon_api', 'idle_in_transaction_session_timeout', '5s'),
+      -- These end a session, maybe with a call of which then nobody knows. The second one came with PostgreSQL 17.
+      ('coupon_api', 'idle_session_timeout', '0'),
+      ('coupon_api', 'transaction_timeout', '0'),
       ('coupon_api', 'jit', 'off'),
       -- Functions read after they have waited for a lock. Whatever the database sets for others.
       ('coupon_api', 'default_transaction_isolation', 'read committed'),
@@ -43,6 +46,7 @@ begin
       ('coupon_admin', 'idle_in_transaction_session_timeout', '30s'),
       ('coupon_admin', 'default_transaction_isolation', 'read committed')
   loop
+    continue when current_setting(v_setting, true) is null;
     if not exists (
       select from pg_catalog.pg_roles r
       where r.rolname = v_role and r.rolconfig @> array[format('%s=%s', v_setting, v_value)])
