@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
 import { cleanUp } from "../bench/harness/cleanup.ts";
-import { options } from "../bench/harness/debian.ts";
+import { initCluster, launch } from "../bench/harness/cluster.ts";
+import { bin, options } from "../bench/harness/debian.ts";
 import { dropDatabase } from "../bench/harness/scratch.ts";
 import { rows, run, type Shop, startShop, stock } from "../bench/harness/shop.ts";
 import { connect, withConnection } from "./connect.ts";
 import { examine } from "./doctor.ts";
+import { openLogins } from "./logins.ts";
 import { describe, isNothing, pendingOf } from "./pending.ts";
 import { setUp } from "./setup.ts";
 import { LOGINS, type Target, targetOf } from "./target.ts";
@@ -334,4 +336,55 @@ test("coupon_owner has another name: said, and no other one is made", options, a
   assert.deepEqual(await rows(superuser, "select rolname from pg_roles where rolname = 'coupon_owner'"), []);
   await run(target, rename);
   assert.deepEqual(await setUp(target), { keptBy: undefined });
+});
+
+test("no password stands in pg_stat_statements, nor in a log that has all statements", options, async (t) => {
+  const { target: superuser, end } = await launch(await initCluster(process.env["SCRATCH_BIN"] ?? bin), [
+    "shared_preload_libraries=pg_stat_statements",
+    // With a verifier that the server made of a password nobody could log in: pg_hba.conf asks for SCRAM.
+    "password_encryption=md5",
+  ]);
+  t.after(() => end("SIGQUIT"));
+  await run(
+    superuser,
+    `create extension pg_stat_statements;
+    set password_encryption = 'scram-sha-256';
+    create role shop login createrole password 'secret'`,
+  );
+  await run(superuser, "create database watched owner shop encoding 'UTF8' template template0");
+  const target = superuser.withLogin("shop", "secret").on("watched");
+  assert.deepEqual(await setUp(target), { keptBy: undefined });
+  assert.deepEqual(await open(target), LOGINS);
+  const said = await rows(superuser, "select query from pg_stat_statements where query ~* 'login password'");
+  assert.deepEqual(said.map(([query]) => `${query}`.replace(/\$.*/, "")).sort(), [
+    "alter role coupon_admin login password 'SCRAM-SHA-256",
+    "alter role coupon_api login password 'SCRAM-SHA-256",
+  ]);
+  for (const login of LOGINS)
+    assert.doesNotMatch(JSON.stringify(said), new RegExp(target.as(login).password));
+});
+
+test("a provider's PostgreSQL that takes passwords alone", options, async () => {
+  const { newDatabase, superuser } = await startShop();
+  const target = await newDatabase("strict");
+  await setUp(target);
+  await run(superuser, "alter role shop password 'a new one'");
+  const rotated = target.withLogin("shop", "a new one");
+  let refused = 0;
+  const opened = await withConnection(rotated, (sql) => {
+    const really = sql.begin.bind(sql);
+    const begin = (work: (all: unknown) => Promise<unknown>) =>
+      really((all) =>
+        work({
+          unsafe(statement: string) {
+            if (!statement.includes("SCRAM-SHA-256$")) return all.unsafe(statement);
+            refused += 1;
+            return all.unsafe("do $$ begin raise 'passwords alone' using errcode = 'XX000'; end $$");
+          },
+        }),
+      );
+    return openLogins(Object.assign(sql, { begin }) as typeof sql, rotated, false, () => {});
+  });
+  assert.deepEqual([opened, refused], [{ keptBy: undefined }, 1]);
+  assert.deepEqual(await open(rotated), LOGINS);
 });

@@ -1,4 +1,5 @@
 /** The logins of ours: whose passwords they have, how they are opened, and how passwords of before are revoked. */
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import { connect, explained, type Sql } from "./connect.ts";
 import { amongOthers, type Keeper, keeperOf, recordOf } from "./roles.ts";
 import { LOGINS, type Login, type Target } from "./target.ts";
@@ -115,25 +116,49 @@ export const keptOrAnew = (logins: Login[], giver: Giver) =>
 async function givePasswords(sql: Sql, target: Target, logins: Login[]): Promise<void> {
   const expired = await sql`
     select rolname from pg_roles where rolname = any(${logins}) and rolvaliduntil < clock_timestamp()`;
-  const statements = logins.map((login) => {
-    const { password } = target.as(login);
-    const until = expired.some(({ rolname }) => rolname === login) ? " valid until 'infinity'" : "";
-    // The derived password is hexadecimal: nothing to quote.
-    return `alter role ${login} login password ${password === "" ? "null" : `'${password}'`}${until}`;
-  });
   const record = await recordOf(sql);
-  await amongOthers(() =>
-    sql.begin(async (all) => {
-      for (const statement of [...statements, record]) await all.unsafe(statement);
-    }),
-  ).catch((error: { code?: string }) => {
-    if (error.code !== "42501") throw error;
-    if (logins.length > 0)
-      throw new Error(
-        `${target.login} may not give ${logins.join(" and ")} a password: as superuser run ` +
-          `"alter role ${target.login} createrole; grant coupon_owner, ${LOGINS.join(", ")} to ${target.login} with admin option"`,
-      );
-  });
+  const give = (written: (password: string) => string) => {
+    const statements = logins.map((login) => {
+      const { password } = target.as(login);
+      const until = expired.some(({ rolname }) => rolname === login) ? " valid until 'infinity'" : "";
+      // The derived password is hexadecimal, and its verifier base64: nothing to quote.
+      return `alter role ${login} login password ${password === "" ? "null" : `'${written(password)}'`}${until}`;
+    });
+    return amongOthers(() =>
+      sql.begin(async (all) => {
+        for (const statement of [...statements, record]) await all.unsafe(statement);
+      }),
+    );
+  };
+  await give(verifierOf)
+    .catch((error: { code?: string }) => {
+      // A provider's PostgreSQL may take passwords alone, to look at them.
+      if (error.code !== "XX000") throw error;
+      return give((password) => password);
+    })
+    .catch((error: { code?: string }) => {
+      if (error.code !== "42501") throw error;
+      if (logins.length > 0)
+        throw new Error(
+          `${target.login} may not give ${logins.join(" and ")} a password: as superuser run ` +
+            `"alter role ${target.login} createrole; grant coupon_owner, ${LOGINS.join(", ")} to ${target.login} with admin option"`,
+        );
+    });
+}
+
+const ITERATIONS = 4_096;
+
+/**
+ * What PostgreSQL keeps of a password, by which nobody can log in (SCRAM-SHA-256, RFC 5803 and 7677), made here as psql's \password does:
+ * the statement stands in PostgreSQL's log and in pg_stat_statements, for more people than may have the password. It opens the login
+ * whatever password_encryption is.
+ */
+function verifierOf(password: string): string {
+  const salt = randomBytes(16);
+  const salted = pbkdf2Sync(password, salt, ITERATIONS, 32, "sha256");
+  const keyOf = (name: string) => createHmac("sha256", salted).update(name).digest();
+  const stored = createHash("sha256").update(keyOf("Client Key")).digest("base64");
+  return `SCRAM-SHA-256$${ITERATIONS}:${salt.toString("base64")}$${stored}:${keyOf("Server Key").toString("base64")}`;
 }
 
 /** Ends the sessions that began before the password was changed, on all databases: they were opened with one of before. */
