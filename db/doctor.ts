@@ -59,7 +59,7 @@ async function shutLogins(sql: Sql, target: Target): Promise<Finding[]> {
 
 /** In a transaction that has to be rolled back. */
 async function examineWithin(sql: Sql, { connections, ...sources }: Scope): Promise<Finding[]> {
-  for (const obstacles of [missing, strangeOwners]) {
+  for (const obstacles of [missing, strangeOwners, notTheOwner]) {
     const found = await obstacles(sql);
     if (found.length > 0) return found;
   }
@@ -168,7 +168,7 @@ async function strangeOwners(sql: Sql): Promise<Finding[]> {
       case n.nspname when 'coupon' then 'coupon_owner' else 'pg_database_owner' end as wanted
     from pg_namespace n
     where n.nspname = 'coupon' and n.nspowner <> 'coupon_owner'::regrole
-      or n.nspname = 'public' and not pg_has_role(current_user, n.nspowner, 'usage')
+      or n.nspname = 'public' and n.nspowner <> 'pg_database_owner'::regrole and not pg_has_role(current_user, n.nspowner, 'usage')
     union all
     select 'table coupon.schema_migrations', c.relowner::regrole::text, 'coupon_owner'
     from pg_class c
@@ -177,6 +177,22 @@ async function strangeOwners(sql: Sql): Promise<Finding[]> {
   return rows.map(({ object, owner, wanted }) => ({
     what: `${object}: owner is ${owner}, should be ${wanted}; before that nothing else can be compared`,
     todo: `alter ${object} owner to ${wanted}`,
+  }));
+}
+
+/** Schema public is put aside by who owns the database, and on PostgreSQL 15 not without INHERIT. */
+async function notTheOwner(sql: Sql): Promise<Finding[]> {
+  const rows = await sql`
+    select case d.datdba when quote_ident(current_user)::regrole then format('alter role %I inherit', current_user)
+      else format('give DATABASE_URL as %s', d.datdba::regrole) end as todo
+    from pg_namespace n
+    cross join pg_database d
+    where n.nspname = 'public' and n.nspowner = 'pg_database_owner'::regrole and d.datname = current_database()
+      and not pg_has_role(current_user, n.nspowner, 'usage')
+  `;
+  return rows.map(({ todo }) => ({
+    what: "schema public is the database owner's, whose rights this login does not have; before that nothing else can be compared",
+    todo,
   }));
 }
 

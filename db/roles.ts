@@ -84,7 +84,8 @@ export async function checkRights(sql: Sql): Promise<void> {
       -- Where it is missing the doctor says so.
       coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create with grant option'), true) as public_create,
       -- A database that was first made before PostgreSQL 15 has its superuser's.
-      (select n.nspowner::regrole::text from pg_namespace n where n.nspname = 'public') as public_owner
+      (select n.nspowner::regrole::text from pg_namespace n where n.nspname = 'public') as public_owner,
+      r.oid = (select d.datdba from pg_database d where d.datname = current_database()) as is_database_owner
     from pg_roles r
     where r.rolname = current_user
   `;
@@ -104,6 +105,11 @@ export async function checkRights(sql: Sql): Promise<void> {
   if (has["others"].length > 0) throw new Error(await whoseRoles(sql, login, has["others"]));
   if (!has["roles"])
     throw new Error(`${login} may not create roles: as superuser run "alter role ${login} createrole"`);
+  // On PostgreSQL 15 a login without INHERIT has no part in what is the owner's of its database.
+  if (has["is_database_owner"] && !has["public_create"] && has["public_owner"] === DATABASE_OWNER)
+    throw new Error(
+      `${login} owns database ${database} and may not create in its schema public: as superuser run "alter role ${login} inherit"`,
+    );
   if (!has["database_create"] || (!has["public_create"] && has["public_owner"] === DATABASE_OWNER))
     throw new Error(
       `${login} may not create in database ${database}: as superuser run "alter database ${database} owner to ${login}"`,

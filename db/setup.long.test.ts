@@ -369,6 +369,41 @@ test(
   },
 );
 
+test(
+  "a login that does not own the database, or inherits nothing of it: said, with what helps",
+  options,
+  async () => {
+    const { newDatabase, superuser } = await startShop();
+    const target = await newDatabase("inherited");
+    await run(superuser, "alter role shop noinherit");
+    const [[version] = []] = await rows(superuser, "select current_setting('server_version_num')::integer");
+    if (Number(version) < 160_000)
+      for (const work of [setUp, pendingOf, examine])
+        await assert.rejects(work(target), {
+          message:
+            'shop owns database inherited and may not create in its schema public: as superuser run "alter role shop inherit"',
+        });
+    await run(superuser, "alter role shop inherit");
+    await setUp(target);
+    await run(
+      superuser.on("inherited"),
+      `create role "Ann B" login createrole password 'secret';
+    grant coupon_owner, coupon_api, coupon_admin, coupon_monitor to "Ann B" with admin option;
+    grant create on database inherited to "Ann B" with grant option;
+    grant create on schema public to "Ann B" with grant option;
+    grant create on schema public to shop with grant option`,
+    );
+    const what =
+      "schema public is the database owner's, whose rights this login does not have; before that nothing else can be compared";
+    assert.deepEqual(await examine(superuser.withLogin("Ann B", "secret").on("inherited")), [
+      { what, todo: "give DATABASE_URL as shop" },
+    ]);
+    await run(superuser, "alter role shop noinherit");
+    if (Number(version) < 160_000)
+      assert.deepEqual(await examine(target), [{ what, todo: "alter role shop inherit" }]);
+  },
+);
+
 test("a second database whose schema public is not everybody's", options, async () => {
   const { newDatabase, superuser } = await server();
   await setUp(await newDatabase("roles"));
