@@ -17,9 +17,12 @@ with ours as (
   where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 ), routine as (
-  select p.*, p.oid::regprocedure::text as name, case p.prokind when 'p' then 'procedure' else 'function' end as word
+  select p.*, p.oid::regprocedure::text as name,
+    case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as word
   from pg_proc p join ours o on o.oid = p.pronamespace
-  where not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  -- A range has functions of its own.
+  where not exists (
+    select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i'))
 ), type as (
   select t.*, format('%I.%I', o.nspname, t.typname) as name
   from pg_type t join ours o on o.oid = t.typnamespace

@@ -321,6 +321,7 @@ for (const { name, run } of trials({
       "type public.wallet_state: values is issued, gone, expired, should be issued, used, expired",
     ],
     ["create type coupon.mine as enum ('a')", "type coupon.mine is not of this release"],
+    ["create type coupon.span as range (subtype = integer)", "type coupon.span is not of this release"],
     [
       "revoke usage on type public.wallet_state from coupon_owner",
       "type public.wallet_state: right usage of its owner is none, should be given",
@@ -363,6 +364,10 @@ for (const { name, run } of trials({
     [
       "create function coupon.mine() returns integer language sql return 1",
       "function coupon.mine() is not of this release",
+    ],
+    [
+      "create aggregate coupon.mine(integer) (sfunc = int4pl, stype = integer)",
+      "aggregate coupon.mine(integer) is not of this release",
     ],
     [
       "create or replace function coupon.check_use() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$ begin return new; end $$",

@@ -157,6 +157,11 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "nothing else can be compared: no change today",
     ],
     [
+      "alter database shop set track_activities = off",
+      "alter database shop reset track_activities",
+      "setting track_activities is off, should be on",
+    ],
+    [
       "alter role all set session_replication_role = replica",
       "alter role all reset session_replication_role",
       "setting session_replication_role is replica, should be origin",
@@ -175,6 +180,12 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "create extension pg_trgm schema coupon",
       "drop extension pg_trgm",
       "extension pg_trgm is not of this release",
+    ],
+    [
+      "revoke execute on function pg_sleep(double precision) from public; revoke select on pg_locks from public",
+      "grant execute on function pg_sleep(double precision) to public; grant select on pg_locks to public",
+      "function pg_sleep(double precision): right execute of coupon_owner is none, should be given",
+      "table pg_locks: right select of coupon_owner is none, should be given",
     ],
     [
       "revoke usage on language plpgsql from public",

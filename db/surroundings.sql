@@ -103,6 +103,23 @@ select format('role coupon_owner may not use language %I, should be allowed to',
 from pg_language l
 where l.lanname in ('sql', 'plpgsql') and not has_language_privilege('coupon_owner', l.oid, 'usage')
 
+-- What our functions ask of PostgreSQL itself: everybody may, unless somebody took that away.
+union all
+select format('%s: right %s of coupon_owner is none, should be given', g.object, g.privilege),
+  format('grant %s on %s to coupon_owner', g.privilege, g.object)
+from (
+  select 'execute', 'function ' || p.oid::regprocedure, p.proname
+  from pg_proc p
+  where p.pronamespace = 'pg_catalog'::regnamespace and not has_function_privilege('coupon_owner', p.oid, 'execute')
+  union all
+  select 'select', 'table ' || c.oid::regclass, c.relname
+  from pg_class c
+  where c.relnamespace = 'pg_catalog'::regnamespace and c.relkind in ('r', 'v') and not has_table_privilege('coupon_owner', c.oid, 'select')
+) g (privilege, object, name)
+where exists (
+  select from pg_proc o
+  where o.proowner = 'coupon_owner'::regrole and coalesce(pg_get_function_sqlbody(o.oid), o.prosrc) ~ format('\m%s\M', g.name))
+
 -- Who owns the database may drop it. Who may set a parameter may switch triggers off for its session.
 union all
 select format('database %I: owner is %s, should be none of our roles', h.datname, o.name),
@@ -142,7 +159,7 @@ from setting s
 join (
   values ('fsync', 'on'), ('full_page_writes', 'on'), ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off'),
     ('session_replication_role', 'origin'), ('default_transaction_isolation', 'read committed'),
-    ('default_transaction_read_only', 'off'), ('autovacuum', 'on'), ('track_counts', 'on'), ('row_security', 'on'),
+    ('default_transaction_read_only', 'off'), ('autovacuum', 'on'), ('track_counts', 'on'), ('track_activities', 'on'), ('row_security', 'on'),
     ('plpgsql.variable_conflict', 'error')
 ) w (name, value) on w.name = s.name
 where s.value <> w.value
