@@ -15,7 +15,7 @@ import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { hasProc, parentOf, type Snapshot, snapshot } from "../harness/cpu.ts";
 import { newSecret } from "../harness/service.ts";
-import { BESIDE, type Beside, type BesideName, type Later } from "./beside.ts";
+import { BESIDE, type BesideName, type Later } from "./beside.ts";
 
 const run = promisify(execFile);
 
@@ -44,7 +44,7 @@ export interface Side {
   /** The login of the server, by which its backends are known. */
   login: string;
   /** Begins what stands beside it during a volley. */
-  beside: readonly ((later: Later) => Promise<Beside>)[];
+  beside: readonly ((later: Later) => Promise<void>)[];
   /** What its processes have used so far; nothing where the system has no /proc. */
   cpu(): Promise<{ server: Snapshot; postgresql: Snapshot }>;
 }

@@ -29,7 +29,7 @@ export const kinds: readonly Kind[] = [
   { name: "grant", connections: [64, 256, 1_000], count: 1_000_000, at: "live" },
 ];
 
-/** From when an upcoming coupon is made to the first request, s: tokens are signed meanwhile, and who stands beside gets into place. */
+/** From when an upcoming coupon is made to the first request, s: tokens are signed meanwhile. */
 const LEAD_S = 4;
 
 export interface Volley {
@@ -57,14 +57,13 @@ export async function measure(
   const { owner, url } = side;
   await emptyTables(owner);
   const { tokens, told, found, before, after } = await withCleanup(async (later) => {
-    const beside = await Promise.all(side.beside.map((begin) => begin(later)));
+    for (const begin of side.beside) await begin(later);
     const begun = performance.now();
     // How long the first volley takes nobody knows.
     const startsIn = kind.at === "upcoming" ? LEAD_S + (lastRate === undefined ? 0 : seconds / 4) : 0;
     const couponId = await createCoupon(owner, kind.name, startsIn, kind.count);
     if (kind.at === "sold_out") await takeTheLast(url, winner, couponId);
     const tokens = fresh(Math.min(users, generator.tokens(lastRate, seconds, connections)));
-    await Promise.all(beside.map(({ isThere }) => isThere));
     if (kind.at === "upcoming") await sleep(begun + LEAD_S * 1_000 - performance.now());
     const before = await side.cpu();
     const told = await generator.volley({ url, couponId, connections, seconds, tokens });
