@@ -39,6 +39,18 @@ export const CHANCES: Chances = {
   slow: 0.05,
 };
 
+/** No fault at all. */
+export const NEVER: Chances = {
+  unsent: 0,
+  undone: 0,
+  unheard: 0,
+  late: 0,
+  twice: 0,
+  conflict: 0,
+  busy: 0,
+  slow: 0,
+};
+
 const SLOW_MS = 50;
 
 export interface Flaky {
