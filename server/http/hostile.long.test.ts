@@ -241,6 +241,7 @@ const refused: Record<string, [() => string | Uint8Array, status: number, detail
     "The chunk extensions are too large.",
   ],
   "a file as the target": [() => head("GET file:///etc/passwd"), 400, NO_URL],
+  "a login in the target": [() => head("POST http://a:b@x/users/import"), 400, NO_URL],
   "half an address as the target": [() => head("GET http://["), 400, NO_URL],
   "a host as the target": [() => head("GET x:80"), 400, NOT_HTTP],
   "a target without /": [() => head("GET livez"), 400, NOT_HTTP],

@@ -44,6 +44,9 @@ type Refuse = (why: Problem) => Sent;
 /** What a Host may be (RFC 9112, 3.2): empty as well, which health checks send. It names nothing here. */
 const HOST = /^(\[[\w.~%!$&'()*+,;=:-]+\]|[\w.~%!$&'()*+,;=-]*)(:\d*)?$/;
 
+/** A login in a target that is a whole address. */
+const LOGIN = /^[^/]+\/\/[^/?#]*@/;
+
 /** What Node keeps on a socket: the answer that is due now, of those that are not finished. */
 type Connection = Socket & { _httpMessage?: ServerResponse<IncomingMessage> | null };
 
@@ -249,5 +252,7 @@ function faultOf(incoming: IncomingMessage, maxHeaders: number): Problem | undef
   if (httpVersion !== "1.1" && incoming.headers["transfer-encoding"] !== undefined)
     return refusal(400, "Transfer-Encoding needs HTTP/1.1.");
   if (tokens > 1) return refusal(400, "There must be one Authorization header at most.");
+  // RFC 9110, 4.2.4. Of a URL that has a login no Request can be made, by which the adapter reads uploads.
+  if (LOGIN.test(incoming.url ?? "")) return refusal(400, "The target is not valid.");
   return undefined;
 }
