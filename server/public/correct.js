@@ -115,11 +115,13 @@ const timesOf = (forms) => ({
 });
 
 /**
- * What time a field means: as it was told where it was left alone, since the field shows whole seconds.
+ * What time a field means: as it was told where it was left alone, since the field shows whole seconds, and not which of two hours it is when
+ * clocks are put back. Compared as times: browsers write no seconds that are 0.
  * @param {HTMLInputElement} field
  */
 const timeOf = (field) =>
-  (field.value === field.defaultValue && field.dataset["exact"]) || new Date(field.value).toISOString();
+  (Date.parse(field.value) === Date.parse(field.defaultValue) && field.dataset["exact"]) ||
+  new Date(field.value).toISOString();
 
 /** @param {HTMLInputElement} field @param {string} time */
 function know(field, time) {

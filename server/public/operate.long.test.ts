@@ -738,7 +738,7 @@ describe("the operators' view", options, () => {
   test("a form for corrections keeps what was typed early, and a time that was left alone", async () => {
     const coupon = await site.world.newCoupon({ from: "1 day", until: "2 days" });
     await site.world.scratch.owner`
-      update coupon.coupons set start_time = date_trunc('second', start_time) + interval '0.123456 s' where id = ${coupon}`;
+      update coupon.coupons set start_time = date_trunc('minute', start_time) + interval '0.123456 s' where id = ${coupon}`;
     const held: (() => void)[] = [];
     site.faults = [
       (request, response) => {
