@@ -176,6 +176,6 @@ function sign(secret: string, text: string): string {
 
 function said(error: (Error & { code?: string }) | undefined): string {
   if (error === undefined) return "the connection was closed without an answer";
-  // Of several addresses each has failed, and the error of all has no words.
-  return (error.message || error.code || error.name).slice(0, 200);
+  // Of several addresses each has failed, and the error of all has no words. Those of OpenSSL end with a line.
+  return (error.message || error.code || error.name).trim().slice(0, 200);
 }

@@ -61,6 +61,7 @@ test("a certificate must be that of the host, by somebody whom this machine trus
     });
     const isTaken = said.source.includes("taken");
     assert.match(stdout, said, stderr);
+    assert.match(stdout, /^.+\n.+\n$/, "a line of what was sent, and one of what came of it");
     assert.deepEqual([status, heard], isTaken ? [0, 1] : [1, 0], url);
   }
   assert.equal(plain.received.length, 0);
