@@ -59,6 +59,16 @@ test("files by a relative path: of ours, also for a program that runs elsewhere"
   assert.equal(targetOf(`${URL_OF}?sslrootcert=system`).libpqVariables()["PGSSLROOTCERT"], "system");
 });
 
+test("the passphrase of a key: the driver has it, and what can't be given it says so", () => {
+  const target = targetOf(`${URL_OF}?sslmode=require&sslcert=/dev/null&sslkey=/dev/null&sslpassword=hush`);
+  assert.equal((target.driverOptions().ssl as { passphrase: string }).passphrase, "hush");
+  const cure = "can't be given it: name a key without passphrase as sslkey, which nobody else can read";
+  assert.throws(() => target.migrationUrl(true, {}), {
+    message: `sslpassword: dbmate, which runs the migrations, ${cure}`,
+  });
+  assert.throws(() => target.libpqVariables(), { message: `sslpassword: psql ${cure}` });
+});
+
 test("a pooler is named in either of two ways, and denied in both", () => {
   for (const [named, prepare] of [
     ["pgbouncer=true", false],

@@ -160,14 +160,24 @@ function read(name: string, path: string): Buffer {
 /** Parameters that name files. Programs are run from other directories than ours. */
 const FILES = ["sslrootcert", "sslcert", "sslkey"];
 
+/** libpq has no variable for the passphrase of a key, and dbmate's driver no parameter: they fail with what nobody understands. */
+function requireOpenKey(values: Values, program: string): void {
+  if (values.has("sslpassword"))
+    throw new Error(
+      `sslpassword: ${program} can't be given it: name a key without passphrase as sslkey, which nobody else can read`,
+    );
+}
+
 /** What dbmate's driver (lib/pq, dbmate 2.36) knows of them. It refuses the sslmodes allow and prefer. */
 export function migrationParameters(values: Values): Record<string, string> {
+  requireOpenKey(values, "dbmate, which runs the migrations,");
   const names = ["sslrootcert", "sslcert", "sslkey", "connect_timeout", "application_name", "options"];
   return chosen(values, Object.fromEntries(names.map((name) => [name, name])));
 }
 
 /** The same parameters as libpq's variables. */
 export function libpqVariables(values: Values): Record<string, string> {
+  requireOpenKey(values, "psql");
   return {
     PGSSLMODE: values.get("sslmode") ?? (values.get("sslrootcert") === "system" ? "verify-full" : "prefer"),
     ...chosen(values, {
