@@ -13,7 +13,8 @@ import { openApi } from "./openapi.ts";
 const FILE = new URL("../../bench/harness/openapi.released.json", import.meta.url);
 const CHANGELOG = readFileSync(new URL("../../CHANGELOG.md", import.meta.url), "utf8");
 
-const document = () => structuredClone(openApi()) as unknown as Document;
+const whole = openApi();
+const document = () => structuredClone(whole) as unknown as Document;
 const kept = (): Document => JSON.parse(readFileSync(FILE, "utf8"));
 
 /** Whether this version has a section of its own. */
@@ -55,6 +56,19 @@ test("the first number says it, while it is 0 the second one", () => {
     "2",
   ]);
 });
+
+/** What the changes below are about: to compare the whole document for each takes seconds of CPU. */
+const PATHS = [
+  ...["/coupons", "/coupons/live", "/coupons/events", "/coupons/status", "/coupons/status/events"],
+  ...["/coupons/{coupon_id}/issue", "/coupons/{coupon_id}/use", "/coupons/{coupon_id}/group"],
+  ...["/users", "/users/import", "/demo/token"],
+];
+
+function excerpt(): Document {
+  const { paths, ...rest } = document();
+  const about = PATHS.map((path) => [path, paths[path]]);
+  return { ...rest, paths: Object.fromEntries(about) };
+}
 
 type Change = (given: Document) => unknown;
 // biome-ignore lint/suspicious/noExplicitAny: whatever stands in a document
@@ -220,9 +234,9 @@ for (const [line, change] of [
   ],
 ] as const satisfies readonly (readonly [string, Change])[])
   test(`found: ${line}`, () => {
-    const after = document();
+    const after = excerpt();
     change(after);
-    const found = breaking(document(), after);
+    const found = breaking(excerpt(), after);
     assert.ok(found.includes(line), `${found.length}: ${found.slice(0, 5)}`);
   });
 
@@ -289,10 +303,10 @@ for (const [what, change] of [
   ],
 ] as const satisfies readonly (readonly [string, Change])[])
   test(`breaks nobody: ${what}`, () => {
-    const after = document();
+    const after = excerpt();
     change(after);
-    assert.notDeepEqual(after, document());
-    assert.deepEqual(breaking(document(), after), []);
+    assert.notDeepEqual(after, excerpt());
+    assert.deepEqual(breaking(excerpt(), after), []);
   });
 
 test("of a shape that is one of several objects, each of them counts, in bodies and in answers", () => {
@@ -302,7 +316,7 @@ test("of a shape that is one of several objects, each of them counts, in bodies 
     { type: "object", properties: { kind: { const: "cash" }, desk: text }, required: ["kind"] },
   ] as const;
   const having = (...anyOf: object[]) => {
-    const given = document();
+    const given = excerpt();
     schema(given, "CreateCouponBody").properties.pay = { anyOf };
     schema(given, "IssueCouponCreated").properties.pay = { anyOf };
     return given;
