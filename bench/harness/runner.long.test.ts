@@ -13,7 +13,7 @@ import { until } from "./waiting.ts";
 const IMPORTS = `import { after, before, beforeEach, describe, test } from "node:test";
 import assert from "node:assert/strict";`;
 
-/** Before a process ends by itself: node passes on in its own time, some turns later, what the files before this one did. */
+/** Before a file prints something or ends its process: node passes on in its own time, some turns later, what came before. */
 const LATER = "for (let i = 0; i < 100; i++) await new Promise((resolve) => setTimeout(resolve, 10));";
 
 /** Starts a run of test files with these texts; NODE_TEST_CONTEXT would tell node that the runner is a test file itself. */
@@ -70,10 +70,10 @@ test("failures: each with its place, message and what its file printed; status 1
       console.log("printed before");
       throw new Error("it is wrong", { cause: new Error("for a reason") });
     }); });`,
-    "passes.test.ts": 'console.log("printed by one that passes"); test("good", () => {});',
+    "passes.test.ts": `${LATER} console.log("printed by one that passes"); test("good", () => {});`,
     "has-none.test.ts": "",
     "throws.test.ts": 'throw new Error("no file");',
-    "ends.test.ts": `console.error("why it ended"); ${LATER} process.exit(3);`,
+    "ends.test.ts": `${LATER} console.error("why it ended"); ${LATER} process.exit(3);`,
     "comes-after.test.ts": 'test("never run", () => {});',
   });
   assert.equal(status, 1);
