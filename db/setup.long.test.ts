@@ -430,17 +430,17 @@ test("a database that takes no writes: set-up says so, and the doctor compares i
   const target = await newDatabase("closing");
   await setUp(target);
   const setting = "default_transaction_read_only";
-  for (const of of ["database closing", "role shop in database closing"]) {
-    await run(superuser, `alter ${of} set ${setting} = on`);
+  for (const place of ["database closing", "role shop in database closing"]) {
+    await run(superuser, `alter ${place} set ${setting} = on`);
     const message =
       `the database takes no writes, ${setting} is on: where it may take them again, ` +
-      `run "alter ${of} reset ${setting}"`;
+      `run "alter ${place} reset ${setting}"`;
     for (const work of [setUp, pendingOf]) await assert.rejects(work(target), { message }, work.name);
     assert.deepEqual(
       (await examine(target)).filter(({ what }) => !/^setting fsync/.test(what)),
-      [{ what: `setting ${setting} is on, should be off`, todo: `alter ${of} reset ${setting}` }],
+      [{ what: `setting ${setting} is on, should be off`, todo: `alter ${place} reset ${setting}` }],
     );
-    await run(superuser, `alter ${of} reset ${setting}`);
+    await run(superuser, `alter ${place} reset ${setting}`);
   }
   const closed = targetOf(`${target.url}?options=-c%20${setting}%3Don`);
   await assert.rejects(setUp(closed), /take that out of the URL or PostgreSQL's configuration$/);

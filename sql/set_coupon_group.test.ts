@@ -164,16 +164,16 @@ test("before eligible_from nobody, from start_time on everybody", async () => {
 });
 
 test("at the instants: members from eligible_from on, strangers from start_time on, neither a microsecond before", async () => {
-  for (const of of ["eligible_from", "start_time"] as const)
+  for (const column of ["eligible_from", "start_time"] as const)
     await inTime(async (ms) => {
       const { id, members, strangers } = await early();
-      const [who, other] = of === "eligible_from" ? [members, strangers] : [strangers, members];
+      const [who, other] = column === "eligible_from" ? [members, strangers] : [strangers, members];
       await owner`
-        update coupon.coupons set ${owner(of)} = clock_timestamp() + ${ms} * interval '1 ms' where id = ${id}`;
+        update coupon.coupons set ${owner(column)} = clock_timestamp() + ${ms} * interval '1 ms' where id = ${id}`;
       let refused = 0;
       for (;;) {
         const [answer] = await rows(admin`
-          select outcome, issued_at >= (select ${owner(of)} from coupon.coupons where id = ${id})
+          select outcome, issued_at >= (select ${owner(column)} from coupon.coupons where id = ${id})
           from issue_coupon(${who[0] as number}, ${id})`);
         if (answer?.[0] === "issued") {
           assert.equal(answer[1], true);
@@ -183,7 +183,7 @@ test("at the instants: members from eligible_from on, strangers from start_time 
         refused += 1;
       }
       assert.deepEqual(await outcomes(id, [other[0] as number]), [
-        of === "eligible_from" ? "not_started" : "issued",
+        column === "eligible_from" ? "not_started" : "issued",
       ]);
       return refused > 0 ? true : undefined;
     });
