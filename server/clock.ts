@@ -8,6 +8,7 @@
  * - server/http/wire.ts, since the limits of a connection are Node.js's own timers, and server/http/whole.ts, which writes Node.js's Date;
  * - server/auth/keys.ts and server/observability/otlp.ts, whose fetch() is given up by AbortSignal.timeout();
  * - server/serve.ts, server/workers.ts and server/observability/worker-metrics.ts, which wait for processes;
+ * - server/observability/stdout.ts, which tries a disk that was full again;
  * - server/commands/ and server/cluster/, which are programs of their own, and what they set up with: db/embedded/ and db/patience.ts.
  */
 export interface Clock {
