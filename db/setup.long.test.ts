@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { cleanUp } from "../bench/harness/cleanup.ts";
+import { startCluster } from "../bench/harness/cluster.ts";
 import { options } from "../bench/harness/debian.ts";
+import { embeddedBin } from "../bench/harness/nodes.ts";
 import { runSd } from "../bench/harness/sd.ts";
 import {
   allVersions,
@@ -403,6 +405,25 @@ test(
       assert.deepEqual(await examine(target), [{ what, todo: "alter role shop inherit" }]);
   },
 );
+
+test("what a login has for the roles that it makes does not keep it from acting as ours, nor from ending their sessions", async () => {
+  for (const grant of ["inherit", "set"]) {
+    const { target: superuser, stop } = await startCluster(await embeddedBin());
+    await run(superuser, "create role shop login createrole password 'secret'");
+    await run(superuser, `alter role shop set createrole_self_grant = '${grant}'`);
+    await run(superuser, "create database granted owner shop encoding 'UTF8' template template0");
+    const target = superuser.withLogin("shop", "secret").on("granted");
+    await setUp(target);
+    const session = connect(target.as("coupon_api"));
+    await session`select 1`;
+    await run(superuser, "alter role shop password 'a new one'");
+    const lines: string[] = [];
+    await setUp(target.withLogin("shop", "a new one"), (line) => lines.push(line));
+    assert.equal(lines.at(-1), "coupon_api: a new password, and 1 session of the old one ended", grant);
+    await session.end({ timeout: 1 });
+    await stop();
+  }
+});
 
 test("a second database whose schema public is not everybody's", options, async () => {
   const { newDatabase, superuser } = await server();

@@ -7,6 +7,11 @@ declare
   v_setting text;
   v_value text;
 begin
+  -- From PostgreSQL 16 on a login may have it that it only inherits from the roles that it makes, or only acts as them.
+  if current_setting('createrole_self_grant', true) is not null then
+    perform set_config('createrole_self_grant', '', true);
+  end if;
+
   foreach v_role in array array['coupon_owner', 'coupon_api', 'coupon_admin', 'coupon_monitor'] loop
     if not exists (select from pg_catalog.pg_roles r where r.rolname = v_role) then
       execute format('create role %I nologin', v_role);
