@@ -87,6 +87,21 @@ test("a host that never answers delays the primary by no more than a moment, whe
   }
 });
 
+test("an answer that comes when the search is over is the next one's", async (t) => {
+  let pass = () => {};
+  const passing = new Promise<void>((resolve) => {
+    pass = resolve;
+  });
+  const slow = await serve(t, (client) => void passing.then(() => relay(client)));
+  const hosts = createHosts(places(slow.host, "127.0.0.1:1"), { askMs: 60_000, searchMs: 50 });
+  await assert.rejects(hosts.find(), new RegExp(`${slow.host} has not answered yet`));
+  pass();
+  while (slow.came.count === 0 || slow.came.now > 0) await turn();
+  let found: Awaited<ReturnType<typeof hosts.find>> | undefined;
+  while (found === undefined) found = await hosts.find().catch(() => turn(undefined));
+  assert.deepEqual([found.target.host, slow.came.count], [slow.host, 1]);
+});
+
 test("what was found is kept until it is lost; what was lost before stays as it is", async (t) => {
   const closing = await serve(t, (client) => void client.once("data", () => client.end()));
   const hosts = createHosts(places(closing.host, here), PATIENT);

@@ -58,7 +58,8 @@ export interface Hosts {
 interface Answer {
   /** What it is, for a person; undefined if it is what is wanted. */
   unwanted: string | undefined;
-  /** Of a primary, in the order of promotions. */
+  /** Of a primary: the system that it is a copy of, and which one in the order of promotions. */
+  system: string;
   timeline: string;
 }
 
@@ -90,17 +91,33 @@ export function createHosts(
       avoidedAt: 0,
     }),
   );
+  /** Of each system the newest timeline that a primary was on: one of an earlier timeline was replaced, and may not know it. */
+  const newest = new Map<string, string>();
   let current: Found | undefined;
   let foundAt = 0;
   let searching: Promise<Found> | undefined;
 
+  function take({ target }: Host): Found {
+    foundAt = now();
+    current = { target };
+    return current;
+  }
+
   function ask(host: Host): void {
-    host.askAgainAt = now() + pauseAfter(host.failures);
+    const askedAt = now();
+    host.askAgainAt = askedAt + pauseAfter(host.failures);
     host.failures += 1;
     host.asking = answerOf(host.target, target.wanted, askMs).then((answer) => {
+      const { system, timeline } = answer;
+      const known = newest.get(system) ?? "";
+      if (timeline > known) newest.set(system, timeline);
       host.asking = undefined;
-      host.last = answer;
-      return answer;
+      const isReplaced = answer.unwanted === undefined && timeline < known;
+      host.last = isReplaced ? { ...answer, unwanted: "was replaced as the primary" } : answer;
+      // From far away it may come when the search is over, and the next one may be, too.
+      const isLate = searching === undefined && current === undefined && host.avoidedAt < askedAt;
+      if (isLate && host.last.unwanted === undefined) take(host);
+      return host.last;
     });
   }
 
@@ -109,9 +126,7 @@ export function createHosts(
     const asked = hosts.filter(({ asking }) => asking !== undefined);
     const best = await bestOf(asked, searchMs, graceMs);
     if (best === undefined) throw noHost(target.wanted, hosts);
-    current = { target: best.target };
-    foundAt = now();
-    return current;
+    return take(best);
   }
 
   return {
@@ -198,19 +213,21 @@ async function answerOf(target: Target, wanted: Wanted, ms: number): Promise<Ans
       select
         pg_catalog.pg_is_in_recovery()::text as is_standby,
         pg_catalog.current_setting('transaction_read_only') as read_only,
+        (select c.system_identifier::text from pg_catalog.pg_control_system() c) as system,
         case when not pg_catalog.pg_is_in_recovery() then
           pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8)
         end as timeline
     `;
-    const { is_standby, read_only, timeline } = row as Record<string, string | null>;
+    const { is_standby, read_only, system, timeline } = row as Record<string, string | null>;
     return {
       unwanted: mismatch(wanted, is_standby === "true", read_only === "on"),
+      system: system ?? "",
       timeline: timeline ?? "",
     };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const what = UNREACHABLE.some((each) => each === code) ? "cannot be reached" : "does not let us in";
-    return { unwanted: `${what} (${code ?? message})`, timeline: "" };
+    return { unwanted: `${what} (${code ?? message})`, system: "", timeline: "" };
   } finally {
     clearTimeout(timer);
     await sql.end({ timeout: 0 });

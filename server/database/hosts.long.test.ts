@@ -166,4 +166,19 @@ test("the primary dies, and a standby is promoted", async (t) => {
   const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: at(scratch.setupUrl, both) } };
   const port = { status: 0, stdout: `${second.port}\n`, stderr: "" };
   assert.deepEqual(await runSd(["psql", "-qAtc", "select inet_server_port()"], how), port);
+
+  // While its successor is away, the server takes no grant from the old one: it would be lost.
+  const next = users[1_960] as number;
+  const [old] = relays as [Awaited<ReturnType<typeof startRelay>>];
+  await second.stop("SIGQUIT");
+  const before = old.came.length;
+  await until(async () => {
+    const { body } = await app.issue(coupon, next);
+    assert.match(body.outcome, /^(database_unavailable|outcome_unknown)$/);
+    return old.came.length >= before + 4;
+  }, "the old one is asked");
+  assert.match(JSON.stringify(app.failures()), new RegExp(`${old.place} was replaced as the primary`));
+  await second.start();
+  const has = async () => ["issued", "already_issued"].includes((await app.issue(coupon, next)).body.outcome);
+  await until(has, "the new one is back");
 });
