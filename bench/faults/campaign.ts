@@ -28,7 +28,8 @@ export const LENGTHS: Record<Results["length"], Length> = {
   long: { strokes: 200, requests: 500_000, seeds: 50, inputs: 1_000_000, isShort: false },
 };
 
-export const names = [CALLS.name, ...faults.map(({ name }) => name), "planted bugs"];
+export const PLANTED = "planted bugs";
+export const names = [CALLS.name, ...faults.map(({ name }) => name), PLANTED];
 
 export type Found = Pick<Results, "rows" | "skipped" | "planted" | "checked"> & { violations: Violation[] };
 
@@ -66,7 +67,7 @@ export async function campaign(
       }
     }
   });
-  if (wanted.has("planted bugs") && seeds > 0) await plantBugs(found, seed, seeds, say);
+  if (wanted.has(PLANTED) && seeds > 0) await plantBugs(found, seed, seeds, say);
   return found;
 }
 

@@ -1,9 +1,12 @@
 /** ./sd faults in short: one stroke of one fault of each kind. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { TYPESCRIPT } from "../../server/typescript.ts";
 import { runSd } from "../harness/sd.ts";
 import { assault } from "./assault.ts";
 import { names } from "./campaign.ts";
@@ -44,6 +47,18 @@ test("./sd faults --help names each, and starts no database", async (t) => {
     for (const name of [...names, ...clusterNames]) assert.ok(stdout.includes(`\n  ${name}\n`), name);
   }
   assert.deepEqual(readdirSync(dataDir), []);
+});
+
+test("a run that would do nothing is refused: --quick plants no bugs", () => {
+  const main = fileURLToPath(new URL("main.ts", import.meta.url));
+  for (const more of [[], ["--cluster"]]) {
+    const args = [...TYPESCRIPT, main, ...more, "--quick", "planted bugs"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { env: {}, encoding: "utf8" });
+    assert.deepEqual(
+      [status, stdout, stderr],
+      [2, "", "faults: --quick has no planted bugs: leave it out\n"],
+    );
+  }
 });
 
 for (const fault of faults) {

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { cleanUpOnSignals } from "../harness/cleanup.ts";
 import { machine } from "../harness/machine.ts";
-import { campaign, LENGTHS, names } from "./campaign.ts";
+import { campaign, LENGTHS, names, PLANTED } from "./campaign.ts";
 import { clusterNames } from "./failover/campaign.ts";
 import { runCluster } from "./failover/run.ts";
 import { fuzzFindsNothing, testsPass } from "./others.ts";
@@ -51,6 +51,8 @@ async function run(
   const unknown = given.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`no such fault: ${unknown}; there are ${known.join(", ")}`);
   if (quick && long) throw new Error("--quick or --long, not both");
+  // Otherwise it would do nothing, and say that nothing is wrong.
+  if (quick && given.includes(PLANTED)) throw new Error(`--quick has no ${PLANTED}: leave it out`);
   if (!/^[0-9]{1,9}$/.test(text)) throw new Error("--seed must be a whole number");
   const url = process.env["SCRATCH_SERVER_URL"];
   if (!url) throw new Error("run this through ./sd: SCRATCH_SERVER_URL is not set");

@@ -18,6 +18,7 @@ import {
   configureServers,
   isFree,
   isNode,
+  type Keys,
   type Layout,
   layOut,
   NODES,
@@ -32,6 +33,7 @@ import { findPrograms, programs } from "./packages.ts";
 import {
   askConfigure,
   askSwitchover,
+  lateOf,
   leaderOf,
   type NodeState,
   nodeStates,
@@ -76,8 +78,8 @@ export interface Where {
 }
 
 export interface StartOptions extends Where {
-  /** Signs and verifies the tokens of the servers' users. */
-  secret: string;
+  /** Of the servers. */
+  keys: Keys;
   log?: (line: string) => void;
   /** Ends the start; what it has started is ended, and what it has made is removed, unless the cluster has been up. */
   signal?: AbortSignal;
@@ -114,7 +116,7 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
       await up.untilReplicated(log);
       await makeDatabase(layout, up);
       await setUp(layout.target, (step) => log(`  set-up: ${step}`));
-      await configureServers(layout, options.secret);
+      await configureServers(layout, options.keys);
       for (const server of SERVERS) await launch(server);
       for (const [i, url] of serversOf(layout).entries())
         await up.until(SERVERS[i] as Part, () => isReady(url));
@@ -126,6 +128,8 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
       // What a start left behind that was killed, before it was up, has its files there too.
       for (const part of isMade ? launched.reverse() : [...PARTS].reverse()) await processes.end(part);
       if (!isMade) await removeFiles(real);
+      // A signal also ends the programs that set up, and the error may be theirs.
+      options.signal?.throwIfAborted();
       throw error;
     }
   });
@@ -206,21 +210,24 @@ function createWaiting(
   launched: readonly Part[],
   signal: AbortSignal | undefined,
 ): Waiting {
-  async function until(part: Part, holds: () => Promise<boolean>): Promise<void> {
+  async function until(part: Part | (() => Part), holds: () => Promise<boolean>): Promise<void> {
     for (const deadline = Date.now() + UP_MS; !(await holds()); await sleep(LOOK_MS)) {
       signal?.throwIfAborted();
       const ended = await processes.firstEnded(launched);
       if (ended) throw new Error(`${ended} has ended: see ${await processes.logTail(ended)}`);
-      if (Date.now() > deadline)
-        throw new Error(`${part} is not ready after ${UP_MS / 1000} s: see ${await processes.logTail(part)}`);
+      if (Date.now() <= deadline) continue;
+      const late = typeof part === "string" ? part : part();
+      throw new Error(`${late} is not ready after ${UP_MS / 1000} s: see ${await processes.logTail(late)}`);
     }
   }
   return {
     until,
     untilReplicated(log) {
       let shown = new Map<Node, string>();
-      return until("n1", async () => {
-        const states = await nodeStates(layout);
+      let states: readonly NodeState[] = [];
+      const late = () => lateOf(states);
+      return until(late, async () => {
+        states = await nodeStates(layout);
         for (const { node, role } of states)
           if (shown.get(node) !== role && role !== "not running") log(`  ${node}: ${role}`);
         shown = new Map(states.map(({ node, role }) => [node, role]));
@@ -299,9 +306,14 @@ function handleOf(layout: Layout, processes: Processes): Cluster {
       const from = leaderOf(before);
       if (!from) throw new Error("no node leads: there is nothing to switch over from");
       if (candidate === from) throw new Error(`${candidate} leads already`);
-      const to = candidate ?? synchronousOf(before);
+      const synchronous = synchronousOf(before);
+      const to = candidate ?? synchronous;
       if (!to)
         throw new Error("no standby is synchronous: whichever took over would lose what was acknowledged");
+      if (to !== (synchronous ?? to))
+        throw new Error(
+          `a commit waits for ${synchronous}, and ${to} may lack what was acknowledged: only ${synchronous} can take over`,
+        );
       await askSwitchover(layout, from, to);
       for (const deadline = Date.now() + UP_MS; ; await sleep(LOOK_MS)) {
         const states = await nodes();

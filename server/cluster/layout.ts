@@ -146,21 +146,34 @@ export async function configure(layout: Layout, { bin }: Programs): Promise<void
 }
 
 /** A value for Node's --env-file: without quotes it ends at a #, and loses blanks at its ends. No quote can be escaped there. */
-export function quoted(text: string): string {
+export function quoted(text: string, name = "JWT_SECRET"): string {
   const quote = ["'", "`", '"'].find((each) => !text.includes(each));
   if (quote === undefined || (quote === '"' && text.includes("\\")))
-    throw new Error("JWT_SECRET has quotes of each kind: choose one without");
+    throw new Error(`${name} has quotes of each kind: choose one without`);
   return quote + text + quote;
 }
 
-/** Writes the configuration of the servers. `secret` signs and verifies their users' tokens. */
-export async function configureServers(layout: Layout, secret: string): Promise<void> {
-  const API_DATABASE_URL = layout.target.as("coupon_api").url;
+/** The settings by which servers take the tokens of ./sd token. */
+export interface Keys {
+  JWT_SECRET: string;
+  JWT_ISSUER?: string;
+  JWT_AUDIENCE?: string;
+  METRICS_TOKEN?: string | undefined;
+}
+
+/** Writes the configuration of the servers. */
+export async function configureServers(layout: Layout, keys: Keys): Promise<void> {
+  const { JWT_SECRET, JWT_ISSUER = "", JWT_AUDIENCE = "", METRICS_TOKEN = "" } = keys;
+  const given = Object.entries({ JWT_SECRET, JWT_ISSUER, JWT_AUDIENCE, METRICS_TOKEN });
+  const values = {
+    ...Object.fromEntries(given.map(([name, value]) => [name, quoted(value, name)])),
+    API_DATABASE_URL: layout.target.as("coupon_api").url,
+  };
   for (const server of SERVERS)
     await fill(
       "server.env",
       join(layout.place.root, `${server}.env`),
-      { API_DATABASE_URL, JWT_SECRET: quoted(secret), SERVER_PORT: portOf(layout, server) },
+      { ...values, SERVER_PORT: portOf(layout, server) },
       {},
     );
 }

@@ -61,6 +61,10 @@ export const leaderOf = (states: readonly NodeState[]) => states.find(({ role })
 export const synchronousOf = (states: readonly NodeState[]) =>
   states.find(({ role }) => role === "synchronous")?.node;
 
+/** The first node that is neither the leader nor follows it. */
+export const lateOf = (states: readonly NodeState[]): Node =>
+  states.find(({ role }) => !["leader", "synchronous", "standby"].includes(role))?.node ?? "n1";
+
 /** Makes another node the leader, and returns when it is. Throws what Patroni objects. */
 export async function askSwitchover(layout: Layout, leader: Node, candidate: Node): Promise<void> {
   const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, leader)}/switchover`, {

@@ -103,6 +103,8 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
 
   async function endWith(pids: number[], gently: NodeJS.Signals, forcibly: NodeJS.Signals): Promise<void> {
     signal(pids, gently);
+    // Who was stopped takes no signal before it goes on.
+    signal([...pids, ...(await childrenOf(pids))], "SIGCONT");
     if (await gone(pids, END_MS)) return;
     signal(pids, forcibly);
     if (!(await gone(pids, END_MS)))
@@ -144,7 +146,10 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
     async kill(part) {
       const pids = await own(part);
       if (isNode(part)) pids.push(...(await postgres(part)));
+      const children = await childrenOf(pids);
       signal(pids, "SIGKILL");
+      // They end by themselves, but for those that were stopped.
+      signal(children, "SIGCONT");
       if (!(await gone(pids, END_MS))) throw new Error(`processes ${pids.join(", ")} do not end`);
       return pids.length > 0;
     },
@@ -153,6 +158,13 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
       return `${log(part)}\n${lastLines(text)}`;
     },
   };
+}
+
+/** Of a postmaster: PostgreSQL's other processes. */
+async function childrenOf(pids: readonly number[]): Promise<number[]> {
+  const read = (pid: number) => fs.readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const lists = await Promise.all(pids.map(read));
+  return lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
 }
 
 function signal(pids: readonly number[], name: NodeJS.Signals): void {

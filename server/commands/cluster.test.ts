@@ -2,14 +2,16 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { parseEnv } from "node:util";
 import { printed } from "../../bench/harness/printed.ts";
 import { startCluster } from "../cluster/cluster.ts";
-import { layOut, quoted } from "../cluster/layout.ts";
+import { configureServers, layOut, NODES, type Node, quoted } from "../cluster/layout.ts";
 import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
+import { lateOf } from "../cluster/patroni.ts";
 import { createProcesses } from "../cluster/processes.ts";
 import { readEnv } from "../env.ts";
 import { cluster } from "./cluster.ts";
@@ -69,8 +71,21 @@ test("stop ends a server whatever Node.js and checkout run it", async (t) => {
   await once(server.stdout, "data");
   const processes = createProcesses(layout, {} as Programs);
   assert.deepEqual([await processes.isRunning("s1"), await processes.isRunning("s2")], [true, false]);
+  // It stands still, as after SIGSTOP by hand or a fault that was interrupted.
+  server.kill("SIGSTOP");
   assert.equal(await processes.end("s1"), true);
   assert.deepEqual(await ended, [null, "SIGTERM"]);
+});
+
+test("the node that keeps a start waiting is named", () => {
+  const nodes = (...roles: string[]) =>
+    roles.map((role, i) => ({ node: NODES[i] as Node, role, timeline: undefined, lag: undefined }));
+  assert.deepEqual(
+    [nodes("leader", "standby", "start failed"), nodes("synchronous", "not running", "leader"), nodes()].map(
+      lateOf,
+    ),
+    ["n3", "n2", "n1"],
+  );
 });
 
 test("packages that are missing are named with the line that installs them", () => {
@@ -105,7 +120,7 @@ test("a first start that was killed, and a second one that is ended: nothing is 
   const ended = once(left, "exit");
   await once(left.stdout, "data");
   const signal = AbortSignal.abort(new Error("Ctrl-C"));
-  await assert.rejects(startCluster({ dataDir: home, secret: "s".repeat(32), signal }), {
+  await assert.rejects(startCluster({ dataDir: home, keys: { JWT_SECRET: "s".repeat(32) }, signal }), {
     message: "Ctrl-C",
   });
   assert.deepEqual(await ended, [null, "SIGTERM"]);
@@ -124,6 +139,24 @@ for (const secret of ["plain", "a#b", " of blanks ", "it's #1", 'a"b\\n', "`#'",
     assert.deepEqual(JSON.parse(said), [secret, "127.0.0.1"]);
     await rm(file);
   });
+
+test("the servers take the tokens of ./sd token, whatever these say as iss and aud", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => rm(root, { recursive: true }));
+  const layout = await layOut(root, () => {});
+  const given = { JWT_SECRET: "a#b ".repeat(8), JWT_ISSUER: "https://id.example/#1", JWT_AUDIENCE: " shop" };
+  for (const keys of [{ ...given, METRICS_TOKEN: "'m'".repeat(6) }, { JWT_SECRET: given.JWT_SECRET }]) {
+    await configureServers(layout, keys);
+    const text = await readFile(join(root, "s2.env"), "utf8");
+    const ours = readEnv({ ...keys }, "");
+    const theirs = readEnv(parseEnv(text), text);
+    const names = ["JWT_SECRET", "JWT_ISSUER", "JWT_AUDIENCE", "METRICS_TOKEN"] as const;
+    assert.deepEqual(
+      names.map((name) => theirs[name]),
+      names.map((name) => ours[name]),
+    );
+  }
+});
 
 test("a secret that no quotes can hold is refused", () => {
   for (const secret of ["`'\"", "`'\\n"]) assert.throws(() => quoted(secret), /choose one without/);

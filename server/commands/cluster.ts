@@ -49,7 +49,7 @@ async function start(env: Env, args: string[]): Promise<number> {
   const began = performance.now();
   const found = await startCluster({
     ...whereOf(env),
-    secret: await tokenSecret(env),
+    keys: { ...env, JWT_SECRET: await tokenSecret(env) },
     log: say,
     signal: signalled,
   });

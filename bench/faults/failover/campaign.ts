@@ -1,5 +1,6 @@
 /** Faults of a cluster one after the other, and the planted bugs: what ./sd faults --cluster does. */
 import type { Cluster } from "../../../server/cluster/cluster.ts";
+import { PLANTED } from "../campaign.ts";
 import type { Violation } from "../checker/check.ts";
 import { rowOf } from "../row.ts";
 import { tellWrong } from "../wrong.ts";
@@ -23,7 +24,7 @@ export const CLUSTER_LENGTHS: Record<ClusterResults["length"], ClusterLength> = 
   long: { strokes: 20, seeds: 5, isShort: false },
 };
 
-export const clusterNames = [...clusterFaults.map(({ name }) => name), "planted bugs"];
+export const clusterNames = [...clusterFaults.map(({ name }) => name), PLANTED];
 
 export type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & {
   violations: Violation[];
@@ -71,7 +72,7 @@ export async function clusterCampaign(
         detail: "the control lost nothing: the checker sees nothing",
       });
   }
-  if (wanted.has("planted bugs"))
+  if (wanted.has(PLANTED))
     for (const bug of clusterBugs) {
       if (seeds === 0) break;
       let times = 0;

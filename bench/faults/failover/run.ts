@@ -31,7 +31,7 @@ export async function runCluster(
   const end = atEnd(() => removeCluster({ dataDir }));
   try {
     say("starting etcd, three nodes, HAProxy and two servers");
-    const cluster = await startCluster({ dataDir, secret: newSecret() });
+    const cluster = await startCluster({ dataDir, keys: { JWT_SECRET: newSecret() } });
     const wanted = new Set(given.length > 0 ? given : clusterNames);
     const found = await clusterCampaign(cluster, wanted, seed, CLUSTER_LENGTHS[length], say);
     const seconds = Math.round((performance.now() - began) / 1_000);
