@@ -112,7 +112,8 @@ export function createHosts(
       const known = newest.get(system) ?? "";
       if (timeline > known) newest.set(system, timeline);
       host.asking = undefined;
-      const isReplaced = answer.unwanted === undefined && timeline < known;
+      // A standby says none.
+      const isReplaced = timeline !== "" && timeline < known;
       host.last = isReplaced ? { ...answer, unwanted: "was replaced as the primary" } : answer;
       // From far away it may come when the search is over, and the next one may be, too.
       const isLate = searching === undefined && current === undefined && host.avoidedAt < askedAt;

@@ -154,7 +154,7 @@ test("what was answered a second ago is there, whoever answers", async (t) => {
 });
 
 test("a standby that dies: no read fails, and of two the other one is taken", async (t) => {
-  const both = `postgres://${place(standby)},${place(other)}`;
+  const both = `postgres://${[primary, standby, other].map(place)}`;
   const { reads, left, isRead, walletOf } = await serve(t, both);
   await isRead();
   await standby.stop("SIGQUIT");
