@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { getPath } from "hono/utils/url";
 import { problem } from "../../server/api/answers.ts";
 import { contract, MAX_BODY, type Operation } from "../../server/api/contract.ts";
-import { parseExact } from "../../server/api/exact.ts";
+import { parseExact, repeatsMember } from "../../server/api/exact.ts";
 import { failures } from "../../server/api/failures.ts";
 import { outcomes } from "../../server/api/outcomes.ts";
 import { nothing } from "../../server/api/requests.ts";
@@ -97,11 +97,13 @@ export function refusalOf(
   if (body !== "") {
     if (Buffer.byteLength(body) > (operation.maxBody ?? MAX_BODY)) return { why: "size", status: 413 };
     if (!isMedia(asked.headers, /^application\/json *(;|$)/i)) return { why: "type", status: 415 };
+    const text = body.toWellFormed().replace(/^\ufeff/, "");
     try {
-      given = parseExact(body.toWellFormed().replace(/^\ufeff/, "")) as Json;
+      given = parseExact(text) as Json;
     } catch {
       return { why: "no JSON", status: 400 };
     }
+    if (repeatsMember(text, given)) return { why: "a member twice", status: 400 };
   }
   if (!validatorOf(schema)(given)) return { why: "body by the document", status: 400 };
   if (!operation.body.safeParse(given).success) return { why: "body by the contract", status: 400 };
@@ -238,6 +240,7 @@ const GENERAL = new Set([
   "A user acts for itself only.",
   "Too many codes from this caller were none; nothing was done. Send the request again later.",
   "The body is not valid JSON.",
+  "An object in the body has a member twice.",
   "The body must be application/json.",
   "The body must be application/x-ndjson.",
   "The body is not UTF-8.",
@@ -250,13 +253,13 @@ const GENERAL = new Set([
 const OURS =
   /\b(select|insert into|update \w+ set|from coupon\.|pg_\w+|plpgsql|sqlstate|constraint|violates|relation "|column "|syntax error|out of range for type|invalid input|node_modules|at \S+ \(|[\w/]+\.(ts|js|sql):\d+|file:\/\/|postgres|coupons?_\w+_\w+|ZodError|TypeError|undefined|\[object)/i;
 
-/** A problem as RFC 9457 has it, whose words are all of our own choice. */
 /** Its first lines, as far as Node counts them. */
 function headOf({ method, headers }: Asked, url: string): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${method} ${url}\r\n${lines.join("")}`;
 }
 
+/** A problem as RFC 9457 has it, whose words are all of our own choice. */
 function assertProblem(where: string, { status, headers, body }: Answer): void {
   assert.equal(headers.get("content-type"), "application/problem+json", where);
   assert.equal(body.status, status, where);
