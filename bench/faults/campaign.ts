@@ -42,7 +42,7 @@ export async function campaign(
   { strokes, requests, seeds, isShort }: Length,
   say: Say,
 ): Promise<Found> {
-  const found: Found = { rows: [], skipped: [], planted: [], checked: noneChecked(), violations: [] };
+  const found: Found = { rows: [], skipped: [], planted: {}, checked: noneChecked(), violations: [] };
   if (wanted.has(CALLS.name)) {
     const run = await trial({ seed, requests });
     const unmade = unmadeOf(run);
@@ -118,7 +118,7 @@ async function plantBugs(found: Found, seed: number, seeds: number, say: Say): P
           detail: `${name} was not found`,
         });
     }
-    found.planted.push({ bug: name, times: seeds, found: times });
+    found.planted[name] = { times: seeds, found: times };
     say(`planted ${name}: found ${times} of ${seeds} times`);
   }
 }

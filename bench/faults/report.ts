@@ -20,7 +20,7 @@ export interface Results {
   /** Faults that could not run, and what they need. */
   skipped: { fault: string; needs: string }[];
   /** How many times each bug was planted, and found. */
-  planted: { bug: string; times: number; found: number }[];
+  planted: Record<string, { times: number; found: number }>;
   /** How many things each promise was held against in all faults. */
   checked: Record<Invariant, number>;
 }
@@ -102,7 +102,7 @@ function renderBugs({ planted }: Results): string {
   return table(
     ["planted bug", "", "planted", "found"],
     bugs.map(({ name, about }) => {
-      const kept = planted.find(({ bug }) => bug === name);
+      const kept = planted[name];
       return [name, about, ...(kept ? [String(kept.times), String(kept.found)] : [NEWER, ""])];
     }),
   );
