@@ -71,7 +71,7 @@ async function beginFeed({ owner, url }: Server, secret: string, later: Later): 
   await standsStill(socket.localPort as number);
 }
 
-/** Waits until the system holds no more bytes for this connection than a second ago; without /proc, a second. */
+/** Waits until the system holds no more bytes for this connection than a second ago, and some; without /proc, a second. */
 async function standsStill(port: number): Promise<void> {
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
   const held = async () => {
@@ -87,4 +87,6 @@ async function standsStill(port: number): Promise<void> {
     if (now !== before) since = performance.now();
     before = now;
   }
+  // What the server has written, and nobody has taken: none of 0 bytes, or the reader keeps up.
+  if (hasProc && !/(^|,)(?!0+:)[0-9A-F]+:/.test(before)) throw new Error("the reader of events was told all");
 }
