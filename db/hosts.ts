@@ -49,10 +49,12 @@ export interface Found {
 export interface Hosts {
   /** The host that is wanted, searched if it is not known. Rejects with the code NO_HOST and a sentence that says what each host is. */
   find(): Promise<Found>;
-  /** A connection to it was closed, or it is not what is wanted any more: the next one asks again. */
-  lost(found: Found): void;
+  /** A connection to it was closed, or whichever is known does not answer: the next one asks again. */
+  lost(found?: Found): void;
   /** The host that is known is not taken for `ms`, and then after those that were never avoided, or longer ago. */
   avoid(ms: number): void;
+  /** Calls the listener when another host is found than before: whoever has sessions of the one before must leave them. */
+  onMoved(listener: () => void): void;
 }
 
 interface Answer {
@@ -93,13 +95,18 @@ export function createHosts(
   );
   /** Of each system the newest timeline that a primary was on: one of an earlier timeline was replaced, and may not know it. */
   const newest = new Map<string, string>();
+  const listeners: (() => void)[] = [];
   let current: Found | undefined;
+  let last: Target | undefined;
   let foundAt = 0;
   let searching: Promise<Found> | undefined;
 
   function take({ target }: Host): Found {
     foundAt = now();
     current = { target };
+    const isMoved = last !== undefined && last !== target;
+    last = target;
+    if (isMoved) for (const listener of listeners) listener();
     return current;
   }
 
@@ -146,12 +153,13 @@ export function createHosts(
       }
       current = undefined;
     },
-    lost(found) {
+    lost(found = current) {
       if (found !== current) return;
       current = undefined;
       // One that answers and then lets nobody in is not asked more often than one that does not answer.
       if (now() - foundAt > PAUSES.longest) for (const host of hosts) host.failures = 0;
     },
+    onMoved: (listener) => void listeners.push(listener),
   };
 }
 

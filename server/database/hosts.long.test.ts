@@ -1,8 +1,8 @@
 /** A URL with several hosts: whichever of them is the primary is found, by few questions, and what was never sent is not told as unknown. */
 import assert from "node:assert/strict";
-import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { after, before, type TestContext, test } from "node:test";
-import { openApp } from "../../bench/harness/app.ts";
+import { openApp, userToken } from "../../bench/harness/app.ts";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
@@ -12,7 +12,7 @@ import { runSd } from "../../bench/harness/sd.ts";
 import { timed } from "../../bench/harness/stalls.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { until } from "../../bench/harness/waiting.ts";
-import { withConnection } from "../../db/connect.ts";
+import { type Sql, withConnection } from "../../db/connect.ts";
 import { createHosts, mostQuestions } from "../../db/hosts.ts";
 import { targetOf } from "../../db/target.ts";
 
@@ -27,21 +27,34 @@ before(async () => {
 
 after(cleanUp);
 
-/** Counts the connections to a port, and passes them on. */
+/** Counts the connections to a port, and passes them on; once it is silent, nothing of them any more. */
 async function startRelay(t: TestContext, to: number) {
   const came: number[] = [];
+  const sockets = new Set<Socket>();
+  let isSilent = false;
   const server = createServer((client) => {
     came.push(performance.now());
     const upstream = connectTcp(to, "127.0.0.1");
-    for (const [from, into] of [[client, upstream] as const, [upstream, client] as const])
-      from
-        .on("error", () => {})
-        .on("close", () => into.destroy())
-        .pipe(into);
+    for (const [from, into] of [[client, upstream] as const, [upstream, client] as const]) {
+      sockets.add(from);
+      from.on("error", () => {}).on("close", () => into.destroy());
+      if (isSilent) from.pause();
+      else from.pipe(into);
+    }
   });
-  t.after(() => server.close());
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  return { came, place: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return {
+    came,
+    place: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    silence() {
+      isSilent = true;
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+  };
 }
 
 const at = (url: string, places: readonly string[], parameters = "") =>
@@ -181,4 +194,69 @@ test("the primary dies, and a standby is promoted", async (t) => {
   await second.start();
   const has = async () => ["issued", "already_issued"].includes((await app.issue(coupon, next)).body.outcome);
   await until(has, "the new one is back");
+});
+
+/** A primary and its standby, a database with a coupon on both, and a server that is given both. */
+async function servePair(t: TestContext, parameters: string, callMs?: number) {
+  const [old, next] = (await startNodes(2, await testedBin())) as [Node, Node];
+  const url = await makeLogin(old.target);
+  await makeTemplate(url);
+  const scratch = await scratchDatabase(url);
+  const { newCoupon, newUsers } = createThings(scratch.admin);
+  const coupon = await newCoupon({ count: 1_000 });
+  const users = await newUsers(100);
+  await Promise.all([scratch.owner.end({ timeout: 1 }), scratch.admin.end({ timeout: 1 })]);
+  const relay = await startRelay(t, old.port);
+  const app = await openApp(
+    at(scratch.apiUrl, [relay.place, `127.0.0.1:${next.port}`], parameters),
+    callMs === undefined ? {} : { database: { callMs } },
+  );
+  t.after(() => app.close());
+  const { database } = targetOf(scratch.apiUrl);
+  const on = <T>({ target }: Node, work: (sql: Sql) => Promise<T>) =>
+    withConnection(target.on(database), work);
+  const holders = (node: Node) =>
+    on(node, async (sql) => {
+      const rows = await sql`select user_id::integer as user from coupon.user_coupons order by position`;
+      return rows.map(({ user }) => user as number);
+    });
+  const issue = async (user: number) => (await app.issue(coupon, user)).body.outcome;
+  return { old, next, app, coupon, users, relay, on, holders, issue };
+}
+
+test("a standby is promoted beside a primary that lives on: one session that is lost takes all others along", async (t) => {
+  const { old, next, app, coupon, users, on, holders, issue } = await servePair(t, "");
+  const [first = 0, second = 0, third = 0] = users;
+  const use = async (user: number) =>
+    app.call(`POST /coupons/${coupon}/use`, { token: await userToken(user), body: { reference: "r" } });
+  assert.deepEqual([await issue(first), await issue(second)], ["issued", "issued"]);
+  assert.equal((await use(first)).status, 200);
+  await until(async () => (await holders(next)).length === 2, "the standby has both");
+  await next.promote();
+  // Of those that use coupons alone: those that issue are left as they are.
+  await on(
+    old,
+    (sql) => sql`
+      select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where application_name like 'coupon-server%' and query like '%use_coupon%'`,
+  );
+  await until(async () => (await use(second)).status === 200, "the new primary is found");
+  await until(async () => (await issue(third)) === "issued", "it is issued");
+  assert.deepEqual([await holders(old), await holders(next)], [[first, second], users.slice(0, 3)]);
+});
+
+test("a primary that goes silent: the next one is found after one deadline, whatever connect_timeout says", async (t) => {
+  const callMs = 1_000;
+  const { next, users, relay, holders, issue } = await servePair(t, "?connect_timeout=60", callMs);
+  const [first = 0, second = 0] = users;
+  assert.equal(await issue(first), "issued");
+  await until(async () => (await holders(next)).length === 1, "the standby has it");
+  relay.silence();
+  await next.promote();
+  const found = await timed(() =>
+    until(async () => ["issued", "already_issued"].includes(await issue(second)), "it is found"),
+  );
+  t.diagnostic(`found ${Math.round(found)} ms after the promotion`);
+  assert.ok(found <= callMs + 4_000, `${found} ms`);
+  assert.deepEqual(await holders(next), [first, second]);
 });

@@ -41,13 +41,14 @@ export function openPools(target: Target, callMs?: number) {
   /** Told when a connection was lost or closed. */
   const listeners: (() => void)[] = [];
   let commitWaitsFor: string | undefined;
+  const renew = () => {
+    for (const pool of Object.values(pools)) pool.renew();
+  };
   const signals: Signals = {
     lost() {
       for (const listener of listeners) listener();
     },
-    readOnly() {
-      for (const pool of Object.values(pools)) pool.renew();
-    },
+    readOnly: renew,
     stalled() {
       for (const pool of Object.values(pools)) pool.distrust();
     },
@@ -58,6 +59,8 @@ export function openPools(target: Target, callMs?: number) {
   const pools = mapped(POOLS, (max, name) =>
     createPool({ target, hosts }, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
   );
+  // The one before may live on: it would take what nobody else gets to know.
+  hosts?.onMoved(renew);
   return {
     pools,
     /** The current figures of each pool, and its errors so far. */
@@ -170,7 +173,8 @@ export function createPool(
         timer = setTimeout(() => {
           isLate = true;
           reject(new DatabaseError(isSent() ? "unknown" : "unavailable", "", noAnswer));
-          // A half-open connection never reports an error, so this pool is replaced.
+          // A half-open connection never reports an error, so this pool is replaced, and its host asked whether it still is the one.
+          place.hosts?.lost();
           sessions.retire(used, 0);
         }, callMs);
       });
