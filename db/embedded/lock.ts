@@ -11,10 +11,14 @@ import { errorCode } from "./run.ts";
 const LOCK_MS = 180_000;
 
 /**
- * Runs `work` alone. The lock is the kernel's and ends with its holder, so that no stale one is ever found: on Linux a name in
- * the abstract socket space, elsewhere (macOS) open(2)'s O_EXLOCK.
+ * Runs `work` alone; `signal` ends the wait for its turn, and nothing else. The lock is the kernel's and ends with its holder, so that no
+ * stale one is ever found: on Linux a name in the abstract socket space, elsewhere (macOS) open(2)'s O_EXLOCK.
  */
-export async function locked<T>(root: string, work: (root: string) => Promise<T>): Promise<T> {
+export async function locked<T>(
+  root: string,
+  work: (root: string) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   const O_EXLOCK = 0x20;
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NONBLOCK | O_EXLOCK;
   for (const deadline = Date.now() + LOCK_MS; Date.now() < deadline; await sleep(20)) {
@@ -27,8 +31,9 @@ export async function locked<T>(root: string, work: (root: string) => Promise<T>
         release = () => file.close();
       }
     } catch (error) {
-      if (["EADDRINUSE", "EAGAIN"].includes(errorCode(error))) continue;
-      throw error;
+      if (!["EADDRINUSE", "EAGAIN"].includes(errorCode(error))) throw error;
+      signal?.throwIfAborted();
+      continue;
     }
     try {
       return await work(root);

@@ -94,7 +94,7 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
   const found = findPrograms();
   const root = rootOf(options);
   await makeDirectory(root);
-  return locked(await fs.realpath(root), async (real) => {
+  const work = async (real: string) => {
     const log = options.log ?? (() => {});
     const layout = await layOut(real, log);
     const processes = createProcesses(layout, found);
@@ -132,7 +132,8 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
       options.signal?.throwIfAborted();
       throw error;
     }
-  });
+  };
+  return locked(await fs.realpath(root), work, options.signal);
 }
 
 /** The cluster as it is, and nothing where none was made. */

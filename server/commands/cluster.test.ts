@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { parseEnv } from "node:util";
 import { printed } from "../../bench/harness/printed.ts";
+import { locked } from "../../db/embedded/lock.ts";
 import { startCluster } from "../cluster/cluster.ts";
 import { configureServers, layOut, NODES, type Node, quoted } from "../cluster/layout.ts";
 import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
@@ -125,6 +126,20 @@ test("a first start that was killed, and a second one that is ended: nothing is 
   });
   assert.deepEqual(await ended, [null, "SIGTERM"]);
   assert.deepEqual(await readdir(home), []);
+});
+
+test("Ctrl-C of a start that waits for another one", {
+  skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false,
+}, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => rm(home, { recursive: true }));
+  await mkdir(join(home, "cluster"));
+  await locked(await realpath(join(home, "cluster")), async () => {
+    const signal = AbortSignal.abort(new Error("Ctrl-C"));
+    await assert.rejects(startCluster({ dataDir: home, keys: { JWT_SECRET: "s".repeat(32) }, signal }), {
+      message: "Ctrl-C",
+    });
+  });
 });
 
 for (const secret of ["plain", "a#b", " of blanks ", "it's #1", 'a"b\\n', "`#'", "$HOME", "ü=é"])
