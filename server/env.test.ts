@@ -148,7 +148,7 @@ test("all given", () => {
     JWT_AUDIENCE: "a",
     JWT_ISSUERS: '[{"issuer": "https://id.example", "audience": "shop"}]',
   };
-  const origins = "https://shop.example, http://localhost:5173";
+  const origins = "https://shop.example, http://localhost:5173,capacitor://localhost";
   assert.deepEqual(
     readEnv({
       ...given,
@@ -159,7 +159,7 @@ test("all given", () => {
       ...given,
       PORT: 0,
       WORKERS: 64,
-      CORS_ORIGINS: ["https://shop.example", "http://localhost:5173"],
+      CORS_ORIGINS: ["https://shop.example", "http://localhost:5173", "capacitor://localhost"],
       PUBLIC_OFFERS: "on",
       FILL_DAYS: "on",
       WEBHOOKS: "on",
@@ -218,6 +218,11 @@ for (const [name, value, why] of [
   ["DEMO_KEY", `#${"k".repeat(32)}`, "must have at least 32 characters: letters, digits, - . _ ~"],
   ["CORS_ORIGINS", "*", "must be origins like https://shop.example"],
   ["CORS_ORIGINS", "https://shop.example/", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "https://shop.example:443", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "https://name@shop.example", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "null", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "file://", "must be origins like https://shop.example"],
+  ["CORS_ORIGINS", "capacitor://localhost/", "must be origins like https://shop.example"],
   ["CORS_ORIGINS", "shop.example", "must be origins like https://shop.example"],
   ["LOG_LEVEL", "INFO", 'Invalid option: expected one of "debug"|"info"|"warn"|"error"'],
   ["METRICS_TOKEN", "s".repeat(15), "must have at least 16 characters, visible ASCII"],

@@ -36,6 +36,13 @@ function readableBy(read: (text: string) => unknown) {
   };
 }
 
+/** As browsers send it, which is not what URL calls one where an app has a scheme of its own: that is then "null". */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, host } = new URL(text);
+  return host !== "" && `${protocol}//${host}` === text;
+}
+
 /** A whole number, given as decimal digits. */
 function whole(first: number, last: number) {
   const error = `must be a whole number from ${first} to ${last}`;
@@ -118,14 +125,11 @@ const schema = z.object({
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(/[ ,]+/).filter(Boolean))
-    .refine(
-      (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
-      "must be origins like https://shop.example",
-    )
+    .refine((origins) => origins.every(isOrigin), "must be origins like https://shop.example")
     .prefault("")
     .register(texts, {
       description:
-        "origins whose pages may call the API, separated by commas: `https://shop.example,https://www.example`",
+        "origins whose pages may call the API, separated by commas: `https://shop.example,https://www.example`; an app in a web view has one too: `capacitor://localhost`",
       otherwise: "none",
     }),
   PUBLIC_OFFERS: z.enum(["on", "off"]).default("on").register(texts, {
