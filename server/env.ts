@@ -176,11 +176,13 @@ const schema = z.object({
     otherwise: "none",
     secret: true,
   }),
-  OTEL_SERVICE_NAME: z.string().min(1).default("coupon-drop").register(texts, {
+  OTEL_SERVICE_NAME: z.string().min(1).optional().register(texts, {
     description: "`service.name` of the spans",
+    otherwise: "that of `OTEL_RESOURCE_ATTRIBUTES`, or `coupon-drop`",
   }),
   OTEL_RESOURCE_ATTRIBUTES: z.string().superRefine(readableBy(pairsOf)).prefault("").register(texts, {
-    description: "what else the spans say of this service: `deployment.environment.name=production,…`",
+    description:
+      "what else the spans say of this service: `deployment.environment.name=production,…`; a `service.version` in it counts, else it is the release",
     otherwise: "none",
   }),
   OTEL_TRACES_SAMPLER: z.enum(SAMPLERS).default("parentbased_always_on").register(texts, {

@@ -12,6 +12,7 @@ interface Posted {
 export interface Sent {
   traceId: string;
   spanId: string;
+  traceState?: string;
   parentSpanId?: string;
   name: string;
   kind: number;

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import type { Exchange, Span, Tracer } from "../http/exchange.ts";
-import type { TraceParent } from "../http/headers.ts";
+import { headerOf, type TraceParent } from "../http/headers.ts";
 import { METHODS } from "./requests.ts";
 
 /** A request that was answered. */
@@ -15,6 +15,8 @@ export interface Ended {
   method: string;
   route: string | undefined;
   path: string;
+  /** What callers before say of the trace (W3C Trace Context): by how much it was sampled, for those who count spans. */
+  state: string | undefined;
   status: number;
   /** When it was answered, ms since 1970. */
   at: number;
@@ -51,8 +53,9 @@ export function createTracer(
       return { traceId, spanId: random.slice(0, 4) + random.slice(24), parentId: parent?.parentId };
     },
     hasRoom,
-    end(span, { method, path, count }: Exchange, status, ms) {
-      take({ span, method, route: count.route, path, status, at: clock.wall(), ms });
+    end(span, { method, path, headers, trace, count }: Exchange, status, ms) {
+      const state = trace && headerOf(headers, "tracestate");
+      take({ span, method, route: count.route, path, state, status, at: clock.wall(), ms });
     },
   };
 }
@@ -61,13 +64,14 @@ const SERVER = 2;
 const ERROR = 2;
 
 /** A span in the JSON of OTLP 1.x. */
-export function spanOf({ span, method, route, path, status, at, ms }: Ended) {
+export function spanOf({ span, method, route, path, state, status, at, ms }: Ended) {
   const isKnown = METHODS.includes(method);
   const name = isKnown ? method : "HTTP";
   const [end, begin] = [at, at - ms].map((time) => `${Math.round(time * 1_000)}000`);
   return {
     traceId: span.traceId,
     spanId: span.spanId,
+    ...(state ? { traceState: state } : {}),
     ...(span.parentId === undefined ? {} : { parentSpanId: span.parentId }),
     name: route === undefined ? name : `${name} ${route}`,
     kind: SERVER,

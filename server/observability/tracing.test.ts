@@ -13,6 +13,7 @@ import { type Ended, samplerOf, spanOf } from "./tracer.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
+const STATE = "ot=th:fd70a4;rv:fe123456789abc,rojo=00f067aa0ba902b7";
 
 async function tracedWorld(t: TestContext, env: Record<string, unknown> = {}, ready?: Promise<void>) {
   const to = await collector(t, ready);
@@ -34,7 +35,7 @@ test("a request that its caller samples is a span by the HTTP conventions, and i
   });
   const [coupon, user] = [await world.newCoupon(), await world.newUser()];
   const began = Date.now();
-  const headers = { traceparent: `00-${TRACE}-${PARENT}-01` };
+  const headers = { traceparent: `00-${TRACE}-${PARENT}-01`, tracestate: STATE };
   const token = await userToken(user);
   const issued = await world.call(`POST /coupons/${coupon}/issue`, { token, headers });
   const missing = await world.call("GET /nothing?secret=1", { headers });
@@ -51,6 +52,7 @@ test("a request that its caller samples is a span by the HTTP conventions, and i
   const { spanId: _, startTimeUnixNano, endTimeUnixNano, attributes: __, ...rest } = grant;
   assert.deepEqual(rest, {
     traceId: TRACE,
+    traceState: STATE,
     parentSpanId: PARENT,
     name: "POST /coupons/{coupon_id}/issue",
     kind: 2,
@@ -78,9 +80,9 @@ test("a request that its caller samples is a span by the HTTP conventions, and i
   );
   assert.deepEqual(posted[0]?.body.resourceSpans[0]?.resource, {
     attributes: [
-      { key: "deployment.environment.name", value: { stringValue: "a b" } },
       { key: "service.name", value: { stringValue: "shop-coupons" } },
       { key: "service.version", value: { stringValue: version } },
+      { key: "deployment.environment.name", value: { stringValue: "a b" } },
     ],
   });
   const lines = world.logged.filter(
@@ -92,6 +94,21 @@ test("a request that its caller samples is a span by the HTTP conventions, and i
   );
   assert.match(await world.metrics.registry.metrics(), /^coupon_spans_total\{result="exported"\} 2$/m);
 });
+
+for (const [given, name, said] of [
+  [{}, "coupon-drop", version],
+  [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=shop,service.version=7" }, "shop", "7"],
+  [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=shop", OTEL_SERVICE_NAME: "coupons" }, "coupons", version],
+] as const)
+  test(`OTEL_SERVICE_NAME comes before OTEL_RESOURCE_ATTRIBUTES, and these before ours: ${name} ${said}`, async (t) => {
+    const { world, posted } = await tracedWorld(t, { ...given, OTEL_TRACES_SAMPLER: "always_on" });
+    await world.call("GET /livez");
+    await world.spans?.end();
+    assert.deepEqual(plain(posted[0]?.body.resourceSpans[0]?.resource as Pick<Sent, "attributes">), {
+      "service.name": name,
+      "service.version": said,
+    });
+  });
 
 test("what is not sampled is no span, and its answer has no traceparent", async (t) => {
   const { world, posted } = await tracedWorld(t);
@@ -142,14 +159,15 @@ test("while too many wait an answer has no traceparent, since its span is droppe
 test("a new trace begins here; a failure of ours is an error, with its status", async (t) => {
   const { world, spans } = await tracedWorld(t, { OTEL_TRACES_SAMPLER: "always_on" });
   await world.db.close(1);
-  const { status, headers } = await world.call("GET /readyz");
+  // Of no trace that could be read, nothing is told on.
+  const { status, headers } = await world.call("GET /readyz", { headers: { tracestate: STATE } });
   assert.equal(status, 503);
   await world.spans?.end();
   const [span] = spans();
   assert.ok(span);
   assert.deepEqual(
-    [span.parentSpanId, span.status, plain(span)["error.type"]],
-    [undefined, { code: 2 }, "503"],
+    [span.traceState, span.parentSpanId, span.status, plain(span)["error.type"]],
+    [undefined, undefined, { code: 2 }, "503"],
   );
   assert.equal(headers.get("traceparent"), `00-${span.traceId}-${span.spanId}-01`);
   assert.match(span.traceId, /^[0-9a-f]{32}$/);
@@ -195,7 +213,7 @@ test("a sampler by ratio takes that part of traces, the same each time, and the 
 
 const ended = (i: number): Ended => ({
   span: { traceId: TRACE, spanId: i.toString(16).padStart(16, "0"), parentId: undefined },
-  ...{ method: "GET", route: undefined, path: "/", status: 200, at: 1_000, ms: 1 },
+  ...{ method: "GET", route: undefined, path: "/", state: undefined, status: 200, at: 1_000, ms: 1 },
 });
 
 /** An exporter, and a collector that answers when it is told to. */

@@ -14,10 +14,12 @@ export function createTracing(
   onFailure: (error: unknown) => void,
   send?: typeof fetch,
 ) {
+  const { OTEL_SERVICE_NAME: name } = env;
   const resource = {
-    ...pairsOf(env.OTEL_RESOURCE_ATTRIBUTES),
-    "service.name": env.OTEL_SERVICE_NAME,
+    "service.name": "coupon-drop",
     "service.version": version,
+    ...pairsOf(env.OTEL_RESOURCE_ATTRIBUTES),
+    ...(name === undefined ? {} : { "service.name": name }),
   };
   const url = endpoint.replace(/\/?$/, "/v1/traces");
   const headers = headersOf(env.OTEL_EXPORTER_OTLP_HEADERS);
