@@ -202,7 +202,7 @@ const schema = z.object({
   }),
   JWT_PUBLIC_KEY: z.string().startsWith("-----BEGIN PUBLIC KEY-----").optional().register(texts, {
     description:
-      "public key that verifies tokens, in PEM (SPKI): RS256, PS256, ES256 or EdDSA; instead of a secret",
+      "public key that verifies tokens, in PEM (SPKI): RS256, PS256, ES256, EdDSA or Ed25519; instead of a secret",
   }),
   JWT_JWKS_URL: keyAddress.optional().register(texts, {
     description: "URL of the public keys that verify tokens (JWKS); instead of a secret or one public key",

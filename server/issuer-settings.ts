@@ -10,7 +10,7 @@ const GIVEN_ROLES = ["user", "till", "service:issue", "service:read", "service",
 export type GivenRole = (typeof GIVEN_ROLES)[number];
 
 /** The algorithms of public keys. A provider publishes no secret. */
-const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
+const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"] as const;
 
 const PEM = "must be a public key in PEM (SPKI)";
 

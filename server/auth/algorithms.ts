@@ -1,4 +1,4 @@
-/** The algorithms that tokens may be signed with (RFC 7518, RFC 8037). Each fits one kind of key, so that a token cannot choose another. */
+/** The algorithms that tokens may be signed with (RFC 7518, RFC 8037; Ed25519 is what RFC 9864 calls EdDSA with that key). Each fits one kind of key, so that a token cannot choose another. */
 import { constants, type KeyObject, type SigningOptions, verify } from "node:crypto";
 import { hmacKey } from "./hs256.ts";
 
@@ -22,6 +22,7 @@ export const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
   ["PS256", byPublicKey(isRsa, "sha256", { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })],
   ["ES256", byPublicKey(isP256, "sha256", { dsaEncoding: "ieee-p1363" })],
   ["EdDSA", byPublicKey(isEd25519, null)],
+  ["Ed25519", byPublicKey(isEd25519, null)],
 ]);
 
 /** The names of the algorithms that a key fits. */

@@ -103,7 +103,11 @@ const signed = (alg: string, key: KeyObject, header: object = {}) =>
   new SignJWT(good).setProtectedHeader({ alg, ...header }).sign(key);
 const byPem = (pem: string) => createAuthenticate(readEnv({ JWT_PUBLIC_KEY: pem }));
 
-for (const [alg, { publicKey, privateKey }] of [...Object.entries(pairs), ["PS256", pairs.RS256] as const]) {
+for (const [alg, { publicKey, privateKey }] of [
+  ...Object.entries(pairs),
+  ["PS256", pairs.RS256] as const,
+  ["Ed25519", pairs.EdDSA] as const,
+]) {
   test(`public key: ${alg}`, async () => {
     const byKey = await byPem(pemOf(publicKey));
     assert.deepEqual(await byKey(await signed(alg, privateKey)), ofGood);

@@ -607,7 +607,7 @@ for (const [what, given, message] of [
   [
     "a secret for a key",
     [{ ...least, algorithms: ["HS256"] }],
-    '0.algorithms.0 Invalid option: expected one of "RS256"|"PS256"|"ES256"|"EdDSA"',
+    '0.algorithms.0 Invalid option: expected one of "RS256"|"PS256"|"ES256"|"EdDSA"|"Ed25519"',
   ],
 ] as const)
   test(`JWT_ISSUERS: ${what}`, () =>

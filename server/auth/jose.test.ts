@@ -37,7 +37,8 @@ function byPublicKey(
 ): Kind {
   const pem = pair.publicKey.export({ type: "spki", format: "pem" }).toString();
   const by = (key: KeyObject) => (text: string) => sign(digest, Buffer.from(text), { key, ...options });
-  const algorithms = alg === "ES256" || alg === "EdDSA" ? [alg] : ["RS256", "PS256"];
+  const algorithms =
+    alg === "ES256" ? [alg] : alg.startsWith("Ed") ? ["EdDSA", "Ed25519"] : ["RS256", "PS256"];
   const env = readEnv({ JWT_PUBLIC_KEY: pem });
   return { alg, key: pair.publicKey, env, algorithms, sign: by(pair.privateKey), byAnother: by(other) };
 }
@@ -56,6 +57,7 @@ const kinds: Record<string, Kind> = {
   PS256: byPublicKey("PS256", rsa, others.rsa.privateKey, "sha256", PSS),
   ES256: byPublicKey("ES256", ec, others.ec.privateKey, "sha256", { dsaEncoding: "ieee-p1363" }),
   EdDSA: byPublicKey("EdDSA", ed, others.ed.privateKey, null),
+  Ed25519: byPublicKey("Ed25519", ed, others.ed.privateKey, null),
 };
 
 const now = Math.floor(Date.now() / 1000);
