@@ -29,7 +29,7 @@ const EXP = 4;
 const GENERATION = 5;
 const LOW = 6;
 const HIGH = 7;
-/** In HIGH: who is no user; LOW is its place in a list. Of a user_id, HIGH has 21 bits. */
+/** In HIGH: who is no user; LOW is its number in a list. Of a user_id, HIGH has 21 bits. */
 const OTHER = 0xffff_ffff;
 /** Services and admins are few, by their keys. More of them are not remembered, until some have expired. */
 const MAX_OTHERS = 1_000;
@@ -41,7 +41,7 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
   // Untouched pages of it take no memory.
   const entries = new Uint32Array(sets * WAYS * WORDS);
   const digest = new Uint32Array(4);
-  const others: Verified[] = [];
+  const others = createOthers();
   // Secret, so that nobody can make tokens that meet.
   const key = randomBytes(16).toString("hex");
   let digested: string | undefined;
@@ -70,21 +70,12 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
   const isGood = (at: number, now: number) =>
     (entries[at + EXP] as number) > now && isCurrent(entries[at + GENERATION] as number);
 
-  function callerAt(at: number): Caller {
+  function callerAt(at: number): Caller | undefined {
     const low = entries[at + LOW] as number;
     const high = entries[at + HIGH] as number;
-    if (high === OTHER) return (others[low] as Verified).caller;
+    if (high === OTHER) return others.find(low);
     const user_id = high * WORD + low;
     return { role: "user", user_id, subject: String(user_id) };
-  }
-
-  /** A place is one's until the last of its tokens that is known expires; no entry leads there any more then. */
-  function placeOf(caller: Caller, now: number): number | undefined {
-    const place = others.findIndex((other) => isSame(other.caller, caller));
-    if (place >= 0) return place;
-    if (others.length < MAX_OTHERS) return others.length;
-    const over = others.findIndex(({ exp }) => exp <= now);
-    return over >= 0 ? over : undefined;
   }
 
   /** Its own place, else the first that is free or no longer good, else one that the key chooses. */
@@ -114,19 +105,47 @@ export function createKnown(isCurrent: (generation: number) => boolean, sets = S
       if (at !== undefined) entries[at + EXP] = 0;
     },
     add(token, generation, now, { caller, exp }) {
-      const other = caller.role === "user" ? undefined : placeOf(caller, now);
-      if (caller.role !== "user") {
-        if (other === undefined) return;
-        const { exp: until = exp, caller: whose } = others[other] ?? {};
-        others[other] = { caller, exp: whose && isSame(whose, caller) ? Math.max(exp, until) : exp };
-      }
+      const number = caller.role === "user" ? caller.user_id : others.numberOf({ caller, exp }, now);
+      if (number === undefined) return;
       const at = choose(setOf(token), now);
       entries.set(digest, at);
       // A fraction of the last second is checked anew.
       entries[at + EXP] = Math.min(Math.floor(exp), MAX_WORD);
       entries[at + GENERATION] = generation;
-      entries[at + LOW] = caller.role === "user" ? caller.user_id % WORD : (other as number);
-      entries[at + HIGH] = caller.role === "user" ? Math.floor(caller.user_id / WORD) : OTHER;
+      entries[at + LOW] = number % WORD;
+      entries[at + HIGH] = caller.role === "user" ? Math.floor(number / WORD) : OTHER;
+    },
+  };
+}
+
+/** Who is no user, by numbers. Whoever takes another one's place has another number, so that no entry leads to somebody else. */
+function createOthers() {
+  /** Each is at the remainder of its number. */
+  const others: (Verified & { number: number })[] = [];
+
+  /** A place is one's until the last of its tokens that is known expires. Its entries lead nowhere then, also if the clock is set back. */
+  function placeOf(caller: Caller, now: number): number | undefined {
+    const place = others.findIndex((other) => isSame(other.caller, caller));
+    if (place >= 0) return place;
+    if (others.length < MAX_OTHERS) return others.length;
+    const over = others.findIndex(({ exp }) => exp <= now);
+    return over >= 0 ? over : undefined;
+  }
+
+  return {
+    find(number: number): Caller | undefined {
+      const other = others[number % MAX_OTHERS];
+      return other?.number === number ? other.caller : undefined;
+    },
+    /** None: all places are taken. */
+    numberOf({ caller, exp }: Verified, now: number): number | undefined {
+      const place = placeOf(caller, now);
+      if (place === undefined) return undefined;
+      const before = others[place] ?? { number: place, caller, exp };
+      const isIts = isSame(before.caller, caller);
+      const number = isIts ? before.number : before.number + MAX_OTHERS;
+      others[place] = { number, caller, exp: isIts ? Math.max(exp, before.exp) : exp };
+      return number;
     },
   };
 }
