@@ -93,7 +93,7 @@ export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unkno
   const claim = claimAt(claims, path);
   const isScope = ["scope", "scp"].includes(path.at(-1) as string);
   const values = typeof claim === "string" && isScope ? claim.split(" ") : [claim].flat().flatMap(valuesIn);
-  const named = new Set(values.map((value) => roles.get(typeof value === "boolean" ? `${value}` : value)));
+  const named = new Set(values.map((value) => roles.get(isPlain(value) ? `${value}` : value)));
   const whole = (["admin", "service"] as const).find((role) => named.has(role));
   if (whole !== undefined) return { role: whole };
   return limitedTo(
@@ -101,6 +101,8 @@ export function roleAt(claims: Claims, path: ClaimPath, roles: ReadonlyMap<unkno
     "user",
   );
 }
+
+const isPlain = (value: unknown) => typeof value === "boolean" || typeof value === "number";
 
 /** Zitadel's roles are the names of objects, in which are the organizations where somebody has them. */
 function valuesIn(value: unknown): unknown[] {

@@ -18,6 +18,8 @@ const providers: {
   name: string;
   alg: string;
   pair: ReturnType<typeof rsa>;
+  /** The claim that says what the token is for, where that is not aud. */
+  audience?: string;
   /** Members of the published key besides its numbers. */
   jwk: object;
   user: JWTPayload;
@@ -261,6 +263,32 @@ const providers: {
       },
     ],
   },
+  {
+    name: "Clerk",
+    alg: "RS256",
+    pair: rsa(),
+    audience: "azp",
+    jwk: { use: "sig", alg: "RS256" },
+    user: {
+      azp: "https://shop.example",
+      fva: [7, -1],
+      iss: "https://clerk.shop.example",
+      // public_metadata, which the session's token is set to have.
+      metadata: { user_id: 42 },
+      nbf: now - 10,
+      sid: "sess_2f3a4b5c6d7e8f9a0b1c2d3e4f5",
+      sts: "active",
+      sub: "user_2f3a4b5c6d7e8f9a0b1c2d3e4f5",
+      v: 2,
+    },
+    others: [
+      {
+        role: "admin",
+        claims: { metadata: { role: "coupon-admin" } },
+        subject: "user_2f3a4b5c6d7e8f9a0b1c2d3e4f5",
+      },
+    ],
+  },
 ];
 
 /** Tokens of machines (client credentials) that have scopes and no groups: all of their claims. Cognito's has no aud. */
@@ -361,9 +389,11 @@ for (const provider of providers)
           ? {}
           : { key_id: `${provider.user.jti} of ${provider.user.iss}` }),
       });
+    const audience = provider.audience ?? "aud";
     for (const claims of [
-      { aud: "another" },
-      { aud: [] },
+      { [audience]: "another" },
+      { [audience]: [] },
+      { [audience]: undefined },
       { iss: `${provider.user.iss}/` },
       { exp: now - 1 },
       { sub: undefined, oid: undefined },
