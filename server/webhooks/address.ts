@@ -6,11 +6,16 @@ import type { Resolve } from "./resolve.ts";
 /** Of IPv6 only these are given out. ipaddr.js (2.5.0) takes the old form of an IPv4 address, ::7f00:1 of 127.0.0.1, for one of them. */
 const GLOBAL = ipaddr.parseCIDR("2000::/3") as [ipaddr.IPv6, number];
 
-/** Whether an address, as text, is one of the internet: no loopback, link-local, private, shared, multicast or translated one. */
+/** In a network without IPv4 the hosts of IPv4 are here, and the last four bytes are their address (RFC 6052). Elsewhere they may stand elsewhere (RFC 8215). */
+const TRANSLATED = ipaddr.parseCIDR("64:ff9b::/96") as [ipaddr.IPv6, number];
+
+/** Whether an address, as text, is one of the internet: no loopback, link-local, private, shared or multicast one, nor one that is translated to one of these. */
 export function isPublic(text: string): boolean {
   if (!ipaddr.isValid(text)) return false;
   const address = ipaddr.process(text);
-  return address.range() === "unicast" && (address.kind() === "ipv4" || address.match(GLOBAL));
+  if (address.kind() === "ipv4") return address.range() === "unicast";
+  if (address.match(TRANSLATED)) return isPublic(address.toByteArray().slice(-4).join("."));
+  return address.range() === "unicast" && address.match(GLOBAL);
 }
 
 /**

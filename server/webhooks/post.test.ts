@@ -205,7 +205,7 @@ test("nor are several that it closed, the one that is used instead among them", 
 });
 
 test("which addresses are public", () => {
-  for (const address of ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"])
+  for (const address of ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"])
     assert.ok(isPublic(address), address);
   for (const address of [
     ...["127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254"],
@@ -249,7 +249,10 @@ test("unless it is allowed, only https", async (t) => {
     await refused(t, (port) => `http://127.0.0.1:${port}/`),
     "it is not https, and WEBHOOKS_ALLOW_PRIVATE is off",
   );
+      "64:ff9b::10.0.0.1",
+      "64:ff9b::169.254.169.254",
 });
+      "64:ff9b:1::8.8.8.8",
 
 for (const [host, address] of [
   ["127.0.0.1", "127.0.0.1"],
