@@ -14,6 +14,9 @@ export interface SocketOptions {
   closed?: () => void;
 }
 
+/** To connect to one of a name's addresses, before the next one is tried: the default of Node.js, of which the server takes more for what is far away. */
+const ATTEMPT_MS = 250;
+
 /**
  * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9, porsager/postgres#1193) then reconnects at
  * once, for ever: 2,000 connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the
@@ -28,10 +31,8 @@ export interface SocketOptions {
  */
 export function openSocket({ host: [host], port: [port], path, ssl, closed }: SocketOptions) {
   // The driver says them where it fails.
-  const socket = Object.assign(path ? connectSocket(path) : connectSocket({ host, port: Number(port) }), {
-    host,
-    port,
-  });
+  const to = { host, port: Number(port), autoSelectFamilyAttemptTimeout: ATTEMPT_MS };
+  const socket = Object.assign(path ? connectSocket(path) : connectSocket(to), { host, port });
   let hasSpoken = false;
   const failure = (code: string) => Object.assign(new Error(code), { code });
   const ended = () => void socket.destroy(failure(HUNG_UP));

@@ -1,5 +1,6 @@
 /** One process that listens, serves and drains. */
 import cluster from "node:cluster";
+import { setDefaultAutoSelectFamilyAttemptTimeout } from "node:net";
 import { collectDefaultMetrics } from "prom-client";
 import { listenAt } from "./address.ts";
 import { startCounting } from "./background/counting.ts";
@@ -8,6 +9,7 @@ import { startFolding } from "./background/folding.ts";
 import { compose, type Service } from "./compose.ts";
 import { type Env, urlOf } from "./env.ts";
 import { metricsOfAll, reportTo } from "./observability/worker-metrics.ts";
+import { CONNECT_MS } from "./webhooks/post.ts";
 
 /** From the closing of the port to the end, whatever still runs. */
 export const DRAIN_MS = 10_000;
@@ -16,6 +18,7 @@ const CLOSE_MS = 2_000;
 
 /** Returns when it listens; rejects when it can't. */
 export async function serve(env: Env): Promise<void> {
+  setDefaultAutoSelectFamilyAttemptTimeout(CONNECT_MS); // of fetch(), which asks for keys and sends spans
   const service = await compose(env, cluster.isWorker ? { readMetrics: metricsOfAll } : {});
   const { server, log, metrics } = service;
   collectDefaultMetrics({ register: metrics.registry });

@@ -16,6 +16,11 @@ import { createResolve, type Resolve } from "./resolve.ts";
 
 /** From the first byte to the last one of the answer: what the specification recommends at least. */
 const ANSWER_MS = 15_000;
+/**
+ * To connect to one of a name's addresses, before the next one is tried. Node.js (20 to 24) takes 250 ms, and gives the first one up: who is
+ * further away is never reached where the others cannot be, as from a network without IPv6 (nodejs/node#54359).
+ */
+export const CONNECT_MS = 2_000;
 /** Of an answer's body, bytes: only ./sd webhooks test shows it. */
 const MAX_BODY = 4_096;
 
@@ -61,6 +66,7 @@ export function createPost(options: PostOptions = {}) {
   const kept = { keepAlive: true, scheduling: "lifo" } as const;
   const agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
   const lookup = createLookup(createResolve(resolve, clock), allowPrivate);
+  const connecting = { lookup, autoSelectFamilyAttemptTimeout: CONNECT_MS };
 
   /** Why this URL is not sent to; undefined: it is. A name is judged by its addresses when it is connected to. */
   function refusal({ protocol, hostname }: URL): string | undefined {
@@ -84,7 +90,7 @@ export function createPost(options: PostOptions = {}) {
         agent: isNew ? false : agents[isTls ? "https:" : "http:"],
         headers,
         signal,
-        lookup,
+        ...connecting,
       });
       const cancel = clock.after(answerMs, () =>
         request.destroy(new Error(`no answer in ${answerMs / 1_000} s`)),
