@@ -163,13 +163,13 @@ async function moveOne(
   return true;
 }
 
-/** Gives it a start that comes soon, and mostly waits for it; after a wait for leases that may be too late, and is refused. */
+/** Gives it a start that comes while leases may still hold, and mostly waits for it. After a wait for them it is often too late, and is refused. */
 async function bringForward(
   { random, isOver, insist }: Shift,
   waits: number,
   startingAt: (start: number) => Ask,
 ): Promise<void> {
-  for (let ahead = 200 + random() * 2_000; !isOver(); ahead += 1_500) {
+  for (let ahead = 100 + random() * 1_000; !isOver(); ahead += 1_500) {
     const start = Math.round(Date.now() + ahead);
     const { is } = await insist(startingAt(start));
     if (is !== "ok") continue;
