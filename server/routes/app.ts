@@ -159,8 +159,7 @@ function addCoupons(
 
   command("useCoupon", async ({ who, path: { coupon_id }, body: { reference, ...body } }) => {
     const user_id = actsFor(who, body.user_id);
-    const use = await db.useCoupon(user_id, coupon_id, reference, actorOf(who));
-    return { coupon_id, user_id, ...use };
+    return { user_id, ...(await db.useCoupon(user_id, coupon_id, reference, actorOf(who))) };
   });
 }
 
@@ -168,13 +167,13 @@ function addCoupons(
 function addClaims({ command }: Operations, { db, clock }: Dependencies): void {
   const guesses = createGuesses(clock);
 
-  command("useClaim", async ({ who, body: { claim_code, reference } }) => ({
-    ...(await guesses.of(who, () => db.useClaim(claim_code, reference, actorOf(who)))),
-  }));
+  command("useClaim", ({ who, body: { claim_code, reference } }) =>
+    guesses.of(who, () => db.useClaim(claim_code, reference, actorOf(who))),
+  );
 
-  command("undoClaim", async ({ who, body: { claim_code, ...undo } }) => ({
-    ...(await guesses.of(who, () => db.undoClaim(claim_code, undoOf(who, undo)))),
-  }));
+  command("undoClaim", ({ who, body: { claim_code, ...undo } }) =>
+    guesses.of(who, () => db.undoClaim(claim_code, undoOf(who, undo))),
+  );
 }
 
 /** What operators look up. */
@@ -205,49 +204,42 @@ function addChanges({ command }: Operations, { db }: Dependencies): void {
     db.createCoupon(coupon, noteOf(who, reason)),
   );
 
-  command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, ...undo } }) => {
-    const use = await db.undoUse(user_id, coupon_id, undoOf(who, undo));
-    return { coupon_id, user_id, ...use };
-  });
-
-  command("pauseCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
-    coupon_id,
-    ...(await db.pauseCoupon(coupon_id, noteOf(who, reason))),
+  command("undoUse", async ({ who, path: { coupon_id }, body: { user_id, ...undo } }) => ({
+    user_id,
+    ...(await db.undoUse(user_id, coupon_id, undoOf(who, undo))),
   }));
 
-  command("resumeCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
-    coupon_id,
-    ...(await db.resumeCoupon(coupon_id, noteOf(who, reason))),
-  }));
+  command("pauseCoupon", ({ who, path: { coupon_id }, body: { reason } }) =>
+    db.pauseCoupon(coupon_id, noteOf(who, reason)),
+  );
 
-  command("setCouponCount", async ({ who, path: { coupon_id }, body: { count, reason } }) => ({
-    coupon_id,
-    ...(await db.setCouponCount(coupon_id, count, noteOf(who, reason))),
-  }));
+  command("resumeCoupon", ({ who, path: { coupon_id }, body: { reason } }) =>
+    db.resumeCoupon(coupon_id, noteOf(who, reason)),
+  );
 
-  command("setCouponExpiry", async ({ who, path: { coupon_id }, body: { expiry, reason } }) => ({
-    coupon_id,
-    ...(await db.setCouponExpiry(coupon_id, expiry, noteOf(who, reason))),
-  }));
+  command("setCouponCount", ({ who, path: { coupon_id }, body: { count, reason } }) =>
+    db.setCouponCount(coupon_id, count, noteOf(who, reason)),
+  );
 
-  command("setCouponStart", async ({ who, path: { coupon_id }, body: { start_time, reason } }) => ({
-    coupon_id,
-    ...(await db.setCouponStart(coupon_id, start_time, noteOf(who, reason))),
-  }));
+  command("setCouponExpiry", ({ who, path: { coupon_id }, body: { expiry, reason } }) =>
+    db.setCouponExpiry(coupon_id, expiry, noteOf(who, reason)),
+  );
 
-  command("editCoupon", async ({ who, path: { coupon_id }, body: { reason, ...coupon } }) => ({
-    coupon_id,
-    ...(await db.editCoupon(coupon_id, coupon, noteOf(who, reason))),
-  }));
+  command("setCouponStart", ({ who, path: { coupon_id }, body: { start_time, reason } }) =>
+    db.setCouponStart(coupon_id, start_time, noteOf(who, reason)),
+  );
+
+  command("editCoupon", ({ who, path: { coupon_id }, body: { reason, ...coupon } }) =>
+    db.editCoupon(coupon_id, coupon, noteOf(who, reason)),
+  );
 
   command("retireCoupons", ({ who, body: { before, at_most, reason } }) =>
     db.retireCoupons(before, at_most, noteOf(who, reason)),
   );
 
-  command("withdrawCoupon", async ({ who, path: { coupon_id }, body: { reason } }) => ({
-    coupon_id,
-    ...(await db.withdrawCoupon(coupon_id, noteOf(who, reason))),
-  }));
+  command("withdrawCoupon", ({ who, path: { coupon_id }, body: { reason } }) =>
+    db.withdrawCoupon(coupon_id, noteOf(who, reason)),
+  );
 }
 
 function addUsers({ on, command, read, list }: Operations, { db, exchanges, isClosed }: Dependencies): void {
@@ -260,10 +252,9 @@ function addUsers({ on, command, read, list }: Operations, { db, exchanges, isCl
     return { user_id, coupons, next_before };
   });
 
-  command("forgetUser", async ({ who, path: { user_id }, body: { reason } }) => ({
-    user_id,
-    ...(await db.forgetUser(user_id, noteOf(who, reason))),
-  }));
+  command("forgetUser", ({ who, path: { user_id }, body: { reason } }) =>
+    db.forgetUser(user_id, noteOf(who, reason)),
+  );
 
   read("importUsers", async ({ who, body: { users, reason } }) => ({
     users: await db.importUsers(users, noteOf(who, reason)),

@@ -5,10 +5,9 @@ import { readsFor } from "./freshness.ts";
 import type { Operations } from "./operation.ts";
 
 export function addGroups({ command, read, list }: Operations, { db }: { db: Db }): void {
-  command("setCouponGroup", async ({ who, path: { coupon_id }, body }) => ({
-    coupon_id,
-    ...(await db.setCouponGroup(coupon_id, body.group_name, body.eligible_from, noteOf(who, body.reason))),
-  }));
+  command("setCouponGroup", ({ who, path: { coupon_id }, body }) =>
+    db.setCouponGroup(coupon_id, body.group_name, body.eligible_from, noteOf(who, body.reason)),
+  );
 
   read("addToGroup", async ({ who, path: { group_name }, body: { user_ids, reason } }) => ({
     users: await db.addToGroup(group_name, user_ids, noteOf(who, reason)),

@@ -86,16 +86,16 @@ export function createOperations(app: App, { authenticate, clock, exchanges, loo
     });
   }
 
-  /** A command answers with its outcome first, and by the status of that; the outcome is counted. */
+  /** A command answers with its outcome first, then with what its path names, and by the status of the outcome, which is counted. */
   function command<K extends CommandName>(
     name: K,
-    handler: (asked: Asked<K>) => Promise<{ outcome: Outcome<CommandOf<K>> } & Record<string, unknown>>,
+    handler: (asked: Asked<K>) => Promise<object & { outcome: Outcome<CommandOf<K>> }>,
   ): void {
     const which: CommandOf<K> = contract[name].command;
     on(name, async (asked) => {
       const { outcome, ...members } = await handler(asked);
       metrics.count(which, outcome);
-      return respond(commandAnswer(which, { outcome, ...members }, asked.c.env.exchange.requestId));
+      return respond(commandAnswer(which, { outcome, ...(asked.path as object), ...members }, idOf(asked.c)));
     });
   }
 
@@ -107,7 +107,7 @@ export function createOperations(app: App, { authenticate, clock, exchanges, loo
   ): void {
     const answer = async (asked: Asked<K>) => {
       const found = orNotFound(await handler(asked));
-      return respond(success(200, stringifyExact(found), asked.c.env.exchange.requestId));
+      return respond(success(200, stringifyExact(found), idOf(asked.c)));
     };
     on(name, answer, first);
   }
@@ -178,6 +178,8 @@ async function answerStream(
   feed.watch(outgoing, showTo?.(outgoing));
   return RESPONSE_ALREADY_SENT;
 }
+
+const idOf = ({ env }: Ctx) => env.exchange.requestId;
 
 /** Where Hono finds an operation. What says that it is deprecated comes before it. */
 function placeIn(app: App, { route, deprecated }: Operation): string {

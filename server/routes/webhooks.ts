@@ -17,30 +17,25 @@ export function addWebhooks({ command, read }: Operations, { db }: { db: Db }): 
     ...(await db.setWebhook({ ...webhook, event_types: event_types.map(eventOf) }, noteOf(who, reason))),
   }));
 
-  command("rotateWebhookSecret", async ({ who, path: { webhook_name }, body: { reason } }) => ({
-    webhook_name,
-    ...(await db.rotateWebhookSecret(webhook_name, noteOf(who, reason))),
-  }));
+  command("rotateWebhookSecret", ({ who, path: { webhook_name }, body: { reason } }) =>
+    db.rotateWebhookSecret(webhook_name, noteOf(who, reason)),
+  );
 
-  command("enableWebhook", async ({ who, path: { webhook_name }, body: { reason } }) => ({
-    webhook_name,
-    ...(await db.enableWebhook(webhook_name, noteOf(who, reason))),
-  }));
+  command("enableWebhook", ({ who, path: { webhook_name }, body: { reason } }) =>
+    db.enableWebhook(webhook_name, noteOf(who, reason)),
+  );
 
-  command("disableWebhook", async ({ who, path: { webhook_name }, body: { reason } }) => ({
-    webhook_name,
-    ...(await db.disableWebhook(webhook_name, noteOf(who, reason))),
-  }));
+  command("disableWebhook", ({ who, path: { webhook_name }, body: { reason } }) =>
+    db.disableWebhook(webhook_name, noteOf(who, reason)),
+  );
 
-  command("removeWebhook", async ({ who, path: { webhook_name }, body: { reason } }) => ({
-    webhook_name,
-    ...(await db.removeWebhook(webhook_name, noteOf(who, reason))),
-  }));
+  command("removeWebhook", ({ who, path: { webhook_name }, body: { reason } }) =>
+    db.removeWebhook(webhook_name, noteOf(who, reason)),
+  );
 
-  command("resendWebhook", async ({ who, path: { webhook_name }, body: { event_id = null, reason } }) => ({
-    webhook_name,
-    ...(await db.resendWebhook(webhook_name, event_id, noteOf(who, reason))),
-  }));
+  command("resendWebhook", ({ who, path: { webhook_name }, body: { event_id = null, reason } }) =>
+    db.resendWebhook(webhook_name, event_id, noteOf(who, reason)),
+  );
 
   read("listWebhookDeliveries", async ({ path: { webhook_name }, query: { page_size } }) => ({
     deliveries: (await db.listWebhookDeliveries(webhook_name, page_size)).map(({ event, ...delivery }) => ({
