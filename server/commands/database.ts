@@ -1,5 +1,5 @@
 /** The database that a command works on: DATABASE_URL's, or else the embedded one. */
-import { withConnection } from "../../db/connect.ts";
+import { type Sql, withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { type Target, targetOf } from "../../db/target.ts";
 import type { Env } from "../env.ts";
@@ -60,6 +60,11 @@ export function withSetUp<T>(env: Env, work: (target: Target) => Promise<T>): Pr
       throw new Error(`nothing is set up in database ${target.database} at ${target.host}: run ./sd migrate`);
     return work(target);
   });
+}
+
+/** The same by one session, which acts as coupon_admin. */
+export function asAdmin<T>(env: Env, work: (sql: Sql) => Promise<T>): Promise<T> {
+  return withSetUp(env, (target) => withConnection(target, work, { role: "coupon_admin" }));
 }
 
 /** What PostgreSQL answers where something of ours is missing, or somebody else's. */

@@ -1,7 +1,6 @@
 /** ./sd keys: lists the keys that were signed with a name, and revokes one. No token is stored, so none is shown. */
-import { withConnection } from "../../db/connect.ts";
 import type { Env } from "../env.ts";
-import { withSetUp } from "./database.ts";
+import { asAdmin } from "./database.ts";
 import { printTable, say, shown } from "./print.ts";
 
 /** A token that was signed. */
@@ -53,8 +52,4 @@ function list(env: Env): Promise<number> {
     );
     return 0;
   });
-}
-
-function asAdmin<T>(env: Env, work: Parameters<typeof withConnection<T>>[1]): Promise<T> {
-  return withSetUp(env, (target) => withConnection(target, work, { role: "coupon_admin" }));
 }

@@ -6,11 +6,11 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { z } from "zod";
-import { type Sql, withConnection } from "../../db/connect.ts";
+import type { Sql } from "../../db/connect.ts";
 import { instant } from "../database/columns.ts";
 import type { Env } from "../env.ts";
 import { callersFile } from "./called.ts";
-import { withSetUp } from "./database.ts";
+import { asAdmin } from "./database.ts";
 import { counted, say } from "./print.ts";
 
 const USAGE = "usage: ./sd lost-grants FILE… (logs of servers, answers, events; - is what comes by stdin)";
@@ -87,9 +87,7 @@ export async function lostGrants(env: Env, files: string[]): Promise<number> {
   }
   for (const file of silent)
     say(`${file} acknowledges no grant: logs have them at LOG_LEVEL info and debug only`);
-  const gone = await withSetUp(env, (target) =>
-    withConnection(target, (sql) => compare(sql, [...told.grants.values()]), { role: "coupon_admin" }),
-  );
+  const gone = await asAdmin(env, (sql) => compare(sql, [...told.grants.values()]));
   if (gone > 0) return 1;
   return told.missing + told.broken + silent.length + unread > 0 ? 2 : 0;
 }

@@ -3,11 +3,10 @@
  * PATIENCE times as long as that took, LONGEST_MS at most: who issues meanwhile waits for no lock of it, but shares processors and disk.
  */
 import { setTimeout } from "node:timers/promises";
-import { withConnection } from "../../db/connect.ts";
 import { dayText } from "../api/requests.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { Env } from "../env.ts";
-import { withSetUp } from "./database.ts";
+import { asAdmin } from "./database.ts";
 import { counted, say } from "./print.ts";
 
 /** Until somebody else, fold_grants() say, lets go. ms */
@@ -34,45 +33,39 @@ export async function retire(
     throw new Error('usage: ./sd retire 2026-01-01 ["a reason, for the audit"]');
   if (!dayText("").safeParse(before).success)
     throw new Error(`${before} is no day: give one like 2026-01-01`);
-  return withSetUp(env, (target) =>
-    withConnection(
-      target,
-      async (sql) => {
-        const moved = { coupons: 0, grants: 0 };
-        let saidAt = now();
-        for (;;) {
-          const began = now();
-          const [step] = await sql`
-            select outcome, coupon_id, code, grants, grants_left, coupons_left
-            from retire_coupons(${before}::text::date, at_most => ${STEP}::integer, reason => ${reason ?? null}::text)`;
-          const ended = now();
-          if (step?.["outcome"] === "too_recent") throw new Error(`${before} is less than 33 days ago`);
-          if (step?.["outcome"] === "busy") {
-            await pause(BUSY_MS);
-            continue;
-          }
-          moved.grants += step?.["grants"];
-          if (step?.["coupon_id"] && step["grants_left"] === 0) {
-            moved.coupons += 1;
-            say(`${step["code"]} is retired; coupons left: ${step["coupons_left"]}`);
-            saidAt = ended;
-          } else if (ended - saidAt > QUIET_MS) {
-            say(
-              step?.["coupon_id"]
-                ? `${step["code"]}: ${counted(step["grants_left"].toLocaleString("en"), "grant is left", "grants are left")}`
-                : "taking their grants out of past_grants, where wallets find them",
-            );
-            saidAt = ended;
-          }
-          if (step?.["outcome"] === "done") break;
-          await pause(Math.min((ended - began) * PATIENCE, LONGEST_MS));
-        }
+  return asAdmin(env, async (sql) => {
+    const moved = { coupons: 0, grants: 0 };
+    let saidAt = now();
+    for (;;) {
+      const began = now();
+      const [step] = await sql`
+        select outcome, coupon_id, code, grants, grants_left, coupons_left
+        from retire_coupons(${before}::text::date, at_most => ${STEP}::integer, reason => ${reason ?? null}::text)`;
+      const ended = now();
+      if (step?.["outcome"] === "too_recent") throw new Error(`${before} is less than 33 days ago`);
+      if (step?.["outcome"] === "busy") {
+        await pause(BUSY_MS);
+        continue;
+      }
+      moved.grants += step?.["grants"];
+      if (step?.["coupon_id"] && step["grants_left"] === 0) {
+        moved.coupons += 1;
+        say(`${step["code"]} is retired; coupons left: ${step["coupons_left"]}`);
+        saidAt = ended;
+      } else if (ended - saidAt > QUIET_MS) {
         say(
-          `retired: ${counted(moved.coupons, "coupon")}, ${counted(moved.grants.toLocaleString("en"), "grant")}`,
+          step?.["coupon_id"]
+            ? `${step["code"]}: ${counted(step["grants_left"].toLocaleString("en"), "grant is left", "grants are left")}`
+            : "taking their grants out of past_grants, where wallets find them",
         );
-        return 0;
-      },
-      { role: "coupon_admin" },
-    ),
-  );
+        saidAt = ended;
+      }
+      if (step?.["outcome"] === "done") break;
+      await pause(Math.min((ended - began) * PATIENCE, LONGEST_MS));
+    }
+    say(
+      `retired: ${counted(moved.coupons, "coupon")}, ${counted(moved.grants.toLocaleString("en"), "grant")}`,
+    );
+    return 0;
+  });
 }

@@ -1,12 +1,11 @@
 /** ./sd webhooks: how each webhook is doing and what it did not take; `test NAME` sends it an event, `resend NAME [EVENT]` what it did not take. */
 import { randomUUID } from "node:crypto";
 import { withConnection } from "../../db/connect.ts";
-import type { Target } from "../../db/target.ts";
 import { typeOf } from "../api/events.ts";
 import type { Env } from "../env.ts";
 import { messageOf } from "../webhooks/lane.ts";
 import { createPost } from "../webhooks/post.ts";
-import { withSetUp } from "./database.ts";
+import { asAdmin, withSetUp } from "./database.ts";
 import { counted, entry, say, shown } from "./print.ts";
 
 const USAGE = "usage: ./sd webhooks [test NAME | resend NAME [EVENT_ID]]";
@@ -22,55 +21,47 @@ export async function webhooks(env: Env, [what, name, event, ...more]: string[])
     (what === "test" && count === 2) ||
     (what === "resend" && (count === 2 || count === 3));
   if (!isRight) throw new Error(USAGE);
-  return withSetUp(env, async (target) => {
-    if (what === undefined || name === undefined) return list(target);
-    return what === "test" ? test(env, target, name) : resend(target, name, event ?? null);
-  });
+  if (what === undefined || name === undefined) return list(env);
+  return what === "test" ? test(env, name) : resend(env, name, event ?? null);
 }
 
 /** Status 1 if a webhook is disabled, fails, or has events that were given up. */
-function list(target: Target): Promise<number> {
-  return withConnection(
-    target,
-    async (sql) => {
-      const rows = await sql`
-        select webhook_name, url, array_to_json(event_types) as types, delivered_at::text, failing_since::text, last_error,
-          disabled_at::text, disabled_reason, waiting, dead, date_trunc('second', behind)::text as behind, behind = '0' as is_level
-        from list_webhooks()`;
-      if (rows.length === 0) say("there are no webhooks: set_webhook() in psql, or POST /webhooks");
-      for (const row of rows) {
-        say(`${row["webhook_name"]} → ${row["url"]}`);
-        const types: string[] = row["types"];
-        entry("  events", types.length === 0 ? "all" : types.map(typeOf).join(", "));
-        entry("  state", stateOf(row));
-        entry("  taken", row["delivered_at"] ?? "nothing yet");
-        if (row["waiting"] + row["dead"] > 0)
-          entry(
-            "  not taken",
-            `waiting: ${counted(row["waiting"], "coupon")}; given up: ${counted(row["dead"], "event")}; behind: ${row["behind"]}`,
-          );
-        for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null))
-          say(`    ${line}`);
-        const more = row["waiting"] + row["dead"] - SHOWN;
-        if (more > 0)
-          say(`    … and ${more} more: list_webhook_deliveries('${row["webhook_name"]}') in psql`);
-      }
-      return rows.some((row) => row["disabled_at"] || row["failing_since"] || row["dead"] > 0) ? 1 : 0;
+function list(env: Env): Promise<number> {
+  return asAdmin(env, async (sql) => {
+    const rows = await sql`
+      select webhook_name, url, array_to_json(event_types) as types, delivered_at::text, failing_since::text, last_error,
+        disabled_at::text, disabled_reason, waiting, dead, date_trunc('second', behind)::text as behind, behind = '0' as is_level
+      from list_webhooks()`;
+    if (rows.length === 0) say("there are no webhooks: set_webhook() in psql, or POST /webhooks");
+    for (const row of rows) {
+      say(`${row["webhook_name"]} → ${row["url"]}`);
+      const types: string[] = row["types"];
+      entry("  events", types.length === 0 ? "all" : types.map(typeOf).join(", "));
+      entry("  state", stateOf(row));
+      entry("  taken", row["delivered_at"] ?? "nothing yet");
+      if (row["waiting"] + row["dead"] > 0)
+        entry(
+          "  not taken",
+          `waiting: ${counted(row["waiting"], "coupon")}; given up: ${counted(row["dead"], "event")}; behind: ${row["behind"]}`,
+        );
+      for (const line of await notTaken(row["webhook_name"], row["disabled_at"] !== null)) say(`    ${line}`);
+      const more = row["waiting"] + row["dead"] - SHOWN;
+      if (more > 0) say(`    … and ${more} more: list_webhook_deliveries('${row["webhook_name"]}') in psql`);
+    }
+    return rows.some((row) => row["disabled_at"] || row["failing_since"] || row["dead"] > 0) ? 1 : 0;
 
-      async function notTaken(webhook: string, isDisabled: boolean): Promise<string[]> {
-        const left = await sql`
-          select event_id, event, coupon_id, attempts, next_attempt_at::text, dead_at::text, last_error
-          from list_webhook_deliveries(${webhook}, ${SHOWN}::integer)`;
-        return Array.from(left, (one) => {
-          const of = `${one["event"] ? typeOf(one["event"]) : "what comes next"} of ${one["coupon_id"] ? `coupon ${one["coupon_id"]}` : "no coupon"}`;
-          const again = isDisabled ? "" : `; again ${one["next_attempt_at"]}`;
-          const when = one["dead_at"] ? `; given up ${one["dead_at"]}` : again;
-          return `${one["event_id"]} ${of}: ${counted(one["attempts"], "attempt")}, ${one["last_error"] ?? "not sent yet"}${when}`;
-        });
-      }
-    },
-    { role: "coupon_admin" },
-  );
+    async function notTaken(webhook: string, isDisabled: boolean): Promise<string[]> {
+      const left = await sql`
+        select event_id, event, coupon_id, attempts, next_attempt_at::text, dead_at::text, last_error
+        from list_webhook_deliveries(${webhook}, ${SHOWN}::integer)`;
+      return Array.from(left, (one) => {
+        const of = `${one["event"] ? typeOf(one["event"]) : "what comes next"} of ${one["coupon_id"] ? `coupon ${one["coupon_id"]}` : "no coupon"}`;
+        const again = isDisabled ? "" : `; again ${one["next_attempt_at"]}`;
+        const when = one["dead_at"] ? `; given up ${one["dead_at"]}` : again;
+        return `${one["event_id"]} ${of}: ${counted(one["attempts"], "attempt")}, ${one["last_error"] ?? "not sent yet"}${when}`;
+      });
+    }
+  });
 }
 
 function stateOf(row: Record<string, unknown>): string {
@@ -80,11 +71,13 @@ function stateOf(row: Record<string, unknown>): string {
 }
 
 /** Sends from here, as a server would, with the settings of here. Status 1 if it was not taken. */
-async function test(env: Env, target: Target, name: string): Promise<number> {
-  const [found] = await withConnection(
-    target,
-    (sql) => sql`select url, array_to_json(secrets) as secrets from webhook_target(${name})`,
-    { role: "coupon_api" },
+async function test(env: Env, name: string): Promise<number> {
+  const [found] = await withSetUp(env, (target) =>
+    withConnection(
+      target,
+      (sql) => sql`select url, array_to_json(secrets) as secrets from webhook_target(${name})`,
+      { role: "coupon_api" },
+    ),
   );
   if (!found) throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
   const allowPrivate = env.WEBHOOKS_ALLOW_PRIVATE === "on";
@@ -114,13 +107,12 @@ async function test(env: Env, target: Target, name: string): Promise<number> {
 }
 
 /** A server sends it, within a second or two. Status 1 if it is disabled: then nothing is sent before it is enabled. */
-async function resend(target: Target, name: string, event: string | null): Promise<number> {
-  const [row] = await withConnection(
-    target,
+async function resend(env: Env, name: string, event: string | null): Promise<number> {
+  const [row] = await asAdmin(
+    env,
     (sql) => sql`
       select r.outcome, r.deliveries, w.disabled_at is not null as is_disabled
       from resend_webhook(${name}, ${event}) r left join list_webhooks() w on w.webhook_name = ${name}`,
-    { role: "coupon_admin" },
   );
   if (row?.["outcome"] === "webhook_not_found")
     throw new Error(`there is no webhook ${name}: ./sd webhooks lists them`);
