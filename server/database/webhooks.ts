@@ -1,4 +1,5 @@
 /** Calls of the functions about webhooks: those of operators, and those of the process that sends. */
+import type { AnswerOf } from "../api/contract-types.ts";
 import type { EventOfDatabase } from "../api/events.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { instant, list, seconds } from "./columns.ts";
@@ -7,35 +8,11 @@ import type { Pool } from "./pool.ts";
 import { EVENT } from "./reads.ts";
 import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
 
-export interface Webhook {
-  webhook_name: string;
-  url: string;
-  /** None: all. */
-  event_types: string[];
-  created_at: Instant;
-  delivered_at: Instant | null;
-  failing_since: Instant | null;
-  last_status: number | null;
-  last_error: string | null;
-  disabled_at: Instant | null;
-  disabled_reason: string | null;
-  second_secret_until: Instant | null;
-  waiting: number;
-  dead: number;
-  behind: Seconds;
-}
-
-export interface Delivery {
-  event_id: string;
+export type Webhook = AnswerOf<"listWebhooks">["webhooks"][number];
+/** Which event it is, as the database calls it. */
+type Delivery = Omit<AnswerOf<"listWebhookDeliveries">["deliveries"][number], "type"> & {
   event: string | null;
-  coupon_id: number | null;
-  attempts: number;
-  next_attempt_at: Instant | null;
-  dead_at: Instant | null;
-  last_attempt_at: Instant | null;
-  last_status: number | null;
-  last_error: string | null;
-}
+};
 
 /** An event to be sent: of a page, or one that waited, or one that was given up and is wanted again. */
 export interface Due extends EventOfDatabase {
