@@ -1,6 +1,7 @@
 /** The setting JWT_ISSUERS: identity providers besides our own issuer, and how the claims of their tokens say who calls. */
 import { createPublicKey } from "node:crypto";
 import { z } from "zod";
+import { isWebAddress } from "./web-address.ts";
 
 /** The names that lead to a claim: `realm_access.roles` is ["realm_access", "roles"]. */
 export type ClaimPath = readonly string[];
@@ -29,16 +30,10 @@ const claim = z.union([
   z.array(text).min(1).max(10),
 ]);
 
-/** Whether fetch() can fetch keys from there: it takes no URL with a name or a password. */
-export function isKeyAddress(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === "";
-}
-
 /** An address of published keys. */
 export const keyAddress = z
   .string()
-  .refine(isKeyAddress, "must be a URL of http or https, without a name or a password in it");
+  .refine(isWebAddress, "must be a URL of http or https, without a name or a password in it");
 
 const schema = z
   .strictObject({
@@ -69,7 +64,7 @@ const schema = z
   .refine(({ user_id, users }) => !(user_id && users), "has user_id and users: leave one of them")
   .refine(({ jwks, public_key }) => !(jwks && public_key), "has jwks and public_key: leave one of them")
   .refine(
-    ({ issuer, jwks, public_key }) => jwks || public_key || (isKeyAddress(issuer) && !/[?#\s]/.test(issuer)),
+    ({ issuer, jwks, public_key }) => jwks || public_key || (isWebAddress(issuer) && !/[?#\s]/.test(issuer)),
     "needs jwks or public_key, since its issuer is no address that could say where its keys are",
   );
 

@@ -1,5 +1,6 @@
 /** What OpenTelemetry's variables may say. */
 import { z } from "zod";
+import { isWebAddress } from "./web-address.ts";
 
 /** Of OpenTelemetry's specification; what each says is in observability/tracer.ts. */
 export const SAMPLERS = [
@@ -36,21 +37,10 @@ export function headersOf(text: string): Record<string, string> {
   }
 }
 
-/** A base for paths, which fetch() can ask: it takes no URL with a name or a password. */
-function isCollector(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return (
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    !/[?#]/.test(text) &&
-    url.username + url.password === ""
-  );
-}
-
-/** The address of a collector. */
+/** The address of a collector: a base for paths. */
 export const collectorAddress = z
   .string()
   .refine(
-    isCollector,
+    (text) => isWebAddress(text) && !/[?#]/.test(text),
     "must be a URL like http://collector.example:4318, without ? and #; a name, a password or a key go into OTEL_EXPORTER_OTLP_HEADERS",
   );

@@ -13,13 +13,14 @@ const ROOT = new URL("../../", import.meta.url);
 const MAY: Record<string, readonly string[]> = {
   sql: [],
   db: [],
-  // The settings read database URLs; clock, retry-after and typescript import nothing of ours: every wing that needs them may.
+  // The settings read database URLs. What imports nothing of ours every wing that needs it may.
   "server/env.ts": ["db", "server/issuer-settings.ts", "server/trace-settings.ts"],
   "server/clock.ts": [],
-  "server/issuer-settings.ts": [],
+  "server/issuer-settings.ts": ["server/web-address.ts"],
   "server/retry-after.ts": [],
-  "server/trace-settings.ts": [],
+  "server/trace-settings.ts": ["server/web-address.ts"],
   "server/typescript.ts": [],
+  "server/web-address.ts": [],
   "server/address.ts": ["db", "server/env.ts"],
   "server/cluster": ["db", "server/typescript.ts"],
   "server/api": [],
@@ -32,7 +33,7 @@ const MAY: Record<string, readonly string[]> = {
   "server/auth": [
     ...["db", "server/api", "server/clock.ts", "server/database", "server/env.ts", "server/http"],
     // Subjects are resolved in batches, by lanes as coupons are issued.
-    ...["server/issuer-settings.ts", "server/issuing"],
+    ...["server/issuer-settings.ts", "server/issuing", "server/web-address.ts"],
   ],
   "server/observability": [
     ...["server/api", "server/clock.ts", "server/env.ts", "server/database", "server/http"],

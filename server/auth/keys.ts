@@ -6,7 +6,8 @@ import { createLocalJWKSet } from "jose/jwks/local";
 import type { Clock } from "../clock.ts";
 import type { Env } from "../env.ts";
 import { Problem, soon } from "../http/problem.ts";
-import { type IssuerSettings, isKeyAddress } from "../issuer-settings.ts";
+import type { IssuerSettings } from "../issuer-settings.ts";
+import { isWebAddress } from "../web-address.ts";
 import { ALGORITHMS, algorithmsOf } from "./algorithms.ts";
 
 type Report = (error: unknown) => void;
@@ -169,7 +170,7 @@ async function discover(issuer: string): Promise<string> {
   if (named !== issuer) throw new Error(`${from} is of the issuer ${JSON.stringify(named)}`);
   // Who may change what is sent in clear could give keys of its own.
   const isClear = issuer.startsWith("http:");
-  if (typeof at === "string" && isKeyAddress(at) && (isClear || at.startsWith("https:"))) return at;
+  if (typeof at === "string" && isWebAddress(at) && (isClear || at.startsWith("https:"))) return at;
   throw new Error(`${from} has no jwks_uri with https`);
 }
 
