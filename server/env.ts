@@ -20,10 +20,12 @@ interface Text {
 
 const texts = z.registry<Text>();
 
-const postgresUrl = z
-  .string()
-  .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
-  .superRefine(readableBy(targetOf));
+/** A database's URL, which `read` takes. */
+const postgresUrl = (read: (url: string) => unknown) =>
+  z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
+    .superRefine(readableBy(read));
 
 /** A text that `read` does not throw at. */
 function readableBy(read: (text: string) => unknown) {
@@ -80,21 +82,18 @@ const schema = z.object({
       description:
         "directory of the embedded database, its passwords and the token secret; a relative path starts at the checkout",
     }),
-  DATABASE_URL: postgresUrl.optional().register(texts, {
+  DATABASE_URL: postgresUrl(targetOf).optional().register(texts, {
     description:
       "PostgreSQL 15 or newer: the URL of the database and of the login that sets it up, which owns the database and has `CREATEROLE`",
     otherwise: "the embedded PostgreSQL",
   }),
-  API_DATABASE_URL: postgresUrl.optional().register(texts, {
+  API_DATABASE_URL: postgresUrl(targetOf).optional().register(texts, {
     description:
       "the URL that the server itself connects with, as `coupon_api`. If it is given without `DATABASE_URL`, the server only serves: set-up runs elsewhere",
     otherwise: "derived from `DATABASE_URL`",
   }),
-  READ_DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgres://", abort: true })
-    // Whose login and database it is when it names none, the server knows.
-    .superRefine(readableBy((url) => standbyOf(url, { login: "coupon_api", password: "", database: "" })))
+  // Whose login and database it is when it names none, the server knows.
+  READ_DATABASE_URL: postgresUrl((url) => standbyOf(url, { login: "coupon_api", password: "", database: "" }))
     .optional()
     .register(texts, {
       description:
@@ -226,7 +225,7 @@ const schema = z.object({
 
 export type Env = z.infer<typeof schema>;
 
-export interface Variable extends Text {
+interface Variable extends Text {
   name: keyof Env;
   /** As a user would write it. */
   default: string | undefined;
@@ -244,8 +243,8 @@ const fileOf = (name: string) => `${name}_FILE`;
 
 /**
  * Reads and checks the environment. Throws an error with one sentence for each wrong variable. An empty variable counts as not
- * given, an empty file is an error, and a line break at the end is no part of a value. `file` is the text of the .env that Node was started with: a name in it that
- * we do not know is an error.
+ * given, an empty file is an error, and a line break at the end is no part of a value. `file` is the text of the .env that Node was
+ * started with: a name in it that we do not know is an error.
  */
 export function readEnv(given: NodeJS.ProcessEnv = process.env, file = envFile()): Env {
   const wrong: string[] = [];
