@@ -129,7 +129,7 @@ test("a standby that lags is left, and taken again", async (t) => {
   assert.equal((await app.issue(coupon, user)).body.outcome, "issued");
   const issued = performance.now();
   assert.deepEqual(await walletOf(user, { "x-changed-ms": "0" }), [coupon], "by the primary");
-  await isLeft("lag");
+  await isLeft("behind");
   const late = performance.now() - issued;
   assert.deepEqual(await walletOf(user), [coupon], `${late} ms after the grant, asked ${began}`);
   assert.ok(late >= 500, "it is not left at once");

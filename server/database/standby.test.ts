@@ -16,7 +16,7 @@ const standby: Place = { ...primary, at: 1_200, until: 1_210, clock: 70_200, is_
 for (const [what, differs, reason] of [
   ["as far as the primary was", {}, undefined],
   ["further", { lsn: 501 }, undefined],
-  ["a byte behind", { lsn: 499 }, "lag"],
+  ["a byte behind", { lsn: 499 }, "behind"],
   ["another system", { system: "8" }, "other_database"],
   ["another database", { database: "e" }, "other_database"],
   ["promoted", { is_standby: "false", lsn: 501 }, "no_standby"],

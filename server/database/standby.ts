@@ -26,14 +26,19 @@ const LEFT_MS = 1_000;
 /** Connections: those of the pools that it stands in for. */
 const SESSIONS = 5;
 
-/** Why it was left: behind · not reached, or failed · no standby · another system or database · perhaps on another timeline · its clock · the primary's position is not known. */
+/** Why it was left. */
 const REASONS = [
-  "lag",
+  "behind",
+  /** It was not reached, or a read failed. */
   "failed",
   "no_standby",
+  /** Or another system. */
   "other_database",
+  /** It may follow another one than the primary. */
   "timeline",
+  /** It differs too much from that of the primary. */
   "clock",
+  /** Nobody knows the primary's position. */
   "primary_silent",
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -231,7 +236,7 @@ export function unfit(
   if (is_standby !== "true" || lsn === null) return "no_standby";
   if (timeline !== need.timeline) return "timeline";
   if (skew(word, need) > MAX_SKEW_MS) return "clock";
-  return lsn < need.lsn ? "lag" : undefined;
+  return lsn < need.lsn ? "behind" : undefined;
 }
 
 type Times = Pick<Word, "at" | "until" | "clock">;

@@ -32,9 +32,9 @@ export const GAUGES: Readonly<Record<string, Rule>> = {
   coupon_sold_out_timestamp_seconds: "max",
   coupon_streams_open: "sum",
   // Of the one process that sends.
+  coupon_webhook_behind_seconds: "max",
   coupon_webhook_dead: "max",
   coupon_webhook_disabled: "max",
-  coupon_webhook_lag_seconds: "max",
   coupon_webhook_waiting: "max",
   // Each worker says 0, and the primary process how many are silent.
   coupon_workers_silent: "sum",

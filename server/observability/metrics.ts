@@ -251,7 +251,7 @@ function exposeWebhooks(registry: Registry, webhooks: Sources["webhooks"]): void
   state("coupon_webhook_dead", "Events that were given up.", "dead");
   state("coupon_webhook_disabled", "Webhooks that are disabled.", "disabled");
   state(
-    "coupon_webhook_lag_seconds",
+    "coupon_webhook_behind_seconds",
     "Age of the oldest event that an enabled webhook has not got.",
     "behind",
   );
