@@ -103,9 +103,15 @@ export function assertDocumented(
     assert.ok(validate(said), `${where}: ${ajv.errorsText(validate.errors)}: ${JSON.stringify(said)}`);
 }
 
-/** The responses of the operation at this path. A path without a parameter goes before one with a parameter. */
+/** The document's paths with what they match. A path without a parameter goes before one with a parameter. */
+const places = Object.entries(document.paths)
+  .map(([template, operations]) => {
+    const parts = template.split(/\{\w+\}/);
+    return { parameters: parts.length - 1, pattern: new RegExp(`^${parts.join("[^/]+")}$`), operations };
+  })
+  .sort((a, b) => a.parameters - b.parameters);
+
+/** The responses of the operation at this path. */
 function operationAt(method: string, path: string): Record<string, Response> | undefined {
-  const templates = Object.keys(document.paths).sort((a, b) => a.split("{").length - b.split("{").length);
-  const template = templates.find((each) => new RegExp(`^${each.replace(/\{\w+\}/g, "[^/]+")}$`).test(path));
-  return template === undefined ? undefined : document.paths[template]?.[method.toLowerCase()]?.responses;
+  return places.find(({ pattern }) => pattern.test(path))?.operations[method.toLowerCase()]?.responses;
 }
