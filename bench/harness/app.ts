@@ -7,7 +7,6 @@ import { withConnection } from "../../db/connect.ts";
 import { signToken } from "../../server/auth/auth.ts";
 import { metricsTokenOf } from "../../server/auth/secret.ts";
 import { compose, type Overrides } from "../../server/compose.ts";
-import type { Db } from "../../server/database/functions.ts";
 import { type Env, readEnv } from "../../server/env.ts";
 import { createThings } from "./coupons.ts";
 import { assertDocumented } from "./documented.ts";
@@ -199,4 +198,3 @@ export async function holdCoupon({ owner }: Pick<Scratch, "owner">, couponId: nu
 }
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
-export type { Db };

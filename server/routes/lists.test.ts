@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import { test } from "node:test";
-import { adminToken, assertProblem, type Db, openApp } from "../../bench/harness/app.ts";
+import { adminToken, assertProblem, openApp } from "../../bench/harness/app.ts";
 import { routesWorld } from "../../bench/harness/routes.ts";
 import { DatabaseError } from "../database/errors.ts";
+import type { Db } from "../database/functions.ts";
 
 const { world, wrongTargetTests } = routesWorld();
 const CSV = "text/csv; charset=utf-8; header=present";
