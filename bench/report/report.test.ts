@@ -115,14 +115,15 @@ test("a block with what there is, and how to make what there isn't", () => {
   assert.match(block, /### grant\n\nNo full run is kept yet: `\.\/sd bench grant` makes one\.$/);
 });
 
-test("several groups in a block: a column each, and only ratios that have a bar or are shown without", () => {
+test("several groups in a block: a column each if they have what is compared, and only ratios that have a bar or are shown without", () => {
   const more = { ...(example.measures[0] as Measure), group: "256 connections" };
+  const other = { group: "watching", name: "pages", figures: { "p50 ms": spread([2]) } };
   const block = renderBlock(
     ["refuse"],
     [
       {
         ...example,
-        measures: [...example.measures, more],
+        measures: [...example.measures, more, other],
         headlines: [
           ...example.headlines,
           { name: "refuse / something", value: 1 },

@@ -90,12 +90,13 @@ export function renderResult(
   return parts.filter(Boolean).join("\n\n");
 }
 
-/** Measures of several groups by their first figure, a column a group; others with all of their figures. */
-function renderCompared(measures: readonly Measure[]): string {
+/** Measures of several groups by their first figure, a column a group, as far as they have it; others with all of their figures. */
+function renderCompared(all: readonly Measure[]): string {
+  if (new Set(all.map(({ group }) => group)).size < 2) return renderFigures(all);
+  const first = Object.keys(all[0]?.figures ?? {})[0] as string;
+  const measures = all.filter(({ figures }) => first in figures);
   const groups = [...new Set(measures.map(({ group }) => group))];
-  if (groups.length < 2) return renderFigures(measures);
   const names = [...new Set(measures.map(({ name }) => name))];
-  const first = Object.keys(measures[0]?.figures ?? {})[0] as string;
   const rows = names.map((name) => [
     name,
     ...groups.map((group) => {
