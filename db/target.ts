@@ -38,8 +38,8 @@ export interface Target {
   readonly password: string;
   /**
    * The same database, as a login of ours. Its password is derived from this login's (scrypt, RFC 7914, so that a weak one
-   * stays as hard to guess; once for both, since it takes its time). So nothing has to be stored or shared: every checkout that was given the same DATABASE_URL comes
-   * to the same. A target without password gives one without.
+   * stays as hard to guess; once for both, since it takes its time). So nothing has to be stored or shared: every checkout that was
+   * given the same DATABASE_URL comes to the same. A target without password gives one without.
    */
   as(login: Login): Target;
   /** Another database of the same server, as the same login. */

@@ -105,8 +105,8 @@ export async function compose(env: Env, overrides: Overrides = {}) {
 
   /**
    * At first only says that it is not ready, for DRAIN_DELAY: until load balancers know that, they go on sending requests. Then
-   * closes the port and idle connections at once, and busy ones after their answer, which says Connection: close. Resolves when all are closed. Calls that
-   * still run in the database continue: db.close() waits for them.
+   * closes the port and idle connections at once, and busy ones after their answer, which says Connection: close. Resolves when all
+   * are closed. Calls that still run in the database continue: db.close() waits for them.
    */
   async function drain(delayMs = env.DRAIN_DELAY * 1_000): Promise<void> {
     state.draining = true;

@@ -47,7 +47,10 @@ export async function serve(env: Env): Promise<void> {
   });
 }
 
-/** Drains, without DRAIN_DELAY if nobody can reach it any more, and ends the process: nothing else is waited for, since a connection to a database that fell silent would keep it alive. */
+/**
+ * Drains, without DRAIN_DELAY if nobody can reach it any more, and ends the process. Nothing else is waited for: a connection to a
+ * database that fell silent would keep it alive.
+ */
 async function end(
   { state, drain, hurry, db, log, clock, webhooks, spans }: Service,
   signal: string,

@@ -48,7 +48,10 @@ function ownIssuer({ JWT_ISSUER, JWT_AUDIENCE }: Env, keys: Keys): Issuer {
   };
 }
 
-/** A service's or an admin's token whose scope (RFC 8693) has words of ours may do no more than they say. With one that is neither text nor a list of texts it is not taken. */
+/**
+ * A service's or an admin's token whose scope (RFC 8693) has words of ours may do no more than they say. A token is refused whose scope is
+ * neither a text nor a list of texts.
+ */
 function ownRole({ role: claim, scope }: Claims): Held | null {
   const role = OWN_ROLES.get(claim);
   if (role === undefined) return null;

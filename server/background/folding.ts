@@ -1,4 +1,7 @@
-/** Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Every process does it, and it ends what is kept of forgotten subjects. */
+/**
+ * Puts away what is a month over: grants to where wallet() finds them by user, demand into quarters of an hour. Ends what is kept of
+ * forgotten subjects. Every process does it.
+ */
 import type { Clock } from "../clock.ts";
 import type { Db } from "../database/functions.ts";
 

@@ -29,7 +29,10 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   return 0;
 }
 
-/** The token secret, also under the name that it was first written by, and other versions of PostgreSQL that tests and ./sd bench versions have installed. */
+/**
+ * The token secret, also under the name that it was first written by; and the other versions of PostgreSQL that tests and
+ * ./sd bench versions have installed.
+ */
 const OURS = /^(token\.secret(\.[0-9a-f]{12})?|npm-postgres-[\w.-]+)$/;
 
 /** Also of the server that the tests share. */
