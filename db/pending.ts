@@ -30,7 +30,7 @@ export interface Pending {
   sequences: SequenceBehind[];
 }
 
-export interface FunctionChanges {
+interface FunctionChanges {
   created: string[];
   changed: string[];
   /** Ours, and no file names them: set-up leaves them as they are. */

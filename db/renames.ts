@@ -5,7 +5,7 @@
 import { type Catalogue, keyOf, type Row } from "./catalogue.ts";
 import type { Session } from "./connect.ts";
 
-export interface Rename {
+interface Rename {
   object: string;
   /** Its name by now. */
   is: string;

@@ -18,7 +18,7 @@ import { type Load, startLoad } from "./load.ts";
 import { openProxy } from "./proxy.ts";
 import { fillStock, historyOf, readState, type Stock } from "./state.ts";
 
-export interface AssaultOptions {
+interface AssaultOptions {
   seed: number;
   strokes: number;
   /** Whether faults last a quarter as long. */

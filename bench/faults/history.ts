@@ -75,7 +75,7 @@ export interface Attempt {
 }
 
 /** One stroke of a fault. */
-export interface Stroke {
+interface Stroke {
   from: number;
   /** When it was taken back. */
   until: number;

@@ -18,7 +18,7 @@ import type { Load } from "./load.ts";
 import type { Shift } from "./shift.ts";
 import type { Stock } from "./state.ts";
 
-export interface LivesOptions {
+interface LivesOptions {
   seed: number;
   load: Load;
   client: Pick<Client, "claimOf">;
@@ -30,7 +30,7 @@ export interface LivesOptions {
   isOn: boolean;
 }
 
-export interface Lives {
+interface Lives {
   /** Resolves when each operator has made so many as were wanted. */
   made: Promise<unknown>;
   /** Begins no further step, and waits for those that are under way. */

@@ -9,7 +9,7 @@ import { type AsksOptions, createAsks } from "./asks.ts";
 import type { Client } from "./client.ts";
 import type { Answer, Ask, History } from "./history.ts";
 
-export interface LoadOptions extends AsksOptions {
+interface LoadOptions extends AsksOptions {
   seed: number;
   client: Client;
   /** Addresses of the servers that run; may change at any time. */

@@ -19,7 +19,7 @@ import { startLives } from "./lives.ts";
 import { startLoad } from "./load.ts";
 import { fillStock, historyOf, readState } from "./state.ts";
 
-export interface TrialOptions {
+interface TrialOptions {
   seed: number;
   requests: number;
   chances?: Chances;

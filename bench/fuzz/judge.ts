@@ -29,7 +29,7 @@ const patterns = targets
   }))
   .sort((a, b) => a.target.template.split("{").length - b.target.template.split("{").length);
 
-export interface Routed {
+interface Routed {
   target: Target;
   path: Record<string, string>;
 }
@@ -152,7 +152,7 @@ function isA(schema: Schema, value: string | string[]): boolean {
 /** The statuses at paths that are no operation's. */
 const ELSEWHERE = new Set([200, 304, 404]);
 
-export interface Judged {
+interface Judged {
   /** "POST /coupons/{coupon_id}/issue", or what there is at the path instead. */
   route: string;
   /** Of a command, "issue_coupon sold_out". */

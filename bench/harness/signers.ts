@@ -5,7 +5,7 @@ import { readEnv } from "../../server/env.ts";
 
 export const ALGORITHMS = ["HS256", "RS256", "ES256", "EdDSA"] as const;
 
-export interface Signer {
+interface Signer {
   /** What the server needs to check them. */
   settings: Record<string, string>;
   /** A new token of this user, good for a day. */

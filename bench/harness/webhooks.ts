@@ -15,7 +15,7 @@ export interface Given {
   is_dead: boolean;
 }
 
-export interface Stopped {
+interface Stopped {
   event_id: string;
   status?: number | null;
   /** None: it was not its turn. */

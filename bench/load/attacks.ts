@@ -19,7 +19,7 @@ export interface Attack {
   heldCoupon?: number;
 }
 
-export interface Targets {
+interface Targets {
   secret: string;
   /** Coupons that have ended, at least ENDED. */
   ended: readonly number[];

@@ -1,7 +1,7 @@
 /** The bars that the service has to clear: ratios of medians inside one run, on two cores with the generator beside. */
 import type { Headline } from "../report/result.ts";
 
-export interface Bar {
+interface Bar {
   scenario: string;
   /** The name of the headline that it is set for. */
   headline: string;

@@ -29,7 +29,7 @@ export interface Volley {
   timeouts: number;
 }
 
-export interface Hooks {
+interface Hooks {
   /** Gets the index of the shot. */
   onAnswer?(index: number, answer: Answer): void;
   /** Told each second how many are answered. */

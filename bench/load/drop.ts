@@ -9,7 +9,7 @@ export type Kind = "refusals" | "grants";
 export const KINDS: readonly Kind[] = ["refusals", "grants"];
 
 /** Who takes part: the holders of the sold-out coupon, those who are refused, and from `granted` on those who are granted a coupon. */
-export interface Cast {
+interface Cast {
   holders: { first: number; count: number };
   refused: { first: number; count: number };
   granted: number;

@@ -80,7 +80,7 @@ export async function insertUsers(session: Sql): Promise<void> {
   await session`insert into coupon.users select n, 'User ' || n from generate_series(1, ${USERS}::bigint) n`;
 }
 
-export interface Piece {
+interface Piece {
   us: number;
   /** Each must be the number of rows asked for. */
   counts: Record<string, number>;

@@ -14,7 +14,7 @@ const SIGNATURE = 43;
 /** More than the head of a request has. */
 const MAX_SIGNED = 16_384;
 
-export interface HmacKey {
+interface HmacKey {
   sign(claims: Record<string, unknown>): string;
   /**
    * Whether this is the signature of this text, both in base64url. Compares in constant time, and as text, so that only one spelling of

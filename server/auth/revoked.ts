@@ -14,7 +14,7 @@ const KEPT_MS = 45_000;
 const RETRY_MS = 1_000;
 
 /** Whether the key with this id is revoked. */
-export type IsRevoked = (keyId: string) => boolean | Promise<boolean>;
+type IsRevoked = (keyId: string) => boolean | Promise<boolean>;
 
 /** What says whether a key is revoked. It rejects while that cannot be known. `report` gets the error of a question that nobody waited for. */
 export function createRevoked(

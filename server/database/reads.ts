@@ -34,17 +34,17 @@ export interface Grant {
 }
 
 /** Which coupons of a list: so many of those that start before, or after, an instant. */
-export interface PageBefore {
+interface PageBefore {
   before?: Instant | undefined;
   page_size: number;
 }
-export interface PageAfter {
+interface PageAfter {
   after?: Instant | undefined;
   page_size: number;
 }
 
 /** Which coupons an operator looks for. */
-export interface Search extends PageBefore {
+interface Search extends PageBefore {
   state?: ListedCoupon["state"] | undefined;
   since?: Instant | undefined;
   code_prefix?: string | undefined;
@@ -58,7 +58,7 @@ export interface Span {
 }
 
 /** Which entries of the audit. */
-export interface AuditSearch {
+interface AuditSearch {
   coupon_id?: number | undefined;
   user_id?: number | undefined;
   since?: Instant | undefined;

@@ -61,7 +61,7 @@ export interface Count {
 }
 
 /** What an exchange reports to. */
-export interface Observers {
+interface Observers {
   clock: Pick<Clock, "now">;
   log: {
     request(

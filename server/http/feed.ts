@@ -34,7 +34,7 @@ export interface Feed {
   end(): void;
 }
 
-export interface FeedSource<T> {
+interface FeedSource<T> {
   /** The name of the events. */
   event: string;
   read: () => Promise<T>;

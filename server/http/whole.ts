@@ -14,7 +14,7 @@ type Outgoing = Omit<ServerResponse, "finished"> & {
   maxRequestsOnConnectionReached?: boolean;
 };
 
-export type SendWhole = (outgoing: ServerResponse, sent: Sent) => void;
+type SendWhole = (outgoing: ServerResponse, sent: Sent) => void;
 
 /** Headers must be ASCII. */
 export function createSendWhole(now: () => number = Date.now): SendWhole {

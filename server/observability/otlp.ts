@@ -18,7 +18,7 @@ const PEACE_MS = 300_000;
 /** Statuses after which OTLP says to send again. */
 const AGAIN = [429, 502, 503, 504];
 
-export interface Collector {
+interface Collector {
   /** Where spans are posted to. */
   url: string;
   headers: Record<string, string>;

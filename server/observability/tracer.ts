@@ -24,7 +24,7 @@ export interface Ended {
 }
 
 /** Whether a trace is exported. Answers for the same trace the same, wherever it is asked. */
-export type Sampler = (traceId: string, parent: TraceParent | undefined) => boolean;
+type Sampler = (traceId: string, parent: TraceParent | undefined) => boolean;
 
 /** The sampler of this name. `ratio` is the part of all traces, 0 to 1, that the two by ratio export. */
 export function samplerOf(name: Env["OTEL_TRACES_SAMPLER"], ratio: number): Sampler {

@@ -11,7 +11,7 @@ import { Problem } from "../http/problem.ts";
 import { type Ctx, header } from "../http/request.ts";
 
 /** What an operation says of who may call it. */
-export interface Rights {
+interface Rights {
   roles: NonNullable<Operation["roles"]>;
   scope: Operation["scope"] | undefined;
   /** A stream, a list or an upload: a key may be revoked meanwhile. */
@@ -22,7 +22,7 @@ export interface Rights {
  * The caller of a request, if it may call the operation; else 401 or 403, and 429 where a user asks too often. Null for whoever sends no
  * token where none is needed.
  */
-export type CallerOf = (c: Ctx, operation: Rights, needsToken: boolean) => Promise<Caller | null>;
+type CallerOf = (c: Ctx, operation: Rights, needsToken: boolean) => Promise<Caller | null>;
 
 export function createCallerOf({
   authenticate,

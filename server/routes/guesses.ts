@@ -13,7 +13,7 @@ import { actorOf } from "./caller.ts";
 /** In ten seconds. */
 const MAX_MISSES = 10;
 
-export interface Guesses {
+interface Guesses {
   /** Does it unless this caller has to wait, and counts it if there was no such code. */
   of<Answer extends { outcome: string }>(who: Caller, ask: () => Promise<Answer>): Promise<Answer>;
 }

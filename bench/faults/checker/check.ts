@@ -22,7 +22,7 @@ import { notBeforeItsTime } from "./times.ts";
 import { undoneStaysUndone } from "./undone.ts";
 import { usedOnce, useIsKept, useWasAskedFor } from "./uses.ts";
 
-export interface Checked {
+interface Checked {
   /** A sentence that holds. */
   promise: string;
   /** One finding for each thing that the promise is held against. */

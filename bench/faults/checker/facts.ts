@@ -19,7 +19,7 @@ export interface Made extends Grant {
 }
 
 /** A restock that was done, or may have been. */
-export interface Refill {
+interface Refill {
   count: number;
   /** It was done between these two; `until` is Infinity where nobody was told. ms */
   from: number;
@@ -27,7 +27,7 @@ export interface Refill {
 }
 
 /** What was asked about a coupon that was made in the run. */
-export interface Life {
+interface Life {
   /** The attempts that were told that it is there. */
   created: AttemptTo<"create">[];
   edits: AttemptTo<"edit">[];

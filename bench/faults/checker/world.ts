@@ -152,7 +152,7 @@ export function brokenIn({ history, state }: World): Invariant[] {
   return [...new Set(check(history, state).violations.map(({ invariant }) => invariant))];
 }
 
-export type Case = [invariants: Invariant[], name: string, broken: World];
+type Case = [invariants: Invariant[], name: string, broken: World];
 
 /** A test a case, and that each check of this module has a case that breaks its promise. */
 export function testCases(checks: Record<string, unknown>, cases: readonly Case[]): void {

@@ -10,7 +10,7 @@ import type { ClusterResults, ClusterRow } from "./report.ts";
 import { besiege, type Siege } from "./siege.ts";
 
 /** How much of each. */
-export interface ClusterLength {
+interface ClusterLength {
   /** Strokes of each fault; of the control one. */
   strokes: number;
   /** How often each bug is planted, each time with another seed. */
@@ -26,7 +26,7 @@ export const CLUSTER_LENGTHS: Record<ClusterResults["length"], ClusterLength> = 
 
 export const clusterNames = [...clusterFaults.map(({ name }) => name), PLANTED];
 
-export type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & {
+type ClusterFound = Pick<ClusterResults, "rows" | "skipped" | "planted"> & {
   violations: Violation[];
   /** What ended the campaign early, if something did: what was found before is here. */
   failure?: unknown;

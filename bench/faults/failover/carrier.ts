@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { atEnd } from "../../harness/cleanup.ts";
 import { type Mode, openProxy, type TcpProxy } from "../proxy.ts";
 
-export interface Carrier {
+interface Carrier {
   /** A way to this port of loopback. */
   open(to: number): Promise<Way>;
   /** Ends all ways. */

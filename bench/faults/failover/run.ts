@@ -8,7 +8,7 @@ import { temporaryDirectory } from "../../harness/temporary.ts";
 import { CLUSTER_LENGTHS, clusterCampaign, clusterNames } from "./campaign.ts";
 import { type ClusterResults, keepClusterResults, missedBars, renderClusterRows } from "./report.ts";
 
-export interface ClusterRun {
+interface ClusterRun {
   /** Faults by name; all if there are none. */
   given: readonly string[];
   length: ClusterResults["length"];

@@ -27,7 +27,7 @@ import { untilWhole } from "./nodes.ts";
 import { startStream } from "./stream.ts";
 import { startWatch } from "./watch.ts";
 
-export interface SiegeOptions {
+interface SiegeOptions {
   seed: number;
   strokes: number;
   /** Whether what a fault holds on to lasts a quarter as long. */

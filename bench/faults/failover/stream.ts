@@ -5,7 +5,7 @@ const PER_SECOND = 60;
 /** Each asks for so long. */
 const PATIENCE_MS = 60_000;
 
-export interface StreamOptions {
+interface StreamOptions {
   load: Load;
   coupon: number;
   firstUser: number;

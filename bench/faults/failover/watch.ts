@@ -28,7 +28,7 @@ export interface Seen {
   looks: Look[];
 }
 
-export interface Watch extends Seen {
+interface Watch extends Seen {
   stop(): Promise<void>;
 }
 

@@ -37,7 +37,7 @@ export interface Filter {
   newest: number | null;
 }
 
-export interface Trail {
+interface Trail {
   note(before: Model, after: Model, command: Command, rows: Row[]): void;
   /** The newest first. */
   read(filter?: Filter): Row[];
