@@ -81,7 +81,7 @@ export interface StartOptions extends Where {
   /** Of the servers. */
   keys: Keys;
   log?: (line: string) => void;
-  /** Ends the start; what it has started is ended, and what it has made is removed, unless the cluster has been up. */
+  /** Ends the start; what it has started is ended, and what it has made is removed, unless the cluster has been up. One that fails keeps its logs. */
   signal?: AbortSignal;
 }
 
@@ -127,7 +127,8 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
     } catch (error) {
       // What a start left behind that was killed, before it was up, has its files there too.
       for (const part of isMade ? launched.reverse() : [...PARTS].reverse()) await processes.end(part);
-      if (!isMade) await removeFiles(real);
+      const hasFailed = launched.length > 0 && !options.signal?.aborted;
+      if (!isMade) await (hasFailed ? removeAllButLogs(layout) : removeFiles(real));
       // A signal also ends the programs that set up, and the error may be theirs.
       options.signal?.throwIfAborted();
       throw error;
@@ -175,6 +176,14 @@ async function endAll(root: string): Promise<boolean> {
   await ended(nodes.slice(-1));
   await ended(["etcd"]);
   return ran;
+}
+
+/** They say why it did not come up. */
+async function removeAllButLogs({ directory, place: { root } }: Layout): Promise<void> {
+  for (const home of [directory, root])
+    for (const name of await fs.readdir(home))
+      if (!name.endsWith(".log") && join(home, name) !== directory)
+        await fs.rm(join(home, name), { recursive: true, force: true });
 }
 
 async function removeFiles(root: string): Promise<void> {

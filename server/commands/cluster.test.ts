@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { parseEnv } from "node:util";
 import { printed } from "../../bench/harness/printed.ts";
 import { locked } from "../../db/embedded/lock.ts";
-import { startCluster } from "../cluster/cluster.ts";
+import { removeCluster, startCluster } from "../cluster/cluster.ts";
 import { configureServers, layOut, NODES, type Node, quoted } from "../cluster/layout.ts";
 import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
 import { lateOf } from "../cluster/patroni.ts";
@@ -126,6 +126,28 @@ test("a first start that was killed, and a second one that is ended: nothing is 
   });
   assert.deepEqual(await ended, [null, "SIGTERM"]);
   assert.deepEqual(await readdir(home), []);
+});
+
+test("a first start that fails: the log that it names is there, and nothing else; the next one comes as far", {
+  skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false,
+}, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => removeCluster({ dataDir: home }));
+  t.after(() => rm(home, { recursive: true }));
+  const root = join(home, "cluster");
+  await mkdir(root);
+  for (let i = 0; i < 2; i++) {
+    const { directory } = await layOut(root, () => {});
+    // Where its data should be.
+    await writeFile(join(directory, "etcd"), "");
+    await assert.rejects(startCluster({ dataDir: home, keys: { JWT_SECRET: "s".repeat(32) } }), (error) => {
+      const [, log = ""] = (error as Error).message.match(/^etcd has ended: see (.*\/etcd\.log)\n/) ?? [];
+      assert.equal(log, join(directory, "etcd.log"));
+      return true;
+    });
+    assert.deepEqual(await readdir(directory), ["etcd.log"]);
+    assert.match(await readFile(join(directory, "etcd.log"), "utf8"), /error listing data dir/);
+  }
 });
 
 test("Ctrl-C of a start that waits for another one", {
