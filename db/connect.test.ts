@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import dns from "node:dns";
+import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { scratchDatabase } from "../bench/harness/scratch.ts";
 import { type Sql, withConnection, withSession } from "./connect.ts";
+import { openSocket } from "./socket.ts";
 import type { Target } from "./target.ts";
 
 /** A server that does this to whoever comes; where it is, and how often somebody came. */
@@ -127,4 +130,31 @@ test("limits of the database for sessions and transactions: none for who sets up
     await said(target.as("coupon_api")),
     [...names].sort().map((name) => [name, own[name] ?? "0"]),
   );
+});
+
+test("a name is looked up once at a time, and an answer that comes late is for who waits then", async (t) => {
+  const { host } = await serve(t, (client) => void client.end());
+  const port = Number(host.split(":")[1]);
+  const asked: (() => void)[] = [];
+  const { lookup } = dns;
+  t.mock.method(dns, "lookup", (name: string, options: object, answer: () => void) => {
+    assert.equal(name, "late.example");
+    asked.push(() => lookup("127.0.0.1", options, answer));
+  });
+  const open = () => openSocket({ host: ["late.example"], port: [port], ssl: false });
+  for (let given = 0; given < 3; given++)
+    open()
+      .on("error", () => {})
+      .destroy();
+  const socket = open();
+  socket.on("error", () => {});
+  assert.equal(asked.length, 1);
+  asked[0]?.();
+  await once(socket, "connect");
+  socket.destroy();
+  open()
+    .on("error", () => {})
+    .destroy();
+  assert.equal(asked.length, 2);
+  asked[1]?.();
 });

@@ -1,5 +1,6 @@
 /** The sockets of the driver's connections. */
-import { connect as connectSocket } from "node:net";
+import dns, { type LookupAddress } from "node:dns";
+import { connect as connectSocket, type LookupFunction } from "node:net";
 import { Duplex } from "node:stream";
 import { HUNG_UP, NO_POSTGRESQL, NO_TLS } from "./errors.ts";
 import type { ParameterOptions } from "./parameters.ts";
@@ -17,6 +18,33 @@ export interface SocketOptions {
 /** To connect to one of a name's addresses, before the next one is tried: the default of Node.js, of which the server takes more for what is far away. */
 const ATTEMPT_MS = 250;
 
+/** What is being looked up, with who waits for it. */
+const lookUps = new Map<string, Promise<LookupAddress[]>>();
+
+/**
+ * One look-up of a name at a time: whoever asks meanwhile shares it. A socket that is given up leaves its own running, and libuv (1.46) gives
+ * look-ups two threads: a host whose name servers keep silent took both for good, and no other host of the URL was found. One that
+ * is answered after longer than anybody waits for a connection is answered to who waits then.
+ */
+const lookUp: LookupFunction = (name, options, answer) => {
+  const key = JSON.stringify([name, options]);
+  let asked = lookUps.get(key);
+  if (asked === undefined) {
+    asked = new Promise<LookupAddress[]>((resolve, reject) => {
+      dns.lookup(name, { ...options, all: true }, (error, found) => (error ? reject(error) : resolve(found)));
+    }).finally(() => lookUps.delete(key));
+    lookUps.set(key, asked);
+  }
+  asked.then(
+    (found) => {
+      const [{ address, family }] = found as [LookupAddress];
+      if (options.all) answer(null, found);
+      else answer(null, address, family);
+    },
+    (error) => answer(error, ""),
+  );
+};
+
 /**
  * A proxy without a backend accepts connections and closes them. The driver (postgres 3.4.9, porsager/postgres#1193) then reconnects at
  * once, for ever: 2,000 connections in 3 s for one call. This socket reports such a close as an error, so the caller is told and the
@@ -31,7 +59,7 @@ const ATTEMPT_MS = 250;
  */
 export function openSocket({ host: [host], port: [port], path, ssl, closed }: SocketOptions) {
   // The driver says them where it fails.
-  const to = { host, port: Number(port), autoSelectFamilyAttemptTimeout: ATTEMPT_MS };
+  const to = { host, port: Number(port), lookup: lookUp, autoSelectFamilyAttemptTimeout: ATTEMPT_MS };
   const socket = Object.assign(path ? connectSocket(path) : connectSocket(to), { host, port });
   let hasSpoken = false;
   const failure = (code: string) => Object.assign(new Error(code), { code });
