@@ -7,9 +7,10 @@ const DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZU";
  * @param {string} text
  */
 export function codeIn(text) {
+  // A scanner made for another keyboard types ß for a hyphen, which in capitals would be two letters.
   const code = text
+    .replace(/[^0-9A-Za-z]/g, "")
     .toUpperCase()
-    .replace(/[^0-9A-Z]/g, "")
     .replace(/[IL]/g, "1")
     .replace(/O/g, "0");
   const digits = [...code].map((character) => DIGITS.indexOf(character));

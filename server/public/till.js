@@ -30,10 +30,7 @@ export function createTill(frame) {
   /** @type {string | undefined} When it was used. */
   let usedAt;
 
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (input.value.trim() !== "") void use(input.value);
-  });
+  onScanned(form, input, (text) => void use(text));
 
   onSubmit(back, async (field) => {
     const scanned = codeIn(field("reason"));
@@ -128,6 +125,22 @@ function createShow(say) {
     put(html(".facts", given), code === undefined ? "" : `${code} · number ${amount(position ?? 0)}`);
     say([text, message, display_name].filter(Boolean).join(" "));
   };
+}
+
+/**
+ * What is typed or scanned ends with Enter; some scanners end a code with a tab.
+ * @param {HTMLFormElement} form
+ * @param {HTMLInputElement} input
+ * @param {(text: string) => void} use
+ */
+function onScanned(form, input, use) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (input.value.trim() !== "") use(input.value);
+  });
+  input.addEventListener("keydown", ({ key, shiftKey }) => {
+    if (key === "Tab" && !shiftKey && codeIn(input.value) !== undefined) use(input.value);
+  });
 }
 
 /**

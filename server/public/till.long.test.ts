@@ -47,6 +47,8 @@ function modulesOf(text: string): string[] {
 test("a code in what was scanned or typed", () => {
   assert.equal(codeIn("ZW6H-XJCH-FFZX"), "ZW6H-XJCH-FFZX");
   assert.equal(codeIn(" 2byg a54b\tcgou\r\n"), "2BYG-A54B-CG0U");
+  // A hyphen of a scanner that is made for an English keyboard, on a German one.
+  assert.equal(codeIn("ZW6HßXJCHßFFZX"), "ZW6H-XJCH-FFZX");
   for (const text of [
     "",
     "ZW6H-XJCH-FFZY",
@@ -200,6 +202,30 @@ describe("the till", options, () => {
     await scan(till, nextCode);
     await says(till.locator("#given .whom"), exactly(`User ${next}`));
     assert.equal(await textOf(till.locator("#given .told")), "Give:");
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("a scanner that ends a code with a tab: each is used, and the field is ready for the next one", async () => {
+    const next = await site.world.newUser();
+    const nextCode = await codeOf(next);
+    const till = await site.visit("#till");
+    await till.locator("#claim-code:focus").waitFor();
+    for (const [user, each] of [
+      [holder, code],
+      [next, nextCode],
+    ] as const) {
+      await till.keyboard.type(each);
+      await till.keyboard.press("Tab");
+      await says(till.locator("#given .whom"), exactly(`User ${user}`));
+      await says(till.locator("#given .told"), exactly("Give:"));
+      await till.locator("#claim-code:focus").waitFor();
+    }
+    // What is no code is left alone: whoever types may go on to the next field.
+    await till.keyboard.type("ZW6H");
+    await till.keyboard.press("Tab");
+    assert.equal(await textOf(till.locator(":focus")), "Use");
+    assert.equal(await till.locator("#claim-code").inputValue(), "ZW6H");
+    assert.equal(site.came.filter((request) => request.endsWith("/claims/use")).length, 2);
     assert.deepEqual(site.complaints, []);
   });
 
