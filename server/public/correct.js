@@ -7,32 +7,42 @@ import { EDITED, ENDING, MOVED, WARNED, WITHDRAWN } from "./words.js";
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("./elements.js").Wrong} Wrong */
 /** @typedef {readonly [text: string, member?: string]} Became */
+/** @typedef {(form: HTMLFormElement, act: () => Promise<Became>) => Promise<Wrong>} Told Tells what became of it, and which field is in the way. */
 
 /**
  * @param {Frame} frame
  * @param {HTMLElement} panel
  * @param {{ coupon_id: number }} coupon
+ * @param {(start_time: string) => Promise<void>} [showAgain] Shows the coupon, which starts then, as it is now.
  */
-export function openCorrect(frame, panel, { coupon_id }) {
-  /**
-   * Tells what became of it, and which field is in the way.
-   * @param {() => Promise<Became>} act
-   * @returns {Promise<Wrong>}
-   */
-  const told = (act) =>
-    attempt(frame, panel, async () => {
-      const [text, member] = await act();
-      tell(panel, member ? "" : text);
-      // By the code that is shown: it may have been corrected.
-      if (text) frame.say(`${html("h2, h3", panel).textContent}: ${text}`);
-      return member ? [{ member, detail: text }] : [];
-    });
-
+export function openCorrect(frame, panel, { coupon_id }, showAgain = async () => {}) {
   onOpen(find(".correct", HTMLDetailsElement, panel), "#correct", (forms) => {
+    /** @type {Told} */
+    const told = (form, act) =>
+      attempt(frame, form, async () => {
+        const [text, member] = await act();
+        tell(form, member ? "" : text);
+        // By the code that is shown: it may have been corrected.
+        if (text) frame.say(`${html("h2, h3", panel).textContent}: ${text}`);
+        const start_time = timesOf(forms).start_time.dataset["exact"];
+        if (!member && start_time) await showAgain(start_time).catch(frame.broke);
+        return member ? [{ member, detail: text }] : [];
+      });
     openForms(frame, forms, coupon_id, told);
     tell(panel, "");
     void attempt(frame, panel, () => fill(frame, forms, coupon_id));
   });
+}
+
+/**
+ * The coupon that starts then, as operators see it: whose it is early, only this list tells; and it is never a second old.
+ * @param {Frame} frame
+ * @param {{ coupon_id: number, start_time: string }} coupon
+ */
+export async function listedNow({ client }, { coupon_id, start_time }) {
+  const before = new Date(Date.parse(start_time) + 1).toISOString();
+  const { coupons } = await client.listCoupons({ since: start_time, before });
+  return coupons.find((coupon) => coupon.coupon_id === coupon_id);
 }
 
 /** @param {HTMLElement} forms @param {string} name */
@@ -42,12 +52,13 @@ const formOf = (forms, name) => find(`form.${name}`, HTMLFormElement, forms);
  * @param {Frame} frame
  * @param {HTMLElement} forms
  * @param {number} coupon_id
- * @param {(act: () => Promise<Became>) => Promise<Wrong>} told
+ * @param {Told} told
  */
 function openForms({ client }, forms, coupon_id, told) {
   /** @param {string} name @param {(given: (name: string) => string) => Promise<Became>} act */
   const on = (name, act) => {
-    onSubmit(formOf(forms, name), (given) => told(() => act(given)));
+    const form = formOf(forms, name);
+    onSubmit(form, (given) => told(form, () => act(given)));
   };
   on("edit", async (given) => {
     const texts = textsOf(forms).filter(({ value, defaultValue }) => value !== defaultValue);
@@ -71,14 +82,15 @@ function openForms({ client }, forms, coupon_id, told) {
     if (result.outcome === "changed") knowGroup(forms, early.group_name, early.eligible_from);
     return warned(GROUPED[result.outcome], result.warning);
   });
-  onPress(html(".nobody", formOf(forms, "group")), () =>
-    told(async () => {
-      const reason = find("[name=reason]", HTMLInputElement, formOf(forms, "group")).value;
+  const group = formOf(forms, "group");
+  onPress(html(".nobody", group), () =>
+    told(group, async () => {
+      const reason = find("[name=reason]", HTMLInputElement, group).value;
       const nobody = { group_name: null, eligible_from: null };
       const { outcome } = await client.setCouponGroup({ coupon_id, ...nobody, ...orNothing({ reason }) });
       if (outcome === "changed") {
         knowGroup(forms, null, null);
-        formOf(forms, "group").reset();
+        group.reset();
       }
       return [GROUPED[outcome][0]];
     }),
@@ -155,12 +167,9 @@ function warned([text, member], warning) {
  * @param {HTMLElement} forms
  * @param {number} coupon_id
  */
-async function fill({ client }, forms, coupon_id) {
-  const found = await client.findCoupon({ coupon_id });
-  // Whose it is early, only the list for operators tells; and it is never a second old.
-  const before = new Date(Date.parse(found.start_time) + 1).toISOString();
-  const { coupons } = await client.listCoupons({ since: found.start_time, before });
-  const listed = coupons.find((coupon) => coupon.coupon_id === coupon_id);
+async function fill(frame, forms, coupon_id) {
+  const found = await frame.client.findCoupon({ coupon_id });
+  const listed = await listedNow(frame, found);
   const { code, message, description, metadata, start_time, expiry } = listed ?? found;
   const texts = new Map(Object.entries({ code, message, description, metadata: metadataText(metadata) }));
   for (const field of textsOf(forms)) {

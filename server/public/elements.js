@@ -207,7 +207,7 @@ export const wordsOf = (words, { outcome, detail }, known) => words[outcome]?.(k
 /** @typedef {{ member: string, detail: string }[]} Wrong What is wrong with the fields of a form. */
 
 /**
- * Does what somebody asked for, and tells what fails where they asked, unless they look no more.
+ * Does what somebody asked for, and tells what fails where they asked, and in sight, unless they look no more.
  * @param {Frame} frame
  * @param {HTMLElement} element
  * @param {() => Promise<Wrong | void>} act
@@ -220,6 +220,8 @@ export async function attempt({ failed }, element, act, signal) {
   } catch (error) {
     if (!signal?.aborted) tell(element, failed(error), "bad");
     return error instanceof CouponError ? error.errors : [];
+  } finally {
+    if (!signal?.aborted) html(".told", element).scrollIntoView({ block: "nearest" });
   }
 }
 

@@ -1,5 +1,5 @@
 /** A part of the operators' view: finds coupons, past ones too, and opens what can be corrected of them and their record. */
-import { openCorrect } from "./correct.js";
+import { listedNow, openCorrect } from "./correct.js";
 import { copyOf, find, html, mark, onSubmit, orNothing, put } from "./elements.js";
 import { createList } from "./list.js";
 import { openRecord } from "./record.js";
@@ -69,9 +69,20 @@ function askedOf(given) {
 
 /** @param {Frame} frame @param {Coupon} coupon */
 function createItem(frame, coupon) {
+  const item = copyOf("#found");
+  showItem(item, coupon);
+  openCorrect(frame, item, coupon, async (start_time) => {
+    const now = await listedNow(frame, { ...coupon, start_time });
+    if (now) showItem(item, now);
+  });
+  openRecord(frame, item, coupon);
+  return item;
+}
+
+/** @param {HTMLElement} item @param {Coupon} coupon */
+function showItem(item, coupon) {
   const { state, coupon_id, code, message, start_time, expiry, count, issued, remaining } = coupon;
   const { eligible_group, eligible_from } = coupon;
-  const item = copyOf("#found");
   mark(item, { "data-state": state });
   put(html("h3", item), code);
   put(html(".state", item), STATE[state]);
@@ -83,7 +94,4 @@ function createItem(frame, coupon) {
     `${amount(issued)} of ${amount(count)} issued · ${amount(remaining)} left · number ${coupon_id}`,
   );
   for (const unseen of item.querySelectorAll(".unseen")) put(unseen, code);
-  openCorrect(frame, item, coupon);
-  openRecord(frame, item, coupon);
-  return item;
 }

@@ -88,7 +88,7 @@ describe("a coupon's life", options, () => {
     await panel.locator(".edit [name=code][value]").waitFor();
     await panel.locator(".edit [name=message]").fill("Free lunch");
     await panel.getByRole("button", { name: "Correct the texts" }).click();
-    await says(panel.locator("> .told"), exactly("It is corrected."));
+    await says(panel.locator(".told"), exactly("It is corrected."));
     await says(ticket(shop, code).locator("h3"), exactly("Free lunch"));
 
     // Its time comes, and two of three are fast enough.

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Browser, Locator } from "playwright-core";
+import { adminToken } from "../../bench/harness/app.ts";
 import { launchBrowser, options } from "../../bench/harness/browser.ts";
 import {
+  DESKTOP,
   exactly,
   loseAnswers,
   openSite,
@@ -171,7 +173,7 @@ describe("the operators' view", options, () => {
     await form.getByLabel("Take back the use of user number").fill(`${ann}`);
     await takeBack.press("Enter");
     const told = "The use is taken back. It can be used again until it ends.";
-    await says(panel.locator("> .told"), exactly(told));
+    await says(panel.locator(".told"), exactly(told));
     await says(operator.getByRole("status"), told);
     assert.equal(await textOf(panel.locator(".stats .used")), "0 (0%)");
     assert.deepEqual(
@@ -202,7 +204,7 @@ describe("the operators' view", options, () => {
     await form.getByLabel("Take back the use of user number").fill(`${ann}`);
     await form.getByLabel("Reason, for the audit").fill("wrong pump");
     await operator.keyboard.press("Enter");
-    await says(panel.locator("> .told"), /it counts only once/);
+    await says(panel.locator(".told"), /it counts only once/);
     const [{ outcome } = {}] = await admin`select outcome from use_coupon(${ann}, ${coupon}, 'order-2')`;
     assert.equal(outcome, "used");
     hear();
@@ -264,7 +266,7 @@ describe("the operators' view", options, () => {
     await says(form.locator("[data-of=metadata]"), /^is not JSON: ./);
     await field.fill('{"campaign": "autumn"}');
     await form.getByRole("button").press("Enter");
-    await says(panel.locator("> .told"), exactly("It is corrected."));
+    await says(panel.locator(".told"), exactly("It is corrected."));
     assert.deepEqual((await known())?.["metadata"], { campaign: "autumn" });
 
     // What somebody else corrected meanwhile stays, and without a text there is none.
@@ -349,7 +351,8 @@ describe("the operators' view", options, () => {
     await item.locator(".edit [name=code][value]").waitFor();
     await item.locator(".edit [name=message]").fill("Free pasta");
     await operator.keyboard.press("Enter");
-    await says(item.locator("> .told"), exactly("It is corrected."));
+    await says(item.locator(".told"), exactly("It is corrected."));
+    await says(item.locator("> .message"), exactly("Free pasta"));
     await part.getByLabel("Starts until").fill("2020-01-01");
     await part.getByRole("button", { name: "Find" }).click();
     await says(part.locator(".empty"), exactly("There is no such coupon."));
@@ -451,6 +454,27 @@ describe("the operators' view", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("the form of the plan begins with what is planned there, and signing out leaves nothing in it", async () => {
+    site.hasDemo = false;
+    await site.world.scratch.admin`
+      select set_plan_entry(1, 1, 'BREAD-{date}', 'A loaf', 'Of rye', '07:00', '08:00', 9)`;
+    const operator = await site.visit("#operate");
+    const part = operator.locator("#plan");
+    await part.locator("> summary").click();
+    const form = part.locator("form.entry");
+    const typed = async () => [
+      ...(await Promise.all(["Code", "Units", "Starts"].map((label) => form.getByLabel(label).inputValue()))),
+      await form.getByLabel("Description").inputValue(),
+    ];
+    await operator.getByLabel("An operator's token").fill(adminToken);
+    await operator.keyboard.press("Enter");
+    await until(async () => (await typed())[0] !== "", "the entry is in the form");
+    assert.deepEqual(await typed(), ["BREAD-{date}", "9", "07:00:00", "Of rye"]);
+    await operator.locator("#admin-out").getByRole("button", { name: "Sign out" }).click();
+    await until(async () => (await typed())[0] === "", "the form is empty");
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("what was done to a coupon that is gone is found in the audit, a page at a time", async () => {
     const gone = await site.world.newCoupon({ from: "1 day", until: "2 days" });
     for (let n = 0; n < 25; n++)
@@ -543,10 +567,10 @@ describe("the operators' view", options, () => {
     );
     await form.getByLabel("from (your time)").fill(local(start - 86_400_000));
     await operator.keyboard.press("Enter");
-    await says(panel.locator("> .told"), exactly("It is changed. The group has no members yet."));
+    await says(panel.locator(".told"), exactly("It is changed. The group has no members yet."));
     await form.getByLabel("Early for this group").fill("regulars");
     await operator.keyboard.press("Enter");
-    await says(panel.locator("> .told"), exactly("It is changed."));
+    await says(panel.locator(".told"), exactly("It is changed."));
     await panel
       .locator("form.move")
       .getByLabel("Starts (your time)")
@@ -582,7 +606,7 @@ describe("the operators' view", options, () => {
       await says(ticket.locator(".told"), answers[i] as RegExp);
     }
     await form.getByRole("button", { name: "Let nobody have it early" }).press("Enter");
-    await says(panel.locator("> .told"), exactly("It has started already."));
+    await says(panel.locator(".told"), exactly("It has started already."));
     assert.deepEqual(site.complaints, []);
 
     const another = await site.world.newCoupon({ from: "8 days", until: "9 days" });
@@ -595,7 +619,7 @@ describe("the operators' view", options, () => {
     await item.locator(".correct > summary").press("Enter");
     await item.locator("form.group [name=group_name][value=regulars]").waitFor();
     await item.getByRole("button", { name: "Let nobody have it early" }).press("Enter");
-    await says(item.locator("> .told"), exactly("It is changed."));
+    await says(item.locator(".told"), exactly("It is changed."));
     assert.equal(await item.getByLabel("Early for this group").inputValue(), "");
     const [{ group } = {}] = await admin`
       select eligible_group as group from list_coupons() where coupon_id = ${another}`;
@@ -722,7 +746,7 @@ describe("the operators' view", options, () => {
     await says(panel.locator(".remaining"), exactly("0 of 110 issued · 110 left"));
     assert.equal(await units.inputValue(), "120");
     await operator.keyboard.press("Enter");
-    await says(panel.locator("> .told"), exactly("It has 120 units now, 120 of them left."));
+    await says(panel.locator(".told"), exactly("It has 120 units now, 120 of them left."));
 
     // By the code that it has now, too.
     await panel.locator(".correct > summary").press("Enter");
@@ -756,10 +780,57 @@ describe("the operators' view", options, () => {
     await panel.locator(".edit [name=code][value]").waitFor();
     assert.equal(await panel.locator(".edit [name=message]").inputValue(), "Typed early");
     await panel.getByRole("button", { name: "Move the start" }).press("Enter");
-    await says(panel.locator("> .told"), exactly("It starts then already."));
+    await says(panel.locator(".told"), exactly("It starts then already."));
     const [{ rest } = {}] = await site.world.scratch.admin`
       select (extract(microseconds from start_time)::bigint % 1000000)::int as rest from find_coupon(${coupon}::bigint)`;
     assert.equal(rest, 123456);
+    assert.deepEqual(site.complaints, []);
+  });
+
+  test("what became of it is seen where it was pressed, on a phone too", async () => {
+    await site.world.newCoupon({ from: "1 day", until: "2 days", count: 7 });
+    const user = await site.world.newUser();
+    const seen = async (told: Locator, text: RegExp) => {
+      await says(told, text);
+      const box = await told.boundingBox();
+      const { height = 0 } = told.page().viewportSize() ?? {};
+      assert.ok(
+        box && box.y >= 0 && box.y + box.height <= height,
+        `${text} is in sight: ${JSON.stringify(box)} of ${height}`,
+      );
+    };
+    for (const viewport of [DESKTOP, PHONE]) {
+      const operator = await site.visit("#operate", undefined, { viewport });
+      const press = (within: Locator, name: string) => within.getByRole("button", { name }).click();
+      const panel = operator.locator("#status .panel");
+      await panel.locator(".correct > summary").click();
+      await panel.locator(".edit [name=code][value]").waitFor();
+      await panel.locator(".edit [name=message]").fill(`For ${viewport.width}`);
+      await press(panel, "Correct the texts");
+      await seen(panel.locator(".edit .told"), /^It is corrected\.$/);
+      await press(panel, "Move the end");
+      await seen(panel.locator(".end .told"), /^It ends then already\.$/);
+      await panel.getByText("Restock").first().click();
+      await press(panel, "Set the units");
+      await seen(panel.locator("form", { hasText: "Set the units" }).locator(".told"), /^It already has/);
+      const plan = operator.locator("#plan");
+      await plan.locator("> summary").click();
+      await plan.getByLabel("Code").fill("L-{date}");
+      await plan.getByLabel("Units").fill("5");
+      await plan.getByLabel("What the user gets").fill("m");
+      await plan.getByLabel("Starts").fill("11:00");
+      await plan.getByLabel("Ends").fill("12:00");
+      await press(plan, "Plan it");
+      await seen(plan.locator(".entry .told"), /^Monday 1: It is planned/);
+      await press(plan, "Preview");
+      await seen(plan.locator(".to-come > .told"), /^2 coupons are shown\.$/);
+      const users = operator.locator("#users");
+      await users.locator("> summary").click();
+      await users.getByLabel("Number of the user").fill(`${user}`);
+      await users.getByLabel("The same number again").fill(`${user}`);
+      await press(users, "Forget this person");
+      await seen(users.locator("form .told"), /is forgotten|was forgotten before/);
+    }
     assert.deepEqual(site.complaints, []);
   });
 

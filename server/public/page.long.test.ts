@@ -160,16 +160,16 @@ describe("the page", options, () => {
     // The operator pauses, resumes, and adds one: a loser gets it.
     const loser = shops[settled.findIndex(([label]) => label === "Sold out")] as Page;
     await panel(operator, "DROP").getByRole("button", { name: "Pause DROP" }).click();
-    await says(panel(operator, "DROP").locator("> .told"), /^It is paused/);
+    await says(panel(operator, "DROP").locator(".told"), /^It is paused/);
     await says(panel(operator, "DROP").locator(".state"), exactly("Paused"));
     await ticket(loser, "DROP").getByRole("button", { name: "Paused Free pizza" }).waitFor();
     await panel(operator, "DROP").getByRole("button", { name: "Resume DROP" }).click();
-    await says(panel(operator, "DROP").locator("> .told"), exactly("It is resumed."));
+    await says(panel(operator, "DROP").locator(".told"), exactly("It is resumed."));
     await panel(operator, "DROP").getByText("Restock").click();
     await panel(operator, "DROP").getByLabel("Units in all").fill("4");
     await panel(operator, "DROP").getByLabel("Reason").fill("one more was found");
     await panel(operator, "DROP").getByRole("button", { name: "Set the units" }).click();
-    await says(panel(operator, "DROP").locator("> .told"), exactly("It has 4 units now, 1 of them left."));
+    await says(panel(operator, "DROP").locator(".told"), exactly("It has 4 units now, 1 of them left."));
     const [audited] = await world.scratch
       .admin`select a.reason from audit_trail(coupon_id => ${couponId}, page_size => 1) a`;
     assert.equal(audited?.["reason"], "one more was found");
@@ -281,7 +281,7 @@ describe("the page", options, () => {
     const [{ code } = {}] = await admin`select c.code from find_coupon(${id}::bigint) c`;
     const operator = await visit("#operate");
     const form = panel(operator, code).locator("form.edit");
-    const told = panel(operator, code).locator("> .told");
+    const told = panel(operator, code).locator(".told");
     await panel(operator, code).locator(".correct > summary").click();
     const description = form.locator("[name=description]");
     await until(async () => (await description.inputValue()) === "old", "the form is filled");
@@ -629,10 +629,10 @@ describe("the page", options, () => {
     // Each corrects another text: neither takes back what the other did.
     await panel(operator, name).locator(".edit [name=message]").fill("Free pasta");
     await operator.keyboard.press("Enter");
-    await says(panel(operator, name).locator("> .told"), exactly("It is corrected."));
+    await says(panel(operator, name).locator(".told"), exactly("It is corrected."));
     await panel(other, name).locator(".edit [name=description]").fill("One plate.");
     await panel(other, name).getByRole("button", { name: "Correct the texts" }).press("Enter");
-    await says(panel(other, name).locator("> .told"), exactly("It is corrected."));
+    await says(panel(other, name).locator(".told"), exactly("It is corrected."));
     assert.deepEqual(
       { ...(await rowOf(coupon)) },
       { code: name, message: "Free pasta", description: "One plate." },
@@ -653,7 +653,7 @@ describe("the page", options, () => {
     const start = Math.ceil(Date.now() / 1000 + 6 * 86_400) * 1000;
     await panel(operator, name).locator(".move [name=start_time]").fill(local(start));
     await panel(operator, name).getByRole("button", { name: "Move the start" }).press("Enter");
-    await says(panel(operator, name).locator("> .told"), exactly("It has another start."));
+    await says(panel(operator, name).locator(".told"), exactly("It has another start."));
     const [moved] = await world.scratch.admin`
       select c.start_time = to_timestamp(${start / 1000}) as is_right from find_coupon(coupon_id => ${coupon}::bigint) c
     `;
@@ -665,7 +665,7 @@ describe("the page", options, () => {
       .fill(local(start + 30_000));
     await operator.keyboard.press("Enter");
     await says(
-      panel(operator, name).locator("> .told"),
+      panel(operator, name).locator(".told"),
       exactly(
         "It has another end, and so has what people hold of it. People can get it for less than a minute.",
       ),
@@ -679,7 +679,7 @@ describe("the page", options, () => {
     await panel(operator, begunName).locator("[name=sure][aria-invalid]").waitFor();
     await panel(operator, begunName).locator("[name=sure]").press("Space");
     await withdraw(operator, begunName).press("Enter");
-    await says(panel(operator, begunName).locator("> .told"), /^1 are issued, and stay\./);
+    await says(panel(operator, begunName).locator(".told"), /^1 are issued, and stay\./);
 
     // Withdrawn by one, it is gone for both.
     await panel(operator, name).locator("[name=sure]").press("Space");

@@ -39,7 +39,7 @@ export function createPanel(frame, coupon) {
   openCorrect(frame, element, coupon);
   openRecord(frame, element, coupon);
   const restock = find("form", HTMLFormElement, element);
-  onSubmit(restock, (given) => setCount(frame, panel, Number(given("count")), given("reason")));
+  onSubmit(restock, (given) => setCount(frame, panel, restock, given));
   return panel;
 }
 
@@ -100,13 +100,14 @@ function pauseOrResume(frame, { element, coupon: { coupon_id, code, paused } }) 
   });
 }
 
-/** @param {Frame} frame @param {Panel} panel @param {number} count @param {string} reason */
-function setCount(frame, { element, coupon: { coupon_id, code } }, count, reason) {
+/** @param {Frame} frame @param {Panel} panel @param {HTMLFormElement} form @param {(name: string) => string} given */
+function setCount(frame, { coupon: { coupon_id, code } }, form, given) {
   const { client, say } = frame;
-  return attempt(frame, element, async () => {
-    const result = await client.setCouponCount({ coupon_id, count, ...orNothing({ reason }) });
+  return attempt(frame, form, async () => {
+    const why = orNothing({ reason: given("reason") });
+    const result = await client.setCouponCount({ coupon_id, count: Number(given("count")), ...why });
     const [text, member] = RESTOCKED[result.outcome](result);
-    tell(element, member ? "" : text);
+    tell(form, member ? "" : text);
     say(`${code}: ${text}`);
     return member ? [{ member, detail: text }] : [];
   });

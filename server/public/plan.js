@@ -20,7 +20,8 @@ import { amount, dayName, instant, WARNED } from "./words.js";
 export function createPlan(frame) {
   const part = html("#plan");
   const table = find(".entries table", HTMLTableElement, part);
-  const filled = find(".filled table", HTMLTableElement, part);
+  const toCome = html(".to-come", part);
+  const filled = find(".filled table", HTMLTableElement, toCome);
   const form = find("form.entry", HTMLFormElement, part);
   /** @type {Entry[]} */
   let entries = [];
@@ -34,39 +35,46 @@ export function createPlan(frame) {
   /** @param {Planned[]} coupons @param {string} none Why there may be none. */
   const show = (coupons, none) => {
     showRows(filled, coupons.map(becameOf));
-    html(".filled", part).hidden = coupons.length === 0;
+    html(".filled", toCome).hidden = coupons.length === 0;
     told(
+      toCome,
       coupons.length === 0
         ? none
         : `${coupons.length === 1 ? "One coupon is" : `${coupons.length} coupons are`} shown.`,
     );
   };
-  /** @param {string} text */
-  const told = (text) => {
-    tell(part, text);
+  /** @param {HTMLElement} element @param {string} text */
+  const told = (element, text) => {
+    tell(element, text);
     if (text) frame.say(text);
   };
-  /** @type {Trying} */
-  const trying = (act) => {
+  /** @param {HTMLElement} element Where it is told what fails. @returns {Trying} */
+  const trying = (element) => (act) => {
     const signal = opened;
-    return attempt(frame, part, () => act({ signal }), signal);
+    return attempt(frame, element, () => act({ signal }), signal);
   };
 
-  openEntry(frame, form, {
-    trying,
-    told,
+  const begin = openEntry(frame, form, {
+    trying: trying(form),
+    told: (text) => told(form, text),
     read,
     entryAt: (weekday, slot) => entries.find((each) => each.weekday === weekday && each.slot === slot),
   });
-  openDays(frame, part, { trying, show });
+  openDays(frame, toCome, { trying: trying(toCome), show });
 
   return {
     open(signal) {
       opened = signal;
-      void trying(read);
+      told(form, "");
+      void trying(form)(async (how) => {
+        await read(how);
+        begin();
+      });
     },
     forget() {
       entries = [];
+      form.reset();
+      told(form, "");
       showRows(table, []);
       show([], "");
     },
@@ -75,7 +83,7 @@ export function createPlan(frame) {
 
 /**
  * The form of an entry. A choice of weekday and slot shows what is planned there; where nothing is, what was typed stays, to be planned
- * there too.
+ * there too. Returns what shows what is planned at the first choice, unless somebody has typed.
  * @param {Frame} frame
  * @param {HTMLFormElement} form
  * @param {{ trying: Trying,
@@ -87,14 +95,13 @@ function openEntry({ client }, form, { trying, told, read, entryAt }) {
   const why = () => orNothing({ reason: typed("reason") });
   const placed = (/** @type {string} */ text) => `${WEEKDAYS[place().weekday]} ${place().slot}: ${text}`;
 
+  const fields = [...form.elements].filter(
+    (field) => field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement,
+  );
   /** Shows what is planned there. */
   function show() {
-    const entry = entryAt(place().weekday, place().slot) ?? {};
-    for (const [name, value] of Object.entries(entry)) {
-      const field = form.elements.namedItem(name);
-      if (field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement)
-        field.value = String(value);
-    }
+    const entry = new Map(Object.entries(entryAt(place().weekday, place().slot) ?? {}));
+    for (const field of fields) if (entry.has(field.name)) field.value = String(entry.get(field.name));
   }
   for (const select of form.querySelectorAll("select")) select.addEventListener("change", show);
   onSubmit(form, (given) =>
@@ -121,17 +128,20 @@ function openEntry({ client }, form, { trying, told, read, entryAt }) {
       told(placed(REMOVED[outcome]));
     }),
   );
+  return () => {
+    if (fields.every(({ value, defaultValue }) => value === defaultValue)) show();
+  };
 }
 
 /**
  * The days to come: a preview, and filling them; and the copy of a day.
  * @param {Frame} frame
- * @param {HTMLElement} part
+ * @param {HTMLElement} toCome
  * @param {{ trying: Trying,
  *   show: (coupons: Planned[], none: string) => void }} plan
  */
-function openDays({ client }, part, { trying, show }) {
-  const days = find("form.days", HTMLFormElement, part);
+function openDays({ client }, toCome, { trying, show }) {
+  const days = find("form.days", HTMLFormElement, toCome);
   onSubmit(days, (given) =>
     trying(async (how) => {
       const { coupons } = await client.previewDays(orNothing({ last_day: given("last_day") }), how);
@@ -145,7 +155,7 @@ function openDays({ client }, part, { trying, show }) {
       show(coupons, "Nothing is planned for these days.");
     }),
   );
-  const copy = find("form.copy", HTMLFormElement, part);
+  const copy = find("form.copy", HTMLFormElement, toCome);
   onSubmit(copy, (given) =>
     trying(async (how) => {
       const [from_day, to_day] = [given("from_day"), given("to_day")];

@@ -137,7 +137,7 @@ function openChanges(frame, element, record) {
  * @param {Record} record
  * @param {() => Promise<void>} showAgain
  */
-function openTakeBack(frame, element, { coupon, panel, signal }, showAgain) {
+function openTakeBack(frame, element, { coupon, signal }, showAgain) {
   const { client, say, broke } = frame;
   const { coupon_id, code } = coupon;
   const form = find("form.take-back", HTMLFormElement, element);
@@ -158,23 +158,24 @@ function openTakeBack(frame, element, { coupon, panel, signal }, showAgain) {
         form.reset();
         await showAgain().catch((error) => signal.aborted || broke(error));
       }
-      tell(panel, member ? "" : text);
+      tell(form, member ? "" : text);
       say(`${code}: ${text}`);
       return member ? [{ member, detail: text }] : [];
     };
-    return attempt(frame, panel, takeBack);
+    return attempt(frame, form, takeBack);
   });
 }
 
 /** @param {Frame} frame @param {HTMLElement} element @param {Record} record */
-function openHolders(frame, element, { stats: { coupon_id, code }, panel, signal }) {
+function openHolders(frame, element, { stats: { coupon_id, code }, signal }) {
   const { client, say } = frame;
-  onPress(html(".holders button", element), () => {
+  const part = html(".holders", element);
+  onPress(html("button", part), () => {
     const save = async () => {
       saveAs(await client.listGrants({ coupon_id }, { signal }), `${code}-grants.csv`);
-      tell(panel, "The list is saved.");
+      tell(part, "The list is saved.");
       say(`${code}: The list is saved.`);
     };
-    return attempt(frame, panel, save, signal);
+    return attempt(frame, part, save, signal);
   });
 }

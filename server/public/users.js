@@ -11,16 +11,12 @@ export function createUsers(frame) {
   const part = html("#users");
   const form = find("form", HTMLFormElement, part);
   let opened = AbortSignal.abort();
-  /** @param {string} text */
-  const told = (text) => {
-    tell(part, text);
-    if (text) say(text);
-  };
   onPress(html(".all", part), () => {
     const signal = opened;
     const save = async () => {
       saveAs(await client.listUsers({}, { signal }), "users.csv");
-      told("The list is saved.");
+      tell(part, "The list is saved.");
+      say("The list is saved.");
     };
     return attempt(frame, part, save, signal);
   });
@@ -31,13 +27,14 @@ export function createUsers(frame) {
       return [{ member: "again", detail: "This is another number. Nobody is forgotten." }];
     return attempt(
       frame,
-      part,
+      form,
       async () => {
         const why = orNothing({ reason: given("reason") });
         const { outcome } = await client.forgetUser({ user_id, ...why }, { signal });
         const [text, member] = FORGOTTEN[outcome];
-        told(member ? "" : `User ${user_id} ${text}`);
+        tell(form, member ? "" : `User ${user_id} ${text}`);
         if (member) return [{ member, detail: text }];
+        say(`User ${user_id} ${text}`);
         form.reset();
         return [];
       },
@@ -51,6 +48,7 @@ export function createUsers(frame) {
     },
     forget() {
       form.reset();
+      tell(form, "");
       tell(part, "");
     },
   };
