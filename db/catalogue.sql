@@ -209,6 +209,11 @@ cross join lateral (
     format('%s reset (%s)', c.alter_it, o.option_name)
   from pg_options_to_table(c.attoptions) o
   union all
+  -- How much of a column the planner samples is the operator's to tune; that it samples none of what a person wrote is not.
+  select 'sampling', case c.attstattarget when 0 then 'off' else 'on' end,
+    format('%s set statistics %s', c.alter_it, case c.attstattarget when 0 then 0 else -1 end), null
+  where c.relkind in ('r', 'p', 'm', 'f')
+  union all
   select 'collation', format('%I', l.collname),
     format('%s type %s collate %I', c.alter_it, format_type(c.atttypid, c.atttypmod), l.collname), null
   where l.oid is not null
@@ -277,8 +282,15 @@ left join lateral (
   from pg_constraint c
   where c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('p', 'u', 'x')
 ) k on true
+-- Of its expressions, as of columns of a table; a new index samples all.
 cross join lateral (
-  select '', 'there', pg_get_indexdef(i.indexrelid), 'drop index ' || i.indexrelid::regclass
+  select string_agg(a.attname, ', ' order by a.attnum) as names,
+    string_agg(format('; alter index %s alter column %s set statistics 0', i.indexrelid::regclass, a.attnum), '' order by a.attnum) as make
+  from pg_attribute a
+  where a.attrelid = i.indexrelid and a.attstattarget = 0
+) u
+cross join lateral (
+  select '', 'there', pg_get_indexdef(i.indexrelid) || coalesce(u.make, ''), 'drop index ' || i.indexrelid::regclass
   where k.object is null
   union all
   select 'comment', coalesce(obj_description(i.indexrelid, 'pg_class'), ''),
@@ -286,7 +298,10 @@ cross join lateral (
   where k.object is null
   union all
   select 'index', pg_get_indexdef(i.indexrelid),
-    case when k.object is null then format('drop index %s; %s', i.indexrelid::regclass, pg_get_indexdef(i.indexrelid)) end, null
+    case when k.object is null then format('drop index %s; %s', i.indexrelid::regclass, pg_get_indexdef(i.indexrelid) || coalesce(u.make, '')) end, null
+  union all
+  select 'not sampled', u.names, substr(u.make, 3), replace(substr(u.make, 3), 'statistics 0', 'statistics -1')
+  where u.names is not null
   union all
   select 'state of its index', case when i.indisvalid and i.indisready and i.indislive then 'valid' else 'invalid' end,
     'reindex index ' || i.indexrelid::regclass, null

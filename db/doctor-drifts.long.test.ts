@@ -202,6 +202,10 @@ for (const { name, run } of trials({
       "index coupon.audit_by_time on coupon.audit: comment is x, should be ",
     ],
     [
+      "alter index coupon.audit_with_reason alter column 1 set statistics -1",
+      "index coupon.audit_with_reason on coupon.audit: not sampled is none, should be words_of",
+    ],
+    [
       "create index mine on coupon.user_coupons (user_id)",
       "index coupon.mine on coupon.user_coupons is not of this release",
     ],
@@ -254,6 +258,15 @@ for (const { name, run } of trials({
       "alter table coupon.user_coupons alter column coupon_id set (n_distinct = 1)",
       "column coupon.user_coupons.coupon_id: option n_distinct is 1, should be none",
     ],
+    [
+      "alter table coupon.users alter column display_name set statistics -1",
+      "column coupon.users.display_name: sampling is on, should be off",
+    ],
+    [
+      "alter table coupon.user_coupons alter column coupon_id set statistics 0",
+      "column coupon.user_coupons.coupon_id: sampling is off, should be on",
+    ],
+    ["alter table coupon.user_coupons alter column coupon_id set statistics 1000"],
     [
       "alter table coupon.audit drop column reason",
       "column coupon.audit.reason is missing",
@@ -551,6 +564,11 @@ for (const { name, run } of trials({
       "reset role; alter database DATABASE set synchronous_commit = off",
       "setting synchronous_commit is off, should be on",
     ],
+    [
+      "reset role; alter database DATABASE set role = 'coupon_monitor'",
+      "setting role is coupon_monitor, should be none",
+    ],
+    ["reset role; alter database DATABASE set role = 'nobody'"],
   ],
 }))
   test(name, run);

@@ -80,6 +80,11 @@ test("as a superuser: what coupon_owner can't do, on a server of its own", optio
       "operator class public.theirs USING btree is not of this release",
     ],
     [
+      "create cast (money as text) with inout as implicit",
+      "drop cast (money as text)",
+      "cast (pg_catalog.money AS pg_catalog.text) is not of this release",
+    ],
+    [
       "alter database shop owner to coupon_api",
       "alter database shop owner to shop",
       "database shop: owner is coupon_api, should be none of our roles",

@@ -10,8 +10,17 @@ with ours as (
   select d.* from pg_database d where d.datname = current_database()
 ), holder (oid, name) as (
   select 0, 'public' union all select o.oid, o.name from ours o
+), of_all as (
+  -- What is set for everybody, here or everywhere. It is kept as somebody wrote it.
+  select distinct on (1)
+    split_part(c.setting, '=', 1) as name, regexp_replace(c.setting, '^.*?=', '') as value,
+    case r.setdatabase when 0 then 'role all' else format('database %I', current_database()) end as place
+  from pg_db_role_setting r
+  cross join unnest(r.setconfig) c (setting)
+  where r.setrole = 0 and r.setdatabase in (0, (select h.oid from here h))
+  order by 1, r.setdatabase desc
 ), setting as (
-  -- What is set for everybody, here or everywhere; else what this session begins with. It is kept as somebody wrote it.
+  -- The same, or else what this session begins with.
   select s.name,
     case when d.value is null then s.setting
       when s.vartype = 'bool' or s.name = 'synchronous_commit' and d.value ~* '^(true|false|yes|no|1|0)$'
@@ -22,15 +31,7 @@ with ours as (
       when s.source = 'database user' then format('alter role %I in database %I reset %s', session_user, current_database(), s.name)
       else format('alter system reset %s, and see the configuration of PostgreSQL', s.name) end as fix
   from pg_settings s
-  left join (
-    select distinct on (1)
-      split_part(c.setting, '=', 1) as name, regexp_replace(c.setting, '^.*?=', '') as value,
-      case r.setdatabase when 0 then 'role all' else format('database %I', current_database()) end as place
-    from pg_db_role_setting r
-    cross join unnest(r.setconfig) c (setting)
-    where r.setrole = 0 and r.setdatabase in (0, (select h.oid from here h))
-    order by 1, r.setdatabase desc
-  ) d on d.name = s.name
+  left join of_all d on d.name = s.name
 )
 
 select format('role %s: %s is %s, should be %s', o.name, a.attribute,
@@ -164,6 +165,12 @@ join (
 ) w (name, value) on w.name = s.name
 where s.value <> w.value
 union all
+-- Whom it makes of our logins: nobody but who may act as that role is it then.
+select format('setting role is %s, should be none', d.value), format('alter %s reset role', d.place)
+from of_all d
+where d.name = 'role' and exists (
+  select from ours o where o.is_login and o.oid <> to_regrole(quote_ident(d.value)) and pg_has_role(o.oid, to_regrole(quote_ident(d.value)), 'member'))
+union all
 -- Left over from somebody's trial: plans of every call are others then.
 select format('setting %s is off, should be on', s.name), s.fix
 from setting s
@@ -229,6 +236,12 @@ join pg_namespace n on n.oid = t.relnamespace
 where c.contype = 'f' and c.conparentid = 0
 
 -- Casts, operators and operator classes decide what a statement means, wherever they stand.
+union all
+-- By a cast between types of PostgreSQL's own that it makes by itself, such as from integer to text, a statement may have two meanings.
+select format('%s %s is not of this release', i.type, i.identity), format('if nobody needs it: drop %s %s', i.type, i.identity)
+from pg_cast c
+cross join lateral pg_identify_object('pg_cast'::regclass, c.oid, 0) i
+where c.oid >= 16384 and c.castcontext = 'i' and c.castsource < 16384 and c.casttarget < 16384
 union all
 select distinct format('%s %s is not of this release', i.type, i.identity), format('drop %s %s', i.type, i.identity)
 from pg_type t

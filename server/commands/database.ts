@@ -68,7 +68,7 @@ export function asAdmin<T>(env: Env, work: (sql: Sql) => Promise<T>): Promise<T>
 }
 
 /** What PostgreSQL answers where something of ours is missing, or somebody else's. */
-const DIFFERING = ["3F000", "42501", "42703", "42704", "42883", "42P01"];
+const DIFFERING = ["3F000", "42501", "42703", "42704", "42725", "42883", "42P01"];
 
 /** In words for an operator. */
 export function explained(error: Error): string {
