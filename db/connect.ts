@@ -25,8 +25,13 @@ export interface Options {
   isOnly?: boolean;
 }
 
-/** PostgreSQL's own defaults of the settings that change what a statement means or how its values are written. */
+/**
+ * PostgreSQL's own defaults of the settings that change what a statement means, who asks or how values are written. Operators of
+ * PostgreSQL let logins begin as a group (alter role … set role): set-up acts as the login that the URL names.
+ */
 export const PLAIN_SETTINGS = {
+  role: "none",
+  exit_on_error: "off",
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
   TimeZone: "UTC",

@@ -425,6 +425,21 @@ test("what a login has for the roles that it makes does not keep it from acting 
   }
 });
 
+test("a login that begins as a group, which owns its database: set-up is the login's that the URL names", async () => {
+  const { target: superuser, stop } = await startCluster(await embeddedBin());
+  await run(superuser, "create role team");
+  await run(superuser, "create role shop login createrole password 'secret' in role team");
+  await run(superuser, "alter role shop set role = team");
+  await run(superuser, "create database shared owner team encoding 'UTF8' template template0");
+  const target = superuser.withLogin("shop", "secret").on("shared");
+  await setUp(target);
+  assert.deepEqual(
+    (await examine(target)).filter(({ what }) => !/^setting fsync/.test(what)),
+    [],
+  );
+  await stop();
+});
+
 test("a second database whose schema public is not everybody's", options, async () => {
   const { newDatabase, superuser } = await server();
   await setUp(await newDatabase("roles"));
