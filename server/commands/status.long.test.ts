@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
+import { initCluster, launch } from "../../bench/harness/cluster.ts";
+import { embeddedBin } from "../../bench/harness/nodes.ts";
 import { dropDatabase, scratchDatabase } from "../../bench/harness/scratch.ts";
-import { withConnection } from "../../db/connect.ts";
+import { until } from "../../bench/harness/waiting.ts";
+import { connect, withConnection } from "../../db/connect.ts";
+import { setUp } from "../../db/setup.ts";
 import { targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { connectDb } from "../database/functions.ts";
@@ -66,6 +71,47 @@ test("servers, the longest transaction, and who waits for whom", async (t) => {
   await holder`rollback`;
   holder.release();
   await done;
+});
+
+test("a prepared transaction, which has no session: what it holds, and its name", async (t) => {
+  const made = await initCluster(await embeddedBin());
+  const running = await launch(made, ["fsync=off", "max_prepared_transactions=1"]);
+  t.after(async () => {
+    await running.end("SIGQUIT");
+    await rm(made.home, { recursive: true, force: true });
+  });
+  await withConnection(running.target, async (root) => {
+    await root`create role shop login createrole password 'secret'`;
+    await root`create database shop owner shop encoding 'UTF8' template template0`;
+  });
+  const shop = running.target.withLogin("shop", "secret").on("shop");
+  await setUp(shop);
+  await withConnection(
+    shop,
+    async (sql) => {
+      await sql
+        .unsafe("begin; lock table coupon.users in share mode; prepare transaction 'left over'")
+        .simple();
+    },
+    { role: "coupon_owner" },
+  );
+  const admin = connect(shop.as("coupon_admin"));
+  t.after(() => admin.end({ timeout: 1 }));
+  const waiter = await pidOf(admin);
+  const blocked = admin`select import_users(array[1], array['Ann'])`.execute();
+  await withConnection(shop, async (sql) => {
+    await until(
+      async () => (await sql`select from pg_locks where not granted and pid = ${waiter as number}`).count > 0,
+    );
+    const lines = await told({ DATABASE_URL: shop.url });
+    assert.deepEqual(lines.slice(-5, -3), [
+      "transaction: open for <seconds> s: prepared as 'left over', coupon_owner",
+      `locks: coupon_admin (coupon-setup), pid ${waiter}, waits <seconds> s for coupon.users, held by a prepared transaction`,
+    ]);
+    await sql`set role coupon_owner`;
+    await sql.unsafe("rollback prepared 'left over'");
+  });
+  await blocked;
 });
 
 test("until when the plan is filled", async (t) => {

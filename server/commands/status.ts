@@ -9,7 +9,7 @@ import { standbyOf, type Target, targetOf } from "../../db/target.ts";
 import { version } from "../api/version.ts";
 import { type Env, shown } from "../env.ts";
 import { explained } from "./database.ts";
-import { counted, type Entry, entry as printed } from "./print.ts";
+import { counted, type Entry, entry as printed, shown as visible } from "./print.ts";
 import { describeZone } from "./zone.ts";
 
 export async function status(env: Env, entry: Entry = printed): Promise<number> {
@@ -157,19 +157,24 @@ export async function commits(sql: Sql): Promise<string> {
     : `${what}; sessions that do: ${row?.["waiters"]}, the longest for ${row?.["seconds"]} s`;
 }
 
+/** A prepared one has no session: it holds what it locked until somebody ends it by its name, also after a restart. */
 async function longestTransaction(sql: Sql): Promise<string> {
   const [row] = await sql`
-    select
-      a.pid, a.usename, a.application_name, a.state,
-      round(extract(epoch from clock_timestamp() - a.xact_start), 1)::text as seconds
-    from pg_stat_activity a
-    where a.datname = current_database() and a.backend_type = 'client backend'
-      and a.xact_start is not null and a.pid <> pg_backend_pid()
-    order by a.xact_start
+    select t.what, round(extract(epoch from clock_timestamp() - t.since), 1)::text as seconds
+    from (
+      select a.xact_start, format('%s, %s (%s), pid %s', a.state, a.usename, a.application_name, a.pid)
+      from pg_stat_activity a
+      where a.datname = current_database() and a.backend_type = 'client backend'
+        and a.xact_start is not null and a.pid <> pg_backend_pid()
+      union all
+      select p.prepared, format('prepared as %L, %s', p.gid, p.owner)
+      from pg_prepared_xacts p
+      where p.database = current_database()
+    ) t (since, what)
+    order by t.since
     limit 1
   `;
-  if (!row) return "none is open";
-  return `open for ${row["seconds"]} s: ${row["state"]}, ${row["usename"]} (${row["application_name"]}), pid ${row["pid"]}`;
+  return row ? `open for ${row["seconds"]} s: ${visible(row["what"])}` : "none is open";
 }
 
 /** Who waits for whom, the longest first. */
@@ -178,7 +183,8 @@ async function waits(sql: Sql): Promise<string[]> {
     select
       l.pid, a.usename, a.application_name, l.locktype, l.relation::regclass::text as relation,
       round(extract(epoch from clock_timestamp() - l.waitstart), 1)::text as seconds,
-      array_to_string(pg_blocking_pids(l.pid), ', ') as holders
+      (select string_agg(case h.pid when 0 then 'a prepared transaction' else 'pid ' || h.pid end, ', ')
+        from unnest(pg_blocking_pids(l.pid)) h (pid)) as holders
     from pg_locks l
     join pg_stat_activity a on a.pid = l.pid
     where not l.granted and a.datname = current_database()
@@ -189,7 +195,7 @@ async function waits(sql: Sql): Promise<string[]> {
   return rows.map(
     (row) =>
       `${row["usename"]} (${row["application_name"]}), pid ${row["pid"]}, waits ${row["seconds"] ?? 0} s for ` +
-      `${row["relation"] ?? `a lock (${row["locktype"]})`}, held by pid ${row["holders"]}`,
+      `${row["relation"] ?? `a lock (${row["locktype"]})`}, held by ${row["holders"]}`,
   );
 }
 
