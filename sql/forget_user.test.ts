@@ -207,6 +207,20 @@ test("forgotten: also in a session that reads a backslash in another way", async
   );
 });
 
+test("forgotten: in every reason, also in a session that wants some of what an index has alone", async (t) => {
+  const session = connect(adminUrl);
+  t.after(() => session.end());
+  const [ann, lunch] = [await user(), await coupon()];
+  await named(ann, "Zoltana");
+  for (let i = 0; i < 200; i++) {
+    await admin`select from pause_coupon(${lunch}, 'Zoltana called')`;
+    await admin`select from resume_coupon(${lunch}, 'Zoltana called')`;
+  }
+  await session`set gin_fuzzy_search_limit = 1`;
+  await session`select from forget_user(${ann})`;
+  assert.equal(await value(owner`select count(*)::integer from coupon.audit where reason ~ 'Zoltana'`), 0);
+});
+
 test("forgotten: every text with a name has the words of that name, by which it is found", async () => {
   const wrong = await rows(owner`
     select n.name, t.text
