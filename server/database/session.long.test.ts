@@ -200,6 +200,11 @@ test("sessions that are not as they must be: the statement that is told mends th
       `alter database ${database} set client_min_messages = error`,
       `The sessions of this login have client_min_messages error, and the server needs warning: alter role ${login} set client_min_messages = 'warning'.`,
     ],
+    [
+      ownUrl,
+      `alter database ${database} set exit_on_error = on`,
+      `The sessions of this login have exit_on_error on, and the server needs off: alter role ${login} set exit_on_error = 'off'.`,
+    ],
   ] as const) {
     await run(done);
     assert.deepEqual(await readyAt(url), [503, told]);

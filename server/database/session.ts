@@ -91,12 +91,13 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
       pg_catalog.current_setting('transaction_isolation') as isolation,
       pg_catalog.current_setting('client_encoding') as encoding,
       pg_catalog.current_setting('client_min_messages') as messages,
+      pg_catalog.current_setting('exit_on_error') as exits,
       pg_catalog.current_setting('transaction_read_only') as read_only,
       pg_catalog.pg_is_in_recovery()::text as is_standby,
       pg_catalog.current_setting('synchronous_standby_names') as standbys
   `;
   const told = session as Record<string, string>;
-  const { isolation, encoding, messages, read_only, is_standby, standbys = "" } = told;
+  const { isolation, encoding, messages, exits, read_only, is_standby, standbys = "" } = told;
   if (is_standby === "true" && needs !== "standby")
     throw new DatabaseError("unavailable", READ_ONLY, "The database is a standby.");
   if (read_only === "on" && needs === "writes") throw await closedToWrites(sql);
@@ -104,6 +105,8 @@ export async function prove(sql: postgres.Sql, needs: Needs): Promise<Commits> {
     throw await unfit(sql, "default_transaction_isolation", isolation, "read committed");
   // A warning alone says that the commit of an answer may be lost.
   if (messages === "error") throw await unfit(sql, "client_min_messages", messages, "warning");
+  // A refused argument would end the session, with all that is known by it.
+  if (exits === "on") throw await unfit(sql, "exit_on_error", exits, "off");
   if (encoding !== "UTF8") throw await unfit(sql, "client_encoding", encoding, "UTF8");
   return { waitFor: commitWaitsFor(standbys), isStalled: await isStalled(sql) };
 }
