@@ -37,6 +37,12 @@ for (const [code, reason, advice] of [
   ],
   ["42501", "The login may not connect to this database.", undefined],
   ["42883", undefined, undefined],
+  ["55000", "The database takes no connections.", undefined],
+  [
+    "08P01",
+    undefined,
+    'db:5432 answers "said", as a pooler does: commands of ./sd need PostgreSQL itself in DATABASE_URL',
+  ],
 ] as const)
   test(`${code}: in a session, or not of PostgreSQL`, () => {
     assert.ok(!isNoSession(code) || code === "ENOTFOUND");

@@ -141,6 +141,14 @@ const FAILURES: readonly Failure[] = [
     reason: "The database offers no TLS, and its URL asks for it.",
     advice: ({ host }) => `${host} offers no TLS: switch it on there, or leave sslmode out of DATABASE_URL`,
   },
+  // ALLOW_CONNECTIONS is off, say.
+  { codes: ["55000"], reason: "The database takes no connections." },
+  {
+    // PgBouncer gives it to all of its errors.
+    codes: ["08P01"],
+    advice: ({ host }, message) =>
+      `${host} answers "${message}", as a pooler does: commands of ./sd need PostgreSQL itself in DATABASE_URL`,
+  },
   { codes: [NO_HOST], reason: "No host of the database's URL is the primary." },
 ];
 

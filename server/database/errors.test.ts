@@ -272,7 +272,7 @@ for (const [sqlstate, reason] of [
   ["42501", "The login may not connect to this database."],
   ["53300", "The database has no connection left for this login."],
   ["53400", undefined],
-  ["55000", undefined],
+  ["55000", "The database takes no connections."],
   ["57P03", "The database is starting or stopping."],
   ["XX000", undefined],
 ] as const)
