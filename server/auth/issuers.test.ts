@@ -41,6 +41,7 @@ function internet(t: TestContext) {
   t.mock.method(globalThis, "fetch", async (url: string) => {
     web.asked.push(url);
     const page = web.pages.get(url);
+    if (page instanceof Error) throw page;
     if (page instanceof Response) return page.clone();
     return page === undefined ? new Response(null, { status: 503 }) : Response.json(page);
   });
@@ -259,12 +260,22 @@ test("only the algorithms that an issuer is set to have", async (t) => {
     }
 });
 
+const NOT_FOUND = "cannot be fetched: getaddrinfo ENOTFOUND a.example";
+const SLOW = "cannot be fetched: ETIMEDOUT";
+
 test("a failure to fetch keys tells their address without its query, which may hold a secret", async (t) => {
   const web = internet(t);
   for (const [page, why] of [
     [undefined, "was answered with 503"],
     [{}, "has no list of keys"],
     [null, "is no object"],
+    [new Response("<p>Soon back, hush"), "is no JSON"],
+    [new TypeError("fetch failed", { cause: new Error("getaddrinfo ENOTFOUND a.example") }), NOT_FOUND],
+    [
+      new TypeError("fetch failed", { cause: Object.assign(new AggregateError([]), { code: "ETIMEDOUT" }) }),
+      SLOW,
+    ],
+    [new DOMException("The operation was aborted", "TimeoutError"), "did not answer in 5 s"],
   ] as const) {
     web.pages.set(`${A}/keys?code=hush`, page);
     const authenticate = await create([{ ...aJwks, jwks: `${A}/keys?code=hush` }]);

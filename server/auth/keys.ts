@@ -174,7 +174,16 @@ async function discover(issuer: string): Promise<string> {
   throw new Error(`${from} has no jwks_uri with https`);
 }
 
+/** What fails says where, since there may be several issuers. */
 async function fetchJson(url: string): Promise<object> {
+  const document = await fetchDocument(url).catch((error) => {
+    throw new Error(`${said(url)} ${whyNot(error)}`, { cause: error });
+  });
+  if (typeof document === "object" && document !== null) return document;
+  throw new Error(`${said(url)} is no object`);
+}
+
+async function fetchDocument(url: string): Promise<unknown> {
   const response = await fetch(url, {
     headers: { accept: "application/json, application/jwk-set+json" },
     redirect: "manual",
@@ -182,21 +191,27 @@ async function fetchJson(url: string): Promise<object> {
   });
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`${said(url)} was answered with ${response.status}`);
+    throw new Error(`was answered with ${response.status}`);
   }
-  const document: unknown = JSON.parse(await textOf(response, url));
-  if (typeof document === "object" && document !== null) return document;
-  throw new Error(`${said(url)} is no object`);
+  return JSON.parse(await textOf(response));
+}
+
+/** fetch() says why in the cause of its error. A document that is none may be quoted by its own. */
+function whyNot(error: Error & { cause?: Error & { code?: string } }): string {
+  const { name, message, cause } = error;
+  if (name === "TimeoutError") return `did not answer in ${TIMEOUT_MS / 1_000} s`;
+  if (name === "SyntaxError") return "is no JSON";
+  return cause === undefined ? message : `cannot be fetched: ${cause.message || cause.code}`;
 }
 
 /** Read in parts, since fetch() itself reads what never ends, and unpacks what is packed, until the time is over. */
-async function textOf({ body }: Response, url: string): Promise<string> {
+async function textOf({ body }: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   let size = 0;
   for await (const part of body ?? []) {
     size += part.length;
-    if (size > MAX_DOCUMENT) throw new Error(`${said(url)} has more than ${MAX_DOCUMENT} bytes`);
+    if (size > MAX_DOCUMENT) throw new Error(`has more than ${MAX_DOCUMENT} bytes`);
     text += decoder.decode(part, { stream: true });
   }
   return text + decoder.decode();
