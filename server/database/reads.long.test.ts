@@ -6,6 +6,7 @@ import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { makeLogin } from "../../bench/harness/cluster.ts";
 import { createThings } from "../../bench/harness/coupons.ts";
 import { type Node, startNodes, testedBin } from "../../bench/harness/nodes.ts";
+import { options as pgbouncer, startPgBouncer } from "../../bench/harness/pgbouncer.ts";
 import { makeTemplate, type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { targetOf } from "../../db/target.ts";
@@ -119,6 +120,22 @@ test("reads are the standby's, and those of who has just changed something the p
   assert.deepEqual([wrong.status, wrong.body.detail], [400, "before: must be an id of the audit"]);
   assert.deepEqual([left.no_standby, left.other_database, left.timeline], [0, 0, 0]);
 });
+
+for (const [mode, parameters] of [
+  ["session", ""],
+  ["transaction", "?pgbouncer=true"],
+] as const)
+  test(`through PgBouncer, pool_mode = ${mode}: each read is the standby's`, pgbouncer, async (t) => {
+    const user = await things.newUser();
+    const { url } = await startPgBouncer(scratch.apiUrl.replace(/@[^/]*/, `@${place(standby)}`), mode);
+    const { reads, left, isRead, walletOf } = await serve(t, url + parameters);
+    await isRead();
+    for (const told of [reads, left])
+      for (const key of Object.keys(told)) (told as Record<string, number>)[key] = 0;
+    for (let i = 0; i < 100; i++) assert.deepEqual(await walletOf(user), []);
+    assert.equal(left.failed, 0);
+    assert.ok(reads.standby > 0);
+  });
 
 test("a standby that lags is left, and taken again", async (t) => {
   const [coupon, user] = [await things.newCoupon(), await things.newUser()];

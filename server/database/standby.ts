@@ -74,6 +74,8 @@ export function createStandby(target: Target, ready: Pool, callMs?: number) {
     // One connection each: what is asked of it is answered in order, by the same session.
     createPool({ target, hosts }, 1, "standby", undefined, callMs),
   );
+  // A pooler in transaction mode (PgBouncer 1.18) takes a session back after the first of two statements, with the second one in it.
+  const isPooled = target.driverOptions().prepare === false;
   const { reads, left } = noReads();
   const listeners: ((reason: Reason | undefined) => void)[] = [];
   let marks: Mark[] = [];
@@ -120,7 +122,7 @@ export function createStandby(target: Target, ready: Pool, callMs?: number) {
     const need = needed();
     if (state === "fit" || need === undefined || performance.now() < askAgainAt) return;
     // The first session's host is that of all others.
-    const answer = await checked(sessions[0] as Pool, need, undefined);
+    const answer = await checked(sessions[0] as Pool, need, undefined, isPooled);
     if (!isOver) become(answer.reason);
   }
 
@@ -140,7 +142,7 @@ export function createStandby(target: Target, ready: Pool, callMs?: number) {
       return undefined;
     }
     const [session] = [...sessions].sort((a, b) => load(a) - load(b)) as [Pool];
-    const { reason, rows } = await checked<Row>(session, need, statement);
+    const { reason, rows } = await checked<Row>(session, need, statement, isPooled);
     if (reason !== undefined && state === "fit") become(reason);
     return rows;
   }
@@ -177,21 +179,23 @@ async function checked<Row>(
   session: Pool,
   need: Mark,
   statement: Statement | undefined,
+  isPooled: boolean,
 ): Promise<{ reason?: Reason; rows?: Row[] }> {
   let reason: Reason | undefined = "failed";
   let timer: NodeJS.Timeout | undefined;
   const asked = session<Row>(async (sql) => {
     const at = performance.now();
     const word = where(sql);
+    const read = () => (statement === undefined ? word : Promise.resolve(statement(sql)));
     // Behind it on the same connection: no round trip more.
-    const rows = statement === undefined ? word : Promise.resolve(statement(sql));
-    rows.catch(() => {});
+    const behind = isPooled ? undefined : read();
+    behind?.catch(() => {});
     const [told] = await word;
     reason = unfit({ ...(told as Place), at, until: performance.now() }, need);
     clearTimeout(timer);
     if (reason !== undefined)
       throw new DatabaseError("unavailable", "", `the standby is not read from: ${reason}`);
-    return rows;
+    return behind ?? read();
   });
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("too late")), WORD_MS);
