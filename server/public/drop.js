@@ -31,7 +31,7 @@ export function drawDrop(element, buckets, each, before) {
       .map((n, x) => (n === 0 ? "" : `M${x} ${HEIGHT}v${((-HEIGHT * n) / most).toFixed(2)}h.9V${HEIGHT}z`))
       .join("");
     const sum = bars.reduce((all, n) => all + n, 0);
-    const text = `${amount(sum)} ${words}${sum === 0 ? "" : `, at most ${amount(most)} per ${each}`}`;
+    const text = `${amount(sum)} ${sum === 1 ? words.replace(/s$/, "") : words}${sum === 0 ? "" : `, at most ${amount(most)} per ${each}`}`;
     const picture = find("svg", SVGElement, figure);
     mark(picture, { viewBox: `0 0 ${Math.max(1, buckets.length)} ${HEIGHT}`, "aria-label": text });
     mark(find(".bars", SVGPathElement, figure), { d: path });

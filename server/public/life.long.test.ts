@@ -73,6 +73,9 @@ describe("a coupon's life", options, () => {
     await says(filled.first().locator("td").nth(1), /^Is made \(number \d+\)$/);
     const code = `LUNCH-${String(today).replaceAll("-", "")}`;
     assert.equal((await cellsOf(filled.first()))[1], code);
+    // The next two days stand above what an operator does; the rest is out of the way.
+    await says(operator.locator("#further > summary"), exactly("Later: 1 more"));
+    assert.equal(await operator.locator("#status .panel").count(), 6);
     await picture(operator, "life-plan-desktop-light");
 
     // It is announced, and the mistake is seen and corrected.

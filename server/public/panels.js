@@ -27,6 +27,9 @@ import { amount, inWords, PAUSED, RESTOCKED, RESUMED, STATE } from "./words.js";
  * @property {{ at: number, issued: number }[]} samples Of the last SPAN seconds, a second apart; at: ms, by the service's clock.
  */
 
+/** Of those to come, so many are shown at once: a plan makes three a day for two weeks. */
+const NEXT = 6;
+
 /** What the chart shows, s. */
 export const SPAN = 120;
 
@@ -49,10 +52,12 @@ export function showPanels(frame, panels) {
   const isOver = (/** @type {Panel} */ { coupon }) => Number(coupon.state === "ended");
   const sorted = [...panels.values()].sort((a, b) => isOver(a) - isOver(b));
   for (const panel of sorted) showPanel(frame, panel);
-  arrange(
-    html("#status"),
-    sorted.map(({ element }) => element),
-  );
+  const further = sorted.filter(({ coupon }) => coupon.state === "upcoming").slice(NEXT);
+  const elementsOf = (/** @type {Panel[]} */ shown) => shown.map(({ element }) => element);
+  arrange(html("#status"), elementsOf(sorted.filter((panel) => !further.includes(panel))));
+  arrange(html("#further .panels"), elementsOf(further));
+  html("#further").hidden = further.length === 0;
+  put(html("#further summary"), `Later: ${amount(further.length)} more`);
   html("#no-status").hidden = sorted.length > 0;
 }
 
