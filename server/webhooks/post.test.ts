@@ -131,27 +131,6 @@ test("however an answer ends that is none, the post ends", async (t) => {
   }
 });
 
-/** It takes connections after 600 ms, and until then as many as the system keeps. The next one is asked for again after a second. */
-const SLOW = `
-  const server = require("node:http").createServer((_, response) => response.writeHead(204).end());
-  server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-    require("node:fs").writeSync(1, server.address().port + "\\n");
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
-  });`;
-
-test("who is slow to connect is waited for, though the host has another address where nobody is", async (t) => {
-  const child = spawn(process.execPath, ["-e", SLOW], { stdio: ["ignore", "pipe", "inherit"] });
-  t.after(() => child.kill());
-  const port = Number(String((await once(child.stdout, "data"))[0]));
-  const queue = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
-  for (const socket of queue) t.after(() => socket.destroy());
-  await Promise.race(queue.slice(0, 2).map((socket) => once(socket, "connect")));
-  const resolve = async () => ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
-  const { post } = await posting(t, { resolve });
-  const { status, error } = await post(`http://crm.example:${port}/`);
-  assert.deepEqual([status, error], [204, null]);
-});
-
 test("a post waits for no other one to the same host", async (t) => {
   const { receiver, post } = await posting(t, { answerMs: 2_000 });
   let hanging = 0;
@@ -226,6 +205,53 @@ test("nor are several that it closed, the one that is used instead among them", 
     else response.writeHead(204).end();
   });
   assert.equal((await post()).status, 204);
+});
+
+/** A receiver in a process of its own, which prints its port. */
+async function receiving(t: TestContext, source: string): Promise<number> {
+  const child = spawn(process.execPath, ["-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+  t.after(() => child.kill());
+  return Number(String((await once(child.stdout, "data"))[0]));
+}
+
+/** It ends its first connection in good order, and resets it a moment later. */
+const ENDING = `
+  let ends = ({ socket }) => setTimeout(() => socket.end() && setTimeout(() => socket.resetAndDestroy(), 50), 50);
+  const server = require("node:http").createServer((request, response) => {
+    response.writeHead(204).end();
+    ends(request);
+    ends = () => {};
+  });
+  server.listen(0, "127.0.0.1", () => require("node:fs").writeSync(1, server.address().port + "\\n"));`;
+
+/** Nothing of this process goes on meanwhile. */
+const standStill = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+test("nor is one that it closed while this process stood still", async (t) => {
+  const { post } = await posting(t);
+  const url = `http://127.0.0.1:${await receiving(t, ENDING)}/`;
+  assert.equal((await post(url)).status, 204);
+  standStill(500);
+  assert.deepEqual(await post(url), { status: 204, error: null, wait: null, body: "" });
+});
+
+/** It takes connections after 600 ms, and until then as many as the system keeps. The next one is asked for again after a second. */
+const SLOW = `
+  const server = require("node:http").createServer((_, response) => response.writeHead(204).end());
+  server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+    require("node:fs").writeSync(1, server.address().port + "\\n");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  });`;
+
+test("who is slow to connect is waited for, though the host has another address where nobody is", async (t) => {
+  const port = await receiving(t, SLOW);
+  const queue = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
+  for (const socket of queue) t.after(() => socket.destroy());
+  await Promise.race(queue.slice(0, 2).map((socket) => once(socket, "connect")));
+  const resolve = async () => ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
+  const { post } = await posting(t, { resolve });
+  const { status, error } = await post(`http://crm.example:${port}/`);
+  assert.deepEqual([status, error], [204, null]);
 });
 
 test("which addresses are public", () => {

@@ -24,6 +24,9 @@ export const CONNECT_MS = 2_000;
 /** Of an answer's body, bytes: only ./sd webhooks test shows it. */
 const MAX_BODY = 4_096;
 
+/** What comes of writing to a connection that was closed meanwhile: the second one where this process stood still. */
+const CLOSED = ["ECONNRESET", "EPIPE"];
+
 export interface Target {
   url: string;
   /** The newest first; what is sent is signed with each. */
@@ -106,7 +109,7 @@ export function createPost(options: PostOptions = {}) {
           error: status === null ? said(error) : status >= 200 && status < 300 ? null : `status ${status}`,
           wait: retryAfterOf(response?.headers["retry-after"], clock.wall()),
           body: Buffer.concat(parts).subarray(0, MAX_BODY).toString("utf8"),
-          isStale: status === null && request.reusedSocket && error?.code === "ECONNRESET",
+          isStale: status === null && request.reusedSocket && CLOSED.includes(error?.code ?? ""),
         });
       };
       request.on("response", (answer) => {
