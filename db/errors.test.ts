@@ -40,7 +40,7 @@ for (const [code, reason, advice] of [
   ["55000", "The database takes no connections.", undefined],
   [
     "08P01",
-    undefined,
+    "A pooler refuses the connection: the log says why.",
     'db:5432 answers "said", as a pooler does: commands of ./sd need PostgreSQL itself in DATABASE_URL',
   ],
 ] as const)

@@ -146,6 +146,7 @@ const FAILURES: readonly Failure[] = [
   {
     // PgBouncer gives it to all of its errors.
     codes: ["08P01"],
+    reason: "A pooler refuses the connection: the log says why.",
     advice: ({ host }, message) =>
       `${host} answers "${message}", as a pooler does: commands of ./sd need PostgreSQL itself in DATABASE_URL`,
   },

@@ -266,6 +266,7 @@ function errorResponse(severity: string, sqlstate: string): Buffer {
 }
 
 for (const [sqlstate, reason] of [
+  ["08P01", "A pooler refuses the connection: the log says why."],
   ["28000", "The database does not let this login in."],
   ["28P01", "The database refuses the login's password."],
   ["3D000", "There is no such database."],
