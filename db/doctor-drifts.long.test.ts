@@ -569,6 +569,12 @@ for (const { name, run } of trials({
       "setting role is coupon_monitor, should be none",
     ],
     ["reset role; alter database DATABASE set role = 'nobody'"],
+    [
+      "reset role; alter database DATABASE set exit_on_error = yes; alter database DATABASE set client_min_messages = ERROR",
+      "setting client_min_messages is error, should be warning",
+      "setting exit_on_error is on, should be off",
+    ],
+    ["reset role; alter database DATABASE set client_min_messages = debug1"],
   ],
 }))
   test(name, run);

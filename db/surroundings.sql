@@ -161,7 +161,7 @@ join (
   values ('fsync', 'on'), ('full_page_writes', 'on'), ('zero_damaged_pages', 'off'), ('ignore_checksum_failure', 'off'),
     ('session_replication_role', 'origin'), ('default_transaction_isolation', 'read committed'),
     ('default_transaction_read_only', 'off'), ('autovacuum', 'on'), ('track_counts', 'on'), ('track_activities', 'on'), ('row_security', 'on'),
-    ('plpgsql.variable_conflict', 'error')
+    ('plpgsql.variable_conflict', 'error'), ('exit_on_error', 'off')
 ) w (name, value) on w.name = s.name
 where s.value <> w.value
 union all
@@ -179,6 +179,10 @@ union all
 select 'setting synchronous_commit is off, should be on', s.fix
 from setting s
 where s.name = 'synchronous_commit' and s.value = 'off'
+union all
+select 'setting client_min_messages is error, should be warning', s.fix
+from setting s
+where s.name = 'client_min_messages' and s.value = 'error'
 
 union all
 select format('database %I: encoding is %s, should be UTF8', h.datname, pg_encoding_to_char(h.encoding)),
