@@ -11,9 +11,12 @@ export interface Cors {
 }
 
 const METHODS = "GET, POST";
-/** Those of W3C's Trace Context and Baggage are sent by what watches a page, whatever we make of them: a browser lets no request go without. */
+/**
+ * Any: what watches a page adds its own (tracestate, baggage, sentry-trace, x-datadog-trace-id), and a browser sends no request with one that is
+ * refused. `*` is not authorization. The others are for browsers that do not know it.
+ */
 const REQUEST_HEADERS =
-  "authorization, baggage, content-type, if-none-match, last-event-id, traceparent, tracestate, x-changed-ms, x-request-id";
+  "*, authorization, content-type, if-none-match, last-event-id, traceparent, x-changed-ms, x-request-id";
 /** All that the document tells but what any page may read (cache-control), and what is for proxies; and what caches add. */
 const ANSWER_HEADERS =
   "age, deprecation, etag, ratelimit, retry-after, sunset, traceparent, www-authenticate, x-age-ms, x-request-id";
