@@ -215,13 +215,15 @@ export const wordsOf = (words, { outcome, detail }, known) => words[outcome]?.(k
  * @returns {Promise<Wrong>}
  */
 export async function attempt({ failed }, element, act, signal) {
+  const told = html(".told", element);
+  const before = told.textContent;
   try {
     return (await act()) ?? [];
   } catch (error) {
     if (!signal?.aborted) tell(element, failed(error), "bad");
     return error instanceof CouponError ? error.errors : [];
   } finally {
-    if (!signal?.aborted) html(".told", element).scrollIntoView({ block: "nearest" });
+    if (!signal?.aborted && told.textContent !== before) told.scrollIntoView({ block: "nearest" });
   }
 }
 

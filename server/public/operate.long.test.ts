@@ -834,6 +834,22 @@ describe("the operators' view", options, () => {
     assert.deepEqual(site.complaints, []);
   });
 
+  test("what was told before is no reason to go there", async () => {
+    await site.world.issue(await site.world.newCoupon(), await site.world.newUser());
+    const operator = await site.visit("#operate", undefined, { viewport: { width: 390, height: 300 } });
+    const panel = operator.locator("#status .panel");
+    await panel.locator(".record > summary").click();
+    await says(panel.locator(".changes tbody"), "Created");
+    await panel.locator(".pause").click();
+    await says(panel.locator("> .told"), /^It is paused/);
+    const button = panel.getByRole("button", { name: "Show the timeline" });
+    await button.click();
+    await until(async () => (await button.getAttribute("aria-disabled")) === "false", "it is shown");
+    const { y = -1 } = (await button.boundingBox()) ?? {};
+    assert.ok(y >= 0 && y < 300, `${y}`);
+    assert.deepEqual(site.complaints, []);
+  });
+
   test("a year with too many digits is told beside its field, and the form goes on", async () => {
     const operator = await site.visit("#operate");
     for (const [id, typed, right] of [
