@@ -217,19 +217,23 @@ for (const list of ["live_coupons", "upcoming_coupons"])
 // The embedded PostgreSQL cannot compile, Debian's can.
 const [canCompile] = await rows(admin`select pg_jit_available()`);
 if (canCompile?.[0])
-  test("reconcile(): none of its expressions is compiled", async (t) => {
-    const session = await openExplaining(t);
-    if (session === undefined) return;
-    const { sql, plans } = session;
-    await sql`set jit = on`;
-    await sql`set jit_above_cost = 0`;
-    await sql`select * from public.reconcile()`;
-    const body = plans.filter(({ query }) => query.includes("issued_equals_grants"));
-    assert.deepEqual(
-      body.map(({ jit }) => jit),
-      [undefined],
-    );
-  });
+  for (const [call, part] of [
+    ["reconcile()", "issued_equals_grants"],
+    ["preview_days()", "coupon.planned m"],
+  ] as const)
+    test(`${call}: none of its expressions is compiled`, async (t) => {
+      const session = await openExplaining(t);
+      if (session === undefined) return;
+      const { sql, plans } = session;
+      await sql`set jit = on`;
+      await sql`set jit_above_cost = 0`;
+      await sql.unsafe(`select * from public.${call}`);
+      const body = plans.filter(({ query }) => query.includes(part));
+      assert.deepEqual(
+        body.map(({ jit }) => jit),
+        [undefined],
+      );
+    });
 
 test("reasons that name somebody are found by their words, in an index, whatever the script", async () => {
   for (const name of ["Ann Lee", "auth0|656f1a", "李雷", "O'Brien (Jr.)"]) {

@@ -1,10 +1,12 @@
 -- What the plan says of these days, for coupon.make_coupons(): what is made already has its outcome.
--- A local time that the clocks skip or repeat is what "at time zone" makes of it.
+-- A local time that the clocks skip or repeat is what "at time zone" makes of it. JIT is off: of small tables that were never
+-- analyzed the planner expects much, and to compile that takes a second.
 create or replace function coupon.planned_on(first_day date, last_day date)
 returns setof public.planned_coupon
 language sql
 volatile
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
   select
     null::public.fill_days_outcome, d.day, p.slot, coupon.code_of(p.code_pattern, d.day, p.slot), p.message,
