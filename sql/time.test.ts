@@ -297,10 +297,10 @@ test("generated instants: the local day is what Intl says", async (t) => {
   const { owner } = await service(t);
   for (const zone of [...ZONES, "America/New_York", "Australia/Lord_Howe"]) {
     const [min, max] = [Date.parse("1971-01-01Z"), Date.parse("2037-12-31Z")];
-    const dates = fc.sample(fc.noBias(fc.integer({ min, max })), { seed: 1, numRuns: 150 });
+    const dates = fc.sample(fc.noBias(fc.integer({ min, max })), { seed: 1, numRuns: 50 });
     const midnights = await owner`
       select (extract(epoch from date_trunc('day', to_timestamp(d / 1000)::timestamp) at time zone ${zone}) * 1000)::float8 as ms
-      from unnest(${dates.slice(0, 75)}::float8[]) d`;
+      from unnest(${dates.slice(0, 25)}::float8[]) d`;
     const instants = [...dates, ...midnights.flatMap(({ ms }) => [ms - 1, ms])].map((ms) => new Date(ms));
     assert.deepEqual(
       await offeredOn(
@@ -359,7 +359,7 @@ const CLAIMS = `
   declare
     v_user integer := 1;
   begin
-    while clock_timestamp() < around - interval '50 ms' loop end loop;
+    perform pg_sleep_until(around - interval '50 ms');
     while v_user <= users loop
       before := clock_timestamp();
       select i.outcome, i.issued_at, i.starts_in into outcome, issued_at, starts_in
@@ -429,7 +429,7 @@ const USES = `
   declare
     v_user integer := 0;
   begin
-    while clock_timestamp() < around - interval '50 ms' loop end loop;
+    perform pg_sleep_until(around - interval '50 ms');
     loop
       v_user := v_user + 1;
       before := clock_timestamp();

@@ -217,7 +217,7 @@ test("whatever is asked, the series stay the same", async () => {
   const bodies = ["", "{}", "["];
   // All that there can be …
   for (const template of templates)
-    for (const method of ["GET", "HEAD", "POST", "PUT"])
+    for (const method of ["GET", "HEAD", "POST"])
       for (const token of tokens) {
         const to = (id: string, query = "", body = method === "POST" ? "{}" : "") =>
           ask(method, template.replace(/:\w+/, id) + query, token, body);
@@ -225,7 +225,8 @@ test("whatever is asked, the series stay the same", async () => {
         await to("1", "?x=1");
         if (method === "POST") for (const body of bodies) await to("1", "", body);
       }
-  for (const method of ["DELETE", "OPTIONS", "PROPFIND"]) await ask(method, "/nothing");
+  // No route takes these.
+  for (const method of ["PUT", "DELETE", "OPTIONS", "PROPFIND"]) await ask(method, "/nothing");
   const series = Object.keys(await scrape());
   const routes = new Set(series.map((name) => name.match(/http_route="([^"]*)"/)?.[1]).filter(Boolean));
   const documented = templates.map((template) => template.replace(/:(\w+)/g, "{$1}"));
