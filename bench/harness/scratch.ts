@@ -131,20 +131,27 @@ async function dropLeft(session: Sql): Promise<void> {
   for (const { datname } of left) await dropDatabase(session, datname);
 }
 
+/** By URL. Passwords of roles are derived once for each, which takes its time. */
+const servers = new Map<string, Target>();
+
 /** A fresh database with no users and no coupons; `drop()` ends its sessions and removes it. */
 export async function scratchDatabase(serverUrl = process.env["SCRATCH_SERVER_URL"]): Promise<Scratch> {
   if (!serverUrl) throw new Error("run this through ./sd: SCRATCH_SERVER_URL is not set");
   const name = `coupon_scratch_${randomBytes(6).toString("hex")}`;
   const server = connect(serverUrl);
   await server.unsafe(`create database ${name} template ${TEMPLATE} strategy file_copy`);
-  const target = targetOf(serverUrl).on(name);
+  const known = servers.get(serverUrl) ?? targetOf(serverUrl);
+  servers.set(serverUrl, known);
+  const [target, api, asAdmin] = [known, known.as("coupon_api"), known.as("coupon_admin")].map((each) =>
+    each.on(name),
+  ) as [Target, Target, Target];
   const owner = connect(target, { max: 4, role: "coupon_owner" });
-  const admin = connect(target.as("coupon_admin"), { max: 4 });
+  const admin = connect(asAdmin, { max: 4 });
   return {
     target,
     setupUrl: target.url,
-    apiUrl: target.as("coupon_api").url,
-    adminUrl: target.as("coupon_admin").url,
+    apiUrl: api.url,
+    adminUrl: asAdmin.url,
     owner,
     admin,
     async drop() {
