@@ -80,6 +80,12 @@ test("a line break at the end is no part of a value, and others are", () => {
   assert.throws(() => readEnv({ JWT_SECRET: `${"s".repeat(31)}\n` }), /JWT_SECRET: must have at least 32/);
 });
 
+test("a key in one line, as a file of variables has it for Docker", () => {
+  const lines = ["-----BEGIN PUBLIC KEY-----", "MCow", "-----END PUBLIC KEY-----"];
+  const { JWT_PUBLIC_KEY } = readEnv({ JWT_PUBLIC_KEY: lines.join("\\n") });
+  assert.equal(JWT_PUBLIC_KEY, lines.join("\n"));
+});
+
 test("a file that cannot be read, and a value given twice, are a sentence each", async (t) => {
   const path = await fileOf(t, "s".repeat(32));
   const strange = await fileOf(t, Buffer.from(`\ufeff${"s".repeat(32)}`, "utf16le"));

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { z } from "zod";
 import { standbyOf, targetOf } from "../db/target.ts";
-import { keyAddress, readIssuers } from "./issuer-settings.ts";
+import { keyAddress, pem, readIssuers } from "./issuer-settings.ts";
 import { collectorAddress, headersOf, pairsOf, SAMPLERS } from "./trace-settings.ts";
 
 interface Text {
@@ -199,7 +199,7 @@ const schema = z.object({
     otherwise: "generated, unless a public key, a JWKS URL or `JWT_ISSUERS` is given",
     secret: true,
   }),
-  JWT_PUBLIC_KEY: z.string().startsWith("-----BEGIN PUBLIC KEY-----").optional().register(texts, {
+  JWT_PUBLIC_KEY: pem.optional().register(texts, {
     description:
       "public key that verifies tokens, in PEM (SPKI): RS256, PS256, ES256, EdDSA or Ed25519; instead of a secret",
   }),

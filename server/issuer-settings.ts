@@ -35,6 +35,12 @@ export const keyAddress = z
   .string()
   .refine(isWebAddress, "must be a URL of http or https, without a name or a password in it");
 
+/** A public key. A variable of one line has \n for the ends of lines; PEM has no backslash. */
+export const pem = z
+  .string()
+  .startsWith("-----BEGIN PUBLIC KEY-----")
+  .transform((key) => key.replaceAll("\\n", "\n"));
+
 const schema = z
   .strictObject({
     /** `iss`, letter by letter. */
