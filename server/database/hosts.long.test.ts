@@ -221,6 +221,12 @@ async function servePair(t: TestContext, parameters: string, callMs?: number) {
       return rows.map(({ user }) => user as number);
     });
   const issue = async (user: number) => (await app.issue(coupon, user)).body.outcome;
+  const isThere = () =>
+    holders(next).then(
+      () => true,
+      () => false,
+    );
+  await until(isThere, "the standby has the database");
   return { old, next, app, coupon, users, relay, on, holders, issue };
 }
 
@@ -243,6 +249,28 @@ test("a standby is promoted beside a primary that lives on: one session that is 
   await until(async () => (await use(second)).status === 200, "the new primary is found");
   await until(async () => (await issue(third)) === "issued", "it is issued");
   assert.deepEqual([await holders(old), await holders(next)], [[first, second], users.slice(0, 3)]);
+});
+
+test("a call that a primary keeps waiting is told as unknown once another one is found", async (t) => {
+  const { next, app, coupon, users, relay, holders, issue } = await servePair(t, "", 120_000);
+  const [first = 0, second = 0, third = 0] = users;
+  // The first one is asked for by other connections: the coupon is not known yet.
+  assert.deepEqual([await issue(first), await issue(second)], ["issued", "issued"]);
+  await until(async () => (await holders(next)).length === 2, "the standby has both");
+  relay.silence();
+  const kept = issue(third);
+  await next.promote();
+  const call = { token: await userToken(first), body: { reference: "r" } };
+  const took = await timed(async () => {
+    // It has no connection yet.
+    await until(
+      async () => (await app.call(`POST /coupons/${coupon}/use`, call)).status === 200,
+      "it is used",
+    );
+    assert.equal(await kept, "outcome_unknown");
+  });
+  assert.ok(took < 60_000, `${took} ms`);
+  assert.equal(await issue(third), "issued");
 });
 
 test("a primary that goes silent: the next one is found after one deadline, whatever connect_timeout says", async (t) => {

@@ -41,14 +41,14 @@ export function openPools(target: Target, callMs?: number) {
   /** Told when a connection was lost or closed. */
   const listeners: (() => void)[] = [];
   let commitWaitsFor: string | undefined;
-  const renew = () => {
-    for (const pool of Object.values(pools)) pool.renew();
+  const renew = (ms?: number) => {
+    for (const pool of Object.values(pools)) pool.renew(ms);
   };
   const signals: Signals = {
     lost() {
       for (const listener of listeners) listener();
     },
-    readOnly: renew,
+    readOnly: () => renew(),
     stalled() {
       for (const pool of Object.values(pools)) pool.distrust();
     },
@@ -59,8 +59,8 @@ export function openPools(target: Target, callMs?: number) {
   const pools = mapped(POOLS, (max, name) =>
     createPool({ target, hosts }, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
   );
-  // The one before may live on: it would take what nobody else gets to know.
-  hosts?.onMoved(renew);
+  // The one before may live on, and would take what nobody else gets to know: what it says from now on may be lost, or never comes.
+  hosts?.onMoved(() => renew(0));
   return {
     pools,
     /** The current figures of each pool, and its errors so far. */
@@ -205,7 +205,8 @@ export function createPool(
   call.doubt = () => sessions.doubt();
   /** The same, unless it does so anyway. */
   call.distrust = () => sessions.distrust();
-  call.renew = () => sessions.retire(sessions.current(), callMs);
+  /** Sends no more calls to the sessions that it has. Those in flight have `ms` to finish. */
+  call.renew = (ms = callMs) => sessions.retire(sessions.current(), ms);
   call.close = (ms: number) => sessions.close(ms);
   call.figures = {
     size: max,
