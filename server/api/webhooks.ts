@@ -57,7 +57,10 @@ const failed = {
   last_error: z
     .string()
     .nullable()
-    .meta({ description: "Why that failed.", examples: ["status 500"] }),
+    .meta({
+      description: "The reason of the last failure. It stays when a later event is taken.",
+      examples: ["status 500"],
+    }),
 };
 
 const webhooks = z.strictObject({

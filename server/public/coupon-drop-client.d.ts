@@ -1369,7 +1369,7 @@ export interface ListWebhooksWebhook {
   failing_since: string | null;
   /** What it answered when it refused an event last; null: nothing. */
   last_status: number | null;
-  /** Why that failed. */
+  /** The reason of the last failure. It stays when a later event is taken. */
   last_error: string | null;
   disabled_at: string | null;
   disabled_reason: string | null;
@@ -1562,7 +1562,7 @@ export interface ListWebhookDeliveriesDelivery {
   last_attempt_at: string | null;
   /** What it answered when it refused an event last; null: nothing. */
   last_status: number | null;
-  /** Why that failed. */
+  /** The reason of the last failure. It stays when a later event is taken. */
   last_error: string | null;
 }
 
