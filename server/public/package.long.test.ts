@@ -22,11 +22,12 @@ import { Incoming } from "../http/incoming.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const README = readFileSync(new URL("README.md", import.meta.url), "utf8");
 
-/** What the examples need, as their readers have it; and what else runs JavaScript. */
+/** What the examples need, as their readers have it; and what else runs JavaScript. Of Node.js the versions that the package is for, whichever runs this. */
 const NODE = `node-${process.platform}-${process.arch}`;
 const OTHERS = [
   ...["react@19.3.1", "react-dom@19.3.1", "vue@3.5.45", "esbuild@0.28.2"],
-  ...[`${NODE}@22.23.5`, `node-24@npm:${NODE}@24.22.3`, "deno@2.9.6", "bun@1.4.5"],
+  ...["20.19.6", "22.23.5", "24.22.3"].map((version) => `node-${version.slice(0, 2)}@npm:${NODE}@${version}`),
+  ...["deno@2.9.6", "bun@1.4.5"],
 ];
 
 let world: World;
@@ -145,8 +146,8 @@ test("it compiles strictly: as Node.js and as bundlers look for it, with the typ
 });
 
 for (const [what, year, program, ...args] of [
-  ["this Node.js", 2001, () => process.execPath],
-  ["Node.js 22", 2002, () => installed(NODE, "bin/node")],
+  ["Node.js 20", 2001, () => installed("node-20", "bin/node")],
+  ["Node.js 22", 2002, () => installed("node-22", "bin/node")],
   ["Node.js 24", 2005, () => installed("node-24", "bin/node")],
   ["Deno", 2003, () => installed(`@deno/${only("@deno")}`, "deno"), "run", "--allow-env", "--allow-net"],
   ["Bun", 2004, () => installed(`@oven/${only("@oven")}`, "bin/bun")],
