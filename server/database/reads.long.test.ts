@@ -125,7 +125,7 @@ for (const [mode, parameters] of [
   ["session", ""],
   ["transaction", "?pgbouncer=true"],
 ] as const)
-  test(`through PgBouncer, pool_mode = ${mode}: each read is the standby's`, pgbouncer, async (t) => {
+  test(`through PgBouncer, pool_mode = ${mode}: the standby's reads do not fail`, pgbouncer, async (t) => {
     const user = await things.newUser();
     const { url } = await startPgBouncer(scratch.apiUrl.replace(/@[^/]*/, `@${place(standby)}`), mode);
     const { reads, left, isRead, walletOf } = await serve(t, url + parameters);
@@ -134,7 +134,9 @@ for (const [mode, parameters] of [
       for (const key of Object.keys(told)) (told as Record<string, number>)[key] = 0;
     for (let i = 0; i < 100; i++) assert.deepEqual(await walletOf(user), []);
     assert.equal(left.failed, 0);
-    assert.ok(reads.standby > 0);
+    assert.equal(reads.standby + reads.primary, 100);
+    // On a busy machine it may be behind now and then; after each read that failed it was left for a second.
+    assert.ok(reads.standby >= 50, `${reads.standby}`);
   });
 
 test("a standby that lags is left, and taken again", async (t) => {
