@@ -19,10 +19,10 @@ export function drawDrop(element, buckets, each, before) {
     .filter((place) => place > 0 && place < buckets.length)
     .map((place) => `M${place} 0V${HEIGHT}`)
     .join("");
-  for (const [name, words] of /** @type {const} */ ([
-    ["asked", "requests"],
-    ["grants", "issued"],
-    ["refused", "refused"],
+  for (const [name, one, many] of /** @type {const} */ ([
+    ["asked", "request", "requests"],
+    ["grants", "issued", "issued"],
+    ["refused", "refused", "refused"],
   ])) {
     const figure = html(`.${name}`, element);
     const bars = buckets.map((bucket) => bucket[name]);
@@ -31,7 +31,7 @@ export function drawDrop(element, buckets, each, before) {
       .map((n, x) => (n === 0 ? "" : `M${x} ${HEIGHT}v${((-HEIGHT * n) / most).toFixed(2)}h.9V${HEIGHT}z`))
       .join("");
     const sum = bars.reduce((all, n) => all + n, 0);
-    const text = `${amount(sum)} ${sum === 1 ? words.replace(/s$/, "") : words}${sum === 0 ? "" : `, at most ${amount(most)} per ${each}`}`;
+    const text = `${amount(sum)} ${sum === 1 ? one : many}${sum === 0 ? "" : `, at most ${amount(most)} per ${each}`}`;
     const picture = find("svg", SVGElement, figure);
     mark(picture, { viewBox: `0 0 ${Math.max(1, buckets.length)} ${HEIGHT}`, "aria-label": text });
     mark(find(".bars", SVGPathElement, figure), { d: path });
