@@ -34,7 +34,7 @@ interface CrowdOptions {
 export const crowd: Scenario<CrowdOptions> = {
   name: "crowd",
   about: "the drop beside users who ask for ended coupons, wallets and statistics within their limits",
-  defaults: { rounds: 5, connections: 64, volley: 1_500, days: 3_650, grants: 3_000_000 },
+  defaults: { rounds: 9, connections: 64, volley: 3_000, days: 3_650, grants: 3_000_000 },
   quick: { rounds: 1, volley: 200, days: 300, grants: 20_000 },
   check({ days }) {
     if (days <= ENDED)
@@ -44,7 +44,7 @@ export const crowd: Scenario<CrowdOptions> = {
 };
 
 /** Who is in the drop, after the attackers. */
-const CAST = castFrom(ATTACKERS + 1, 20_000);
+const CAST = castFrom(ATTACKERS + 1, 75_000);
 /** Grants of each day before yesterday. */
 const A_DAY = 50;
 /** Volleys of grants in a round: undisturbed, beside as many refusals, and beside all attacks but one. */

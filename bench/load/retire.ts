@@ -46,7 +46,7 @@ export const retire: Scenario<RetireOptions> = {
   run,
 };
 
-const CAST = castFrom(1, 30_000);
+const CAST = castFrom(1, 150_000);
 /** Grants of one earlier day's coupon. */
 const A_DAY = 100_000;
 /** Days before today that are not retired; each has a coupon with one grant. */
