@@ -12,6 +12,9 @@ const LONGEST_WAIT = 10_000;
 /** Longer than this the client doesn't wait because the service, or whoever answers in its place, asks for it: the caller decides. */
 export const LONGEST_RETRY_AFTER = 30_000;
 
+/** Caches may keep an answer for two seconds, and there may be several, s. */
+const MOST_AGE_S = 10;
+
 /** So long after a command the service is told of it, ms: reads of a standby, which may lag, are then those of the primary. */
 const CHANGED_MS = 5_000;
 
@@ -163,7 +166,8 @@ export async function readCsv(connection, { url, init }, signal) {
 }
 
 /**
- * How old an answer is, ms: what the service says, and what caches on the way add to it.
+ * How old an answer is, ms: what the service says, and what caches on the way add to it. They subtract its Date from their own clock
+ * (RFC 9111, 4.2.3), and either clock may be wrong: an Age beyond what they may keep an answer for tells of that.
  * @param {Headers} headers
  */
 function ageOf(headers) {
@@ -171,7 +175,8 @@ function ageOf(headers) {
     const text = headers.get(name) ?? "";
     return /^\d{1,9}$/.test(text) ? Number(text) : 0;
   };
-  return given("x-age-ms") + given("age") * 1000;
+  const age = given("age");
+  return given("x-age-ms") + (age > MOST_AGE_S ? 0 : age * 1000);
 }
 
 /**

@@ -950,6 +950,10 @@ test("the service's clock is right at the next answer after the device's was set
   headers = { "x-age-ms": "-1e9", age: "soon" };
   await hear();
   assert.equal(client.serverNow(), server);
+  // Of a cache whose clock is ahead of that of the server's machine by ten minutes, or the other way round.
+  headers = { "x-age-ms": "740", age: "600" };
+  await hear(new Date(server - 740).toISOString());
+  assert.equal(client.serverNow(), server);
 });
 
 test("lists come as CSV, whole or not at all", async () => {
