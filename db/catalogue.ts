@@ -18,8 +18,10 @@ export type Catalogue = ReadonlyMap<string, Row>;
 export const keyOf = ({ object, property }: Pick<Row, "object" | "property">) => `${object}: ${property}`;
 
 export async function catalogueOf(sql: Sql): Promise<Catalogue> {
+  const rowsOf = async (file: string) =>
+    sql.unsafe<Row[]>(await readFile(new URL(file, import.meta.url), "utf8"));
   await sql`set local search_path = ''`;
-  const rows = await sql.unsafe<Row[]>(await readFile(new URL("catalogue.sql", import.meta.url), "utf8"));
+  const rows = [...(await rowsOf("catalogue.sql")), ...(await rowsOf("catalogue-tables.sql"))];
   await sql`set local search_path = "$user", public`;
   return new Map(rows.map((row) => [keyOf(row), row]));
 }

@@ -328,21 +328,16 @@ as $$
     select from coupon.keys k where k.id = a.new_values ->> 'id' and k.revoked_at is not null)
 
   union all
-  select 'next_id_is_free', null, null, format('events: next %s, highest %s', g.last_number + 1, h.number)
-  from coupon.gathered g, (select max(e.number) as number from coupon.events e) h
-  where g.last_number < h.number
-
-  union all
-  select 'next_id_is_free', null, null, format('coupons: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
-  from coupon.coupons_id_seq s, (
-    -- The id of a coupon that was withdrawn is not given again either.
-    select greatest((select max(c.id) from coupon.coupons c), (select max(a.coupon_id) from coupon.audit a)) as id) h
-  where s.last_value + s.is_called::integer <= h.id
-
-  union all
-  select 'next_id_is_free', null, null, format('audit: next %s, highest %s', s.last_value + s.is_called::integer, h.id)
-  from coupon.audit_id_seq s, (select max(a.id) as id from coupon.audit a) h
-  where s.last_value + s.is_called::integer <= h.id
+  select 'next_id_is_free', null, null, format('%s: next %s, highest %s', i.name, i.next, i.highest)
+  from (
+    values
+      ('events', (select g.last_number + 1 from coupon.gathered g), (select max(e.number) from coupon.events e)),
+      -- The id of a coupon that was withdrawn is not given again either.
+      ('coupons', (select s.last_value + s.is_called::integer from coupon.coupons_id_seq s),
+        greatest((select max(c.id) from coupon.coupons c), (select max(a.coupon_id) from coupon.audit a))),
+      ('audit', (select s.last_value + s.is_called::integer from coupon.audit_id_seq s), (select max(a.id) from coupon.audit a))
+  ) i (name, next, highest)
+  where i.next <= i.highest
 $$;
 
 comment on function public.reconcile() is

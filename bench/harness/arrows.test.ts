@@ -1,6 +1,7 @@
 /**
  * Who may import whom: the arrows between the wings of the house, no circles, and nothing of the workshop in production. An image has
  * db, server and sql without their tests (.dockerignore): every other file in them is one that production reads, or one for people.
+ * And how long a file of SQL may be.
  */
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
@@ -220,6 +221,15 @@ test("every import follows an arrow, there is no circle, and production imports 
   );
   const installed = [...Object.keys(dependencies), ...Object.keys(optionalDependencies)];
   assert.deepEqual(broken(files, installed), []);
+});
+
+test("no file of SQL has more than 350 lines: Biome counts those that it reads, and no SQL", async () => {
+  const sql = [...(await filesOf(["bench", "db", "sql"]))].filter(([file]) => file.endsWith(".sql"));
+  assert.ok(sql.length > 100);
+  assert.deepEqual(
+    sql.filter(([, text]) => text.split("\n").length - 1 > 350).map(([file]) => file),
+    [],
+  );
 });
 
 test("an image has nothing that only tests read", async () => {
