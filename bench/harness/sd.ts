@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
-import { freePort } from "../../db/embedded/port.ts";
 import { atEnd } from "./cleanup.ts";
 import { temporaryDirectory } from "./temporary.ts";
 import { until } from "./waiting.ts";
@@ -89,9 +88,9 @@ export async function runSd(args: readonly string[], how: How, input = "") {
   return { status: await ended(run), stdout: run.stdout, stderr: run.stderr };
 }
 
-/** ./sd start, or another command, until it serves. */
+/** ./sd start, or another command, until it serves: unless a port is given at one of its own, which nobody can take before. */
 export async function started(how: How, args: readonly string[] = ["start"]): Promise<Run> {
-  const run = sd(args, { ...how, port: how.port ?? (await freePort()) });
+  const run = sd(args, { ...how, port: how.port ?? 0 });
   await said(run, '"message":"listening"');
   run.port = Number(run.stdout.match(/"message":"listening","url":"http:[^"]*:(\d+)"/)?.[1] ?? run.port);
   const isReady = () => fetch(`http://127.0.0.1:${run.port}/readyz`).then(({ status }) => status === 200);

