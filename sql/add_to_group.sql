@@ -1,7 +1,7 @@
 -- Puts users into a group: one row each, user_not_found · already_member · added, in the order given. Rows are written by
 -- user, so that two calls can't deadlock. Nobody is forgotten meanwhile: forget_user() waits.
 --
--- No nested loop, for the reason that write_users() gives.
+-- No nested loop, for the reason that write_users() gives. So users are found by the array: a join alone would read all of them.
 create or replace function public.add_to_group(
   group_name text,
   user_ids bigint[],
@@ -13,6 +13,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 set enable_nestloop = off
 set jit = off
 as $$
@@ -25,8 +26,8 @@ begin
   with written as (
     insert into coupon.group_members as m (group_name, user_id)
     select add_to_group.group_name, u.id
-    from unnest(add_to_group.user_ids) i (id)
-    join coupon.users u on u.id = i.id
+    from coupon.users u
+    where u.id = any (add_to_group.user_ids)
     order by u.id
     on conflict on constraint group_members_pkey do nothing
     returning m.user_id
@@ -45,7 +46,7 @@ begin
     end::public.add_to_group_outcome,
     i.id
   from unnest(add_to_group.user_ids) with ordinality i (id, place)
-  left join coupon.users u on u.id = i.id
+  left join coupon.users u on u.id = i.id and u.id = any (add_to_group.user_ids)
   left join written w on w.user_id = i.id
   order by i.place;
   perform coupon.fence_replay(); -- who is a member already is told so of an earlier commit

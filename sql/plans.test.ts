@@ -157,6 +157,28 @@ test("import_users(): no statement compares each with each", async (t) => {
   assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
 });
 
+for (const [call, prepared] of [
+  ["add_to_group", "outsiders"],
+  ["remove_from_group", "members"],
+] as const)
+  test(`${call}(): no statement compares each with each, or reads users who are not asked for`, async (t) => {
+    const users = await crowd(20 * BATCH);
+    if (prepared === "members")
+      await admin`select count(*) from add_to_group('plans', ${users.slice(0, 10 * BATCH)}::bigint[])`;
+    await owner`analyze coupon.users, coupon.group_members`;
+    let first = 0;
+    const found = await most(t, (sql) => {
+      first += BATCH;
+      return sql`select count(*) from public.${sql(call)}('plans', ${users.slice(first - BATCH, first)}::bigint[])`;
+    });
+    if (found === undefined) return;
+    assert.ok(
+      found.removed.removed <= FEW,
+      `${found.removed.removed} rows removed by ${found.removed.query}`,
+    );
+    assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
+  });
+
 test("resolve_subjects(): no statement compares each with each", async (t) => {
   let first = 0;
   const found = await most(t, (sql) => {
