@@ -3,13 +3,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { couponClient } from "./client.js";
 
-const NEEDED = { name: "TypeError", message: "baseUrl is needed: only in a browser is there an origin" };
+const NEEDED = { name: "TypeError", message: "baseUrl is needed: there is no origin here" };
 
 test("without a page the client needs baseUrl: calls, lists and streams say so", async () => {
   const client = couponClient({ token: "t" });
   await assert.rejects(client.issueCoupon({ coupon_id: 1 }), NEEDED);
   await assert.rejects(client.listUsers(), NEEDED);
   assert.throws(() => client.watchCoupons(), NEEDED);
+});
+
+test("nor has a worker that a bundler made of a blob an origin", async (t) => {
+  t.after(() => Reflect.deleteProperty(globalThis, "location"));
+  t.mock.method(globalThis, "fetch", () => assert.fail("it is sent"));
+  const value = new URL("blob:http://shop.example/2c5a4a1c");
+  Object.defineProperty(globalThis, "location", { configurable: true, value });
+  await assert.rejects(couponClient().livez(), NEEDED);
 });
 
 test("a member that the path needs is named when it is missing", async () => {

@@ -19,11 +19,19 @@ const MOST_AGE_S = 10;
 const CHANGED_MS = 5_000;
 
 /**
- * Of a browser: its own cache would not say how old the answer is that it kept. Elsewhere fetch() has none, and that of Cloudflare's
- * workers throws when it is told of one, with a compatibility date before 2024-11-11.
+ * No cache of fetch() itself may answer: that of a browser would not say how old its answer is, and on a server Next.js keeps what it
+ * was answered when a page was built. Cloudflare's workers refuse to be told so, with a compatibility date before 2024-11-11.
  * @returns {{ cache?: "no-store" }}
  */
-const anew = () => (Reflect.get(globalThis, "location") ? { cache: "no-store" } : {});
+function anew() {
+  const how = /** @type {const} */ ({ cache: "no-store" });
+  try {
+    void new Request("https://coupons.example", { method: "GET", ...how });
+    return how;
+  } catch {
+    return {};
+  }
+}
 
 /**
  * What the calls of one client share.
@@ -114,14 +122,11 @@ async function attempt(connection, { url, init, has }, signal) {
     response = await connection.fetch(url, {
       ...init,
       headers: given,
-      ...anew(),
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     text = await response.text();
   } catch (cause) {
-    signal?.throwIfAborted();
-    const detail = "There was no answer; the request may have been done.";
-    return { error: new CouponError("connection_lost", detail, {}, { cause }), wait: 0 };
+    return { error: lost(cause, "There was no answer; the request may have been done.", signal), wait: 0 };
   }
   const body = parse(text);
   if (body === undefined || AGAIN.has(response.status)) {
@@ -154,15 +159,27 @@ export async function readCsv(connection, { url, init }, signal) {
   let response;
   let text = '{"detail":"The answer is no CSV."}';
   try {
-    response = await connection.fetch(url, { ...init, headers: given, ...anew(), ...(signal && { signal }) });
+    response = await connection.fetch(url, { ...init, headers: given, ...(signal && { signal }) });
     if (response.ok && /^text\/csv *(;|$)/i.test(response.headers.get("content-type") ?? ""))
       return await response.blob();
     if (!response.ok) text = await response.text();
   } catch (cause) {
-    signal?.throwIfAborted();
-    throw new CouponError("connection_lost", "The list has not come to its end.", {}, { cause });
+    throw lost(cause, "The list has not come to its end.", signal);
   }
   throw toError(response, parse(text));
+}
+
+/**
+ * What fetch() failed with, as an error of ours. An error with a digest is not for us: by it Next.js ends a rendering in advance, whose
+ * answers would be kept.
+ * @param {unknown} cause
+ * @param {string} detail
+ * @param {AbortSignal | undefined} signal
+ */
+function lost(cause, detail, signal) {
+  signal?.throwIfAborted();
+  if (Object.hasOwn(Object(cause), "digest")) throw cause;
+  return new CouponError("connection_lost", detail, {}, { cause });
 }
 
 /**
@@ -195,12 +212,13 @@ export function toRequest(base, [route, ...has], request) {
     if (value === undefined || value === null) throw new TypeError(`${name} is needed: ${route}`);
     return encodeURIComponent(String(value));
   });
-  if (method === "POST") return { url: base + path, init: { method, body: JSON.stringify(rest) }, has };
+  const init = { method, ...anew() };
+  if (method === "POST") return { url: base + path, init: { ...init, body: JSON.stringify(rest) }, has };
   const query = new URLSearchParams();
   // Of a page behind which nothing is, next_after is null.
   for (const [name, value] of Object.entries(rest))
     if (value !== undefined && value !== null) query.set(name, String(value));
-  return { url: base + path + (query.size > 0 ? `?${query}` : ""), init: { method }, has };
+  return { url: base + path + (query.size > 0 ? `?${query}` : ""), init, has };
 }
 
 /**
@@ -252,6 +270,12 @@ export function isBase(base) {
   } catch {
     return false;
   }
+}
+
+/** Whether there is an origin: in a page and in its workers, but in those that bundlers make of a blob. */
+export function hasOrigin() {
+  const [page, place] = ["document", "location"].map((name) => Reflect.get(globalThis, name));
+  return /^[\w-]+:\/\//.test(page?.baseURI ?? place?.href ?? "");
 }
 
 /**

@@ -11,6 +11,7 @@ import { CouponError } from "./client-error.js";
 import {
   backOff,
   bearer,
+  hasOrigin,
   isBase,
   LONGEST_RETRY_AFTER,
   readCsv,
@@ -245,13 +246,13 @@ const RETRY_REFILL = 0.2;
  * @returns {CouponClient}
  */
 export function couponClient({ baseUrl = "", token, fetch: given, attempts = 5, attemptMs = 15_000 } = {}) {
-  const fetch = given ?? globalThis.fetch.bind(globalThis);
+  // As it is when a request is sent: frameworks, and what stands in for the service in tests, replace it later.
+  const fetch = given ?? ((...request) => globalThis.fetch(...request));
   // Not when the client is made: a page that is rendered in advance makes one too. A fetch of the caller's may know where the service is.
   const insist = () => {
     if (typeof token === "string") bearer(token);
     if (given) return;
-    if (baseUrl === "" && Reflect.get(globalThis, "location") === undefined)
-      throw new TypeError("baseUrl is needed: only in a browser is there an origin");
+    if (baseUrl === "" && !hasOrigin()) throw new TypeError("baseUrl is needed: there is no origin here");
     if (baseUrl !== "" && !isBase(baseUrl))
       throw new TypeError("baseUrl must be an http:// or https:// URL without login, query and fragment");
   };

@@ -337,7 +337,7 @@ test("the service is told of a command of a moment ago, also of one whose answer
   );
 });
 
-test("a browser's own cache is passed by; elsewhere nothing is said of one, which some fetch() refuse", async (t) => {
+test("no cache of fetch() itself answers: a browser's, or that of Next.js; but some refuse to be told so", async (t) => {
   const said: unknown[] = [];
   const client = couponClient({
     baseUrl: "http://shop.example",
@@ -351,13 +351,37 @@ test("a browser's own cache is passed by; elsewhere nothing is said of one, whic
   const ask = async () => {
     await client.liveCoupons();
     await client.listUsers();
+    await client
+      .watchCoupons()
+      .next()
+      .catch(() => {});
   };
   await ask();
-  t.after(() => Reflect.deleteProperty(globalThis, "location"));
-  const page = { configurable: true, value: new URL("http://shop.example/") };
-  Object.defineProperty(globalThis, "location", page);
+  t.mock.method(globalThis, "Request", () => {
+    throw new Error("The 'cache' field on 'RequestInitializerDict' is not implemented.");
+  });
   await ask();
-  assert.deepEqual(said, [undefined, undefined, "no-store", "no-store"]);
+  const times = (cache: unknown) => [cache, cache, cache];
+  assert.deepEqual(said, [...times("no-store"), ...times(undefined)]);
+});
+
+test("what ends a rendering in advance, where nothing may be kept, goes on to who renders", async () => {
+  let asked = 0;
+  const ending = Object.assign(new Error("Dynamic server usage"), { digest: "DYNAMIC_SERVER_USAGE" });
+  const fetch = async () => {
+    asked += 1;
+    throw ending;
+  };
+  const client = couponClient({ baseUrl: "http://shop.example", fetch });
+  for (const ask of [() => client.liveCoupons(), () => client.listUsers()])
+    await assert.rejects(ask, (error) => error === ending);
+  assert.equal(asked, 2);
+});
+
+test("who replaces fetch() once the client is made has its requests: frameworks, and tests of who uses it", async (t) => {
+  const client = couponClient({ baseUrl: "http://shop.example" });
+  t.mock.method(globalThis, "fetch", async () => Response.json({ status: "ok" }));
+  assert.deepEqual(await client.livez(), { status: "ok" });
 });
 
 test("a token that is asked for each time", async () => {
