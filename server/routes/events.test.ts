@@ -49,6 +49,8 @@ async function* watch(query: string, headers: Record<string, string> = {}): Asyn
     signal: controller.signal,
   });
   assert.deepEqual([response.status, response.headers.get("content-type")], [200, "text/event-stream"]);
+  // Who packed it would keep an event back until there are more.
+  assert.equal(response.headers.get("cache-control"), "no-store, no-transform");
   try {
     let rest = "";
     for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {

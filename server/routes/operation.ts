@@ -163,7 +163,9 @@ async function answerStream(
   begin: () => Promise<(outgoing: Output) => () => void> | undefined,
 ): Promise<Response> {
   const { exchange, outgoing } = c.env;
-  const headers = streamHeaders(exchange.requestId, "text/event-stream");
+  // What packs answers on the way, as webpack's development server does, would keep an event back until there are more.
+  const unpacked = { "cache-control": "no-store, no-transform" };
+  const headers = { ...streamHeaders(exchange.requestId, "text/event-stream"), ...unpacked };
   // Whoever asks for the head alone watches nothing.
   if (c.req.method === "HEAD") return new Response(null, { headers });
   unlessBehind(c);
