@@ -27,6 +27,8 @@ export interface Keys {
 
 /** Published keys are fetched again when they are needed and this old. */
 const AGED_MS = 30_000;
+/** Or this old, for a token of a key that is not among them: an issuer may sign by a new key at once (OpenID Connect Core 1.0, section 10.1.1). */
+const LACKING_MS = 5_000;
 /** They are fetched at most this often. */
 const RETRY_MS = 1_000;
 /** While the key server is down, known keys stay valid this long: most outages are shorter, and a withdrawn key must end. */
@@ -76,7 +78,8 @@ function readPublicKey(pem: string, name: string): KeyObject {
 
 /**
  * Published keys. The first request that comes 30 s after the last fetch fetches them again, and requests with a known key do not wait
- * for that. If the key server is down, tokens of known keys stay valid, and a token of an unknown key is neither valid nor invalid.
+ * for that. Those with an unknown key do, at most every 5 s. If the key server is down, tokens of known keys stay valid, and a token of an
+ * unknown key is neither valid nor invalid.
  */
 function publishedKeys(
   { issuer, jwks, algorithms }: { issuer?: string; jwks?: string | undefined; algorithms: readonly string[] },
@@ -123,7 +126,7 @@ function publishedKeys(
   async function find(header: Header): Promise<KeyObject[]> {
     if (known === undefined) await ask();
     const found = await chosen(header);
-    if (found.length > 0 || known === undefined || isWithin(AGED_MS, known.fetchedAt)) return found;
+    if (found.length > 0 || known === undefined || isWithin(LACKING_MS, known.fetchedAt)) return found;
     await ask();
     return chosen(header);
   }
