@@ -397,22 +397,36 @@ async function notWaiting(change: PromiseLike<unknown>) {
   await change;
 }
 
-test("other coupons are issued while a change waits for a lease", async () => {
-  const [{ id }, other, asker] = [await soldOut(1), await coupon(), await user()];
-  const asking = await api.reserve();
-  try {
-    await asking`begin`;
-    await asking`select from coupon_leases(array[${id}]::bigint[])`;
-    const change = admin`select from set_coupon_count(${id}, 9)`.execute();
-    await waiting(watch);
-    assert.equal(await issue(asker, other), "issued");
-    await asking`commit`;
-    await change;
-  } finally {
-    await asking`rollback`;
-    asking.release();
-  }
-});
+for (const [name, change] of [
+  ["pause_coupon", (id: number) => admin`select from pause_coupon(${id})`],
+  ["set_coupon_count", (id: number) => admin`select from set_coupon_count(${id}, 9)`],
+  ["set_coupon_expiry", (id: number) => admin`select from set_coupon_expiry(${id}, '9000-01-01Z')`],
+  [
+    "set_coupon_start",
+    (id: number) => admin`select from set_coupon_start(${id}, clock_timestamp() + '1 hour')`,
+  ],
+  [
+    "set_coupon_group",
+    (id: number) => admin`select from set_coupon_group(${id}, 'vip', clock_timestamp() + '1 hour')`,
+  ],
+  ["withdraw_coupon", (id: number) => admin`select from withdraw_coupon(${id})`],
+] as const)
+  test(`other coupons are issued while ${name} waits for a lease`, async () => {
+    const [leased, other, asker] = [await upcoming(upcomingDays++), await coupon(), await user()];
+    const asking = await api.reserve();
+    try {
+      await asking`begin`;
+      await asking`select from coupon_leases(array[${leased}]::bigint[])`;
+      const changed = change(leased).execute();
+      await waiting(watch);
+      assert.equal(await issue(asker, other), "issued");
+      await asking`commit`;
+      await changed;
+    } finally {
+      await asking`rollback`;
+      asking.release();
+    }
+  });
 
 test("only the first lease after a change is durable", async () => {
   const { id } = await soldOut(1);

@@ -66,7 +66,8 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
   const [id, users] = await past(50);
   const [younger] = await past(45);
   await fold();
-  const [firstDay, lastDay] = [await day(60), await day(50)];
+  // From the day of its start to that of its last grants.
+  const [firstDay, lastDay] = [await day(91), await day(50)];
   const sums = async () => [
     await rows(admin`select * from coupon_stats(${id})`),
     await rows(admin`select * from daily_summary(${firstDay}::text::date, ${lastDay}::text::date)`),
