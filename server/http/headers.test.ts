@@ -50,6 +50,8 @@ for (const [given, token] of [
   ["bearer x", "x"],
   [`Bearer ${"x".repeat(16_000)}`, "x".repeat(16_000)],
   ["Bearer   x", "x"],
+  ["Bearer EwB4A8l6+/~BAAU==", "EwB4A8l6+/~BAAU=="],
+  ["Bearer x=y", undefined],
   ["Bearer x, Bearer y", undefined],
   ["Bearer x y", undefined],
   ["Bearer\tx", undefined],

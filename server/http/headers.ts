@@ -42,9 +42,9 @@ export function traceOf(given: string | null | undefined): TraceParent | undefin
   return { traceId, parentId, isSampled: (Number.parseInt(flags as string, 16) & 1) === 1 };
 }
 
-/** The token of an Authorization header, as long as a head may be: providers write groups and roles into it. */
+/** The token of an Authorization header (RFC 6750, 2.1), as long as a head may be: providers write groups and roles into it. */
 export function bearerOf(authorization: string | undefined): string | undefined {
-  return authorization?.match(/^Bearer +([\w.-]+)$/i)?.[1];
+  return authorization?.match(/^Bearer +([\w.~+/-]+=*)$/i)?.[1];
 }
 
 /** Whether an Authorization header brings this secret as bearer token. Compares in constant time. */
