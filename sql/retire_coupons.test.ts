@@ -93,9 +93,10 @@ test("going_on, done: a coupon is out at once, and its grants by and by; sums st
     const [someone = 0] = users;
     assert.equal(await issue(someone, id), "coupon_not_found");
     assert.equal(await use(someone, id, "r"), "coupon_not_found");
-    const told = async (call: string) =>
-      value(admin`select outcome from ${admin.unsafe(call)}(${code as string}, 'why')`);
-    for (const call of ["use_claim", "undo_claim"]) assert.equal(await told(call), "claim_not_found");
+    for (const call of ["use_claim", "undo_claim"]) {
+      const told = await rows(admin`select * from ${admin.unsafe(call)}(${code as string}, 'why')`);
+      assert.deepEqual(told, [["claim_not_found", ...Array(8).fill(null)]], call);
+    }
     assert.equal(
       await value(admin`select outcome from undo_use(${someone}, ${id}, 'why')`),
       "coupon_not_found",

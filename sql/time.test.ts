@@ -30,6 +30,20 @@ test("start_time is the first instant, expiry the first one after the last, to t
   );
 });
 
+test("a coupon of which something was issued has started, also where the clock was set back before its start", async (t) => {
+  const { owner, admin } = await service(t, 1);
+  const coupon = await newCoupon(admin, { start: "1 day" });
+  await plantGrants(owner, coupon, [1], "c.start_time at time zone c.time_zone");
+  const [told] = await admin`
+    select
+      (select outcome from set_coupon_start(${coupon}, clock_timestamp() + interval '1 hour')) as moved,
+      (select outcome from set_coupon_group(${coupon}, 'vip', clock_timestamp() + interval '1 hour')) as early,
+      (select outcome from edit_coupon(${coupon}, code => 'OTHER')) as edited,
+      (select outcome from withdraw_coupon(${coupon})) as withdrawn`;
+  const started = "already_started";
+  assert.deepEqual({ ...told }, { moved: started, early: started, edited: started, withdrawn: "has_grants" });
+});
+
 test("early, nothing is refused to everybody: neither a microsecond before nor after", async (t) => {
   const { owner, admin } = await service(t);
   const coupon = await newCoupon(admin, { start: "1 day" });
