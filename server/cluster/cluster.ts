@@ -30,16 +30,9 @@ import {
   SERVERS,
 } from "./layout.ts";
 import { findPrograms, programs } from "./packages.ts";
-import {
-  askConfigure,
-  askSwitchover,
-  lateOf,
-  leaderOf,
-  type NodeState,
-  nodeStates,
-  synchronousOf,
-} from "./patroni.ts";
+import { askConfigure, lateOf, leaderOf, type NodeState, nodeStates } from "./patroni.ts";
 import { createProcesses, type Pids, type Processes } from "./processes.ts";
+import { switchOver } from "./switchover.ts";
 
 /** Far more than a busy machine needs. */
 const UP_MS = 120_000;
@@ -68,7 +61,7 @@ export interface Cluster {
   kill(part: Part): Promise<void>;
   /** Changes settings of Patroni's dynamic configuration, which the nodes take over at their next turn; null gives back the default. */
   configure(settings: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Makes a standby the leader, the synchronous one unless it is named. Returns both, once commits have a standby to wait for again. */
+  /** Makes the synchronous standby the leader; one that is named must be it. Returns both, once commits have a standby to wait for again. */
   switchover(candidate?: Node): Promise<{ from: Node; to: Node }>;
 }
 
@@ -311,28 +304,6 @@ function handleOf(layout: Layout, processes: Processes): Cluster {
       if (!(await processes.kill(part))) throw new Error(`${part} does not run`);
     },
     configure: (settings) => askConfigure(layout, settings),
-    async switchover(candidate) {
-      const before = await nodes();
-      const from = leaderOf(before);
-      if (!from) throw new Error("no node leads: there is nothing to switch over from");
-      if (candidate === from) throw new Error(`${candidate} leads already`);
-      const synchronous = synchronousOf(before);
-      const to = candidate ?? synchronous;
-      if (!to)
-        throw new Error("no standby is synchronous: whichever took over would lose what was acknowledged");
-      if (to !== (synchronous ?? to))
-        throw new Error(
-          `a commit waits for ${synchronous}, and ${to} may lack what was acknowledged: only ${synchronous} can take over`,
-        );
-      await askSwitchover(layout, from, to);
-      for (const deadline = Date.now() + UP_MS; ; await sleep(LOOK_MS)) {
-        const states = await nodes();
-        if (leaderOf(states) === to && synchronousOf(states)) return { from, to };
-        if (Date.now() > deadline)
-          throw new Error(
-            `${to} does not lead with a synchronous standby after ${UP_MS / 1000} s: see ${layout.directory}/${to}.log`,
-          );
-      }
-    },
+    switchover: (candidate) => switchOver(layout, processes, superuserOf(layout), candidate),
   };
 }

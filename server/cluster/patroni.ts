@@ -1,9 +1,7 @@
-/** What the nodes say of themselves, and a switchover: Patroni's REST interface (3.0 and 4). */
+/** What the nodes say of themselves, and what they are told: Patroni's REST interface (3.0 and 4). */
 import { type Layout, NODES, type Node, restPortOf } from "./layout.ts";
 
 const ASK_MS = 2_000;
-/** Patroni answers when the other node leads. */
-const SWITCHOVER_MS = 60_000;
 
 export interface NodeState {
   node: Node;
@@ -22,23 +20,23 @@ interface Said {
   replication?: { application_name: string; state: string; sync_state: string }[];
 }
 
-async function askNode(layout: Layout, node: Node): Promise<Said | undefined> {
+async function askRest<Answer>(layout: Layout, node: Node, path: string): Promise<Answer | undefined> {
   try {
     const signal = AbortSignal.timeout(ASK_MS);
-    const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, node)}/patroni`, { signal });
-    return (await answer.json()) as Said;
+    const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, node)}/${path}`, { signal });
+    return (await answer.json()) as Answer;
   } catch {
     return undefined;
   }
 }
 
-/** Of all nodes, as each says it now. */
-export async function nodeStates(layout: Layout): Promise<NodeState[]> {
-  const said = await Promise.all(NODES.map((node) => askNode(layout, node)));
+/** Of all nodes, or of these, as each says it now. */
+export async function nodeStates(layout: Layout, among: readonly Node[] = NODES): Promise<NodeState[]> {
+  const said = await Promise.all(among.map((node) => askRest<Said>(layout, node, "patroni")));
   const leads = (each: Said | undefined) =>
     each?.state === "running" && ["master", "primary"].includes(each.role);
   const leader = said.find(leads);
-  return NODES.map((node, i) => {
+  return among.map((node, i) => {
     const its = said[i];
     const replayed = leads(its) ? its?.xlog?.location : its?.xlog?.replayed_location;
     const end = leader?.xlog?.location;
@@ -65,15 +63,19 @@ export const synchronousOf = (states: readonly NodeState[]) =>
 export const lateOf = (states: readonly NodeState[]): Node =>
   states.find(({ role }) => !["leader", "synchronous", "standby"].includes(role))?.node ?? "n1";
 
-/** Makes another node the leader, and returns when it is. Throws what Patroni objects. */
-export async function askSwitchover(layout: Layout, leader: Node, candidate: Node): Promise<void> {
-  const answer = await fetch(`http://127.0.0.1:${restPortOf(layout, leader)}/switchover`, {
-    method: "POST",
-    body: JSON.stringify({ leader, candidate }),
-    signal: AbortSignal.timeout(SWITCHOVER_MS),
-  });
-  const words = (await answer.text()).trim();
-  if (answer.status !== 200) throw new Error(`Patroni of ${leader} refuses (${answer.status}): ${words}`);
+/** Whether a node says that nobody has the leader's lock. */
+export async function isLockFree(layout: Layout, node: Node): Promise<boolean> {
+  const said = await askRest<{ members: { role: string }[] }>(layout, node, "cluster");
+  return said?.members.every(({ role }) => role !== "leader") ?? false;
+}
+
+/** Has a node look around now, and not at its next turn: it does so when its configuration is changed, by a change of nothing, too. */
+export async function askToLook(layout: Layout, node: Node): Promise<void> {
+  await fetch(`http://127.0.0.1:${restPortOf(layout, node)}/config`, {
+    method: "PATCH",
+    body: JSON.stringify({ nothing: null }),
+    signal: AbortSignal.timeout(ASK_MS),
+  }).catch(() => {});
 }
 
 /** Changes settings of the dynamic configuration, by the leader. Throws what Patroni objects. */

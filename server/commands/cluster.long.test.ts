@@ -102,10 +102,14 @@ test("a cluster: up, a switchover and a dead standby under load, a planted bug, 
   const switchover = {
     ...faultNamed("switchover"),
     async strike() {
+      const leader = leaderOf(await found.nodes()) as Node;
+      const { own } = await found.pids(leader);
       const told = await say("switchover");
       const [, to, from] = told.match(/^(n\d) leads, after (n\d); /) ?? [];
-      assert.ok(to !== undefined && to !== from, told);
+      assert.ok(to !== undefined && to !== from && from === leader, told);
       await untilWhole(found);
+      // Were Patroni asked to switch over, the third node might sleep for 2 s.
+      assert.notDeepEqual((await found.pids(leader)).own, own, "its Patroni was restarted");
       assert.equal(leaderOf(await found.nodes()), to);
     },
   };

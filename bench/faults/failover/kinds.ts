@@ -26,7 +26,7 @@ const REPLAYS = 10;
 
 const switchover: ClusterFault = {
   name: "switchover",
-  about: "the synchronous standby becomes the leader, as Patroni is asked to",
+  about: "the leader's Patroni is restarted in order, so that the synchronous standby becomes the leader",
   seen: "the other node leads, and a commit waits for a standby again",
   gap: 3,
   async strike({ cluster }) {
@@ -211,14 +211,15 @@ async function backAfter(cluster: Cluster, leader: Node, isSynchronous = true): 
 
 const rollingRestart: ClusterFault = {
   name: "rolling restart",
-  about: "every node and every server is restarted, one after the other; the leader after a switchover",
+  about:
+    "every node and every server is restarted, one after the other; the leader last of the nodes, by a switchover",
   seen: "each has ended in order, and is back before the next one",
   gap: 3,
   async strike(stage) {
-    const { leader, standbys } = await rolesOf(stage.cluster);
+    const { standbys } = await rolesOf(stage.cluster);
     for (const node of standbys) await restart(stage.cluster, node);
     await stage.cluster.switchover();
-    await restart(stage.cluster, leader);
+    await untilWhole(stage.cluster);
     await restartServers(stage);
   },
 };
