@@ -17,7 +17,7 @@ export const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/;
 
 /** What POST /coupons takes, for a coupon of this day. */
 export function offer(code: string, day: string) {
-  const [start_time, expiry] = [`${day}T10:00:00Z`, "2031-01-01T00:00:00Z"];
+  const [start_time, expiry] = [`${day}T10:00:00Z`, "2059-01-01T00:00:00Z"];
   return { code, message: "m", description: "d", start_time, expiry, count: 1, metadata: {} };
 }
 

@@ -8,26 +8,26 @@ const { world, asAdmin, asAdminGet, asUser, outcomeTests, wrongBodyTests, wrongT
 
 for (const [name, run] of outcomeTests("create_coupon", {
   created: async () => {
-    const answer = await asAdmin("POST /coupons", offer("CREATED", "2030-01-01"));
-    return [answer, { coupon_id: answer.body.coupon_id, live_on: "2030-01-01", slot: 1 }];
+    const answer = await asAdmin("POST /coupons", offer("CREATED", "2058-01-01"));
+    return [answer, { coupon_id: answer.body.coupon_id, live_on: "2058-01-01", slot: 1 }];
   },
   already_created: async () => {
-    const first = await asAdmin("POST /coupons", offer("TWICE", "2030-01-02"));
+    const first = await asAdmin("POST /coupons", offer("TWICE", "2058-01-02"));
     const { outcome: _, warning: __, ...same } = first.body;
-    return [await asAdmin("POST /coupons", offer("TWICE", "2030-01-02")), same];
+    return [await asAdmin("POST /coupons", offer("TWICE", "2058-01-02")), same];
   },
   already_withdrawn: async () => {
-    const { coupon_id } = (await asAdmin("POST /coupons", offer("GONE", "2030-01-07"))).body;
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("GONE", "2058-01-07"))).body;
     await asAdmin(`POST /coupons/${coupon_id}/withdraw`);
-    const answer = await asAdmin("POST /coupons", offer("GONE", "2030-01-07"));
-    const again = { ...offer("GONE", "2030-01-07"), reason: "wanted after all" };
+    const answer = await asAdmin("POST /coupons", offer("GONE", "2058-01-07"));
+    const again = { ...offer("GONE", "2058-01-07"), reason: "wanted after all" };
     assert.equal((await asAdmin("POST /coupons", again)).body.outcome, "created");
     return [answer, { coupon_id }];
   },
   code_taken: async () => {
-    const first = await asAdmin("POST /coupons", offer("TAKEN", "2030-01-03"));
+    const first = await asAdmin("POST /coupons", offer("TAKEN", "2058-01-03"));
     const { outcome: _, warning: __, ...other } = first.body;
-    return [await asAdmin("POST /coupons", offer("taken", "2030-01-03")), other];
+    return [await asAdmin("POST /coupons", offer("taken", "2058-01-03")), other];
   },
   in_the_past: async () => [
     await asAdmin("POST /coupons", {
@@ -37,27 +37,27 @@ for (const [name, run] of outcomeTests("create_coupon", {
     { live_on: "2001-01-04" },
   ],
   start_time_taken: async () => {
-    const { coupon_id } = (await asAdmin("POST /coupons", offer("TIME", "2030-01-04"))).body;
-    const answer = await asAdmin("POST /coupons", { ...offer("TIME-2", "2030-01-04"), count: 2 });
-    return [answer, { coupon_id, live_on: "2030-01-04" }];
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("TIME", "2058-01-04"))).body;
+    const answer = await asAdmin("POST /coupons", { ...offer("TIME-2", "2058-01-04"), count: 2 });
+    return [answer, { coupon_id, live_on: "2058-01-04" }];
   },
   count_taken: async () => {
-    const { coupon_id } = (await asAdmin("POST /coupons", offer("COUNT", "2030-01-05"))).body;
+    const { coupon_id } = (await asAdmin("POST /coupons", offer("COUNT", "2058-01-05"))).body;
     const answer = await asAdmin("POST /coupons", {
-      ...offer("COUNT-2", "2030-01-05"),
-      start_time: "2030-01-05T11:00:00Z",
+      ...offer("COUNT-2", "2058-01-05"),
+      start_time: "2058-01-05T11:00:00Z",
     });
-    return [answer, { coupon_id, live_on: "2030-01-05" }];
+    return [answer, { coupon_id, live_on: "2058-01-05" }];
   },
   day_full: async () => {
     for (const i of [1, 2, 3, 4]) {
-      const start_time = `2030-01-06T0${i}:00:00Z`;
+      const start_time = `2058-01-06T0${i}:00:00Z`;
       const answer = await asAdmin("POST /coupons", {
-        ...offer(`FULL-${i}`, "2030-01-06"),
+        ...offer(`FULL-${i}`, "2058-01-06"),
         start_time,
         count: i,
       });
-      if (i === 4) return [answer, { live_on: "2030-01-06" }];
+      if (i === 4) return [answer, { live_on: "2058-01-06" }];
       assert.equal(answer.status, 201);
     }
     throw new Error("not reached");
@@ -83,11 +83,11 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
     "": [],
   };
   const given = {
-    ...offer("EXACT", "2030-02-01"),
+    ...offer("EXACT", "2058-02-01"),
     message: `${"m".repeat(199)}🎟`,
     description: "",
-    start_time: "2030-02-01T10:00:00.123456Z",
-    expiry: "2030-02-03T00:00:00.000001+05:30",
+    start_time: "2058-02-01T10:00:00.123456Z",
+    expiry: "2058-02-03T00:00:00.000001+05:30",
     metadata,
   };
   const { body } = await asAdmin("POST /coupons", given);
@@ -100,7 +100,7 @@ test("a coupon comes back as it was given: by id, by code, in the list", async (
     ...given,
     coupon_id: body.coupon_id,
     eligible_from: null,
-    expiry: "2030-02-02T18:30:00.000001Z",
+    expiry: "2058-02-02T18:30:00.000001Z",
     issued: 0,
     remaining: 1,
     sold_out: false,
@@ -253,7 +253,7 @@ test("stats: from the first grant to the last", async () => {
   assert.ok(time_to_sell_out > 90_061.5 && time_to_sell_out < 90_361);
 });
 
-const coupon = offer("WRONG", "2030-03-01");
+const coupon = offer("WRONG", "2058-03-01");
 const nested = (levels: number): unknown => (levels === 0 ? 1 : { a: nested(levels - 1) });
 for (const [name, run] of wrongBodyTests([
   ["an unknown member", "POST /coupons", { ...coupon, id: 1 }, ["id", "is not a member of this request"]],
@@ -292,15 +292,15 @@ for (const [name, run] of wrongBodyTests([
     ["description", "must have at most 2000 characters"],
   ],
   ...[
-    "2030-03-01",
-    "2030-03-01T10:00:00",
-    "2030-02-30T10:00:00Z",
+    "2058-03-01",
+    "2058-03-01T10:00:00",
+    "2058-02-30T10:00:00Z",
     "0000-01-01T00:00:00Z",
-    "2030-03-01T10:00:00+16:00",
-    "2030-03-01T10:00:00+23:59",
-    "2030-03-01T10:00:00-23:59",
+    "2058-03-01T10:00:00+16:00",
+    "2058-03-01T10:00:00+23:59",
+    "2058-03-01T10:00:00-23:59",
     "now",
-    "2030-03-01 10:00:00Z",
+    "2058-03-01 10:00:00Z",
     "infinity",
     1_900_000_000,
     null,
@@ -312,7 +312,7 @@ for (const [name, run] of wrongBodyTests([
       ["start_time", "must be a time like 2026-11-22T10:00:00Z"],
     ],
   ),
-  ...["2030-03-01T23:59:59.9999999Z", "2030-03-01T10:00:00.12345600000001+09:00"].map(
+  ...["2058-03-01T23:59:59.9999999Z", "2058-03-01T10:00:00.12345600000001+09:00"].map(
     (time): Wrong => [
       `start_time ${time}`,
       "POST /coupons",
@@ -394,15 +394,15 @@ for (const [name, run] of wrongBodyTests([
   test(name, run);
 
 test("a time to the microsecond is kept, with zeros beyond as .NET writes them", async () => {
-  const start_time = "2030-03-03T23:59:59.9999990Z";
-  const { status, body } = await asAdmin("POST /coupons", { ...offer("DOTNET", "2030-03-03"), start_time });
-  assert.deepEqual([status, body.live_on], [201, "2030-03-03"]);
+  const start_time = "2058-03-03T23:59:59.9999990Z";
+  const { status, body } = await asAdmin("POST /coupons", { ...offer("DOTNET", "2058-03-03"), start_time });
+  assert.deepEqual([status, body.live_on], [201, "2058-03-03"]);
   const found = await asAdminGet(`/coupons/${body.coupon_id}`);
-  assert.equal(found.body.start_time, "2030-03-03T23:59:59.999999Z");
+  assert.equal(found.body.start_time, "2058-03-03T23:59:59.999999Z");
 });
 
 test("metadata of 5 levels", async () => {
-  const answer = await asAdmin("POST /coupons", { ...offer("LEVELS", "2030-03-02"), metadata: nested(5) });
+  const answer = await asAdmin("POST /coupons", { ...offer("LEVELS", "2058-03-02"), metadata: nested(5) });
   assert.equal(answer.status, 201);
 });
 
@@ -450,7 +450,7 @@ for (const [name, route, body, [member, detail] = ["", ""]] of wrongForSql)
 test("metadata keeps numbers that a double does not hold, from REST to psql and back", async () => {
   const exact =
     '{"deep":[0.1000000000000000055,{"750727362669608961":"750727362669608961"}],"campaign_id":750727362669608961}';
-  const body = JSON.stringify({ ...offer("KEPT", "2029-04-01"), metadata: {} }).replace("{}", exact);
+  const body = JSON.stringify({ ...offer("KEPT", "2057-04-01"), metadata: {} }).replace("{}", exact);
   const created = await asAdmin("POST /coupons", body);
   assert.equal(created.body.outcome, "created");
   const { coupon_id } = created.body;
@@ -469,7 +469,7 @@ test("metadata keeps numbers that a double does not hold, from REST to psql and 
 
 test("characters are code points, as PostgreSQL counts them, however they are written", async () => {
   const longest = {
-    ...offer("LONGEST", "2030-04-02"),
+    ...offer("LONGEST", "2058-04-02"),
     message: "🎟".repeat(200),
     description: "🎟".repeat(2000),
     reason: "🎟".repeat(500),

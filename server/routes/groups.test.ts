@@ -19,37 +19,37 @@ const change = (how: "add" | "remove", name: string, user_ids: number[]) =>
 
 for (const [name, run] of outcomeTests("set_coupon_group", {
   coupon_not_found: async () => [
-    await setGroup(999_999, "regulars", "2030-05-01T09:00:00Z"),
+    await setGroup(999_999, "regulars", "2058-05-01T09:00:00Z"),
     { coupon_id: 999_999 },
   ],
   unchanged: async () => {
-    const coupon_id = await upcoming("GROUP-1", "2030-05-01");
+    const coupon_id = await upcoming("GROUP-1", "2058-05-01");
     return [await setGroup(coupon_id, null, null), { coupon_id }];
   },
   already_started: async () => {
     const coupon_id = await world().newCoupon();
-    return [await setGroup(coupon_id, "regulars", "2030-05-02T09:00:00Z"), { coupon_id }];
+    return [await setGroup(coupon_id, "regulars", "2058-05-02T09:00:00Z"), { coupon_id }];
   },
   in_the_past: async () => {
-    const coupon_id = await upcoming("GROUP-2", "2030-05-03");
+    const coupon_id = await upcoming("GROUP-2", "2058-05-03");
     return [await setGroup(coupon_id, "regulars", "2001-05-03T09:00:00Z"), { coupon_id }];
   },
   not_before_start: async () => {
-    const coupon_id = await upcoming("GROUP-3", "2030-05-04");
-    return [await setGroup(coupon_id, "regulars", "2030-05-04T10:00:00Z"), { coupon_id }];
+    const coupon_id = await upcoming("GROUP-3", "2058-05-04");
+    return [await setGroup(coupon_id, "regulars", "2058-05-04T10:00:00Z"), { coupon_id }];
   },
   changed: async () => {
-    const coupon_id = await upcoming("GROUP-4", "2030-05-05");
-    const answer = await setGroup(coupon_id, "nobody", "2030-05-05T11:50:00+02:00");
+    const coupon_id = await upcoming("GROUP-4", "2058-05-05");
+    const answer = await setGroup(coupon_id, "nobody", "2058-05-05T11:50:00+02:00");
     return [answer, { coupon_id, warning: "empty_group" }];
   },
 }))
   test(name, run);
 
 test("everybody sees from when a group may have it; which one, operators see", async () => {
-  const coupon_id = await upcoming("GROUP-5", "2030-05-06");
-  await setGroup(coupon_id, "regulars", "2030-05-06T09:50:00Z");
-  const eligible_from = "2030-05-06T09:50:00.000000Z";
+  const coupon_id = await upcoming("GROUP-5", "2058-05-06");
+  await setGroup(coupon_id, "regulars", "2058-05-06T09:50:00Z");
+  const eligible_from = "2058-05-06T09:50:00.000000Z";
   const shown = async (path: string) => {
     const { body } = await world().call(`GET ${path}`);
     const coupons = body.coupons ?? body.upcoming ?? [body];
@@ -97,8 +97,8 @@ test("groups: a page at a time, each with its members and its coupons", async ()
   const members = await world().newUsers(2);
   await change("add", "list-a", members);
   await change("add", "list-c", [members[0] as number]);
-  const coupon_id = await upcoming("GROUP-6", "2030-05-07");
-  await setGroup(coupon_id, "list-b", "2030-05-07T09:00:00Z");
+  const coupon_id = await upcoming("GROUP-6", "2058-05-07");
+  await setGroup(coupon_id, "list-b", "2058-05-07T09:00:00Z");
   const { body: first } = await asAdminGet("/groups?after=list-&page_size=2");
   assert.deepEqual(first, {
     groups: [
@@ -146,13 +146,13 @@ const wrong: Wrong[] = [
   [
     "a start without a group",
     "POST /coupons/7/group",
-    { group_name: null, eligible_from: "2030-01-01T00:00:00Z" },
+    { group_name: null, eligible_from: "2058-01-01T00:00:00Z" },
     ["eligible_from", "must be null where group_name is, and only there"],
   ],
   [
     "a name that is none",
     "POST /coupons/7/group",
-    { group_name: "v i p", eligible_from: "2030-01-01T00:00:00Z" },
+    { group_name: "v i p", eligible_from: "2058-01-01T00:00:00Z" },
     ["group_name", "must be 1 to 64 letters, digits, - or _"],
   ],
   ["nobody", "POST /groups/vip/add", { user_ids: [] }, ["user_ids", "must not be empty"]],

@@ -55,11 +55,11 @@ for (const [name, run] of outcomeTests("set_coupon_count", {
     ];
   },
   count_taken: async () => {
-    await asAdmin("POST /coupons", offer("ROW-1", "2030-01-07"));
+    await asAdmin("POST /coupons", offer("ROW-1", "2058-01-07"));
     const { coupon_id } = (
       await asAdmin("POST /coupons", {
-        ...offer("ROW-2", "2030-01-07"),
-        start_time: "2030-01-07T09:00:00Z",
+        ...offer("ROW-2", "2058-01-07"),
+        start_time: "2058-01-07T09:00:00Z",
         count: 5,
       })
     ).body;
@@ -80,7 +80,7 @@ for (const [name, run] of outcomeTests("set_coupon_count", {
 
 for (const [name, run] of outcomeTests("set_coupon_expiry", {
   coupon_not_found: async () => [
-    await asAdmin("POST /coupons/999999/expiry", { expiry: "2031-01-01T00:00:00Z" }),
+    await asAdmin("POST /coupons/999999/expiry", { expiry: "2059-01-01T00:00:00Z" }),
     { coupon_id: 999_999 },
   ],
   unchanged: async () => {
@@ -101,10 +101,10 @@ for (const [name, run] of outcomeTests("set_coupon_expiry", {
   changed: async () => {
     const coupon_id = await world().newCoupon();
     const answer = await asAdmin(`POST /coupons/${coupon_id}/expiry`, {
-      expiry: "2031-01-01T00:00:00+02:00",
+      expiry: "2059-01-01T00:00:00+02:00",
     });
     const { expiry } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
-    assert.equal(expiry, "2030-12-31T22:00:00.000000Z");
+    assert.equal(expiry, "2058-12-31T22:00:00.000000Z");
     return [answer, { coupon_id }];
   },
 }))
@@ -119,77 +119,77 @@ async function upcoming(code: string, day: string, given: object = {}): Promise<
 
 for (const [name, run] of outcomeTests("set_coupon_start", {
   coupon_not_found: async () => [
-    await asAdmin("POST /coupons/999999/start", { start_time: "2030-05-01T10:00:00Z" }),
+    await asAdmin("POST /coupons/999999/start", { start_time: "2058-05-01T10:00:00Z" }),
     { coupon_id: 999_999 },
   ],
   unchanged: async () => {
-    const coupon_id = await upcoming("START-1", "2030-05-01");
+    const coupon_id = await upcoming("START-1", "2058-05-01");
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-01T12:00:00+02:00" }),
-      { coupon_id, live_on: "2030-05-01", slot: 1 },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-01T12:00:00+02:00" }),
+      { coupon_id, live_on: "2058-05-01", slot: 1 },
     ];
   },
   already_started: async () => {
     const coupon_id = await world().newCoupon();
-    const answer = await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-02T10:00:00Z" });
+    const answer = await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-02T10:00:00Z" });
     return [answer, { coupon_id, live_on: answer.body.live_on, slot: 1 }];
   },
   in_the_past: async () => {
-    const coupon_id = await upcoming("START-2", "2030-05-03");
+    const coupon_id = await upcoming("START-2", "2058-05-03");
     return [
       await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2001-05-03T10:00:00Z" }),
-      { coupon_id, live_on: "2030-05-03", slot: 1 },
+      { coupon_id, live_on: "2058-05-03", slot: 1 },
     ];
   },
   not_after_eligible_from: async () => {
-    const coupon_id = await upcoming("START-10", "2030-05-12");
-    const group = { group_name: "regulars", eligible_from: "2030-05-12T09:00:00Z" };
+    const coupon_id = await upcoming("START-10", "2058-05-12");
+    const group = { group_name: "regulars", eligible_from: "2058-05-12T09:00:00Z" };
     assert.equal((await asAdmin(`POST /coupons/${coupon_id}/group`, group)).body.warning, "empty_group");
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-12T09:00:00Z" }),
-      { coupon_id, live_on: "2030-05-12", slot: 1 },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-12T09:00:00Z" }),
+      { coupon_id, live_on: "2058-05-12", slot: 1 },
     ];
   },
   not_before_expiry: async () => {
-    const coupon_id = await upcoming("START-3", "2030-05-04");
+    const coupon_id = await upcoming("START-3", "2058-05-04");
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2031-01-01T00:00:00Z" }),
-      { coupon_id, live_on: "2030-05-04", slot: 1 },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2059-01-01T00:00:00Z" }),
+      { coupon_id, live_on: "2058-05-04", slot: 1 },
     ];
   },
   start_time_taken: async () => {
-    const taken_by = await upcoming("START-4", "2030-05-05");
-    const coupon_id = await upcoming("START-5", "2030-05-06");
+    const taken_by = await upcoming("START-4", "2058-05-05");
+    const coupon_id = await upcoming("START-5", "2058-05-06");
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-05T10:00:00Z" }),
-      { coupon_id, live_on: "2030-05-06", slot: 1, taken_by },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-05T10:00:00Z" }),
+      { coupon_id, live_on: "2058-05-06", slot: 1, taken_by },
     ];
   },
   count_taken: async () => {
-    const taken_by = await upcoming("START-6", "2030-05-07");
-    const coupon_id = await upcoming("START-7", "2030-05-08");
+    const taken_by = await upcoming("START-6", "2058-05-07");
+    const coupon_id = await upcoming("START-7", "2058-05-08");
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-07T11:00:00Z" }),
-      { coupon_id, live_on: "2030-05-08", slot: 1, taken_by },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-07T11:00:00Z" }),
+      { coupon_id, live_on: "2058-05-08", slot: 1, taken_by },
     ];
   },
   day_full: async () => {
     for (const count of [1, 2, 3])
-      await upcoming(`FULL-DAY-${count}`, "2030-05-09", { start_time: `2030-05-09T0${count}:00:00Z`, count });
-    const coupon_id = await upcoming("START-8", "2030-05-10", { count: 4 });
+      await upcoming(`FULL-DAY-${count}`, "2058-05-09", { start_time: `2058-05-09T0${count}:00:00Z`, count });
+    const coupon_id = await upcoming("START-8", "2058-05-10", { count: 4 });
     return [
-      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2030-05-09T10:00:00Z" }),
-      { coupon_id, live_on: "2030-05-10", slot: 1 },
+      await asAdmin(`POST /coupons/${coupon_id}/start`, { start_time: "2058-05-09T10:00:00Z" }),
+      { coupon_id, live_on: "2058-05-10", slot: 1 },
     ];
   },
   changed: async () => {
-    const coupon_id = await upcoming("START-9", "2030-05-11");
+    const coupon_id = await upcoming("START-9", "2058-05-11");
     const answer = await asAdmin(`POST /coupons/${coupon_id}/start`, {
-      start_time: "2030-12-31T23:59:30Z",
+      start_time: "2058-12-31T23:59:30Z",
     });
     const { start_time } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
-    assert.equal(start_time, "2030-12-31T23:59:30.000000Z");
-    return [answer, { coupon_id, live_on: "2030-12-31", slot: 1, warning: "short_lived" }];
+    assert.equal(start_time, "2058-12-31T23:59:30.000000Z");
+    return [answer, { coupon_id, live_on: "2058-12-31", slot: 1, warning: "short_lived" }];
   },
 }))
   test(name, run);
@@ -200,7 +200,7 @@ for (const [name, run] of outcomeTests("edit_coupon", {
     { coupon_id: 999_999 },
   ],
   unchanged: async () => {
-    const coupon_id = await upcoming("EDIT-1", "2030-06-01");
+    const coupon_id = await upcoming("EDIT-1", "2058-06-01");
     return [
       await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "EDIT-1", message: "m" }),
       { coupon_id },
@@ -211,12 +211,12 @@ for (const [name, run] of outcomeTests("edit_coupon", {
     return [await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "EDIT-2" }), { coupon_id }];
   },
   code_taken: async () => {
-    const taken_by = await upcoming("EDIT-3", "2030-06-03");
-    const coupon_id = await upcoming("EDIT-4", "2030-06-04");
+    const taken_by = await upcoming("EDIT-3", "2058-06-03");
+    const coupon_id = await upcoming("EDIT-4", "2058-06-04");
     return [await asAdmin(`POST /coupons/${coupon_id}/edit`, { code: "edit-3" }), { coupon_id, taken_by }];
   },
   changed: async () => {
-    const coupon_id = await upcoming("EDIT-5", "2030-06-05");
+    const coupon_id = await upcoming("EDIT-5", "2058-06-05");
     const given = { code: "EDIT-6", message: "Soup", description: "", metadata: { a: 1 } };
     const answer = await asAdmin(`POST /coupons/${coupon_id}/edit`, { ...given, reason: "a slip" });
     const { code, message, description, metadata } = (await asAdminGet(`/coupons/${coupon_id}`)).body;
@@ -227,7 +227,7 @@ for (const [name, run] of outcomeTests("edit_coupon", {
   test(name, run);
 
 test("metadata that is edited keeps all digits of its numbers", async () => {
-  const coupon_id = await upcoming("DIGITS", "2030-06-06");
+  const coupon_id = await upcoming("DIGITS", "2058-06-06");
   const body = '{"metadata": {"id": 12345678901234567890}}';
   assert.equal((await asAdmin(`POST /coupons/${coupon_id}/edit`, body)).status, 200);
   const { owner } = world().scratch;
@@ -324,22 +324,22 @@ test("what is changed is in the audit: who by the token, through which login, an
   };
   const { coupon_id, user_id } = await holder();
   const at = (command: string) => `/coupons/${coupon_id}/${command}`;
-  const expiry = "2031-01-01T00:00:00Z";
+  const expiry = "2059-01-01T00:00:00Z";
   const users = [{ user_id: 8_100_000, display_name: "Ann" }];
   const why = { reason: "because, 🎟" };
-  const soon = await upcoming("AUDITED-SOON", "2030-04-02");
+  const soon = await upcoming("AUDITED-SOON", "2058-04-02");
   const admins: [route: string, command: string, body: object, ...about: (number | null)[]][] = [
-    ["POST /coupons", "create_coupon", offer("AUDITED", "2030-04-01"), 0, null],
+    ["POST /coupons", "create_coupon", offer("AUDITED", "2058-04-01"), 0, null],
     [`POST ${at("pause")}`, "pause_coupon", {}, coupon_id, null],
     [`POST ${at("resume")}`, "resume_coupon", {}, coupon_id, null],
     [`POST ${at("count")}`, "set_coupon_count", { count: 77 }, coupon_id, null],
     [`POST ${at("expiry")}`, "set_coupon_expiry", { expiry }, coupon_id, null],
     [`POST ${at("edit")}`, "edit_coupon", { message: "another" }, coupon_id, null],
-    [`POST /coupons/${soon}/start`, "set_coupon_start", { start_time: "2030-04-03T10:00:00Z" }, soon, null],
+    [`POST /coupons/${soon}/start`, "set_coupon_start", { start_time: "2058-04-03T10:00:00Z" }, soon, null],
     [
       `POST /coupons/${soon}/group`,
       "set_coupon_group",
-      { group_name: "regulars", eligible_from: "2030-04-03T09:00:00Z" },
+      { group_name: "regulars", eligible_from: "2058-04-03T09:00:00Z" },
       soon,
       null,
     ],
@@ -374,7 +374,7 @@ test("what is changed is in the audit: who by the token, through which login, an
   ]);
 });
 
-const coupon = offer("WRONG", "2030-03-01");
+const coupon = offer("WRONG", "2058-03-01");
 for (const [name, run] of wrongBodyTests([
   [
     "a start that is no time",
@@ -407,8 +407,8 @@ for (const [name, run] of wrongBodyTests([
     "POST /coupons/1/pause": {},
     "POST /coupons/1/resume": {},
     "POST /coupons/1/count": { count: 1 },
-    "POST /coupons/1/expiry": { expiry: "2031-01-01T00:00:00Z" },
-    "POST /coupons/1/start": { start_time: "2030-01-01T00:00:00Z" },
+    "POST /coupons/1/expiry": { expiry: "2059-01-01T00:00:00Z" },
+    "POST /coupons/1/start": { start_time: "2058-01-01T00:00:00Z" },
     "POST /coupons/1/edit": { message: "m" },
     "POST /coupons/1/withdraw": {},
     "POST /coupons/retire": { before: "2026-01-01" },

@@ -47,7 +47,7 @@ test("400: a member is named once, and in front of what is wrong with it, whoeve
       errors: [{ member: "before", detail: aDay }],
     },
   );
-  const coupon = { code: "A", message: "m", description: "d", expiry: "2030-01-01T00:00:00Z", count: 1 };
+  const coupon = { code: "A", message: "m", description: "d", expiry: "2058-01-01T00:00:00Z", count: 1 };
   const years = "must lie between 1970 and 9999";
   for (const start_time of ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00"])
     assertProblem(await asAdmin("POST /coupons", { ...coupon, start_time }), 400, {
