@@ -43,17 +43,17 @@ test("set_time_zone", async () => {
   assert.deepEqual(await audited(call(`set_time_zone('UTC')`)), [
     ["set_time_zone", null, null, there, back, null, null],
   ]);
-  await admin`select from create_coupon('EVE', 'm', 'd', '2033-01-01 20:00Z', '2034-01-01', 1)`;
-  await admin`select from create_coupon('MORN', 'm', 'd', '2033-01-02 06:00Z', '2034-01-01', 1)`;
+  await admin`select from create_coupon('EVE', 'm', 'd', '2061-01-01 20:00Z', '2062-01-01', 1)`;
+  await admin`select from create_coupon('MORN', 'm', 'd', '2061-01-02 06:00Z', '2062-01-01', 1)`;
   assert.deepEqual(await audited(call(`set_time_zone('Asia/Tokyo')`)), [], "breaks_daily_offer");
 });
 
 test("create_coupon: all that it was given, times in UTC, whatever the session's time zone", async () => {
-  const create = `create_coupon('NEW', 'm', 'd', '2031-01-01 12:00+02', '2031-01-02Z', 5, '{"a": 1}', ${WHO})`;
+  const create = `create_coupon('NEW', 'm', 'd', '2059-01-01 12:00+02', '2059-01-02Z', 5, '{"a": 1}', ${WHO})`;
   const [row = []] = await audited(() => inKathmandu(`select from ${create}`));
   const id = await value(admin`select coupon_id::integer from find_coupon(code => 'NEW')`);
   const given = { code: "NEW", message: "m", description: "d", count: 5, metadata: { a: 1 } };
-  const times = { start_time: "2031-01-01T10:00:00+00:00", expiry: "2031-01-02T00:00:00+00:00" };
+  const times = { start_time: "2059-01-01T10:00:00+00:00", expiry: "2059-01-02T00:00:00+00:00" };
   assert.deepEqual(row, ["create_coupon", id, null, null, { ...given, ...times }, ...who]);
   assert.deepEqual(await audited(call(create)), [], "already_created");
   assert.deepEqual(await audited(call(create.replace("'d'", "'e'"))), [], "code_taken");
@@ -113,12 +113,12 @@ test("set_coupon_expiry: in UTC, whatever the session's time zone", async () => 
   const lunch = await upcoming(3);
   const before = await expiryOf(lunch);
   const [row] = await audited(() =>
-    inKathmandu(`select from set_coupon_expiry(${lunch}, '2040-01-01 05:45', ${WHO})`),
+    inKathmandu(`select from set_coupon_expiry(${lunch}, '2068-01-01 05:45', ${WHO})`),
   );
-  const change = [{ expiry: before }, { expiry: "2040-01-01T00:00:00+00:00" }];
+  const change = [{ expiry: before }, { expiry: "2068-01-01T00:00:00+00:00" }];
   assert.deepEqual(row, ["set_coupon_expiry", lunch, null, ...change, ...who]);
   assert.deepEqual(
-    await audited(call(`set_coupon_expiry(${lunch}, '2040-01-01Z', ${WHO})`)),
+    await audited(call(`set_coupon_expiry(${lunch}, '2068-01-01Z', ${WHO})`)),
     [],
     "unchanged",
   );
@@ -146,7 +146,7 @@ test("issuing is not in it, and neither is what finds no coupon", async () => {
     "pause_coupon(999999)",
     "resume_coupon(999999)",
     "set_coupon_count(999999, 5)",
-    "set_coupon_expiry(999999, '2040-01-01')",
+    "set_coupon_expiry(999999, '2068-01-01')",
   ])
     assert.deepEqual(await audited(call(text)), [], text);
 });
@@ -272,11 +272,11 @@ test("the reader refuses bad arguments", async () => {
 });
 
 for (const text of [
-  "create_coupon('BAD', 'm', 'd', '2031-01-01', '2032-01-01', 5",
+  "create_coupon('BAD', 'm', 'd', '2059-01-01', '2060-01-01', 5",
   "pause_coupon(1",
   "resume_coupon(1",
   "set_coupon_count(1, 5",
-  "set_coupon_expiry(1, '2040-01-01'",
+  "set_coupon_expiry(1, '2068-01-01'",
   "set_time_zone('UTC'",
   "import_users('{1}', '{a}'",
   "undo_use(1, 1",

@@ -6,7 +6,7 @@ import { waiting } from "../bench/harness/waiting.ts";
 
 const { owner, admin, watch } = await testDatabase();
 
-const record = (id: string) => admin`select from record_key(${id}, 'POS north', 'use', '2031-01-01Z')`;
+const record = (id: string) => admin`select from record_key(${id}, 'POS north', 'use', '2059-01-01Z')`;
 const revoke = (id: string) => rows(admin`select outcome, name from revoke_key(${id}, 'lost', 'admin:root')`);
 
 test("revoked, already_revoked: with whose it is, once in the audit", async () => {

@@ -60,10 +60,10 @@ await expire(ended);
 // A day that is full, in an order other than that of the slots.
 await admin`
   select c.* from (values ('X', 1, 11), ('Y', 2, 12), ('Z', 3, 13)) v (code, hour, count), create_coupon(v.code, 'm', 'd',
-    ${`2031-01-01 00:00${offset}`}::text::timestamptz + v.hour * interval '1 hour', '2032-01-01', v.count) c`;
-await admin`select from create_coupon('ALONE', 'm', 'd', ${`2031-01-02 00:30${offset}`}::text::timestamptz, '2032-01-01', 11)`;
+    ${`2059-01-01 00:00${offset}`}::text::timestamptz + v.hour * interval '1 hour', '2060-01-01', v.count) c`;
+await admin`select from create_coupon('ALONE', 'm', 'd', ${`2059-01-02 00:30${offset}`}::text::timestamptz, '2060-01-01', 11)`;
 
-await admin`select from create_coupon('MOVES', 'm', 'd', ${`2031-01-03 00:30${offset}`}::text::timestamptz, '2032-01-01', 15)`;
+await admin`select from create_coupon('MOVES', 'm', 'd', ${`2059-01-03 00:30${offset}`}::text::timestamptz, '2060-01-01', 15)`;
 
 /** An insert of a grant that is right in all that isn't given. */
 function grant(given: {
@@ -92,10 +92,10 @@ function grant(given: {
 }
 /** An insert of a coupon that is right in all that isn't given, on the day after the full one. */
 function offer(given: { code?: string; start?: string; slot?: string; count?: string; more?: string } = {}) {
-  const { code = "NEW", start = `2031-01-02 04:00${offset}`, slot = "2", count = "14", more = "" } = given;
+  const { code = "NEW", start = `2059-01-02 04:00${offset}`, slot = "2", count = "14", more = "" } = given;
   return `insert into coupon.coupons
       (code, message, description, start_time, expiry, time_zone, slot, count${more && ", issued"})
-    values ('${code}', 'm', 'd', '${start}', '2032-01-01', '${time_zone}', ${slot}, ${count}${more && `, ${more}`})`;
+    values ('${code}', 'm', 'd', '${start}', '2060-01-01', '${time_zone}', ${slot}, ${count}${more && `, ${more}`})`;
 }
 /** An insert of grants to users 3 and 4, with SQL in n (0 and 1) for what isn't right. */
 const twoGrants = (given: { coupon?: number; position?: string; at?: string; on?: string }) => {
@@ -531,23 +531,23 @@ const attacks: Record<string, Attack[]> = {
     ],
   ],
   "4: three different coupons a day": [
-    ["a fourth coupon", [offer({ start: `2031-01-01 04:00${offset}` })], "coupons_one_per_slot"],
-    ["a fourth slot", [offer({ start: `2031-01-01 04:00${offset}`, slot: "4" })], "coupons_slot_is_1_to_3"],
-    ["slot 0", [offer({ start: `2031-01-01 04:00${offset}`, slot: "0" })], "coupons_slot_is_1_to_3"],
+    ["a fourth coupon", [offer({ start: `2059-01-01 04:00${offset}` })], "coupons_one_per_slot"],
+    ["a fourth slot", [offer({ start: `2059-01-01 04:00${offset}`, slot: "4" })], "coupons_slot_is_1_to_3"],
+    ["slot 0", [offer({ start: `2059-01-01 04:00${offset}`, slot: "0" })], "coupons_slot_is_1_to_3"],
     ["no slot", [offer({ slot: "null" })], "23502"],
     [
       "an update to slot 4",
       ["update coupon.coupons set slot = 4 where code = 'X'"],
       "coupons_slot_is_1_to_3",
     ],
-    ["the same start", [offer({ start: `2031-01-02 00:30${offset}` })], "coupons_one_per_start_time"],
+    ["the same start", [offer({ start: `2059-01-02 00:30${offset}` })], "coupons_one_per_start_time"],
     ["the same count", [offer({ count: "11" })], "coupons_one_per_count"],
     ["the same code", [offer({ code: "ALONE" })], "coupons_code_is_unique"],
     ["the same code in another case", [offer({ code: "alone" })], "coupons_code_is_unique"],
     ["an update to the same code", [changeCoupon("code = 'alone'", fresh)], "coupons_code_is_unique"],
     [
       "an update to the same start",
-      [`update coupon.coupons set start_time = '2031-01-01 01:00${offset}' where code = 'Y'`],
+      [`update coupon.coupons set start_time = '2059-01-01 01:00${offset}' where code = 'Y'`],
       "coupons_one_per_start_time",
     ],
     [
@@ -557,7 +557,7 @@ const attacks: Record<string, Attack[]> = {
     ],
     [
       "a coupon moved to a full day",
-      [`update coupon.coupons set start_time = '2031-01-01 04:00${offset}', count = 14 where code = 'ALONE'`],
+      [`update coupon.coupons set start_time = '2059-01-01 04:00${offset}', count = 14 where code = 'ALONE'`],
       "coupons_one_per_slot",
     ],
     [
@@ -567,7 +567,7 @@ const attacks: Record<string, Attack[]> = {
     ],
     [
       "a fourth coupon in a transaction that judges at its end",
-      ["set constraints all deferred", offer({ start: `2031-01-01 04:00${offset}` })],
+      ["set constraints all deferred", offer({ start: `2059-01-01 04:00${offset}` })],
       "coupons_one_per_slot",
     ],
   ],
@@ -993,7 +993,7 @@ const attacks: Record<string, Attack[]> = {
     ],
     [
       "a start that is not",
-      [note("set_coupon_start", '{"start_time": "2031-01-01T00:00:00+00:00"}')],
+      [note("set_coupon_start", '{"start_time": "2059-01-01T00:00:00+00:00"}')],
       "audit_tells_what_is",
     ],
     ["a text that is not", [note("edit_coupon", '{"message": "never"}')], "audit_tells_what_is"],
@@ -1213,7 +1213,7 @@ for (const [rule, list] of Object.entries(attacks)) {
 
 test("4: a live_on by hand is the day of start_time all the same", async () => {
   const before = await rows(owner`select id, live_on from coupon.coupons order by id`);
-  await owner`update coupon.coupons set live_on = '2030-01-01'`;
+  await owner`update coupon.coupons set live_on = '2058-01-01'`;
   assert.deepEqual(await rows(owner`select id, live_on from coupon.coupons order by id`), before);
 });
 
@@ -1292,7 +1292,7 @@ const dropFrom = (table: string, ...constraints: string[]) =>
 const one = (user_id: number, coupon_id: number) =>
   `select outcome from issue_coupon(${user_id}, ${coupon_id})`;
 const created = (code: string, start_time: string, count: number) =>
-  `select outcome from create_coupon('${code}', 'm', 'd', '${start_time}', '2032-01-01', ${count})`;
+  `select outcome from create_coupon('${code}', 'm', 'd', '${start_time}', '2060-01-01', ${count})`;
 const moved = (start_time: string) =>
   `select o.outcome from find_coupon(code => 'MOVES') c, set_coupon_start(c.coupon_id, '${start_time}') o`;
 /** What a command says when it did it. */
@@ -1388,7 +1388,7 @@ const switchedOff: SwitchedOff[] = [
   {
     rule: "4, three",
     edits: [{ file: "internal/find_place.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
-    attempt: created("W", `2031-01-01 04:00${offset}`, 14),
+    attempt: created("W", `2059-01-01 04:00${offset}`, 14),
     constraint: "coupons_slot_is_1_to_3",
     drop: dropFrom("coupons", "coupons_slot_is_1_to_3"),
     invariant: "three_different_coupons_a_day",
@@ -1400,7 +1400,7 @@ const switchedOff: SwitchedOff[] = [
         "where c.start_time = find_place.start_time and c.id is distinct from find_place.coupon_id;",
       ),
     ],
-    attempt: created("W", `2031-01-02 00:30${offset}`, 14),
+    attempt: created("W", `2059-01-02 00:30${offset}`, 14),
     constraint: "coupons_one_per_start_time",
     drop: dropFrom("coupons", "coupons_one_per_start_time"),
     invariant: "three_different_coupons_a_day",
@@ -1412,7 +1412,7 @@ const switchedOff: SwitchedOff[] = [
         "where c.live_on = find_place.live_on and c.count = find_place.count and c.id is distinct from find_place.coupon_id;",
       ),
     ],
-    attempt: created("W", `2031-01-02 04:00${offset}`, 11),
+    attempt: created("W", `2059-01-02 04:00${offset}`, 11),
     constraint: "coupons_one_per_count",
     drop: dropFrom("coupons", "coupons_one_per_count"),
     invariant: "three_different_coupons_a_day",
@@ -1420,7 +1420,7 @@ const switchedOff: SwitchedOff[] = [
   {
     rule: "4, a start that moves to a day that is full",
     edits: [{ file: "internal/find_place.sql", from: "generate_series(1, 3)", to: "generate_series(1, 4)" }],
-    attempt: moved(`2031-01-01 04:00${offset}`),
+    attempt: moved(`2059-01-01 04:00${offset}`),
     constraint: "coupons_slot_is_1_to_3",
     drop: dropFrom("coupons", "coupons_slot_is_1_to_3"),
     invariant: "three_different_coupons_a_day",
@@ -1470,7 +1470,7 @@ const switchedOff: SwitchedOff[] = [
         to: "where false;",
       },
     ],
-    attempt: created("alone", `2031-01-03 04:00${offset}`, 14),
+    attempt: created("alone", `2059-01-03 04:00${offset}`, 14),
     constraint: "coupons_code_is_unique",
     drop: ["drop index coupon.coupons_code_is_unique"],
     invariant: "code_is_unique",

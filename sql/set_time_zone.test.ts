@@ -14,7 +14,7 @@ const create = (code: string, start_time: string, count: number) =>
 
 const days = () =>
   rows(
-    owner`select code, live_on::text, slot from coupon.coupons where start_time > '2030-01-01' order by start_time`,
+    owner`select code, live_on::text, slot from coupon.coupons where start_time > '2058-01-01' order by start_time`,
   );
 
 beforeEach(async () => {
@@ -23,35 +23,35 @@ beforeEach(async () => {
 });
 
 test("changed: coupons move to their day in the new zone, and back", async () => {
-  await create("EVENING", "2031-01-01 20:00Z", 1);
-  await create("MORNING", "2031-01-03 06:00Z", 1);
+  await create("EVENING", "2059-01-01 20:00Z", 1);
+  await create("MORNING", "2059-01-03 06:00Z", 1);
   assert.equal(await setZone("Asia/Tokyo"), "changed");
   assert.deepEqual(await days(), [
-    ["EVENING", "2031-01-02", 1],
-    ["MORNING", "2031-01-03", 1],
+    ["EVENING", "2059-01-02", 1],
+    ["MORNING", "2059-01-03", 1],
   ]);
   assert.equal(await setZone("UTC"), "changed");
   assert.deepEqual(await days(), [
-    ["EVENING", "2031-01-01", 1],
-    ["MORNING", "2031-01-03", 1],
+    ["EVENING", "2059-01-01", 1],
+    ["MORNING", "2059-01-03", 1],
   ]);
 });
 
 test("changed: a coupon that takes the place which another leaves is not in its way", async () => {
-  for (const day of [1, 2, 3]) assert.equal(await create(`D${day}`, `2031-01-0${day} 20:00Z`, 10), "created");
+  for (const day of [1, 2, 3]) assert.equal(await create(`D${day}`, `2059-01-0${day} 20:00Z`, 10), "created");
   assert.equal(await setZone("Asia/Tokyo"), "changed");
   assert.deepEqual(await days(), [
-    ["D1", "2031-01-02", 1],
-    ["D2", "2031-01-03", 1],
-    ["D3", "2031-01-04", 1],
+    ["D1", "2059-01-02", 1],
+    ["D2", "2059-01-03", 1],
+    ["D3", "2059-01-04", 1],
   ]);
   assert.equal(await setZone("America/Los_Angeles"), "changed");
 });
 
 test("changed: new coupons get their day from it", async () => {
   await setZone("Pacific/Kiritimati");
-  assert.equal(await create("LATE", "2031-01-01 10:00Z", 1), "created");
-  assert.deepEqual(await days(), [["LATE", "2031-01-02", 1]]);
+  assert.equal(await create("LATE", "2059-01-01 10:00Z", 1), "created");
+  assert.deepEqual(await days(), [["LATE", "2059-01-02", 1]]);
 });
 
 test("changed: grants keep their day, and the next one counts in the new zone", async () => {
@@ -74,12 +74,12 @@ test("unchanged", async () => {
 });
 
 test("changed: two days that become one share its slots", async () => {
-  await create("A", "2031-01-01 20:00Z", 1);
-  await create("B", "2031-01-02 06:00Z", 2);
+  await create("A", "2059-01-01 20:00Z", 1);
+  await create("B", "2059-01-02 06:00Z", 2);
   assert.equal(await setZone("Asia/Tokyo"), "changed");
   assert.deepEqual(await days(), [
-    ["A", "2031-01-02", 1],
-    ["B", "2031-01-02", 2],
+    ["A", "2059-01-02", 1],
+    ["B", "2059-01-02", 2],
   ]);
 });
 
@@ -89,8 +89,8 @@ for (const [what, counts] of [
 ] as const) {
   test(`breaks_daily_offer: a day would offer ${what}, and nothing changes`, async () => {
     const [first, ...others] = counts;
-    await create("A", "2031-01-01 20:00Z", first);
-    for (const [hour, count] of others.entries()) await create(`B${hour}`, `2031-01-02 0${hour}:00Z`, count);
+    await create("A", "2059-01-01 20:00Z", first);
+    for (const [hour, count] of others.entries()) await create(`B${hour}`, `2059-01-02 0${hour}:00Z`, count);
     const before = await days();
     assert.equal(await setZone("Asia/Tokyo"), "breaks_daily_offer");
     assert.deepEqual(await days(), before);
@@ -139,28 +139,28 @@ test("the zone's rules change between two coupons of neighbouring midnights: eac
 });
 
 test("changed: the same zone under new rules moves the coupons that are of another day now, and the audit says whence", async () => {
-  await create("THERE", "2031-01-01 06:00Z", 1);
-  await create("MOVED", "2031-01-01 23:30Z", 2);
-  await create("AFTER", "2031-01-02 06:00Z", 1);
+  await create("THERE", "2059-01-01 06:00Z", 1);
+  await create("MOVED", "2059-01-01 23:30Z", 2);
+  await create("AFTER", "2059-01-02 06:00Z", 1);
   await rulesChanged(1);
-  await create("SINCE", "2031-01-01 07:00Z", 3);
+  await create("SINCE", "2059-01-01 07:00Z", 3);
   const [[id]] = (await rows(owner`select id::integer from coupon.coupons where code = 'MOVED'`)) as [
     [number],
   ];
   assert.deepEqual(await wrongDays(), [[id]]);
   await admin`select from set_time_zone('UTC', reason => 'tzdata 2031a', actor => 'ops')`;
   assert.deepEqual(await days(), [
-    ["THERE", "2031-01-01", 1],
-    ["SINCE", "2031-01-01", 3],
-    ["MOVED", "2031-01-01", 2],
-    ["AFTER", "2031-01-02", 1],
+    ["THERE", "2059-01-01", 1],
+    ["SINCE", "2059-01-01", 3],
+    ["MOVED", "2059-01-01", 2],
+    ["AFTER", "2059-01-02", 1],
   ]);
   assert.deepEqual(
     await rows(admin`select command, old_values, new_values, reason, actor from audit_trail(page_size => 1)`),
     [
       [
         "set_time_zone",
-        { time_zone: "UTC", live_on: { [id]: "2031-01-02" } },
+        { time_zone: "UTC", live_on: { [id]: "2059-01-02" } },
         { time_zone: "UTC" },
         "tzdata 2031a",
         "ops",
@@ -170,19 +170,19 @@ test("changed: the same zone under new rules moves the coupons that are of anoth
 });
 
 test("breaks_daily_offer: the same zone under new rules, which make one day of two with the same count", async () => {
-  await create("A", "2031-01-01 23:30Z", 1);
-  await create("B", "2031-01-03 06:00Z", 1);
+  await create("A", "2059-01-01 23:30Z", 1);
+  await create("B", "2059-01-03 06:00Z", 1);
   await rulesChanged(1);
-  assert.equal(await create("C", "2031-01-01 06:00Z", 1), "created");
+  assert.equal(await create("C", "2059-01-01 06:00Z", 1), "created");
   const before = await days();
   assert.equal(await setZone("UTC"), "breaks_daily_offer");
   assert.deepEqual(await days(), before);
 });
 
 test("a coupon is never made at another's start_time, whatever day that one had by older rules", async () => {
-  await create("A", "2031-01-01 23:30Z", 1);
+  await create("A", "2059-01-01 23:30Z", 1);
   await rulesChanged(1);
-  assert.equal(await create("B", "2031-01-01 23:30Z", 2), "start_time_taken");
+  assert.equal(await create("B", "2059-01-01 23:30Z", 2), "start_time_taken");
 });
 
 test("changed: away from a zone that the server's zone data no longer have", async () => {

@@ -35,8 +35,8 @@ test("withdrawn: no list has it, and no command finds it", async () => {
     `pause_coupon(${lunch})`,
     `resume_coupon(${lunch})`,
     `set_coupon_count(${lunch}, 9)`,
-    `set_coupon_expiry(${lunch}, '2041-01-01Z')`,
-    `set_coupon_start(${lunch}, '2040-01-01Z')`,
+    `set_coupon_expiry(${lunch}, '2069-01-01Z')`,
+    `set_coupon_start(${lunch}, '2068-01-01Z')`,
     `edit_coupon(${lunch}, message => 'm')`,
   ])
     assert.equal(await value(admin.unsafe(`select outcome from ${call}`)), "coupon_not_found", call);
@@ -46,7 +46,7 @@ test("withdrawn: no list has it, and no command finds it", async () => {
 test("withdrawn: its code, its start, its count and its place are free, and its id is not given again", async () => {
   const create = (code: string, hour: number, count: number) => admin`
     select outcome, coupon_id::integer, slot
-    from create_coupon(${code}, 'm', 'd', ${`2031-01-01 1${hour}:00${offset}`}::text::timestamptz, '2032-01-01Z', ${count})`;
+    from create_coupon(${code}, 'm', 'd', ${`2059-01-01 1${hour}:00${offset}`}::text::timestamptz, '2060-01-01Z', ${count})`;
   const made: number[] = [];
   for (const n of [0, 1, 2]) made.push((await rows(create(`N${n}`, n, n + 1)))[0]?.[1] as number);
   const [, second = 0, third = 0] = made;
@@ -56,7 +56,7 @@ test("withdrawn: its code, its start, its count and its place are free, and its 
 
 test("withdrawn: the audit keeps what it was", async () => {
   const made = admin`
-    select coupon_id::integer from create_coupon('KEPT', 'm', 'd', '2033-01-01 12:00+02', '2034-01-01Z', 3, '{"a": 1}')`;
+    select coupon_id::integer from create_coupon('KEPT', 'm', 'd', '2061-01-01 12:00+02', '2062-01-01Z', 3, '{"a": 1}')`;
   const id = (await value(made)) as number;
   await admin.begin(async (sql) => {
     await sql`set local timezone = 'Asia/Kathmandu'`;
@@ -64,7 +64,7 @@ test("withdrawn: the audit keeps what it was", async () => {
   });
   const [of] = await admin`
     select command, old_values, new_values, reason, actor from audit_trail(coupon_id => ${id}) limit 1`;
-  const times = { start_time: "2033-01-01T10:00:00+00:00", expiry: "2034-01-01T00:00:00+00:00" };
+  const times = { start_time: "2061-01-01T10:00:00+00:00", expiry: "2062-01-01T00:00:00+00:00" };
   assert.deepEqual(
     { ...of },
     {
