@@ -63,10 +63,20 @@ export const synchronousOf = (states: readonly NodeState[]) =>
 export const lateOf = (states: readonly NodeState[]): Node =>
   states.find(({ role }) => !["leader", "synchronous", "standby"].includes(role))?.node ?? "n1";
 
-/** Whether a node says that nobody has the leader's lock. */
-export async function isLockFree(layout: Layout, node: Node): Promise<boolean> {
-  const said = await askRest<{ members: { role: string }[] }>(layout, node, "cluster");
-  return said?.members.every(({ role }) => role !== "leader") ?? false;
+/** What the nodes are by what etcd says, as one of them reads it now. */
+async function agreedRoles(layout: Layout, by: Node): Promise<{ name: string; role: string }[] | undefined> {
+  return (await askRest<{ members?: { name: string; role: string }[] }>(layout, by, "cluster"))?.members;
+}
+
+/** Whether nobody has the leader's lock. */
+export async function isLockFree(layout: Layout, by: Node): Promise<boolean> {
+  return (await agreedRoles(layout, by))?.every(({ role }) => role !== "leader") ?? false;
+}
+
+/** Whether this node may take the leader's lock once it is free: it is told some seconds after PostgreSQL has made it synchronous. */
+export async function mayLead(layout: Layout, by: Node, node: Node): Promise<boolean> {
+  const roles = await agreedRoles(layout, by);
+  return roles?.some(({ name, role }) => name === node && role === "sync_standby") ?? false;
 }
 
 /** Has a node look around now, and not at its next turn: it does so when its configuration is changed, by a change of nothing, too. */

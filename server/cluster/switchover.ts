@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
 import type { Target } from "../../db/target.ts";
 import { type Layout, NODES, type Node } from "./layout.ts";
-import { askToLook, isLockFree, leaderOf, nodeStates, synchronousOf } from "./patroni.ts";
+import { askToLook, isLockFree, leaderOf, mayLead, nodeStates, synchronousOf } from "./patroni.ts";
 import { type Processes, signal } from "./processes.ts";
 
 /** Far more than a busy machine needs. */
@@ -28,6 +28,7 @@ export async function switchOver(
 ): Promise<Switched> {
   const switched = await whoTakesOver(layout, candidate);
   const { from } = switched;
+  await untilMayLead(layout, switched);
   // So that little is left to be written while nobody leads.
   await withConnection(superuser, (sql) => sql`checkpoint`, { fetchTypes: false });
   const ending = (await processes.pids(from)).own;
@@ -51,6 +52,15 @@ async function whoTakesOver(layout: Layout, candidate: Node | undefined): Promis
       `a commit waits for ${to}, and ${candidate} may lack what was acknowledged: only ${to} can take over`,
     );
   return { from, to };
+}
+
+/** Otherwise nobody else could take over, and the leader would lead again. */
+async function untilMayLead(layout: Layout, { from, to }: Switched): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE_MS; !(await mayLead(layout, from, to)); await sleep(LOOK_MS))
+    if (Date.now() > deadline)
+      throw new Error(
+        `${to} may not lead after ${PATIENCE_MS / 1000} s: see ${layout.directory}/${from}.log`,
+      );
 }
 
 /**
