@@ -80,7 +80,7 @@ export function usageOf(scenarios: readonly Scenario<Options>[]): string {
       .map(([name, value]) => `--${name} ${[value].flat().join()}`)
       .join(" ");
   return `usage: ./sd bench NAME [--quick] [--json FILE] [option …]   one scenario
-       ./sd bench all [--quick]                            all of them, about three quarters of an hour; seconds each with --quick
+       ./sd bench all [--quick]                            all of them, about an hour; seconds each with --quick
        ./sd bench compare REV [burst | refuse | grant]     this working tree against another revision, in turn
        ./sd bench report                                   the tables and the picture anew from bench/results
 

@@ -31,7 +31,7 @@ interface TokensOptions {
 export const tokens: Scenario<TokensOptions> = {
   name: "tokens",
   about: "refusals with tokens of each algorithm, never seen and seen before; memory of those that are known",
-  defaults: { rounds: 5, connections: 64, volley: 500, known: 250_000 },
+  defaults: { rounds: 5, connections: 64, volley: 1_000, known: 250_000 },
   quick: { rounds: 1, volley: 100, known: 10_000 },
   run,
 };
@@ -40,7 +40,7 @@ export const tokens: Scenario<TokensOptions> = {
 const USERS = 20_000;
 /** Tokens that come again; the first volley, which warms up, sends all of them. */
 const SEEN = 2_000;
-const MOST = 20_000;
+const MOST = 50_000;
 const KNOWN_MEMORY = fileURLToPath(new URL("known-memory.ts", import.meta.url));
 
 interface Contender {
