@@ -32,11 +32,12 @@ export async function standStill(pids: readonly number[], meanwhile: () => Promi
   }
 }
 
-/** The letter of /proc; undefined: it has ended. */
+/** The letter of /proc; undefined: it has ended. A parent that stands still does not take note of that: its child stays as a zombie (Z). */
 export async function stateOf(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   // Its name, which may be anything, stands in brackets before its state.
-  return stat?.[stat.lastIndexOf(")") + 2];
+  const state = stat?.[stat.lastIndexOf(")") + 2];
+  return state === "Z" ? undefined : state;
 }
 
 export function has(command: string, ...args: string[]): Promise<boolean> {

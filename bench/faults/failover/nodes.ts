@@ -89,7 +89,7 @@ async function childrenOf(pid: number): Promise<number[]> {
 export async function untilEnded(pids: readonly number[]): Promise<void> {
   await until(`${pids.join(", ")} have ended`, async () => {
     const states = await Promise.all(pids.map(stateOf));
-    return states.every((state) => state === undefined || state === "Z");
+    return states.every((state) => state === undefined);
   });
 }
 
