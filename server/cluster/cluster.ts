@@ -137,15 +137,18 @@ export async function findCluster(where: Where): Promise<Cluster | undefined> {
   return handleOf(layout, createProcesses(layout, findPrograms()));
 }
 
+/** Whether anything of a cluster is there. */
+export const hasCluster = (where: Where) => existsSync(rootOf(where));
+
 /** Ends all its processes, standbys before their leader. The answer is whether any ran. */
 export async function stopCluster(where: Where): Promise<boolean> {
-  if (!existsSync(rootOf(where))) return false;
+  if (!hasCluster(where)) return false;
   return locked(await fs.realpath(rootOf(where)), (real) => endAll(real));
 }
 
 /** Ends it and removes all that was made for it, here and under /var/lib. */
 export async function removeCluster(where: Where): Promise<void> {
-  if (!existsSync(rootOf(where))) return;
+  if (!hasCluster(where)) return;
   await locked(await fs.realpath(rootOf(where)), async (real) => {
     await endAll(real);
     await removeFiles(real);

@@ -43,10 +43,16 @@ test("reset asks, removes what is ours, and nothing else", async (t) => {
   assert.deepEqual(processesOf(dataDir), []);
 
   await fs.rm(join(dataDir, "mine.txt"));
-  const removed = [`removed the database in ${dataDir}`];
+  const removed = [`removed the database and all that ./sd kept in ${dataDir}`];
   assert.deepEqual(await printed(t, () => reset(env, ["--yes"])), removed);
   await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
   assert.deepEqual(await printed(t, () => reset(env, ["--yes"])), removed, "again: nothing to do");
+
+  await fs.mkdir(join(dataDir, "cluster"), { recursive: true });
+  const what = "the database, the cluster and all that ./sd";
+  const { stdout } = await runSd(["reset"], { dataDir }, "yes\n");
+  assert.equal(stdout, `remove ${what} keeps in ${dataDir}? Type yes: removed ${what} kept in ${dataDir}\n`);
+  await assert.rejects(fs.stat(dataDir), { code: "ENOENT" });
 
   const given = readEnv({ DATA_DIR: dataDir, DATABASE_URL: "postgres://a@b/c" }, "");
   await assert.rejects(reset(given, ["--yes"]), {
@@ -87,7 +93,7 @@ test("where root's PostgreSQL can't reach the checkout: stdout has the answer al
   await stopEmbedded({ dataDir });
   await fs.writeFile(join(homes[0] as string, "postgres/PG_VERSION"), "17\n");
   assert.deepEqual(await printed(t, () => reset(envOf(dataDir), ["--yes"])), [
-    `removed the database in ${dataDir}`,
+    `removed the database and all that ./sd kept in ${dataDir}`,
   ]);
   assert.deepEqual([...homes, dataDir].filter(existsSync), []);
 });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { embeddedUsers, removeEmbedded } from "../../db/embedded/embedded.ts";
-import { removeCluster } from "../cluster/cluster.ts";
+import { hasCluster, removeCluster } from "../cluster/cluster.ts";
 import type { Env } from "../env.ts";
 import { confirmed } from "./confirmed.ts";
 import { say } from "./print.ts";
@@ -14,7 +14,8 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   if (env.DATABASE_URL)
     throw new Error("DATABASE_URL is set, and ./sd reset removes only the embedded database");
   const users = await usersOf(env);
-  const question = `remove the database and all that ./sd keeps in ${env.DATA_DIR}${usedBy(users, "use")}?`;
+  const what = hasCluster({ dataDir: env.DATA_DIR }) ? "the database, the cluster" : "the database";
+  const question = `remove ${what} and all that ./sd keeps in ${env.DATA_DIR}${usedBy(users, "use")}?`;
   if (!args.includes("--yes") && !(await confirmed(question))) {
     say("nothing was removed");
     return 1;
@@ -25,7 +26,7 @@ export async function reset(env: Env, args: string[]): Promise<number> {
   for (const name of names)
     if (OURS.test(name)) await rm(join(env.DATA_DIR, name), { recursive: true, force: true });
   await removeEmbedded({ dataDir: env.DATA_DIR });
-  say(`removed the database in ${env.DATA_DIR}${usedBy(users)}`);
+  say(`removed ${what} and all that ./sd kept in ${env.DATA_DIR}${usedBy(users)}`);
   return 0;
 }
 
