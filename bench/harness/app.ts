@@ -109,7 +109,9 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
     failures: () => logged.filter((line) => line.level === "error"),
     issue: async (couponId: number, userId: number) =>
       call(`POST /coupons/${couponId}/issue`, { token: await userToken(userId) }),
+    /** In the order of the server. */
     async close() {
+      app.endStreams();
       streaming.close();
       streaming.closeAllConnections();
       await db.close(1_000);

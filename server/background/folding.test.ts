@@ -6,7 +6,7 @@ import { plantGrants } from "../../bench/harness/coupons.ts";
 import { STEP, startFolding } from "./folding.ts";
 
 /** What each step copies, or why it fails. */
-function folding(steps: (number | Error)[], demand: number[] = []) {
+function folding(steps: (number | Error | (() => number))[], demand: number[] = []) {
   const clock = createClock();
   const failures: unknown[] = [];
   const asked: number[] = [];
@@ -17,7 +17,7 @@ function folding(steps: (number | Error)[], demand: number[] = []) {
     asked.push(clock.now());
     const step = steps.shift() ?? 0;
     if (step instanceof Error) throw step;
-    return step;
+    return typeof step === "function" ? step() : step;
   };
   startFolding({
     db: { foldGrants, foldDemand: async () => demand.shift() ?? 0, forgetSubjects: async () => ++forgets },
@@ -55,12 +55,14 @@ test("a step that fails is told, and the next look comes", async () => {
   assert.deepEqual([asked(), failures], [[60, 120], [error]]);
 });
 
-test("none while it drains", async () => {
-  const { clock, asked, state } = folding([]);
-  await clock.pass(60_000);
-  state.draining = true;
+test("none while it drains, also not the rest of those that began", async () => {
+  const drain = () => {
+    state.draining = true;
+    return STEP;
+  };
+  const { clock, asked, forgets, state } = folding([0, drain]);
   await clock.pass(600_000);
-  assert.deepEqual(asked(), [60]);
+  assert.deepEqual([asked(), forgets()], [[60, 120], 1]);
 });
 
 test("the server's login copies what the wallet then finds", async (t) => {

@@ -22,15 +22,18 @@ interface Parts {
 
 /** Begins in a minute. A step that fails is logged, and tried again at the next look. */
 export function startFolding({ db, clock, log, isDraining }: Parts): void {
-  async function step(): Promise<void> {
-    if (isDraining()) return;
-    const none = (error: unknown) => {
+  async function rowsOf(fold: () => Promise<number>): Promise<number> {
+    if (isDraining()) return 0;
+    return fold().catch((error: unknown) => {
       log.failure(error);
       return 0;
-    };
-    const folded = [await db.foldGrants(STEP).catch(none), await db.foldDemand(STEP).catch(none)];
-    await db.forgetSubjects().catch(none);
-    clock.after(folded.includes(STEP) ? NEXT_MS : LOOK_MS, step);
+    });
+  }
+
+  async function step(): Promise<void> {
+    const folded = [await rowsOf(() => db.foldGrants(STEP)), await rowsOf(() => db.foldDemand(STEP))];
+    await rowsOf(() => db.forgetSubjects());
+    if (!isDraining()) clock.after(folded.includes(STEP) ? NEXT_MS : LOOK_MS, step);
   }
   clock.after(LOOK_MS, step);
 }

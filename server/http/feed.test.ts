@@ -266,12 +266,16 @@ test("when it ends, nobody waits for those who do not take what was written", as
   );
 });
 
-test("a read that is under way when it ends tells nobody, and none follows", async () => {
-  const { clock, feed, world } = newFeed();
-  const watcher = watch({ feed });
-  feed.end();
-  await clock.pass(60_000);
-  assert.deepEqual([watcher.pieces, world.reads, feed.watchers()], [[RETRY], 1, 0]);
+test("a read that is under way when it ends tells nobody, also if it fails, and none follows", async () => {
+  for (const error of [undefined, new Error("the database was closed")]) {
+    const { clock, feed, world } = newFeed();
+    const watcher = watch({ feed });
+    feed.end();
+    world.error = error;
+    await clock.pass(60_000);
+    assert.deepEqual([watcher.pieces, world.reads, feed.watchers()], [[RETRY], 1, 0]);
+    assert.deepEqual(world.failures, []);
+  }
 });
 
 test("a read that fails is told, and the next state comes", async () => {

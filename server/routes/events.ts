@@ -54,10 +54,12 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
     let goOn = () => {};
     outgoing.once("close", () => goOn());
 
+    const isOver = () => outgoing.writableEnded || outgoing.destroyed;
+
     async function readOn(): Promise<void> {
       const rows = await db.events(place, AT_ONCE);
       place = behind(place, rows);
-      if (rows.length === 0 || outgoing.writableEnded || outgoing.destroyed) return;
+      if (rows.length === 0 || isOver()) return;
       isTold = true; // there may be more
       const taken = outgoing.write(rows.map(toBlock).join(""));
       if (!taken)
@@ -70,12 +72,12 @@ export function addEvents({ read, stream }: Operations, { clock, db, log }: Part
     async function run(): Promise<void> {
       isReading = true;
       try {
-        while (isTold && !outgoing.writableEnded && !outgoing.destroyed) {
+        while (isTold && !isOver()) {
           isTold = false;
           await readOn();
         }
       } catch (error) {
-        log.failure(error);
+        if (!isOver()) log.failure(error);
         outgoing.end(); // whoever connects again goes on from the last event
       }
       isReading = false;
