@@ -6,7 +6,9 @@ import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Webhook } from "standardwebhooks";
+import { createClock, settled } from "../../bench/harness/clock.ts";
 import { openReceiver } from "../../bench/harness/receiver.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { systemClock } from "../clock.ts";
 import { isPublic } from "./address.ts";
 import { createPost, type PostOptions } from "./post.ts";
@@ -105,8 +107,8 @@ test("who does not answer in time, or never ends, is not waited for", async (t) 
   const patient = await posting(t, { answerMs: 2_000 });
   patient.receiver.respondWith((_, response) => void response.writeHead(200).write("so far"));
   assert.deepEqual(await patient.post(), { status: 200, error: null, wait: null, body: "so far" });
-  receiver.respondWith((_, response) => void response.destroy());
-  assert.equal((await post()).error, "socket hang up");
+  patient.receiver.respondWith((_, response) => void response.destroy());
+  assert.equal((await patient.post()).error, "socket hang up");
 });
 
 test("who switches protocols has not taken it", async (t) => {
@@ -131,8 +133,9 @@ test("however an answer ends that is none, the post ends", async (t) => {
   }
 });
 
-test("a post waits for no other one to the same host", async (t) => {
-  const { receiver, post } = await posting(t, { answerMs: 2_000 });
+test("a post waits for no other one to the same host", { timeout: 60_000 }, async (t) => {
+  const clock = createClock();
+  const { receiver, post } = await posting(t, { answerMs: 2_000, clock });
   let hanging = 0;
   receiver.respondWith((_, response) => {
     if (hanging < 20) hanging += 1;
@@ -141,6 +144,7 @@ test("a post waits for no other one to the same host", async (t) => {
   const posts = Array.from({ length: 20 }, () => post());
   await receiver.until(() => hanging === 20);
   assert.equal((await post()).status, 204);
+  await clock.pass(2_000);
   for (const { error } of await Promise.all(posts)) assert.equal(error, "no answer in 2 s");
 });
 
@@ -207,11 +211,12 @@ test("nor are several that it closed, the one that is used instead among them", 
   assert.equal((await post()).status, 204);
 });
 
-/** A receiver in a process of its own, which prints its port. */
-async function receiving(t: TestContext, source: string): Promise<number> {
-  const child = spawn(process.execPath, ["-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+/** A receiver in a process of its own, which prints its port; what it is told comes to its standard input. */
+async function receiving(t: TestContext, source: string): Promise<{ port: number; tell: () => void }> {
+  const child = spawn(process.execPath, ["-e", source], { stdio: ["pipe", "pipe", "inherit"] });
   t.after(() => child.kill());
-  return Number(String((await once(child.stdout, "data"))[0]));
+  const port = Number(String((await once(child.stdout, "data"))[0]));
+  return { port, tell: () => child.stdin.end("go on") };
 }
 
 /** It ends its first connection in good order, and resets it a moment later. */
@@ -229,28 +234,40 @@ const standStill = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBu
 
 test("nor is one that it closed while this process stood still", async (t) => {
   const { post } = await posting(t);
-  const url = `http://127.0.0.1:${await receiving(t, ENDING)}/`;
+  const url = `http://127.0.0.1:${(await receiving(t, ENDING)).port}/`;
   assert.equal((await post(url)).status, 204);
   standStill(500);
   assert.deepEqual(await post(url), { status: 204, error: null, wait: null, body: "" });
 });
 
-/** It takes connections after 600 ms, and until then as many as the system keeps. The next one is asked for again after a second. */
+/**
+ * It takes connections once it is told to, and until then as many as the system keeps. The next one is asked for again after a second, and
+ * then after two more: too late.
+ */
 const SLOW = `
+  const { readSync, writeSync } = require("node:fs");
   const server = require("node:http").createServer((_, response) => response.writeHead(204).end());
   server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-    require("node:fs").writeSync(1, server.address().port + "\\n");
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    writeSync(1, server.address().port + "\\n");
+    readSync(0, Buffer.alloc(1));
   });`;
 
 test("who is slow to connect is waited for, though the host has another address where nobody is", async (t) => {
-  const port = await receiving(t, SLOW);
-  const queue = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
+  const { port, tell } = await receiving(t, SLOW);
+  const queue = Array.from({ length: 2 }, () => connect(port, "127.0.0.1"));
   for (const socket of queue) t.after(() => socket.destroy());
-  await Promise.race(queue.slice(0, 2).map((socket) => once(socket, "connect")));
-  const resolve = async () => ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
+  await Promise.all(queue.map((socket) => once(socket, "connect")));
+  let isResolved = false;
+  const resolve = async () => {
+    isResolved = true;
+    return ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
+  };
   const { post } = await posting(t, { resolve });
-  const { status, error } = await post(`http://crm.example:${port}/`);
+  const posted = post(`http://crm.example:${port}/`);
+  await until(() => isResolved, "its addresses are asked for");
+  await settled(); // and it has asked to connect
+  tell();
+  const { status, error } = await posted;
   assert.deepEqual([status, error], [204, null]);
 });
 
