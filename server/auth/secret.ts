@@ -6,12 +6,27 @@ import { join } from "node:path";
 import { makeDirectory } from "../../db/embedded/files.ts";
 import type { Env } from "../env.ts";
 
-/** JWT_SECRET, or 256 random bits that are generated once in DATA_DIR and readable by this user only. */
+/** JWT_SECRET, or the one that set-up made in DATA_DIR. Whoever only signs makes none: no server would take what it signs. */
 export async function tokenSecret(env: Env): Promise<string> {
   if (env.JWT_SECRET) return env.JWT_SECRET;
-  await makeDirectory(env.DATA_DIR);
-  const path = join(env.DATA_DIR, "token.secret");
-  if (!existsSync(path)) {
+  const path = pathOf(env);
+  const text = await readFile(path, "utf8").catch((error: { code?: string }) => {
+    if (error.code !== "ENOENT") throw error;
+    throw new Error(
+      `there is no ${path} to sign with: ./sd start makes it. Was the server started with another DATA_DIR or JWT_SECRET? Give it here too`,
+    );
+  });
+  const secret = text.trim();
+  if (secret.length < 32)
+    throw new Error(`${path} has no secret of 32 characters: delete it, and ./sd start makes another one`);
+  return secret;
+}
+
+/** The same for what sets up: where there is none, 256 random bits that only this user can read. */
+export async function madeTokenSecret(env: Env): Promise<string> {
+  const path = pathOf(env);
+  if (!env.JWT_SECRET && !existsSync(path)) {
+    await makeDirectory(env.DATA_DIR);
     // Written to another file first, so that nobody reads half of it. If two processes do this, the first link wins.
     const aside = `${path}.${randomBytes(6).toString("hex")}`;
     try {
@@ -23,17 +38,16 @@ export async function tokenSecret(env: Env): Promise<string> {
       await rm(aside, { force: true });
     }
   }
-  const secret = (await readFile(path, "utf8")).trim();
-  if (secret.length < 32)
-    throw new Error(`${path} has no secret of 32 characters: delete it, and another one is made`);
-  return secret;
+  return tokenSecret(env);
 }
+
+const pathOf = (env: Env) => join(env.DATA_DIR, "token.secret");
 
 /** What to say where a database may have other servers, which do not know the secret that was generated here. */
 export function secretOfThisMachine(env: Env): string | undefined {
   if (env.JWT_SECRET || signedElsewhereBy(env) || !(env.DATABASE_URL ?? env.API_DATABASE_URL))
     return undefined;
-  return `tokens are signed with ${join(env.DATA_DIR, "token.secret")}: other servers of this database need it as JWT_SECRET`;
+  return `tokens are signed with ${pathOf(env)}: other servers of this database need it as JWT_SECRET`;
 }
 
 /** The variable by which others sign tokens, so that set-up generates no secret; undefined if tokens are signed here. */

@@ -1,6 +1,6 @@
 /** ./sd cluster: a cluster on this machine that loses nothing with one of its nodes, to try what a real one does. */
 import { withConnection } from "../../db/connect.ts";
-import { tokenSecret } from "../auth/secret.ts";
+import { madeTokenSecret } from "../auth/secret.ts";
 import {
   type Cluster,
   findCluster,
@@ -49,7 +49,7 @@ async function start(env: Env, args: string[]): Promise<number> {
   const began = performance.now();
   const found = await startCluster({
     ...whereOf(env),
-    keys: { ...env, JWT_SECRET: await tokenSecret(env) },
+    keys: { ...env, JWT_SECRET: await madeTokenSecret(env) },
     log: say,
     signal: signalled,
   });

@@ -1,7 +1,5 @@
 /** ./sd token --name and --till as they are run, and ./sd keys. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { after, test } from "node:test";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { printed } from "../../bench/harness/printed.ts";
@@ -10,6 +8,7 @@ import { runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import type { Caller } from "../api/caller.ts";
 import { createAuthenticate } from "../auth/auth.ts";
+import { madeTokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
 import { keys } from "./keys.ts";
 
@@ -21,6 +20,7 @@ test("a key is recorded under its name, listed without itself, and revoked", asy
   const how = { dataDir: await temporaryDirectory(), env: { DATABASE_URL: database.setupUrl } };
   const said = (args: string[], status = 0) =>
     printed(t, () => keys(readEnv({ ...how.env, DATA_DIR: how.dataDir }), args), status);
+  const secret = await madeTokenSecret(readEnv({ DATA_DIR: how.dataDir }));
   const named = ["--service", "--scope", "use read", "--name", "POS north", "--days", "30"];
   const before = Math.floor(Date.now() / 1000);
   const made = await runSd(["token", ...named], how);
@@ -57,9 +57,7 @@ test("a key is recorded under its name, listed without itself, and revoked", asy
   await assert.rejects(said(["delete"]), /^Error: usage: \.\/sd keys \|/);
 
   const till = (await runSd(["token", "--till", "north-3"], how)).stdout.trimEnd();
-  const authenticate = await createAuthenticate(
-    readEnv({ JWT_SECRET: await readFile(join(how.dataDir, "token.secret"), "utf8") }),
-  );
+  const authenticate = await createAuthenticate(readEnv({ JWT_SECRET: secret }));
   const { key_id, ...caller } = (await authenticate(till)) as Exclude<Caller, { role: "user" }>;
   assert.deepEqual(caller, { role: "till", subject: "north-3" });
   const tills = await database.owner`select id from coupon.keys where name = 'north-3' and scope = 'use'`;

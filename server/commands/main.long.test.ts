@@ -175,7 +175,7 @@ test("a file of settings that can't be read: a sentence, and no other database i
 test("a reader that has gone is no error: ./sd status | head -3", async () => {
   const dataDir = join(await temporaryDirectory(), "data");
   for (const args of [["status"], ["token", "--users", "1-1000"]]) {
-    const run = sd(args, { dataDir });
+    const run = sd(args, { dataDir, env: { JWT_SECRET: "s".repeat(32) } });
     run.child.stdout.destroy();
     assert.deepEqual([await ended(run), run.stderr], [0, ""]);
   }

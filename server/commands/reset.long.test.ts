@@ -10,7 +10,7 @@ import { processesOf, runSd } from "../../bench/harness/sd.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { embeddedStatus, startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { nameOf } from "../../db/embedded/place.ts";
-import { tokenSecret } from "../auth/secret.ts";
+import { madeTokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
 import { openDatabase } from "./database.ts";
 import { reset } from "./reset.ts";
@@ -23,7 +23,7 @@ test("reset asks, removes what is ours, and nothing else", async (t) => {
   const dataDir = await madeDataDir();
   const env = envOf(dataDir);
   await startEmbedded({ dataDir });
-  await tokenSecret(env);
+  await madeTokenSecret(env);
   // Of a run that was killed.
   await fs.link(join(dataDir, "token.secret"), join(dataDir, "token.secret.0a1b2c3d4e5f"));
   await fs.writeFile(join(dataDir, "mine.txt"), "keep this");
@@ -64,10 +64,10 @@ test("a data directory that is a link to another disk: the next start finds it",
   const disk = await temporaryDirectory();
   const dataDir = join(await temporaryDirectory(), "data");
   await fs.symlink(disk, dataDir);
-  await tokenSecret(envOf(dataDir));
+  await madeTokenSecret(envOf(dataDir));
   await printed(t, () => reset(envOf(dataDir), ["--yes"]));
   assert.deepEqual(await fs.readdir(disk), []);
-  await tokenSecret(envOf(dataDir));
+  await madeTokenSecret(envOf(dataDir));
   assert.deepEqual(await fs.readdir(disk), ["token.secret"]);
 });
 

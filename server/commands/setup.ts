@@ -4,7 +4,7 @@ import { LOCK_MS, unlessLocked } from "../../db/patience.ts";
 import { type Left, setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
 import { localUrl } from "../address.ts";
-import { signedElsewhere, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
+import { madeTokenSecret, signedElsewhere, signedElsewhereBy } from "../auth/secret.ts";
 import type { Env } from "../env.ts";
 import { openDatabase } from "./database.ts";
 import { counted, say } from "./print.ts";
@@ -13,7 +13,7 @@ import { isSeeding, seed } from "./seed.ts";
 export async function setup(env: Env): Promise<number> {
   const { target, started } = await openDatabase(env);
   insist(await prepare(env, target));
-  if (signedElsewhereBy(env) === undefined) await tokenSecret(env);
+  if (signedElsewhereBy(env) === undefined) await madeTokenSecret(env);
   await suggest(env, target);
   if (started) say("the database runs until ./sd stop; ./sd start serves");
   return 0;

@@ -1,7 +1,7 @@
 /** ./sd start: sets up, then becomes server/main.ts; or stays beside it, to stop the embedded PostgreSQL after it. */
 import { randomBytes } from "node:crypto";
 import { checkAddress, localUrl } from "../address.ts";
-import { secretOfThisMachine, signedElsewhereBy, tokenSecret } from "../auth/secret.ts";
+import { madeTokenSecret, secretOfThisMachine, signedElsewhereBy } from "../auth/secret.ts";
 import { type Env, withVariables } from "../env.ts";
 import { TYPESCRIPT } from "../typescript.ts";
 import { withDatabase } from "./database.ts";
@@ -73,7 +73,7 @@ async function serverEnvironment(
   apiUrl: string,
   demoKey: string | undefined,
 ): Promise<NodeJS.ProcessEnv> {
-  const secret = signedElsewhereBy(env) ? {} : { JWT_SECRET: await tokenSecret(env) };
+  const secret = signedElsewhereBy(env) ? {} : { JWT_SECRET: await madeTokenSecret(env) };
   return withVariables(process.env, {
     DATABASE_URL: undefined,
     API_DATABASE_URL: apiUrl,

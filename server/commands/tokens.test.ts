@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { cleanUp } from "../../bench/harness/cleanup.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { createAuthenticate } from "../auth/auth.ts";
+import { madeTokenSecret } from "../auth/secret.ts";
 import { readEnv } from "../env.ts";
 import { tokens } from "./tokens.ts";
 
@@ -18,12 +19,22 @@ for (const [args, expected] of [
 ] as const)
   test(`./sd token ${args.join(" ")}`, async () => {
     const DATA_DIR = await temporaryDirectory();
-    const lines = await tokens(readEnv({ DATA_DIR }), [...args]);
+    const made = await madeTokenSecret(readEnv({ DATA_DIR }));
     assert.equal((await stat(join(DATA_DIR, "token.secret"))).mode & 0o777, 0o600);
-    const byMade = await createAuthenticate(
-      readEnv({ JWT_SECRET: await readFile(join(DATA_DIR, "token.secret"), "utf8") }),
-    );
+    const lines = await tokens(readEnv({ DATA_DIR }), [...args]);
+    const byMade = await createAuthenticate(readEnv({ JWT_SECRET: made }));
     assert.deepEqual(await Promise.all(lines.map((token) => byMade(token))), expected);
+  });
+
+for (const args of [["--user", "42"], ["--till", "north-3"], ["--metrics"]])
+  test(`./sd token ${args.join(" ")}: where no server was started, none is signed and no secret is made`, async () => {
+    const DATA_DIR = join(await temporaryDirectory(), "data");
+    await assert.rejects(tokens(readEnv({ DATA_DIR }), args), {
+      message:
+        `there is no ${join(DATA_DIR, "token.secret")} to sign with: ./sd start makes it. ` +
+        "Was the server started with another DATA_DIR or JWT_SECRET? Give it here too",
+    });
+    await assert.rejects(stat(DATA_DIR), { code: "ENOENT" });
   });
 
 test("a secret that is none, cut off or emptied, signs nothing", async () => {
@@ -32,7 +43,7 @@ test("a secret that is none, cut off or emptied, signs nothing", async () => {
   for (const text of ["", "0123456789\n"]) {
     await writeFile(path, text);
     await assert.rejects(tokens(readEnv({ DATA_DIR }), ["--user", "42"]), {
-      message: `${path} has no secret of 32 characters: delete it, and another one is made`,
+      message: `${path} has no secret of 32 characters: delete it, and ./sd start makes another one`,
     });
   }
 });
