@@ -5,7 +5,7 @@ import { grouped, groupLists } from "./groups.ts";
 import { keyed } from "./keys.ts";
 import { planned } from "./plan.ts";
 import { type Call, openPools } from "./pool.ts";
-import { onOffer, reports } from "./reads.ts";
+import { ofUsers, onOffer, reports } from "./reads.ts";
 import { arrayOf, only } from "./rows.ts";
 import { COMMITS_THAT_WAIT } from "./session.ts";
 import { createStandby, type Standby } from "./standby.ts";
@@ -31,10 +31,14 @@ interface Options {
   readUrl?: string | undefined;
 }
 
+/** Of the connections for reads, those that operators' reports may take: a user's wallet stands behind none of them. */
+const REPORTS = 2;
+
 export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
   const target = targetOf(url);
   const { pools, figures, commitWaitsFor, onLost, close } = openPools(target, callMs);
-  const { issue, lookup, lease, use, operate, offer, report, ready, webhook } = pools;
+  const { issue, lookup, lease, use, operate, offer, report: read, ready, webhook } = pools;
+  const report = read.atMost(REPORTS);
   const standby =
     readUrl === undefined ? undefined : createStandby(standbyOf(readUrl, target), ready, callMs);
   return {
@@ -48,7 +52,7 @@ export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
     ...sending(webhook),
     ...keyed(operate, report, offer),
     ...subjected(lookup, operate, report),
-    ...readsOf(offer, report, standby),
+    ...readsOf({ offer, read, report }, standby),
     /** Proves each time that the database takes writes: behind a pooler, another one may answer by now. */
     schemaVersion: (needed: readonly string[] = []) => {
       ready.doubt();
@@ -74,15 +78,16 @@ export function connectDb(url: string, { callMs, readUrl }: Options = {}) {
 }
 
 /** The reads, and the same from the primary as `fresh`. */
-function readsOf(offer: Call, report: Call, standby: Standby | undefined) {
-  const from = (offer: Call, report: Call) => ({
-    ...onOffer(offer),
-    ...reports(report),
-    ...groupLists(report),
+function readsOf(calls: Record<"offer" | "read" | "report", Call>, standby: Standby | undefined) {
+  const from = (by: (call: Call) => Call) => ({
+    ...onOffer(by(calls.offer)),
+    ...ofUsers(by(calls.read)),
+    ...reports(by(calls.report)),
+    ...groupLists(by(calls.report)),
   });
-  const fresh = from(offer, report);
+  const fresh = from((call) => call);
   if (standby === undefined) return { ...fresh, fresh };
-  const reads = from(standby.before(offer), standby.before(report));
+  const reads = from(standby.before);
   return {
     ...reads,
     // What is not there may have been made a moment ago.

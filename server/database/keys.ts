@@ -3,7 +3,7 @@ import type { AnswerOf } from "../api/contract-types.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { instant, list } from "./columns.ts";
 import { type Note, noted } from "./commands.ts";
-import type { Pool } from "./pool.ts";
+import type { Call, Pool } from "./pool.ts";
 import { only } from "./rows.ts";
 
 const KEY = list(
@@ -13,7 +13,7 @@ const KEY = list(
   instant("revoked_at"),
 );
 
-export function keyed(operate: Pool, report: Pool, offer: Pool) {
+export function keyed(operate: Pool, report: Call, offer: Pool) {
   return {
     listKeys: () =>
       report<AnswerOf<"listKeys">["keys"][number]>(

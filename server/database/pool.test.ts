@@ -6,6 +6,7 @@ import { scratchDatabase } from "../../bench/harness/scratch.ts";
 import { until } from "../../bench/harness/waiting.ts";
 import { targetOf } from "../../db/target.ts";
 import { READ_ONLY } from "./errors.ts";
+import { connectDb } from "./functions.ts";
 import { createPool } from "./pool.ts";
 
 test("a database that takes no writes is asked after growing pauses; once it was fit, after the first one again", async (t) => {
@@ -99,3 +100,23 @@ async function silentHost(t: TestContext, hasTls: boolean): Promise<{ host: stri
   const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { host, url: `postgres://shop:p@${host}/shop` };
 }
+
+test("a user's wallet stands behind no report, however many there are and however long they take", async (t) => {
+  const scratch = await scratchDatabase();
+  t.after(() => scratch.drop());
+  for (const limit of ["lock_timeout", "statement_timeout"]) await bound(scratch, `${limit} = '120s'`);
+  const db = connectDb(scratch.apiUrl, { callMs: 120_000 });
+  t.after(() => db.close(1_000));
+  const { report } = db.pools;
+  let reports: Promise<object>[] = [];
+  await scratch.owner.begin(async (session) => {
+    await session`lock table coupon.audit in access exclusive mode`;
+    reports = Array.from({ length: 4 }, () => db.auditTrail({ page_size: 1 }));
+    for (const one of reports) one.catch(() => {});
+    await until(() => report.running + report.waiting === 4);
+    assert.deepEqual([report.running, report.waiting], [2, 2]);
+    assert.equal((await db.wallet(7, null, 1)).length, 0);
+  });
+  await Promise.allSettled(reports);
+  assert.deepEqual([report.running, report.waiting], [0, 0]);
+});

@@ -4,7 +4,7 @@ import { createHosts, type Hosts, pauseAfter } from "../../db/hosts.ts";
 import type { Target } from "../../db/target.ts";
 import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
-import { createTurns } from "./turns.ts";
+import { createTurns, type Turns } from "./turns.ts";
 
 /** Deadline of a call. It is longer than the role's statement_timeout (5 s), so only a lost database exceeds it. */
 const CALL_MS = 6_000;
@@ -128,7 +128,10 @@ export function createPool(
   callMs = CALL_MS,
 ) {
   const sessions = createSessions(place, max, needs, signals, callMs);
-  const turns = createTurns(max);
+  const tooMany = () => failed(new DatabaseError("busy", "", "too many calls wait for the database"), false);
+  const turns = createTurns(max, tooMany);
+  /** Of calls that may take a part of the connections only. */
+  const parts: Turns[] = [];
   const noAnswer = `no answer from the database in ${callMs} ms`;
   const errors = { unavailable: 0, busy: 0, stalled: 0, conflict: 0, unknown: 0, argument: 0, defect: 0 };
 
@@ -153,10 +156,7 @@ export function createPool(
   /** It never cancels a statement: that would turn an unknown outcome into a wrong one. */
   async function once<Row>(statement: Statement): Promise<Row[]> {
     const turn = turns.take();
-    if (turn !== undefined)
-      await turn.catch((error) => {
-        throw failed(error, false);
-      });
+    if (turn !== undefined) await turn;
     let used = sessions.current();
     let { unreplicated } = used;
     let running: PromiseLike<readonly object[]> | undefined;
@@ -201,6 +201,15 @@ export function createPool(
     }
   }
 
+  /** For calls that take `most` of the connections at once, so that other calls find one. */
+  call.atMost = (most: number): Call => {
+    const places = createTurns(most, tooMany);
+    parts.push(places);
+    return async <Row>(statement: Statement) => {
+      await places.take();
+      return call<Row>(statement).finally(places.pass);
+    };
+  };
   /** The next call asks first what the database is. */
   call.doubt = () => sessions.doubt();
   /** The same, unless it does so anyway. */
@@ -208,17 +217,21 @@ export function createPool(
   /** Sends no more calls to the sessions that it has. Those in flight have `ms` to finish. */
   call.renew = (ms = callMs) => sessions.retire(sessions.current(), ms);
   call.close = (ms: number) => sessions.close(ms);
-  call.figures = {
-    size: max,
+  call.figures = figuresOf(max, turns, parts, errors);
+  return call;
+}
+
+function figuresOf<Errors>(size: number, turns: Turns, parts: readonly Turns[], errors: Errors) {
+  return {
+    size,
     get running() {
       return turns.running();
     },
     get waiting() {
-      return turns.waiting();
+      return parts.reduce((sum, part) => sum + part.waiting(), turns.waiting());
     },
     errors,
   };
-  return call;
 }
 
 /**

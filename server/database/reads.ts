@@ -179,6 +179,19 @@ export function onOffer(offer: Call) {
   };
 }
 
+export function ofUsers(read: Call) {
+  return {
+    wallet: (userId: number, before: string | null, pageSize: number) =>
+      read<Wallet["coupons"][number]>(
+        (sql) => sql`
+          select ${sql.unsafe(WALLET)}
+          from public.wallet(
+            user_id => ${userId}::bigint, before => ${before}::text::date, page_size => ${pageSize}::integer)
+        `,
+      ),
+  };
+}
+
 export function reports(report: Call) {
   return {
     listUsers: (after: number, pageSize: number) =>
@@ -186,15 +199,6 @@ export function reports(report: Call) {
         (sql) => sql`
           select user_id, display_name
           from public.list_users(after => ${after}::bigint, page_size => ${pageSize}::integer)
-        `,
-      ),
-
-    wallet: (userId: number, before: string | null, pageSize: number) =>
-      report<Wallet["coupons"][number]>(
-        (sql) => sql`
-          select ${sql.unsafe(WALLET)}
-          from public.wallet(
-            user_id => ${userId}::bigint, before => ${before}::text::date, page_size => ${pageSize}::integer)
         `,
       ),
 

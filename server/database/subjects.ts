@@ -1,14 +1,14 @@
 /** Calls of the functions about subjects of identity providers. */
 import type { AnswerOf } from "../api/contract-types.ts";
 import { instant, list } from "./columns.ts";
-import type { Pool } from "./pool.ts";
+import type { Call, Pool } from "./pool.ts";
 import { arrayOf, only } from "./rows.ts";
 
 type Found = AnswerOf<"findSubjects">["subjects"][number];
 
 const FOUND = list("subject, issuer, user_id", instant("first_seen_at"));
 
-export function subjected(lookup: Pool, operate: Pool, report: Pool) {
+export function subjected(lookup: Pool, operate: Pool, report: Call) {
   return {
     /**
      * One answer to each subject, in their order; user_id is null for nobody. On its way a name that is not there is an empty one, since a null

@@ -1,15 +1,16 @@
 /** The calls of a pool, one per connection: the others wait, in order and not for long. */
-import { DatabaseError } from "./errors.ts";
+import type { DatabaseError } from "./errors.ts";
 
 /** Calls that may wait for a connection of a pool, and how long. Further calls are refused before they reach the database. */
 const MAX_WAITING = 2_000;
 const MAX_WAIT_MS = 2_000;
 
+export type Turns = ReturnType<typeof createTurns>;
+
 /** Lets `max` calls run at once, in order of arrival. */
-export function createTurns(max: number) {
+export function createTurns(max: number, tooMany: () => DatabaseError) {
   let running = 0;
   const waiting: (() => void)[] = [];
-  const tooMany = () => new DatabaseError("busy", "", "too many calls wait for the database");
 
   function wait(): Promise<void> {
     if (waiting.length >= MAX_WAITING) return Promise.reject(tooMany());

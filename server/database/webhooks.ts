@@ -4,7 +4,7 @@ import type { EventOfDatabase } from "../api/events.ts";
 import type { Outcome } from "../api/outcomes.ts";
 import { instant, list, seconds } from "./columns.ts";
 import { type Note, noted } from "./commands.ts";
-import type { Pool } from "./pool.ts";
+import type { Call, Pool } from "./pool.ts";
 import { EVENT } from "./reads.ts";
 import { arrayOf, type Instant, only, type Seconds } from "./rows.ts";
 
@@ -57,7 +57,7 @@ const DELIVERY = list(
 const withNulls = (values: readonly (number | string | null)[]) =>
   `{${values.map((value) => (value === null ? "null" : arrayOf([value]).slice(1, -1))).join()}}`;
 
-export function hooked(operate: Pool, report: Pool) {
+export function hooked(operate: Pool, report: Call) {
   return {
     listWebhooks: () =>
       report<Webhook>((sql) => sql`select ${sql.unsafe(WEBHOOK)} from public.list_webhooks()`),
