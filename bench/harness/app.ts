@@ -56,7 +56,11 @@ export async function openApp(url: string, { env: given, ...overrides }: AppOpti
     {
       lanes: { maxWaitMs: 10_000 },
       readyMs: 10_000,
-      writeLog: (line) => void logged.push(JSON.parse(line)),
+      writeLog(line) {
+        const entry = JSON.parse(line);
+        logged.push(entry);
+        if (entry.level === "error") process.stderr.write(line); // ./sd test shows it if the file fails
+      },
       ...overrides,
     },
   );

@@ -1,6 +1,6 @@
 /** What the tests of the routes share: a world a file, callers, and how an outcome and a wrong request are tested. */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
+import { after, afterEach, before } from "node:test";
 import { type Command, outcomes } from "../../server/api/outcomes.ts";
 import {
   type Answer,
@@ -44,15 +44,22 @@ type Cases<C extends Command> = Record<
 /** The arguments of test(), which the test's own file calls: so a report names that file. */
 type Test = [name: string, run: () => Promise<void>];
 
-/** A world for the tests of one file, with callers. The tests fail if the service logs an error. */
+/** A world for the tests of one file, with callers. A test fails if the service logs an error meanwhile, and the file if it does at the end. */
 export function routesWorld() {
   let world: World;
+  let told = 0;
+  const noneFailed = () => {
+    const failures = world.failures().slice(told);
+    told += failures.length;
+    assert.deepEqual(failures, [], "nothing here was our mistake");
+  };
   before(async () => {
     world = await openWorld();
   });
+  afterEach(noneFailed);
   after(async () => {
     await world.close();
-    assert.deepEqual(world.failures(), [], "nothing here was our mistake");
+    noneFailed();
   });
 
   const asAdmin = (route: string, body: unknown = {}) => world.call(route, { token: adminToken, body });
