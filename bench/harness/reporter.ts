@@ -6,7 +6,7 @@
  * and nothing else), a file without a test counts as failed, and so does one that its process ended before.
  */
 
-import { dirname } from "node:path";
+import { dirname, relative } from "node:path";
 import type { TestEvent } from "node:test/reporters";
 import { inspect } from "node:util";
 import type { Group } from "./groups.ts";
@@ -32,6 +32,8 @@ interface Seen {
   passed: number;
   ms: number;
   printed: string;
+  /** The names of the tests that are under way, the outermost first. */
+  underWay: string[];
   hasEnded: boolean;
 }
 
@@ -58,7 +60,9 @@ export async function* report(
   const began = performance.now();
   const names = [...modules.values()].flat();
   const tally: Tally = {
-    files: new Map(names.map((name) => [name, { tests: 0, passed: 0, ms: 0, printed: "", hasEnded: false }])),
+    files: new Map(
+      names.map((name) => [name, { tests: 0, passed: 0, ms: 0, printed: "", underWay: [], hasEnded: false }]),
+    ),
     ended: 0,
     ends: new Map(),
     failures: [],
@@ -79,6 +83,10 @@ export async function* report(
       tally.ends.set(group, data.details.error);
     else if (type === "test:complete" && group && data.nesting === 0)
       yield fileEnded(tally, data.name, data.details);
+    else if ((type === "test:dequeue" || type === "test:complete") && !group && module)
+      tally.files
+        .get(relative("", module))
+        ?.underWay.splice(data.nesting - 1, Infinity, ...(type === "test:dequeue" ? [data.name] : []));
     else if ((type === "test:pass" || type === "test:fail") && !modules.has(data.name))
       yield testEnded(tally, path.slice(0, data.nesting).concat(data.name), data);
   }
@@ -140,7 +148,9 @@ function* processEnded(tally: Tally, files: Group, error: Error | undefined): Ge
   const left = files.filter((file) => !seenOf(tally, file).hasEnded);
   if (kind === "testAborted" || (left.length === 0 && (!error || kind === "subtestsFailed"))) return;
   const [last = "", ...others] = left.length > 0 ? left : files.slice(-1);
-  yield failed(tally, last, last, `${endOf(error)}\n${seenOf(tally, last).printed}`);
+  const { underWay, printed } = seenOf(tally, last);
+  const where = underWay.length > 0 ? `It was in: ${underWay.join(" › ")}\n` : "";
+  yield failed(tally, last, last, `${endOf(error)}\n${where}${printed}`);
   for (const file of others) yield failed(tally, file, file, "It did not run: the process had ended.");
 }
 

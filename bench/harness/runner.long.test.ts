@@ -114,10 +114,16 @@ test("files that share a process: hooks at the top of one are its own, and one t
   const { status, said } = await runOf(t, {
     "a.test.ts": counting("a"),
     "b.test.ts": counting("b"),
-    "c.test.ts": `test("the last", async () => { ${LATER} process.exit(0); });`,
+    "c.test.ts": `describe("some", () => {
+      test("good", () => {});
+      test("the last", async () => { ${LATER} process.exit(0); });
+    });`,
   });
-  assertSays(said, /^FAILED {2}DIR\/c\.test\.ts\n {4}The process ended early\.$/m);
-  assert.match(said, /\n4 passed, 1 failed, 0 skipped\n$/);
+  assertSays(
+    said,
+    /^FAILED {2}DIR\/c\.test\.ts\n {4}The process ended early\.\n {4}It was in: some › the last$/m,
+  );
+  assert.match(said, /\n5 passed, 1 failed, 0 skipped\n$/);
   assert.equal(status, 1);
 });
 
