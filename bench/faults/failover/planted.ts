@@ -18,8 +18,8 @@ export interface ClusterBug {
   breaks: Invariant[];
   /** The parts of texts that are replaced, by file. */
   changes: Readonly<Record<string, readonly [from: string, to: string][]>>;
-  /** Of HAProxy's configuration: what would hide the bug. */
-  haproxy?: [from: string, to: string];
+  /** The parts of HAProxy's configuration that are replaced: with ours, the bug would not show. */
+  haproxy?: readonly [from: RegExp, to: string][];
 }
 
 export const clusterBugs: readonly ClusterBug[] = [
@@ -48,7 +48,8 @@ export const clusterBugs: readonly ClusterBug[] = [
   {
     name: "25006 as busy",
     about:
-      "a session that reached a standby is kept, and told as busy; HAProxy notices late who leads, and leaves sessions where they are",
+      "a session that reached a standby is kept, and told as busy; HAProxy leads to the asynchronous standby while nobody leads, and " +
+      "leaves sessions where they are",
     fault: "switchover",
     breaks: ["live_again"],
     changes: {
@@ -66,9 +67,19 @@ export const clusterBugs: readonly ClusterBug[] = [
         ["      if (explained.sqlstate === READ_ONLY && isSent()) signals.readOnly();\n", ""],
       ],
     },
+    // As one may have it so that reads go on while nobody leads. The asynchronous standby lives through a switchover and does not lead after it.
+    // For 5 s HAProxy does not see who does, so that all sessions of the servers are opened on that standby. Nor does it see that who is about
+    // to lead counts as asynchronous for a moment.
     haproxy: [
-      "inter 500ms fastinter 200ms fall 2 rise 1 on-marked-down shutdown-sessions",
-      "inter 3s fall 3 rise 3",
+      [
+        /inter 500ms .* on-marked-down shutdown-sessions\n/,
+        "inter 500ms fall 2 rise 10\n  use_backend standbys if { nbsrv(primary) eq 0 }\n",
+      ],
+      [
+        /(?: {2}server n\d .*\n)+/,
+        "$&\nbackend standbys\n  mode tcp\n  timeout server 30m\n  option httpchk OPTIONS /asynchronous\n" +
+          "  http-check expect status 200\n  default-server inter 500ms fall 2 rise 10\n$&",
+      ],
     ],
   },
   {
@@ -102,7 +113,7 @@ export async function plantIn(
   const ofServer = texts.filter(([file]) => file.endsWith(".ts"));
   const copy = ofServer.length > 0 ? await copyOfServer(ofServer) : undefined;
   if (copy) ends.push(() => rm(copy, { recursive: true }));
-  if (haproxy) ends.push(await configureHaproxy(cluster, ...haproxy));
+  if (haproxy) ends.push(await configureHaproxy(cluster, haproxy));
   return {
     ...(copy ? { main: join(copy, "server/main.ts") } : {}),
     end: async () => {
@@ -125,16 +136,26 @@ async function copyOfServer(texts: readonly [file: string, text: string][]): Pro
   return directory;
 }
 
-/** Replaces a part of HAProxy's configuration, which must be there, and starts it anew. Returns what takes that back. */
-async function configureHaproxy(cluster: Cluster, from: string, to: string): Promise<() => Promise<void>> {
+/** Changes HAProxy's configuration and starts it anew. Returns what takes that back. */
+async function configureHaproxy(
+  cluster: Cluster,
+  changes: NonNullable<ClusterBug["haproxy"]>,
+): Promise<() => Promise<void>> {
   const file = join(cluster.directory, "haproxy.cfg");
   const original = await readFile(file, "utf8");
-  if (!original.includes(from)) throw new Error(`${file} must contain this: ${from}`);
   const restart = async (text: string) => {
     await writeFile(file, text);
     await cluster.end("haproxy");
     await cluster.launch("haproxy");
   };
-  await restart(original.replace(from, () => to));
+  await restart(reconfigured(original, changes));
   return () => restart(original);
+}
+
+/** HAProxy's configuration with parts of it replaced; each must be there. */
+export function reconfigured(text: string, changes: NonNullable<ClusterBug["haproxy"]>): string {
+  return changes.reduce((before, [from, to]) => {
+    if (!from.test(before)) throw new Error(`HAProxy's configuration must contain this: ${from}`);
+    return before.replace(from, to);
+  }, text);
 }

@@ -6,7 +6,7 @@ import { checkBlock } from "../../harness/readme-blocks.ts";
 import { changed } from "../planting.ts";
 import { clusterNames } from "./campaign.ts";
 import { clusterFaults, faultNamed } from "./kinds.ts";
-import { clusterBugs } from "./planted.ts";
+import { clusterBugs, reconfigured } from "./planted.ts";
 import {
   CLUSTER_README,
   type ClusterRow,
@@ -96,5 +96,5 @@ test("no two faults have one name, and each bug shows under one that there is", 
 for (const { name, changes, haproxy } of clusterBugs)
   test(`every text that "${name}" replaces is there`, async () => {
     for (const [file, parts] of Object.entries(changes)) await changed(file, ...parts);
-    if (haproxy) await changed("server/cluster/haproxy.cfg", haproxy);
+    if (haproxy) reconfigured(await changed("server/cluster/haproxy.cfg"), haproxy);
   });
