@@ -158,6 +158,43 @@ test("import_users(): no statement compares each with each", async (t) => {
   assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
 });
 
+let unknown = 700_000_000;
+for (const [what, call] of [
+  [
+    "import_users()",
+    (sql: Sql, ids: number[]) =>
+      sql`select count(*) from public.import_users(${ids}::bigint[], ${ids.map((id) => `n${id}`)}::text[])`,
+  ],
+  [
+    "resolve_subjects()",
+    (sql: Sql, ids: number[]) =>
+      sql`select count(*) from public.resolve_subjects('of plans', ${ids.map(String)}::text[], null, true)`,
+  ],
+  [
+    "an insert by hand",
+    (sql: Sql, ids: number[]) =>
+      sql`insert into coupon.users (id, display_name) select i.id, 'n' from unnest(${ids}::bigint[]) i (id)`,
+  ],
+] as const)
+  test(`${what}: of those who are forgotten, only who is given is read`, async (t) => {
+    await owner`alter table coupon.forgotten_users disable trigger user`;
+    await owner`insert into coupon.forgotten_users (user_id) select generate_series(1, ${10 * BATCH}::integer) on conflict do nothing`;
+    await owner`alter table coupon.forgotten_users enable trigger user`;
+    await owner`analyze coupon.forgotten_users`;
+    const found = await most(t, (sql) =>
+      call(
+        sql,
+        Array.from({ length: BATCH }, () => unknown++),
+      ),
+    );
+    if (found === undefined) return;
+    assert.ok(
+      found.removed.removed <= FEW,
+      `${found.removed.removed} rows removed by ${found.removed.query}`,
+    );
+    assert.ok(found.touched.touched <= FEW, `${found.touched.touched} rows in ${found.touched.query}`);
+  });
+
 for (const [call, prepared] of [
   ["add_to_group", "outsiders"],
   ["remove_from_group", "members"],

@@ -40,6 +40,9 @@ create trigger users_are_permanent_truncate
 create function coupon.check_new_users() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
+  -- The planner takes an array for ten elements, and would look through all of it for each row of a small table.
+  set enable_seqscan = off
+  set jit = off
 as $$
 declare
   v_user_id bigint;
@@ -48,7 +51,11 @@ begin
     -- Who was forgotten since is there for an old snapshot, and the lock of the row finds it out (40001).
     perform from coupon.users u where u.id = any (array(select n.id from new_users n)) for key share;
   end if;
-  select n.id into v_user_id from new_users n join coupon.forgotten_users f on f.user_id = n.id limit 1;
+  -- By the array: where nested loops are off, as in write_users(), a join would read all who are forgotten.
+  select f.user_id into v_user_id
+  from coupon.forgotten_users f
+  where f.user_id = any (array(select n.id from new_users n))
+  limit 1;
   if found then
     raise exception 'user % is forgotten', v_user_id
       using errcode = 'check_violation', schema = 'coupon', table = 'users', constraint = 'users_stay_forgotten',

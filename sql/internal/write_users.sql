@@ -3,12 +3,14 @@
 -- Rows are written by id, so that two imports can't deadlock. Nobody is forgotten meanwhile: forget_user() waits.
 --
 -- No nested loop: the plan may be older than the rows, and PostgreSQL before 18 takes an array for
--- ten elements. A million users joined with a million, row by row, would never end.
+-- ten elements. A million users joined with a million, row by row, would never end. So those who are forgotten are found by the
+-- array: a join alone would read all of them.
 create or replace function coupon.write_users(user_ids bigint[], display_names text[], reason text, actor text)
 returns table (outcome public.import_users_outcome, user_id bigint)
 language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 set enable_nestloop = off
 set jit = off
 as $$
@@ -16,11 +18,13 @@ begin
   lock table coupon.forgotten_users in share mode;
 
   return query
-  with written as (
+  with forgotten as (
+    select f.user_id from coupon.forgotten_users f where f.user_id = any (write_users.user_ids)
+  ), written as (
     insert into coupon.users as u (id, display_name)
     select i.id, i.display_name
     from unnest(write_users.user_ids, write_users.display_names) i (id, display_name)
-    where not exists (select from coupon.forgotten_users f where f.user_id = i.id)
+    where not exists (select from forgotten f where f.user_id = i.id)
     order by i.id
     on conflict on constraint users_pkey do update
       set display_name = excluded.display_name
@@ -46,7 +50,7 @@ begin
     i.id
   from unnest(write_users.user_ids) with ordinality i (id, place)
   left join written w on w.id = i.id
-  left join coupon.forgotten_users f on f.user_id = i.id
+  left join forgotten f on f.user_id = i.id
   order by i.place;
   perform coupon.fence_replay(); -- who is unchanged, or forgotten, is told so of an earlier commit
 end
