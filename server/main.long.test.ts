@@ -10,7 +10,7 @@ import { makeCoupon, makeUsers } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
 import { newSecret } from "../bench/harness/service.ts";
-import { untilWaiting } from "../bench/harness/waiting.ts";
+import { untilReady, untilWaiting } from "../bench/harness/waiting.ts";
 import { signToken } from "./auth/auth.ts";
 
 const secret = env.JWT_SECRET as string;
@@ -36,7 +36,7 @@ function openConnection(t: TestContext, port: number): Promise<Socket> {
 
 test("serves on the port that it prints, and ends on SIGTERM", async (t) => {
   const { child, url, logged, exited } = await startServer(t);
-  assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: "ok" });
+  assert.deepEqual(await (await fetch(`${url}/livez`)).json(), { status: "ok" });
   child.kill("SIGTERM");
   assert.deepEqual(await exited, [0, null]);
   assert.deepEqual(
@@ -134,10 +134,10 @@ test("DRAIN_DELAY: not ready at once, then served as before, then closed", async
     DRAIN_DELAY: "3",
     KEEP_ALIVE_TIMEOUT: "120",
   });
-  const ready = await fetch(`${url}/readyz`);
-  assert.equal(ready.status, 200);
-  assert.match(`${ready.headers.get("keep-alive")}`, /^timeout=120\b/);
-  await ready.text();
+  await untilReady(url);
+  const alive = await fetch(`${url}/livez`);
+  assert.match(`${alive.headers.get("keep-alive")}`, /^timeout=120\b/);
+  await alive.text();
   const signalled = performance.now();
   child.kill("SIGTERM");
   await seen("draining");
@@ -192,7 +192,7 @@ test("no Host makes a failure of the server: no URL is made with it", async (t) 
 
 test("a health check in HTTP/1.0 has no Host", async (t) => {
   const { port } = await startServer(t);
-  for (const request of ["GET /readyz HTTP/1.0\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n"])
+  for (const request of ["GET /livez HTTP/1.0\r\n\r\n", "OPTIONS /readyz HTTP/1.0\r\n\r\n"])
     assert.match(
       await send(port, request),
       request.startsWith("GET") ? /^HTTP\/1.1 200 / : /^HTTP\/1.1 404 /,

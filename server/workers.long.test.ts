@@ -10,7 +10,7 @@ import { bound, holdCoupon, metricsToken } from "../bench/harness/app.ts";
 import { createThings } from "../bench/harness/coupons.ts";
 import { failedServer, issueBy, load, startLogging } from "../bench/harness/logging-server.ts";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
-import { untilWaiting } from "../bench/harness/waiting.ts";
+import { untilReady, untilWaiting } from "../bench/harness/waiting.ts";
 
 let scratch: Scratch;
 beforeEach(async () => {
@@ -272,8 +272,7 @@ async function readMetrics(url: string): Promise<string> {
 }
 
 async function askReady(url: string, times: number): Promise<void> {
-  for (let i = 0; i < times; i++)
-    assert.equal((await fetch(`${url}/readyz`, { headers: { connection: "close" } })).status, 200);
+  for (let i = 0; i < times; i++) await untilReady(url, { headers: { connection: "close" } });
 }
 
 const READY =

@@ -27,6 +27,7 @@ import { TYPESCRIPT } from "../../server/typescript.ts";
 import { readCode } from "./readme-blocks.ts";
 import { dropDatabase, scratchDatabase } from "./scratch.ts";
 import { newSecret } from "./service.ts";
+import { untilReady } from "./waiting.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const dockerfile = readFileSync(join(ROOT, "Dockerfile"), "utf8").replaceAll("\\\n", "");
@@ -136,7 +137,7 @@ test("set-up and server write no file, and need not be root: as in server/kubern
   t.after(() => server.kill("SIGKILL"));
   const ended = once(server, "exit");
   const [line] = await once(createInterface({ input: server.stdout }), "line");
-  assert.equal((await fetch(`${JSON.parse(line).url}/readyz`)).status, 200);
+  await untilReady(JSON.parse(line).url);
   server.kill("SIGTERM");
   assert.deepEqual(await ended, [0, null]);
 });

@@ -11,7 +11,7 @@ import { withConnection } from "../../db/connect.ts";
 import { embeddedStatus, startEmbedded } from "../../db/embedded/embedded.ts";
 import { atEnd } from "./cleanup.ts";
 import { temporaryDirectory } from "./temporary.ts";
-import { until } from "./waiting.ts";
+import { until, untilReady } from "./waiting.ts";
 
 export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -93,8 +93,7 @@ export async function started(how: How, args: readonly string[] = ["start"]): Pr
   const run = sd(args, { ...how, port: how.port ?? 0 });
   await said(run, '"message":"listening"');
   run.port = Number(run.stdout.match(/"message":"listening","url":"http:[^"]*:(\d+)"/)?.[1] ?? run.port);
-  const isReady = () => fetch(`http://127.0.0.1:${run.port}/readyz`).then(({ status }) => status === 200);
-  await until(isReady);
+  await untilReady(`http://127.0.0.1:${run.port}`);
   return run;
 }
 

@@ -19,6 +19,19 @@ export async function until(
     assert.ok(performance.now() < deadline, `still not: ${typeof what === "string" ? what : what()}`);
 }
 
+/** Returns when the server says that it is ready. On a busy machine its database may answer later than it waits for that. */
+export async function untilReady(url: string, asked: RequestInit = {}): Promise<void> {
+  let told = "";
+  await until(
+    async () => {
+      const answer = await fetch(`${url}/readyz`, asked);
+      told = await answer.text();
+      return answer.status === 200;
+    },
+    () => `it is ready: ${told}`,
+  );
+}
+
 /** Does `ask` again and again, one after the other, while `work` runs. */
 export async function meanwhile<T>(ask: () => Promise<unknown>, work: () => Promise<T>): Promise<T> {
   let isOver = false;

@@ -9,6 +9,7 @@ import { type Scratch, scratchDatabase } from "../../bench/harness/scratch.ts";
 import { startServer } from "../../bench/harness/service.ts";
 import { addUsers, createCoupon, grantsOf } from "../../bench/harness/tables.ts";
 import { userToken } from "../../bench/harness/tokens.ts";
+import { until } from "../../bench/harness/waiting.ts";
 import { pendingOf } from "../../db/pending.ts";
 import { SOURCES, setUp } from "../../db/setup.ts";
 
@@ -32,10 +33,16 @@ interface Answer {
   body: Record<string, unknown>;
 }
 
+/** What it says of itself once the database answers in time, which on a busy machine it may not do at first. */
 async function ready(url: string): Promise<[number, unknown]> {
-  const answer = await fetch(`${url}/readyz`);
-  const body = (await answer.json()) as Record<string, unknown>;
-  return [answer.status, body["outcome"] ?? body["status"]];
+  let told: [number, unknown] = [0, undefined];
+  await until(async () => {
+    const answer = await fetch(`${url}/readyz`);
+    const body = (await answer.json()) as Record<string, unknown>;
+    told = [answer.status, body["outcome"] ?? body["status"]];
+    return told[1] !== "database_unavailable";
+  }, "the database answers");
+  return told;
 }
 
 /** Asks for the coupon over so many connections, each user twice or more, until `isOver` says so; all answers. */

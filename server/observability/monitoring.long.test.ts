@@ -11,7 +11,7 @@ import { makeCoupon } from "../../bench/harness/coupons.ts";
 import { checkBlock } from "../../bench/harness/readme-blocks.ts";
 import { type Service, startService } from "../../bench/harness/service.ts";
 import { adminToken } from "../../bench/harness/tokens.ts";
-import { until } from "../../bench/harness/waiting.ts";
+import { until, untilReady } from "../../bench/harness/waiting.ts";
 
 const at = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -36,11 +36,11 @@ before(async () => {
     ["POST", `${path}/issue`, 1, 201],
     ["POST", `${path}/issue`, 2, 409],
     ["GET", path, 2, 200],
-    ["GET", "/readyz", 2, 200],
   ] as const) {
     const authorization = `Bearer ${service.token(user)}`;
     assert.equal((await fetch(service.url + to, { method, headers: { authorization } })).status, status);
   }
+  await untilReady(service.url);
   // A failure of ours, which has a label more.
   await service.database.owner`revoke execute on function public.list_plan() from coupon_api`;
   const headers = { authorization: `Bearer ${adminToken(service.secret)}` };
