@@ -34,7 +34,7 @@ test("webhooks lists, tests and resends", async (t) => {
   assert.deepEqual(await printed(t, () => webhooks(env, [])), [
     `crm → ${receiver.url}`,
     "  events    coupon.created, coupon.used",
-    "  state     all was sent",
+    "  state     nothing waits",
     "  taken     nothing yet",
   ]);
 

@@ -67,7 +67,7 @@ function list(env: Env): Promise<number> {
 function stateOf(row: Record<string, unknown>): string {
   if (row["disabled_at"]) return `disabled since ${row["disabled_at"]}: ${row["disabled_reason"]}`;
   if (row["failing_since"]) return `failing since ${row["failing_since"]}: ${row["last_error"]}`;
-  return row["is_level"] ? "all was sent" : "sending";
+  return row["is_level"] ? "nothing waits" : "sending";
 }
 
 /** Sends from here, as a server would, with the settings of here. Status 1 if it was not taken. */
