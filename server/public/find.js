@@ -88,7 +88,7 @@ function showItem(item, coupon) {
   put(html(".state", item), STATE[state]);
   put(html(".message", item), message);
   const early = eligible_from === null ? "" : ` · ${eligible_group} from ${instant(eligible_from)}`;
-  put(html(".when", item), `${instant(start_time)} to ${instant(expiry)}${early}`);
+  put(html(".when", item), `${instant(start_time)} to ${instant(expiry)} (your time)${early}`);
   put(
     html(".remaining", item),
     `${amount(issued)} of ${amount(count)} issued · ${amount(remaining)} left · number ${coupon_id}`,

@@ -7,13 +7,13 @@
 import { createChanges } from "./audit.js";
 import { openCreate } from "./create.js";
 import { createDays } from "./days.js";
-import { find, mark, showRows } from "./elements.js";
+import { find, mark, put, showRows } from "./elements.js";
 import { createFind } from "./find.js";
 import { createGroups } from "./groups.js";
 import { createPanel, SPAN, showPanels } from "./panels.js";
 import { createPlan } from "./plan.js";
 import { createUsers } from "./users.js";
-import { amount, STATE, TOLD } from "./words.js";
+import { amount, STATE, TOLD, zone } from "./words.js";
 
 /** @typedef {import("./elements.js").Frame} Frame */
 /** @typedef {import("./elements.js").View} View */
@@ -45,6 +45,7 @@ export function createOperate(frame) {
     createPart(find(`#${id}`, HTMLDetailsElement), create(frame)),
   );
   openCreate(frame);
+  put(find("#operate .zone", HTMLElement), zone);
 
   return {
     open(signal) {

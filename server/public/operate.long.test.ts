@@ -45,6 +45,13 @@ describe("the operators' view", options, () => {
     await operator.keyboard.press("Enter");
     await says(operator.getByRole("status"), "7 days are shown.");
     assert.equal(await part.getByRole("row").count(), 8);
+    // The days are the service's, and what was issued when is told by the browser's clock.
+    assert.deepEqual((await part.getByRole("columnheader").allTextContents()).slice(-2), [
+      "First issued (your time)",
+      "Last issued (your time)",
+    ]);
+    const zone = await operator.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone");
+    await says(operator.locator("#operate .lead"), `Your time is ${zone}.`);
     const cells = async (row: Locator) => await row.locator("th, td").allTextContents();
     assert.deepEqual((await cells(part.getByRole("row").last())).slice(1, 7), [
       ...["1", "20", "2", "2", "1", "50%"],

@@ -267,6 +267,9 @@ export const amount = (n) => numbers.format(n);
 /** @param {number} share From 0 to 1. */
 export const percent = (share) => percents.format(share);
 
+/** The reader's time zone, like Europe/Berlin. */
+export const zone = instants.resolvedOptions().timeZone;
+
 /**
  * Of a record: with its year and second, in the reader's time zone.
  * @param {string | number} time
