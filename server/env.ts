@@ -67,7 +67,7 @@ const schema = z.object({
   }),
   DRAIN_DELAY: whole(0, 600).prefault("0").register(texts, {
     description:
-      "seconds from SIGTERM to the closing of the port. In them `/readyz` answers 503 and everything else is served, so that load balancers can turn away: more than they take to notice",
+      "seconds from SIGTERM to the closing of the port. Meanwhile `/readyz` answers 503 and everything else is served: give load balancers longer than they take to notice",
   }),
   KEEP_ALIVE_TIMEOUT: whole(1, 3_600).prefault("65").register(texts, {
     description:
@@ -148,7 +148,7 @@ const schema = z.object({
   }),
   RATE_LIMIT: whole(0, 1_000_000).prefault("100").register(texts, {
     description:
-      "requests that one user may send to one server process at once; a tenth of them come back each second, so that it may send so many in each 10 s after that. Services and admins have no limit; 0 turns the limit off",
+      "requests that one user may send to one server process at once. Each second a tenth of them is allowed again, so many in 10 s. Services and admins have no limit; 0 turns the limit off",
   }),
   METRICS_TOKEN: z
     .string()
