@@ -76,9 +76,9 @@ test("bench/faults/failover/README.md shows the faults, the bugs and the results
 test("README.md tells the times of the bars that the kept run misses, and how soon the servers went on", () => {
   const rows = (readClusterResults()?.rows ?? []).filter(({ fault }) => !faultNamed(fault).isControl);
   const missed = missedBars(rows).map((line) => Number(line.match(/ for ([\d.]+) s, at most /)?.[1]));
-  const told = [...missed, Math.max(...rows.map(({ found }) => found))].map((s) => `${s.toFixed(1)} s`);
+  const told = [...missed, Math.max(...rows.map(({ found }) => found))].map((s) => `${s.toFixed(2)} s`);
   const bullet = readme.split(/^- /m).find((each) => each.includes("`./sd faults --cluster`")) ?? "";
-  assert.deepEqual([...bullet.matchAll(/\d+\.\d s/g)].map(String).sort(), told.sort());
+  assert.deepEqual([...bullet.matchAll(/\d+\.\d\d s/g)].map(String).sort(), told.sort());
 });
 
 test("README.md tells how many faults the kept run had, and when it was", () => {
