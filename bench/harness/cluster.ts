@@ -87,7 +87,7 @@ export async function launch(made: Made, settings: readonly string[], given?: nu
     const server = spawn(join(made.bin, "postgres"), args, { ...asOf(made), stdio: "ignore" });
     const end = atEnd(() => ended(server, "SIGQUIT"));
     const target = targetOf(`postgres://postgres:super@127.0.0.1:${port}/postgres`);
-    if (await answers(server, target))
+    if (await answers(server, target, made.data))
       return {
         target,
         port,
@@ -108,11 +108,14 @@ export async function serverAccount(): Promise<{ uid: number; gid: number } | un
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-/** Waits until the server answers, or has ended: somebody else took its port. */
-async function answers(server: ChildProcess, target: Target): Promise<boolean> {
+/** Waits until the server answers, or has ended: somebody else took its port, maybe another one with the same password. */
+async function answers(server: ChildProcess, target: Target, data: string): Promise<boolean> {
   for (; server.exitCode === null; await sleep(20)) {
-    const isUp = await withConnection(target, (sql) => sql`select 1`).then(
-      () => true,
+    const isUp = await withConnection(
+      target,
+      (sql) => sql`select from current_setting('data_directory') directory where directory = ${data}`,
+    ).then(
+      ({ count }) => count === 1,
       () => false,
     );
     if (isUp) return true;

@@ -49,6 +49,10 @@ export async function startLogging(
       if (line.message === "listening") resolve(line.url);
     });
   });
+  let isOver = false;
+  void exited.then(() => {
+    isOver = true;
+  });
   const linesOf = (message: string) => logged.filter((line) => line["message"] === message);
   return {
     child,
@@ -56,9 +60,12 @@ export async function startLogging(
     port: Number(new URL(url).port),
     logged,
     exited,
-    /** Waits for so many lines with this message. */
+    /** Waits for so many lines with this message. It must not end before. */
     async seen(message: string, times = 1) {
-      while (linesOf(message).length < times) await once(lines, "line");
+      while (linesOf(message).length < times) {
+        assert.equal(isOver, false, `it says ${message}: ${JSON.stringify(logged)}`);
+        await Promise.race([once(lines, "line"), exited]);
+      }
       return linesOf(message);
     },
   };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
@@ -11,9 +11,9 @@ import { bin, options, startDebian } from "../../bench/harness/debian.ts";
 import { readCode } from "../../bench/harness/readme-blocks.ts";
 import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { userToken } from "../../bench/harness/tokens.ts";
+import { until, untilReady } from "../../bench/harness/waiting.ts";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
 import { examine } from "../../db/doctor.ts";
-import { freePort } from "../../db/embedded/port.ts";
 import { setUp } from "../../db/setup.ts";
 import type { Target } from "../../db/target.ts";
 
@@ -49,8 +49,8 @@ const grantsOf = async (sql: Sql) =>
  * Issues two coupons in turn, a batch each, to users who have none, until told to stop. A fast server may run out of users before that; the last
  * ones are left for what comes afterwards.
  */
-async function issueOn(sql: Sql, until: () => boolean): Promise<void> {
-  for (let batch = 0; !until() && 100 + (batch + 2) * BATCH <= USERS; batch++) {
+async function issueOn(sql: Sql, isOver: () => boolean): Promise<void> {
+  for (let batch = 0; !isOver() && 100 + (batch + 2) * BATCH <= USERS; batch++) {
     const users = Array.from({ length: BATCH }, (_, i) => 101 + batch * BATCH + i);
     await sql`select count(*) from issue_coupons(${1 + (batch % 2)}, ${users}::bigint[])`;
   }
@@ -68,25 +68,28 @@ async function environment() {
   };
 }
 
-/** ./sd start until it answers. */
+/** ./sd start until it serves, at a port of its own. */
 async function started(t: TestContext, script: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const PORT = `${await freePort()}`;
-  const child: ChildProcess = spawn("sh", ["-c", script], {
+  const child = spawn("sh", ["-c", script], {
     cwd: CHECKOUT,
-    env: { ...env, PORT },
-    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...env, PORT: "0" },
+    stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(child, "exit");
   t.after(async () => {
     child.kill("SIGTERM");
     await ended;
   });
-  const url = `http://127.0.0.1:${PORT}`;
-  for (;;) {
-    assert.equal(child.exitCode, null, "./sd start ended");
-    if ((await fetch(`${url}/readyz`).catch(() => undefined))?.status === 200) return url;
-    await sleep(20);
-  }
+  let said = "";
+  child.stdout.on("data", (chunk) => (said += chunk));
+  const port = () => said.match(/"message":"listening","url":"http:[^"]*:(\d+)"/)?.[1];
+  await until(() => {
+    assert.equal(child.exitCode, null, `./sd start ended:\n${said}`);
+    return port() !== undefined;
+  }, "it listens");
+  const url = `http://127.0.0.1:${port()}`;
+  await untilReady(url);
+  return url;
 }
 
 test(
