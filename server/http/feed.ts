@@ -85,7 +85,10 @@ function untakenOf(watcher: Watcher, at: number): number {
   return untaken;
 }
 
-/** A failed read is reported to `failed` unless the feed has ended, and the streams continue with the next read. */
+/**
+ * A failed read is reported to `failed`, and the streams continue with the next read. Not once the feed has ended: who ends it closes the
+ * database next, maybe between two queries of a read.
+ */
 export function createFeed<T>(
   { event, read, gist }: FeedSource<T>,
   failed: (error: unknown) => void,
@@ -115,7 +118,6 @@ export function createFeed<T>(
       readAt = clock.now();
     } catch (error) {
       latest = undefined;
-      // Who ends the feed closes the database next, maybe between two queries of a read.
       if (!isEnded) failed(error);
     }
     reads += 1;
