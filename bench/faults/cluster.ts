@@ -7,10 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Sql, withConnection } from "../../db/connect.ts";
 import { startEmbedded, stopEmbedded } from "../../db/embedded/embedded.ts";
 import { succeeds } from "../../db/embedded/run.ts";
+import { signal } from "../../server/cluster/processes.ts";
 import { atEnd } from "../harness/cleanup.ts";
 import { makeTemplate } from "../harness/scratch.ts";
 import { type Disks, mount, moveWal, unmount } from "./disks.ts";
-import { signal } from "./processes.ts";
 
 export interface Cluster {
   /** The URL of the set-up login. */

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../../db/connect.ts";
+import { signal } from "../../server/cluster/processes.ts";
 import { withCleanup } from "../harness/cleanup.ts";
 import { createThings } from "../harness/coupons.ts";
 import { type Scratch, scratchDatabase } from "../harness/scratch.ts";
@@ -18,7 +19,6 @@ import { type Cluster, startCluster, visit } from "./cluster.ts";
 import { startServer } from "./ground.ts";
 import { newHistory } from "./history.ts";
 import { anotherPostmaster, backends } from "./kinds/postgres.ts";
-import { signal } from "./processes.ts";
 import { untilSeen } from "./seen.ts";
 
 /**

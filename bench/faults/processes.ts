@@ -1,21 +1,12 @@
-/** Signals to processes, and programs that a fault needs. */
+/** Processes that a fault stops, and programs that it needs. */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { succeeds } from "../../db/embedded/run.ts";
+import { signal } from "../../server/cluster/processes.ts";
 import { untilSeen } from "./seen.ts";
 
 export const run = promisify(execFile);
-
-/** To those that are still there: one may have ended by itself, as an autovacuum worker does. */
-export function signal(pids: readonly number[], name: NodeJS.Signals): void {
-  for (const pid of pids)
-    try {
-      process.kill(pid, name);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-    }
-}
 
 /** Stops them (SIGSTOP) until `meanwhile` is over. */
 export async function standStill(pids: readonly number[], meanwhile: () => Promise<void>): Promise<void> {

@@ -161,12 +161,13 @@ export function createProcesses(layout: Layout, programs: Programs): Processes {
 }
 
 /** Of a postmaster: PostgreSQL's other processes. */
-async function childrenOf(pids: readonly number[]): Promise<number[]> {
+export async function childrenOf(pids: readonly number[]): Promise<number[]> {
   const read = (pid: number) => fs.readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   const lists = await Promise.all(pids.map(read));
   return lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
 }
 
+/** To those that are still there: one may have ended by itself, as an autovacuum worker does. */
 export function signal(pids: readonly number[], name: NodeJS.Signals): void {
   for (const pid of pids)
     try {

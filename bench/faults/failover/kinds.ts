@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { withConnection } from "../../../db/connect.ts";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import type { Node } from "../../../server/cluster/layout.ts";
-import { signal, standStill } from "../processes.ts";
+import { signal } from "../../../server/cluster/processes.ts";
+import { standStill } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
 import { type ClusterFault, READY, SILENT, type Stage, TTL } from "./fault.ts";
 import {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import { NODES, type Node } from "../../../server/cluster/layout.ts";
 import { leaderOf, synchronousOf } from "../../../server/cluster/patroni.ts";
+import { childrenOf } from "../../../server/cluster/processes.ts";
 import { standStill, stateOf } from "../processes.ts";
 
 /** Far more than a busy machine needs. */
@@ -76,13 +77,7 @@ export async function rolesOf(cluster: Cluster): Promise<Roles> {
 /** The ids of a node's PostgreSQL, all that the postmaster has started included. */
 export async function postgresOf(cluster: Cluster, node: Node): Promise<number[]> {
   const { postgres } = await cluster.pids(node);
-  const trees = await Promise.all(postgres.map(async (pid) => [pid, ...(await childrenOf(pid))]));
-  return trees.flat();
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  return children.split(" ").filter(Boolean).map(Number);
+  return [...postgres, ...(await childrenOf(postgres))];
 }
 
 /** Waits until all of them have ended. */

@@ -6,7 +6,7 @@ import { chown, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Cluster } from "../../../server/cluster/cluster.ts";
 import { NODES, type Node } from "../../../server/cluster/layout.ts";
-import { signal } from "../processes.ts";
+import { signal } from "../../../server/cluster/processes.ts";
 import { untilSeen } from "../seen.ts";
 import { startCarrier, type Way } from "./carrier.ts";
 import { untilEnded, untilWhole } from "./nodes.ts";

@@ -1,8 +1,9 @@
 /** Faults of PostgreSQL's processes. */
 import type { Sql } from "postgres";
+import { signal } from "../../../server/cluster/processes.ts";
 import type { Cluster } from "../cluster.ts";
 import type { Fault } from "../fault.ts";
-import { signal, standStill } from "../processes.ts";
+import { standStill } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
 
 export const postgres: readonly Fault[] = [

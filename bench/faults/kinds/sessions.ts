@@ -1,9 +1,9 @@
 /** Faults that others in the database bring about. */
 import { isDeepStrictEqual } from "node:util";
 import postgres from "postgres";
+import { signal } from "../../../server/cluster/processes.ts";
 import { visit } from "../cluster.ts";
 import type { Fault } from "../fault.ts";
-import { signal } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
 import { backends } from "./postgres.ts";
 
