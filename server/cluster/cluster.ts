@@ -111,9 +111,8 @@ export async function startCluster(options: StartOptions): Promise<Cluster> {
       await setUp(layout.target, (step) => log(`  set-up: ${step}`));
       await configureServers(layout, options.keys);
       for (const server of SERVERS) await launch(server);
-      for (const [i, url] of serversOf(layout).entries())
-        await up.until(SERVERS[i] as Part, () => isReady(url));
-      await up.until("haproxy", () => isReady(urlOf(layout)));
+      for (const [i, url] of serversOf(layout).entries()) await up.untilReady(SERVERS[i] as Part, url);
+      await up.untilReady("haproxy", urlOf(layout));
       log("  servers are ready");
       await fs.writeFile(urlFile(options), `${layout.target.url}\n`, { mode: 0o600 });
       return handleOf(layout, processes);
@@ -206,6 +205,8 @@ async function checkPorts(layout: Layout, processes: Processes): Promise<void> {
 interface Waiting {
   /** Waits until something holds. Throws when this part has ended meanwhile, or it takes too long. */
   until(part: Part, holds: () => Promise<boolean>): Promise<void>;
+  /** Waits until the server that answers there is ready. */
+  untilReady(part: Part, url: string): Promise<void>;
   /** Waits until there is a leader with a synchronous standby and another one; logs what each node becomes. */
   untilReplicated(log: (line: string) => void): Promise<void>;
 }
@@ -216,18 +217,32 @@ function createWaiting(
   launched: readonly Part[],
   signal: AbortSignal | undefined,
 ): Waiting {
-  async function until(part: Part | (() => Part), holds: () => Promise<boolean>): Promise<void> {
+  async function until(
+    part: Part | (() => Part),
+    holds: () => Promise<boolean>,
+    now = () => "",
+  ): Promise<void> {
     for (const deadline = Date.now() + UP_MS; !(await holds()); await sleep(LOOK_MS)) {
       signal?.throwIfAborted();
       const ended = await processes.firstEnded(launched);
       if (ended) throw new Error(`${ended} has ended: see ${await processes.logTail(ended)}`);
       if (Date.now() <= deadline) continue;
       const late = typeof part === "string" ? part : part();
-      throw new Error(`${late} is not ready after ${UP_MS / 1000} s: see ${await processes.logTail(late)}`);
+      throw new Error(
+        `${late} is not ready after ${UP_MS / 1000} s${now()}: see ${await processes.logTail(late)}`,
+      );
     }
   }
   return {
     until,
+    untilReady(part, url) {
+      let seen = "";
+      const isReady = async () => {
+        seen = await readinessOf(url);
+        return seen === READY;
+      };
+      return until(part, isReady, () => ` (${seen})`);
+    },
     untilReplicated(log) {
       let shown = new Map<Node, string>();
       let states: readonly NodeState[] = [];
@@ -245,21 +260,20 @@ function createWaiting(
 }
 
 async function isHealthy({ ports }: Layout): Promise<boolean> {
-  const answer = await ask(`http://127.0.0.1:${ports["ETCD_PORT"]}/health`);
-  return answer?.status === 200;
+  const url = `http://127.0.0.1:${ports["ETCD_PORT"]}/health`;
+  return (await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined))?.status === 200;
 }
 
-async function isReady(url: string): Promise<boolean> {
-  return (await ask(`${url}/readyz`))?.status === 200;
-}
+const READY = "ready";
 
-async function ask(url: string): Promise<Response | undefined> {
+/** What a server says of itself, in words: READY, or why it is not. */
+export async function readinessOf(url: string): Promise<string> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) });
-    await answer.arrayBuffer();
-    return answer;
-  } catch {
-    return undefined;
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) });
+    const { outcome, detail } = (await answer.json()) as { outcome?: string; detail?: string };
+    return answer.status === 200 ? READY : `not ready: ${outcome}. ${detail}`;
+  } catch (error) {
+    return (error as Error).name === "TimeoutError" ? "no answer" : "not running";
   }
 }
 
@@ -307,6 +321,8 @@ function handleOf(layout: Layout, processes: Processes): Cluster {
       if (!(await processes.kill(part))) throw new Error(`${part} does not run`);
     },
     configure: (settings) => askConfigure(layout, settings),
-    switchover: (candidate) => switchOver(layout, processes, superuserOf(layout), candidate),
+    // Not beside a stop, after which it would start the leader of before.
+    switchover: (candidate) =>
+      locked(layout.place.root, () => switchOver(layout, processes, superuserOf(layout), candidate)),
   };
 }

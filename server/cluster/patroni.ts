@@ -8,11 +8,12 @@ export interface NodeState {
   /** "leader", "synchronous" (a commit waits for it), "standby", or what keeps it from being one: "not running", "starting", "not streaming". */
   role: string;
   timeline: number | undefined;
-  /** How far what it has replayed is behind the leader, in bytes of WAL. Undefined where nobody leads. */
+  /** How far what it has replayed is behind the leader, in bytes of WAL. Undefined where nobody leads, or it is on another timeline. */
   lag: number | undefined;
 }
 
-interface Said {
+/** An answer of /patroni. */
+export interface Said {
   state: string;
   role: string;
   timeline?: number;
@@ -32,7 +33,11 @@ async function askRest<Answer>(layout: Layout, node: Node, path: string): Promis
 
 /** Of all nodes, or of these, as each says it now. */
 export async function nodeStates(layout: Layout, among: readonly Node[] = NODES): Promise<NodeState[]> {
-  const said = await Promise.all(among.map((node) => askRest<Said>(layout, node, "patroni")));
+  return statesOf(among, await Promise.all(among.map((node) => askRest<Said>(layout, node, "patroni"))));
+}
+
+/** By what each says; undefined: it does not answer. */
+export function statesOf(among: readonly Node[], said: readonly (Said | undefined)[]): NodeState[] {
   const leads = (each: Said | undefined) =>
     each?.state === "running" && ["master", "primary"].includes(each.role);
   const leader = said.find(leads);
@@ -40,7 +45,9 @@ export async function nodeStates(layout: Layout, among: readonly Node[] = NODES)
     const its = said[i];
     const replayed = leads(its) ? its?.xlog?.location : its?.xlog?.replayed_location;
     const end = leader?.xlog?.location;
-    const lag = end === undefined || replayed === undefined ? undefined : Math.max(0, end - replayed);
+    // Positions of two timelines are not of the same WAL.
+    const isComparable = end !== undefined && replayed !== undefined && its?.timeline === leader?.timeline;
+    const lag = isComparable ? Math.max(0, end - replayed) : undefined;
     return { node, role: roleOf(node, its, leads(its), leader), timeline: its?.timeline, lag };
   });
 }

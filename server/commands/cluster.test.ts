@@ -6,13 +6,14 @@ import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseEnv } from "node:util";
 import { printed } from "../../bench/harness/printed.ts";
 import { locked } from "../../db/embedded/lock.ts";
-import { removeCluster, startCluster } from "../cluster/cluster.ts";
+import { findCluster, removeCluster, startCluster, urlFile } from "../cluster/cluster.ts";
 import { configureServers, layOut, NODES, type Node, quoted } from "../cluster/layout.ts";
 import { findPrograms, missingPackages, type Programs } from "../cluster/packages.ts";
-import { lateOf } from "../cluster/patroni.ts";
+import { lateOf, type Said, statesOf } from "../cluster/patroni.ts";
 import { createProcesses } from "../cluster/processes.ts";
 import { readEnv } from "../env.ts";
 import { cluster } from "./cluster.ts";
@@ -89,6 +90,24 @@ test("the node that keeps a start waiting is named", () => {
   );
 });
 
+test("a leader of before that does not follow yet is not told as 0 bytes behind", () => {
+  const said = (timeline: number, replayed_location: number): Said => ({
+    ...{ state: "running", role: "replica", timeline },
+    xlog: { replayed_location },
+  });
+  const leader: Said = {
+    ...{ state: "running", role: "primary", timeline: 5, xlog: { location: 1_000 } },
+    replication: [{ application_name: "n3", state: "streaming", sync_state: "sync" }],
+  };
+  assert.deepEqual(statesOf(["n1", "n2", "n3"], [leader, said(4, 1_200), said(5, 900)]), [
+    { node: "n1", role: "leader", timeline: 5, lag: 0 },
+    { node: "n2", role: "not streaming", timeline: 4, lag: undefined },
+    { node: "n3", role: "synchronous", timeline: 5, lag: 100 },
+  ]);
+  const stays = statesOf(["n1", "n2"], [leader, said(5, 700)]);
+  assert.deepEqual(stays[1], { node: "n2", role: "not streaming", timeline: 5, lag: 300 });
+});
+
 test("packages that are missing are named with the line that installs them", () => {
   const missing = missingPackages([
     ["patroni", () => "/nowhere/patroni"],
@@ -102,6 +121,27 @@ test("packages that are missing are named with the line that installs them", () 
 });
 
 const missing = missingPackages();
+test("a switchover waits for a stop: it would start a node after it", {
+  skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false,
+}, async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "cluster-"));
+  t.after(() => removeCluster({ dataDir: home }).then(() => rm(home, { recursive: true })));
+  await mkdir(join(home, "cluster"));
+  await writeFile(urlFile({ dataDir: home }), "");
+  const found = await findCluster({ dataDir: home });
+  let isOver = false;
+  let switchover: Promise<unknown> | undefined;
+  await locked(await realpath(join(home, "cluster")), async () => {
+    switchover = assert.rejects(found?.switchover() as Promise<unknown>, /^Error: no node leads/);
+    void switchover.then(() => {
+      isOver = true;
+    });
+    await sleep(500);
+    assert.equal(isOver, false);
+  });
+  await switchover;
+});
+
 test("a first start that was killed, and a second one that is ended: nothing is left", {
   skip: missing.length > 0 ? `needs ${missing.join(", ")}` : false,
 }, async (t) => {

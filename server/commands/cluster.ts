@@ -4,6 +4,7 @@ import { madeTokenSecret } from "../auth/secret.ts";
 import {
   type Cluster,
   findCluster,
+  readinessOf,
   removeCluster,
   startCluster,
   stopCluster,
@@ -82,7 +83,8 @@ async function status(env: Env, args: string[]): Promise<number> {
     entry(node, words.filter(Boolean).join(", "));
   }
   entry("commit", leaderOf(nodes) ? await commit(found) : "impossible: no node leads");
-  for (const [i, url] of found.servers.entries()) entry(SERVERS[i] ?? "", `${url}, ${await readiness(url)}`);
+  for (const [i, url] of found.servers.entries())
+    entry(SERVERS[i] ?? "", `${url}, ${await readinessOf(url)}`);
   for (const part of ["etcd", "haproxy"] as const)
     entry(part, (await found.isRunning(part)) ? "runs" : "not running");
   return leaderOf(nodes) ? 0 : 1;
@@ -93,16 +95,6 @@ function commit({ superuser }: Cluster): Promise<string> {
   return withConnection(superuser, commits, { fetchTypes: false }).catch(
     (error: Error) => `unknown: ${error.message}`,
   );
-}
-
-async function readiness(url: string): Promise<string> {
-  try {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) });
-    const { outcome, detail } = (await answer.json()) as { outcome?: string; detail?: string };
-    return answer.status === 200 ? "ready" : `not ready: ${outcome}. ${detail}`;
-  } catch {
-    return "not running";
-  }
 }
 
 async function switchover(env: Env, [candidate, ...args]: string[]): Promise<number> {
