@@ -46,6 +46,8 @@ export const TTL = 20;
  * Patroni's own.
  */
 export const SILENT = 2;
+/** Seconds after which a leader gives up a standby that says nothing: wal_sender_timeout in patroni.yml. */
+export const GIVEN_UP = 10;
 /** How soon the servers must have found the primary once it is there, s. */
 export const FOUND = 2;
 /** How long a /readyz may be wrong, s. */

@@ -6,7 +6,7 @@ import type { Node } from "../../../server/cluster/layout.ts";
 import { signal } from "../../../server/cluster/processes.ts";
 import { standStill } from "../processes.ts";
 import { untilSeen } from "../seen.ts";
-import { type ClusterFault, READY, SILENT, type Stage, TTL } from "./fault.ts";
+import { type ClusterFault, GIVEN_UP, READY, SILENT, type Stage, TTL } from "./fault.ts";
 import {
   postgresOf,
   rolesOf,
@@ -22,6 +22,8 @@ import { openWays } from "./ways.ts";
 const ENDING_MS = 4_000;
 /** Then nobody ends any, ms: a server tells those as unknown, too, who are answered beside a wait that is ended. */
 const QUIET_MS = 2_000;
+/** A busy machine takes longer for it than a leader waits, s. Who has given up both standbys lets nobody take its place. */
+const PATIENT = 60;
 /** Users of a coupon of their own, who do so at once. */
 const REPLAYS = 10;
 
@@ -57,12 +59,16 @@ const leaderStopped: ClusterFault = {
   gap: TTL + SILENT + 3,
   async strike({ cluster }) {
     const { leader } = await rolesOf(cluster);
-    const { own } = await cluster.pids(leader);
-    // Patroni first, or it would start PostgreSQL anew.
-    await standStill([...own, ...(await postgresOf(cluster, leader))], () => untilLeads(cluster, leader));
+    await stopNode(cluster, leader, () => untilLeads(cluster, leader));
     await untilWhole(cluster);
   },
 };
+
+async function stopNode(cluster: Cluster, node: Node, meanwhile: () => Promise<void>): Promise<void> {
+  const { own } = await cluster.pids(node);
+  // Patroni first, or it would start PostgreSQL anew.
+  await standStill([...own, ...(await postgresOf(cluster, node))], meanwhile);
+}
 
 const leaderCutOff: ClusterFault = {
   name: "leader cut off",
@@ -107,14 +113,33 @@ const standbyKilled: ClusterFault = {
   async strike({ cluster }) {
     const { synchronous } = await rolesOf(cluster);
     await cluster.kill(synchronous);
-    await untilSeen("another synchronous standby", async () => {
-      const states = await cluster.nodes();
-      return states.some(({ node, role }) => role === "synchronous" && node !== synchronous);
-    });
+    await untilReplaced(cluster, synchronous);
     await cluster.launch(synchronous);
     await untilWhole(cluster);
   },
 };
+
+const standbyStopped: ClusterFault = {
+  name: "standby stopped",
+  about:
+    "SIGSTOP of Patroni and PostgreSQL of the standby that commits wait for, whose connections stay open as those of a machine without power; " +
+    "SIGCONT once another one has taken its place",
+  seen: "the kernel says that all its processes are stopped, and a commit waits for the other one",
+  gap: GIVEN_UP + 2,
+  async strike({ cluster }) {
+    const { synchronous } = await rolesOf(cluster);
+    await stopNode(cluster, synchronous, () => untilReplaced(cluster, synchronous));
+    await untilWhole(cluster);
+  },
+};
+
+/** Waits until commits wait for another standby than this. */
+function untilReplaced(cluster: Cluster, standby: Node): Promise<void> {
+  return untilSeen("another synchronous standby", async () => {
+    const states = await cluster.nodes();
+    return states.some(({ node, role }) => role === "synchronous" && node !== standby);
+  });
+}
 
 const standbysKilled: ClusterFault = {
   name: "both standbys killed",
@@ -153,6 +178,7 @@ const waitsEnded: ClusterFault = {
   ready: ENDING_MS / 1_000 + READY,
   async strike({ cluster, insist, own }) {
     const { leader, standbys } = await rolesOf(cluster);
+    await giveUpAfter(cluster, PATIENT);
     let asking: Promise<unknown> | undefined;
     await withoutWal(cluster, standbys, async () => {
       // Once they are issued, all that they ask is a replay, in which nobody else writes.
@@ -166,8 +192,20 @@ const waitsEnded: ClusterFault = {
     });
     await backAfter(cluster, leader);
     await asking;
+    await giveUpAfter(cluster, GIVEN_UP);
   },
 };
+
+/** Has leaders wait so long, s, for a standby that says nothing. */
+async function giveUpAfter(cluster: Cluster, seconds: number): Promise<void> {
+  await cluster.configure({ postgresql: { parameters: { wal_sender_timeout: `${seconds}s` } } });
+  await untilSeen(`wal_sender_timeout of ${seconds} s`, () =>
+    withConnection(cluster.superuser, async (sql) => {
+      const [row] = await sql`select setting from pg_settings where name = 'wal_sender_timeout'`;
+      return Number(row?.["setting"]) === seconds * 1_000;
+    }),
+  );
+}
 
 /** Cancels and terminates sessions of servers that wait for a standby, by turns. */
 async function endWaits({ superuser }: Cluster): Promise<void> {
@@ -285,6 +323,7 @@ export const clusterFaults: readonly ClusterFault[] = [
     leaderCutOff,
     postgresKilled,
     standbyKilled,
+    standbyStopped,
     standbysKilled,
     etcdAway,
   ],
