@@ -161,10 +161,7 @@ export function createFeed<T>(
       const at = clock.now();
       const isKnown = latest !== undefined && at - readAt < EVERY_MS && show === undefined;
       sink.write(isKnown ? Buffer.concat([RETRY, latest as Buffer]) : RETRY);
-      if (isEnded) {
-        sink.end();
-        return;
-      }
+      if (isEnded) return void sink.end();
       // What it was sent may be a second old: the next state comes even if nothing has changed, because it contains the time.
       const endsAt = at + LIFE_MS * (1 - Math.random() / 3);
       const watcher = { sink, show, endsAt, missed: reads, told: NONE, untaken: 0, tookAt: at };
