@@ -47,6 +47,9 @@ export function sd(args: readonly string[], how: How) {
     stdio: ["pipe", "pipe", "pipe"],
     env: environment(how),
   });
+  child.once("exit", () => {
+    if (!signalGroup(child, 0)) gone.add(child);
+  });
   atEnd(async () => signalGroup(child, "SIGKILL"));
   const run = { child, closed: once(child, "close"), port: how.port ?? 1, stdout: "", stderr: "" };
   child.stdout.on("data", (chunk) => (run.stdout += chunk));
@@ -58,11 +61,18 @@ export function sd(args: readonly string[], how: How) {
 
 export type Run = ReturnType<typeof sd>;
 
-export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+/** Of these runs nothing is left. Another group may have the id by now: each session of PostgreSQL is a group of its own. */
+const gone = new WeakSet<ChildProcess>();
+
+/** Sends it to the run and to all that it started and that is still in its group; 0 sends nothing. Whether there is any. */
+export function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  const { pid } = child;
+  if (pid === undefined || gone.has(child)) return false;
   try {
-    if (pid !== undefined) process.kill(-pid, signal);
+    return process.kill(-pid, signal);
   } catch (error) {
     assert.equal((error as { code?: string }).code, "ESRCH");
+    return false;
   }
 }
 
