@@ -71,7 +71,10 @@ async function beginFeed({ owner, url }: Server, secret: string, later: Later): 
   await standsStill(socket.localPort as number);
 }
 
-/** Waits until the system holds no more bytes for this connection than a second ago, and some; without /proc, a second. */
+/**
+ * Waits until the system holds no more bytes for this connection than a second ago, of which the server has written some that nobody has taken;
+ * without /proc, a second.
+ */
 async function standsStill(port: number): Promise<void> {
   const end = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
   const held = async () => {
@@ -81,12 +84,14 @@ async function standsStill(port: number): Promise<void> {
       .map((line) => line.trim().split(/\s+/)[4])
       .join();
   };
+  const isHeld = (bytes: string) => !hasProc || /(^|,)(?!0+:)[0-9A-F]+:/.test(bytes);
   let before = await held();
-  for (let since = performance.now(); performance.now() - since < STILL_MS; await sleep(100)) {
+  let since = performance.now();
+  for (const deadline = since + PATIENCE_MS; performance.now() - since < STILL_MS || !isHeld(before); ) {
+    if (performance.now() > deadline) throw new Error("the reader of events does not stand still");
+    await sleep(100);
     const now = await held();
     if (now !== before) since = performance.now();
     before = now;
   }
-  // What the server has written, and nobody has taken: none of 0 bytes, or the reader keeps up.
-  if (hasProc && !/(^|,)(?!0+:)[0-9A-F]+:/.test(before)) throw new Error("the reader of events was told all");
 }
