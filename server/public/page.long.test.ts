@@ -696,7 +696,7 @@ describe("the page", options, () => {
     await world.scratch.owner`update coupon.coupons set message = 'קפה חינם!' where id = ${coupon}`;
     assert.equal((await world.issue(coupon, user)).status, 201);
     const page = await visit("", user);
-    await page.locator(".grant").waitFor();
+    for (const selector of [".ticket h3", ".grant h3"]) await page.locator(selector).first().waitFor();
     /** Whether the last character is left of the first one. */
     const isRightToLeft = (selector: string) =>
       page.evaluate(`(() => {
