@@ -74,7 +74,8 @@ export async function unlessLocked<T>(work: Promise<T>, otherwise: T): Promise<T
 }
 
 /**
- * Asks, while the set-up still waits, for whom. Afterwards nobody could tell. A busy machine may take as long to connect as the wait
+ * Asks, while the set-up still waits, for whom, and tells whom it found last: who was in its way before has let go. Afterwards nobody could
+ * tell. A busy machine may take as long to connect as the wait
  * lasts, and may take long until the wait begins.
  */
 async function watchWait(target: Target, pid: number) {
@@ -82,12 +83,12 @@ async function watchWait(target: Target, pid: number) {
   await sql`select`.catch(() => {});
   let isOver = false;
   const asked = (async () => {
+    let last = "somebody holds what it must lock, see ./sd status: try again later";
     while (!isOver) {
       await sleep(ASK_MS);
-      const holder = await holderOf(sql, pid).catch(() => undefined);
-      if (holder !== undefined) return holder;
+      last = (await holderOf(sql, pid).catch(() => undefined)) ?? last;
     }
-    return "somebody holds what it must lock, see ./sd status: try again later";
+    return last;
   })();
   const end = () => {
     isOver = true;
@@ -106,21 +107,23 @@ async function watchWait(target: Target, pid: number) {
 async function holderOf(sql: Sql, pid: number): Promise<string | undefined> {
   const [row] = await sql`
     select
-      h.pid, quote_ident(a.usename) as login, nullif(a.application_name, '') as program,
+      h.pid, coalesce('login ' || quote_ident(a.usename), a.backend_type, 'of PostgreSQL') as who, nullif(a.application_name, '') as program,
       to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since
     from pg_stat_activity w
     cross join lateral unnest(pg_blocking_pids(w.pid)) h (pid)
     left join pg_stat_activity a on a.pid = h.pid
-    where w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)})
+    where
+      (w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)}))
+      and (a.pid is not null or h.pid = 0) -- the others have ended
     order by a.xact_start
     limit 1
   `;
   if (!row) return undefined;
   if (row["pid"] === 0)
     return "a prepared transaction holds what it must lock, see pg_prepared_xacts: end that one first";
-  const { login, program, since } = row;
+  const { who, program, since } = row;
   return (
-    `pid ${row["pid"]}, login ${login}${program ? ` (${program})` : ""}, holds what it must lock` +
+    `pid ${row["pid"]}, ${who}${program ? ` (${program})` : ""}, holds what it must lock` +
     `${since ? `, in a transaction open since ${since}` : ""}: end that session or wait for it, then try again`
   );
 }
