@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Scratch, scratchDatabase } from "../bench/harness/scratch.ts";
+import { until } from "../bench/harness/waiting.ts";
+import { withConnection } from "./connect.ts";
+import { createPatience, LockTimeout } from "./patience.ts";
 import { SETUP_LOCK, setUp } from "./setup.ts";
 
 async function open(t: TestContext): Promise<Scratch> {
@@ -24,6 +27,28 @@ async function held(t: TestContext, { owner, target }: Scratch, statements: stri
       `pid ${row?.["pid"]}, login ${target.login} (coupon-setup), holds what it must lock${since}: ` +
       "end that session or wait for it, then try again",
   };
+}
+
+/** Sessions that wait for the table of the audit. */
+async function waiting({ owner }: Scratch): Promise<number> {
+  const [row] = await owner`
+    select count(*)::integer as sessions from pg_locks where not granted and relation = 'coupon.audit'::regclass`;
+  return row?.["sessions"];
+}
+
+/** Waits until somebody has asked from now on whom a session waits for, and was answered. */
+function untilAsked({ target }: Scratch): Promise<void> {
+  // By the login that asks: another one does not see its statements.
+  return withConnection(target, async (sql) => {
+    const [row] = await sql`select clock_timestamp()::text as since`;
+    await until(async () => {
+      const asked = await sql`
+        select from pg_stat_activity
+        where query like '%pg_blocking_pids(w.pid)%' and state = 'idle' and pid <> pg_backend_pid()
+          and query_start > ${row?.["since"]}::text::timestamptz`;
+      return asked.length > 0;
+    });
+  });
 }
 
 /** What can be held, by the step that waits for it. */
@@ -57,6 +82,38 @@ for (const [step, statements, last] of holds)
     );
     assert.deepEqual(lines, last);
   });
+
+test("who lets go meanwhile is not named, but who holds it then", async (t) => {
+  const scratch = await open(t);
+  const statements = "begin; lock table coupon.audit";
+  const first = await held(t, scratch, statements);
+  const [second, waiter] = [await scratch.owner.reserve(), await scratch.owner.reserve()];
+  t.after(() => {
+    second.release();
+    waiter.release();
+  });
+  const pidOf = async (session: typeof second) => (await session`select pg_backend_pid() as pid`)[0]?.["pid"];
+  const named = await pidOf(second);
+  const patience = createPatience(scratch.target, await pidOf(waiter), () => {}, 1);
+  const work = async () => {
+    const locked = second.unsafe(statements).simple().execute();
+    await until(async () => (await waiting(scratch)) === 1);
+    waiter
+      .unsafe(statements)
+      .simple()
+      .execute()
+      .catch(() => {}); // it waits until its session ends
+    await until(async () => (await waiting(scratch)) === 2);
+    await untilAsked(scratch);
+    await first.session`commit`;
+    await locked;
+    await untilAsked(scratch);
+    throw new LockTimeout("audit", undefined);
+  };
+  await assert.rejects(patience("tables", work), {
+    message: new RegExp(`^audit: pid ${named}, login ${scratch.target.login} `),
+  });
+});
 
 test("what was held is let go: set-up goes on", async (t) => {
   const scratch = await open(t);
