@@ -10,7 +10,7 @@ import type { Container, PodSpec, Probe, Service } from "kubernetes-types/core/v
 import type { PodDisruptionBudget } from "kubernetes-types/policy/v1.js";
 import { parseAllDocuments } from "yaml";
 import { version } from "../../server/api/version.ts";
-import { CONNECTIONS } from "../../server/database/pool.ts";
+import { CONNECTIONS } from "../../server/database/pools.ts";
 import { readEnv } from "../../server/env.ts";
 import { ANSWER_MS } from "../../server/observability/readiness.ts";
 import { DRAIN_MS } from "../../server/serve.ts";

@@ -1,6 +1,6 @@
 /** ./sd doctor: compares the database with what this release makes, and ends with status 1 when something differs. */
 import { examine } from "../../db/doctor.ts";
-import { CONNECTIONS } from "../database/pool.ts";
+import { CONNECTIONS } from "../database/pools.ts";
 import type { Env } from "../env.ts";
 import { withExisting } from "./database.ts";
 import { counted, say } from "./print.ts";

@@ -1,6 +1,6 @@
-/** Connections to the database: bounded calls with deadlines. */
+/** A pool of connections to the database: bounded calls with deadlines. */
 import type postgres from "postgres";
-import { createHosts, type Hosts, pauseAfter } from "../../db/hosts.ts";
+import { type Hosts, pauseAfter } from "../../db/hosts.ts";
 import type { Target } from "../../db/target.ts";
 import { DatabaseError, explain, lasting, READ_ONLY } from "./errors.ts";
 import { type Needs, open, prove, wasSent } from "./session.ts";
@@ -15,72 +15,6 @@ export type Statement = (sql: postgres.Sql) => PromiseLike<readonly object[]>;
 
 /** Runs one statement, which is one transaction, and returns its rows. */
 export type Call = <Row>(statement: Statement) => Promise<Row[]>;
-
-/** Connections by purpose: what waits, or takes long, delays only its own kind. */
-const POOLS = {
-  issue: 4,
-  lookup: 2,
-  lease: 2,
-  use: 4,
-  operate: 2,
-  offer: 2,
-  report: 3,
-  ready: 1,
-  webhook: 1,
-} as const;
-
-/** Of a server process. */
-export const CONNECTIONS = Object.values(POOLS).reduce((sum: number, max) => sum + max, 0);
-
-/** Those that work while the database takes no writes. */
-const READING: readonly string[] = ["offer", "report"];
-
-/** The pools of a server, by purpose. */
-export function openPools(target: Target, callMs?: number) {
-  const hosts = target.hosts.length > 1 ? createHosts(target) : undefined;
-  /** Told when a connection was lost or closed. */
-  const listeners: (() => void)[] = [];
-  let commitWaitsFor: string | undefined;
-  const renew = (ms?: number) => {
-    for (const pool of Object.values(pools)) pool.renew(ms);
-  };
-  const signals: Signals = {
-    lost() {
-      for (const listener of listeners) listener();
-    },
-    readOnly: () => renew(),
-    stalled() {
-      for (const pool of Object.values(pools)) pool.distrust();
-    },
-    commits(waitFor) {
-      commitWaitsFor = waitFor;
-    },
-  };
-  const pools = mapped(POOLS, (max, name) =>
-    createPool({ target, hosts }, max, READING.includes(name) ? "reads" : "writes", signals, callMs),
-  );
-  // The one before may live on, and would take what nobody else gets to know: what it says from now on may be lost, or never comes.
-  hosts?.onMoved(() => renew(0));
-  return {
-    pools,
-    /** The current figures of each pool, and its errors so far. */
-    figures: mapped(pools, (pool) => pool.figures),
-    /** What a commit waits for, in words, as a session was told it last; undefined before. */
-    commitWaitsFor: () => commitWaitsFor,
-    /** Calls the listener when a connection was lost or closed: the next one may reach another database. */
-    onLost: (listener: () => void) => void listeners.push(listener),
-    /** Closes all connections. Calls in flight have `ms` to finish. */
-    close: (ms: number) => Promise.all(Object.values(pools).map((pool) => pool.close(ms))),
-  };
-}
-
-function mapped<Name extends string, From, To>(
-  from: Record<Name, From>,
-  to: (value: From, name: Name) => To,
-): Record<Name, To> {
-  const entries = Object.entries(from) as [Name, From][];
-  return Object.fromEntries(entries.map(([name, value]) => [name, to(value, name)])) as Record<Name, To>;
-}
 
 /** Where a pool's sessions are: one host, or the wanted one of several. */
 export interface Place {

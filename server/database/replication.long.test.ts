@@ -20,7 +20,7 @@ import { temporaryDirectory } from "../../bench/harness/temporary.ts";
 import { meanwhile, until } from "../../bench/harness/waiting.ts";
 import { connect, type Sql, withConnection } from "../../db/connect.ts";
 import { targetOf } from "../../db/target.ts";
-import { CONNECTIONS } from "./pool.ts";
+import { CONNECTIONS } from "./pools.ts";
 import { open, prove } from "./session.ts";
 
 type App = Awaited<ReturnType<typeof openApp>>;
