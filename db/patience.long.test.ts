@@ -83,6 +83,28 @@ for (const [step, statements, last] of holds)
     assert.deepEqual(lines, last);
   });
 
+test("who waits too is not named, but who holds it", async (t) => {
+  const scratch = await open(t);
+  const statement = `grant connect on database ${scratch.target.database} to coupon_monitor with grant option`;
+  const waiter = await scratch.owner.reserve();
+  t.after(() => waiter.release());
+  // Of a row the first who waits has a lock of its own, for which the others wait. Its transaction is the older one.
+  await waiter`begin`;
+  const { session, sentence } = await held(t, scratch, `begin; ${statement}`);
+  const waited = waiter.unsafe(statement).simple().execute();
+  await until(async () => {
+    const [row] = await scratch.owner`
+      select count(*)::integer as locks from pg_locks where locktype = 'tuple' and relation = 'pg_database'::regclass`;
+    return row?.["locks"] === 1;
+  });
+  await assert.rejects(
+    setUp(scratch.target, () => {}, { attempts: 1 }),
+    { message: `roles: ${sentence}` },
+  );
+  await session`commit`;
+  await waited.catch(() => {});
+});
+
 test("who lets go meanwhile is not named, but who holds it then", async (t) => {
   const scratch = await open(t);
   const statements = "begin; lock table coupon.audit";

@@ -103,18 +103,27 @@ async function watchWait(target: Target, pid: number) {
   };
 }
 
-/** Who holds what the set-up waits for, in words: the session that has been at it longest. */
+/**
+ * Who holds what the set-up waits for, in words: of those who do not wait themselves, the session that has been at it longest. Whoever
+ * waits for the same row or table, autovacuum too, is only ahead in the queue.
+ */
 async function holderOf(sql: Sql, pid: number): Promise<string | undefined> {
   const [row] = await sql`
+    with recursive ahead as (
+      select unnest(pg_blocking_pids(w.pid)) as pid
+      from pg_stat_activity w
+      where w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)})
+      union
+      select unnest(pg_blocking_pids(ahead.pid)) from ahead
+    )
     select
       h.pid, coalesce('login ' || quote_ident(a.usename), a.backend_type, 'of PostgreSQL') as who, nullif(a.application_name, '') as program,
       to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since
-    from pg_stat_activity w
-    cross join lateral unnest(pg_blocking_pids(w.pid)) h (pid)
+    from ahead h
     left join pg_stat_activity a on a.pid = h.pid
     where
-      (w.pid = ${pid} or (w.usename = session_user and w.application_name = ${migrationSession(pid)}))
-      and (a.pid is not null or h.pid = 0) -- the others have ended
+      (a.pid is not null or h.pid = 0) -- the others have ended
+      and pg_blocking_pids(h.pid) = '{}'
     order by a.xact_start
     limit 1
   `;
