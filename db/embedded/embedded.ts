@@ -55,7 +55,7 @@ export async function startEmbedded(options: {
   log?: (line: string) => void;
 }): Promise<Embedded> {
   return explained(options.dataDir, async () => {
-    if (await makeDirectory(options.dataDir)) await fs.chmod(options.dataDir, 0o700);
+    await makeDirectory(options.dataDir, 0o700);
     return locked(await fs.realpath(options.dataDir), async (root) => {
       const log = options.log ?? (() => {});
       const place = await findPlace(root, log);

@@ -27,23 +27,22 @@ export async function made(path: string, work: (part: string) => Promise<string>
 }
 
 /**
- * Makes a directory and those above it; says whether it made it. Node.js's own recursive mkdir (20.20.2, 24.22.3; no report is
+ * Makes a directory and those above it, unless it is there. It has its mode from the beginning: another process may open it to PostgreSQL's
+ * user as soon as it is there, which a later chmod would undo. Node.js's own recursive mkdir (20.20.2, 24.22.3; no report is
  * known) never ends where nothing can be made, as in /proc.
  */
-export async function makeDirectory(path: string): Promise<boolean> {
+export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   const make = async () => {
     try {
-      await fs.mkdir(path);
-      return true;
+      await fs.mkdir(path, { mode });
     } catch (error) {
-      if (errorCode(error) === "EEXIST" && (await fs.stat(path)).isDirectory()) return false;
-      throw error;
+      if (errorCode(error) !== "EEXIST" || !(await fs.stat(path)).isDirectory()) throw error;
     }
   };
-  return make().catch(async (error) => {
+  await make().catch(async (error) => {
     if (errorCode(error) !== "ENOENT" || dirname(path) === path) throw error;
     await makeDirectory(dirname(path));
-    return make();
+    await make();
   });
 }
 
