@@ -37,7 +37,7 @@ export interface Overrides
   createIssuing?: typeof createIssuing;
   database?: Parameters<typeof connectDb>[1];
   lanes?: Partial<LaneLimits>;
-  /** The deadline of readiness. Default: a second. */
+  /** The deadline of readiness. Default: its own. */
   readyMs?: number;
   /** How webhooks are sent to. */
   posts?: PostOptions;
