@@ -101,12 +101,18 @@ async function silentHost(t: TestContext, hasTls: boolean): Promise<{ host: stri
   return { host, url: `postgres://shop:p@${host}/shop` };
 }
 
-test("a user's wallet stands behind no report, however many there are and however long they take", async (t) => {
+/** A server's calls, and a database that lets them wait for a lock for long. */
+async function openPatient(t: TestContext) {
   const scratch = await scratchDatabase();
   t.after(() => scratch.drop());
   for (const limit of ["lock_timeout", "statement_timeout"]) await bound(scratch, `${limit} = '120s'`);
   const db = connectDb(scratch.apiUrl, { callMs: 120_000 });
   t.after(() => db.close(1_000));
+  return { scratch, db };
+}
+
+test("a user's wallet stands behind no report, however many there are and however long they take", async (t) => {
+  const { scratch, db } = await openPatient(t);
   const { report } = db.pools;
   let reports: Promise<object>[] = [];
   await scratch.owner.begin(async (session) => {
@@ -119,4 +125,19 @@ test("a user's wallet stands behind no report, however many there are and howeve
   });
   await Promise.allSettled(reports);
   assert.deepEqual([report.running, report.waiting], [0, 0]);
+});
+
+test("readiness stands behind no read: it is answered while all their connections are taken", async (t) => {
+  const { scratch, db } = await openPatient(t);
+  const { report } = db.pools;
+  let wallets: Promise<object>[] = [];
+  await scratch.owner.begin(async (session) => {
+    await session`lock table coupon.user_coupons in access exclusive mode`;
+    wallets = Array.from({ length: 4 }, () => db.wallet(7, null, 1));
+    for (const one of wallets) one.catch(() => {});
+    await until(() => report.running + report.waiting === 4);
+    assert.ok((await db.schemaVersion()).migration);
+    assert.deepEqual([report.running, report.waiting], [3, 1]);
+  });
+  await Promise.allSettled(wallets);
 });
