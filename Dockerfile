@@ -1,6 +1,6 @@
 # Set-up and server in one, as ./sd start: migrations and functions are loaded at each start. DATABASE_URL is needed.
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production NODE_COMPILE_CACHE=/home/node/.cache/coupon
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/home/node/.cache/coupon NODE_OPTIONS=--max-semi-space-size=16
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # As ./sd installs ("npm ci" refuses this lock file), with the mark by which it knows; without the embedded PostgreSQL.

@@ -11,7 +11,7 @@
 #   as V8 decides                               2,121 to 2,190   393 to 420   347 to 377
 #   with --no-allocation-site-pretenuring       3 to 9           1 to 5       5 and 6
 # On 20 a request took 26.9 µs of CPU and 20.4 with the flag; on 22 and 26 as much with as without. On 24.22.3 this application showed
-# nothing (5), and a larger one did: 250 MB more with 10,000 streams, and 1.3 times the CPU of a request.
+# nothing (5), and a larger one did: 250 MB more with 10,000 streams, and 1.2 times the CPU of a request.
 # A good guess goes wrong because memory grows with the short requests, and no heap snapshot shows it: one collects first. It looks like a
 # leak, and like one of the streams, since without them it is gone.
 # Who meets it: servers that hold many streams or WebSockets and answer requests beside them.

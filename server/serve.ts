@@ -19,7 +19,7 @@ const CLOSE_MS = 2_000;
 
 /**
  * All objects are made where V8 collects most often. Without it V8 learns from connections that stay, as thousands of watching pages do,
- * that what a request makes lives long, and makes it for all requests where it collects seldom: a grant beside 10,000 pages took 1.3
+ * that what a request makes lives long, and makes it for all requests where it collects seldom: a grant beside 10,000 pages took 1.2
  * times the CPU, and the process 250 MB more (bench/README.md; findings/v8-pretenures-each-request.sh). Here, because what is compiled
  * before main.ts runs is kept for the next start only where the flags are the same.
  */

@@ -5,10 +5,11 @@ import { createInterface } from "node:readline";
 import { TYPESCRIPT } from "../../server/typescript.ts";
 import { atEnd } from "./cleanup.ts";
 
-/** What a process is given of our environment to find programs, and what Node.js made of our files before (sd). */
+/** What a process is given of our environment: what finds programs, and what ./sd gives Node.js. */
 export const STARTING = {
   PATH: process.env["PATH"],
   NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
+  NODE_OPTIONS: process.env["NODE_OPTIONS"],
 };
 
 export interface Process {
