@@ -38,7 +38,7 @@ function heldLanes(limits: Partial<LaneLimits> = {}) {
 }
 
 /** Lanes with an answer for each batch; `sent` says which there were. */
-function answeringLanes(answer: (items: string[]) => readonly string[], limits: Partial<LaneLimits> = {}) {
+function answeringLanes(answer: (items: string[]) => string[], limits: Partial<LaneLimits> = {}) {
   const sent: string[] = [];
   const lanes = createLanes<string, string>(
     async (_, items) => {
@@ -54,6 +54,16 @@ function answeringLanes(answer: (items: string[]) => readonly string[], limits: 
 }
 
 const failure = (kind: DatabaseError["kind"], sqlstate = "XXXXX") => new DatabaseError(kind, sqlstate, kind);
+
+test("the array of results is empty once all are told", async () => {
+  let results: string[] = [];
+  const { submit } = answeringLanes((items) => {
+    results = [...items];
+    return results;
+  }, {});
+  assert.deepEqual(await submit("abc"), ["a", "b", "c"]);
+  assert.deepEqual(results, []);
+});
 
 test("an idle lane sends at once", () => {
   const { lanes, sent, submit } = heldLanes();

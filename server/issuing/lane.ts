@@ -49,11 +49,11 @@ const hungUp = () => new HungUp("the client hung up");
 const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /**
- * Lanes by key. `send` returns one result for each item, in order. A failed batch that the database rolled back is sent again in
+ * Lanes by key. `send` returns one result for each item, in order, in an array that is emptied. A failed batch that the database rolled back is sent again in
  * halves, so that an item that cannot be done fails alone.
  */
 export function createLanes<Item, Result>(
-  send: (key: number, items: Item[]) => Promise<readonly Result[]>,
+  send: (key: number, items: Item[]) => Promise<Result[]>,
   limits: LaneLimits,
   clock: Clock = systemClock,
 ): Lanes<Item, Result> {
@@ -146,7 +146,7 @@ export function createLanes<Item, Result>(
 
 /** What sends one batch. When one item may be why the database rolled it back, its halves are sent. */
 function createSending<Item, Result>(
-  send: (key: number, items: Item[]) => Promise<readonly Result[]>,
+  send: (key: number, items: Item[]) => Promise<Result[]>,
   maxWaitMs: number,
   clock: Clock,
   overloads: ReturnType<typeof createOverloads>,
@@ -165,6 +165,9 @@ function createSending<Item, Result>(
         throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
       return () => {
         for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
+        // Else V8 keeps the rows of nearly all batches until it collects all it has, as after each query of the driver (postgres 3.4.9 on
+        // Node.js 24.22.3; why is not known): 320 bytes a grant instead of 110.
+        results.length = 0;
       };
     } catch (error) {
       if (error instanceof Overloaded) overloads.add(batch.length);
