@@ -91,11 +91,19 @@ function grant(given: {
     where c.id = ${coupon}`;
 }
 /** An insert of a coupon that is right in all that isn't given, on the day after the full one. */
-function offer(given: { code?: string; start?: string; slot?: string; count?: string; more?: string } = {}) {
-  const { code = "NEW", start = `2059-01-02 04:00${offset}`, slot = "2", count = "14", more = "" } = given;
+function offer(
+  given: { code?: string; start?: string; slot?: string; count?: string; more?: [string, string] } = {},
+) {
+  const {
+    code = "NEW",
+    start = `2059-01-02 04:00${offset}`,
+    slot = "2",
+    count = "14",
+    more = ["issued", "0"],
+  } = given;
   return `insert into coupon.coupons
-      (code, message, description, start_time, expiry, time_zone, slot, count${more && ", issued"})
-    values ('${code}', 'm', 'd', '${start}', '2060-01-01', '${time_zone}', ${slot}, ${count}${more && `, ${more}`})`;
+      (code, message, description, start_time, expiry, time_zone, slot, count, ${more[0]})
+    values ('${code}', 'm', 'd', '${start}', '2060-01-01', '${time_zone}', ${slot}, ${count}, ${more[1]})`;
 }
 /** An insert of grants to users 3 and 4, with SQL in n (0 and 1) for what isn't right. */
 const twoGrants = (given: { coupon?: number; position?: string; at?: string; on?: string }) => {
@@ -383,7 +391,11 @@ const attacks: Record<string, Attack[]> = {
     ],
     ["issued below 0", [issued(fresh, -1)], "coupons_issued_never_falls"],
     ["issued above count", [issued(live, 6)], "coupons_issued_within_count"],
-    ["a coupon that begins with units issued", [offer({ more: "1" })], "coupons_issued_equals_grants"],
+    [
+      "a coupon that begins with units issued",
+      [offer({ more: ["issued", "1"] })],
+      "coupons_issued_equals_grants",
+    ],
     [
       "issued moved up by on conflict",
       [`${offer({ code: "X" })} on conflict (lower(code)) do update set issued = 1, slot = coupons.slot`],
@@ -401,7 +413,11 @@ const attacks: Record<string, Attack[]> = {
       "coupons_sold_out_at_is_kept",
     ],
     ["sold out at no time", [changeCoupon("sold_out_at = null", soldOut)], "coupons_sold_out_at_is_kept"],
-    ["a coupon that begins sold out", [offer({ more: "14" }), "select 1"], "coupons_sold_out_at_is_told"],
+    [
+      "a coupon that begins sold out",
+      [offer({ more: ["issued", "14"] }), "select 1"],
+      "coupons_sold_out_at_is_told",
+    ],
     ["no count", [changeCoupon("count = 0", fresh)], "coupons_count_fits"],
     ["a grant deleted", ["delete from coupon.user_coupons"], "user_coupons_grant_is_permanent"],
     ["grants truncated", ["truncate coupon.user_coupons"], "user_coupons_grant_is_permanent"],
@@ -532,6 +548,11 @@ const attacks: Record<string, Attack[]> = {
   ],
   "4: three different coupons a day": [
     ["a fourth coupon", [offer({ start: `2059-01-01 04:00${offset}` })], "coupons_one_per_slot"],
+    [
+      "a fourth coupon that says it is of another day",
+      [offer({ start: `2059-01-01 04:00${offset}`, more: ["live_on", "'2059-01-04'"] })],
+      "coupons_one_per_slot",
+    ],
     ["a fourth slot", [offer({ start: `2059-01-01 04:00${offset}`, slot: "4" })], "coupons_slot_is_1_to_3"],
     ["slot 0", [offer({ start: `2059-01-01 04:00${offset}`, slot: "0" })], "coupons_slot_is_1_to_3"],
     ["no slot", [offer({ slot: "null" })], "23502"],
@@ -665,6 +686,16 @@ const attacks: Record<string, Attack[]> = {
         `update coupon.user_coupons set used_date = statement_timestamp(), use_reference = 'r' where coupon_id = ${live}`,
         trace(),
         change("used_date = null, use_reference = null", 1),
+      ],
+      "user_coupons_undo_leaves_trace",
+    ],
+    [
+      "a use taken back by the trace of another coupon's, of the same user and instant",
+      [
+        "update coupon.user_coupons set used_date = statement_timestamp(), use_reference = 'r' where user_id = 1 and expiry > now()",
+        trace({ user: 1 }),
+        change("used_date = null, use_reference = null", 1),
+        change("used_date = null, use_reference = null", 1, old),
       ],
       "user_coupons_undo_leaves_trace",
     ],
@@ -1252,6 +1283,20 @@ test("what is right by hand is accepted: early, a grant to a member", () =>
   undone(async (sql) => {
     for (const statement of [issued(early, 1), grant({ coupon: early, position: 1 })])
       await sql.unsafe(statement);
+    await sql`set constraints all immediate`;
+    assert.deepEqual(await rows(sql`select * from reconcile()`), []);
+  }));
+
+test("what is right by hand is accepted: a grant at the very start, of all and of a group", () =>
+  undone(async (sql) => {
+    for (const [start, coupon, user] of [
+      ["start_time", soon, 4],
+      ["eligible_from", soonEarly, 3],
+    ] as const)
+      await sql.unsafe(
+        `with c as (update coupon.coupons set issued = 1, ${start} = statement_timestamp() where id = ${coupon})
+          ${grant({ user, coupon, position: 1, at: "statement_timestamp()" })}`,
+      );
     await sql`set constraints all immediate`;
     assert.deepEqual(await rows(sql`select * from reconcile()`), []);
   }));
