@@ -78,8 +78,10 @@ test("coupon_not_found", async () => {
   assert.deepEqual(await rows(undo(await user(), 999_999)), [["coupon_not_found", null, null]]);
 });
 
-test("not_issued", async () => {
-  assert.deepEqual(await rows(undo(await user(), await coupon())), [["not_issued", null, null]]);
+test("not_issued: the holder is somebody else, whose use stays", async () => {
+  const { lunch } = await used();
+  assert.deepEqual(await rows(undo(await user(), lunch)), [["not_issued", null, null]]);
+  assert.equal(await value(owner`select is_used from coupon.user_coupons where coupon_id = ${lunch}`), true);
 });
 
 test("not_used: never, or not any more", async () => {

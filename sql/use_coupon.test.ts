@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { plantGrants } from "../bench/harness/coupons.ts";
 import { refusesArgument, rows, testDatabase, value } from "../bench/harness/rows.ts";
 
 const { owner, admin, user, crowd, coupon, issue, use, expire, grantedBefore } = await testDatabase();
@@ -76,6 +77,20 @@ test("expired: stays unused", async () => {
   const answer = await rows(admin`select * from use_coupon(${holder}, ${lunch}, 'r')`);
   assert.deepEqual(answer, [["expired", null, null]]);
   assert.equal(await value(owner`select is_used from coupon.user_coupons where coupon_id = ${lunch}`), false);
+});
+
+test("expired: at its expiry; a microsecond before, it was used", async () => {
+  const [holder, lunch] = [await user(), await coupon()];
+  // A use is a microsecond after the one that was taken back, where the clock was set back since.
+  await plantGrants(owner, lunch, [holder], "c.expiry at time zone c.time_zone - interval '1 us'");
+  const [first] = await rows(admin`
+    select u.outcome, c.expiry - u.used_date = interval '1 us'
+    from coupon.coupons c, use_coupon(${holder}, c.id, 'r') u where c.id = ${lunch}`);
+  assert.deepEqual(first, ["used", true]);
+  assert.equal(await value(admin`select outcome from undo_use(${holder}, ${lunch}, 'mistake')`), "restored");
+  assert.deepEqual(await rows(admin`select * from use_coupon(${holder}, ${lunch}, 'r')`), [
+    ["expired", null, null],
+  ]);
 });
 
 test("coupon_not_found before not_issued", async () => {

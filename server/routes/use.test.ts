@@ -12,7 +12,8 @@ for (const [name, run] of outcomeTests("use_coupon", {
     { coupon_id: 999_999, user_id: 1 },
   ],
   not_issued: async () => {
-    const [user_id, coupon_id] = [await world().newUser(), await world().newCoupon()];
+    const { coupon_id } = await holder(); // is somebody else
+    const user_id = await world().newUser();
     return [
       await asUser(user_id, `POST /coupons/${coupon_id}/use`, { body: { reference: "r" } }),
       { coupon_id, user_id },
@@ -68,7 +69,8 @@ for (const [name, run] of outcomeTests("undo_use", {
     { coupon_id: 999_999, user_id: 1 },
   ],
   not_issued: async () => {
-    const [user_id, coupon_id] = [await world().newUser(), await world().newCoupon()];
+    const { coupon_id } = await holder("order 9"); // is somebody else
+    const user_id = await world().newUser();
     return [
       await asAdmin(`POST /coupons/${coupon_id}/undo-use`, { user_id, reason: "r" }),
       { coupon_id, user_id },
