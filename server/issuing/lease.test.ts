@@ -478,6 +478,9 @@ test("a winner of one server is never refused by another's lease", async (t) => 
   // Pauses, resumptions and claims at both servers, retried at the other: who was granted once is never refused again.
   const granted = new Set<number>();
   let stop = false;
+  t.after(() => {
+    stop = true;
+  });
   const until = async (isSo: () => boolean) => {
     while (!isSo()) await Promise.race([sleep(1), ...claims]); // a claim that is wrong ends the test
   };
