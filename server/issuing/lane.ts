@@ -165,8 +165,8 @@ function createSending<Item, Result>(
         throw new DatabaseError("defect", "", `${results.length} results for ${batch.length} items`);
       return () => {
         for (const [i, waiting] of batch.entries()) waiting.resolve(results[i] as Result);
-        // Else V8 keeps the rows of nearly all batches until it collects all it has, as after each query of the driver (postgres 3.4.9 on
-        // Node.js 24.22.3; why is not known): 320 bytes a grant instead of 110.
+        // Else the rows of nearly all batches get old: V8 (Node.js 24.22.3) keeps them until it collects everything, though nothing refers to
+        // them any more. What does is not known; measured, 20,000 grants leave 2.2 MB instead of 6.3.
         results.length = 0;
       };
     } catch (error) {
