@@ -189,7 +189,7 @@ test("many events of others are not read for a coupon that waits, and its own ar
   // What failed has arrived, and all that is left of them are the many of the first, which nobody wants.
   await owner`
     update coupon.webhook_deliveries d
-    set next_attempt_at = clock_timestamp() - d.coupon_id * interval '1 ms', attempts = 0, place = place + 1
+    set next_attempt_at = now() - d.coupon_id * interval '1 ms', attempts = 0, place = place + 1
     where d.webhook_name = ${crm}`;
   const call = () =>
     reads(
