@@ -49,8 +49,8 @@ const hungUp = () => new HungUp("the client hung up");
 const onceWritten = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 
 /**
- * Lanes by key. `send` returns one result for each item, in order, in an array that is emptied. A failed batch that the database rolled back is sent again in
- * halves, so that an item that cannot be done fails alone.
+ * Lanes by key. `send` returns one result for each item, in order, in an array that the lane empties. A failed batch that the database
+ * rolled back is sent again in halves, so that an item that cannot be done fails alone.
  */
 export function createLanes<Item, Result>(
   send: (key: number, items: Item[]) => Promise<Result[]>,
